@@ -1,0 +1,46 @@
+# Two commands do everything: `make demo` and `make test`.
+PYTHON ?= python3
+RUN := .venv/bin
+TEST := .venv-test/bin
+PIP := -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test lint format schema bench lock clean
+
+help: ## what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+demo: .venv/installed ## the embedded federation, probed by the real exporter, until Ctrl-C
+	@exec $(RUN)/matrix-federation-exporter demo
+
+test: .venv-test/installed ## what CI runs: system packages, linters, types, every test
+	tests/install-programs
+	$(MAKE) --no-print-directory lint
+	$(TEST)/python -m pytest --cov
+
+lint: .venv-test/installed ## ruff and mypy
+	$(TEST)/ruff format --check
+	$(TEST)/ruff check
+	$(TEST)/mypy
+
+format: .venv-test/installed ## write the code as ruff would
+	$(TEST)/ruff format
+	$(TEST)/ruff check --fix
+
+bench: .venv-test/installed ## cost and truthfulness, as ratios
+	$(TEST)/python -m tests.bench
+
+lock: ## choose the newest versions of everything, again (needs uv)
+	for group in "" "--group test"; do \
+	  uv pip compile pyproject.toml $$group --group build --universal --python-version 3.11 --generate-hashes \
+	    --no-header --no-emit-index-url --no-annotate --upgrade --quiet -o requirements/$$([ "$$group" ] && echo test || echo run).txt; done
+
+clean: ## remove what the other targets made
+	rm -rf .venv .venv-test .venv-synapse build .coverage
+
+.venv/installed: requirements/run.txt pyproject.toml
+.venv-test/installed: requirements/test.txt pyproject.toml
+.venv/installed .venv-test/installed:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --require-hashes -r $<
+	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@

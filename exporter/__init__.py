@@ -1,0 +1,6 @@
+"""Prometheus exporter for the health of Matrix federation."""
+
+from importlib.metadata import version
+
+DISTRIBUTION = "matrix-federation-exporter"
+VERSION = version(DISTRIBUTION)

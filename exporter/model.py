@@ -1,0 +1,330 @@
+"""The nouns. Everything here is frozen and knows nothing of any library."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address
+from typing import Generic, TypeAlias, TypeVar
+
+Found = TypeVar("Found", covariant=True)  # noqa: PLC0105 - read more often than its variance matters
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+
+class Stage(StrEnum):
+    """One step of a probe, in order. From TCP on there is one for every endpoint."""
+
+    WELL_KNOWN = "well_known"
+    SRV = "srv"
+    DNS = "dns"
+    TCP = "tcp"
+    TLS = "tls"
+    VERSION = "version"
+    KEYS = "keys"
+
+
+class Reason(StrEnum):
+    """Why a stage failed. A closed list: users write alerts and runbooks on it."""
+
+    NXDOMAIN = "nxdomain"
+    NO_ADDRESSES = "no_addresses"
+    DNS_FAILURE = "dns_failure"
+    DNS_TIMEOUT = "dns_timeout"
+    SRV_TARGET_ALIAS = "srv_target_alias"
+    SRV_SERVICE_UNAVAILABLE = "srv_service_unavailable"
+    BLOCKED_ADDRESS = "blocked_address"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    UNREACHABLE = "unreachable"
+    TLS_HANDSHAKE = "tls_handshake"
+    TLS_TIMEOUT = "tls_timeout"
+    NOT_TLS = "not_tls"
+    CERTIFICATE_EXPIRED = "certificate_expired"
+    CERTIFICATE_NOT_YET_VALID = "certificate_not_yet_valid"
+    CERTIFICATE_NAME_MISMATCH = "certificate_name_mismatch"
+    CERTIFICATE_UNTRUSTED = "certificate_untrusted"
+    CERTIFICATE_INCOMPLETE_CHAIN = "certificate_incomplete_chain"
+    CERTIFICATE_INVALID = "certificate_invalid"
+    HTTP_STATUS = "http_status"
+    HTTP_TIMEOUT = "http_timeout"
+    HTTP_PROTOCOL = "http_protocol"
+    REDIRECT = "redirect"
+    TOO_LARGE = "too_large"
+    NOT_JSON = "not_json"
+    INVALID_CONTENT = "invalid_content"
+    INVALID_DELEGATION = "invalid_delegation"
+    SERVER_NAME_MISMATCH = "server_name_mismatch"
+    NO_SIGNING_KEY = "no_signing_key"
+    SIGNATURE_INVALID = "signature_invalid"
+    KEY_EXPIRED = "key_expired"
+    TIMEOUT = "timeout"
+    INTERNAL_ERROR = "internal_error"
+
+
+class WarningName(StrEnum):
+    """Works, but will hurt someone. A closed list, like the reasons."""
+
+    LEGACY_SRV_ONLY = "legacy_srv_only"
+    IPV4_BROKEN = "ipv4_broken"
+    IPV6_BROKEN = "ipv6_broken"
+    SOME_ENDPOINTS_BROKEN = "some_endpoints_broken"
+    TLS_VERSION_OLD = "tls_version_old"
+    KEY_VALIDITY_SHORT = "key_validity_short"
+    KEYS_DIFFER = "keys_differ"
+
+
+class CertificateOf(StrEnum):
+    """Which TLS connection a certificate belongs to: https to the server name, or an endpoint."""
+
+    WELL_KNOWN = "well_known"
+    FEDERATION = "federation"
+
+
+class Method(StrEnum):
+    """By which step of the specification a server name led to its targets (server-server API, 2.1)."""
+
+    IP_LITERAL = "ip_literal"
+    EXPLICIT_PORT = "explicit_port"
+    WELL_KNOWN_IP = "well_known_ip"
+    WELL_KNOWN_PORT = "well_known_port"
+    WELL_KNOWN_SRV_FED = "well_known_srv_fed"
+    WELL_KNOWN_SRV_LEGACY = "well_known_srv_legacy"
+    WELL_KNOWN_8448 = "well_known_8448"
+    SRV_FED = "srv_fed"
+    SRV_LEGACY = "srv_legacy"
+    DEFAULT_8448 = "default_8448"
+
+
+class IPFamily(StrEnum):
+    IPV4 = "ipv4"
+    IPV6 = "ipv6"
+
+
+class SrvService(StrEnum):
+    """The SRV services of federation, in the order in which a peer asks for them."""
+
+    MATRIX_FED = "matrix-fed"
+    MATRIX = "matrix"
+
+
+# ---------------------------------------------------------------- outcomes
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A reason from the closed list, and a sentence on what was expected and what was found."""
+
+    reason: Reason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Passed(Generic[Found]):
+    seconds: float
+    found: Found
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(Generic[Found]):
+    """`found` is what could be learnt all the same, such as an expired certificate."""
+
+    seconds: float
+    problems: tuple[Problem, ...]
+    found: Found | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Not reached, or not asked for by the specification."""
+
+
+SKIPPED = Skipped()
+Outcome: TypeAlias = Passed[Found] | Failed[Found] | Skipped
+
+
+# ---------------------------------------------------------------- names and places
+
+
+def host_port(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """A Matrix server name that follows the grammar; `names.parse` makes them.
+
+    `host` bears no brackets; `ip` is set where it is an IP literal.
+    """
+
+    text: str
+    host: str
+    port: int | None
+    ip: IPAddress | None
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What discovery yields: a name, or an IP address, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of a target."""
+
+    target: Target
+    ip: IPAddress
+    behind_alias: bool = False
+    """The target stands in an SRV record and is an alias, which RFC 2782 forbids: not every peer follows it."""
+
+    @property
+    def address(self) -> str:
+        return host_port(str(self.ip), self.target.port)
+
+    @property
+    def ip_family(self) -> IPFamily:
+        return IPFamily.IPV6 if self.ip.version == 6 else IPFamily.IPV4
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach a server. Where to connect, what `Host` says and what the certificate must bear are three things."""
+
+    method: Method
+    targets: tuple[Target, ...]
+    host_header: str
+    tls_name: str
+    sni: str | None
+    """Sent in the handshake; none for IP addresses (server-server API, 2.1)."""
+
+
+# ---------------------------------------------------------------- what the stages find
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The leaf, as presented, and what was thought of it."""
+
+    not_before: datetime
+    not_after: datetime
+    chain_not_after: datetime
+    """The earliest expiry in the chain as presented."""
+    issuer: str
+    subject: str
+    names: tuple[str, ...]
+    fingerprint_sha256: str
+    """64 lower-case hexadecimal digits."""
+    valid: bool
+    """Chain, name and dates verify."""
+
+
+@dataclass(frozen=True, slots=True)
+class Secured:
+    """A finished TLS handshake."""
+
+    certificate: Certificate
+    tls_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """The answer of a well-known, whatever came of it.
+
+    `server` is set where it is valid. `absent_because` is set where there clearly is none, which is no failure.
+    """
+
+    cache_seconds: int
+    """How long a peer may keep this answer (server-server API, 2.1, step 3)."""
+    server: ServerName | None = None
+    absent_because: Reason | None = None
+    secured: Secured | None = None
+    """Of the server name itself: later hops of a redirect are somebody else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class SrvRecord:
+    priority: int
+    weight: int
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class SrvRecords:
+    """The records of both services, each in the order in which a peer tries them.
+
+    `decided_by` is the service whose records (or whose failure) end the search, none where there is no record at all.
+    """
+
+    records: dict[SrvService, tuple[SrvRecord, ...]]
+    decided_by: SrvService | None
+
+
+@dataclass(frozen=True, slots=True)
+class Software:
+    """What `/_matrix/federation/v1/version` says; both optional in the specification."""
+
+    name: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKeys:
+    """The valid ed25519 verify keys by key id, as unpadded base64, and until when they may be kept."""
+
+    keys: dict[str, str]
+    valid_until: datetime
+
+
+# ---------------------------------------------------------------- the report
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointReport:
+    endpoint: Endpoint
+    tcp: Outcome[None]
+    tls: Outcome[Secured] = SKIPPED
+    version: Outcome[Software] = SKIPPED
+    keys: Outcome[SigningKeys] = SKIPPED
+
+    def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
+        yield Stage.TCP, self.tcp
+        yield Stage.TLS, self.tls
+        yield Stage.VERSION, self.version
+        yield Stage.KEYS, self.keys
+
+    @property
+    def ok(self) -> bool:
+        return all(isinstance(outcome, Passed) for _, outcome in self.outcomes())
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that one probe of one server saw. Verdicts are derived from it, in `verdict`."""
+
+    server_name: ServerName
+    ended_at: datetime
+    """UTC."""
+    seconds: float
+    well_known: Outcome[Delegation]
+    srv: Outcome[SrvRecords]
+    route: Route
+    dns: Outcome[tuple[Endpoint, ...]]
+    endpoints: tuple[EndpointReport, ...]
+
+    def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:
+        """Every outcome, in the order of the stages; from `tcp` on with its endpoint."""
+        yield Stage.WELL_KNOWN, None, self.well_known
+        yield Stage.SRV, None, self.srv
+        yield Stage.DNS, None, self.dns
+        for report in self.endpoints:
+            for stage, outcome in report.outcomes():
+                yield stage, report.endpoint, outcome
