@@ -269,6 +269,14 @@ class SrvRecords:
 
 
 @dataclass(frozen=True, slots=True)
+class Resolved:
+    """The endpoints of all targets, in the order of the targets, and why each of the others has none."""
+
+    endpoints: tuple[Endpoint, ...]
+    unresolved: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Software:
     """What `/_matrix/federation/v1/version` says; both optional in the specification."""
 
@@ -317,7 +325,7 @@ class Report:
     well_known: Outcome[Delegation]
     srv: Outcome[SrvRecords]
     route: Route
-    dns: Outcome[tuple[Endpoint, ...]]
+    dns: Outcome[Resolved]
     endpoints: tuple[EndpointReport, ...]
 
     def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:

@@ -38,9 +38,9 @@ def parse(text: str) -> ServerName:
     return ServerName(text, host, port, ipv4(host))
 
 
-def is_ip(host: str) -> bool:
+def ip_literal(host: str) -> IPAddress | None:
     """`host` as in `ServerName`: an IPv6 address bears no brackets."""
-    return ipv4(host) is not None or ":" in host
+    return ipv6(host) if ":" in host else ipv4(host)
 
 
 def ipv4(host: str) -> IPAddress | None:

@@ -18,6 +18,14 @@ class TooLargeError(Exception):
     """More than we are willing to read."""
 
 
+class NotTlsError(Exception):
+    """The first bytes received belong to another protocol."""
+
+
+class ClosedEarlyError(Exception):
+    """The remote closed the connection in the middle of something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Addresses:
     """A and AAAA of a name. `failures` holds what was raised for a family that could not be looked up."""
@@ -31,11 +39,10 @@ class Addresses:
 
 @dataclass(frozen=True, slots=True)
 class VerifyError:
-    """One complaint of OpenSSL about the chain: its X509_V_ERR code, the depth (0 is the leaf) and its text."""
+    """One complaint of OpenSSL about the chain: its X509_V_ERR code, and the depth (0 is the leaf)."""
 
     code: int
     depth: int
-    text: str
 
 
 @dataclass(frozen=True, slots=True)

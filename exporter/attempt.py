@@ -1,0 +1,81 @@
+"""One look at the network and one pure reading of it: timed, bounded and judged here, and nowhere else."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from exporter import problems
+from exporter.model import Failed, Found, Passed, Problem, Reason
+from exporter.problems import Step
+
+Evidence = TypeVar("Evidence")
+
+
+@dataclass(frozen=True, slots=True)
+class Faulty(Generic[Found]):
+    """The reading of evidence that fails its stage; `found` is what it tells all the same."""
+
+    problems: tuple[Problem, ...]
+    found: Found | None = None
+
+
+def as_it_is(evidence: Evidence) -> Evidence:
+    """The reading of evidence that needs none."""
+    return evidence
+
+
+STAGE_SHARE = 1 / 3  # of the whole probe: a dead well-known must leave time for what follows it
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the step at hand must have ended, and when the whole probe; both of the monotonic clock."""
+
+    at: float
+    whole_at: float
+    stage_seconds: float
+
+    @classmethod
+    def of_probe(cls, seconds: float) -> "Deadline":
+        at = time.monotonic() + seconds
+        return cls(at, at, seconds * STAGE_SHARE)
+
+    def of_stage(self) -> "Deadline":
+        return replace(self, at=min(self.whole_at, time.monotonic() + self.stage_seconds))
+
+    def left(self) -> float:
+        return self.at - time.monotonic()
+
+    def whole_probe_is_over(self) -> bool:
+        return self.whole_at <= time.monotonic()
+
+
+async def attempt(
+    step: Step,
+    look: Awaitable[Evidence],
+    read: Callable[[Evidence], Found | Faulty[Found]],
+    deadline: Deadline,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Passed[Found] | Failed[Found]:
+    """Only the look is timed. Nothing but cancellation gets past this function."""
+    started = clock()
+    try:
+        try:
+            async with asyncio.timeout(deadline.left()):
+                evidence = await look
+        finally:
+            seconds = clock() - started
+        reading = read(evidence)
+    except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
+        return Failed(seconds, (named(error, step, deadline),))
+    if isinstance(reading, Faulty):
+        return Failed(seconds, reading.problems, reading.found)
+    return Passed(seconds, reading)
+
+
+def named(error: Exception, step: Step, deadline: Deadline) -> Problem:
+    if isinstance(error, TimeoutError) and deadline.whole_probe_is_over():
+        return Problem(Reason.TIMEOUT, f"the probe ended during its {step.name} step")
+    return problems.name(error, step)

@@ -1,0 +1,56 @@
+"""The real network: our own resolver, the address policy on every connection, sockets, TLS and HTTP."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from exporter.internet.address_policy import AddressPolicy
+from exporter.internet.connection import InternetConnection
+from exporter.internet.resolver import Resolver
+from exporter.internet.trust import make_context
+from exporter.model import Endpoint, IPAddress, SrvRecord, SrvService, host_port
+from exporter.network import Addresses
+
+PUBLIC_ONLY = AddressPolicy()
+LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other
+
+Place: TypeAlias = tuple[IPAddress, int]
+
+
+class Internet:
+    """`timeout` is that of a whole probe, in seconds.
+
+    `connect_to` redirects connections, as curl's --connect-to: from "host:port" (then the host is not looked up) or
+    "ip:port" to a place. That is the operator's word, so the address policy is not asked about it.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        resolvers: Sequence[Place] = (),
+        ca_file: Path | None = None,
+        policy: AddressPolicy = PUBLIC_ONLY,
+        connect_to: Mapping[str, Place] | None = None,
+    ) -> None:
+        self._resolver = Resolver(resolvers, timeout * LOOKUP_SHARE)
+        self._context = make_context(ca_file)
+        self._policy = policy
+        self._connect_to = connect_to or {}
+
+    async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
+        return await self._resolver.srv(service, host)
+
+    async def addresses(self, host: str, port: int) -> Addresses:
+        if place := self._connect_to.get(host_port(host.lower(), port)):
+            return Addresses(host, (place[0],))
+        return await self._resolver.addresses(host)
+
+    def connection(self, endpoint: Endpoint) -> InternetConnection:
+        target = endpoint.target
+        redirected = self._connect_to.get(host_port(target.host.lower(), target.port))
+        redirected = redirected or self._connect_to.get(endpoint.address)
+        ip, port = redirected or (endpoint.ip, target.port)
+        blocked = not redirected and not self._policy.permits(ip)
+        refusal = f"{ip} is not a public address, and network.address_policy allows no other" if blocked else None
+        return InternetConnection(ip, port, self._context, refusal)

@@ -1,0 +1,73 @@
+"""One connection to one address, to the end of which all stages of an endpoint use it."""
+
+from collections.abc import Callable
+
+import h11
+from OpenSSL import SSL
+
+from exporter.internet.http import HttpExchange
+from exporter.internet.peer_clock import PeerClock
+from exporter.internet.tcp import TcpStream
+from exporter.internet.tls import TlsStream
+from exporter.model import IPAddress
+from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
+
+
+class InternetConnection:
+    """`refusal` is set where the address policy forbids the address: then nothing is ever sent there."""
+
+    def __init__(self, ip: IPAddress, port: int, context: SSL.Context, refusal: str | None) -> None:
+        self._place = (ip, port)
+        self._context = context
+        self._refusal = refusal
+        self._clock = PeerClock()
+        self._tcp = TcpStream(self._clock)
+        self._secured: tuple[str, Handshake] | None = None
+        self._http: HttpExchange | None = None
+        self.waited: Callable[[], float] = self._clock.waited
+
+    async def open(self) -> None:
+        if self._refusal:
+            raise BlockedAddressError(self._refusal)
+        await self._tcp.open(*self._place)
+
+    async def start_tls(self, tls_name: str) -> Handshake:
+        stream = TlsStream(self._tcp, self._context)
+        handshake = await stream.handshake(tls_name)
+        self._secured = tls_name, handshake
+        self._http = HttpExchange(stream)
+        return handshake
+
+    async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
+        """Over a new connection where the remote did not keep the old one, which is its good right."""
+        used_before = self._http is not None and self._http.answered
+        exchange = await self._usable_exchange()
+        try:
+            return await exchange.get(path, host_header, at_most)
+        except (ClosedEarlyError, ConnectionError, h11.RemoteProtocolError, SSL.Error):
+            if not used_before or exchange.answered:
+                raise
+        exchange = await self._reopened()
+        return await exchange.get(path, host_header, at_most)
+
+    async def _usable_exchange(self) -> HttpExchange:
+        if self._http and self._http.can_be_used():
+            return self._http
+        return await self._reopened()
+
+    async def _reopened(self) -> HttpExchange:
+        """The time that this takes belongs to no stage. The certificate must be the one that was judged."""
+        assert self._secured is not None
+        waited, (tls_name, judged) = self.waited(), self._secured
+        self.close()
+        await self.open()
+        handshake = await self.start_tls(tls_name)
+        if handshake.chain != judged.chain:
+            raise ClosedEarlyError("the connection was closed, and the next one presented another certificate")
+        self._clock.forget_since(waited)
+        assert self._http is not None
+        return self._http
+
+    def close(self) -> None:
+        self._http = None
+        self._tcp.close()

@@ -1,0 +1,74 @@
+"""HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
+
+import h11
+
+from exporter import DISTRIBUTION, VERSION
+from exporter.internet.tls import TlsStream
+from exporter.network import HttpAnswer, TooLargeError
+
+MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADERS = 100
+MAX_INTERIM_ANSWERS = 10
+
+USER_AGENT = f"{DISTRIBUTION}/{VERSION} (+https://github.com/{DISTRIBUTION}/{DISTRIBUTION})"
+
+
+class HttpExchange:
+    def __init__(self, stream: TlsStream) -> None:
+        self._stream = stream
+        self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
+        self.answered = False
+        """Whether anything was received since the latest request began."""
+
+    def can_be_used(self) -> bool:
+        """For another request: the remote keeps the connection, and nothing of an earlier answer is left in it."""
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+            self._http.start_next_cycle()
+        return self._http.our_state is h11.IDLE
+
+    async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
+        """Raises TooLargeError, h11.RemoteProtocolError, OSError or SSL.Error."""
+        self.answered = False
+        headers = {
+            "Host": host_header,
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        request = h11.Request(method="GET", target=path, headers=list(headers.items()))
+        await self._stream.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
+        answer = await self._head()
+        return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
+
+    async def _head(self) -> h11.Response:
+        for _ in range(MAX_INTERIM_ANSWERS + 1):
+            event = await self._next_event()
+            if isinstance(event, h11.Response):
+                if len(event.headers) > MAX_HEADERS:
+                    raise TooLargeError(f"{len(event.headers)} headers, at most {MAX_HEADERS} are read")
+                return event
+            if not isinstance(event, h11.InformationalResponse):
+                break
+        raise h11.RemoteProtocolError(f"no answer after {MAX_INTERIM_ANSWERS} interim ones")
+
+    async def _body(self, answer: h11.Response, at_most: int) -> bytes:
+        body = bytearray()
+        announced = dict(answer.headers).get(b"content-length", b"0")
+        while len(body) <= at_most and int(announced) <= at_most:
+            event = await self._next_event()
+            if isinstance(event, h11.EndOfMessage):
+                return bytes(body)
+            if isinstance(event, h11.Data):
+                body += event.data
+        raise TooLargeError(f"the body has more than {at_most} bytes")
+
+    async def _next_event(self) -> object:
+        while (event := self._http.next_event()) is h11.NEED_DATA:
+            content = await self._stream.receive()
+            self.answered = self.answered or bool(content)
+            self._http.receive_data(content)
+        return event
+
+
+def decoded(answer: h11.Response) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)

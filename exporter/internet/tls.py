@@ -1,0 +1,76 @@
+"""TLS over a TCP stream, driven between two memory buffers of OpenSSL."""
+
+from OpenSSL import SSL, crypto
+
+from exporter import names
+from exporter.internet.tcp import READ_BYTES, TcpStream
+from exporter.network import ClosedEarlyError, Handshake, NotTlsError, VerifyError
+
+ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
+
+
+class TlsStream:
+    def __init__(self, tcp: TcpStream, context: SSL.Context) -> None:
+        self._tcp = tcp
+        self._tls = SSL.Connection(context, None)
+        self._verify_errors: list[VerifyError] = []
+        self._tls.set_app_data(self._verify_errors)
+        self._tls.set_connect_state()
+
+    async def handshake(self, tls_name: str) -> Handshake:
+        """Raises NotTlsError, ClosedEarlyError, OSError or SSL.Error; not for a bad certificate."""
+        if not names.ip_literal(tls_name):
+            self._tls.set_tlsext_host_name(tls_name.encode())
+        greeted = False
+        while not self._finished():
+            await self._flush()
+            content = await self._received()
+            if not greeted and content[0] not in (ALERT, HANDSHAKE):
+                raise NotTlsError(f"the server greets with {content[:16]!r}")
+            greeted = True
+            self._tls.bio_write(content)
+        await self._flush()
+        chain = tuple(
+            crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+            for certificate in self._tls.get_peer_cert_chain() or ()
+        )
+        return Handshake(chain, tuple(self._verify_errors), self._tls.get_protocol_version_name())
+
+    def _finished(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except SSL.WantReadError:
+            return False
+        return True
+
+    async def _received(self) -> bytes:
+        content = await self._tcp.receive()
+        if not content:
+            raise ClosedEarlyError("the connection was closed during the TLS handshake")
+        return content
+
+    async def send(self, content: bytes) -> None:
+        self._tls.sendall(content)
+        await self._flush()
+
+    async def receive(self) -> bytes:
+        """Empty at the end of the stream, be it announced or not: HTTP knows whether anything is missing."""
+        while True:
+            try:
+                return self._tls.recv(READ_BYTES)
+            except SSL.ZeroReturnError:
+                return b""
+            except SSL.WantReadError:
+                await self._flush()
+                content = await self._tcp.receive()
+                if not content:
+                    return b""
+                self._tls.bio_write(content)
+
+    async def _flush(self) -> None:
+        """Sends what OpenSSL has ready, be it ours or its own."""
+        try:
+            while True:
+                await self._tcp.send(self._tls.bio_read(READ_BYTES))
+        except SSL.WantReadError:
+            return

@@ -1,0 +1,265 @@
+"""The only place that turns an exception into a Problem, and every remedy.
+
+The names of failures overlap: `TimeoutError`, `ConnectionRefusedError` and OpenSSL's errors on sockets are all OSError.
+So each table is read from the most specific to the least.
+"""
+
+import errno
+from enum import Enum, auto
+from typing import Final
+
+import dns.exception
+import dns.resolver
+import h11
+import structlog
+from OpenSSL import SSL
+
+from exporter.model import Problem, Reason, Stage
+from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.wording import printable
+
+MAX_DETAIL_CHARACTERS = 300
+log = structlog.get_logger()
+
+
+class Step(Enum):
+    """What was being done: the same exception means another thing in each."""
+
+    DNS = auto()
+    TCP = auto()
+    TLS = auto()
+    HTTP = auto()
+
+
+TIMEOUTS: Final = {
+    Step.DNS: Reason.DNS_TIMEOUT,
+    Step.TCP: Reason.CONNECT_TIMEOUT,
+    Step.TLS: Reason.TLS_TIMEOUT,
+    Step.HTTP: Reason.HTTP_TIMEOUT,
+}
+
+BROKEN_OFF: Final = {
+    Step.DNS: Reason.DNS_FAILURE,
+    Step.TCP: Reason.CONNECT_REFUSED,
+    Step.TLS: Reason.TLS_HANDSHAKE,
+    Step.HTTP: Reason.HTTP_PROTOCOL,
+}
+
+# What went wrong is on our side: no file descriptor, no memory, no local port.
+OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+
+
+def name(error: BaseException, step: Step) -> Problem:
+    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such."""
+    problem = Problem(reason(error, step), detail(error, step))
+    if problem.reason is Reason.INTERNAL_ERROR:
+        log.error("internal error", step=step.name, exc_info=error)
+    return problem
+
+
+def reason(error: BaseException, step: Step) -> Reason:
+    match error:
+        case BlockedAddressError():
+            return Reason.BLOCKED_ADDRESS
+        case TooLargeError():
+            return Reason.TOO_LARGE
+        case NotTlsError():
+            return Reason.NOT_TLS
+        case dns.exception.DNSException():
+            return Reason.DNS_TIMEOUT if only_timeouts(error) else Reason.DNS_FAILURE
+        case TimeoutError():
+            return TIMEOUTS[step]
+        case ClosedEarlyError() | ConnectionError() | SSL.Error():
+            return BROKEN_OFF[step]
+        case h11.RemoteProtocolError():
+            return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
+        case OSError() if error.errno not in OWN_SHORTAGES:
+            return Reason.UNREACHABLE
+        case _:
+            return Reason.INTERNAL_ERROR
+
+
+def only_timeouts(error: dns.exception.DNSException) -> bool:
+    """Whether no resolver answered at all, rather than one of them badly."""
+    if isinstance(error, dns.resolver.NoNameservers):
+        causes = [cause for *_, cause, _ in error.kwargs["errors"]]
+        return bool(causes) and all(isinstance(cause, dns.exception.Timeout) for cause in causes)
+    return isinstance(error, dns.exception.Timeout)
+
+
+def detail(error: BaseException, step: Step) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer in time ({step.name} step)"
+    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
+        text = "; ".join(str(entry[-1]) for entry in error.args[0])
+    elif isinstance(error, OSError) and error.strerror:
+        text = error.strerror
+    else:
+        text = str(error)
+    return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)
+
+
+# ---------------------------------------------------------------- remedies
+
+
+def remedy(stage: Stage, why: Reason) -> str:
+    """What the administrator of the probed server can do."""
+    return STAGE_REMEDIES.get((stage, why)) or REMEDIES[why]
+
+
+REMEDIES: Final[dict[Reason, str]] = {
+    Reason.NXDOMAIN: (
+        "Create an A or AAAA record for this name in your DNS zone, or correct the name in the well-known, "
+        "the SRV record or the list of servers."
+    ),
+    Reason.NO_ADDRESSES: "The name exists but has no address: add an A or AAAA record to your DNS zone.",
+    Reason.DNS_FAILURE: (
+        "The DNS servers of the zone answer with an error: check that every name server of the domain serves "
+        "it, and that DNSSEC signatures are valid."
+    ),
+    Reason.DNS_TIMEOUT: (
+        "The DNS servers of the zone do not answer: check that each name server listed for the domain is up "
+        "and reachable over UDP and TCP port 53."
+    ),
+    Reason.SRV_TARGET_ALIAS: (
+        "Let the SRV record name a host that has A or AAAA records itself: an alias (CNAME) is forbidden "
+        "there (RFC 2782)."
+    ),
+    Reason.SRV_SERVICE_UNAVAILABLE: (
+        "The SRV record's target is '.', which says that there is no such service: put your homeserver's name "
+        "there, or delete the record."
+    ),
+    Reason.BLOCKED_ADDRESS: (
+        "The name leads to a private or otherwise non-public address, which peers refuse: publish a public "
+        "address. In a closed federation, allow it in network.allow_networks of the exporter."
+    ),
+    Reason.CONNECT_REFUSED: (
+        "Nothing accepts connections at this address and port: start the homeserver or its reverse proxy "
+        "there, or correct the port in the well-known or SRV record."
+    ),
+    Reason.CONNECT_TIMEOUT: (
+        "Connections get no answer: open the port in the firewall and at the hosting provider, and check that "
+        "the address in DNS is the current one."
+    ),
+    Reason.UNREACHABLE: (
+        "No route leads to this address: check the address in DNS, and the server's network and firewall. If "
+        "every IPv6 address fails so, the exporter's own machine may lack IPv6."
+    ),
+    Reason.TLS_HANDSHAKE: (
+        "The TLS handshake is broken off: check the TLS configuration of the reverse proxy for this name "
+        "(certificate and key loaded, TLS 1.2 or 1.3 enabled, no client certificate required) and its error "
+        "log."
+    ),
+    Reason.TLS_TIMEOUT: (
+        "The port accepts connections but does not finish TLS: check that a TLS server is behind it and not "
+        "overloaded, and that large packets pass (path MTU)."
+    ),
+    Reason.NOT_TLS: (
+        "The port does not speak TLS: enable TLS on it (nginx: `listen 8448 ssl`), or point the well-known or "
+        "SRV record to a port that does."
+    ),
+    Reason.CERTIFICATE_EXPIRED: (
+        "Renew the certificate and reload the server that presents it; check that automatic renewal (such as "
+        "certbot or acme.sh) also reloads it."
+    ),
+    Reason.CERTIFICATE_NOT_YET_VALID: (
+        "The certificate's validity lies in the future: check the clocks of this server, of the machine that "
+        "issued it, and of the exporter."
+    ),
+    Reason.CERTIFICATE_NAME_MISMATCH: (
+        "Present a certificate whose subjectAltName holds the name given above: the delegated name with a "
+        "well-known, the server name itself with SRV records, never the SRV target."
+    ),
+    Reason.CERTIFICATE_UNTRUSTED: (
+        "Use a certificate from a public certificate authority (such as Let's Encrypt), not a self-signed "
+        "one. In a closed federation, put your authority into network.ca_file of the exporter."
+    ),
+    Reason.CERTIFICATE_INCOMPLETE_CHAIN: (
+        "Send the intermediate certificate too: configure the full chain (certbot: fullchain.pem instead of cert.pem)."
+    ),
+    Reason.CERTIFICATE_INVALID: (
+        "Peers refuse this certificate for the fault named in the detail: have it issued again."
+    ),
+    Reason.HTTP_STATUS: (
+        "The homeserver or its reverse proxy answers with another status than 200: forward "
+        "/_matrix/federation and /_matrix/key to the homeserver, and see its log."
+    ),
+    Reason.HTTP_TIMEOUT: (
+        "The request gets no complete answer in time: check the load of the homeserver and the upstream "
+        "configured in the reverse proxy."
+    ),
+    Reason.HTTP_PROTOCOL: (
+        "The answer is no proper HTTP/1.1, or the connection was closed early: check that the port belongs to "
+        "the homeserver or its reverse proxy, and see their logs."
+    ),
+    Reason.REDIRECT: "Let the well-known be answered directly, or by a few redirects to https that end in an answer.",
+    Reason.TOO_LARGE: "The answer is far larger than Matrix peers read: check what is served at this path.",
+    Reason.NOT_JSON: (
+        "The answer is no JSON in UTF-8, often a web page: let the reverse proxy send this path to the homeserver."
+    ),
+    Reason.INVALID_CONTENT: (
+        "The answer is JSON, but not what the specification asks for: check which program answers at this path."
+    ),
+    Reason.INVALID_DELEGATION: (
+        'Serve {"m.server": "matrix.example.org:443"}: a host name, optionally with a port, without https:// '
+        "and without a path."
+    ),
+    Reason.SERVER_NAME_MISMATCH: (
+        "The keys belong to another server name: check server_name in the homeserver's configuration, and "
+        "that the delegation and the virtual host lead to the right homeserver."
+    ),
+    Reason.NO_SIGNING_KEY: "The homeserver publishes no ed25519 key: check its signing key file.",
+    Reason.SIGNATURE_INVALID: (
+        "The published keys are not signed by themselves: check that no proxy changes the answer of "
+        "/_matrix/key/v2/server, and that the homeserver loads the signing key that it publishes."
+    ),
+    Reason.KEY_EXPIRED: (
+        "The keys' valid_until_ts has passed: check the homeserver's clock, and that no cache keeps old "
+        "answers of /_matrix/key/v2/server."
+    ),
+    Reason.TIMEOUT: (
+        "The whole probe took too long: see which stage is slow. If many servers fail so, raise probe.timeout "
+        "or check the exporter's own network."
+    ),
+    Reason.INTERNAL_ERROR: (
+        "A fault of the exporter or its machine, not of this server: see the exporter's log, and report it."
+    ),
+}
+
+WEB_SERVER_OF_THE_NAME: Final = "On the web server of the server name itself (https, port 443): "
+
+STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
+    (Stage.WELL_KNOWN, Reason.HTTP_STATUS): (
+        WEB_SERVER_OF_THE_NAME
+        + "answer /.well-known/matrix/server with status 200 and the delegation, or with 404 if there is none."
+    ),
+    (Stage.WELL_KNOWN, Reason.NOT_JSON): (
+        WEB_SERVER_OF_THE_NAME
+        + 'answer /.well-known/matrix/server with JSON such as {"m.server": "matrix.example.org:443"}, or with '
+        "404 if there is no delegation; a page for every path misleads peers."
+    ),
+    (Stage.WELL_KNOWN, Reason.CERTIFICATE_NAME_MISMATCH): (
+        WEB_SERVER_OF_THE_NAME + "present a certificate for the server name, or peers ignore the well-known."
+    ),
+    (Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED): (
+        WEB_SERVER_OF_THE_NAME + "renew the certificate and reload the web server, or peers ignore the well-known."
+    ),
+    (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): (
+        WEB_SERVER_OF_THE_NAME
+        + "open port 443 in the firewall, or let it refuse connections if there is no well-known."
+    ),
+    (Stage.SRV, Reason.DNS_FAILURE): (
+        "The DNS servers answer the SRV query with an error, which many homeservers take for a failure of the "
+        "whole lookup: let them answer NXDOMAIN or no data where there is no SRV record."
+    ),
+    (Stage.SRV, Reason.NXDOMAIN): (
+        "The SRV record's target does not exist: correct the target, or create its A or AAAA record."
+    ),
+    (Stage.SRV, Reason.NO_ADDRESSES): (
+        "The SRV record's target has no address: add its A or AAAA record, or correct the target."
+    ),
+    (Stage.KEYS, Reason.HTTP_STATUS): (
+        "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot "
+        "verify anything that this server sends."
+    ),
+}

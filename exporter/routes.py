@@ -1,0 +1,51 @@
+"""Steps 1 to 6 of server discovery (server-server API, 2.1): what was learnt so far, and where it leads. Pure."""
+
+from exporter.model import Method, Route, ServerName, SrvRecords, SrvService, Target
+
+DEFAULT_PORT = 8448
+
+# (method without a well-known, method with one)
+IP_LITERAL = (Method.IP_LITERAL, Method.WELL_KNOWN_IP)
+PORT = (Method.EXPLICIT_PORT, Method.WELL_KNOWN_PORT)
+SRV = {
+    SrvService.MATRIX_FED: (Method.SRV_FED, Method.WELL_KNOWN_SRV_FED),
+    SrvService.MATRIX: (Method.SRV_LEGACY, Method.WELL_KNOWN_SRV_LEGACY),
+}
+BY_SRV = frozenset(method for methods in SRV.values() for method in methods)
+FALLBACK = (Method.DEFAULT_8448, Method.WELL_KNOWN_8448)
+
+
+def asks_well_known(name: ServerName) -> bool:
+    """Step 3 is only for names that are neither an IP literal (step 1) nor bear a port (step 2)."""
+    return name.ip is None and name.port is None
+
+
+def srv_host(name: ServerName, delegated: ServerName | None) -> str | None:
+    """Whose SRV records are asked for; none where an address or a port settles it."""
+    subject = delegated or name
+    return subject.host if asks_well_known(subject) else None
+
+
+def plan(name: ServerName, delegated: ServerName | None, srv: SrvRecords | None) -> Route:
+    """`delegated` is the valid answer of the well-known, `srv` what was found for `srv_host`."""
+    subject = delegated or name
+    methods, targets = steps(subject, srv)
+    return Route(
+        method=methods[delegated is not None],
+        targets=targets,
+        host_header=subject.text,
+        tls_name=subject.host,
+        sni=None if subject.ip else subject.host,
+    )
+
+
+def steps(subject: ServerName, srv: SrvRecords | None) -> tuple[tuple[Method, Method], tuple[Target, ...]]:
+    """The steps are the same for a server name (1, 2, 4, 5, 6) and for a delegated one (3.1 to 3.5)."""
+    if subject.ip:
+        return IP_LITERAL, (Target(subject.host, DEFAULT_PORT if subject.port is None else subject.port),)
+    if subject.port is not None:
+        return PORT, (Target(subject.host, subject.port),)
+    if srv and srv.decided_by:
+        records = srv.records.get(srv.decided_by, ())
+        return SRV[srv.decided_by], tuple(dict.fromkeys(record.target for record in records))
+    return FALLBACK, (Target(subject.host, DEFAULT_PORT),)

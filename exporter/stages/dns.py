@@ -1,0 +1,52 @@
+"""Stage `dns`: A and AAAA of every target."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from itertools import islice
+
+from exporter import names, problems
+from exporter.attempt import Faulty
+from exporter.model import Endpoint, IPAddress, Problem, Reason, Resolved, Target
+from exporter.network import Addresses, Network
+from exporter.problems import Step
+
+MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is dialled
+MAX_ENDPOINTS = 32
+
+
+async def look(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
+    answers = await asyncio.gather(*(resolve(network, target) for target in targets))
+    return dict(zip(targets, answers, strict=True))
+
+
+async def resolve(network: Network, target: Target) -> Addresses:
+    """An IP literal is its own address."""
+    if ip := names.ip_literal(target.host):
+        return Addresses(target.host, (ip,))
+    return await network.addresses(target.host, target.port)
+
+
+def read(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolved | Faulty[Resolved]:
+    """Passed where there is any address to dial. Targets may share one: it is dialled once."""
+    endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
+    for target, addresses in found.items():
+        behind_alias = not aliases_allowed and is_alias(target, addresses)
+        for ip in addresses.ips[:MAX_ADDRESSES]:
+            endpoints.setdefault((ip, target.port), Endpoint(target, ip, behind_alias))
+    unresolved = tuple(no_address(target, addresses) for target, addresses in found.items() if not addresses.ips)
+    resolved = Resolved(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved)
+    return resolved if endpoints else Faulty(unresolved, resolved)
+
+
+def is_alias(target: Target, addresses: Addresses) -> bool:
+    return addresses.canonical_name.lower() != target.host.lower()
+
+
+def no_address(target: Target, addresses: Addresses) -> Problem:
+    """Why a target without addresses has none."""
+    if addresses.failures:
+        named = problems.name(addresses.failures[0], Step.DNS)
+        return Problem(named.reason, f"{target.host}: {named.detail}")
+    if not addresses.exists:
+        return Problem(Reason.NXDOMAIN, f"{target.host} does not exist in DNS")
+    return Problem(Reason.NO_ADDRESSES, f"{target.host} has neither an A nor an AAAA record")

@@ -1,0 +1,45 @@
+"""How long a peer may keep the answer of a well-known (server-server API, 2.1, step 3; RFC 9111). Pure."""
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from exporter.network import HttpAnswer
+
+DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", where the answer says nothing
+MAX_SECONDS = 48 * 3600
+FAILURE_SECONDS = 3600  # "no longer than an hour"
+
+DIRECTIVE = re.compile(r'\s*(?P<name>[^\s=,]+)(?:=(?:"(?P<quoted>[^"]*)"|(?P<token>[^\s,]*)))?\s*(?:,|$)')
+SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
+
+
+def of_success(answer: HttpAnswer, now: datetime) -> int:
+    """Seconds. Cache-Control beats Expires; what cannot be read is as good as missing."""
+    announced = (by_cache_control(answer), by_expires(answer, now))
+    return min(next((seconds for seconds in announced if seconds is not None), DEFAULT_SECONDS), MAX_SECONDS)
+
+
+def by_cache_control(answer: HttpAnswer) -> int | None:
+    directives = {
+        match["name"].lower(): match["quoted"] or match["token"] or ""
+        for match in DIRECTIVE.finditer(answer.header("cache-control") or "")
+    }
+    if "no-store" in directives:
+        return 0
+    age = directives.get("max-age", "")
+    return int(age) if SECONDS.fullmatch(age) else None
+
+
+def by_expires(answer: HttpAnswer, now: datetime) -> int | None:
+    """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
+    text = answer.header("expires")
+    if text is None:
+        return None
+    try:
+        expires = parsedate_to_datetime(text)
+    except (ValueError, OverflowError):
+        return 0
+    if expires.tzinfo is None:
+        expires = expires.replace(tzinfo=UTC)
+    return max(0, round((expires - now).total_seconds()))

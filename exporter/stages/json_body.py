@@ -1,0 +1,51 @@
+"""JSON from a remote: UTF-8, an object, bounded in depth by the parser and in size by the connection. Pure."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NoReturn, TypeAlias
+
+from exporter.model import Problem, Reason
+from exporter.network import HttpAnswer
+from exporter.wording import printable
+
+JsonObject: TypeAlias = Mapping[str, Any]
+EXCERPT_CHARACTERS = 60
+
+
+def read_object(answer: HttpAnswer) -> JsonObject | Problem:
+    """The JSON object in an answer of status 200."""
+    if answer.status != 200:
+        return Problem(Reason.HTTP_STATUS, f"status {answer.status}, expected 200")
+    try:
+        content = json.loads(answer.body.decode(), parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        return Problem(Reason.NOT_JSON, f"{printable(str(error), EXCERPT_CHARACTERS)}, in {excerpt(answer.body)}")
+    if not isinstance(content, dict):
+        return Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {json_type(content)}")
+    return content
+
+
+def refuse(constant: str) -> NoReturn:
+    """Python reads NaN and Infinity, JSON (RFC 8259) has none."""
+    raise ValueError(f"{constant} is no JSON")
+
+
+def excerpt(body: bytes) -> str:
+    """The beginning of a body, to recognise it by."""
+    return repr(body[:EXCERPT_CHARACTERS].decode(errors="replace"))
+
+
+def json_type(content: object) -> str:
+    match content:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "a string"
+        case list():
+            return "an array"
+        case _:
+            return "an object"

@@ -1,0 +1,119 @@
+"""Stage `keys`: the server's signing keys, and whether they have signed themselves
+(server-server API, 2.3.1, "GET /_matrix/key/v2/server"; appendices, "Canonical JSON", "Signing JSON"). Pure.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from canonicaljson import encode_canonical_json
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from exporter.attempt import Faulty
+from exporter.model import Problem, Reason, SigningKeys
+from exporter.network import HttpAnswer
+from exporter.stages.json_body import JsonObject, read_object
+from exporter.wording import printable
+
+PATH = "/_matrix/key/v2/server"
+MAX_BYTES = 256 * 1024
+MAX_KEYS = 64  # each costs a signature check
+
+KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
+EPOCH = datetime.fromtimestamp(0, UTC)
+LAST_MILLISECOND = int((datetime.max.replace(tzinfo=UTC) - EPOCH) / timedelta(milliseconds=1))
+
+
+def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | Faulty[SigningKeys]:
+    """Every complaint, and the keys that stand up to all checks of their own."""
+    content = read_object(answer)
+    if isinstance(content, Problem):
+        return Faulty((content,))
+    if complaint := malformed(content):
+        return Faulty((Problem(Reason.INVALID_CONTENT, complaint),))
+    keys, faults = verified(content, content["server_name"])
+    valid_until = EPOCH + timedelta(milliseconds=content["valid_until_ts"])
+    problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(valid_until, now))
+    published = SigningKeys(keys, valid_until)
+    return Faulty(problems, published) if problems else published
+
+
+def malformed(content: JsonObject) -> str | None:
+    """What keeps the document from being read at all."""
+    for field, kind, expected in (
+        ("server_name", str, "a string"),
+        ("verify_keys", dict, "an object"),
+        ("signatures", dict, "an object"),
+        ("valid_until_ts", int, "an integer"),
+    ):
+        if not isinstance(content.get(field), kind) or isinstance(content[field], bool):
+            return f"{field} should be {expected}" if field in content else f"{field} is missing"
+    if not 0 <= content["valid_until_ts"] <= LAST_MILLISECOND:
+        return "valid_until_ts is no time in milliseconds since 1970"
+    if len(content["verify_keys"]) > MAX_KEYS:
+        return f"{len(content['verify_keys'])} verify keys, at most {MAX_KEYS} were expected"
+    return None
+
+
+def name_faults(found: str, expected: str) -> Iterator[Problem]:
+    """Server names are compared exactly, case included."""
+    if found != expected:
+        yield Problem(
+            Reason.SERVER_NAME_MISMATCH, f"the keys are those of {printable(found, 100)!r}, expected {expected!r}"
+        )
+
+
+def age_faults(valid_until: datetime, now: datetime) -> Iterator[Problem]:
+    if valid_until <= now:
+        yield Problem(Reason.KEY_EXPIRED, f"valid_until_ts was {valid_until:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
+    """Every ed25519 verify key must have signed the object as received."""
+    public_keys = {
+        key_id: key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
+    }
+    if not public_keys:
+        return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys holds no ed25519 key"),)
+    try:
+        message = encode_canonical_json({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+    except (ValueError, RecursionError) as error:
+        return {}, (Problem(Reason.INVALID_CONTENT, f"no canonical JSON: {printable(str(error), 100)}"),)
+    signatures = content["signatures"].get(signer)
+    signatures = signatures if isinstance(signatures, dict) else {}
+    complaints = {key_id: fault(key, signatures.get(key_id), message) for key_id, key in public_keys.items()}
+    good = {key_id: key for key_id, key in public_keys.items() if key and not complaints[key_id]}
+    return good, tuple(
+        Problem(Reason.SIGNATURE_INVALID, f"{key_id}: {why}") for key_id, why in complaints.items() if why
+    )
+
+
+def key_text(entry: object) -> str | None:
+    key = entry.get("key") if isinstance(entry, dict) else None
+    return key if isinstance(key, str) else None
+
+
+def fault(key: str | None, signature: object, message: bytes) -> str | None:
+    """What is wrong with one key and its signature; none if it verifies."""
+    if key is None:
+        return "the key is missing or no string"
+    if not isinstance(signature, str):
+        return "the key has not signed the answer"
+    try:
+        Ed25519PublicKey.from_public_bytes(decode_base64(key)).verify(decode_base64(signature), message)
+    except InvalidSignature:
+        return "the signature does not match the answer"
+    except ValueError as error:
+        return printable(str(error), 100)
+    return None
+
+
+def decode_base64(text: str) -> bytes:
+    """Unpadded base64 (appendices, "Unpadded Base64"); padding is tolerated, as real servers do."""
+    try:
+        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"no base64: {error}") from error

@@ -1,0 +1,77 @@
+"""Stage `srv`: the SRV records of both services (server-server API, 2.1, steps 3.3, 3.4, 4 and 5; RFC 2782)."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from exporter import problems
+from exporter.attempt import Faulty
+from exporter.model import (
+    Failed,
+    Outcome,
+    Passed,
+    Problem,
+    Reason,
+    Resolved,
+    Skipped,
+    SrvRecord,
+    SrvRecords,
+    SrvService,
+)
+from exporter.network import Network
+from exporter.problems import Step
+
+MAX_RECORDS = 16  # of one service: every target is resolved and dialled
+NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)
+
+Answers: TypeAlias = Mapping[SrvService, tuple[SrvRecord, ...] | BaseException]
+
+# The lookup gave nothing to go by: a peer stops here, and does not fall back to port 8448.
+UNANSWERED = SrvRecords({}, decided_by=SrvService.MATRIX_FED)
+
+
+async def look(network: Network, host: str) -> Answers:
+    """Both services at once: the second one matters where the first has nothing."""
+    asked = (network.srv(service, host) for service in SrvService)
+    return dict(zip(SrvService, await asyncio.gather(*asked, return_exceptions=True), strict=True))
+
+
+def read(answers: Answers) -> SrvRecords | Faulty[SrvRecords]:
+    """The first service that has records, or whose lookup failed, decides."""
+    records = {service: usable(answer) for service, answer in answers.items() if not isinstance(answer, BaseException)}
+    for service, answer in answers.items():
+        if isinstance(answer, BaseException):
+            named = problems.name(answer, Step.DNS)
+            failure = Problem(named.reason, f"_{service}._tcp: {named.detail}")
+            return Faulty((failure,), SrvRecords(records, service))
+        if answer and not records[service]:
+            refusal = Problem(Reason.SRV_SERVICE_UNAVAILABLE, f"the target of _{service}._tcp is '.'")
+            return Faulty((refusal,), SrvRecords(records, service))
+        if answer:
+            return SrvRecords(records, service)
+    return SrvRecords(records, None)
+
+
+def usable(records: tuple[SrvRecord, ...]) -> tuple[SrvRecord, ...]:
+    """In the order in which a peer tries them; among equal priorities it draws lots, so the heaviest stands first."""
+    named = [record for record in records if record.target.host != NO_SERVICE]
+    order = sorted(named, key=lambda record: (record.priority, -record.weight, record.target.host, record.target.port))
+    return tuple(order[:MAX_RECORDS])
+
+
+def decision(outcome: Outcome[SrvRecords]) -> SrvRecords | None:
+    """What the route is planned on; none where nothing was asked."""
+    return None if isinstance(outcome, Skipped) else outcome.found or UNANSWERED
+
+
+def judge_targets(outcome: Outcome[SrvRecords], resolved: Resolved) -> Outcome[SrvRecords]:
+    """The outcome once the targets are resolved: an alias, or a target without addresses, is the record's fault."""
+    if not isinstance(outcome, Passed) or not outcome.found.decided_by:
+        return outcome
+    faults = (*resolved.unresolved, *alias_faults(resolved))
+    return Failed(outcome.seconds, faults, outcome.found) if faults else outcome
+
+
+def alias_faults(resolved: Resolved) -> tuple[Problem, ...]:
+    hosts = dict.fromkeys(endpoint.target.host for endpoint in resolved.endpoints if endpoint.behind_alias)
+    return tuple(Problem(Reason.SRV_TARGET_ALIAS, f"{host} is an alias (CNAME)") for host in hosts)

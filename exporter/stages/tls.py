@@ -1,0 +1,116 @@
+"""Stage `tls`: chain, name and dates of the certificate (server-server API, 2.1, "TLS"). Pure.
+
+OpenSSL's verdict on the chain comes with the handshake; the name is checked as homeservers do, by subjectAltName only.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import service_identity
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import NameOID
+from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
+
+from exporter import names
+from exporter.attempt import Faulty
+from exporter.model import Certificate, Problem, Reason, Secured
+from exporter.network import Handshake, VerifyError
+from exporter.wording import printable
+
+MAX_NAME_CHARACTERS = 64
+MAX_NAMES = 100  # of a certificate that we keep
+
+# X509_V_ERR codes (openssl/x509_vfy.h)
+NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE = 20, 21
+VERIFY_REASONS: Final = {
+    9: (Reason.CERTIFICATE_NOT_YET_VALID, "is not yet valid"),
+    10: (Reason.CERTIFICATE_EXPIRED, "has expired"),
+    18: (Reason.CERTIFICATE_UNTRUSTED, "is self-signed"),
+    19: (Reason.CERTIFICATE_UNTRUSTED, "belongs to an authority that is not trusted"),
+    NO_LOCAL_ISSUER: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
+    NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
+}
+
+
+def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
+    """The certificate's facts are there for a bad one too, unless it cannot be read at all."""
+    try:
+        chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
+        leaf = chain[0]
+        problems = tuple(dict.fromkeys((*chain_faults(handshake, leaf), *name_faults(leaf, tls_name))))
+        certificate = describe(chain, valid=not problems)
+    except (ValueError, IndexError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+        text = printable(f"it cannot be read: {error}", 200)
+        return Faulty((Problem(Reason.CERTIFICATE_INVALID, text),))
+    secured = Secured(certificate, handshake.tls_version)
+    return Faulty(problems, secured) if problems else secured
+
+
+def chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:
+    for error in handshake.verify_errors:
+        yield chain_fault(error, leaf, sent_alone=len(handshake.chain) == 1)
+
+
+def chain_fault(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool) -> Problem:
+    which = "the certificate" if error.depth == 0 else f"the certificate {error.depth} above it in the chain"
+    if error.code in (NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE) and sent_alone:
+        return Problem(
+            Reason.CERTIFICATE_INCOMPLETE_CHAIN, f"only the certificate was sent, not that of {issuer(leaf)!r}"
+        )
+    why, text = VERIFY_REASONS.get(error.code, (Reason.CERTIFICATE_INVALID, f"is refused (OpenSSL error {error.code})"))
+    date = {
+        Reason.CERTIFICATE_EXPIRED: f" (on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)",
+        Reason.CERTIFICATE_NOT_YET_VALID: f" (before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC)",
+    }
+    return Problem(why, f"{which} {text}{date.get(why, '') if error.depth == 0 else ''}")
+
+
+def name_faults(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
+    verify = verify_certificate_ip_address if names.ip_literal(tls_name) else verify_certificate_hostname
+    try:
+        verify(leaf, tls_name)
+    except service_identity.VerificationError:
+        bears = ", ".join(subject_alternative_names(leaf)[:5])
+        yield Problem(Reason.CERTIFICATE_NAME_MISMATCH, f"it should be for {tls_name!r}, it is for {bears}")
+    except service_identity.CertificateError as error:
+        # no subjectAltName at all, or one that cannot be used: homeservers refuse the whole certificate
+        bears_any = bool(subject_alternative_names(leaf))
+        why = Reason.CERTIFICATE_INVALID if bears_any else Reason.CERTIFICATE_NAME_MISMATCH
+        yield Problem(why, printable(str(error), 200))
+
+
+def describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
+    leaf = chain[0]
+    return Certificate(
+        not_before=leaf.not_valid_before_utc,
+        not_after=leaf.not_valid_after_utc,
+        chain_not_after=min(certificate.not_valid_after_utc for certificate in chain),
+        issuer=issuer(leaf),
+        subject=common_name(leaf.subject),
+        names=subject_alternative_names(leaf)[:MAX_NAMES],
+        fingerprint_sha256=leaf.fingerprint(SHA256()).hex(),
+        valid=valid,
+    )
+
+
+def issuer(leaf: x509.Certificate) -> str:
+    return common_name(leaf.issuer)
+
+
+def common_name(name: x509.Name) -> str:
+    """What people know it by: the common name, or else the organisation, or else all of it."""
+    for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
+        if attributes := name.get_attributes_for_oid(oid):
+            return printable(str(attributes[0].value), MAX_NAME_CHARACTERS)
+    return printable(name.rfc4514_string(), MAX_NAME_CHARACTERS)
+
+
+def subject_alternative_names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return ()
+    dns_names = extension.get_values_for_type(x509.DNSName)
+    ips = [str(ip) for ip in extension.get_values_for_type(x509.IPAddress)]
+    return tuple(printable(name, 255) for name in (*dns_names, *ips))

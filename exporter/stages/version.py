@@ -1,0 +1,33 @@
+"""Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
+
+from exporter.attempt import Faulty
+from exporter.model import Problem, Reason, Software
+from exporter.network import HttpAnswer
+from exporter.stages.json_body import json_type, read_object
+from exporter.wording import printable
+
+PATH = "/_matrix/federation/v1/version"
+MAX_BYTES = 64 * 1024
+MAX_CHARACTERS = 64  # of a name or version that we keep
+
+
+def read(answer: HttpAnswer) -> Software | Faulty[Software]:
+    """Both fields are optional in the specification."""
+    content = read_object(answer)
+    if isinstance(content, Problem):
+        return Faulty((content,))
+    server = content.get("server", {})
+    if not isinstance(server, dict):
+        return Faulty((wrong_type("server", "an object", server),))
+    for field in ("name", "version"):
+        if not isinstance(server.get(field, ""), str):
+            return Faulty((wrong_type(f"server.{field}", "a string", server[field]),))
+    return Software(known(server.get("name")), known(server.get("version")))
+
+
+def known(text: str | None) -> str | None:
+    return printable(text, MAX_CHARACTERS) if text else None
+
+
+def wrong_type(field: str, expected: str, found: object) -> Problem:
+    return Problem(Reason.INVALID_CONTENT, f"{field} should be {expected}, found {json_type(found)}")

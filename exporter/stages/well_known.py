@@ -1,0 +1,166 @@
+"""Stage `well_known`: https://<server name>/.well-known/matrix/server (server-server API, 2.1, step 3).
+
+Every hop of a redirect is resolved, policed, connected and verified like any endpoint; a delegation is read from the
+last one. What is not there at all (404, no address, nobody listening) is an answer, and no failure.
+"""
+
+from asyncio.staggered import staggered_race
+from collections.abc import Collection, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+
+import httpx
+
+from exporter import names
+from exporter.attempt import Deadline, Faulty, as_it_is, attempt
+from exporter.model import Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, ServerName, Target
+from exporter.network import Connection, HttpAnswer, Network
+from exporter.problems import Step
+from exporter.stages import dns, freshness, tls
+from exporter.stages.json_body import JsonObject, json_type, read_object
+from exporter.wording import printable
+
+PATH = "/.well-known/matrix/server"
+HTTPS_PORT = 443
+MAX_BYTES = 50 * 1024  # as Synapse and Dendrite read
+MAX_REDIRECTS = 10  # Synapse follows 20, everybody else 10
+NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
+
+REDIRECTS = {301, 302, 303, 307, 308}
+NOT_THERE = {404, 410}
+INVALID = Reason.INVALID_DELEGATION
+NOBODY_THERE = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One GET, from the lookup of the host on; `problem` is what ended it before there was an answer."""
+
+    seconds: float
+    problem: Problem | None = None
+    secured: Secured | None = None
+    answer: HttpAnswer | None = None
+
+
+async def probe(network: Network, host: str, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
+    """Follows redirects to the end. `deadline` is for all of it."""
+    url, visited = httpx.URL(scheme="https", host=host, path=PATH), set[httpx.URL]()
+    first = last = await visit(network, url, deadline)
+    seconds, stray = first.seconds, None
+    while last.answer and last.answer.status in REDIRECTS:
+        visited.add(url)
+        following = next_hop(url, last.answer, visited)
+        if isinstance(following, Problem):
+            stray = following
+            break
+        url = following
+        last = await visit(network, url, deadline)
+        seconds += last.seconds
+    reading = failure(stray) if stray else read(last, redirected=bool(visited))
+    if isinstance(reading, Faulty):
+        return Failed(seconds, reading.problems, reading.found and replace(reading.found, secured=first.secured))
+    return Passed(seconds, replace(reading, secured=first.secured))
+
+
+async def visit(network: Network, url: httpx.URL, deadline: Deadline) -> Visit:
+    host, target = url.raw_host.decode(), Target(url.host, url.port or HTTPS_PORT)
+    resolved = await attempt(Step.DNS, dns.look(network, [target]), partial(dns.read, aliases_allowed=True), deadline)
+    if isinstance(resolved, Failed):
+        return Visit(resolved.seconds, resolved.problems[0])
+    connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), as_it_is, deadline)
+    seconds = resolved.seconds + connected.seconds
+    if isinstance(connected, Failed):
+        return Visit(seconds, connected.problems[0])
+    with closing(connected.found) as connection:
+        clock = connection.waited
+        verify = partial(tls.read, tls_name=host)
+        secured = await attempt(Step.TLS, connection.start_tls(host), verify, deadline, clock)
+        seconds += secured.seconds
+        if isinstance(secured, Failed):
+            return Visit(seconds, secured.problems[0], secured.found)
+        get = connection.get(url.raw_path.decode(), url.netloc.decode(), MAX_BYTES)
+        answered = await attempt(Step.HTTP, get, as_it_is, deadline, clock)
+    seconds += answered.seconds
+    if isinstance(answered, Failed):
+        return Visit(seconds, answered.problems[0], secured.found)
+    return Visit(seconds, None, secured.found, answered.found)
+
+
+async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
+    """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
+
+    async def connect(endpoint: Endpoint) -> Connection:
+        connection = network.connection(endpoint)
+        try:
+            await connection.open()
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    attempts = [partial(connect, endpoint) for endpoint in endpoints]
+    winner: Connection | None
+    winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
+    if winner is None:
+        raise next(error for error in errors if error)
+    return winner
+
+
+def next_hop(url: httpx.URL, answer: HttpAnswer, visited: Collection[httpx.URL]) -> httpx.URL | Problem:
+    """Where a redirect leads, if it is somewhere that peers go."""
+    location = answer.header("location")
+    if not location:
+        return Problem(Reason.REDIRECT, f"status {answer.status} without a Location")
+    try:
+        following = url.join(location).copy_with(fragment=None)
+    except (httpx.InvalidURL, UnicodeError) as error:
+        return Problem(Reason.REDIRECT, f"to no URL: {printable(str(error), 100)}")
+    shown = printable(str(following), 200)
+    if following.scheme != "https" or not following.host or following.userinfo:
+        return Problem(Reason.REDIRECT, f"to {shown}, which is no plain https URL")
+    if following in visited:
+        return Problem(Reason.REDIRECT, f"in a loop: to {shown} again")
+    if len(visited) > MAX_REDIRECTS:
+        return Problem(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
+    return following
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(last: Visit, *, redirected: bool) -> Delegation | Faulty[Delegation]:
+    if last.problem:
+        absent = last.problem.reason in NOBODY_THERE and not redirected
+        return absence(last.problem.reason) if absent else failure(last.problem)
+    assert last.answer is not None
+    if last.answer.status in NOT_THERE:
+        return absence(Reason.HTTP_STATUS)
+    content = read_object(last.answer)
+    if isinstance(content, Problem):
+        return failure(content if content.reason is not Reason.INVALID_CONTENT else replace(content, reason=INVALID))
+    server = delegated_server(content)
+    if isinstance(server, Problem):
+        return failure(server)
+    return Delegation(freshness.of_success(last.answer, datetime.now(UTC)), server)
+
+
+def absence(reason: Reason) -> Delegation:
+    return Delegation(freshness.FAILURE_SECONDS, absent_because=reason)
+
+
+def failure(problem: Problem) -> Faulty[Delegation]:
+    return Faulty((problem,), Delegation(freshness.FAILURE_SECONDS))
+
+
+def delegated_server(content: JsonObject) -> ServerName | Problem:
+    if "m.server" not in content:
+        return Problem(INVALID, "m.server is missing")
+    text = content["m.server"]
+    if not isinstance(text, str):
+        return Problem(INVALID, f"m.server should be a string, found {json_type(text)}")
+    try:
+        return names.parse(text)
+    except names.InvalidServerNameError as error:
+        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {error}")
