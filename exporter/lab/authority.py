@@ -1,0 +1,223 @@
+"""A certificate authority that is built like a public one, and certificates in every state that servers get into.
+
+Leaf <- intermediate <- root, with the extensions of real authorities, so that strict verification has no complaint.
+"""
+
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from ipaddress import ip_address
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import TypeAlias
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from exporter.names import is_ip
+
+LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
+AUTHORITY_LIFE = timedelta(days=3650)
+BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
+MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
+RSA_BITS = 2048
+
+PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+
+class KeyType(StrEnum):
+    EC = "ec"
+    RSA = "rsa"
+
+
+class CertificateState(StrEnum):
+    VALID = "valid"
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_NAME = "wrong_name"
+    SELF_SIGNED = "self_signed"
+    UNTRUSTED = "untrusted"
+    """Of an authority that nobody trusts, and the whole chain is sent, its root too: nothing is missing but trust."""
+    INCOMPLETE_CHAIN = "incomplete_chain"
+    COMMON_NAME_ONLY = "common_name_only"
+
+
+class Signer(StrEnum):
+    TRUSTED = "trusted"
+    UNKNOWN = "unknown"
+    ITSELF = "itself"
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """How a certificate is made; the defaults make a good one. `begins` and `ends` are counted from now."""
+
+    begins: timedelta = -BACKDATED
+    ends: timedelta = LEAF_LIFE
+    names: tuple[str, ...] = ()
+    """Instead of those asked for."""
+    alternative_names: bool = True
+    signer: Signer = Signer.TRUSTED
+    issuers_sent: int = 1
+    """How many of intermediate and root, in this order, the server sends after its own."""
+
+
+MAKINGS = {
+    CertificateState.VALID: Making(),
+    CertificateState.EXPIRED: Making(begins=-LEAF_LIFE, ends=-timedelta(days=1)),
+    CertificateState.NOT_YET_VALID: Making(begins=timedelta(days=1)),
+    CertificateState.WRONG_NAME: Making(names=("somewhere-else.test",)),
+    CertificateState.SELF_SIGNED: Making(signer=Signer.ITSELF, issuers_sent=0),
+    CertificateState.UNTRUSTED: Making(signer=Signer.UNKNOWN, issuers_sent=2),
+    CertificateState.INCOMPLETE_CHAIN: Making(issuers_sent=0),
+    CertificateState.COMMON_NAME_ONLY: Making(alternative_names=False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A private key, and the certificates as a server sends them, the leaf first."""
+
+    key: PrivateKey
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def pem(self) -> bytes:
+        key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return key + b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
+
+    def server_context(self) -> ssl.SSLContext:
+        """TLS 1.2 and newer."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        with NamedTemporaryFile(suffix=".pem") as file:  # OpenSSL's wrapper reads keys from files only
+            file.write(self.pem)
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    name: x509.Name
+    key: PrivateKey
+
+    def sign(self, draft: x509.CertificateBuilder) -> x509.Certificate:
+        key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
+        return draft.issuer_name(self.name).add_extension(key_identifier, critical=False).sign(self.key, SHA256())
+
+
+class Hierarchy:
+    """A root, and the intermediate that signs in its name."""
+
+    def __init__(self, name: str) -> None:
+        root = Issuer(common_name(f"{name} Root"), new_key(KeyType.EC))
+        self.signer = Issuer(common_name(f"{name} Intermediate"), new_key(KeyType.EC))
+        self.root = root.sign(authority_draft(root, path_length=None))
+        self.intermediate = root.sign(authority_draft(self.signer, path_length=0))
+
+
+class Authority:
+    """Issues certificates. `ca_file` holds the root that clients are to trust, as PEM, and lies in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        trusted = Hierarchy("Lab")
+        self._hierarchies = {Signer.TRUSTED: trusted, Signer.UNKNOWN: Hierarchy("Unknown")}
+        self.ca_file = folder / "ca.pem"
+        self.ca_file.write_bytes(trusted.root.public_bytes(Encoding.PEM))
+
+    def issue(
+        self,
+        names: Sequence[str],
+        state: CertificateState = CertificateState.VALID,
+        *,
+        not_before: datetime | None = None,
+        not_after: datetime | None = None,
+        key_type: KeyType = KeyType.EC,
+    ) -> Issued:
+        """A certificate for DNS names (wildcards too) and IP addresses.
+
+        Dates are cut to the second, and replace those of the state.
+        `key_type` is that of the leaf; the authority's own keys are P-256.
+        """
+        making, now, key = MAKINGS[state], datetime.now(UTC), new_key(key_type)
+        names = making.names or tuple(names)
+        subject = Issuer(common_name(names[0]), key)
+        leaf = server_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
+        if making.alternative_names:
+            leaf = leaf.add_extension(alternative_names(names), critical=False)
+        if making.signer is Signer.ITSELF:
+            return Issued(key, (subject.sign(leaf),))
+        hierarchy = self._hierarchies[making.signer]
+        issuers = (hierarchy.intermediate, hierarchy.root)[: making.issuers_sent]
+        return Issued(key, (hierarchy.signer.sign(leaf), *issuers))
+
+
+def new_key(key_type: KeyType) -> PrivateKey:
+    if key_type is KeyType.RSA:
+        return rsa.generate_private_key(65537, RSA_BITS)
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def common_name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:MAX_COMMON_NAME])])
+
+
+def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName(
+        [x509.IPAddress(ip_address(name)) if is_ip(name) else x509.DNSName(name) for name in names]
+    )
+
+
+# ---------------------------------------------------------------- drafts: all but the issuer and the signature
+
+
+def draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
+    public_key = subject.key.public_key()
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject.name)
+        .public_key(public_key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(not_before)
+        .not_valid_after(not_after)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    )
+
+
+def authority_draft(subject: Issuer, path_length: int | None) -> x509.CertificateBuilder:
+    """`path_length`: how many more authorities may stand beneath; none for no bound."""
+    now = datetime.now(UTC)
+    return (
+        draft(subject, now - AUTHORITY_LIFE, now + AUTHORITY_LIFE)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+        .add_extension(key_usage(authority=True), critical=True)
+    )
+
+
+def server_draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
+    return (
+        draft(subject, not_before, not_after)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(key_usage(authority=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+
+
+def key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        encipher_only=False,
+        decipher_only=False,
+    )

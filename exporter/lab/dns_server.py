@@ -1,0 +1,211 @@
+"""A DNS server over UDP and TCP that answers from a zone, as a resolver would, or misbehaves as the zone tells it."""
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdatatype
+import dns.rrset
+from dns.message import Message
+from dns.name import Name
+from dns.rcode import Rcode
+from dns.rdataclass import IN
+from dns.rdatatype import RdataType
+from dns.rrset import RRset
+
+from exporter.lab.listener import LOOPBACK, Listener, streams
+from exporter.lab.zone import TTL_SECONDS, DnsFault, Zone, start_of_authority
+
+QUESTIONS_KEPT = 10_000  # a demo may run for weeks
+PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
+UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
+TCP_BYTES = 65535
+RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kernel cuts it to what it allows
+
+Wire: TypeAlias = bytes | None
+"""An answer as it is sent; none: silence."""
+HANG_UP = b""
+
+
+class Over(StrEnum):
+    UDP = "udp"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    name: str
+    """Lower case, no dot at the end."""
+    kind: str
+    over: Over
+
+
+class DnsServer(asyncio.DatagramProtocol):
+    """`zone` may be changed at any time; `questions` are the latest to arrive."""
+
+    def __init__(self) -> None:
+        self.zone = Zone()
+        self.questions: deque[Question] = deque(maxlen=QUESTIONS_KEPT)
+
+    @property
+    def address(self) -> str:
+        return self._listener.address
+
+    async def start(self) -> None:
+        datagrams = await self._listen()
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
+
+    async def _listen(self) -> socket.socket:
+        """TCP and UDP on one port: resolvers are configured with one."""
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            datagrams = socket.socket(type=socket.SOCK_DGRAM)
+            datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            datagrams.bind((LOOPBACK, 0))
+            self._listener = Listener(self._converse, datagrams.getsockname()[1])
+            try:
+                await self._listener.start()
+            except OSError:
+                datagrams.close()
+                if attempt == PORT_ATTEMPTS:
+                    raise
+            else:
+                break
+        return datagrams
+
+    async def stop(self) -> None:
+        await self._listener.stop()
+        self._transport.abort()
+        await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
+
+    def connection_made(self, transport: Any) -> None:
+        self._datagrams: asyncio.DatagramTransport = transport
+
+    def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
+        if answer := self.answer(wire, Over.UDP):
+            self._datagrams.sendto(answer, client)
+
+    async def _converse(self, accepted: socket.socket) -> None:
+        """Messages over TCP bear their length in front (RFC 1035, 4.2.2)."""
+        async with streams(accepted) as (reader, writer):
+            while True:
+                length = int.from_bytes(await reader.readexactly(2), "big")
+                answer = self.answer(await reader.readexactly(length), Over.TCP)
+                if answer == HANG_UP:
+                    return
+                if answer is not None:
+                    writer.write(len(answer).to_bytes(2, "big") + answer)
+
+    def answer(self, wire: bytes, over: Over) -> Wire:
+        try:
+            query = dns.message.from_wire(wire)
+            question = query.question[0]
+        except (dns.exception.DNSException, IndexError):
+            return None  # a client that does not speak DNS
+        kind = dns.rdatatype.to_text(question.rdtype)
+        self.questions.append(Question(question.name.to_text(omit_final_dot=True).lower(), kind, over))
+        reply, fault = reply_from(self.zone, query)
+        if fault:
+            return FAULTS[fault](reply, over)
+        return reply.to_wire(max_size=room(query, over), prefer_truncation=True)
+
+
+def room(query: Message, over: Over) -> int:
+    return TCP_BYTES if over is Over.TCP else max(query.payload, UDP_BYTES)
+
+
+def reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | None]:
+    """What the zone holds, with the aliases on the way; the fault is still to be applied."""
+    reply = dns.message.make_response(query, recursion_available=True)
+    question = query.question[0]
+    aliases, name = zone.aliases(question.name, question.rdtype)
+    reply.answer.extend(aliases)
+    if records := zone.records(name, question.rdtype):
+        reply.answer.append(records)
+    else:
+        reply.set_rcode(Rcode.NOERROR if zone.exists(name) else Rcode.NXDOMAIN)
+        reply.authority.append(start_of_authority(name))
+    return reply, zone.fault([question.name, *(alias[0].target for alias in aliases)], question.rdtype)
+
+
+# ---------------------------------------------------------------- faults: what becomes of a good reply
+
+
+def emptied(reply: Message) -> Message:
+    reply.answer.clear()
+    reply.authority.clear()
+    return reply
+
+
+def failing(rcode: Rcode) -> "Misbehaviour":
+    def fail(reply: Message, _: Over) -> Wire:
+        emptied(reply).set_rcode(rcode)
+        return reply.to_wire()
+
+    return fail
+
+
+def drop(*_: object) -> Wire:
+    return None
+
+
+def truncate(reply: Message, over: Over) -> Wire:
+    if over is Over.UDP:
+        emptied(reply).flags |= dns.flags.TC
+    return reply.to_wire()
+
+
+def truncate_and_hang_up(reply: Message, over: Over) -> Wire:
+    return HANG_UP if over is Over.TCP else truncate(reply, over)
+
+
+def garbage(reply: Message, _: Over) -> Wire:
+    """The right id, so that nobody can take it for somebody else's answer, and then nonsense."""
+    return reply.id.to_bytes(2, "big") + b"\xff" * 30
+
+
+def wrong_id(reply: Message, _: Over) -> Wire:
+    reply.id ^= 0xFFFF
+    return reply.to_wire()
+
+
+def wrong_question(reply: Message, _: Over) -> Wire:
+    asked = reply.question[0]
+    reply.question[0] = RRset(dns.name.from_text("not-what-you-asked.test"), IN, asked.rdtype)
+    return reply.to_wire()
+
+
+def alias_loop(reply: Message, _: Over) -> Wire:
+    name = emptied(reply).question[0].name
+    other = dns.name.from_text("loop", name)
+    reply.set_rcode(Rcode.NOERROR)
+    reply.answer.extend([alias(name, other), alias(other, name)])
+    return reply.to_wire()
+
+
+def alias(owner: Name, target: Name) -> RRset:
+    return dns.rrset.from_text(owner, TTL_SECONDS, IN, RdataType.CNAME, target.to_text())
+
+
+Misbehaviour: TypeAlias = Callable[[Message, Over], Wire]
+
+FAULTS: dict[DnsFault, Misbehaviour] = {
+    DnsFault.SERVFAIL: failing(Rcode.SERVFAIL),
+    DnsFault.REFUSED: failing(Rcode.REFUSED),
+    DnsFault.DROP: drop,
+    DnsFault.TRUNCATE: truncate,
+    DnsFault.TRUNCATE_AND_HANG_UP: truncate_and_hang_up,
+    DnsFault.GARBAGE: garbage,
+    DnsFault.WRONG_ID: wrong_id,
+    DnsFault.WRONG_QUESTION: wrong_question,
+    DnsFault.ALIAS_LOOP: alias_loop,
+}

@@ -1,0 +1,92 @@
+"""Ports that misbehave below HTTP. One more fault is one more member, and its line in FAULTS."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from enum import StrEnum
+from functools import partial
+
+from exporter.lab.listener import LOOPBACK, Listener, Port
+
+FILLERS = 4  # more than an accept queue of length 0 holds
+FIRST_BYTES = 65536
+WITHOUT_LINGERING = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds, so that closing sends RST
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Fault(StrEnum):
+    CONNECTION_REFUSED = "connection_refused"
+    BLACK_HOLE = "black_hole"
+    """Connecting is never answered."""
+    RESET = "reset"
+    """RST as soon as the connection is made."""
+    PLAIN_HTTP = "plain_http"
+    """An answer in plain HTTP, whatever comes."""
+    STALL = "stall"
+    """The connection is made, and nothing is said."""
+
+
+class ClosedPort:
+    """Bound, so that nobody else gets it, but not listening: the kernel refuses connections."""
+
+    def __init__(self) -> None:
+        self.address = ""
+
+    async def start(self) -> None:
+        self._socket = socket.socket()
+        self._socket.bind((LOOPBACK, 0))
+        self.address = f"{LOOPBACK}:{self._socket.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        self._socket.close()
+
+
+class BlackHole:
+    """Listens with an accept queue that is full already: Linux then drops every SYN without a word."""
+
+    def __init__(self) -> None:
+        self.address = ""
+
+    async def start(self) -> None:
+        listening = socket.create_server((LOOPBACK, 0), backlog=0)
+        port = listening.getsockname()[1]
+        self._sockets = [listening, *(filler(port) for _ in range(FILLERS))]
+        self.address = f"{LOOPBACK}:{port}"
+
+    async def stop(self) -> None:
+        for held in self._sockets:
+            held.close()
+
+
+def filler(port: int) -> socket.socket:
+    client = socket.socket()
+    client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
+    client.connect_ex((LOOPBACK, port))
+    return client
+
+
+async def reset(accepted: socket.socket) -> None:
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, WITHOUT_LINGERING)
+
+
+async def answer_in_plain_http(accepted: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.sock_recv(accepted, FIRST_BYTES)
+    await loop.sock_sendall(accepted, BAD_REQUEST)
+    accepted.shutdown(socket.SHUT_WR)
+    while await loop.sock_recv(accepted, FIRST_BYTES):  # closing with bytes unread would send RST, and lose the answer
+        pass
+
+
+async def stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is done with it, on purpose
+    await asyncio.Event().wait()
+
+
+FAULTS: dict[Fault, Callable[[], Port]] = {
+    Fault.CONNECTION_REFUSED: ClosedPort,
+    Fault.BLACK_HOLE: BlackHole,
+    Fault.RESET: partial(Listener, reset),
+    Fault.PLAIN_HTTP: partial(Listener, answer_in_plain_http),
+    Fault.STALL: partial(Listener, stall),
+}

@@ -1,0 +1,119 @@
+"""A Matrix server's identity: its signing key, and what it answers to its peers."""
+
+import asyncio
+import base64
+import time
+from collections import deque
+from collections.abc import Callable
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+from canonicaljson import encode_canonical_json
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from exporter.lab.https_server import Answer, Request, json_answer
+
+VERSION = "/_matrix/federation/v1/version"
+KEYS = "/_matrix/key/v2/server"
+HOUR = 3600
+KEY_LIFE_SECONDS = 24 * HOUR  # what Synapse publishes
+OLD_KEY_AGE_SECONDS = 30 * 24 * HOUR
+WAITS_KEPT = 10_000  # a demo may run for weeks
+
+Document: TypeAlias = dict[str, Any]
+
+
+class KeyFault(StrEnum):
+    """What is wrong with the published keys."""
+
+    BAD_SIGNATURE = "bad_signature"
+    EXPIRED = "expired"
+    OTHER_SERVER_NAME = "other_server_name"
+    NO_ED25519_KEY = "no_ed25519_key"
+
+
+class Homeserver:
+    """All attributes may be changed at any time.
+
+    `pages` are by path: take one away, and it answers like any path that is not there. `delay` is waited before each
+    answer; `waits` holds how long it truly took from the request to the answer, in seconds, the latest last.
+    """
+
+    def __init__(self, server_name: str, *, delay: float = 0.0, fault: KeyFault | None = None) -> None:
+        self.server_name = server_name
+        self.software = {"name": "Lab", "version": "1.0"}
+        self.key_life_seconds = KEY_LIFE_SECONDS
+        self.delay = delay
+        self.fault = fault
+        self.waits: deque[float] = deque(maxlen=WAITS_KEPT)
+        self.key = Ed25519PrivateKey.generate()
+        self.old_key = Ed25519PrivateKey.generate()
+        self.pages: dict[str, Callable[[], Answer]] = {VERSION: self.version, KEYS: self.keys}
+
+    async def answer(self, request: Request) -> Answer:
+        """Unknown paths and methods as the specification says (server-server API, "Unsupported endpoints")."""
+        arrived = time.perf_counter()
+        await asyncio.sleep(self.delay)
+        page = self.pages.get(request.path, unknown_path)
+        answer = page() if request.method == "GET" or page is unknown_path else unrecognized(405)
+        self.waits.append(time.perf_counter() - arrived)
+        return answer
+
+    def version(self) -> Answer:
+        return json_answer({"server": self.software})
+
+    def keys(self) -> Answer:
+        document = self.unsigned_keys()
+        if self.fault in DISTORTIONS:
+            document |= DISTORTIONS[self.fault]()
+        signer = self.old_key if self.fault is KeyFault.BAD_SIGNATURE else self.key
+        signature = unpadded(signer.sign(encode_canonical_json(document)))
+        return json_answer({**document, "signatures": {document["server_name"]: {key_id(self.key): signature}}})
+
+    def unsigned_keys(self) -> Document:
+        return {
+            "server_name": self.server_name,
+            "valid_until_ts": milliseconds_from_now(self.key_life_seconds),
+            "verify_keys": {key_id(self.key): {"key": public(self.key)}},
+            "old_verify_keys": {
+                key_id(self.old_key): {
+                    "key": public(self.old_key),
+                    "expired_ts": milliseconds_from_now(-OLD_KEY_AGE_SECONDS),
+                }
+            },
+        }
+
+
+DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
+    KeyFault.EXPIRED: lambda: {"valid_until_ts": milliseconds_from_now(-HOUR)},
+    KeyFault.OTHER_SERVER_NAME: lambda: {"server_name": "somebody-else.test"},
+    KeyFault.NO_ED25519_KEY: lambda: {"verify_keys": {"curve25519:1": {"key": unpadded(bytes(32))}}},
+}
+"""What a fault puts into the document before it is signed."""
+
+
+def unknown_path() -> Answer:
+    return unrecognized(404)
+
+
+def unrecognized(status: int) -> Answer:
+    return json_answer({"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}, status)
+
+
+def key_id(key: Ed25519PrivateKey) -> str:
+    """Made from the key: peers refuse another key under an id that they know."""
+    return f"ed25519:a_{sha256(key.public_key().public_bytes_raw()).hexdigest()[:6]}"
+
+
+def public(key: Ed25519PrivateKey) -> str:
+    return unpadded(key.public_key().public_bytes_raw())
+
+
+def unpadded(raw: bytes) -> str:
+    """Unpadded base64 (Matrix specification, appendices)."""
+    return base64.b64encode(raw).decode().rstrip("=")
+
+
+def milliseconds_from_now(seconds: float) -> int:
+    return int((time.time() + seconds) * 1000)

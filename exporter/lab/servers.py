@@ -1,0 +1,111 @@
+"""What a server of the lab is made of: the lines of its zone, and what stands at each of its addresses."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from exporter.lab.authority import CertificateState
+from exporter.lab.faults import Fault
+from exporter.lab.homeserver import KeyFault
+from exporter.lab.https_server import WELL_KNOWN, Answer, delegation
+from exporter.lab.zone import DnsFault
+from exporter.model import Method, Reason, Stage, host_port
+from exporter.names import parse
+
+WELL_KNOWN_PORT = 443
+FEDERATION_PORT = 8448
+HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Website:
+    """https for the host `name`: its pages, and behind them the homeserver, where `homeserver` says so."""
+
+    name: str
+    pages: Mapping[str, Answer] = field(default_factory=dict)
+    homeserver: bool = False
+    state: CertificateState = CertificateState.VALID
+    certificate_for: str | None = None
+    """Another name than that of the host, such as a wildcard above it."""
+
+
+def delegates(name: str, m_server: str) -> Website:
+    """The web server at `name`, with a well-known."""
+    return Website(name, {WELL_KNOWN: delegation(m_server)})
+
+
+def federates(name: str, state: CertificateState = CertificateState.VALID) -> Website:
+    """The homeserver, reached as `name`."""
+    return Website(name, homeserver=True, state=state)
+
+
+Place: TypeAlias = Website | Fault
+
+
+@dataclass(frozen=True, slots=True)
+class LabServer:
+    """A server name, and all that it leads to.
+
+    Connections to an address of the zone are refused at ports 443, 8448 and those of SRV records, unless `places`, by
+    `ip:port`, says otherwise.
+    """
+
+    server_name: str
+    shows: str
+    """One sentence, for people."""
+    method: Method
+    """By which discovery reaches its targets, or would, if they were not broken."""
+    zone: str = ""
+    """One record a line: name, type, value."""
+    places: Mapping[str, Place] = field(default_factory=dict)
+    expected: frozenset[tuple[Stage, Reason]] = HEALTHY
+    """All of the problems that a probe finds, and no other."""
+    dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
+    """By name and type."""
+    key_fault: KeyFault | None = None
+    missing: tuple[str, ...] = ()
+    """Paths that the homeserver does not know."""
+    delay: float = 0.0
+    """Seconds before each answer of the homeserver."""
+
+    @property
+    def healthy(self) -> bool:
+        return self.expected == HEALTHY
+
+    def addresses(self) -> Iterator[str]:
+        """Every `ip:port` that a probe may try, whether or not there is something."""
+        name, records = parse(self.server_name), [line.split() for line in self.zone.strip().splitlines()]
+        ips = [value for _, kind, *values in records if kind in ("A", "AAAA") for value in values]
+        if name.ip:
+            ips.append(name.host)
+        srv_ports = [int(values[2]) for _, kind, *values in records if kind == "SRV"]
+        for ip in ips:
+            for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *srv_ports}:
+                yield host_port(ip, port)
+
+
+# ---------------------------------------------------------------- any number of them
+
+CROWD_ADDRESS = "203.0.113.250"
+CROWD_PLACE = host_port(CROWD_ADDRESS, WELL_KNOWN_PORT)
+
+
+def many(count: int, *, delay: float = 0.0) -> tuple[LabServer, ...]:
+    """Healthy servers for benchmarks, as most of the real ones are: a well-known, and federation at port 443 beside it.
+
+    They share one address, one listener and one certificate, for a wildcard; each has a signing key of its own.
+    """
+    return tuple(one_of_many(f"s{number}.many.lab.test", delay) for number in range(1, count + 1))
+
+
+def one_of_many(name: str, delay: float) -> LabServer:
+    target = host_port(name, WELL_KNOWN_PORT)
+    pages = {WELL_KNOWN: delegation(target)}
+    return LabServer(
+        name,
+        "one of a crowd, with well-known and federation at port 443",
+        Method.WELL_KNOWN_PORT,
+        zone=f"{name} A {CROWD_ADDRESS}",
+        places={CROWD_PLACE: Website(name, pages, homeserver=True, certificate_for="*.many.lab.test")},
+        delay=delay,
+    )
