@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exporter.names import is_ip
+from exporter.names import ip_literal
 
 LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
 AUTHORITY_LIFE = timedelta(days=3650)
@@ -170,7 +170,7 @@ def common_name(text: str) -> x509.Name:
 
 def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     return x509.SubjectAlternativeName(
-        [x509.IPAddress(ip_address(name)) if is_ip(name) else x509.DNSName(name) for name in names]
+        [x509.IPAddress(ip_address(name)) if ip_literal(name) else x509.DNSName(name) for name in names]
     )
 
 

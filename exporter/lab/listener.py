@@ -42,6 +42,7 @@ class Listener:
     async def start(self) -> None:
         """After a stop it takes the same port again."""
         listening = socket.create_server((LOOPBACK, self.port), backlog=BACKLOG)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
         listening.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
         self.port = listening.getsockname()[1]
         self._run(self._accept(listening), listening)
