@@ -1,4 +1,4 @@
-"""`Accept` and `Accept-Encoding` (RFC 9110, section 12.5), read without ever failing: they are input from outside. Pure."""
+"""`Accept` and `Accept-Encoding` (RFC 9110, section 12.5), read without ever failing: they come from outside. Pure."""
 
 import re
 from collections.abc import Iterator
@@ -43,7 +43,7 @@ def wants_openmetrics(accept: str | None) -> bool:
 
 
 def wants_gzip(accept_encoding: str | None) -> bool:
-    """gzip is acceptable and not less welcome than no compression."""
+    """Acceptable, and not less welcome than no compression."""
     weights = {preference.name: preference.weight for preference in preferences(accept_encoding)}
     gzip = first(weights, "gzip", "*")
     return gzip > 0 and gzip >= weights.get("identity", 0)
