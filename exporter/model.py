@@ -207,6 +207,16 @@ class Route:
     """Sent in the handshake; none for IP addresses (server-server API, 2.1)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A server that the configuration names."""
+
+    server_name: ServerName
+    interval: float
+    """Seconds from the start of one probe to the start of the next."""
+    expected_delegation: Target | None
+
+
 # ---------------------------------------------------------------- what the stages find
 
 

@@ -1,0 +1,101 @@
+"""What the exporter says of itself on `/metrics`. Set where things happen, unlike what it says of the servers."""
+
+from enum import StrEnum
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+)
+
+from exporter import VERSION
+from exporter.metrics import PREFIX
+from exporter.model import Report, Skipped, Stage
+
+NAMESPACE = f"{PREFIX}exporter"
+LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; a healthy loop is below 0.1
+STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; 30 is the default of a probe
+
+
+class SkipReason(StrEnum):
+    """Why a probe that was due did not run. A closed list."""
+
+    OVERLAP = "overlap"
+    """The one before it was still running."""
+    MISSED = "missed"
+    """Its time had passed by more than is allowed."""
+    SHUTDOWN = "shutdown"
+    """The exporter was stopping."""
+
+
+class Instruments:
+    """One registry of its own for every object, and nothing in the library's global one."""
+
+    def __init__(self) -> None:
+        # Else every counter and histogram brings a `_created` series with it.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = registry = CollectorRegistry()
+        Info("build", "1; the version of the exporter.", namespace=NAMESPACE, registry=registry).info(
+            {"version": VERSION}
+        )
+        self.config_last_reload_successful = Gauge(
+            "config_last_reload_successful",
+            "1: the latest configuration was read and is in use.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.config_last_reload_success_timestamp = Gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When a configuration was last read and put to use.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.servers = Gauge("servers", "Servers that are watched.", namespace=NAMESPACE, registry=registry)
+        self.probes_in_flight = Gauge(
+            "probes_in_flight", "Probes that run at this moment.", namespace=NAMESPACE, registry=registry
+        )
+        self.probes_skipped = Counter(
+            "probes_skipped",
+            "Probes that were due and did not run.",
+            ("reason",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.schedule_lag = Histogram(
+            "schedule_lag_seconds",
+            "How much later than planned a probe started.",
+            namespace=NAMESPACE,
+            registry=registry,
+            buckets=LAG_BUCKETS,
+        )
+        self.stage_duration = Histogram(
+            "stage_duration_seconds",
+            "Durations of the stages that ran, of all servers and endpoints.",
+            ("probe_stage",),
+            namespace=NAMESPACE,
+            registry=registry,
+            buckets=STAGE_BUCKETS,
+        )
+        self._begin_at_zero()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+
+    def observe(self, report: Report) -> None:
+        """To be called once for every probe that ended."""
+        for stage, _, outcome in report.outcomes():
+            if not isinstance(outcome, Skipped):
+                self.stage_duration.labels(stage).observe(outcome.seconds)
+
+    def _begin_at_zero(self) -> None:
+        """A counter that appears with its first event hides that event from `increase()`."""
+        for reason in SkipReason:
+            self.probes_skipped.labels(reason)
+        for stage in Stage:
+            self.stage_duration.labels(stage)

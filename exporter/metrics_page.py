@@ -1,0 +1,83 @@
+"""Writes docs/metrics.md from the table and the registry: `python -m exporter.metrics_page > docs/metrics.md`."""
+
+import sys
+from collections.abc import Iterator
+
+from prometheus_client import Metric
+
+from exporter.instruments import NAMESPACE, Instruments
+from exporter.metrics import FAMILIES, SUFFIXES, Family
+
+BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
+
+PAGE = """\
+# Metrics
+
+This page is generated from the code by `make docs`.
+
+## Of every watched server
+
+Every series bears the label `server_name`, as Synapse's own metrics do, so that both can be joined.
+
+A server's series come from its latest report and nothing else:
+
+- a stage that was not reached has no sample, and a server that is no longer watched has no series;
+- no sample carries a timestamp;
+- when the latest result is older than three times the probe interval, and than five minutes, the server's series go,
+  but for those marked ●;
+- before the first result there is only `matrix_federation_probe_interval_seconds`.
+
+Where a server has several endpoints, the certificate series speak of the leaf that expires first, for each connection:
+`well_known` is https to the server name itself, `federation` an endpoint. They are there for expired and invalid
+certificates too. `endpoints` and `endpoints_healthy` tell of both families as soon as addresses were asked for, so
+that 0 means that there are none. Label values that a remote server chose are cut to 64 printable characters.
+
+| metric | kind | labels beside `server_name` | meaning |
+|---|---|---|---|
+{families}
+
+## Of the exporter itself
+
+| metric | kind | labels | meaning |
+|---|---|---|---|
+{instruments}
+
+Besides there are the usual `process_*` and `python_*` series of a Python program.
+
+## Formats
+
+`/metrics` speaks Prometheus text 0.0.4 and OpenMetrics 1.0, as `Accept` asks, and gzip, as `Accept-Encoding` asks. In
+the text format, kind `info` is a gauge that is always 1.
+"""
+
+
+def page() -> str:
+    return PAGE.format(
+        families="\n".join(family_row(family) for family in FAMILIES),
+        instruments="\n".join(instrument_rows(Instruments())),
+    )
+
+
+def family_row(family: Family) -> str:
+    mark = " ●" if family.lasting else ""
+    return row(f"`{family.full_name}`{mark}", family.kind, family.labels, family.help)
+
+
+def instrument_rows(instruments: Instruments) -> Iterator[str]:
+    for metric in instruments.registry.collect():
+        if metric.name.startswith(NAMESPACE):
+            suffixed = metric.name + SUFFIXES.get(metric.type, "")
+            yield row(f"`{suffixed}`", metric.type, labels(metric), metric.documentation)
+
+
+def labels(metric: Metric) -> tuple[str, ...]:
+    names = {name for sample in metric.samples for name in sample.labels}
+    return tuple(sorted(names - {BUCKET_BOUND}))
+
+
+def row(name: str, kind: str, label_names: tuple[str, ...], meaning: str) -> str:
+    return f"| {name} | {kind} | {', '.join(f'`{label}`' for label in label_names)} | {meaning} |"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

@@ -1,0 +1,160 @@
+"""What each metric family says of a server: pure readings of its standing. `metrics` says which family takes which."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+from exporter import verdict
+from exporter.board import Standing
+from exporter.model import Certificate, IPFamily, Report, Secured, SrvService, Stage
+from exporter.verdict import StageVerdict, found
+from exporter.wording import printable
+
+MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
+
+Sample: TypeAlias = tuple[tuple[str, ...], float]
+"""The values of the labels beside `server_name`, in the order of the family's labels, and the value."""
+Reading: TypeAlias = Callable[[Standing], Iterator[Sample]]
+
+
+# ---------------------------------------------------------------- kinds of readings
+
+
+def watched(read: Callable[[Standing], float | None]) -> Reading:
+    """One sample from the moment on in which the server is watched; none where `read` finds nothing."""
+
+    def reading(standing: Standing) -> Iterator[Sample]:
+        if (value := read(standing)) is not None:
+            yield (), value
+
+    return reading
+
+
+def tally(read: Callable[[Standing], float | None]) -> Reading:
+    """One sample from the first result on; none where `read` finds nothing."""
+    return watched(lambda standing: read(standing) if standing.report else None)
+
+
+def value(read: Callable[[Report], float | None]) -> Reading:
+    """One sample of the latest report; none where `read` finds nothing."""
+    return watched(lambda standing: read(standing.report) if standing.report else None)
+
+
+def values(read: Callable[[Report], Iterable[Sample]]) -> Reading:
+    """Any number of samples of the latest report."""
+
+    def reading(standing: Standing) -> Iterator[Sample]:
+        if standing.report:
+            yield from read(standing.report)
+
+    return reading
+
+
+def facts(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Reading:
+    """The value 1 for each distinct set of labels: a series given twice would spoil the whole scrape."""
+    return values(lambda report: ((labels, 1) for labels in dict.fromkeys(read(report))))
+
+
+def by_stage(read: Callable[[StageVerdict], float]) -> Reading:
+    return values(lambda report: (((stage,), read(seen)) for stage, seen in verdict.stages(report).items()))
+
+
+def by_connection(read: Callable[[tuple[Secured, ...]], float]) -> Reading:
+    return values(lambda report: (((connection,), read(seen)) for connection, seen in verdict.secured(report).items()))
+
+
+def by_family(read: Callable[[tuple[int, int]], int]) -> Reading:
+    """Both families as soon as addresses were asked for: that there are 0 of one is a fact."""
+
+    def of_report(report: Report) -> Iterator[Sample]:
+        counts = verdict.healthy_by_family(report)
+        if counts or Stage.DNS in verdict.stages(report):
+            for family in IPFamily:
+                yield (family,), read(counts.get(family, (0, 0)))
+
+    return values(of_report)
+
+
+# ---------------------------------------------------------------- readings of one family
+
+
+def last_success(standing: Standing) -> float | None:
+    return standing.last_success.timestamp() if standing.last_success else None
+
+
+def failures(report: Report) -> Iterator[tuple[str, ...]]:
+    for located in verdict.problems(report):
+        yield located.stage, located.problem.reason
+
+
+def warnings(report: Report) -> Iterator[tuple[str, ...]]:
+    for located in verdict.warnings(report):
+        yield (located.warning,)
+
+
+def delegation(report: Report) -> Iterator[tuple[str, ...]]:
+    for target in report.route.targets:
+        yield report.route.method, str(target)
+
+
+def delegation_as_expected(standing: Standing) -> float | None:
+    expected = standing.watched.expected_delegation
+    return verdict.delegation_is(standing.report, expected) if standing.report and expected else None
+
+
+def well_known_cache(report: Report) -> float | None:
+    answer = found(report.well_known)
+    return answer.cache_seconds if answer else None
+
+
+def srv_records(report: Report) -> Iterator[Sample]:
+    if srv := found(report.srv):
+        for service in SrvService:
+            if service in srv.records:
+                yield (service,), len(srv.records[service])
+
+
+def first_leaf(seen: tuple[Secured, ...]) -> Certificate:
+    return verdict.first_to_expire(tls.certificate for tls in seen)
+
+
+def not_after(seen: tuple[Secured, ...]) -> float:
+    return first_leaf(seen).not_after.timestamp()
+
+
+def not_before(seen: tuple[Secured, ...]) -> float:
+    return first_leaf(seen).not_before.timestamp()
+
+
+def chain_not_after(seen: tuple[Secured, ...]) -> float:
+    return min(tls.certificate.chain_not_after for tls in seen).timestamp()
+
+
+def all_valid(seen: tuple[Secured, ...]) -> float:
+    return all(tls.certificate.valid for tls in seen)
+
+
+def certificates(report: Report) -> Iterator[tuple[str, ...]]:
+    for connection, seen in verdict.secured(report).items():
+        leaf = first_leaf(seen)
+        yield connection, printable(leaf.issuer, MAX_LABEL_CHARACTERS), leaf.fingerprint_sha256
+
+
+def tls_versions(report: Report) -> Iterator[tuple[str, ...]]:
+    for connection, seen in verdict.secured(report).items():
+        for tls in seen:
+            yield connection, tls.tls_version
+
+
+def software(report: Report) -> Iterator[tuple[str, ...]]:
+    if seen := verdict.software(report):
+        yield tuple(printable(text or "", MAX_LABEL_CHARACTERS) for text in (seen.name, seen.version))
+
+
+def signing_keys(report: Report) -> float | None:
+    published = verdict.signing_keys(report)
+    return len(published.keys) if published else None
+
+
+def keys_valid_until(report: Report) -> float | None:
+    published = verdict.signing_keys(report)
+    return published.valid_until.timestamp() if published else None

@@ -1,0 +1,129 @@
+"""Reports built by hand: what probes of a handful of servers would have seen."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Address, IPv6Address
+
+from exporter import names
+from exporter.model import (
+    SKIPPED,
+    Certificate,
+    Delegation,
+    Endpoint,
+    EndpointReport,
+    Failed,
+    Method,
+    Passed,
+    Problem,
+    Reason,
+    Report,
+    Route,
+    Secured,
+    SigningKeys,
+    Software,
+    SrvRecord,
+    SrvRecords,
+    SrvService,
+    Target,
+    Watched,
+)
+
+ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
+MATRIX_443 = Target("matrix.example.org", 443)
+DELEGATED = Endpoint(MATRIX_443, IPv4Address("192.0.2.1"))
+
+
+def watched(server_name: str, interval: float = 300, expected_delegation: Target | None = None) -> Watched:
+    return Watched(names.parse(server_name), interval, expected_delegation)
+
+
+def certificate(host: str, days_left: int = 60, *, valid: bool = True) -> Certificate:
+    """A leaf of 90 days, under an intermediate that has a year left."""
+    not_after = ENDED_AT + timedelta(days=days_left)
+    return Certificate(
+        not_before=not_after - timedelta(days=90),
+        not_after=not_after,
+        chain_not_after=min(not_after, ENDED_AT + timedelta(days=365)),
+        issuer="CN=Test Intermediate",
+        subject=f"CN={host}",
+        names=(host,),
+        fingerprint_sha256=host.encode().hex().ljust(64, "0")[:64],
+        valid=valid,
+    )
+
+
+def secured(host: str, days_left: int = 60, tls_version: str = "TLSv1.3") -> Secured:
+    return Secured(certificate(host, days_left, valid=days_left > 0), tls_version)
+
+
+def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
+    return EndpointReport(
+        endpoint,
+        tcp=Passed(0.01, None),
+        tls=Passed(0.02, seen),
+        version=Passed(0.03, Software("Synapse", "1.163.2")),
+        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))),
+    )
+
+
+def delegated_by_well_known(server_name: str = "example.org") -> Report:
+    """Healthy, over IPv4."""
+    target = names.parse("matrix.example.org:443")
+    return Report(
+        server_name=names.parse(server_name),
+        ended_at=ENDED_AT,
+        seconds=0.25,
+        well_known=Passed(0.08, Delegation(86400, server=target, secured=secured(server_name, 30))),
+        srv=SKIPPED,
+        route=Route(Method.WELL_KNOWN_PORT, (MATRIX_443,), "matrix.example.org:443", MATRIX_443.host, MATRIX_443.host),
+        dns=Passed(0.005, (DELEGATED,)),
+        endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
+    )
+
+
+def expired_certificate() -> Report:
+    """As above, a day after the certificate of the endpoint ran out: nothing is asked over that connection."""
+    problem = Problem(Reason.CERTIFICATE_EXPIRED, "expired a day ago")
+    tls = Failed(0.02, (problem,), found=secured(MATRIX_443.host, -1))
+    endpoint = EndpointReport(DELEGATED, tcp=Passed(0.01, None), tls=tls)
+    return replace(delegated_by_well_known("expired.example.org"), endpoints=(endpoint,))
+
+
+def nothing_resolved() -> Report:
+    """A name that does not exist: discovery ends at the name itself, which has no address."""
+    server_name = names.parse("gone.example.org")
+    target = Target(server_name.host, 8448)
+    return Report(
+        server_name=server_name,
+        ended_at=ENDED_AT,
+        seconds=0.125,
+        well_known=Passed(0.01, Delegation(3600, absent_because=Reason.NXDOMAIN)),
+        srv=Passed(0.02, SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: ()}, decided_by=None)),
+        route=Route(Method.DEFAULT_8448, (target,), server_name.text, server_name.host, server_name.host),
+        dns=Failed(0.03, (Problem(Reason.NXDOMAIN, "gone.example.org does not exist"),)),
+        endpoints=(),
+    )
+
+
+def two_families() -> Report:
+    """Legacy SRV to two targets; IPv4 is healthy under two certificates, IPv6 refuses twice."""
+    server_name = names.parse("dual.example.org")
+    targets = tuple(Target(f"{label}.example.org", 8448) for label in ("one", "two"))
+    records = tuple(SrvRecord(10, 5, target) for target in targets)
+    ipv4 = [Endpoint(target, IPv4Address(f"192.0.2.{last}")) for last, target in enumerate(targets, 1)]
+    ipv6 = [Endpoint(target, IPv6Address(f"2001:db8::{last}")) for last, target in enumerate(targets, 1)]
+    refused: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
+    return Report(
+        server_name=server_name,
+        ended_at=ENDED_AT,
+        seconds=0.75,
+        well_known=Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200, found 500"),), found=Delegation(3600)),
+        srv=Passed(0.02, SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: records}, SrvService.MATRIX)),
+        route=Route(Method.SRV_LEGACY, targets, server_name.text, server_name.host, server_name.host),
+        dns=Passed(0.005, (*ipv4, *ipv6)),
+        endpoints=(
+            healthy(ipv4[0], secured(server_name.host, 60)),
+            healthy(ipv4[1], secured(server_name.host, 20, "TLSv1.2")),
+            *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
+        ),
+    )

@@ -1,0 +1,30 @@
+"""What a scrape says of servers whose reports were built by hand."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry
+
+from exporter.board import Board
+from exporter.exposition import answer, lines
+from exporter.model import Report, Watched
+from tests.reports import ENDED_AT
+
+OPENMETRICS = "application/openmetrics-text"
+
+
+def board_of(watched: Iterable[Watched], *reports: Report, at: datetime = ENDED_AT) -> Board:
+    board = Board(lines, lambda: at)
+    board.watch(watched)
+    for report in reports:
+        assert board.put(report)
+    return board
+
+
+def text_of(board: Board, accept: str | None = None) -> str:
+    """The servers alone, without the exporter's own series."""
+    return b"".join(answer(board.snapshot(), CollectorRegistry(), accept, None).chunks).decode()
+
+
+def samples_of(text: str) -> list[str]:
+    return [line for line in text.splitlines() if not line.startswith("#")]

@@ -1,0 +1,72 @@
+import math
+
+from prometheus_client import REGISTRY, CollectorRegistry
+
+from exporter import VERSION
+from exporter.instruments import Instruments, SkipReason
+from exporter.model import Stage
+from tests.reports import two_families
+
+DURATION = "matrix_federation_exporter_stage_duration_seconds"
+
+
+def value(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
+    return registry.get_sample_value(name, labels)
+
+
+def series(registry: CollectorRegistry) -> set[str]:
+    return {sample.name for metric in registry.collect() for sample in metric.samples}
+
+
+def test_counters_begin_at_zero() -> None:
+    """So that `increase()` sees the first event."""
+    registry = Instruments().registry
+    skipped = {
+        reason: value(registry, "matrix_federation_exporter_probes_skipped_total", reason=reason)
+        for reason in ("overlap", "missed", "shutdown")
+    }
+    assert skipped == {"overlap": 0, "missed": 0, "shutdown": 0}
+    assert {value(registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
+
+
+def test_observes_every_stage_that_ran() -> None:
+    """Of every endpoint; what was skipped leaves no trace."""
+    instruments = Instruments()
+    instruments.observe(two_families())
+    counts = {stage.value: value(instruments.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage}
+    assert counts == {"well_known": 1, "srv": 1, "dns": 1, "tcp": 4, "tls": 2, "version": 2, "keys": 2}
+    tcp_seconds = value(instruments.registry, f"{DURATION}_sum", probe_stage="tcp")
+    assert tcp_seconds is not None
+    assert math.isclose(tcp_seconds, 0.01 + 0.01 + 0.5 + 0.5)
+
+
+def test_names_are_those_of_the_contract() -> None:
+    """Users write alerts on them; no `_created` series are among them."""
+    own = {name for name in series(Instruments().registry) if name.startswith("matrix_federation_")}
+    prefix = "matrix_federation_exporter_"
+    assert {name.removeprefix(prefix) for name in own} == {
+        "build_info",
+        "config_last_reload_successful",
+        "config_last_reload_success_timestamp_seconds",
+        "servers",
+        "probes_in_flight",
+        "probes_skipped_total",
+        *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
+        *(f"stage_duration_seconds_{part}" for part in ("bucket", "count", "sum")),
+    }
+
+
+def test_tells_version_and_process() -> None:
+    """As every exporter does."""
+    registry = Instruments().registry
+    assert value(registry, "matrix_federation_exporter_build_info", version=VERSION) == 1
+    assert {"process_start_time_seconds", "process_resident_memory_bytes", "python_info"} <= series(registry)
+
+
+def test_every_object_has_its_own_registry() -> None:
+    """Two exporters in one process do not meet, and the library's global registry stays as it was."""
+    first, second = Instruments(), Instruments()
+    first.probes_skipped.labels(SkipReason.MISSED).inc()
+    name = "matrix_federation_exporter_probes_skipped_total"
+    assert (value(first.registry, name, reason="missed"), value(second.registry, name, reason="missed")) == (1, 0)
+    assert not any(name.startswith("matrix_federation_") for name in series(REGISTRY))
