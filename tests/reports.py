@@ -17,6 +17,7 @@ from exporter.model import (
     Problem,
     Reason,
     Report,
+    Resolved,
     Route,
     Secured,
     SigningKeys,
@@ -76,7 +77,7 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         well_known=Passed(0.08, Delegation(86400, server=target, secured=secured(server_name, 30))),
         srv=SKIPPED,
         route=Route(Method.WELL_KNOWN_PORT, (MATRIX_443,), "matrix.example.org:443", MATRIX_443.host, MATRIX_443.host),
-        dns=Passed(0.005, (DELEGATED,)),
+        dns=Passed(0.005, Resolved((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
 
@@ -120,7 +121,7 @@ def two_families() -> Report:
         well_known=Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200, found 500"),), found=Delegation(3600)),
         srv=Passed(0.02, SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: records}, SrvService.MATRIX)),
         route=Route(Method.SRV_LEGACY, targets, server_name.text, server_name.host, server_name.host),
-        dns=Passed(0.005, (*ipv4, *ipv6)),
+        dns=Passed(0.005, Resolved((*ipv4, *ipv6))),
         endpoints=(
             healthy(ipv4[0], secured(server_name.host, 60)),
             healthy(ipv4[1], secured(server_name.host, 20, "TLSv1.2")),
