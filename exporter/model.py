@@ -178,6 +178,15 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """A server that is probed every `interval` seconds."""
+
+    server_name: ServerName
+    interval: float
+    expected_delegation: Target | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address of a target."""
 
