@@ -178,15 +178,6 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """A server that is probed every `interval` seconds."""
-
-    server_name: ServerName
-    interval: float
-    expected_delegation: Target | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One address of a target."""
 
@@ -214,6 +205,16 @@ class Route:
     tls_name: str
     sni: str | None
     """Sent in the handshake; none for IP addresses (server-server API, 2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A server that the configuration names."""
+
+    server_name: ServerName
+    interval: float
+    """Seconds from the start of one probe to the start of the next."""
+    expected_delegation: Target | None
 
 
 # ---------------------------------------------------------------- what the stages find

@@ -97,5 +97,5 @@ def names_in(path: str, content: bytes) -> tuple[ServerName, ...]:
 def watched(config: Config, names: Iterable[ServerName]) -> tuple[Watched, ...]:
     """The servers of the configuration in their order, then those of the files: what stands in both is the former."""
     listed = {server.server_name for server in config.servers}
-    found = (Watched(name, config.probe.interval) for name in names if name not in listed)
+    found = (Watched(name, config.probe.interval, None) for name in names if name not in listed)
     return (*config.servers, *found)
