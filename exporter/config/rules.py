@@ -23,7 +23,8 @@ def broken_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
     """Relative paths are relative to `folder`."""
     root = mapping(document.root)
     for rule in (
-        something_is_watched(root),
+        something_is_watched(document.root),
+        something_is_served(root),
         no_server_twice(root, document),
         timeout_below_intervals(root),
         no_destination_twice(root),
@@ -43,9 +44,14 @@ def servers(root: dict[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
         yield index, {"server_name": server} if isinstance(server, str) else mapping(server)
 
 
-def something_is_watched(root: dict[str, object]) -> Broken:
-    if not root.get("servers", []) and not root.get("server_files", []):
+def something_is_watched(root: object) -> Broken:
+    if isinstance(root, dict) and not root.get("servers") and not root.get("server_files"):
         yield ("servers",), "expected at least one server, found none: list one here, or name files in `server_files`"
+
+
+def something_is_served(root: dict[str, object]) -> Broken:
+    if mapping(root.get("web")).get("listen") == []:
+        yield ("web", "listen"), "expected at least one address, found none: name one, or leave the key out"
 
 
 def no_server_twice(root: dict[str, object], document: Document) -> Broken:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, with_config
 
 from exporter.config import kinds
 from exporter.config.kinds import AddressPolicy
@@ -76,7 +76,7 @@ class Network:
 class Web:
     """What the exporter itself serves."""
 
-    listen: Annotated[tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...], Field(min_length=1)] = (LOOPBACK,)
+    listen: tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...] = (LOOPBACK,)
     """Addresses to serve /metrics on."""
 
 
