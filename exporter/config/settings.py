@@ -93,9 +93,7 @@ class Settings:
     servers: tuple[Annotated[Server, BeforeValidator(server, json_schema_input_type=Name | Server)], ...] = ()
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
     server_files: tuple[Annotated[str, kinds.GLOB], ...] = ()
-    """Files with more server names, in Prometheus's file_sd format, re-read when their content changes; patterns,
-    relative to the configuration file.
-    """
+    """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
     probe: Probe = field(default_factory=Probe)
     network: Network = field(default_factory=Network)
     web: Web = field(default_factory=Web)
