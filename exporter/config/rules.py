@@ -14,6 +14,9 @@ from exporter.config import files, places
 from exporter.config.complaint import Complaint, Path, place
 from exporter.config.document import Document, describe
 from exporter.config.settings import Probe
+from exporter.wording import printable
+
+MAX_PATH = 255  # characters shown
 
 Broken: TypeAlias = Iterator[tuple[Path, str]]
 """Where, and a sentence."""
@@ -116,6 +119,7 @@ def not_certificates(path: FilePath) -> Iterable[str]:
         files.content(path)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except files.UnreadableError as error:
-        yield f"{path} cannot be used: {error}"
+        yield f"{printable(str(path), MAX_PATH)} cannot be used: {error}"
     except ssl.SSLError:
-        yield f"{path} cannot be used: expected PEM certificates, found none, or one that is broken"
+        expected = "expected PEM certificates, found none, or one that is broken"
+        yield f"{printable(str(path), MAX_PATH)} cannot be used: {expected}"
