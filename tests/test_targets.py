@@ -29,7 +29,7 @@ def server_files(tmp_path: Path) -> ServerFiles:
 
 
 def test_names_of_all_files_are_one_sorted_list(server_files: ServerFiles, tmp_path: Path) -> None:
-    """YAML and JSON, even with a byte order mark, several groups, labels of any kind; a name that stands twice is one server."""
+    """YAML and JSON, a byte order mark, several groups, labels of any kind; a name that stands twice is one server."""
     (tmp_path / "b.yaml").write_text("""
 - targets: [matrix.org, "[2001:db8::1]:8448"]
   labels: {team: chat, number: 5, nothing: }
