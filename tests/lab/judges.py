@@ -36,14 +36,15 @@ class Client:
     """One TLS connection, to be used from a thread."""
 
     def __init__(self, address: str, name: str, ca_file: Path) -> None:
-        plain = socket.create_connection(place(address), PATIENCE_SECONDS)
+        self.tls = trusting(ca_file).wrap_socket(socket.socket(), server_hostname=name)
+        self.tls.settimeout(PATIENCE_SECONDS)
         try:
-            tls = trusting(ca_file).wrap_socket(plain, server_hostname=name)
+            self.tls.connect(place(address))  # the handshake is part of it
         except BaseException:
-            plain.close()
+            self.tls.close()
             raise
-        self.tls, self._http = tls, http.client.HTTPConnection(name)
-        self._http.sock = tls
+        self._http = http.client.HTTPConnection(name)
+        self._http.sock = self.tls
 
     def get(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Reply:
         self._http.request(method, target, body, headers={"Accept-Encoding": "identity", **headers})
