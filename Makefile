@@ -4,7 +4,7 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format schema docs bench lock clean
+.PHONY: help demo test lint format docs bench lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,7 +27,7 @@ format: .venv-test/installed ## write the code as ruff would
 	$(TEST)/ruff check --fix
 
 docs: .venv-test/installed ## write the pages that are generated from the code
-	$(TEST)/python -m exporter.metrics_page > docs/metrics.md
+	$(TEST)/python -m docs.generate
 
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench
