@@ -43,7 +43,11 @@ class Deadline:
         return cls(at, at, seconds * STAGE_SHARE)
 
     def of_stage(self) -> "Deadline":
-        return replace(self, at=min(self.whole_at, time.monotonic() + self.stage_seconds))
+        return replace(self, at=self.whole_at).sooner(self.stage_seconds)
+
+    def sooner(self, seconds: float) -> "Deadline":
+        """At most that far from now."""
+        return replace(self, at=min(self.at, time.monotonic() + seconds))
 
     def left(self) -> float:
         return self.at - time.monotonic()

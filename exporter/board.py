@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from exporter import verdict
-from exporter.model import Method, Report, ServerName, Target, Watched
+from exporter import verdict, warning_rules
+from exporter.model import Method, Report, ServerName, Target, Watched, found
+from exporter.warning_rules import LocatedWarning
 
 STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
 STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
@@ -29,8 +30,11 @@ class Standing:
     delegation_changes: int = 0
     delegated: Delegated | None = None
     """The latest delegation that led anywhere."""
+    well_known_seen: datetime | None = None
+    """When a valid well-known was last seen."""
 
     def after(self, report: Report) -> "Standing":
+        report = report.keeping_deep_look(self.report)
         succeeded = verdict.federates(report)
         delegated = leads_to(report) or self.delegated
         moved = self.delegated is not None and delegated != self.delegated
@@ -42,7 +46,12 @@ class Standing:
             failures=self.failures + (not succeeded),
             delegation_changes=self.delegation_changes + moved,
             delegated=delegated,
+            well_known_seen=report.ended_at if is_delegated(report) else self.well_known_seen,
         )
+
+    def warnings(self) -> tuple[LocatedWarning, ...]:
+        """Of the latest report, if there is one, in the light of those before it."""
+        return warning_rules.warnings(self.report, self.well_known_seen) if self.report else ()
 
     @property
     def fresh_until(self) -> datetime:
@@ -51,6 +60,11 @@ class Standing:
             return NEVER
         allowed = timedelta(seconds=STALE_AFTER_INTERVALS * self.watched.interval)
         return self.report.ended_at + max(allowed, STALE_AFTER_AT_LEAST)
+
+
+def is_delegated(report: Report) -> bool:
+    delegation = found(report.well_known)
+    return delegation is not None and delegation.server is not None
 
 
 def leads_to(report: Report) -> Delegated | None:

@@ -117,7 +117,14 @@ FAMILIES: tuple[Family, ...] = (
         Kind.INFO,
         "1 while the warning holds: it works, but will hurt someone.",
         ("warning",),
-        samples.facts(samples.warnings),
+        samples.warnings,
+    ),
+    Family(
+        "deep_look_timestamp_seconds",
+        Kind.GAUGE,
+        "When the latest deep look was made: the stage proxy and some warnings are as old as that.",
+        (),
+        samples.value(lambda report: report.deep.looked_at.timestamp() if report.deep else None),
     ),
     Family(
         "delegation_info",

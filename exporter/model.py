@@ -1,7 +1,7 @@
 """The nouns. Everything here is frozen and knows nothing of any library."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -21,6 +21,8 @@ class Stage(StrEnum):
     TLS = "tls"
     VERSION = "version"
     KEYS = "keys"
+    PROXY = "proxy"
+    """Of the deep look only: what a reverse proxy does to requests."""
 
 
 class Reason(StrEnum):
@@ -57,6 +59,9 @@ class Reason(StrEnum):
     NO_SIGNING_KEY = "no_signing_key"
     SIGNATURE_INVALID = "signature_invalid"
     KEY_EXPIRED = "key_expired"
+    PATH_DECODED = "path_decoded"
+    BODY_LIMIT = "body_limit"
+    CATCH_ALL = "catch_all"
     TIMEOUT = "timeout"
     INTERNAL_ERROR = "internal_error"
 
@@ -64,13 +69,22 @@ class Reason(StrEnum):
 class WarningName(StrEnum):
     """Works, but will hurt someone. A closed list, like the reasons."""
 
+    DELEGATION_LOST = "delegation_lost"
     LEGACY_SRV_ONLY = "legacy_srv_only"
+    SRV_AND_WELL_KNOWN_DISAGREE = "srv_and_well_known_disagree"
+    WELL_KNOWN_SPLIT_BRAIN = "well_known_split_brain"
+    WELL_KNOWN_LARGE = "well_known_large"
+    WELL_KNOWN_NOT_200 = "well_known_not_200"
+    WELL_KNOWN_CACHE_OUT_OF_BOUNDS = "well_known_cache_out_of_bounds"
     IPV4_BROKEN = "ipv4_broken"
     IPV6_BROKEN = "ipv6_broken"
     SOME_ENDPOINTS_BROKEN = "some_endpoints_broken"
     TLS_VERSION_OLD = "tls_version_old"
     KEY_VALIDITY_SHORT = "key_validity_short"
     KEYS_DIFFER = "keys_differ"
+    KEYS_CONTENT_TYPE = "keys_content_type"
+    OLD_KEY_INCONSISTENT = "old_key_inconsistent"
+    HOST_WITH_PORT_DIFFERS = "host_with_port_differs"
 
 
 class CertificateOf(StrEnum):
@@ -140,6 +154,10 @@ class Skipped:
 
 SKIPPED = Skipped()
 Outcome: TypeAlias = Passed[Found] | Failed[Found] | Skipped
+
+
+def found(outcome: Outcome[Found]) -> Found | None:
+    return None if isinstance(outcome, Skipped) else outcome.found
 
 
 # ---------------------------------------------------------------- names and places
@@ -246,6 +264,16 @@ class Secured:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Of the answer that ended the fetch of a well-known."""
+
+    status: int
+    body_bytes: int
+    announced_seconds: int | None
+    """How long it may be kept by its own headers, before any bound."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delegation:
     """The answer of a well-known, whatever came of it.
 
@@ -258,6 +286,8 @@ class Delegation:
     absent_because: Reason | None = None
     secured: Secured | None = None
     """Of the server name itself: later hops of a redirect are somebody else's."""
+    answered: Answered | None = None
+    """None where nothing was answered at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,9 +330,35 @@ class SigningKeys:
 
     keys: dict[str, str]
     valid_until: datetime
+    content_type: str | None = None
+    """Of the answer, without parameters and in lower case."""
+    old_key_faults: tuple[str, ...] = ()
+    """What is odd about the keys that are no longer used, a sentence each."""
 
 
 # ---------------------------------------------------------------- the report
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointLook:
+    """The deep look at an endpoint."""
+
+    proxy: Outcome[None]
+    """Skipped where it was inconclusive."""
+    host_with_port_differs: str | None = None
+    """How, where the keys are another answer when `Host` bears the port."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeepLook:
+    """What is looked at more rarely than all else: one more question to every address would be impolite each time."""
+
+    looked_at: datetime
+    """UTC."""
+    well_knowns: dict[str, str]
+    """What each address of the server name answers for the well-known; those that answer nothing are missing."""
+    srv: SrvRecords | None
+    """The server name's own SRV records, where a well-known takes precedence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,16 +368,21 @@ class EndpointReport:
     tls: Outcome[Secured] = SKIPPED
     version: Outcome[Software] = SKIPPED
     keys: Outcome[SigningKeys] = SKIPPED
+    deep: EndpointLook | None = None
+    """Of the latest deep look, which may be older than this report."""
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
         yield Stage.TCP, self.tcp
         yield Stage.TLS, self.tls
         yield Stage.VERSION, self.version
         yield Stage.KEYS, self.keys
+        if self.deep:
+            yield Stage.PROXY, self.deep.proxy
 
     @property
     def ok(self) -> bool:
-        return all(isinstance(outcome, Passed) for _, outcome in self.outcomes())
+        """What the deep look found does not count: it may be an hour old."""
+        return all(isinstance(outcome, Passed) for outcome in (self.tcp, self.tls, self.version, self.keys))
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +398,16 @@ class Report:
     route: Route
     dns: Outcome[Resolved]
     endpoints: tuple[EndpointReport, ...]
+    deep: DeepLook | None = None
+    """The latest one, which may be older than this report."""
+
+    def keeping_deep_look(self, earlier: "Report | None") -> "Report":
+        """With what an earlier report saw deep, where this probe did not look."""
+        if self.deep or not (earlier and earlier.deep):
+            return self
+        seen = {report.endpoint: report.deep for report in earlier.endpoints}
+        kept = tuple(replace(report, deep=seen.get(report.endpoint)) for report in self.endpoints)
+        return replace(self, deep=earlier.deep, endpoints=kept)
 
     def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:
         """Every outcome, in the order of the stages; from `tcp` on with its endpoint."""

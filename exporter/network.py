@@ -84,6 +84,12 @@ class Connection(Protocol):
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
         """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `at_most` bytes."""
 
+    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+        """PUT with `Expect: 100-continue` and a body that never comes: the status that this meets, interim or not.
+
+        The connection is of no use afterwards.
+        """
+
     def close(self) -> None: ...
 
 

@@ -20,11 +20,11 @@ from exporter.model import (
     Route,
     ServerName,
     SrvRecords,
+    found,
 )
 from exporter.network import Network
 from exporter.problems import Step
 from exporter.stages import dns, keys, srv, tls, version, well_known
-from exporter.verdict import found
 
 
 class Prober:

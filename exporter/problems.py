@@ -218,6 +218,18 @@ REMEDIES: Final[dict[Reason, str]] = {
         "The keys' valid_until_ts has passed: check the homeserver's clock, and that no cache keeps old "
         "answers of /_matrix/key/v2/server."
     ),
+    Reason.PATH_DECODED: (
+        "Let the reverse proxy pass the path on as it is (nginx: `proxy_pass http://127.0.0.1:8008;` with nothing "
+        "after the port; Apache: `nocanon` and `AllowEncodedSlashes NoDecode`): otherwise joins fail with 401."
+    ),
+    Reason.BODY_LIMIT: (
+        "Let the reverse proxy accept bodies as large as a transaction (nginx: `client_max_body_size 50M;`; Apache: "
+        "LimitRequestBody): otherwise busy rooms stop arriving."
+    ),
+    Reason.CATCH_ALL: (
+        "Let the reverse proxy send every path under /_matrix to the homeserver, and no page of its own: "
+        "peers take such a page for an answer."
+    ),
     Reason.TIMEOUT: (
         "The whole probe took too long: see which stage is slow. If many servers fail so, raise probe.timeout "
         "or check the exporter's own network."

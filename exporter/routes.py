@@ -46,6 +46,11 @@ def steps(subject: ServerName, srv: SrvRecords | None) -> tuple[tuple[Method, Me
     if subject.port is not None:
         return PORT, (Target(subject.host, subject.port),)
     if srv and srv.decided_by:
-        records = srv.records.get(srv.decided_by, ())
-        return SRV[srv.decided_by], tuple(dict.fromkeys(record.target for record in records))
+        return SRV[srv.decided_by], srv_targets(srv)
     return FALLBACK, (Target(subject.host, DEFAULT_PORT),)
+
+
+def srv_targets(srv: SrvRecords) -> tuple[Target, ...]:
+    """In the order in which a peer tries them; none where the lookup was not answered, or there is no record."""
+    records = srv.records.get(srv.decided_by, ()) if srv.decided_by else ()
+    return tuple(dict.fromkeys(record.target for record in records))

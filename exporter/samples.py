@@ -5,8 +5,8 @@ from typing import TypeAlias
 
 from exporter import verdict
 from exporter.board import Standing
-from exporter.model import Certificate, IPFamily, Report, Secured, SrvService, Stage
-from exporter.verdict import StageVerdict, found
+from exporter.model import Certificate, IPFamily, Report, Secured, SrvService, Stage, found
+from exporter.verdict import StageVerdict
 from exporter.wording import printable
 
 MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
@@ -86,9 +86,10 @@ def failures(report: Report) -> Iterator[tuple[str, ...]]:
         yield located.stage, located.problem.reason
 
 
-def warnings(report: Report) -> Iterator[tuple[str, ...]]:
-    for located in verdict.warnings(report):
-        yield (located.warning,)
+def warnings(standing: Standing) -> Iterator[Sample]:
+    if standing.report:
+        for warning in standing.warnings():
+            yield (warning.warning,), 1.0
 
 
 def delegation(report: Report) -> Iterator[tuple[str, ...]]:

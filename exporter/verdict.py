@@ -2,17 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import TypeAlias
 
 from exporter.model import (
     Certificate,
     CertificateOf,
     Endpoint,
     Failed,
-    Found,
     IPFamily,
-    Outcome,
     Passed,
     Problem,
     Report,
@@ -20,16 +16,10 @@ from exporter.model import (
     SigningKeys,
     Skipped,
     Software,
-    SrvService,
     Stage,
     Target,
-    WarningName,
+    found,
 )
-
-KEY_VALIDITY_AHEAD = timedelta(
-    hours=1
-)  # originators should not be asked more often (server-server API, "Publishing Keys")
-OLD_TLS_VERSIONS = {"SSLv3", "TLSv1", "TLSv1.1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,75 +98,3 @@ def signing_keys(report: Report) -> SigningKeys | None:
 def delegation_is(report: Report, expected: Target) -> bool:
     """The delegation leads to the expected target, and to no other."""
     return report.route.targets == (expected,)
-
-
-def found(outcome: Outcome[Found]) -> Found | None:
-    return None if isinstance(outcome, Skipped) else outcome.found
-
-
-# ---------------------------------------------------------------- warnings
-
-
-@dataclass(frozen=True, slots=True)
-class LocatedWarning:
-    warning: WarningName
-    detail: str
-
-
-def warnings(report: Report) -> Iterator[LocatedWarning]:
-    for judge in (
-        legacy_srv_only,
-        broken_families,
-        some_endpoints_broken,
-        tls_version_old,
-        key_validity_short,
-        keys_differ,
-    ):
-        for warning, detail in judge(report):
-            yield LocatedWarning(warning, detail)
-
-
-Findings: TypeAlias = Iterator[tuple[WarningName, str]]
-
-
-def legacy_srv_only(report: Report) -> Findings:
-    if (srv := found(report.srv)) and srv.decided_by is SrvService.MATRIX and srv.records[SrvService.MATRIX]:
-        yield (
-            WarningName.LEGACY_SRV_ONLY,
-            "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing",
-        )
-
-
-def broken_families(report: Report) -> Findings:
-    for family, warning in ((IPFamily.IPV4, WarningName.IPV4_BROKEN), (IPFamily.IPV6, WarningName.IPV6_BROKEN)):
-        total, healthy = healthy_by_family(report).get(family, (0, 0))
-        if total and not healthy:
-            yield warning, f"{total} published, but none of them passed every stage"
-
-
-def some_endpoints_broken(report: Report) -> Findings:
-    broken = [endpoint.endpoint.address for endpoint in report.endpoints if not endpoint.ok]
-    if broken and len(broken) < len(report.endpoints):
-        yield WarningName.SOME_ENDPOINTS_BROKEN, f"{len(broken)} of {len(report.endpoints)}: {', '.join(broken)}"
-
-
-def tls_version_old(report: Report) -> Findings:
-    for connection, seen in secured(report).items():
-        if old := sorted({tls.tls_version for tls in seen} & OLD_TLS_VERSIONS):
-            yield WarningName.TLS_VERSION_OLD, f"{connection}: {', '.join(old)}"
-
-
-def key_validity_short(report: Report) -> Findings:
-    if keys := signing_keys(report):
-        ahead = keys.valid_until - report.ended_at
-        if timedelta() < ahead < KEY_VALIDITY_AHEAD:
-            yield (
-                WarningName.KEY_VALIDITY_SHORT,
-                f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected 60",
-            )
-
-
-def keys_differ(report: Report) -> Findings:
-    published = {frozenset(seen.keys.items()) for endpoint in report.endpoints if (seen := found(endpoint.keys))}
-    if len(published) > 1:
-        yield WarningName.KEYS_DIFFER, f"{len(published)} different sets of keys are published"

@@ -50,6 +50,10 @@ class InternetConnection:
         exchange = await self._reopened()
         return await exchange.get(path, host_header, at_most)
 
+    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+        exchange = await self._usable_exchange()
+        return await exchange.announce(path, host_header, body_bytes)
+
     async def _usable_exchange(self) -> HttpExchange:
         if self._http and self._http.can_be_used():
             return self._http

@@ -4,7 +4,7 @@ import h11
 
 from exporter import DISTRIBUTION, VERSION
 from exporter.internet.tls import TlsStream
-from exporter.network import HttpAnswer, TooLargeError
+from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 100
@@ -39,6 +39,21 @@ class HttpExchange:
         await self._stream.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
         answer = await self._head()
         return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
+
+    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+        """The status of the first answer, interim or not."""
+        headers = {
+            "Host": host_header,
+            "User-Agent": USER_AGENT,
+            "Content-Type": "application/json",
+            "Content-Length": str(body_bytes),
+            "Expect": "100-continue",
+        }
+        await self._stream.send(self._http.send(h11.Request(method="PUT", target=path, headers=list(headers.items()))))
+        event = await self._next_event()
+        if isinstance(event, h11.InformationalResponse | h11.Response):
+            return event.status_code
+        raise ClosedEarlyError("the connection was closed without an answer")
 
     async def _head(self) -> h11.Response:
         for _ in range(MAX_INTERIM_ANSWERS + 1):

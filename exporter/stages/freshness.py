@@ -14,10 +14,15 @@ DIRECTIVE = re.compile(r'\s*(?P<name>[^\s=,]+)(?:=(?:"(?P<quoted>[^"]*)"|(?P<tok
 SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-def of_success(answer: HttpAnswer, now: datetime) -> int:
-    """Seconds. Cache-Control beats Expires; what cannot be read is as good as missing."""
-    announced = (by_cache_control(answer), by_expires(answer, now))
-    return min(next((seconds for seconds in announced if seconds is not None), DEFAULT_SECONDS), MAX_SECONDS)
+def bounded(announced: int | None) -> int:
+    """Seconds that a valid answer may be kept."""
+    return DEFAULT_SECONDS if announced is None else min(announced, MAX_SECONDS)
+
+
+def announced(answer: HttpAnswer, now: datetime) -> int | None:
+    """Seconds, by the headers alone. Cache-Control beats Expires; what cannot be read is as good as missing."""
+    by_directive = by_cache_control(answer)
+    return by_expires(answer, now) if by_directive is None else by_directive
 
 
 def by_cache_control(answer: HttpAnswer) -> int | None:

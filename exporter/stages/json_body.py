@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 from exporter.model import Problem, Reason
@@ -23,6 +24,13 @@ def read_object(answer: HttpAnswer) -> JsonObject | Problem:
     if not isinstance(content, dict):
         return Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {json_type(content)}")
     return content
+
+
+def errcode(answer: HttpAnswer) -> str | None:
+    """The error code of a Matrix error, whatever the status; none where the answer is no such thing."""
+    content = read_object(replace(answer, status=200))
+    code = None if isinstance(content, Problem) else content.get("errcode")
+    return code if isinstance(code, str) else None
 
 
 def refuse(constant: str) -> NoReturn:

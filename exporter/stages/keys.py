@@ -20,6 +20,7 @@ from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 256 * 1024
+CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
 MAX_KEYS = 64  # each costs a signature check
 
 KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
@@ -37,7 +38,8 @@ def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | F
     keys, faults = verified(content, content["server_name"])
     valid_until = EPOCH + timedelta(milliseconds=content["valid_until_ts"])
     problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(valid_until, now))
-    published = SigningKeys(keys, valid_until)
+    content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
+    published = SigningKeys(keys, valid_until, printable(content_type, 100), tuple(old_key_faults(content, now)))
     return Faulty(problems, published) if problems else published
 
 
@@ -69,6 +71,23 @@ def name_faults(found: str, expected: str) -> Iterator[Problem]:
 def age_faults(valid_until: datetime, now: datetime) -> Iterator[Problem]:
     if valid_until <= now:
         yield Problem(Reason.KEY_EXPIRED, f"valid_until_ts was {valid_until:%Y-%m-%d %H:%M:%S} UTC")
+
+
+def old_key_faults(content: JsonObject, now: datetime) -> Iterator[str]:
+    """They are optional, need not sign, and are of no use while they are wrong; many servers say "expired just now"."""
+    old_keys = content.get("old_verify_keys", {})
+    if not isinstance(old_keys, dict):
+        yield "old_verify_keys should be an object"
+        return
+    latest = (now + CLOCK_SKEW - EPOCH) / timedelta(milliseconds=1)
+    for key_id, entry in list(old_keys.items())[:MAX_KEYS]:
+        expired = entry.get("expired_ts") if isinstance(entry, dict) else None
+        if not isinstance(expired, int) or isinstance(expired, bool) or key_text(entry) is None:
+            yield f"the old key {printable(key_id, 64)} lacks its key or expired_ts"
+        elif expired > latest:
+            yield f"the old key {printable(key_id, 64)} expires in the future"
+        if key_id in content["verify_keys"]:
+            yield f"the key {printable(key_id, 64)} is both in use and old"
 
 
 def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:

@@ -4,6 +4,7 @@ Every hop of a redirect is resolved, policed, connected and verified like any en
 last one. What is not there at all (404, no address, nobody listening) is an answer, and no failure.
 """
 
+import asyncio
 from asyncio.staggered import staggered_race
 from collections.abc import Collection, Sequence
 from contextlib import closing
@@ -15,7 +16,19 @@ import httpx
 
 from exporter import names
 from exporter.attempt import Deadline, Faulty, as_it_is, attempt
-from exporter.model import Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, ServerName, Target
+from exporter.model import (
+    Answered,
+    Delegation,
+    Endpoint,
+    Failed,
+    Passed,
+    Problem,
+    Reason,
+    Resolved,
+    Secured,
+    ServerName,
+    Target,
+)
 from exporter.network import Connection, HttpAnswer, Network
 from exporter.problems import Step
 from exporter.stages import dns, freshness, tls
@@ -80,8 +93,8 @@ async def probe(network: Network, name: ServerName, deadline: Deadline) -> Passe
 
 
 async def visit(network: Network, page: Page, deadline: Deadline) -> Visit:
-    look, host = dns.look(network, [page.target]), page.place.host
-    resolved = await attempt(Step.DNS, look, partial(dns.read, aliases_allowed=True), deadline)
+    """Over the first address that accepts a connection."""
+    resolved = await resolve(network, page, deadline)
     if isinstance(resolved, Failed):
         return Visit(resolved.seconds, resolved.problems[0])
     connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), as_it_is, deadline)
@@ -89,15 +102,23 @@ async def visit(network: Network, page: Page, deadline: Deadline) -> Visit:
     if isinstance(connected, Failed):
         return Visit(seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        clock = connection.waited
-        verify = partial(tls.read, tls_name=host)
-        secured = await attempt(Step.TLS, connection.start_tls(host), verify, deadline, clock)
-        seconds += secured.seconds
-        if isinstance(secured, Failed):
-            return Visit(seconds, secured.problems[0], secured.found)
-        get = connection.get(page.path, page.place.text, MAX_BYTES)
-        answered = await attempt(Step.HTTP, get, as_it_is, deadline, clock)
-    seconds += answered.seconds
+        talk = await converse(connection, page, deadline)
+    return replace(talk, seconds=seconds + talk.seconds)
+
+
+async def resolve(network: Network, page: Page, deadline: Deadline) -> Passed[Resolved] | Failed[Resolved]:
+    return await attempt(Step.DNS, dns.look(network, [page.target]), partial(dns.read, aliases_allowed=True), deadline)
+
+
+async def converse(connection: Connection, page: Page, deadline: Deadline) -> Visit:
+    """TLS and the request, over an open connection."""
+    clock, host = connection.waited, page.place.host
+    secured = await attempt(Step.TLS, connection.start_tls(host), partial(tls.read, tls_name=host), deadline, clock)
+    if isinstance(secured, Failed):
+        return Visit(secured.seconds, secured.problems[0], secured.found)
+    get = connection.get(page.path, page.place.text, MAX_BYTES)
+    answered = await attempt(Step.HTTP, get, as_it_is, deadline, clock)
+    seconds = secured.seconds + answered.seconds
     if isinstance(answered, Failed):
         return Visit(seconds, answered.problems[0], secured.found)
     return Visit(seconds, None, secured.found, answered.found)
@@ -151,23 +172,29 @@ def read(last: Visit, *, redirected: bool) -> Delegation | Faulty[Delegation]:
         absent = last.problem.reason in NOBODY_THERE and not redirected
         return absence(last.problem.reason) if absent else failure(last.problem)
     assert last.answer is not None
+    answered = describe(last.answer)
     if last.answer.status in NOT_THERE:
-        return absence(Reason.HTTP_STATUS)
+        return absence(Reason.HTTP_STATUS, answered)
     content = read_object(last.answer)
     if isinstance(content, Problem):
-        return failure(content if content.reason is not Reason.INVALID_CONTENT else replace(content, reason=INVALID))
+        misread = content.reason is Reason.INVALID_CONTENT
+        return failure(replace(content, reason=INVALID) if misread else content, answered)
     server = delegated_server(content)
     if isinstance(server, Problem):
-        return failure(server)
-    return Delegation(freshness.of_success(last.answer, datetime.now(UTC)), server)
+        return failure(server, answered)
+    return Delegation(freshness.bounded(answered.announced_seconds), server, answered=answered)
 
 
-def absence(reason: Reason) -> Delegation:
-    return Delegation(freshness.FAILURE_SECONDS, absent_because=reason)
+def describe(answer: HttpAnswer) -> Answered:
+    return Answered(answer.status, len(answer.body), freshness.announced(answer, datetime.now(UTC)))
 
 
-def failure(problem: Problem) -> Faulty[Delegation]:
-    return Faulty((problem,), Delegation(freshness.FAILURE_SECONDS))
+def absence(reason: Reason, answered: Answered | None = None) -> Delegation:
+    return Delegation(freshness.FAILURE_SECONDS, absent_because=reason, answered=answered)
+
+
+def failure(problem: Problem, answered: Answered | None = None) -> Faulty[Delegation]:
+    return Faulty((problem,), Delegation(freshness.FAILURE_SECONDS, answered=answered))
 
 
 def delegated_server(content: JsonObject) -> ServerName | Problem:
@@ -180,3 +207,33 @@ def delegated_server(content: JsonObject) -> ServerName | Problem:
         return names.parse(text)
     except names.InvalidServerNameError as error:
         return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {error}")
+
+
+# ---------------------------------------------------------------- the deep look
+
+
+async def ask_each_address(network: Network, name: ServerName, deadline: Deadline) -> dict[str, str]:
+    """What each address of the server name answers, in short; where nobody answers, peers go on to the next one."""
+    page = Page(name, PATH)
+    resolved = await resolve(network, page, deadline)
+    endpoints = resolved.found.endpoints if resolved.found else ()
+    visits = await asyncio.gather(*(visit_at(network, endpoint, page, deadline) for endpoint in endpoints))
+    answers = zip(endpoints, visits, strict=True)
+    return {endpoint.address: in_short(visit) for endpoint, visit in answers if visit.answer or visit.secured}
+
+
+async def visit_at(network: Network, endpoint: Endpoint, page: Page, deadline: Deadline) -> Visit:
+    with closing(network.connection(endpoint)) as connection:
+        opened = await attempt(Step.TCP, connection.open(), as_it_is, deadline, connection.waited)
+        if isinstance(opened, Failed):
+            return Visit(opened.seconds, opened.problems[0])
+        return await converse(connection, page, deadline)
+
+
+def in_short(visit: Visit) -> str:
+    if visit.answer and visit.answer.status in REDIRECTS:
+        return f"a redirect to {printable(visit.answer.header('location') or 'nowhere', 200)}"
+    reading = read(visit, redirected=False)
+    if isinstance(reading, Faulty):
+        return reading.problems[0].reason
+    return reading.server.text if reading.server else "no delegation"

@@ -15,9 +15,10 @@ import yaml
 
 from exporter import names, routes, verdict
 from exporter.lab.authority import Authority, CertificateState
-from exporter.model import Method, Passed, Reason, Report, Stage, Target, WarningName, host_port
+from exporter.model import Method, Passed, Reason, Report, Stage, Target, WarningName, found, host_port
 from exporter.probe import Prober
 from exporter.stages import keys, version, well_known
+from exporter.warning_rules import warnings
 from tests.conformance.world import HTTPS_PORT, TIMEOUT_SECONDS, Arrival, Case, Hop, World, addresses
 
 CASES: Final[dict[str, Case]] = {
@@ -125,7 +126,7 @@ def discovered(report: Report, groups: list[list[str]]) -> Discovered:
 
 
 def well_known_answer(report: Report) -> tuple[str, Reason | None, str | None] | None:
-    delegation = verdict.found(report.well_known)
+    delegation = found(report.well_known)
     if delegation is None:
         return None
     if delegation.server:
@@ -251,14 +252,14 @@ async def test_discovery(case: Case, authority: Authority) -> None:
     assert cache_seconds(report) == pytest.approx(
         expected["cache_seconds"], abs=EXPIRES_TOLERANCE_SECONDS if "now" in case else 0
     )
-    assert expected_warnings(expected) <= {located.warning for located in verdict.warnings(report)}
+    assert expected_warnings(expected) <= {located.warning for located in warnings(report)}
     assert world.strays == []
     assert world.greetings() == set(expected_greetings(case, world))
     assert world.arrivals() == set(expected_arrivals(case, world))
 
 
 def cache_seconds(report: Report) -> int | None:
-    delegation = verdict.found(report.well_known)
+    delegation = found(report.well_known)
     return delegation.cache_seconds if delegation else None
 
 

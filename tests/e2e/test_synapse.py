@@ -20,6 +20,7 @@ from exporter.lab.faults import ClosedPort
 from exporter.lab.zone import DnsFault
 from exporter.model import Method, Reason, Report, Stage
 from exporter.probe import Prober
+from exporter.warning_rules import warnings
 from tests.e2e.nginx import Site, nginx
 from tests.e2e.synapse import Synapse, synapse
 
@@ -147,7 +148,7 @@ def problems(report: Report) -> set[tuple[Stage, Reason]]:
 async def test_healthy(homeserver: Synapse, delegated: Delegated, tmp_path: Path) -> None:
     """Found by its delegation, with the version that is installed and the keys of its signing key file."""
     report = await probe(homeserver, delegated, tmp_path)
-    assert (problems(report), list(verdict.warnings(report))) == (set(), [])
+    assert (problems(report), warnings(report)) == (set(), ())
     assert verdict.federates(report)
     assert (report.route.method, report.route.tls_name) == (delegated.method, delegated.tls_name)
     assert [endpoint.endpoint.address for endpoint in report.endpoints] == [delegated.federation_at]

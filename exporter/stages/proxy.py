@@ -1,0 +1,123 @@
+"""Stage `proxy`, of the deep look: what a reverse proxy in front of the homeserver does to requests.
+
+No request bears credentials, and none delivers anything: what is learnt is whether each reaches the homeserver as sent.
+Matrix paths hold percent-encoded names, over which peers sign. A proxy that decodes them breaks joins and messages,
+while version and keys, whose paths hold nothing encoded, go on to look healthy.
+"""
+
+import secrets
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
+
+from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Reason, Software, found
+from exporter.network import Connection, HttpAnswer
+from exporter.problems import Step
+from exporter.stages.json_body import errcode
+
+FEDERATION = "/_matrix/federation/v1"
+PLAIN = f"{FEDERATION}/event/%24base"
+ENCODED = f"{FEDERATION}/event/%24a%2Fb"
+SPELLED = f"{FEDERATION}/%76ersion"  # "version", for whoever decodes it
+MAX_BYTES = 16 * 1024
+
+# A transaction of 50 PDUs of 64 KiB and 100 EDUs (server-server API, "Transactions") must pass.
+TRANSACTION_BYTES = 4 * 1024 * 1024
+
+SILENCE_SECONDS = 2.0  # servers that do not know Expect simply wait for the body: no limit seen
+
+UNRECOGNIZED = (404, "M_UNRECOGNIZED")
+CHECKS_THE_RAW_PATH = {"Synapse"}  # other homeservers may decode the path themselves, which is no fault of a proxy
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """None where there was no answer to be had: that question is inconclusive."""
+
+    plain: HttpAnswer | None
+    encoded: HttpAnswer | None
+    spelled: HttpAnswer | None
+    unknown: HttpAnswer | None
+    announced: int | None
+    """The status that a large body met before it was sent."""
+
+
+async def probe(
+    connection: Connection, host_header: str, software: Software | None, deadline: Deadline
+) -> Outcome[None]:
+    """Five small requests. The last one leaves the connection unusable, and is not timed: silence is an answer to it."""
+    before = connection.waited()
+    ask = partial(asked, connection, host_header, deadline)
+    plain, encoded, spelled = await ask(PLAIN), await ask(ENCODED), await ask(SPELLED)
+    unknown = await ask(f"{FEDERATION}/{secrets.token_hex(8)}")
+    seconds = connection.waited() - before
+    answers = Answers(plain, encoded, spelled, unknown, await announced(connection, host_header, deadline))
+    return judge(answers, software, seconds)
+
+
+async def asked(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpAnswer | None:
+    return found(await attempt(Step.HTTP, connection.get(path, host_header, MAX_BYTES), as_it_is, deadline))
+
+
+async def announced(connection: Connection, host_header: str, deadline: Deadline) -> int | None:
+    path = f"{FEDERATION}/send/{secrets.token_hex(8)}"
+    announcement = connection.announce(path, host_header, TRANSACTION_BYTES)
+    return found(await attempt(Step.HTTP, announcement, as_it_is, deadline.sooner(SILENCE_SECONDS)))
+
+
+# ---------------------------------------------------------------- reading
+
+
+def judge(answers: Answers, software: Software | None, seconds: float) -> Outcome[None]:
+    """Skipped where no question had an answer that tells anything."""
+    verdicts = (
+        encoded_slash(answers.plain, answers.encoded),
+        spelled_path(answers.spelled, software),
+        unknown_path(answers.unknown),
+        large_body(answers.announced),
+    )
+    faults = {verdict.reason: verdict for verdict in verdicts if isinstance(verdict, Problem)}
+    if faults:
+        return Failed(seconds, tuple(faults.values()))
+    return Passed(seconds, None) if True in verdicts else SKIPPED
+
+
+Verdict: TypeAlias = Problem | bool
+"""A fault; or True: there is none; or False: inconclusive."""
+
+
+def encoded_slash(plain: HttpAnswer | None, encoded: HttpAnswer | None) -> Verdict:
+    """Both paths ask for an event without saying who asks, so both must be refused alike."""
+    if not plain or not encoded or plain.status not in (401, 403) or errcode(plain) is None:
+        return False
+    if (plain.status, errcode(plain)) == (encoded.status, errcode(encoded)):
+        return True
+    if encoded.status == 404:
+        return Problem(Reason.PATH_DECODED, f"{PLAIN} reaches the homeserver, {ENCODED} does not (status 404)")
+    return False
+
+
+def spelled_path(spelled: HttpAnswer | None, software: Software | None) -> Verdict:
+    if not spelled or not software or software.name not in CHECKS_THE_RAW_PATH:
+        return False
+    if spelled.status == 200:
+        return Problem(Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded")
+    return (spelled.status, errcode(spelled)) == UNRECOGNIZED
+
+
+def unknown_path(unknown: HttpAnswer | None) -> Verdict:
+    if not unknown:
+        return False
+    if 200 <= unknown.status < 300:
+        return Problem(Reason.CATCH_ALL, f"a path that does not exist is answered with status {unknown.status}")
+    return (unknown.status, errcode(unknown)) == UNRECOGNIZED
+
+
+def large_body(status: int | None) -> Verdict:
+    if status == 413:
+        size = TRANSACTION_BYTES // 2**20
+        return Problem(
+            Reason.BODY_LIMIT, f"a body of {size} MiB is refused (status 413), a transaction may be as large"
+        )
+    return status is not None
