@@ -6,16 +6,27 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from exporter import verdict, warning_rules
-from exporter.model import Method, Report, ServerName, Target, Watched, found
+from exporter.model import Method, Reason, Report, ServerName, Stage, Target, Watched, found
 from exporter.warning_rules import LocatedWarning
 
 STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
 STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
+RESULTS_KEPT, FAILURES_KEPT = 10, 5  # some 2 KiB for each server
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 Delegated: TypeAlias = tuple[Method, frozenset[Target]]
 Lines: TypeAlias = tuple[bytes, ...]
 """What `/metrics` says of one server: an entry for every metric family, in the order of the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is remembered of a report when a later one has taken its place."""
+
+    ended_at: datetime
+    seconds: float
+    federates: bool
+    problems: tuple[tuple[Stage, Reason], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +43,15 @@ class Standing:
     """The latest delegation that led anywhere."""
     well_known_seen: datetime | None = None
     """When a valid well-known was last seen."""
+    history: tuple[Result, ...] = ()
+    """The latest results, the newest first."""
+    failed: tuple[Result, ...] = ()
+    """The latest failures, the newest first: kept aside, so that many successes do not push them out."""
 
     def after(self, report: Report) -> "Standing":
         report = report.keeping_deep_look(self.report)
         succeeded = verdict.federates(report)
+        result = Result(report.ended_at, report.seconds, succeeded, reasons(report))
         delegated = leads_to(report) or self.delegated
         moved = self.delegated is not None and delegated != self.delegated
         return replace(
@@ -46,6 +62,8 @@ class Standing:
             failures=self.failures + (not succeeded),
             delegation_changes=self.delegation_changes + moved,
             delegated=delegated,
+            history=(result, *self.history)[:RESULTS_KEPT],
+            failed=self.failed if succeeded else (result, *self.failed)[:FAILURES_KEPT],
             well_known_seen=report.ended_at if is_delegated(report) else self.well_known_seen,
         )
 
@@ -60,6 +78,11 @@ class Standing:
             return NEVER
         allowed = timedelta(seconds=STALE_AFTER_INTERVALS * self.watched.interval)
         return self.report.ended_at + max(allowed, STALE_AFTER_AT_LEAST)
+
+
+def reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
+    found_now = ((located.stage, located.problem.reason) for located in verdict.problems(report))
+    return tuple(dict.fromkeys(found_now))
 
 
 def is_delegated(report: Report) -> bool:

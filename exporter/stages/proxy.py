@@ -46,7 +46,7 @@ class Answers:
 async def probe(
     connection: Connection, host_header: str, software: Software | None, deadline: Deadline
 ) -> Outcome[None]:
-    """Five small requests. The last one leaves the connection unusable, and is not timed: silence is an answer to it."""
+    """Five small requests. The last one makes the connection useless, and is not timed: silence is an answer to it."""
     before = connection.waited()
     ask = partial(asked, connection, host_header, deadline)
     plain, encoded, spelled = await ask(PLAIN), await ask(ENCODED), await ask(SPELLED)
