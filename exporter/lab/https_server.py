@@ -110,7 +110,7 @@ class HttpsServer:
 
     def _pick_certificate(self, connection: ssl.SSLObject | ssl.SSLSocket, sni: str | None, _: ssl.SSLContext) -> None:
         self._sni[connection] = sni
-        first = next(iter(self.certificates.values()))
+        first = next(iter(self.certificates.values()), self._greeter)
         connection.context = self.certificates.get(sni or "", first)
 
     async def _serve(self, accepted: socket.socket) -> None:
