@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from rich.console import Console
+from rich.text import Text
 
 from exporter import config, names, report_text, verdict, wiring
 from exporter.config import Config, ConfigError
@@ -47,17 +48,10 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
     except (InvalidArgumentsError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
-    in_text = output_format == OutputFormat.TEXT
     try:
-        reports = asyncio.run(
-            check(server_names, prober, settings.probe.concurrency, show_text if in_text else show_json)
-        )
+        return probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
     except KeyboardInterrupt:
         return INTERRUPTED
-    federating = sum(map(verdict.federates, reports))
-    if in_text and len(reports) > 1:
-        standard_output().print(report_text.summary(federating, len(reports)))
-    return ALL_FEDERATE if federating == len(reports) else SOME_DO_NOT
 
 
 def parsed(servers: Sequence[str]) -> list[ServerName]:
@@ -74,6 +68,16 @@ def parsed(servers: Sequence[str]) -> list[ServerName]:
     return server_names
 
 
+def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
+    several = len(server_names) > 1
+    show = {OutputFormat.TEXT: show_among_others if several else show_text, OutputFormat.JSON: show_json}[form]
+    reports = asyncio.run(check(server_names, prober, concurrency, show))
+    federating = sum(map(verdict.federates, reports))
+    if form is OutputFormat.TEXT and several:
+        standard_output().print(report_text.summary(federating, len(reports)))
+    return ALL_FEDERATE if federating == len(reports) else SOME_DO_NOT
+
+
 async def check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: Show) -> list[Report]:
     """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
     turns = asyncio.Semaphore(concurrency)
@@ -85,7 +89,7 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
     probes = [asyncio.create_task(probe(name)) for name in server_names]
     reports = []
     for name, probing in zip(server_names, probes, strict=True):
-        with Console(stderr=True).status(f"probing {name}"):  # on a terminal only
+        with Console(stderr=True).status(Text(f"probing {name}")):  # on a terminal only
             reports.append(await probing)
         show(reports[-1])
     return reports
@@ -100,9 +104,14 @@ def standard_output() -> Console:
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 
-def show_text(report: Report) -> None:
-    standard_output().print(report_text.tree(report), "")
-
-
 def show_json(report: Report) -> None:
     standard_output().out(json.dumps(report_json(report), separators=(",", ":")))
+
+
+def show_text(report: Report) -> None:
+    standard_output().print(report_text.tree(report))
+
+
+def show_among_others(report: Report) -> None:
+    """With a blank line below."""
+    standard_output().print(report_text.tree(report), "")

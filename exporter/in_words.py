@@ -1,7 +1,4 @@
-"""What was found, in words for people: each function yields short lines. Pure.
-
-Text that a remote server chose is cut and made printable here.
-"""
+"""What a probe found, in words for people: short texts, made printable where remote servers chose them. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -61,7 +58,7 @@ def span(time: timedelta) -> str:
     for unit, size in UNITS:
         if time >= 2 * size:
             return f"{time // size} {unit}"
-    return f"{time // SECOND} seconds"
+    return number(time // SECOND, "second")
 
 
 def away(at: datetime, now: datetime) -> str:
@@ -82,22 +79,21 @@ def way(report: Report) -> list[str]:
         report.server_name.text,
         *(["well-known", delegated.text] if delegated else []),
         *(["SRV"] if report.route.method in routes.BY_SRV else []),
-        counted([str(target) for target in report.route.targets], "target"),
-        *([counted([seen.endpoint.address for seen in report.endpoints], "endpoint")] if report.route.targets else []),
+        listed([str(target) for target in report.route.targets], "target"),
+        *([listed([seen.endpoint.address for seen in report.endpoints], "endpoint")] if report.route.targets else []),
     ]
     return [shown(step) for step, before in zip(steps, ["", *steps], strict=False) if step != before]
 
 
-def counted(things: Sequence[str], noun: str) -> str:
-    """All of them, or if they are too many, their number."""
-    if len(things) > MOST_LISTED:
-        return f"{len(things)} {noun}s"
-    return ", ".join(things) or f"no {noun}"
+def listed(things: Sequence[str], noun: str) -> str:
+    """`a`, `a, b`, `a, b, c and 5 more`, or `no noun`."""
+    more = len(things) - MOST_LISTED
+    return ", ".join(things[:MOST_LISTED]) + (f" and {more} more" if more > 0 else "") or f"no {noun}"
 
 
 def number(count: int, noun: str) -> str:
-    """`1 problem`, `2 problems`; empty for none."""
-    return f"{count} {noun}{'s' if count > 1 else ''}" if count else ""
+    """`1 problem`, `2 problems`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def delegated_server(report: Report) -> ServerName | None:
@@ -116,37 +112,44 @@ def why_skipped(stage: Stage, report: Report) -> str:
     delegated = delegated_server(report)
     match stage:
         case Stage.WELL_KNOWN:
-            return f"the server name {settled_by(report.server_name)}"
+            return f"the server name gives {what_settles(report.server_name)}"
         case Stage.SRV if delegated:
-            return f"what the well-known names {settled_by(delegated)}"
+            return f"the well-known gives {what_settles(delegated)}"
         case Stage.SRV:
-            return f"the server name {settled_by(report.server_name)}"
+            return f"the server name gives {what_settles(report.server_name)}"
         case _:
             return "there is no target to look up"
 
 
-def settled_by(name: ServerName) -> str:
-    return "is an IP address" if name.ip else "bears a port"
+def what_settles(name: ServerName) -> str:
+    """Why nothing more is asked to find the target."""
+    return "an IP address" if name.ip else "a port"
 
 
 # ---------------------------------------------------------------- findings of each stage
 
 
 def findings(seen: object, now: datetime) -> Iterator[str]:
-    """Of whatever a stage found; nothing to tell of an open TCP connection."""
+    """Of whatever a stage found, safe to show."""
+    return map(shown, told(seen, now))
+
+
+def told(seen: object, now: datetime) -> Iterator[str]:
     match seen:
         case Delegation():
-            yield from delegation(seen, now)
+            return delegation(seen, now)
         case SrvRecords():
-            yield from srv_records(seen)
+            return srv_records(seen)
         case Resolved():
-            yield from resolved(seen)
+            return resolved(seen)
         case Secured():
-            yield from secured(seen, now)
+            return secured(seen, now)
         case Software():
-            yield from software(seen)
+            return software(seen)
         case SigningKeys():
-            yield from signing_keys(seen, now)
+            return signing_keys(seen)
+        case _:  # an open TCP connection
+            return iter(())
 
 
 def delegation(seen: Delegation, now: datetime) -> Iterator[str]:
@@ -165,7 +168,7 @@ def srv_records(seen: SrvRecords) -> Iterator[str]:
         if records:
             yield f"_{service}._tcp"
         for record in records:
-            yield shown(f"{record.priority} {record.weight} {record.target.port} {record.target.host}")
+            yield f"{record.priority} {record.weight} {record.target.port} {record.target.host}"
     if seen.decided_by is None:
         yield "no records, so peers use the default port"
 
@@ -176,7 +179,7 @@ def resolved(seen: Resolved) -> Iterator[str]:
     for endpoint in seen.endpoints:
         addresses.setdefault(endpoint.target, []).append(str(endpoint.ip))
     for target, ips in addresses.items():
-        yield f"{shown(target.host)}: {', '.join(ips)}" if [target.host] != ips else "an IP address already"
+        yield f"{target.host}: {', '.join(ips)}" if [target.host] != ips else "an IP address already"
 
 
 def secured(seen: Secured, now: datetime) -> Iterator[str]:
@@ -185,17 +188,17 @@ def secured(seen: Secured, now: datetime) -> Iterator[str]:
 
 
 def certificate(seen: Certificate, now: datetime) -> Iterator[str]:
-    yield shown(f"certificate for {counted(seen.names, 'name')}")
-    yield shown(f"issued by {seen.issuer}")
+    yield f"certificate for {listed(seen.names, 'name')}"
+    yield f"issued by {seen.issuer}"
     yield expiry(seen.not_after, now)
     if seen.chain_not_after < seen.not_after:
         yield f"its chain {expiry(seen.chain_not_after, now)}"
 
 
 def software(seen: Software) -> Iterator[str]:
-    yield shown(" ".join(text for text in (seen.name, seen.version) if text) or "does not say which software it is")
+    yield " ".join(text for text in (seen.name, seen.version) if text) or "does not say which software it is"
 
 
-def signing_keys(seen: SigningKeys, now: datetime) -> Iterator[str]:
-    yield shown(counted(list(seen.keys), "key"))
-    yield f"valid until {seen.valid_until:%Y-%m-%d %H:%M} UTC, {away(seen.valid_until, now)}"
+def signing_keys(seen: SigningKeys) -> Iterator[str]:
+    yield listed(list(seen.keys), "valid key")
+    yield f"valid until {seen.valid_until:%Y-%m-%d %H:%M} UTC"

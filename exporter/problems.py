@@ -276,12 +276,12 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
         "version 1.8 of the specification."
     ),
     WarningName.IPV4_BROKEN: (
-        "Peers that have IPv4 only cannot reach this server: repair the endpoints named above, or take their A "
-        "records out of DNS until they work."
+        "Peers that have IPv4 only cannot reach this server: repair the IPv4 endpoints, or take their A records out "
+        "of DNS until they work."
     ),
     WarningName.IPV6_BROKEN: (
-        "Peers that try IPv6 first are slow or fail: repair the endpoints named above, or take their AAAA records "
-        "out of DNS until they work."
+        "Peers that try IPv6 first are slow or fail: repair the IPv6 endpoints, or take their AAAA records out of "
+        "DNS until they work."
     ),
     WarningName.SOME_ENDPOINTS_BROKEN: (
         "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of DNS."

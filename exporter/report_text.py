@@ -44,7 +44,7 @@ OF_A_FAMILY: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`text`, as many lines as it needs, all of them to the right of `lead`."""
+    """`text`, as many lines as it needs, all of them to the right of `lead`, and in its colour."""
 
     lead: Text
     text: Text
@@ -53,7 +53,7 @@ class Line:
         indent = self.lead.cell_len
         lines = self.text.wrap(console, max(NARROWEST, options.max_width - indent)) or [Text()]
         for number, text in enumerate(lines):
-            line = (Text(" " * indent) if number else self.lead) + text
+            line = (Text(" " * indent, self.lead.style) if number else self.lead) + text
             line.rstrip()
             yield ascii_only(line) if options.ascii_only else line
 
@@ -92,16 +92,12 @@ def heading(report: Report) -> Iterator[Line]:
 
 
 def judgement(report: Report) -> str:
-    took = f"({in_words.duration(report.seconds)})"
+    took, found = f"({in_words.duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
-        reasons = dict.fromkeys(located.problem.reason for located in verdict.problems(report))
-        return f"does not federate: {', '.join(reasons)} {took}"
-    troubles = [
-        in_words.number(len(list(verdict.problems(report))), "problem"),
-        in_words.number(len(telling_warnings(report)), "warning"),
-    ]
-    but = " and ".join(trouble for trouble in troubles if trouble)
-    return f"federates, with {but} {took}" if but else f"federates {took}"
+        return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
+    troubles = ((len(found), "problem"), (len(telling_warnings(report)), "warning"))
+    but = " and ".join(in_words.number(count, noun) for count, noun in troubles if count)
+    return f"federates {took}, with {but}" if but else f"federates {took}"
 
 
 def summary(federating: int, total: int) -> str:
@@ -130,11 +126,11 @@ def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
 
 def endpoint_line(seen: EndpointReport) -> Line:
     endpoint = seen.endpoint
-    healthy = "is healthy" if seen.ok else "is broken"
-    aside = ", but behind an alias (CNAME): not every peer gets there" if endpoint.behind_alias else ""
+    sign, health = (PASSED, "is healthy") if seen.ok else (FAILED, "is broken")
+    if seen.ok and endpoint.behind_alias:
+        sign, health = WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
     of_target = "" if endpoint.address == str(endpoint.target) else f" of {shown(str(endpoint.target))}"
-    text = Text.assemble((endpoint.address, "bold"), f"{of_target} {healthy}{aside}")
-    return Line(PASSED if seen.ok else FAILED, text)
+    return Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
 
 
 def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:

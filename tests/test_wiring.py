@@ -1,0 +1,67 @@
+from dataclasses import replace
+from ipaddress import IPv4Network
+
+import pytest
+
+from exporter import verdict, wiring
+from exporter.config import AddressPolicy, Config, Network, Place, Probe
+from exporter.lab.dns_server import DnsServer
+from exporter.lab.faults import ClosedPort
+from exporter.lab.federation import SERVERS, Federation
+from exporter.model import Reason, Stage
+from exporter.names import parse
+
+SERVER = "default-port.lab.test"
+NOBODY = Place("192.0.2.53", 53)  # a resolver that is never asked
+
+
+def place(text: str) -> Place:
+    host, _, port = text.rpartition(":")
+    return Place(host, int(port))
+
+
+async def test_a_prober_does_what_the_configuration_says() -> None:
+    """Its resolvers, its authority and its redirections: without any of them the lab is out of reach."""
+    async with Federation([server for server in SERVERS if server.server_name == SERVER]) as federation:
+        network = Network(
+            resolvers=(place(federation.resolver),),
+            ca_file=federation.ca_file,
+            connect_to={key: place(value) for key, value in federation.connect_to.items()},
+        )
+        assert verdict.federates(await wiring.prober(Config(network=network)).probe(parse(SERVER)))
+        assert federation.dns.questions
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (Network(), Reason.BLOCKED_ADDRESS),
+        (Network(address_policy=AddressPolicy.ANY), Reason.CONNECT_REFUSED),
+        (Network(allow_networks=(IPv4Network("127.0.0.0/8"),)), Reason.CONNECT_REFUSED),
+        (Network(allow_networks=(IPv4Network("10.0.0.0/8"),)), Reason.BLOCKED_ADDRESS),
+    ],
+)
+async def test_only_the_configuration_opens_addresses_that_are_not_public(network: Network, reason: Reason) -> None:
+    """All of them, or some networks."""
+    closed = ClosedPort()
+    await closed.start()
+    try:
+        prober = wiring.prober(Config(network=replace(network, resolvers=(NOBODY,))))
+        report = await prober.probe(parse(closed.address))
+    finally:
+        await closed.stop()
+    assert [(located.stage, located.problem.reason) for located in verdict.problems(report)] == [(Stage.TCP, reason)]
+
+
+async def test_a_probe_may_take_as_long_as_the_configuration_says() -> None:
+    """A name server that is silent is given up within it."""
+    silent = DnsServer()
+    silent.answer = lambda *_: None  # type: ignore[method-assign] # what it would say is of no interest
+    await silent.start()
+    try:
+        network = Network(resolvers=(place(silent.address),))
+        report = await wiring.prober(Config(probe=Probe(timeout=0.3), network=network)).probe(parse("example.org"))
+    finally:
+        await silent.stop()
+    assert report.seconds < 3
+    assert {located.problem.reason for located in verdict.problems(report)} == {Reason.DNS_TIMEOUT}
