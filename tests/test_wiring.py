@@ -5,14 +5,26 @@ import pytest
 
 from exporter import verdict, wiring
 from exporter.config import AddressPolicy, Config, Network, Place, Probe
-from exporter.lab.dns_server import DnsServer
 from exporter.lab.faults import ClosedPort
 from exporter.lab.federation import SERVERS, Federation
+from exporter.lab.zone import DnsFault
 from exporter.model import Reason, Stage
 from exporter.names import parse
 
 SERVER = "default-port.lab.test"
 NOBODY = Place("192.0.2.53", 53)  # a resolver that is never asked
+
+
+def lab() -> Federation:
+    return Federation([server for server in SERVERS if server.server_name == SERVER])
+
+
+def network_of(federation: Federation) -> Network:
+    return Network(
+        resolvers=(place(federation.resolver),),
+        ca_file=federation.ca_file,
+        connect_to={key: place(value) for key, value in federation.connect_to.items()},
+    )
 
 
 def place(text: str) -> Place:
@@ -22,13 +34,9 @@ def place(text: str) -> Place:
 
 async def test_a_prober_does_what_the_configuration_says() -> None:
     """Its resolvers, its authority and its redirections: without any of them the lab is out of reach."""
-    async with Federation([server for server in SERVERS if server.server_name == SERVER]) as federation:
-        network = Network(
-            resolvers=(place(federation.resolver),),
-            ca_file=federation.ca_file,
-            connect_to={key: place(value) for key, value in federation.connect_to.items()},
-        )
-        assert verdict.federates(await wiring.prober(Config(network=network)).probe(parse(SERVER)))
+    async with lab() as federation:
+        config = Config(network=network_of(federation))
+        assert verdict.federates(await wiring.prober(config).probe(parse(SERVER)))
         assert federation.dns.questions
 
 
@@ -53,15 +61,9 @@ async def test_only_the_configuration_opens_addresses_that_are_not_public(networ
     assert [(located.stage, located.problem.reason) for located in verdict.problems(report)] == [(Stage.TCP, reason)]
 
 
-async def test_a_probe_may_take_as_long_as_the_configuration_says() -> None:
-    """A name server that is silent is given up within it."""
-    silent = DnsServer()
-    silent.answer = lambda *_: None  # type: ignore[method-assign] # what it would say is of no interest
-    await silent.start()
-    try:
-        network = Network(resolvers=(place(silent.address),))
-        report = await wiring.prober(Config(probe=Probe(timeout=0.3), network=network)).probe(parse("example.org"))
-    finally:
-        await silent.stop()
-    assert report.seconds < 3
-    assert {located.problem.reason for located in verdict.problems(report)} == {Reason.DNS_TIMEOUT}
+async def test_a_lookup_takes_its_share_of_the_configured_timeout() -> None:
+    """A name server that is silent about IPv6 is given up early enough to dial the IPv4 address."""
+    async with lab() as federation:
+        federation.dns.zone.fail(SERVER, "AAAA", DnsFault.DROP)
+        config = Config(probe=Probe(timeout=2), network=network_of(federation))
+        assert verdict.federates(await wiring.prober(config).probe(parse(SERVER)))
