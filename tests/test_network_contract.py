@@ -8,7 +8,6 @@ from itertools import pairwise
 from pathlib import Path
 
 import dns.exception
-import dns.resolver
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
@@ -59,7 +58,7 @@ def finished(issued: Issued, *errors: VerifyError) -> Handshake:
 
 
 def fake(certificates: Certificates) -> FakeNetwork:
-    failure = dns_failure(dns.resolver.NoNameservers)
+    failure = dns_failure(dns.exception.Timeout)
     dual = Addresses("dual.test", (ip_address("192.0.2.1"), ip_address("2001:db8::1")))
     pages = {path: received(answer) for path, answer in PAGES.items()}
     return FakeNetwork(
