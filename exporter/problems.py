@@ -46,8 +46,9 @@ BROKEN_OFF: Final = {
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
 
-# What went wrong is on our side: no file descriptor, no memory, no local port.
-OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+# What went wrong is on our side: no file descriptor, no memory. EADDRNOTAVAIL is none of them: a machine without IPv6,
+# such as most containers, answers so to every connection over IPv6.
+OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def name(error: BaseException, step: Step) -> Problem:
