@@ -32,6 +32,9 @@ docs: .venv-test/installed ## write the pages that are generated from the code
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench
 
+schema: .venv-test/installed ## the JSON Schema of the configuration, from the code
+	$(TEST)/python -m exporter.config.schema > docs/config.schema.json
+
 lock: ## choose the newest versions of everything, again (needs uv)
 	for group in "" "--group test"; do \
 	  uv pip compile pyproject.toml $$group --group build --universal --python-version 3.11 --generate-hashes \

@@ -1,0 +1,67 @@
+"""Values against their declaration: every complaint at once, in words for an administrator."""
+
+from dataclasses import fields
+from difflib import get_close_matches
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from exporter.config.complaint import Complaint, Path, shown
+from exporter.config.document import Document, describe
+from exporter.config.kinds import UnexpectedError
+
+Checked = TypeVar("Checked")
+
+CONTAINERS = {
+    "tuple_type": UnexpectedError("a list", "begin each item with `- `"),
+    "too_short": UnexpectedError("at least one item", ""),
+    "dict_type": UnexpectedError("a mapping", "write one `key: value` on each line"),
+}
+
+
+def checked(kind: type[Checked], document: Document) -> tuple[Checked | None, list[Complaint]]:
+    """What the document says, or why it cannot be had. `kind` is made of dataclasses, tuples and dicts."""
+    try:
+        return TypeAdapter(kind).validate_python(document.root), []
+    except ValidationError as error:
+        return None, [complaint(kind, document, details) for details in error.errors(include_url=False)]
+
+
+def complaint(kind: type[object], document: Document, error: ErrorDetails) -> Complaint:
+    path, found = error["loc"], error["input"]
+    match error["type"]:
+        case "unexpected_keyword_argument":
+            return document.complaint(path, unknown_key(str(path[-1]), keys_at(kind, path[:-1])))
+        case "missing":
+            return document.complaint(path[:-1], f"expected the key `{path[-1]}`, found none: add it")
+        case "dataclass_type":
+            wrong = UnexpectedError(f"a mapping with keys out of {', '.join(keys_at(kind, path))}", "")
+        case "value_error":
+            wrong = error["ctx"]["error"]
+        case container:
+            wrong = CONTAINERS[container]
+    return document.complaint(without_key_mark(path), sentence(wrong, found))
+
+
+def sentence(wrong: UnexpectedError, found: object) -> str:
+    remedy = f": {wrong.remedy}" if wrong.remedy else ""
+    return f"expected {wrong.expected}, found {describe(found)}{remedy}"
+
+
+def without_key_mark(path: Path) -> Path:
+    """Where the key itself is wrong, pydantic says so by a last step."""
+    return path[:-1] if path and path[-1] == "[key]" else path
+
+
+def unknown_key(key: str, known: list[str]) -> str:
+    nearest = get_close_matches(shown(key), known, n=1)
+    advice = f"did you mean `{nearest[0]}`?" if nearest else f"the keys here are {', '.join(known)}"
+    return f"unknown key `{shown(key)}`, {advice}"
+
+
+def keys_at(kind: Any, path: Path) -> list[str]:
+    """The keys that may stand in the mapping at `path`."""
+    for step in path:
+        kind = get_args(kind)[0] if isinstance(step, int) else get_type_hints(kind)[step]
+    return [field.name for field in fields(kind)]

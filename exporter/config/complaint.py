@@ -1,0 +1,50 @@
+"""What is wrong with a file, and where."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from exporter.wording import printable
+
+Path: TypeAlias = tuple[str | int, ...]
+"""The keys and indexes that lead to a value: ("servers", 3, "interval")."""
+
+MAX_SHOWN = 80  # characters of a key or a value
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """One line for an administrator. `line` counts from 1; none where no line is to blame."""
+
+    file: str
+    line: int | None
+    place: str
+    """As `place` writes it; empty for the file as a whole."""
+    sentence: str
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return ": ".join(part for part in (where, self.place, self.sentence) if part)
+
+
+class ConfigError(Exception):
+    """A file that cannot be used; as text, one line for each complaint, in the order of the file."""
+
+    def __init__(self, complaints: Iterable[Complaint]) -> None:
+        self.complaints = tuple(sorted(complaints, key=lambda complaint: complaint.line or 0))
+        super().__init__("\n".join(map(str, self.complaints)))
+
+
+def place(path: Path) -> str:
+    """`servers[3].interval`; a key that is no plain word stands quoted in brackets."""
+    return "".join(map(step, path)).removeprefix(".")
+
+
+def step(key: str | int) -> str:
+    if isinstance(key, int):
+        return f"[{key}]"
+    return f".{shown(key)}" if key.isidentifier() else f'["{shown(key)}"]'
+
+
+def shown(text: str) -> str:
+    return printable(text, MAX_SHOWN)

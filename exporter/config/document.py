@@ -1,0 +1,208 @@
+"""YAML and JSON as plain values that remember their lines. Everything is bounded, nothing is executed."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import yaml
+
+from exporter.config.complaint import Complaint, ConfigError, Path, place, shown
+
+MAX_DEPTH = 20  # our deepest key stands at 4, and PyYAML recurses
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
+
+STANDARD = "tag:yaml.org,2002:"
+DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
+READ_AS = {"null": "nothing", "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
+TRUE = {"yes", "true", "on"}  # in YAML 1.1, without regard to case
+
+HINTS = (
+    (re.compile(r"\[[0-9A-Fa-f]*:"), "put an IPv6 address into quotes, as in '[2001:db8::1]'"),
+    (re.compile(r"^ *\t"), "indent with spaces, YAML allows no tabs"),
+    (re.compile(r"(^\s*-|:)\s+[*&%@`!]"), "put a text that begins with a special character into quotes"),
+)
+"""What most often is behind a syntax error in a line like this."""
+
+
+@dataclass(frozen=True, slots=True)
+class Odd:
+    """A YAML value that is neither text nor a plain whole number, a list or a mapping."""
+
+    text: str
+    read_as: str
+
+    def __str__(self) -> str:
+        return f"`{shown(self.text)}`, which YAML reads as {self.read_as}" if self.text else "nothing"
+
+
+def describe(value: object) -> str:
+    """What was found, as an administrator would call it."""
+    match value:
+        case Odd():
+            return str(value)
+        case str():
+            return f"`{shown(value)}`" if value else "an empty text"
+        case dict():
+            return "a mapping"
+        case list():
+            return "a list" if value else "an empty list"
+        case bool() | None | float():
+            return f"`{json.dumps(value)}`"
+    return f"the number {value}"
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """`root` is made of dict (its keys are text), list, str, int and Odd; in JSON, of what `json` makes."""
+
+    file: str
+    root: object
+    node: yaml.Node | None
+    """None where there is no telling lines."""
+    complaints: tuple[Complaint, ...]
+    """What is wrong whatever the keys mean, such as one that is given twice."""
+
+    def complaint(self, path: Path, sentence: str) -> Complaint:
+        return Complaint(self.file, self.line(path), place(path), sentence)
+
+    def line(self, path: Path) -> int | None:
+        """Of the key or the item that `path` leads to, or of what is nearest above it."""
+        if self.node is None:
+            return None
+        node, line = self.node, line_of(self.node)
+        for key in path:
+            entry = inside(node, key)
+            if entry is None:
+                break
+            node, line = entry
+        return line
+
+
+Entry: TypeAlias = tuple[yaml.Node, int]
+
+
+def inside(node: yaml.Node, key: str | int) -> Entry | None:
+    """The value under a key or an index, and the line on which it begins."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
+        return node.value[key], line_of(node.value[key])
+    if isinstance(node, yaml.MappingNode):
+        return next(((value, line_of(name)) for name, value in node.value if name.value == key), None)
+    return None
+
+
+def line_of(where: yaml.Node | yaml.Event) -> int:
+    assert where.start_mark is not None  # all come from text
+    return where.start_mark.line + 1
+
+
+# ---------------------------------------------------------------- YAML
+
+
+def parse_yaml(file: str, text: str) -> Document:
+    """Raises ConfigError where `text` is not YAML, is empty, or holds more than one document."""
+    try:
+        node = compose(file, text)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError([not_yaml(file, text, error)]) from error
+    if node is None:
+        raise ConfigError([Complaint(file, None, "", "expected YAML, found nothing: the file is empty")])
+    plain = Plain(file)
+    return Document(file, plain.value(node, ()), node, tuple(plain.complaints))
+
+
+def compose(file: str, text: str) -> yaml.Node | None:
+    refuse_the_unbounded(file, text)
+    return yaml.compose(text, Loader=LOADER)
+
+
+def refuse_the_unbounded(file: str, text: str) -> None:
+    """Aliases make a small file large (each may stand for many of them), and deep nesting exhausts the stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            sentence = f"found the alias `*{shown(str(event.anchor))}`, which is not supported: write the value out"
+            raise ConfigError([Complaint(file, line_of(event), "", sentence)])
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            sentence = f"expected at most {MAX_DEPTH} levels of lists and mappings, found more"
+            raise ConfigError([Complaint(file, line_of(event), "", sentence)])
+
+
+def not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> Complaint:
+    mark = error.problem_mark or error.context_mark
+    index = mark.line if mark else 0
+    blamed = [*text.split("\n"), ""][index]
+    hints = [hint for pattern, hint in HINTS if pattern.search(blamed)]
+    found = " ".join(part for part in (error.context, error.problem) if part)
+    return Complaint(file, index + 1, "", ": ".join([f"this is not YAML, {found}", *hints[:1]]))
+
+
+class Plain:
+    """Turns nodes into plain values, and collects what is wrong with them on the way."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.complaints: list[Complaint] = []
+
+    def value(self, node: yaml.Node, path: Path) -> object:
+        kind = node.tag.removeprefix(STANDARD)
+        match node:
+            case yaml.ScalarNode():
+                return scalar(node.value, kind)
+            case yaml.SequenceNode() if kind == "seq":
+                return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+            case yaml.MappingNode() if kind == "map":
+                return self.mapping(node, path)
+        return Odd(node.tag.replace(STANDARD, "!!"), "a tag")
+
+    def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
+        seen: dict[str, int] = {}
+        values: dict[str, object] = {}
+        for name, value in node.value:
+            if not isinstance(name, yaml.ScalarNode):
+                self.complain(name, path, "expected a key, found a list or a mapping: put the key into quotes")
+                continue
+            if name.value in seen:
+                sentence = f"this key is there already, on line {seen[name.value]}: keep one of them"
+                self.complain(name, (*path, name.value), sentence)
+            seen.setdefault(name.value, line_of(name))
+            values[name.value] = self.value(value, (*path, name.value))
+        return values
+
+    def complain(self, node: yaml.Node, path: Path, sentence: str) -> None:
+        self.complaints.append(Complaint(self.file, line_of(node), place(path), sentence))
+
+
+def scalar(text: str, kind: str) -> object:
+    if kind == "str":
+        return text
+    if kind == "int" and DECIMAL.fullmatch(text):
+        return int(text)
+    if kind == "bool":
+        return Odd(text, "true" if text.lower() in TRUE else "false")
+    if kind in {"int", "float"} and ":" in text:
+        return Odd(text, "a number in base 60")
+    return Odd(text, READ_AS.get(kind, f"a value of the type {kind}"))
+
+
+# ---------------------------------------------------------------- JSON
+
+
+def parse_json(file: str, text: str) -> Document:
+    """Raises ConfigError where `text` is not JSON."""
+    try:
+        root = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigError([Complaint(file, error.lineno, "", f"this is not JSON: {error.msg}")]) from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigError([Complaint(file, None, "", f"this JSON is too large to read: {error}")]) from error
+    return Document(file, root, node_of_json(file, text), ())
+
+
+def node_of_json(file: str, text: str) -> yaml.Node | None:
+    """JSON is YAML, which tells the lines; but for halves of surrogate pairs, which YAML refuses."""
+    try:
+        return compose(file, text)
+    except yaml.YAMLError:
+        return None

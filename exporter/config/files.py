@@ -1,0 +1,51 @@
+"""Bytes of a file to text, bounded; all that can be wrong with a file before its first key."""
+
+import re
+from pathlib import Path
+
+from exporter.config.complaint import Complaint, ConfigError
+
+MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+class UnreadableError(Exception):
+    """The message says what was expected, what was found and what to do."""
+
+
+def content(path: Path) -> bytes:
+    """Raises UnreadableError."""
+    try:
+        with path.open("rb") as stream:
+            read = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise UnreadableError(why_unreadable(error)) from error
+    if len(read) > MAX_BYTES:
+        raise UnreadableError(f"expected a file of at most {MAX_BYTES // 2**20} MiB, found a larger one")
+    return read
+
+
+def why_unreadable(error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return "expected a file, found nothing of that name: check the path"
+        case IsADirectoryError():
+            return "expected a file, found a directory"
+        case PermissionError():
+            return "expected a file that the exporter may read, found one that its user may not: check owner and mode"
+    return f"expected a readable file, found an error: {error.strerror}"
+
+
+def text(file: str, read: bytes) -> str:
+    """Raises ConfigError where it is no text in UTF-8."""
+    try:
+        decoded = read.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = read.count(b"\n", 0, error.start) + 1
+        sentence = f"expected UTF-8, found the byte 0x{read[error.start]:02x}: save the file as UTF-8"
+        raise ConfigError([Complaint(file, line, "", sentence)]) from error
+    if control := CONTROL.search(decoded):
+        line = decoded.count("\n", 0, control.start()) + 1
+        sentence = f"expected text, found the control character 0x{ord(control[0]):02x}: remove it"
+        raise ConfigError([Complaint(file, line, "", sentence)])
+    return decoded

@@ -1,0 +1,133 @@
+"""The kinds of values in a configuration: each says what it expects, and reads what was written into a typed value."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, core_schema
+
+from exporter import durations, names
+from exporter.config import places
+from exporter.config.document import Odd
+
+MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
+
+
+class AddressPolicy(StrEnum):
+    """Which addresses a probe may connect to."""
+
+    PUBLIC = "public"
+    ANY = "any"
+
+
+class UnexpectedError(ValueError):
+    """A value of the wrong kind: what was expected and, where that is known, what to do."""
+
+    def __init__(self, expected: str, remedy: str) -> None:
+        super().__init__(expected)
+        self.expected, self.remedy = expected, remedy
+
+
+Read: TypeAlias = Callable[[Any], object]
+"""Raises ValueError, whose text is the remedy; it may be empty."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """To stand in `Annotated`: pydantic asks it for the value, and for the JSON Schema of what is written."""
+
+    expected: str
+    read: Read
+    schema: dict[str, object]
+
+    def __call__(self, value: object) -> Any:
+        try:
+            return self.read(value)
+        except ValueError as error:
+            raise UnexpectedError(self.expected, str(error)) from error
+
+    def __get_pydantic_core_schema__(self, _type: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self)
+
+    def __get_pydantic_json_schema__(self, _core: CoreSchema, _handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {**self.schema, "description": f"Expected: {self.expected}"}
+
+
+# ---------------------------------------------------------------- how values are read
+
+
+def text(read: Callable[[str], object], remedy: str = "put it into quotes") -> Read:
+    """`remedy` is for what is not text."""
+
+    def read_text(value: object) -> object:
+        if isinstance(value, str):
+            return read(value)
+        raise ValueError("" if isinstance(value, dict) or value == NOTHING else remedy)
+
+    return read_text
+
+
+NOTHING = Odd("", "nothing")
+
+
+def or_null(read: Read) -> Read:
+    return lambda value: None if isinstance(value, Odd) and value.read_as == NOTHING.read_as else read(value)
+
+
+def policy(written: str) -> AddressPolicy:
+    try:
+        return AddressPolicy(written)
+    except ValueError as error:
+        raise ValueError from error
+
+
+def path(written: str) -> Path:
+    if not written or "\0" in written:
+        raise ValueError
+    return Path(written)
+
+
+def pattern(written: str) -> str:
+    return str(path(written))
+
+
+def concurrency(value: object) -> int:
+    if isinstance(value, int) and 1 <= value <= MAX_CONCURRENCY:
+        return value
+    raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
+
+
+# ---------------------------------------------------------------- the kinds
+
+STRING: dict[str, object] = {"type": "string", "minLength": 1}
+
+SERVER_NAME = Kind("a server name such as example.org or example.org:8448", text(names.parse), STRING)
+DURATION = Kind(
+    "a duration such as 90s, 5m or 1h30m",
+    text(durations.parse, "write a unit after each number"),
+    {"type": "string", "pattern": f"^{durations.DURATION.pattern}$", "minLength": 1},
+)
+TARGET = Kind("a host and a port such as matrix.example.org:443", text(places.target), STRING)
+RESOLVER = Kind(
+    "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353", text(places.resolver), STRING
+)
+ADDRESS = Kind("an IP address and a port such as 127.0.0.1:10443", text(places.address), STRING)
+DESTINATION = Kind("a host and a port such as matrix.example.org:443", text(places.destination), STRING)
+LISTEN_ADDRESS = Kind("an address and a port such as 127.0.0.1:10448", text(places.listen_address), STRING)
+NETWORK = Kind("a network such as 10.0.0.0/8 or fd00::/8", text(places.network), STRING)
+POLICY = Kind("`public` or `any`", text(policy), {"enum": list(AddressPolicy)})
+CONCURRENCY = Kind(
+    f"a whole number from 1 to {MAX_CONCURRENCY}",
+    concurrency,
+    {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
+)
+CA_FILE = Kind(
+    "the path of a file with PEM certificates, or null",
+    or_null(text(path)),
+    {"type": ["string", "null"], "minLength": 1},
+)
+GLOB = Kind("the path of a file, or a pattern such as servers.d/*.yaml", text(pattern), STRING)

@@ -1,0 +1,76 @@
+"""Hosts, ports and networks as an administrator writes them. Pure; every ValueError bears a remedy, or is empty."""
+
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import NamedTuple, TypeAlias
+
+from exporter import names
+from exporter.model import ServerName, Target, host_port
+
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
+DNS_PORT = 53
+
+
+class Place(NamedTuple):
+    """Where to connect or to listen. The host of an IPv6 address bears no brackets."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return host_port(self.host, self.port)
+
+
+def located(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
+    """A host and a port, which are written like server names."""
+    name = names.parse(text)
+    port = default_port if name.port is None else name.port
+    if port is None:
+        raise ValueError("add the port")
+    if port < lowest_port:
+        raise ValueError(f"the port must be at least {lowest_port}")
+    return name, port
+
+
+def target(text: str) -> Target:
+    name, port = located(text)
+    return Target(name.host, port)
+
+
+def address(text: str, default_port: int | None = None) -> Place:
+    if names.parse(text).ip is None:
+        raise ValueError("write an IP address, for a name would have to be looked up first")
+    name, port = located(text, default_port)
+    return Place(str(name.ip), port)
+
+
+def resolver(text: str) -> Place:
+    bare_ipv6 = text.count(":") > 1 and "[" not in text
+    return address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
+
+
+def destination(text: str) -> str:
+    """In one canonical form: the host in lower case, an IPv6 address compressed and in brackets."""
+    name, port = located(text)
+    return host_port(str(name.ip) if name.ip else name.host.lower(), port)
+
+
+def listen_address(text: str) -> Place:
+    """Port 0 is any free one."""
+    if text.startswith(":") and text.count(":") == 1:
+        raise ValueError(f"write 0.0.0.0{text} for every IPv4 address, or [::]{text} for every IPv6 address")
+    name, port = located(text, lowest_port=0)
+    return Place(name.host, port)
+
+
+def network(text: str) -> IPNetwork:
+    written, slash, _ = text.partition("/")
+    try:
+        address = ip_address(written)
+        meant = ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValueError from error
+    if not slash:
+        raise ValueError(f"write {meant} for this one address")
+    if meant.network_address != address:
+        raise ValueError(f"write {meant} for the network, or {ip_network(address)} for the one address")
+    return meant

@@ -1,0 +1,41 @@
+"""The JSON Schema of the configuration file, for editors. `make schema` writes docs/config.schema.json with it."""
+
+import json
+import sys
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import core_schema
+
+from exporter import durations
+from exporter.config.settings import Settings
+
+
+class Written(GenerateJsonSchema):
+    """Defaults as they are written in YAML, and no titles that repeat the keys."""
+
+    def field_title_should_be_set(self, _schema: object) -> bool:
+        return False
+
+    def encode_default(self, dft: Any) -> Any:
+        match dft:
+            case float():
+                return durations.text(dft)
+            case tuple():
+                return [str(item) for item in dft]
+        return super().encode_default(dft)
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
+        """Without the default of keys that may only be left out."""
+        written = super().default_schema(schema)
+        return {key: value for key, value in written.items() if key != "default" or value is not None}
+
+
+def schema() -> str:
+    written = TypeAdapter(Settings).json_schema(schema_generator=Written)
+    return json.dumps({"$schema": Written.schema_dialect, **written}, indent=2) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema())

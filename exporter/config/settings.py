@@ -1,0 +1,113 @@
+"""What the file may say: one declaration for each key, from which pydantic checks it and documents it.
+
+Made by hand, these are plain frozen dataclasses of typed values, and nothing is checked. Durations are seconds.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
+
+from exporter.config import kinds
+from exporter.config.kinds import AddressPolicy
+from exporter.config.places import IPNetwork, Place
+from exporter.model import ServerName, Target, Watched
+
+Name: TypeAlias = Annotated[ServerName, kinds.SERVER_NAME]
+LOOPBACK = Place("127.0.0.1", 10448)  # /metrics names every watched server: to be opened on purpose
+
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """Optional assertions about a server."""
+
+    delegation: Annotated[Target | None, kinds.TARGET] = None
+    """The target that the delegation must lead to, as host:port."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server to watch, with settings of its own."""
+
+    server_name: Name
+    """The Matrix server name, as in user ids."""
+    interval: Annotated[float | None, kinds.DURATION] = None
+    """How often this server is probed; overrides probe.interval."""
+    expect: Expect = field(default_factory=Expect)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How every server is probed."""
+
+    interval: Annotated[float, kinds.DURATION] = 300.0
+    """How often each server is probed; the probes are spread evenly over it."""
+    timeout: Annotated[float, kinds.DURATION] = 30.0
+    """How long a whole probe may take; must be below every interval."""
+    concurrency: Annotated[int, kinds.CONCURRENCY] = 200
+    """How many probes are in flight at most."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the exporter reaches the servers."""
+
+    resolvers: tuple[Annotated[Place, kinds.RESOLVER], ...] = ()
+    """DNS servers to ask; empty: those of the system."""
+    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    """PEM bundle that replaces the default trust store; relative to the configuration file."""
+    address_policy: Annotated[AddressPolicy, kinds.POLICY] = AddressPolicy.PUBLIC
+    """public: refuse private, loopback, link-local and other special addresses, on every connection. any: allow all."""
+    allow_networks: tuple[Annotated[IPNetwork, kinds.NETWORK], ...] = ()
+    """Networks that are allowed although the policy is public."""
+    connect_to: dict[Annotated[str, kinds.DESTINATION], Annotated[Place, kinds.ADDRESS]] = field(default_factory=dict)
+    """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Web:
+    """What the exporter itself serves."""
+
+    listen: Annotated[tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...], Field(min_length=1)] = (LOOPBACK,)
+    """Addresses to serve /metrics on."""
+
+
+def server(written: object) -> object:
+    """A bare server name is short for a mapping that holds nothing else."""
+    return written if isinstance(written, dict) else Server(kinds.SERVER_NAME(written))
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The configuration file of matrix-federation-exporter."""
+
+    servers: tuple[Annotated[Server, BeforeValidator(server, json_schema_input_type=Name | Server)], ...] = ()
+    """The Matrix servers to watch: server names, or mappings with settings of their own."""
+    server_files: tuple[Annotated[str, kinds.GLOB], ...] = ()
+    """Files with more server names, in Prometheus's file_sd format, re-read when their content changes; patterns,
+    relative to the configuration file.
+    """
+    probe: Probe = field(default_factory=Probe)
+    network: Network = field(default_factory=Network)
+    web: Web = field(default_factory=Web)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, as the rest of the exporter uses it."""
+
+    servers: tuple[Watched, ...] = ()
+    server_files: tuple[str, ...] = ()
+    """Patterns, relative to the working directory."""
+    probe: Probe = field(default_factory=Probe)
+    network: Network = field(default_factory=Network)
+    web: Web = field(default_factory=Web)

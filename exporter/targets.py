@@ -1,0 +1,101 @@
+"""Where server names come from beside the configuration: files in Prometheus's file_sd format, YAML or JSON."""
+
+import glob
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import with_config
+
+from exporter.config import Complaint, Config, ConfigError, files, kinds
+from exporter.config.checking import checked
+from exporter.config.document import parse_json, parse_yaml
+from exporter.config.settings import STRICT
+from exporter.model import ServerName, Watched
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One entry of a file; the labels are for Prometheus, and nothing is made of them here."""
+
+    targets: tuple[Annotated[ServerName, kinds.SERVER_NAME], ...] = ()
+    labels: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFile:
+    """What is known of one file: the names of its last good content, and what is wrong with the present one."""
+
+    digest: bytes = b""
+    """Of the content that was looked at last; empty where it could not be read."""
+    names: tuple[ServerName, ...] = ()
+    complaints: tuple[Complaint, ...] = ()
+
+
+class ServerFiles:
+    """The server names in all files that match the patterns.
+
+    A file that is broken keeps the names of its last good content; the names of one that is gone are gone.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self.patterns = tuple(patterns)
+        """May be replaced: files that match the new ones too keep what is known of them."""
+        self.files: dict[str, ServerFile] = {}
+        self.unmatched: tuple[Complaint, ...] = ()
+
+    def refresh(self) -> bool:
+        """Reads again what has changed. True where names or complaints may differ from before. Blocks on the disk."""
+        before = self.files, self.unmatched
+        matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - absolute
+        self.unmatched = tuple(nothing_matches(pattern) for pattern, paths in matches.items() if not paths)
+        paths = sorted({path for paths in matches.values() for path in paths})
+        self.files = {path: read_again(path, self.files.get(path, ServerFile())) for path in paths}
+        return (self.files, self.unmatched) != before
+
+    @property
+    def names(self) -> tuple[ServerName, ...]:
+        """Sorted; each once."""
+        return tuple(sorted({name for file in self.files.values() for name in file.names}, key=str))
+
+    @property
+    def complaints(self) -> tuple[Complaint, ...]:
+        return self.unmatched + tuple(complaint for file in self.files.values() for complaint in file.complaints)
+
+
+def nothing_matches(pattern: str) -> Complaint:
+    return Complaint(pattern, None, "", "expected a file, found none that matches: check the path in `server_files`")
+
+
+def read_again(path: str, last: ServerFile) -> ServerFile:
+    try:
+        content = files.content(Path(path))
+    except files.UnreadableError as error:
+        return replace(last, digest=b"", complaints=(Complaint(path, None, "", str(error)),))
+    digest = hashlib.sha256(content).digest()
+    if digest == last.digest:
+        return last
+    try:
+        return ServerFile(digest, names_in(path, content))
+    except ConfigError as error:
+        return ServerFile(digest, last.names, error.complaints)
+
+
+def names_in(path: str, content: bytes) -> tuple[ServerName, ...]:
+    """In the order of the file. Raises ConfigError."""
+    parse = parse_json if path.endswith(".json") else parse_yaml
+    document = parse(path, files.text(path, content))
+    groups, complaints = checked(tuple[Group, ...], document)
+    if groups is None or complaints or document.complaints:
+        raise ConfigError([*complaints, *document.complaints])
+    return tuple(name for group in groups for name in group.targets)
+
+
+def watched(config: Config, names: Iterable[ServerName]) -> tuple[Watched, ...]:
+    """The servers of the configuration in their order, then those of the files: what stands in both is the former."""
+    listed = {server.server_name for server in config.servers}
+    found = (Watched(name, config.probe.interval, None) for name in names if name not in listed)
+    return (*config.servers, *found)
