@@ -57,7 +57,7 @@ def welcome(address: Place, servers: Sequence[LabServer]) -> Iterator[str | Tabl
     url = f"http://{address}"
     if address != LOOPBACK:
         yield f"Port {LOOPBACK.port} is taken, so this is another one.\n"
-    yield f"A small Matrix federation runs in this process, and the exporter probes it.\n"
+    yield "A small Matrix federation runs in this process, and the exporter probes it.\n"
     yield f"  {url}/metrics  what Prometheus scrapes"
     yield f"  {url}/         the page\n"
     healthy = [server for server in servers if server.healthy]
