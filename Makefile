@@ -4,7 +4,7 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format schema docs bench lock clean
+.PHONY: help demo test lint format docs bench lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -12,7 +12,7 @@ help: ## what there is
 demo: .venv/installed ## the embedded federation, probed by the real exporter, until Ctrl-C
 	@exec $(RUN)/matrix-federation-exporter demo
 
-test: .venv-test/installed ## what CI runs: system packages, linters, types, every test
+test: .venv-test/installed .venv-synapse/installed ## what CI runs: system packages, linters, types, every test
 	tests/install-programs
 	$(MAKE) --no-print-directory lint
 	$(TEST)/python -m pytest --cov
@@ -27,18 +27,18 @@ format: .venv-test/installed ## write the code as ruff would
 	$(TEST)/ruff check --fix
 
 docs: .venv-test/installed ## write the pages that are generated from the code
-	$(TEST)/python -m exporter.metrics_page > docs/metrics.md
+	$(TEST)/python -m docs.generate
 
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench
 
-schema: .venv-test/installed ## the JSON Schema of the configuration, from the code
-	$(TEST)/python -m exporter.config.schema > docs/config.schema.json
+LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+  --no-annotate --upgrade --quiet
 
 lock: ## choose the newest versions of everything, again (needs uv)
-	for group in "" "--group test"; do \
-	  uv pip compile pyproject.toml $$group --group build --universal --python-version 3.11 --generate-hashes \
-	    --no-header --no-emit-index-url --no-annotate --upgrade --quiet -o requirements/$$([ "$$group" ] && echo test || echo run).txt; done
+	$(LOCK) pyproject.toml --group build -o requirements/run.txt
+	$(LOCK) pyproject.toml --group build --group test -o requirements/test.txt
+	$(LOCK) --group synapse -o requirements/synapse.txt
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-test .venv-synapse build .coverage
@@ -49,4 +49,9 @@ clean: ## remove what the other targets made
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<
 	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv-synapse/installed: requirements/synapse.txt
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python $(PIP) --require-hashes -r $<
 	@touch $@

@@ -5,6 +5,7 @@ So each table is read from the most specific to the least.
 """
 
 import errno
+import os
 from enum import Enum, auto
 from typing import Final
 
@@ -92,8 +93,8 @@ def detail(error: BaseException, step: Step) -> str:
         return f"no answer in time ({step.name} step)"
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         text = "; ".join(str(entry[-1]) for entry in error.args[0])
-    elif isinstance(error, OSError) and error.strerror:
-        text = error.strerror
+    elif isinstance(error, OSError) and error.errno:
+        text = os.strerror(error.errno)
     else:
         text = str(error)
     return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)

@@ -1,7 +1,6 @@
-"""The JSON Schema of the configuration file, for editors. `make schema` writes docs/config.schema.json with it."""
+"""The JSON Schema of the configuration file, for editors: docs/config.schema.json."""
 
 import json
-import sys
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -35,7 +34,3 @@ class Written(GenerateJsonSchema):
 def schema() -> str:
     written = TypeAdapter(Settings).json_schema(schema_generator=Written)
     return json.dumps({"$schema": Written.schema_dialect, **written}, indent=2) + "\n"
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema())

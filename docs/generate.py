@@ -1,16 +1,19 @@
-"""Writes docs/metrics.md from the table and the registry: `python -m exporter.metrics_page > docs/metrics.md`."""
+"""Writes the pages of docs/ that say what the code says: `make docs`."""
 
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from prometheus_client import Metric
 
+from exporter.config.schema import schema
 from exporter.instruments import NAMESPACE, Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family
+from exporter.model import Reason
+from exporter.problems import REMEDIES, STAGE_REMEDIES
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
 
-PAGE = """\
+METRICS_PAGE = """\
 # Metrics
 
 This page is generated from the code by `make docs`.
@@ -51,8 +54,8 @@ the text format, kind `info` is a gauge that is always 1.
 """
 
 
-def page() -> str:
-    return PAGE.format(
+def metrics_page() -> str:
+    return METRICS_PAGE.format(
         families="\n".join(family_row(family) for family in FAMILIES),
         instruments="\n".join(instrument_rows(Instruments())),
     )
@@ -79,5 +82,40 @@ def row(name: str, kind: str, label_names: tuple[str, ...], meaning: str) -> str
     return f"| {name} | {kind} | {', '.join(f'`{label}`' for label in label_names)} | {meaning} |"
 
 
+# ---------------------------------------------------------------- reasons
+
+REASONS_PAGE = """\
+# Reasons
+
+This page is generated from the code by `make docs`.
+
+Why a stage failed is one of these words, in the label `reason` of `matrix_federation_failure_info`, in the report and
+in the log. The list is closed. The remedy is what `check` and the report say; some stages have a remedy of their own.
+
+| reason | remedy |
+|---|---|
+{reasons}
+"""
+
+
+def reasons_page() -> str:
+    return REASONS_PAGE.format(reasons="\n".join(reason_row(reason) for reason in Reason))
+
+
+def reason_row(reason: Reason) -> str:
+    own = [f"`{stage}`: {text}" for (stage, why), text in STAGE_REMEDIES.items() if why is reason]
+    return f"| `{reason}` | {'<br>'.join([REMEDIES[reason], *own])} |"
+
+
+# ---------------------------------------------------------------- all of them
+
+PAGES: dict[str, Callable[[], str]] = {
+    "metrics.md": metrics_page,
+    "reasons.md": reasons_page,
+    "config.schema.json": schema,
+}
+FOLDER = Path(__file__).parent
+
 if __name__ == "__main__":
-    sys.stdout.write(page())
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page())

@@ -1,0 +1,89 @@
+"""A real Synapse, on a socket in a folder, as it runs behind a reverse proxy."""
+
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from subprocess import Popen, check_output
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from exporter.lab.homeserver import public, unpadded
+from exporter.model import Software
+from tests.e2e.processes import NotStartedError, running
+from tests.programs import program
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHON = REPOSITORY / ".venv-synapse" / "bin" / "python"
+INSTALLED_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
+
+START_SECONDS = 60.0  # it takes two on an idle machine
+LOOK_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Synapse:
+    """`software` and `keys` are what it must publish, known from its installation and its signing key file."""
+
+    socket: Path
+    software: Software
+    keys: dict[str, str]
+
+
+@contextmanager
+def synapse(folder: Path, server_name: str) -> Iterator[Synapse]:
+    """Keeps everything in `folder`, and its database too."""
+    python = program(str(PYTHON))
+    keys = {"ed25519:a_test": write_signing_key(folder / "signing.key", "a_test")}
+    listening, configuration, log = folder / "synapse.sock", folder / "homeserver.yaml", folder / "synapse.log"
+    configuration.write_text(json.dumps(settings(folder, server_name, listening)))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(str(folder / "notices.sock"))
+        environment = os.environ | {
+            "NOTIFY_SOCKET": str(folder / "notices.sock"),  # where it says that it is ready, as to systemd
+            "GIT_CEILING_DIRECTORIES": str(REPOSITORY),  # else its version is embellished with our branch
+        }
+        command = [python, "-m", "synapse.app.homeserver", "--config-path", str(configuration)]
+        with running(command, log, environment) as process:
+            wait_until_ready(process, notices, log)
+            version = check_output([python, "-c", INSTALLED_VERSION], text=True)
+            yield Synapse(listening, Software("Synapse", version), keys)
+
+
+def write_signing_key(file: Path, version: str) -> str:
+    """The public half, as unpadded base64."""
+    key = Ed25519PrivateKey.generate()
+    file.write_text(f"ed25519 {version} {unpadded(key.private_bytes_raw())}\n")
+    return public(key)
+
+
+def settings(folder: Path, server_name: str, listening: Path) -> dict[str, object]:
+    """It speaks to nobody, and keeps quiet about itself."""
+    return {
+        "server_name": server_name,
+        "signing_key_path": str(folder / "signing.key"),
+        "pid_file": str(folder / "synapse.pid"),
+        "media_store_path": str(folder / "media"),
+        "database": {"name": "sqlite3", "args": {"database": str(folder / "synapse.db")}},
+        "listeners": [{"path": str(listening), "type": "http", "resources": [{"names": ["federation"]}]}],
+        "macaroon_secret_key": unpadded(os.urandom(32)),
+        "trusted_key_servers": [],
+        "report_stats": False,
+        "presence": {"enabled": False},
+    }
+
+
+def wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -> None:
+    notices.settimeout(LOOK_SECONDS)
+    given_up_at = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < given_up_at:
+        try:
+            if b"READY=1" in notices.recv(4096):
+                return
+        except TimeoutError:
+            continue
+    raise NotStartedError(f"Synapse did not start; its log:\n{log.read_text()}")
