@@ -34,8 +34,8 @@ def listening(place: Place) -> socket.socket:
         found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
         return socket.create_server(address[:2], family=family)
-    except socket.gaierror as error:
-        raise ListenError(f"cannot listen on {place}: the name is not known: {CHOOSE}") from error
+    except (socket.gaierror, UnicodeError) as error:  # the latter where DNS could not hold the name
+        raise ListenError(f"cannot listen on {place}: the name is not known ({CHOOSE})") from error
     except OSError as error:
         reason = ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
         raise ListenError(f"cannot listen on {place}: {reason} ({CHOOSE})") from error
