@@ -18,8 +18,8 @@ from exporter.model import (
     SrvRecords,
     Stage,
     Target,
+    found,
 )
-from exporter.verdict import found
 from exporter.wording import printable
 
 MOST_CHARACTERS = 300  # of a text that a remote server chose

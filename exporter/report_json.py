@@ -23,8 +23,10 @@ from exporter.model import (
     SrvRecords,
     SrvService,
     Stage,
+    found,
 )
-from exporter.verdict import LocatedProblem, LocatedWarning, StageVerdict, found
+from exporter.verdict import LocatedProblem, StageVerdict
+from exporter.warning_rules import LocatedWarning, warnings
 
 JsonObject: TypeAlias = dict[str, Any]
 MICROSECONDS = 6  # digits behind the point
@@ -40,7 +42,7 @@ def report_json(report: Report) -> JsonObject:
         "delegation": delegation(report),
         "stages": stages(verdict.stages(report).items()),
         "problems": [problem(located) for located in verdict.problems(report)],
-        "warnings": [warning(located) for located in verdict.warnings(report)],
+        "warnings": [warning(located) for located in warnings(report)],
         "endpoints": [endpoint(seen) for seen in report.endpoints],
     }
 

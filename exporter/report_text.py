@@ -27,7 +27,7 @@ from exporter.model import (
     Stage,
     WarningName,
 )
-from exporter.verdict import LocatedWarning
+from exporter.warning_rules import LocatedWarning, warnings
 
 NARROWEST = 20  # columns of a text, however far it is indented
 STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
@@ -166,7 +166,7 @@ def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
 def telling_warnings(report: Report) -> list[LocatedWarning]:
     """Where no endpoint is healthy, that those of a family are not is no news."""
     hopeless = not any(seen.ok for seen in report.endpoints)
-    return [located for located in verdict.warnings(report) if not (hopeless and located.warning in OF_A_FAMILY)]
+    return [located for located in warnings(report) if not (hopeless and located.warning in OF_A_FAMILY)]
 
 
 def warning(located: LocatedWarning) -> Iterator[Line]:

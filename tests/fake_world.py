@@ -111,6 +111,10 @@ class FakeConnection:
             raise TooLargeError(f"the body has more than {at_most} bytes")
         return answer
 
+    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+        self._asked.append(f"PUT {self._place} {host_header}{path}")
+        return (await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)).status
+
     async def _wait_for(self, reaction: Reaction[Answered], seconds: float) -> Answered:
         began = time.monotonic()
         try:

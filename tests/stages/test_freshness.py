@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 import pytest
 
 from exporter.network import HttpAnswer
-from exporter.stages.freshness import of_success
+from exporter.stages.freshness import announced, bounded
 
 NOW = datetime(2019, 1, 30, 7, 35, 0, tzinfo=UTC)
 IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
@@ -36,7 +36,7 @@ IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
 )
 def test_cache_control(cache_control: str, seconds: int) -> None:
     """At most 48 hours; what cannot be read is as good as missing, which means a day."""
-    assert of_success(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW) == seconds
+    assert bounded(announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_cache_control(cache_control: str, seconds: int) -> None:
 )
 def test_expires(expires: str, seconds: int) -> None:
     """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
-    assert of_success(HttpAnswer(200, (("expires", expires),), b""), NOW) == seconds
+    assert bounded(announced(HttpAnswer(200, (("expires", expires),), b""), NOW)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -71,4 +71,4 @@ def test_expires(expires: str, seconds: int) -> None:
 )
 def test_both(headers: tuple[tuple[str, str], ...], seconds: int) -> None:
     """Cache-Control beats Expires, and may come in pieces."""
-    assert of_success(HttpAnswer(200, headers, b""), NOW) == seconds
+    assert bounded(announced(HttpAnswer(200, headers, b""), NOW)) == seconds
