@@ -8,8 +8,10 @@ from exporter import names
 from exporter.model import (
     SKIPPED,
     Certificate,
+    DeepLook,
     Delegation,
     Endpoint,
+    EndpointLook,
     EndpointReport,
     Failed,
     Method,
@@ -63,7 +65,7 @@ def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
         tcp=Passed(0.01, None),
         tls=Passed(0.02, seen),
         version=Passed(0.03, Software("Synapse", "1.163.2")),
-        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))),
+        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")),
     )
 
 
@@ -80,6 +82,18 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         dns=Passed(0.005, Resolved((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
+
+
+LOOKED_AT = ENDED_AT - timedelta(minutes=20)
+
+
+def looked_at_deeply(*problems: Problem) -> Report:
+    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd."""
+    report = delegated_by_well_known()
+    (endpoint,) = report.endpoints
+    proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
+    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None)
+    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointLook(proxy)),))
 
 
 def expired_certificate() -> Report:

@@ -149,7 +149,7 @@ SUBJECTS = {
     Reason.CONNECT_TIMEOUT: "firewall",
     Reason.UNREACHABLE: "IPv6",
     Reason.TLS_HANDSHAKE: "reverse proxy",
-    Reason.TLS_TIMEOUT: "TLS server",
+    Reason.TLS_TIMEOUT: "path MTU",
     Reason.NOT_TLS: "listen 8448 ssl",
     Reason.CERTIFICATE_EXPIRED: "Renew",
     Reason.CERTIFICATE_NOT_YET_VALID: "clocks",
@@ -169,6 +169,9 @@ SUBJECTS = {
     Reason.NO_SIGNING_KEY: "signing key file",
     Reason.SIGNATURE_INVALID: "proxy",
     Reason.KEY_EXPIRED: "clock",
+    Reason.PATH_DECODED: "proxy_pass",
+    Reason.BODY_LIMIT: "client_max_body_size",
+    Reason.CATCH_ALL: "/_matrix",
     Reason.TIMEOUT: "probe.timeout",
     Reason.INTERNAL_ERROR: "exporter's log",
 }

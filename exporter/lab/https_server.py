@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 import h11
 
+from exporter.lab.authority import empty_context
 from exporter.lab.listener import Listener, streams
 from exporter.names import InvalidServerNameError, parse
 
@@ -32,6 +33,8 @@ class Request:
     target: str
     host: str
     user_agent: str
+    body_bytes: int = 0
+    """As announced by Content-Length."""
 
     @property
     def path(self) -> str:
@@ -72,6 +75,7 @@ def redirect(location: str, status: int = 302) -> Answer:
 
 
 NOT_FOUND = Answer(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
+TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
 @dataclass(slots=True)
@@ -80,6 +84,8 @@ class Site:
 
     pages: dict[str, Page] = field(default_factory=dict)
     otherwise: Page = NOT_FOUND
+    body_limit: int | None = None
+    """Bytes; a request that announces more is refused before its body is sent."""
 
 
 class HttpsServer:
@@ -90,14 +96,15 @@ class HttpsServer:
     whatever became of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: ssl.TLSVersion | None = None) -> None:
+        """`only`: the one TLS version that is spoken; the certificates' own contexts must speak it too."""
         self.certificates: dict[str, ssl.SSLContext] = {}
         self.sites: dict[str, Site] = {}
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
         self.greetings: deque[str | None] = deque(maxlen=REQUESTS_KEPT)
         self._listener = Listener(self._serve)
         self._sni: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None] = WeakKeyDictionary()
-        self._greeter = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._greeter = empty_context(only)  # it is the greeter who chooses the version
         self._greeter.sni_callback = self._pick_certificate
 
     @property
@@ -120,42 +127,61 @@ class HttpsServer:
         async with streams(accepted, self._greeter) as (reader, writer):
             sni = self._sni[writer.get_extra_info("ssl_object")]
             http = h11.Connection(h11.SERVER)
-            while request := await receive(http, reader, sni):
+            while isinstance(head := await next_event(http, reader), h11.Request):
+                request = read_request(head, sni)
                 self.requests.append(request)
-                writer.write(rendered(http, request, await self._answer(request)))
+                refused = self._refuses(request)
+                if not refused and not await skip_body(http, reader, writer):
+                    return
+                writer.write(rendered(http, request, TOO_LARGE if refused else await self._answer(request)))
                 await writer.drain()
-                if http.our_state is h11.MUST_CLOSE:
+                if refused or http.our_state is h11.MUST_CLOSE:
                     return
                 http.start_next_cycle()
 
+    def _site(self, request: Request) -> Site:
+        return self.sites.get(request.site, Site())
+
+    def _refuses(self, request: Request) -> bool:
+        limit = self._site(request).body_limit
+        return limit is not None and request.body_bytes > limit
+
     async def _answer(self, request: Request) -> Answer:
-        site = self.sites.get(request.site, Site())
+        site = self._site(request)
         page = site.pages.get(request.path, site.otherwise)
         return page if isinstance(page, Answer) else await page(request)
 
 
-async def receive(http: h11.Connection, reader: asyncio.StreamReader, sni: str | None) -> Request | None:
-    """The next request, without its body; none where the client has gone, or does not speak HTTP."""
-    request = None
-    while True:
-        try:
-            event = http.next_event()
-        except h11.RemoteProtocolError:
-            return None
-        if event is h11.NEED_DATA:
+async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | None:
+    """None where the client does not speak HTTP, or will say no more."""
+    try:
+        while (event := http.next_event()) is h11.NEED_DATA:
             http.receive_data(await reader.read(READ_BYTES))
-        elif isinstance(event, h11.Request):
-            request = read_request(event, sni)
-        elif isinstance(event, h11.EndOfMessage):
-            return request
-        elif isinstance(event, h11.ConnectionClosed):
-            return None
+    except h11.RemoteProtocolError:
+        return None
+    return event if isinstance(event, h11.Event) else None
+
+
+async def skip_body(http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    """False where the client left in the middle of it. A client that asks whether to send it is told to go on at once,
+    as nginx and Synapse do.
+    """
+    if http.they_are_waiting_for_100_continue:
+        writer.write(http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+    while isinstance(event := await next_event(http, reader), h11.Data):
+        pass
+    return isinstance(event, h11.EndOfMessage)
 
 
 def read_request(event: h11.Request, sni: str | None) -> Request:
     headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
     return Request(
-        sni, event.method.decode(), event.target.decode(), headers.get("host", ""), headers.get("user-agent", "")
+        sni,
+        event.method.decode(),
+        event.target.decode(),
+        headers.get("host", ""),
+        headers.get("user-agent", ""),
+        int(headers.get("content-length", 0)),
     )
 
 

@@ -39,7 +39,9 @@ def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | F
     valid_until = EPOCH + timedelta(milliseconds=content["valid_until_ts"])
     problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(valid_until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    published = SigningKeys(keys, valid_until, printable(content_type, 100), tuple(old_key_faults(content, now)))
+    published = SigningKeys(
+        keys, valid_until, printable(content_type, 100) or None, tuple(old_key_faults(content, now))
+    )
     return Faulty(problems, published) if problems else published
 
 
