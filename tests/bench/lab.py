@@ -1,0 +1,17 @@
+"""`python -m tests.bench.lab COUNT`: that many healthy servers of the lab."""
+
+import asyncio
+import sys
+
+from exporter.lab.federation import Federation
+from exporter.lab.servers import many
+from tests.bench.processes import serve_until_end_of_input
+
+
+async def main(count: int) -> None:
+    async with Federation(many(count)) as federation:
+        await serve_until_end_of_input(federation.config())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
