@@ -16,9 +16,11 @@ MILLISECONDS = {
 }
 """Of each unit, in the order in which they are written."""
 LONGEST = MILLISECONDS["y"]
+MAX_DIGITS = 15  # a year has 11 in milliseconds; Python refuses to read very long numbers
+TOO_LONG = "it must not be longer than a year"
 WRITTEN_ONLY_EXACTLY = ("y", "w")  # 90d is easier to read than 12w6d
 
-DURATION = re.compile("".join(f"(?:([0-9]{{1,15}}){unit})?" for unit in MILLISECONDS))
+DURATION = re.compile("".join(f"(?:([0-9]+){unit})?" for unit in MILLISECONDS))
 PART = re.compile(r"([0-9]+)([^0-9]+)")
 
 
@@ -31,11 +33,14 @@ def parse(text: str) -> float:
     match = DURATION.fullmatch(text)
     if not text or match is None:
         raise InvalidDurationError(complaint(text))
-    milliseconds = sum(int(count) * size for count, size in zip(match.groups("0"), MILLISECONDS.values(), strict=True))
+    counts = match.groups("0")
+    if max(map(len, counts)) > MAX_DIGITS:
+        raise InvalidDurationError(TOO_LONG)
+    milliseconds = sum(int(count) * size for count, size in zip(counts, MILLISECONDS.values(), strict=True))
     if milliseconds == 0:
         raise InvalidDurationError("it must be longer than nothing")
     if milliseconds > LONGEST:
-        raise InvalidDurationError("it must not be longer than a year")
+        raise InvalidDurationError(TOO_LONG)
     return milliseconds / 1000
 
 
@@ -52,7 +57,7 @@ def text(seconds: float) -> str:
 def complaint(text: str) -> str:
     """The most helpful sentence for a text that is no duration."""
     if text.isascii() and text.isdecimal():
-        return f"add a unit, as in {text[:15]}s"
+        return f"add a unit, as in {text[:MAX_DIGITS]}s"
     if any(character.isspace() for character in text):
         return "leave the spaces out"
     if "." in text or "," in text:

@@ -58,7 +58,7 @@ class Prober:
     async def _ask_well_known(self, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
         if not routes.asks_well_known(name):
             return SKIPPED
-        return await well_known.probe(self._network, name.host, deadline.of_stage())
+        return await well_known.probe(self._network, name, deadline.of_stage())
 
     async def _ask_srv(self, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
         if host is None:

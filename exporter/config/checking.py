@@ -15,7 +15,6 @@ Checked = TypeVar("Checked")
 
 CONTAINERS = {
     "tuple_type": UnexpectedError("a list", "begin each item with `- `"),
-    "too_short": UnexpectedError("at least one item", ""),
     "dict_type": UnexpectedError("a mapping", "write one `key: value` on each line"),
 }
 

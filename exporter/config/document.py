@@ -14,7 +14,8 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is t
 
 STANDARD = "tag:yaml.org,2002:"
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
-READ_AS = {"null": "nothing", "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
+NOTHING = "nothing"
+READ_AS = {"null": NOTHING, "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
 TRUE = {"yes", "true", "on"}  # in YAML 1.1, without regard to case
 
 HINTS = (
@@ -33,7 +34,7 @@ class Odd:
     read_as: str
 
     def __str__(self) -> str:
-        return f"`{shown(self.text)}`, which YAML reads as {self.read_as}" if self.text else "nothing"
+        return f"`{shown(self.text)}`, which YAML reads as {self.read_as}" if self.text else NOTHING
 
 
 def describe(value: object) -> str:
@@ -45,6 +46,8 @@ def describe(value: object) -> str:
             return f"`{shown(value)}`" if value else "an empty text"
         case dict():
             return "a mapping"
+        case [str(item)] if ":" in item:
+            return f"`[{shown(item)}]`, which YAML reads as a list"
         case list():
             return "a list" if value else "an empty list"
         case bool() | None | float():
@@ -86,9 +89,8 @@ def inside(node: yaml.Node, key: str | int) -> Entry | None:
     """The value under a key or an index, and the line on which it begins."""
     if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
         return node.value[key], line_of(node.value[key])
-    if isinstance(node, yaml.MappingNode):
-        return next(((value, line_of(name)) for name, value in node.value if name.value == key), None)
-    return None
+    entries = node.value if isinstance(node, yaml.MappingNode) else []
+    return next(((value, line_of(name)) for name, value in entries if name.value == key), None)
 
 
 def line_of(where: yaml.Node | yaml.Event) -> int:
@@ -105,7 +107,7 @@ def parse_yaml(file: str, text: str) -> Document:
         node = compose(file, text)
     except yaml.MarkedYAMLError as error:
         raise ConfigError([not_yaml(file, text, error)]) from error
-    if node is None:
+    if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
         raise ConfigError([Complaint(file, None, "", "expected YAML, found nothing: the file is empty")])
     plain = Plain(file)
     return Document(file, plain.value(node, ()), node, tuple(plain.complaints))
@@ -180,7 +182,7 @@ def scalar(text: str, kind: str) -> object:
     if kind == "int" and DECIMAL.fullmatch(text):
         return int(text)
     if kind == "bool":
-        return Odd(text, "true" if text.lower() in TRUE else "false")
+        return Odd(text, f"the truth value {str(text.lower() in TRUE).lower()}")
     if kind in {"int", "float"} and ":" in text:
         return Odd(text, "a number in base 60")
     return Odd(text, READ_AS.get(kind, f"a value of the type {kind}"))
@@ -196,7 +198,9 @@ def parse_json(file: str, text: str) -> Document:
     except json.JSONDecodeError as error:
         raise ConfigError([Complaint(file, error.lineno, "", f"this is not JSON: {error.msg}")]) from error
     except (ValueError, RecursionError) as error:
-        raise ConfigError([Complaint(file, None, "", f"this JSON is too large to read: {error}")]) from error
+        raise ConfigError(
+            [Complaint(file, None, "", "this JSON cannot be read: it is nested too deeply, or holds too long a number")]
+        ) from error
     return Document(file, root, node_of_json(file, text), ())
 
 

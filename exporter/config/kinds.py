@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 
 from exporter import durations, names
 from exporter.config import places
-from exporter.config.document import Odd
+from exporter.config.document import NOTHING, Odd
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
@@ -60,22 +60,33 @@ class Kind:
 # ---------------------------------------------------------------- how values are read
 
 
-def text(read: Callable[[str], object], remedy: str = "put it into quotes") -> Read:
-    """`remedy` is for what is not text."""
-
+def text(read: Callable[[str], object]) -> Read:
     def read_text(value: object) -> object:
         if isinstance(value, str):
             return read(value)
-        raise ValueError("" if isinstance(value, dict) or value == NOTHING else remedy)
+        meant = as_written(value)
+        if meant is None:
+            raise ValueError
+        read(meant)  # what else is wrong with it comes first
+        raise ValueError("put it into quotes")
 
     return read_text
 
 
-NOTHING = Odd("", "nothing")
+def as_written(value: object) -> str | None:
+    """The text behind a value that YAML took for something else; none where there is none."""
+    match value:
+        case Odd(text=written) if written:
+            return written
+        case int() if not isinstance(value, bool):
+            return str(value)
+        case [str(item)] if ":" in item:
+            return f"[{item}]"  # an IPv6 address
+    return None
 
 
 def or_null(read: Read) -> Read:
-    return lambda value: None if isinstance(value, Odd) and value.read_as == NOTHING.read_as else read(value)
+    return lambda value: None if isinstance(value, Odd) and value.read_as == NOTHING else read(value)
 
 
 def policy(written: str) -> AddressPolicy:
@@ -108,7 +119,7 @@ STRING: dict[str, object] = {"type": "string", "minLength": 1}
 SERVER_NAME = Kind("a server name such as example.org or example.org:8448", text(names.parse), STRING)
 DURATION = Kind(
     "a duration such as 90s, 5m or 1h30m",
-    text(durations.parse, "write a unit after each number"),
+    text(durations.parse),
     {"type": "string", "pattern": f"^{durations.DURATION.pattern}$", "minLength": 1},
 )
 TARGET = Kind("a host and a port such as matrix.example.org:443", text(places.target), STRING)

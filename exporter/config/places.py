@@ -63,6 +63,8 @@ def listen_address(text: str) -> Place:
 
 
 def network(text: str) -> IPNetwork:
+    if "%" in text:
+        raise ValueError("leave the zone out")
     written, slash, _ = text.partition("/")
     try:
         address = ip_address(written)

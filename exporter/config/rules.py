@@ -14,6 +14,9 @@ from exporter.config import files, places
 from exporter.config.complaint import Complaint, Path, place
 from exporter.config.document import Document, describe
 from exporter.config.settings import Probe
+from exporter.wording import printable
+
+MAX_PATH = 255  # characters shown
 
 Broken: TypeAlias = Iterator[tuple[Path, str]]
 """Where, and a sentence."""
@@ -23,7 +26,8 @@ def broken_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
     """Relative paths are relative to `folder`."""
     root = mapping(document.root)
     for rule in (
-        something_is_watched(root),
+        something_is_watched(document.root),
+        something_is_served(root),
         no_server_twice(root, document),
         timeout_below_intervals(root),
         no_destination_twice(root),
@@ -43,9 +47,14 @@ def servers(root: dict[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
         yield index, {"server_name": server} if isinstance(server, str) else mapping(server)
 
 
-def something_is_watched(root: dict[str, object]) -> Broken:
-    if not root.get("servers", []) and not root.get("server_files", []):
+def something_is_watched(root: object) -> Broken:
+    if isinstance(root, dict) and not root.get("servers") and not root.get("server_files"):
         yield ("servers",), "expected at least one server, found none: list one here, or name files in `server_files`"
+
+
+def something_is_served(root: dict[str, object]) -> Broken:
+    if mapping(root.get("web")).get("listen") == []:
+        yield ("web", "listen"), "expected at least one address, found none: name one, or leave the key out"
 
 
 def no_server_twice(root: dict[str, object], document: Document) -> Broken:
@@ -110,6 +119,7 @@ def not_certificates(path: FilePath) -> Iterable[str]:
         files.content(path)
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(path)
     except files.UnreadableError as error:
-        yield f"{path} cannot be used: {error}"
+        yield f"{printable(str(path), MAX_PATH)} cannot be used: {error}"
     except ssl.SSLError:
-        yield f"{path} cannot be used: expected PEM certificates, found none, or one that is broken"
+        expected = "expected PEM certificates, found none, or one that is broken"
+        yield f"{printable(str(path), MAX_PATH)} cannot be used: {expected}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, ConfigDict, with_config
 
 from exporter.config import kinds
 from exporter.config.kinds import AddressPolicy
@@ -76,7 +76,7 @@ class Network:
 class Web:
     """What the exporter itself serves."""
 
-    listen: Annotated[tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...], Field(min_length=1)] = (LOOPBACK,)
+    listen: tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...] = (LOOPBACK,)
     """Addresses to serve /metrics on."""
 
 
@@ -93,9 +93,7 @@ class Settings:
     servers: tuple[Annotated[Server, BeforeValidator(server, json_schema_input_type=Name | Server)], ...] = ()
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
     server_files: tuple[Annotated[str, kinds.GLOB], ...] = ()
-    """Files with more server names, in Prometheus's file_sd format, re-read when their content changes; patterns,
-    relative to the configuration file.
-    """
+    """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
     probe: Probe = field(default_factory=Probe)
     network: Network = field(default_factory=Network)
     web: Web = field(default_factory=Web)

@@ -55,36 +55,32 @@ class DnsServer(asyncio.DatagramProtocol):
     def __init__(self) -> None:
         self.zone = Zone()
         self.questions: deque[Question] = deque(maxlen=QUESTIONS_KEPT)
+        self._listener = Listener(self._converse)
 
     @property
     def address(self) -> str:
+        """One port for TCP and UDP: resolvers are configured with one."""
         return self._listener.address
 
     async def start(self) -> None:
-        datagrams = await self._listen()
+        """After a stop it takes the same port again."""
         loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
-
-    async def _listen(self) -> socket.socket:
-        """TCP and UDP on one port: resolvers are configured with one."""
-        for attempt in range(1, PORT_ATTEMPTS + 1):
-            datagrams = socket.socket(type=socket.SOCK_DGRAM)
-            datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-            datagrams.bind((LOOPBACK, 0))
-            self._listener = Listener(self._converse, datagrams.getsockname()[1])
+        for _ in range(PORT_ATTEMPTS):
+            datagrams = udp_socket(self._listener.port)
+            self._listener.port = datagrams.getsockname()[1]
             try:
                 await self._listener.start()
-            except OSError:
+            except OSError:  # somebody else has this port for TCP
                 datagrams.close()
-                if attempt == PORT_ATTEMPTS:
-                    raise
+                self._listener.port = 0
             else:
-                break
-        return datagrams
+                await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
+                return
+        raise OSError(f"none of {PORT_ATTEMPTS} ports on {LOOPBACK} is free for both UDP and TCP: free some ports")
 
     async def stop(self) -> None:
         await self._listener.stop()
-        self._transport.abort()
+        self._datagrams.abort()
         await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
 
     def connection_made(self, transport: Any) -> None:
@@ -117,6 +113,13 @@ class DnsServer(asyncio.DatagramProtocol):
         if fault:
             return FAULTS[fault](reply, over)
         return reply.to_wire(max_size=room(query, over), prefer_truncation=True)
+
+
+def udp_socket(port: int) -> socket.socket:
+    datagrams = socket.socket(type=socket.SOCK_DGRAM)
+    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    datagrams.bind((LOOPBACK, port))
+    return datagrams
 
 
 def room(query: Message, over: Over) -> int:

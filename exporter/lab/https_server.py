@@ -86,13 +86,15 @@ class HttpsServer:
     """One port, any number of sites. Tables, all by host name (an IP address without brackets):
 
     `certificates` are picked by SNI; the first one is for clients that name none, or one that is not in the table.
-    `sites` are picked by `Host`. `requests` are the latest to arrive.
+    `sites` are picked by `Host`. `requests` are the latest to arrive, `greetings` the SNI of the latest handshakes,
+    whatever became of them.
     """
 
     def __init__(self) -> None:
         self.certificates: dict[str, ssl.SSLContext] = {}
         self.sites: dict[str, Site] = {}
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
+        self.greetings: deque[str | None] = deque(maxlen=REQUESTS_KEPT)
         self._listener = Listener(self._serve)
         self._sni: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None] = WeakKeyDictionary()
         self._greeter = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -110,7 +112,8 @@ class HttpsServer:
 
     def _pick_certificate(self, connection: ssl.SSLObject | ssl.SSLSocket, sni: str | None, _: ssl.SSLContext) -> None:
         self._sni[connection] = sni
-        first = next(iter(self.certificates.values()))
+        self.greetings.append(sni)
+        first = next(iter(self.certificates.values()), self._greeter)
         connection.context = self.certificates.get(sni or "", first)
 
     async def _serve(self, accepted: socket.socket) -> None:

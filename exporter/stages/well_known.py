@@ -35,6 +35,21 @@ NOBODY_THERE = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """An https URL. `place` is what `Host` says: a host, and a port where it is not that of https."""
+
+    place: ServerName
+    path: str
+
+    def __str__(self) -> str:
+        return f"https://{self.place}{self.path}"
+
+    @property
+    def target(self) -> Target:
+        return Target(self.place.host, HTTPS_PORT if self.place.port is None else self.place.port)
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """One GET, from the lookup of the host on; `problem` is what ended it before there was an answer."""
 
@@ -44,19 +59,19 @@ class Visit:
     answer: HttpAnswer | None = None
 
 
-async def probe(network: Network, host: str, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
+async def probe(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
     """Follows redirects to the end. `deadline` is for all of it."""
-    url, visited = httpx.URL(scheme="https", host=host, path=PATH), set[httpx.URL]()
-    first = last = await visit(network, url, deadline)
+    page, visited = Page(name, PATH), set[Page]()
+    first = last = await visit(network, page, deadline)
     seconds, stray = first.seconds, None
     while last.answer and last.answer.status in REDIRECTS:
-        visited.add(url)
-        following = next_hop(url, last.answer, visited)
+        visited.add(page)
+        following = next_hop(page, last.answer, visited)
         if isinstance(following, Problem):
             stray = following
             break
-        url = following
-        last = await visit(network, url, deadline)
+        page = following
+        last = await visit(network, page, deadline)
         seconds += last.seconds
     reading = failure(stray) if stray else read(last, redirected=bool(visited))
     if isinstance(reading, Faulty):
@@ -64,9 +79,9 @@ async def probe(network: Network, host: str, deadline: Deadline) -> Passed[Deleg
     return Passed(seconds, replace(reading, secured=first.secured))
 
 
-async def visit(network: Network, url: httpx.URL, deadline: Deadline) -> Visit:
-    host, target = url.raw_host.decode(), Target(url.host, url.port or HTTPS_PORT)
-    resolved = await attempt(Step.DNS, dns.look(network, [target]), partial(dns.read, aliases_allowed=True), deadline)
+async def visit(network: Network, page: Page, deadline: Deadline) -> Visit:
+    look, host = dns.look(network, [page.target]), page.place.host
+    resolved = await attempt(Step.DNS, look, partial(dns.read, aliases_allowed=True), deadline)
     if isinstance(resolved, Failed):
         return Visit(resolved.seconds, resolved.problems[0])
     connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), as_it_is, deadline)
@@ -80,7 +95,7 @@ async def visit(network: Network, url: httpx.URL, deadline: Deadline) -> Visit:
         seconds += secured.seconds
         if isinstance(secured, Failed):
             return Visit(seconds, secured.problems[0], secured.found)
-        get = connection.get(url.raw_path.decode(), url.netloc.decode(), MAX_BYTES)
+        get = connection.get(page.path, page.place.text, MAX_BYTES)
         answered = await attempt(Step.HTTP, get, as_it_is, deadline, clock)
     seconds += answered.seconds
     if isinstance(answered, Failed):
@@ -108,17 +123,18 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
     return winner
 
 
-def next_hop(url: httpx.URL, answer: HttpAnswer, visited: Collection[httpx.URL]) -> httpx.URL | Problem:
+def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page | Problem:
     """Where a redirect leads, if it is somewhere that peers go."""
     location = answer.header("location")
     if not location:
         return Problem(Reason.REDIRECT, f"status {answer.status} without a Location")
+    shown = printable(location, 200)
     try:
-        following = url.join(location).copy_with(fragment=None)
-    except (httpx.InvalidURL, UnicodeError) as error:
-        return Problem(Reason.REDIRECT, f"to no URL: {printable(str(error), 100)}")
-    shown = printable(str(following), 200)
-    if following.scheme != "https" or not following.host or following.userinfo:
+        url = httpx.URL(str(page)).join(location)
+        following = Page(names.parse(url.netloc.decode()), url.raw_path.decode())
+    except (httpx.InvalidURL, ValueError) as error:
+        return Problem(Reason.REDIRECT, f"to {shown}, which leads nowhere: {printable(str(error), 100)}")
+    if url.scheme != "https" or url.userinfo:
         return Problem(Reason.REDIRECT, f"to {shown}, which is no plain https URL")
     if following in visited:
         return Problem(Reason.REDIRECT, f"in a loop: to {shown} again")

@@ -1,0 +1,94 @@
+"""Clients that share no code with the lab: the standard library's TLS and HTTP, over real sockets."""
+
+import asyncio
+import http.client
+import socket
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PATIENCE_SECONDS = 10.0
+BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
+
+
+def place(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host, int(port)
+
+
+def trusting(ca_file: Path) -> ssl.SSLContext:
+    """As strict as OpenSSL can be, and as Python is by default from 3.13 on."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.hostname_checks_common_name = False
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    return context
+
+
+@dataclass(frozen=True)
+class Reply:
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Client:
+    """One TLS connection, to be used from a thread."""
+
+    def __init__(self, address: str, name: str, ca_file: Path) -> None:
+        self.tls = trusting(ca_file).wrap_socket(socket.socket(), server_hostname=name)
+        self.tls.settimeout(PATIENCE_SECONDS)
+        try:
+            self.tls.connect(place(address))  # the handshake is part of it
+        except BaseException:
+            self.tls.close()
+            raise
+        self._http = http.client.HTTPConnection(name)
+        self._http.sock = self.tls
+
+    def get(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Reply:
+        self._http.request(method, target, body, headers={"Accept-Encoding": "identity", **headers})
+        answer = self._http.getresponse()
+        return Reply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
+
+    def say(self, raw: bytes) -> bytes:
+        """What is answered, until the server closes the connection."""
+        self.tls.sendall(raw)
+        return b"".join(iter(lambda: self.tls.recv(65536), b""))
+
+    def close(self) -> None:
+        self.tls.close()
+
+
+def get_now(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> Reply:
+    client = Client(address, name, ca_file)
+    try:
+        return client.get(target, Host=host or name, **kwargs)
+    finally:
+        client.close()
+
+
+async def get(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> Reply:
+    return await asyncio.to_thread(get_now, address, name, ca_file, target, host, **kwargs)
+
+
+def meet_now(address: str, name: str, ca_file: Path) -> str:
+    try:
+        socket.create_connection(place(address), BLACK_HOLE_SECONDS).close()
+        Client(address, name, ca_file).close()
+    except ConnectionRefusedError:
+        return "refused"
+    except TimeoutError:
+        return "timed out"
+    except ssl.SSLCertVerificationError as error:
+        return f"verify error {error.verify_code}"
+    except ssl.SSLError as error:
+        return str(error.reason)
+    except ConnectionResetError:
+        return "reset"
+    return "verified"
+
+
+async def meet(address: str, name: str, ca_file: Path) -> str:
+    """How a TLS handshake ends: "verified", OpenSSL's code of the verification error, or what else went wrong."""
+    return await asyncio.to_thread(meet_now, address, name, ca_file)

@@ -1,0 +1,352 @@
+import ast
+import asyncio
+import gc
+import json
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import dns.asyncresolver
+import dns.resolver
+import pytest
+import pytest_asyncio
+import yaml
+
+import exporter.lab
+from exporter.lab.authority import CertificateState
+from exporter.lab.federation import SERVERS, Federation
+from exporter.lab.homeserver import KEYS, VERSION
+from exporter.lab.https_server import WELL_KNOWN, Answer, Request
+from exporter.lab.servers import LabServer, Website, many
+from exporter.lab.zone import DnsFault
+from exporter.model import Method, Reason, Stage
+from exporter.names import parse
+from tests.lab.judges import get, meet, place
+
+DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
+
+
+@pytest_asyncio.fixture
+async def federation() -> AsyncIterator[Federation]:
+    async with Federation() as federation:
+        yield federation
+
+
+async def look_up(federation: Federation, name: str, kind: str) -> list[str]:
+    """Sorted values, or the name of what went wrong."""
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    address, resolver.port = place(federation.resolver)
+    resolver.nameservers = [address]
+    try:
+        return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", kind, lifetime=5))
+    except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN, dns.resolver.NoNameservers) as error:
+        return [type(error).__name__]
+
+
+async def look_up_delegation(federation: Federation, name: str) -> dict[str, list[str]]:
+    return {
+        "A": await look_up(federation, name, "A"),
+        "AAAA": await look_up(federation, name, "AAAA"),
+        "matrix-fed": await look_up(federation, f"_matrix-fed._tcp.{name}", "SRV"),
+        "matrix": await look_up(federation, f"_matrix._tcp.{name}", "SRV"),
+    }
+
+
+# ---------------------------------------------------------------- the table
+
+
+def test_names_and_addresses_are_nobody_elses() -> None:
+    """Everything is reserved for tests and documentation, and no address stands for two servers."""
+    addresses = Counter(
+        ip for server in SERVERS for ip in {address.rpartition(":")[0] for address in server.addresses()}
+    )
+    assert all(any(ip_address(ip.strip("[]")) in net for net in DOCUMENTATION) for ip in addresses)
+    assert {ip for ip, count in addresses.items() if count > 1} == set()
+    assert all(name.ip or name.host.endswith(".lab.test") for name in (parse(server.server_name) for server in SERVERS))
+
+
+def test_every_way_of_delegation_is_there_and_healthy() -> None:
+    """No step of the specification is left out."""
+    assert {server.method for server in SERVERS if server.healthy} == set(Method)
+
+
+def test_what_is_broken() -> None:
+    """The kinds of failure that the lab shows."""
+    assert {server.server_name: set(server.expected) for server in SERVERS if not server.healthy} == {
+        "expired.lab.test": {(Stage.TLS, Reason.CERTIFICATE_EXPIRED)},
+        "wrong-name.lab.test": {(Stage.TLS, Reason.CERTIFICATE_NAME_MISMATCH)},
+        "untrusted.lab.test": {(Stage.TLS, Reason.CERTIFICATE_UNTRUSTED)},
+        "incomplete-chain.lab.test": {(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)},
+        "refused.lab.test": {(Stage.TCP, Reason.CONNECT_REFUSED)},
+        "black-hole.lab.test": {(Stage.TCP, Reason.CONNECT_TIMEOUT)},
+        "plain-http.lab.test": {(Stage.TLS, Reason.NOT_TLS)},
+        "bad-signature.lab.test": {(Stage.KEYS, Reason.SIGNATURE_INVALID)},
+        "expired-keys.lab.test": {(Stage.KEYS, Reason.KEY_EXPIRED)},
+        "other-keys.lab.test": {(Stage.KEYS, Reason.SERVER_NAME_MISMATCH)},
+        "no-version.lab.test": {(Stage.VERSION, Reason.HTTP_STATUS)},
+        "well-known-html.lab.test": {(Stage.WELL_KNOWN, Reason.NOT_JSON), (Stage.TCP, Reason.CONNECT_REFUSED)},
+        "srv-alias.lab.test": {(Stage.SRV, Reason.SRV_TARGET_ALIAS)},
+        "srv-servfail.lab.test": {(Stage.SRV, Reason.DNS_FAILURE)},
+        "nxdomain.lab.test": {(Stage.DNS, Reason.NXDOMAIN)},
+    }
+
+
+# ---------------------------------------------------------------- as a peer meets it
+
+HANDSHAKES_OF_BROKEN_SERVERS = {
+    "192.0.2.101:8448": f"verify error {10}",  # expired
+    "192.0.2.102:8448": f"verify error {62}",  # host name mismatch
+    "192.0.2.103:8448": f"verify error {19}",  # self-signed certificate in the chain
+    "192.0.2.104:8448": f"verify error {20}",  # no local issuer
+    "192.0.2.105:8448": "refused",
+    "192.0.2.106:8448": "timed out",
+    "192.0.2.107:8448": "WRONG_VERSION_NUMBER",
+}
+
+
+async def test_what_stands_at_every_address(federation: Federation) -> None:
+    """An address answers as the table says: with a certificate for its name, with its fault, or not at all."""
+    wanted, seen = {}, {}
+    for server in SERVERS:
+        for address in {*server.addresses(), *server.places}:
+            site = server.places.get(address)
+            name = site.name if isinstance(site, Website) else parse(server.server_name).host
+            wanted[address] = HANDSHAKES_OF_BROKEN_SERVERS.get(address, "verified" if site else "refused")
+            seen[address] = await meet(federation.connect_to[address], name, federation.ca_file)
+    assert seen == wanted
+    assert set(federation.connect_to) == set(wanted)
+
+
+@pytest.mark.parametrize(
+    "server", [server for server in SERVERS if server.healthy], ids=lambda server: server.server_name
+)
+async def test_healthy_homeservers_answer(federation: Federation, server: LabServer) -> None:
+    """At every endpoint of a healthy server there is its version, and its keys under its own name."""
+    endpoints = {
+        address: site for address, site in server.places.items() if isinstance(site, Website) and site.homeserver
+    }
+    assert endpoints
+    for address, site in endpoints.items():
+        host = f"[{site.name}]" if ":" in site.name else site.name
+        version, keys = [
+            await get(federation.connect_to[address], site.name, federation.ca_file, path, host)
+            for path in (VERSION, KEYS)
+        ]
+        assert (version.status, json.loads(version.body)["server"]["name"]) == (200, "Lab")
+        assert (keys.status, json.loads(keys.body)["server_name"]) == (200, server.server_name)
+
+
+@pytest.mark.parametrize(
+    ("name", "address", "found"),
+    [
+        ("default-port.lab.test", "192.0.2.1:443", 404),
+        ("well-known-port.lab.test", "192.0.2.3:443", "hs.well-known-port.lab.test:8449"),
+        ("well-known-ip.lab.test", "192.0.2.4:443", "198.51.100.4"),
+        ("well-known-srv.lab.test", "192.0.2.5:443", "fed.well-known-srv.lab.test"),
+        ("well-known-srv-legacy.lab.test", "192.0.2.6:443", "fed.well-known-srv-legacy.lab.test"),
+        ("well-known.lab.test", "192.0.2.7:443", "hs.well-known.lab.test"),
+        ("srv.lab.test", "192.0.2.8:443", 404),
+        ("well-known-redirect.lab.test", "192.0.2.15:443", 302),
+        ("well-known-html.lab.test", "192.0.2.112:443", "not JSON"),
+    ],
+)
+async def test_well_knowns(federation: Federation, name: str, address: str, found: str | int) -> None:
+    """What the web server at a server name says about it."""
+    reply = await get(federation.connect_to[address], name, federation.ca_file, WELL_KNOWN)
+    assert (reply.status if reply.status != 200 else m_server(reply.body)) == found
+
+
+def m_server(body: bytes) -> str:
+    try:
+        return str(json.loads(body)["m.server"])
+    except ValueError:
+        return "not JSON"
+
+
+async def test_the_redirect_leads_to_the_delegation(federation: Federation) -> None:
+    """To another host and path, where it is found."""
+    first = await get(
+        federation.connect_to["192.0.2.15:443"], "well-known-redirect.lab.test", federation.ca_file, WELL_KNOWN
+    )
+    assert first.headers["location"] == "https://www.well-known-redirect.lab.test/matrix-server.json"
+    second = await get(
+        federation.connect_to["198.51.100.15:443"],
+        "www.well-known-redirect.lab.test",
+        federation.ca_file,
+        "/matrix-server.json",
+    )
+    assert m_server(second.body) == "hs.well-known-redirect.lab.test:443"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("default-port.lab.test", (["192.0.2.1"], ["NoAnswer"], ["NXDOMAIN"], ["NXDOMAIN"])),
+        ("ipv6-only.lab.test", (["NoAnswer"], ["2001:db8::13"], ["NXDOMAIN"], ["NXDOMAIN"])),
+        ("dual-stack.lab.test", (["192.0.2.14"], ["2001:db8::14"], ["NXDOMAIN"], ["NXDOMAIN"])),
+        ("srv.lab.test", (["192.0.2.8"], ["NoAnswer"], ["10 5 8450 hs.srv.lab.test."], ["NXDOMAIN"])),
+        ("srv-legacy.lab.test", (["NoAnswer"], ["NoAnswer"], ["NXDOMAIN"], ["10 5 8450 hs.srv-legacy.lab.test."])),
+        (
+            "srv-priorities.lab.test",
+            (
+                ["NoAnswer"],
+                ["NoAnswer"],
+                ["10 5 8451 first.srv-priorities.lab.test.", "20 5 8452 spare.srv-priorities.lab.test."],
+                ["NXDOMAIN"],
+            ),
+        ),
+        ("alias.srv-alias.lab.test", (["198.51.100.113"], ["NoAnswer"], ["NXDOMAIN"], ["NXDOMAIN"])),
+        ("srv-servfail.lab.test", (["192.0.2.114"], ["NoAnswer"], ["NoNameservers"], ["NoNameservers"])),
+        ("nxdomain.lab.test", (["NXDOMAIN"], ["NXDOMAIN"], ["NXDOMAIN"], ["NXDOMAIN"])),
+    ],
+)
+async def test_dns(federation: Federation, name: str, found: tuple[list[str], ...]) -> None:
+    """What a resolver finds for a name: A, AAAA, and SRV under both names."""
+    assert tuple((await look_up_delegation(federation, name)).values()) == found
+
+
+async def test_configuration(federation: Federation) -> None:
+    """The exporter's configuration, whole, as it survives YAML."""
+    assert yaml.safe_load(yaml.dump(federation.config())) == {
+        "servers": [server.server_name for server in SERVERS],
+        "network": {
+            "resolvers": [federation.resolver],
+            "ca_file": str(federation.ca_file),
+            "connect_to": federation.connect_to,
+            "address_policy": "any",
+        },
+    }
+
+
+# ---------------------------------------------------------------- changes while it runs
+
+
+async def test_a_certificate_is_swapped(federation: Federation) -> None:
+    """In front of the homeserver, by its state or with a date of expiry."""
+    running = federation.server("well-known-port.lab.test")
+    name, soon = "hs.well-known-port.lab.test", datetime.now(UTC) - timedelta(seconds=2)
+    assert await meet(running.listener.address, name, federation.ca_file) == "verified"
+    running.present(federation.authority.issue([name], CertificateState.WRONG_NAME))
+    assert await meet(running.listener.address, name, federation.ca_file) == f"verify error {62}"
+    running.present(federation.authority.issue([name], not_after=soon))
+    assert await meet(running.listener.address, name, federation.ca_file) == f"verify error {10}"
+
+
+async def test_a_certificate_without_a_name_is_swapped(federation: Federation) -> None:
+    """Of an address as server name, for which clients send no name."""
+    running = federation.server("192.0.2.11")
+    running.present(federation.authority.issue(["192.0.2.11"], CertificateState.EXPIRED))
+    assert await meet(running.listener.address, "192.0.2.11", federation.ca_file) == f"verify error {10}"
+
+
+async def test_a_well_known_is_broken(federation: Federation) -> None:
+    """By its page."""
+    running = federation.server("well-known.lab.test")
+    running.pages[WELL_KNOWN] = Answer(500)
+    reply = await get(running.website.address, "well-known.lab.test", federation.ca_file, WELL_KNOWN)
+    assert reply.status == 500
+
+
+async def test_a_page_of_the_homeserver_is_removed(federation: Federation) -> None:
+    """By its path."""
+    running = federation.server("srv.lab.test")
+    del running.homeserver.pages[KEYS]
+    reply = await get(running.listener.address, "srv.lab.test", federation.ca_file, KEYS)
+    assert (reply.status, json.loads(reply.body)["errcode"]) == (404, "M_UNRECOGNIZED")
+    assert list(running.listener.requests) == [Request("srv.lab.test", "GET", KEYS, "srv.lab.test", "")]
+
+
+async def test_dns_is_changed(federation: Federation) -> None:
+    """Records and faults."""
+    zone = federation.server("srv.lab.test").zone
+    zone.put("_matrix-fed._tcp.srv.lab.test", "SRV", "0 0 0 .")
+    zone.fail("_matrix._tcp.srv.lab.test", "SRV", DnsFault.REFUSED)
+    zone.put("srv.lab.test", "A", "192.0.2.99")
+    assert await look_up_delegation(federation, "srv.lab.test") == {
+        "A": ["192.0.2.99"],
+        "AAAA": ["NoAnswer"],
+        "matrix-fed": ["0 0 0 ."],
+        "matrix": ["NoNameservers"],
+    }
+
+
+async def test_a_server_goes_down_and_comes_back(federation: Federation) -> None:
+    """At the same port: nobody has to be told."""
+    listener = federation.server("default-port.lab.test").listener
+    address = federation.connect_to["192.0.2.1:8448"]
+    await listener.stop()
+    assert await meet(address, "default-port.lab.test", federation.ca_file) == "refused"
+    await listener.start()
+    assert await meet(address, "default-port.lab.test", federation.ca_file) == "verified"
+
+
+async def test_asking_for_what_a_server_has_not_says_what_it_is(federation: Federation) -> None:
+    """A test that is written wrongly is told so."""
+    with pytest.raises(LookupError, match=r"nxdomain.lab.test has no https server for a well-known: .*does not exist"):
+        _ = federation.server("nxdomain.lab.test").website
+    with pytest.raises(LookupError, match=r"refused.lab.test has no https server in front of a homeserver"):
+        _ = federation.server("refused.lab.test").listener
+
+
+# ---------------------------------------------------------------- many, and the end
+
+
+async def test_many() -> None:
+    """A thousand servers start in a few seconds, share one listener, and each is itself."""
+    started = time.perf_counter()
+    async with Federation(many(1000, delay=0.01)) as federation:
+        assert time.perf_counter() - started < 5
+        assert len(federation.servers) == 1000
+        first, last = federation.server("s1.many.lab.test"), federation.server("s1000.many.lab.test")
+        assert first.listener is last.listener is last.website
+        assert await look_up(federation, "s1000.many.lab.test", "A") == ["203.0.113.250"]
+        for name in ("s1.many.lab.test", "s1000.many.lab.test"):
+            address = federation.connect_to["203.0.113.250:443"]
+            delegation, keys = [await get(address, name, federation.ca_file, path) for path in (WELL_KNOWN, KEYS)]
+            assert (m_server(delegation.body), json.loads(keys.body)["server_name"]) == (f"{name}:443", name)
+        assert first.homeserver.key is not last.homeserver.key
+        assert [len(first.homeserver.waits), len(last.homeserver.waits)] == [1, 1]
+
+
+def open_files() -> set[Path]:
+    """What this process has open, as the kernel names it, but for the folder that is being read."""
+    return {file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
+
+
+async def test_nothing_is_left() -> None:
+    """After the end there is no task, no socket, no folder; connections that are open then are cut."""
+    await asyncio.to_thread(gc.collect)
+    tasks, files = asyncio.all_tasks(), open_files()
+    async with Federation() as federation:
+        folder = federation.ca_file.parent
+        assert list(folder.iterdir()) == [federation.ca_file]
+        address = federation.connect_to["192.0.2.1:8448"]
+        reader, writer = await asyncio.open_connection(*place(address))
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert (asyncio.all_tasks(), open_files(), folder.exists()) == (tasks, files, False)
+
+
+async def test_a_start_that_fails_leaves_nothing() -> None:
+    """A mistake in a table is told, and what was started already is stopped."""
+    tasks, files = asyncio.all_tasks(), open_files()
+    wrong = LabServer("wrong.lab.test", "a mistake", Method.DEFAULT_8448, zone="wrong.lab.test A nowhere")
+    federation = Federation((*SERVERS[:3], wrong))
+    with pytest.raises(dns.exception.SyntaxError):
+        await federation.__aenter__()
+    assert (asyncio.all_tasks(), open_files(), federation.ca_file.exists()) == (tasks, files, False)
+
+
+def test_the_lab_knows_no_other_room() -> None:
+    """It imports the nouns and the grammar, and nothing else of the exporter: what it judges is built without it."""
+    imported = {
+        node.module
+        for path in Path(exporter.lab.__file__).parent.glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("exporter")
+    }
+    assert {name for name in imported if not name.startswith("exporter.lab.")} == {"exporter.model", "exporter.names"}

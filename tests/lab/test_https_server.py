@@ -1,0 +1,239 @@
+import asyncio
+import logging
+import socket
+import struct
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from exporter.lab.authority import Authority
+from exporter.lab.https_server import (
+    WELL_KNOWN,
+    Answer,
+    HttpsServer,
+    Request,
+    Site,
+    delegation,
+    redirect,
+)
+from tests.lab.judges import Client, Reply, get, meet, place, trusting
+
+NAME = "x.lab.test"
+OTHER = "other.lab.test"
+GREETING = Answer(200, (("Content-Type", "text/plain"),), b"hello")
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
+
+
+@pytest_asyncio.fixture
+async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
+    server = HttpsServer()
+    server.certificates = {name: authority.issue([name]).server_context() for name in (NAME, OTHER, "2001:db8::1")}
+    server.sites[NAME] = Site({"/": GREETING})
+    await server.start()
+    yield server
+    await server.stop()
+
+
+async def test_a_page(server: HttpsServer, authority: Authority) -> None:
+    """Status, headers and body are those of the table, with a length."""
+    reply = await get(server.address, NAME, authority.ca_file, "/")
+    assert reply == Reply(200, {"content-type": "text/plain", "content-length": "5"}, b"hello")
+
+
+@pytest.mark.parametrize(
+    ("host", "target", "status"),
+    [
+        (NAME, "/", 200),
+        (f"{NAME}:8448", "/", 200),
+        (NAME, "/?a=b", 200),
+        (NAME, "/nothing", 404),
+        (OTHER, "/", 404),
+        ("no host at all", "/", 404),
+    ],
+)
+async def test_pages_are_found_by_host_and_path(
+    server: HttpsServer, authority: Authority, host: str, target: str, status: int
+) -> None:
+    """The site is picked by `Host`, whatever its port, and the page by the path, whatever its query."""
+    assert (await get(server.address, NAME, authority.ca_file, target, host)).status == status
+
+
+@pytest.mark.parametrize("name", [NAME, OTHER])
+async def test_certificates_are_picked_by_sni(server: HttpsServer, authority: Authority, name: str) -> None:
+    """Every name that has a certificate is shown its own."""
+    assert await meet(server.address, name, authority.ca_file) == "verified"
+
+
+async def test_the_first_certificate_is_for_all_others(server: HttpsServer, authority: Authority) -> None:
+    """A client that names nobody, as for an IP address, or somebody unknown, gets the first certificate."""
+    assert await meet(server.address, "2001:db8::1", authority.ca_file) == f"verify error {64}"
+    assert await meet(server.address, "unknown.lab.test", authority.ca_file) == f"verify error {62}"
+    del server.certificates[NAME], server.certificates[OTHER]
+    assert await meet(server.address, "2001:db8::1", authority.ca_file) == "verified"
+
+
+async def test_what_arrived_is_recorded(server: HttpsServer, authority: Authority) -> None:
+    """As it was sent: SNI, method, target, `Host` and `User-Agent`."""
+    await get(
+        server.address, NAME, authority.ca_file, "/a?b=%20", f"{OTHER}:443", method="PUT", **{"User-Agent": "judge"}
+    )
+    server.certificates = {"2001:db8::1": server.certificates["2001:db8::1"]}
+    await get(server.address, "2001:db8::1", authority.ca_file, "/", "[2001:db8::1]:8448")
+    assert list(server.requests) == [
+        Request(NAME, "PUT", "/a?b=%20", f"{OTHER}:443", "judge"),
+        Request(None, "GET", "/", "[2001:db8::1]:8448", ""),
+    ]
+    assert [request.site for request in server.requests] == [OTHER, "2001:db8::1"]
+
+
+async def test_a_page_may_be_a_coroutine_function(server: HttpsServer, authority: Authority) -> None:
+    """A fault decides what to answer, and when, knowing the request."""
+
+    async def echo(request: Request) -> Answer:
+        await asyncio.sleep(0)
+        return Answer(418, body=request.target.encode())
+
+    server.sites[NAME].pages["/echo"] = echo
+    reply = await get(server.address, NAME, authority.ca_file, "/echo?x")
+    assert (reply.status, reply.body) == (418, b"/echo?x")
+
+
+async def test_a_body_is_read_and_left_alone(server: HttpsServer, authority: Authority) -> None:
+    """A request with a body is answered, and the next one after it."""
+
+    def converse() -> list[int]:
+        client = Client(server.address, NAME, authority.ca_file)
+        statuses = [client.get(target, "PUT", body=bytes(100_000), Host=NAME).status for target in ("/", "/nothing")]
+        client.close()
+        return statuses
+
+    assert await asyncio.to_thread(converse) == [200, 404]
+
+
+async def test_what_is_not_http_ends_the_connection(server: HttpsServer, authority: Authority) -> None:
+    """Without an answer."""
+
+    def converse() -> bytes:
+        client = Client(server.address, NAME, authority.ca_file)
+        answer = client.say(b"\x00\r\n\r\n")
+        client.close()
+        return answer
+
+    assert await asyncio.to_thread(converse) == b""
+
+
+async def test_without_a_certificate_there_is_no_handshake(server: HttpsServer, authority: Authority) -> None:
+    """An empty table ends every connection in the handshake."""
+    server.certificates.clear()
+    assert await meet(server.address, NAME, authority.ca_file) == "UNEXPECTED_EOF_WHILE_READING"
+
+
+async def test_pages_change_while_the_server_runs(server: HttpsServer, authority: Authority) -> None:
+    """The tables are read at every request."""
+    server.sites[NAME].pages["/"] = Answer(503)
+    assert (await get(server.address, NAME, authority.ca_file, "/")).status == 503
+    del server.sites[NAME].pages["/"]
+    assert (await get(server.address, NAME, authority.ca_file, "/")).status == 404
+    server.sites[NAME].otherwise = Answer(410)
+    assert (await get(server.address, NAME, authority.ca_file, "/")).status == 410
+
+
+ASKED = [("/", "GET"), ("/nothing", "GET"), ("/", "HEAD"), ("/", "GET")]
+
+
+async def test_connections_are_kept_alive(server: HttpsServer, authority: Authority) -> None:
+    """Several requests go over one connection, until one of them says that it is the last."""
+
+    def converse() -> tuple[list[int], bytes]:
+        client = Client(server.address, NAME, authority.ca_file)
+        statuses = [client.get(target, method, Host=NAME).status for target, method in ASKED]
+        goodbye = client.say(b"GET / HTTP/1.1\r\nHost: x.lab.test\r\nConnection: close\r\n\r\n")
+        client.close()
+        return statuses, goodbye
+
+    assert await asyncio.to_thread(converse) == (
+        [200, 404, 200, 200],
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+    )
+
+
+def test_answers_of_a_well_known() -> None:
+    """Delegations are JSON that may be kept for a day, redirects have a place to go to."""
+    assert delegation("hs.test:443") == Answer(
+        200, (("Content-Type", "application/json"), ("Cache-Control", "max-age=86400")), b'{"m.server": "hs.test:443"}'
+    )
+    assert redirect(f"https://www.test{WELL_KNOWN}", 308) == Answer(
+        308, (("Location", f"https://www.test{WELL_KNOWN}"),)
+    )
+
+
+# ---------------------------------------------------------------- clients that misbehave, and the end
+
+RST = struct.pack("ii", 1, 0)
+
+
+def abort(address: str) -> None:
+    """Connects, and is gone before the handshake."""
+    with socket.create_connection(place(address)) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+
+
+def talk_nonsense(address: str) -> None:
+    with socket.create_connection(place(address)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        while client.recv(4096):
+            pass
+
+
+def abort_after_the_handshake(address: str, ca_file: Path, sent: bytes) -> None:
+    plain = socket.create_connection(place(address))
+    with trusting(ca_file).wrap_socket(plain, server_hostname=NAME) as client:
+        client.sendall(sent)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
+
+
+async def test_clients_that_leave_are_no_event(
+    server: HttpsServer, authority: Authority, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A client may go at any time and in any way: nothing is logged, and the server goes on."""
+    caplog.set_level(logging.DEBUG, "asyncio")
+    server.sites[NAME].pages["/long"] = Answer(200, body=bytes(1 << 22))
+    await asyncio.to_thread(abort, server.address)
+    await asyncio.to_thread(talk_nonsense, server.address)
+    for sent in (b"", b"GET", b"\x00\r\n\r\n", b"GET /long HTTP/1.1\r\nHost: x.lab.test\r\n\r\n"):
+        await asyncio.to_thread(abort_after_the_handshake, server.address, authority.ca_file, sent)
+    assert (await get(server.address, NAME, authority.ca_file, "/")).body == b"hello"
+    await server.stop()
+    assert caplog.record_tuples == []
+
+
+async def test_stopping_cuts_connections_in_every_state(server: HttpsServer, authority: Authority) -> None:
+    """Before and after the handshake, and in the middle of an answer; then nothing listens, until it starts again."""
+    asked = asyncio.Event()
+
+    async def never(_: Request) -> Answer:
+        asked.set()
+        await asyncio.Event().wait()
+        return GREETING
+
+    server.sites[NAME].pages["/never"] = never
+    silent = await asyncio.to_thread(socket.create_connection, place(server.address))
+    waiting = asyncio.create_task(get(server.address, NAME, authority.ca_file, "/never"))
+    await asked.wait()
+    tasks_before = asyncio.all_tasks()
+    await server.stop()
+    with pytest.raises((OSError, EOFError)):
+        await waiting
+    assert await asyncio.to_thread(silent.recv, 1) == b""
+    silent.close()
+    assert asyncio.all_tasks() < tasks_before
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert await meet(server.address, NAME, authority.ca_file) == "refused"
+    await server.start()
+    assert await meet(server.address, NAME, authority.ca_file) == "verified"

@@ -1,0 +1,214 @@
+"""The configuration file: what a good one means, and what is said of a bad one."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TypeAlias
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter import config, names
+from exporter.config import AddressPolicy, Config, ConfigError, Network, Place, Probe, Web
+from exporter.config.settings import Expect, Server, Settings
+from exporter.model import Target, Watched
+
+Write: TypeAlias = Callable[[str], Path]
+
+BAD_FILES = sorted((Path(__file__).parent / "config").glob("*.yaml"))
+SECTIONS = {
+    "": Settings,
+    "servers[0].": Server,
+    "servers[0].expect.": Expect,
+    "probe.": Probe,
+    "network.": Network,
+    "web.": Web,
+}
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a configuration file, and says where."""
+
+    def write_config(text: str) -> Path:
+        path = tmp_path / "config.yaml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write_config
+
+
+def refusal(path: Path) -> str:
+    """All that is said of a file, without its name."""
+    with pytest.raises(ConfigError) as refused:
+        config.load(path)
+    lines = str(refused.value).splitlines()
+    assert all(line.startswith(f"{path}:") for line in lines)
+    return "\n".join(line.removeprefix(f"{path}:").strip() for line in lines)
+
+
+def certificate() -> bytes:
+    """Self-signed, in PEM."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "A private federation")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder().issuer_name(name).subject_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=1))
+    return builder.sign(key, None).public_bytes(Encoding.PEM)
+
+
+# ---------------------------------------------------------------- good ones
+
+
+def test_every_key_becomes_a_typed_value(write: Write, tmp_path: Path) -> None:
+    """Durations are seconds, paths are relative to the file, keys of connect_to have one form."""
+    (tmp_path / "ca.pem").write_bytes(certificate())
+    path = write("""
+servers:
+  - matrix.org
+  - "[2001:db8::1]:8448"
+  - server_name: example.org
+    interval: 1m30s
+    expect: {delegation: matrix.example.org:443}
+server_files: [servers.d/*.yaml, /etc/servers.json]
+probe: {interval: 10m, timeout: 500ms, concurrency: 10}
+network:
+  resolvers: [192.0.2.53, 192.0.2.53:5353, "2001:db8::53", "[2001:db8:0::53]:5353", "[2001:db8::54]"]
+  ca_file: ca.pem
+  address_policy: any
+  allow_networks: [10.0.0.0/8, "fd00::/8"]
+  connect_to:
+    Example.ORG:443: 127.0.0.1:10443
+    192.0.2.1:8448: "[::1]:10448"
+    "[2001:DB8:0::1]:8448": 127.0.0.1:10449
+web: {listen: [localhost:0, "[::]:10448"]}
+""")
+    assert config.load(path) == Config(
+        servers=(
+            Watched(names.parse("matrix.org"), 600.0, None),
+            Watched(names.parse("[2001:db8::1]:8448"), 600.0, None),
+            Watched(names.parse("example.org"), 90.0, Target("matrix.example.org", 443)),
+        ),
+        server_files=(f"{tmp_path}/servers.d/*.yaml", "/etc/servers.json"),
+        probe=Probe(interval=600.0, timeout=0.5, concurrency=10),
+        network=Network(
+            resolvers=(
+                Place("192.0.2.53", 53),
+                Place("192.0.2.53", 5353),
+                Place("2001:db8::53", 53),
+                Place("2001:db8::53", 5353),
+                Place("2001:db8::54", 53),
+            ),
+            ca_file=tmp_path / "ca.pem",
+            address_policy=AddressPolicy.ANY,
+            allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+            connect_to={
+                "example.org:443": Place("127.0.0.1", 10443),
+                "192.0.2.1:8448": Place("::1", 10448),
+                "[2001:db8::1]:8448": Place("127.0.0.1", 10449),
+            },
+        ),
+        web=Web(listen=(Place("localhost", 0), Place("::", 10448))),
+    )
+
+
+def test_only_the_servers_are_needed(write: Write) -> None:
+    """All else has a default."""
+    assert config.load(write("servers: [example.org]")) == Config(
+        servers=(Watched(names.parse("example.org"), 300.0, None),),
+        server_files=(),
+        probe=Probe(interval=300.0, timeout=30.0, concurrency=200),
+        network=Network(
+            resolvers=(), ca_file=None, address_policy=AddressPolicy.PUBLIC, allow_networks=(), connect_to={}
+        ),
+        web=Web(listen=(Place("127.0.0.1", 10448),)),
+    )
+
+
+def test_server_files_may_stand_for_servers(write: Write) -> None:
+    """No server need be listed then, for the files may name some later."""
+    assert config.load(write("servers: []\nserver_files: [/etc/servers.json]")) == Config(
+        server_files=("/etc/servers.json",)
+    )
+
+
+def test_the_folder_of_the_file_is_not_part_of_a_pattern(tmp_path: Path) -> None:
+    """A folder whose name looks like a pattern is found as it is."""
+    folder = tmp_path / "[old]"
+    folder.mkdir()
+    path = folder / "config.yaml"
+    path.write_text("server_files: ['*.json']", encoding="utf-8")
+    assert config.load(path).server_files == (f"{tmp_path}/[[]old]/*.json",)
+
+
+def test_a_null_ca_file_is_the_default_trust_store(write: Write) -> None:
+    """Null may be written out, or left empty."""
+    for written in ("null", "~", ""):
+        assert config.load(write(f"servers: [example.org]\nnetwork:\n  ca_file: {written}")).network == Network()
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(write: Write) -> None:
+    """Some editors begin every file with one."""
+    assert config.load(write("\ufeffservers: [example.org]")) == config.load(write("servers: [example.org]"))
+
+
+def test_twenty_thousand_servers_are_read(write: Write) -> None:
+    """In about a second; were any step quadratic, the time limit of the tests would end it."""
+    path = write("servers:\n" + "".join(f"  - s{n}.example.org\n" for n in range(20_000)))
+    assert [str(server.server_name) for server in config.load(path).servers] == [
+        f"s{n}.example.org" for n in range(20_000)
+    ]
+
+
+# ---------------------------------------------------------------- bad ones
+
+
+@pytest.mark.parametrize("path", BAD_FILES, ids=lambda path: path.stem)
+def test_a_bad_file_is_refused_in_the_words_at_its_head(path: Path) -> None:
+    """The comments that a file of tests/config begins with are all that is said of it: line, place, sentence."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    expected = [line.removeprefix("# ") for line in lines if line.startswith("# ")]
+    assert refusal(path) == "\n".join(expected)
+
+
+@pytest.mark.parametrize("key", [place + field.name for place, keys in SECTIONS.items() for field in fields(keys)])
+def test_every_key_has_a_bad_file(key: str) -> None:
+    """A key without one would be refused in words that nobody has read."""
+    heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in BAD_FILES]
+    short = "servers[0]" if key == "servers[0].server_name" else key
+    assert any(head.split(": ")[1].startswith((key, short)) for head in heads)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_suggests_the_right_key(section: str, write: Write) -> None:
+    """Each key of each section, with a letter too many, is answered with itself."""
+    above = {"": "", "servers[0].": "servers:\n- ", "servers[0].expect.": "servers:\n- expect:\n    "}
+    head = above.get(section, section.replace(".", ":\n  "))
+    for field in fields(SECTIONS[section]):
+        said = refusal(write(f"{head}{field.name}x: 1"))
+        assert f"unknown key `{field.name}x`, did you mean `{field.name}`?" in said
+
+
+def test_a_ca_file_must_hold_certificates(write: Write, tmp_path: Path) -> None:
+    """As OpenSSL sees it, which is to use them."""
+    broken = certificate().replace(b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN CERTIFICATE-----\nAAAA")
+    for content in (b"", b"no certificate\n", certificate()[:100], broken):
+        (tmp_path / "ca.pem").write_bytes(content)
+        path = write("servers: [example.org]\nnetwork: {ca_file: ca.pem}")
+        assert refusal(path) == (
+            f"2: network.ca_file: {tmp_path}/ca.pem cannot be used:"
+            " expected PEM certificates, found none, or one that is broken"
+        )
+
+
+def test_complaints_are_objects_too(write: Write) -> None:
+    """For those who show them in another way than as text."""
+    path = write("servers: [example.org]\nprobe: {interval: 5}")
+    with pytest.raises(ConfigError) as refused:
+        config.load(str(path))
+    sentence = "expected a duration such as 90s, 5m or 1h30m, found the number 5: add a unit, as in 5s"
+    assert refused.value.complaints == (config.Complaint(str(path), 2, "probe.interval", sentence),)

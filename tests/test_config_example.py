@@ -1,0 +1,108 @@
+"""config.example.yaml and docs/config.schema.json, which must not drift from the code."""
+
+import json
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+
+from exporter import config, names
+from exporter.config import Config
+from exporter.config.schema import schema
+from exporter.config.settings import Expect, Network, Probe, Server, Settings, Web
+from exporter.model import Target, Watched
+
+ROOT = Path(__file__).parent.parent
+EXAMPLE = ROOT / "config.example.yaml"
+SCHEMA = json.loads((ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8"))
+
+
+def keys(section: type[Expect | Network | Probe | Server | Settings | Web]) -> list[str]:
+    return [field.name for field in fields(section)]
+
+
+def test_the_example_shows_the_defaults() -> None:
+    """Apart from the servers, it says what an empty file would say."""
+    assert config.load(EXAMPLE) == Config(
+        servers=(
+            Watched(names.parse("matrix.org"), 300.0, None),
+            Watched(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
+        )
+    )
+
+
+def test_the_example_names_every_key_in_the_order_of_the_code() -> None:
+    """A key that is missing there would be found by nobody."""
+    written = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
+    server = written["servers"][1]
+    assert [list(each) for each in (written, server, server["expect"])] == [keys(Settings), keys(Server), keys(Expect)]
+    assert [list(written[name]) for name in ("probe", "network", "web")] == [keys(Probe), keys(Network), keys(Web)]
+
+
+def test_the_example_gives_a_reason_for_every_setting() -> None:
+    """A comment stands above each of them, but for the first key of a section."""
+    lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
+    for section in (Probe, Network, Web):
+        for key in keys(section):
+            above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
+            assert above.startswith("  # "), key
+
+
+def test_the_schema_is_what_the_code_generates() -> None:
+    """`make schema` writes it again."""
+    assert (ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8") == schema()
+
+
+def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
+    """As an editor would judge."""
+    Draft202012Validator.check_schema(SCHEMA)
+    Draft202012Validator(SCHEMA).validate(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize(
+    ("written", "complaint"),
+    [
+        ("servers: example.org", "servers: 'example.org' is not of type 'array'"),
+        ("servers: [{interval: 1m}]", "servers.0: 'server_name' is a required property"),
+        ("servers: [{server_name: a, interval: 60}]", "servers.0.interval: 60 is not of type 'string'"),
+        ("probe: {timeout: 5x}", "probe.timeout: '5x' does not match"),
+        ("probe: {timeout: ''}", "probe.timeout: '' should be non-empty"),
+        ("probe: {concurrency: 0}", "probe.concurrency: 0 is less than the minimum of 1"),
+        ("probe: {concurrency: '5'}", "probe.concurrency: '5' is not of type 'integer'"),
+        ("probe: {intervall: 5m}", "probe: Additional properties are not allowed ('intervall' was unexpected)"),
+        ("network: {address_policy: all}", "network.address_policy: 'all' is not one of ['public', 'any']"),
+        ("network: {resolvers: [53]}", "network.resolvers.0: 53 is not of type 'string'"),
+        ("network: {ca_file: 5}", "network.ca_file: 5 is not of type 'string', 'null'"),
+        ("network: {connect_to: {'a:1': 2}}", "network.connect_to.a:1: 2 is not of type 'string'"),
+        ("web:", "web: None is not of type 'object'"),
+    ],
+)
+def test_the_schema_refuses_what_the_code_refuses(written: str, complaint: str) -> None:
+    """An editor underlines it while it is written."""
+    error = best_match(Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(written)))
+    assert error is not None
+    place = ".".join(map(str, error.absolute_path))
+    assert f"{place}: {error.message}".startswith(complaint)
+
+
+def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
+    """Durations as text, addresses with their ports, and none where a key may only be left out."""
+    sections = SCHEMA["$defs"]
+    assert {
+        f"{section}.{key}": value["default"]
+        for section, written in sections.items()
+        for key, value in written["properties"].items()
+        if "default" in value
+    } == {
+        "Probe.interval": "5m",
+        "Probe.timeout": "30s",
+        "Probe.concurrency": 200,
+        "Network.resolvers": [],
+        "Network.address_policy": "public",
+        "Network.allow_networks": [],
+        "Web.listen": ["127.0.0.1:10448"],
+    }
