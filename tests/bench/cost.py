@@ -38,7 +38,7 @@ class Costs:
 
 
 def main() -> None:
-    with served_by("tests.bench.lab", str(SERVERS)) as file:
+    with served_by("tests.bench.lab", str(SERVERS), "5m") as file:
         config = load(file)
         board = Board(lines, lambda: datetime.now(UTC))
         board.watch(config.servers)

@@ -1,4 +1,4 @@
-"""`python -m tests.bench.lab COUNT`: that many healthy servers of the lab."""
+"""`python -m tests.bench.lab COUNT INTERVAL`: that many healthy servers of the lab, each to be probed so often."""
 
 import asyncio
 import sys
@@ -8,10 +8,10 @@ from exporter.lab.servers import many
 from tests.bench.processes import serve_until_end_of_input
 
 
-async def main(count: int) -> None:
+async def main(count: int, interval: str) -> None:
     async with Federation(many(count)) as federation:
-        await serve_until_end_of_input(federation.config())
+        await serve_until_end_of_input(federation.config() | {"probe": {"interval": interval}})
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), sys.argv[2]))
