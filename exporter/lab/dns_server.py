@@ -63,7 +63,7 @@ class DnsServer(asyncio.DatagramProtocol):
         return self._listener.address
 
     async def start(self) -> None:
-        """After a stop it takes the same port again."""
+        """After a stop it takes the same port again, if nobody else has it by then."""
         loop = asyncio.get_running_loop()
         for _ in range(PORT_ATTEMPTS):
             datagrams = udp_socket(self._listener.port)

@@ -46,8 +46,8 @@ Place: TypeAlias = Website | Fault
 class LabServer:
     """A server name, and all that it leads to.
 
-    Connections to an address of the zone are refused at ports 443, 8448 and those of SRV records, unless `places`, by
-    `ip:port`, says otherwise.
+    Connections to its addresses are refused at ports 443, 8448, that of its name and those of SRV records, unless
+    `places`, by `ip:port`, says otherwise.
     """
 
     server_name: str
@@ -78,9 +78,10 @@ class LabServer:
         ips = [value for _, kind, *values in records if kind in ("A", "AAAA") for value in values]
         if name.ip:
             ips.append(name.host)
+        named_port = [name.port] if name.port else []
         srv_ports = [int(values[2]) for _, kind, *values in records if kind == "SRV"]
         for ip in ips:
-            for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *srv_ports}:
+            for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *named_port, *srv_ports}:
                 yield host_port(ip, port)
 
 

@@ -36,7 +36,7 @@ class Client:
     """One TLS connection, to be used from a thread."""
 
     def __init__(self, address: str, name: str, ca_file: Path) -> None:
-        self.tls = trusting(ca_file).wrap_socket(socket.socket(), server_hostname=name)
+        self.tls = trusting(ca_file).wrap_socket(socket.socket(), server_hostname=name, suppress_ragged_eofs=False)
         self.tls.settimeout(PATIENCE_SECONDS)
         try:
             self.tls.connect(place(address))  # the handshake is part of it
@@ -52,7 +52,7 @@ class Client:
         return Reply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
 
     def say(self, raw: bytes) -> bytes:
-        """What is answered, until the server closes the connection."""
+        """What is answered, until the server closes the connection, which it has to announce (close_notify)."""
         self.tls.sendall(raw)
         return b"".join(iter(lambda: self.tls.recv(65536), b""))
 

@@ -162,19 +162,28 @@ async def test_it_comes_back_at_the_same_port(server: DnsServer) -> None:
 
 
 async def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Another is tried where somebody has the port for TCP; in the end it says that there is none."""
-    start, refusals = Listener.start, iter([True, True, False])
+    """Another is tried where somebody has the port for TCP."""
+    start, refusals = Listener.start, iter([True, True])
 
-    async def start_at_the_third_attempt(listener: Listener) -> None:
-        if next(refusals, True):
+    async def start_after_two_refusals(listener: Listener) -> None:
+        if next(refusals, False):
             raise OSError(errno.EADDRINUSE, "Address already in use")
         await start(listener)
 
-    monkeypatch.setattr(Listener, "start", start_at_the_third_attempt)
+    monkeypatch.setattr(Listener, "start", start_after_two_refusals)
     server = DnsServer()
     await server.start()
-    assert facts(await ask(server, NAME, "A", Over.TCP))[0] == "NXDOMAIN"
+    assert (facts(await ask(server, NAME, "A", Over.TCP))[0], list(refusals)) == ("NXDOMAIN", [])
     await server.stop()
+
+
+async def test_no_port_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every port is taken it says so, and leaves nothing open."""
+
+    async def refuse(_: Listener) -> None:
+        raise OSError(errno.EADDRINUSE, "Address already in use")
+
+    monkeypatch.setattr(Listener, "start", refuse)
     with pytest.raises(OSError, match=r"none of 20 ports on 127\.0\.0\.1 is free"):
         await DnsServer().start()
 

@@ -94,6 +94,32 @@ def test_what_is_broken() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("server", "addresses"),
+    [
+        (LabServer("192.0.2.1", "", Method.IP_LITERAL), {"192.0.2.1:443", "192.0.2.1:8448"}),
+        (
+            LabServer("[2001:db8::1]:99", "", Method.IP_LITERAL),
+            {"[2001:db8::1]:443", "[2001:db8::1]:8448", "[2001:db8::1]:99"},
+        ),
+        (
+            LabServer("x.test:99", "", Method.EXPLICIT_PORT, zone="x.test A 192.0.2.1"),
+            {"192.0.2.1:443", "192.0.2.1:8448", "192.0.2.1:99"},
+        ),
+        (
+            LabServer(
+                "x.test", "", Method.SRV_FED, zone="_matrix._tcp.x.test SRV 1 1 99 a.test.\n a.test AAAA 2001:db8::1"
+            ),
+            {"[2001:db8::1]:443", "[2001:db8::1]:8448", "[2001:db8::1]:99"},
+        ),
+        (LabServer("x.test", "", Method.DEFAULT_8448), set()),
+    ],
+)
+def test_every_address_that_a_probe_may_try_stays_on_loopback(server: LabServer, addresses: set[str]) -> None:
+    """What the zone and the server name lead to, at the ports of the specification, of the name and of SRV records."""
+    assert set(server.addresses()) == addresses
+
+
 # ---------------------------------------------------------------- as a peer meets it
 
 HANDSHAKES_OF_BROKEN_SERVERS = {
@@ -302,6 +328,7 @@ async def test_many() -> None:
         assert len(federation.servers) == 1000
         first, last = federation.server("s1.many.lab.test"), federation.server("s1000.many.lab.test")
         assert first.listener is last.listener is last.website
+        assert len(set(first.listener.certificates.values())) == 1
         assert await look_up(federation, "s1000.many.lab.test", "A") == ["203.0.113.250"]
         for name in ("s1.many.lab.test", "s1000.many.lab.test"):
             address = federation.connect_to["203.0.113.250:443"]
