@@ -16,7 +16,8 @@ from exporter.board import Board
 from exporter.config import Config, load
 from exporter.exposition import lines
 from exporter.lab.servers import CROWD_PLACE
-from tests.bench.probing import probe_all, prober
+from exporter.wiring import prober
+from tests.bench.probing import probe_all
 from tests.bench.processes import served_by
 from tests.bench.tables import QUICK, console, show
 

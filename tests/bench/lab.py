@@ -10,7 +10,8 @@ from tests.bench.processes import serve_until_end_of_input
 
 async def main(count: int, interval: str) -> None:
     async with Federation(many(count)) as federation:
-        await serve_until_end_of_input(federation.config() | {"probe": {"interval": interval}})
+        probe = {"interval": interval, "timeout": "10s"}
+        await serve_until_end_of_input(federation.config() | {"probe": probe})
 
 
 if __name__ == "__main__":

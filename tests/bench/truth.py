@@ -8,7 +8,8 @@ import asyncio
 
 from exporter.config import load
 from exporter.model import Passed, Report
-from tests.bench.probing import probe_all, prober
+from exporter.wiring import prober
+from tests.bench.probing import probe_all
 from tests.bench.processes import served_by
 from tests.bench.tables import QUICK, console, quantile, show
 
