@@ -31,8 +31,8 @@ def is_public(ip: IPAddress) -> bool:
 
 
 def destinations(ip: IPAddress) -> Iterator[IPAddress]:
-    """The address, and the IPv4 addresses that it leads to by whichever transition mechanism. The prefix of NAT64 is the
-    translator's: there, only the IPv4 address counts.
+    """The address, and the IPv4 addresses that it leads to by whichever transition mechanism. The prefix of NAT64 is
+    the translator's: there, only the IPv4 address counts.
     """
     if ip in NAT64:
         yield IPv4Address(int(ip) & 0xFFFFFFFF)
