@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter import names
 from exporter.model import (
@@ -82,6 +82,20 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         dns=Passed(0.005, Resolved((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
+
+
+def with_endpoints(*endpoints: EndpointReport) -> Report:
+    """As above, with other endpoints."""
+    return replace(delegated_by_well_known(), endpoints=endpoints)
+
+
+def at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
+    """A healthy endpoint."""
+    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), secured(MATRIX_443.host))
+
+
+def publishing(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
+    return replace(endpoint, keys=Passed(0.04, keys))
 
 
 LOOKED_AT = ENDED_AT - timedelta(minutes=20)

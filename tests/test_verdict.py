@@ -1,0 +1,155 @@
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from exporter import verdict
+from exporter.model import (
+    SKIPPED,
+    CertificateOf,
+    EndpointReport,
+    Failed,
+    IPFamily,
+    Problem,
+    Reason,
+    Report,
+    SigningKeys,
+    Software,
+    Stage,
+    Target,
+)
+from exporter.verdict import LocatedProblem, StageVerdict
+from tests.reports import (
+    DELEGATED,
+    ENDED_AT,
+    MATRIX_443,
+    at,
+    delegated_by_well_known,
+    expired_certificate,
+    nothing_resolved,
+    publishing,
+    two_families,
+    with_endpoints,
+)
+
+REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
+
+
+# ---------------------------------------------------------------- who federates
+
+
+@pytest.mark.parametrize(
+    ("report", "federates"),
+    [
+        (delegated_by_well_known(), True),
+        (expired_certificate(), False),
+        (nothing_resolved(), False),
+        (two_families(), True),
+        (with_endpoints(at("192.0.2.1", behind_alias=True)), False),
+        (with_endpoints(at("192.0.2.1", behind_alias=True), at("192.0.2.2")), True),
+    ],
+)
+def test_one_healthy_endpoint_is_enough(report: Report, *, federates: bool) -> None:
+    """A failed well-known does not matter for that; an alias does, as not every peer follows it."""
+    assert verdict.federates(report) is federates
+
+
+def test_every_stage_of_an_endpoint_has_to_pass() -> None:
+    endpoint = at("192.0.2.1")
+    problems = (Problem(Reason.INTERNAL_ERROR, "whatever"),)
+    for broken in (
+        replace(endpoint, tcp=Failed(0.1, problems)),
+        replace(endpoint, tls=Failed(0.1, problems)),
+        replace(endpoint, version=Failed(0.1, problems)),
+        replace(endpoint, keys=Failed(0.1, problems)),
+        replace(endpoint, keys=SKIPPED),
+    ):
+        assert not verdict.federates(with_endpoints(broken))
+
+
+# ---------------------------------------------------------------- stages and problems
+
+
+def test_a_stage_passes_where_everything_passed_it_and_takes_as_long_as_the_slowest() -> None:
+    """A stage that was not reached has no verdict."""
+    assert verdict.stages(two_families()) == {
+        Stage.WELL_KNOWN: StageVerdict(ok=False, seconds=0.1),
+        Stage.SRV: StageVerdict(ok=True, seconds=0.02),
+        Stage.DNS: StageVerdict(ok=True, seconds=0.005),
+        Stage.TCP: StageVerdict(ok=False, seconds=0.5),
+        Stage.TLS: StageVerdict(ok=True, seconds=0.02),
+        Stage.VERSION: StageVerdict(ok=True, seconds=0.03),
+        Stage.KEYS: StageVerdict(ok=True, seconds=0.04),
+    }
+    assert list(verdict.stages(expired_certificate())) == [Stage.WELL_KNOWN, Stage.DNS, Stage.TCP, Stage.TLS]
+
+
+def test_problems_stand_where_they_were_met() -> None:
+    refused = Problem(Reason.CONNECT_REFUSED, "connection refused")
+    ipv6 = [endpoint.endpoint for endpoint in two_families().endpoints if endpoint.endpoint.ip.version == 6]
+    assert list(verdict.problems(two_families())) == [
+        LocatedProblem(Stage.WELL_KNOWN, None, Problem(Reason.HTTP_STATUS, "expected 200, found 500")),
+        *(LocatedProblem(Stage.TCP, endpoint, refused) for endpoint in ipv6),
+    ]
+    assert list(verdict.problems(delegated_by_well_known())) == []
+
+
+# ---------------------------------------------------------------- what was found
+
+
+def test_certificates_are_those_of_all_connections() -> None:
+    """That of an expired one too; a connection that was not made has none."""
+    seen = verdict.secured(expired_certificate())
+    assert {connection: len(secured) for connection, secured in seen.items()} == {
+        CertificateOf.WELL_KNOWN: 1,
+        CertificateOf.FEDERATION: 1,
+    }
+    assert not seen[CertificateOf.FEDERATION][0].certificate.valid
+    assert verdict.secured(nothing_resolved()) == {}
+
+
+def test_the_first_certificate_to_expire_counts() -> None:
+    certificates = [tls.certificate for tls in verdict.secured(two_families())[CertificateOf.FEDERATION]]
+    first = verdict.first_to_expire(certificates)
+    assert first.not_after == min(certificate.not_after for certificate in certificates) < certificates[0].not_after
+
+
+def test_families_are_counted_where_they_are_published() -> None:
+    assert verdict.healthy_by_family(two_families()) == {IPFamily.IPV4: (2, 2), IPFamily.IPV6: (2, 0)}
+    assert verdict.healthy_by_family(nothing_resolved()) == {}
+
+
+def test_the_software_is_that_of_the_first_endpoint_that_tells() -> None:
+    silent = EndpointReport(DELEGATED, tcp=REFUSED)
+    assert verdict.software(with_endpoints(silent, at("192.0.2.2"))) == Software("Synapse", "1.163.2")
+    assert verdict.software(with_endpoints(silent)) is None
+
+
+def test_the_keys_are_those_that_expire_first() -> None:
+    """Of keys that stand up to nothing there are none."""
+    soon = SigningKeys({"ed25519:b": "b"}, ENDED_AT + timedelta(minutes=5))
+    nothing = SigningKeys({}, ENDED_AT)
+    report = with_endpoints(at("192.0.2.1"), *(publishing(at("192.0.2.2"), keys) for keys in (soon, nothing)))
+    assert verdict.signing_keys(report) == soon
+    assert verdict.signing_keys(nothing_resolved()) is None
+
+
+def test_a_delegation_is_as_expected_where_it_leads_there_and_nowhere_else() -> None:
+    assert verdict.delegation_is(delegated_by_well_known(), MATRIX_443)
+    assert not verdict.delegation_is(delegated_by_well_known(), Target("matrix.example.org", 8448))
+    assert not verdict.delegation_is(two_families(), Target("one.example.org", 8448))
+
+
+@pytest.mark.parametrize("report", [delegated_by_well_known, expired_certificate, nothing_resolved, two_families])
+def test_every_verdict_can_be_had_of_every_report(report: Callable[[], Report]) -> None:
+    for judge in (
+        verdict.federates,
+        verdict.stages,
+        verdict.problems,
+        verdict.secured,
+        verdict.healthy_by_family,
+        verdict.software,
+        verdict.signing_keys,
+    ):
+        judge(report())
