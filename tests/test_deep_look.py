@@ -141,7 +141,7 @@ async def test_asks_for_no_well_known_where_peers_do_not(server_name: str) -> No
     looked = await look(network, server_name)
     assert looked.deep is not None
     assert (looked.deep.well_knowns, looked.deep.srv) == ({}, None)
-    assert not [line for line in network.asked if "443" in line or line.startswith("SRV")]
+    assert not [line for line in network.asked if WEB in line or line.startswith("SRV")]
 
 
 # ---------------------------------------------------------------- SRV records behind a well-known
