@@ -27,7 +27,7 @@ class HttpExchange:
         return self._http.our_state is h11.IDLE
 
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
-        """Raises TooLargeError, h11.RemoteProtocolError, OSError or SSL.Error."""
+        """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
         self.answered = False
         headers = {
             "Host": host_header,
@@ -80,6 +80,8 @@ class HttpExchange:
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             content = await self._stream.receive()
+            if not content and self._http.their_state is h11.SEND_RESPONSE:
+                raise ClosedEarlyError("the connection was closed before there was an answer")
             self.answered = self.answered or bool(content)
             self._http.receive_data(content)
         return event
