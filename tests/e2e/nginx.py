@@ -34,11 +34,10 @@ http {{
 }}
 """
 
+TLS = "ssl; ssl_certificate {pem}; ssl_certificate_key {pem}"
 SERVER = """
   server {{
-    listen {address} ssl;
-    ssl_certificate {pem};
-    ssl_certificate_key {pem};
+    listen {address} {tls};
     {locations}
   }}
 """
@@ -46,9 +45,9 @@ SERVER = """
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`locations` is in nginx's own words."""
+    """`locations` is in nginx's own words. Without a certificate it speaks plain http."""
 
-    certificate: Issued
+    certificate: Issued | None
     locations: str
 
 
@@ -75,9 +74,12 @@ def nginx(folder: Path, sites: Sequence[Site]) -> Iterator[list[str]]:
 def rendered(folder: Path, sites: Sequence[Site], addresses: Sequence[str]) -> str:
     servers = []
     for site, address in zip(sites, addresses, strict=True):
-        pem = folder / f"{address.rpartition(':')[2]}.pem"
-        pem.write_bytes(site.certificate.pem)
-        servers.append(SERVER.format(address=address, pem=pem, locations=site.locations))
+        tls = ""
+        if site.certificate:
+            pem = folder / f"{address.rpartition(':')[2]}.pem"
+            pem.write_bytes(site.certificate.pem)
+            tls = TLS.format(pem=pem)
+        servers.append(SERVER.format(address=address, tls=tls, locations=site.locations))
     return MAIN.format(folder=folder, servers="".join(servers))
 
 

@@ -21,5 +21,6 @@ def test_complaint_of_nginx_is_shown(tmp_path: Path) -> None:
 @pytest.mark.synapse
 def test_log_of_synapse_is_shown(tmp_path: Path) -> None:
     """As soon as it has ended, and not only when it should have started."""
-    with pytest.raises(NotStartedError, match="no server name"), synapse(tmp_path, "no server name"):
+    name, certificate = "no server name", Authority(tmp_path).issue(["example.test"])
+    with pytest.raises(NotStartedError, match=name), synapse(tmp_path, name, certificate):
         pass

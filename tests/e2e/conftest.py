@@ -1,0 +1,20 @@
+"""One Synapse for all tests: starting it takes longer than all that they do."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from exporter.lab.authority import Authority
+from tests.e2e.looking import SERVER_NAME
+from tests.e2e.synapse import Synapse, synapse
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="session")
+def homeserver(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
+    with synapse(tmp_path_factory.mktemp("synapse"), SERVER_NAME, authority.issue([SERVER_NAME])) as started:
+        yield started
