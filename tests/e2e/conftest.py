@@ -6,6 +6,7 @@ import pytest
 
 from exporter.lab.authority import Authority
 from tests.e2e.looking import SERVER_NAME
+from tests.e2e.processes import showing
 from tests.e2e.synapse import Synapse, synapse
 
 
@@ -15,6 +16,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def homeserver(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
-    with synapse(tmp_path_factory.mktemp("synapse"), SERVER_NAME, authority.issue([SERVER_NAME])) as started:
+def started(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
+    with synapse(tmp_path_factory.mktemp("synapse"), SERVER_NAME, authority.issue([SERVER_NAME])) as homeserver:
+        yield homeserver
+
+
+@pytest.fixture
+def homeserver(started: Synapse) -> Iterator[Synapse]:
+    with showing(started.log):
         yield started

@@ -10,7 +10,7 @@ from subprocess import run
 
 from exporter.lab.authority import Issued
 from exporter.lab.listener import LOOPBACK
-from tests.e2e.processes import NotStartedError, running
+from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
 
 START_SECONDS = 10.0
@@ -67,7 +67,9 @@ def nginx(folder: Path, sites: Sequence[Site]) -> Iterator[list[str]]:
         command = [program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
         environment = os.environ | {"NGINX": "".join(f"{file};" for file in files)}
         check(command, environment, files)
-        stack.enter_context(running(command, folder / "nginx.log", environment, files))
+        log = folder / "nginx.log"
+        stack.enter_context(running(command, log, environment, files))
+        stack.enter_context(showing(log))
         yield addresses
 
 

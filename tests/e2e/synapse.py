@@ -39,6 +39,7 @@ class Synapse:
 
     plain: str
     secured: str
+    log: Path
     software: Software
     keys: dict[str, str]
 
@@ -61,7 +62,7 @@ def synapse(folder: Path, server_name: str, certificate: Issued) -> Iterator[Syn
         with running(command, log, environment) as process:
             wait_until_ready(process, notices, log)
             version = check_output([python, "-c", INSTALLED_VERSION], text=True)
-            yield Synapse(*ports(log.read_text()), Software("Synapse", version), keys)
+            yield Synapse(*ports(log.read_text()), log, Software("Synapse", version), keys)
 
 
 def write_signing_key(file: Path, version: str) -> str:
