@@ -20,7 +20,6 @@ from exporter.lab.authority import Authority, CertificateState
 from exporter.model import (
     Endpoint,
     Failed,
-    Outcome,
     Passed,
     Reason,
     Report,
@@ -46,14 +45,16 @@ ZONE = f"{SERVER_NAME} A {ENDPOINT.ip}"
 # In all configurations, "SYNAPSE" stands for where that is, and "FOLDER" for one with an index.html.
 LARGE_BODIES = "client_max_body_size 50M;"
 
+PASSED, FAILED, INCONCLUSIVE = Passed.__name__, Failed.__name__, Skipped.__name__
+
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """`proxy` is what became of that stage; none where there was no way to it."""
+    """`proxy` is what became of that stage, as its class is called; none where there was no way to it."""
 
     problems: AbstractSet[tuple[Stage, Reason]] = frozenset()
     warnings: AbstractSet[WarningName] = frozenset()
-    proxy: type[Outcome[None]] | None = Passed
+    proxy: str | None = PASSED
 
 
 async def findings(address: str, authority: Authority) -> Findings:
@@ -64,9 +65,9 @@ async def findings(address: str, authority: Authority) -> Findings:
     return Findings(problems(report), {located.warning for located in warnings(report)}, proxy_outcome(report))
 
 
-def proxy_outcome(report: Report) -> type[Outcome[None]] | None:
+def proxy_outcome(report: Report) -> str | None:
     (endpoint,) = report.endpoints
-    return type(endpoint.deep.proxy) if endpoint.deep else None
+    return type(endpoint.deep.proxy).__name__ if endpoint.deep else None
 
 
 # ---------------------------------------------------------------- right
@@ -153,12 +154,12 @@ NO_GOOD_ADDRESS = {WarningName.IPV4_BROKEN}  # there is but one
 NO_VERSION = (Stage.VERSION, Reason.HTTP_STATUS)
 NO_KEYS = (Stage.KEYS, Reason.HTTP_STATUS)
 KEYS_OUT_OF_REACH = Findings({NO_KEYS}, NO_GOOD_ADDRESS)
-OUT_OF_REACH = Findings({NO_VERSION, NO_KEYS}, NO_GOOD_ADDRESS, Skipped)
+OUT_OF_REACH = Findings({NO_VERSION, NO_KEYS}, NO_GOOD_ADDRESS, INCONCLUSIVE)
 
 
 def seen_deep_only(reason: Reason) -> Findings:
     """What all who look at version and keys alone take for healthy."""
-    return Findings({(Stage.PROXY, reason)}, proxy=Failed)
+    return Findings({(Stage.PROXY, reason)}, proxy=FAILED)
 
 
 PATH_DECODED = seen_deep_only(Reason.PATH_DECODED)
@@ -199,7 +200,7 @@ WRONG_NGINX = {
         Findings(
             {(Stage.VERSION, Reason.NOT_JSON), (Stage.KEYS, Reason.NOT_JSON), (Stage.PROXY, Reason.CATCH_ALL)},
             NO_GOOD_ADDRESS,
-            Failed,
+            FAILED,
         ),
     ),
     "another virtual host for Host with port": Wrong(
@@ -209,7 +210,7 @@ WRONG_NGINX = {
     "upstream down": Wrong("location / { proxy_pass http://unix:FOLDER/nobody.sock; }", OUT_OF_REACH),
     "redirect": Wrong(
         "location /_matrix/federation { return 301 https://www.synapse.test$request_uri; }" + FORWARDED,
-        Findings({NO_VERSION}, NO_GOOD_ADDRESS, Skipped),
+        Findings({NO_VERSION}, NO_GOOD_ADDRESS, INCONCLUSIVE),
     ),
     "too many requests": Wrong("location /_matrix { return 429; }", OUT_OF_REACH),
     # nothing is delivered without PUT, while all that testers look at is GET
