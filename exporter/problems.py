@@ -15,7 +15,7 @@ import h11
 import structlog
 from OpenSSL import SSL
 
-from exporter.model import Problem, Reason, Stage
+from exporter.model import Problem, Reason, Stage, WarningName
 from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.wording import printable
 
@@ -46,8 +46,9 @@ BROKEN_OFF: Final = {
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
 
-# What went wrong is on our side: no file descriptor, no memory, no local port.
-OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EADDRNOTAVAIL}
+# What went wrong is on our side: no file descriptor, no memory. EADDRNOTAVAIL is none of them: a machine without IPv6,
+# such as most containers, answers so to every connection over IPv6.
+OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def name(error: BaseException, step: Step) -> Problem:
@@ -94,7 +95,7 @@ def detail(error: BaseException, step: Step) -> str:
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         text = "; ".join(str(entry[-1]) for entry in error.args[0])
     elif isinstance(error, OSError) and error.errno:
-        text = os.strerror(error.errno)
+        text = os.strerror(error.errno)  # asyncio writes the address into `strerror`, and not what happened
     else:
         text = str(error)
     return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)
@@ -106,6 +107,11 @@ def detail(error: BaseException, step: Step) -> str:
 def remedy(stage: Stage, why: Reason) -> str:
     """What the administrator of the probed server can do."""
     return STAGE_REMEDIES.get((stage, why)) or REMEDIES[why]
+
+
+def warning_remedy(warning: WarningName) -> str:
+    """As `remedy`, for what still works."""
+    return WARNING_REMEDIES[warning]
 
 
 REMEDIES: Final[dict[Reason, str]] = {
@@ -278,5 +284,34 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     (Stage.PROXY, Reason.HTTP_STATUS): (
         "Let the reverse proxy pass PUT and POST on as well as GET, for everything under /_matrix (nginx: no "
         "`limit_except`; Apache: no `<Limit>`): messages, joins and invites arrive by PUT, and none does now."
+    ),
+}
+
+WARNING_REMEDIES: Final[dict[WarningName, str]] = {
+    WarningName.LEGACY_SRV_ONLY: (
+        "Publish the same SRV records under _matrix-fed._tcp, and keep those under _matrix._tcp for peers older than "
+        "version 1.8 of the specification."
+    ),
+    WarningName.IPV4_BROKEN: (
+        "Peers that have IPv4 only cannot reach this server: repair the IPv4 endpoints, or take their A records out "
+        "of DNS until they work."
+    ),
+    WarningName.IPV6_BROKEN: (
+        "Peers that try IPv6 first are slow or fail: repair the IPv6 endpoints, or take their AAAA records out of "
+        "DNS until they work."
+    ),
+    WarningName.SOME_ENDPOINTS_BROKEN: (
+        "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of DNS."
+    ),
+    WarningName.TLS_VERSION_OLD: (
+        "Allow TLS 1.2 and 1.3 on the homeserver or its reverse proxy: many peers refuse anything older."
+    ),
+    WarningName.KEY_VALIDITY_SHORT: (
+        "Let the homeserver publish its keys with a valid_until_ts of an hour or more ahead (Synapse: "
+        "key_refresh_interval), or peers fetch them again and again; check its clock too."
+    ),
+    WarningName.KEYS_DIFFER: (
+        "Every endpoint must be the same homeserver with the same signing key file: find the one that is not, "
+        "such as an old machine that is still in DNS."
     ),
 }

@@ -22,14 +22,18 @@ UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
 DNS_PORT = 53
 
 
+class NoResolversError(Exception):
+    """The system was to name DNS servers, and names none."""
+
+
 class Resolver:
     """`servers` are pairs of address and port; empty: those of /etc/resolv.conf, read once.
 
-    `lifetime` is for one lookup with all its repetitions, in seconds.
+    `lifetime` is for one lookup with all its repetitions, in seconds. Raises NoResolversError.
     """
 
     def __init__(self, servers: Sequence[tuple[IPAddress, int]], lifetime: float) -> None:
-        self._resolver = dns.asyncresolver.Resolver(configure=not servers)
+        self._resolver = dns.asyncresolver.Resolver(configure=False) if servers else of_the_system()
         if servers:
             self._resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in servers]
         self._resolver.lifetime = lifetime
@@ -65,6 +69,13 @@ class Resolver:
 
 NO_SUCH_NAME = (dns.resolver.NXDOMAIN, dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 NOTHING_THERE = (*NO_SUCH_NAME, dns.resolver.NoAnswer)
+
+
+def of_the_system() -> dns.asyncresolver.Resolver:
+    try:
+        return dns.asyncresolver.Resolver()
+    except dns.resolver.NoResolverConfiguration as error:
+        raise NoResolversError("expected a DNS server, found none: name some in `network.resolvers`") from error
 
 
 def srv_record(record: dns.rdtypes.IN.SRV.SRV) -> SrvRecord:

@@ -10,12 +10,14 @@ import service_identity
 from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
+from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from exporter import names
 from exporter.attempt import Faulty
 from exporter.model import Certificate, Problem, Reason, Secured
 from exporter.network import Handshake, VerifyError
+from exporter.stages.strength import weaknesses
 from exporter.wording import printable
 
 MAX_NAME_CHARACTERS = 64
@@ -32,15 +34,18 @@ VERIFY_REASONS: Final = {
     NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
 }
 
+UNREADABLE = (ValueError, IndexError, crypto.Error, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+
 
 def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
     """The certificate's facts are there for a bad one too, unless it cannot be read at all."""
     try:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
-        problems = tuple(dict.fromkeys((*chain_faults(handshake, leaf), *name_faults(leaf, tls_name))))
+        faults = (*chain_faults(handshake, leaf), *weak_faults(chain), *name_faults(leaf, tls_name))
+        problems = tuple(dict.fromkeys(faults))
         certificate = describe(chain, valid=not problems)
-    except (ValueError, IndexError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
         return Faulty((Problem(Reason.CERTIFICATE_INVALID, text),))
     secured = Secured(certificate, handshake.tls_version)
@@ -53,7 +58,6 @@ def chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Probl
 
 
 def chain_fault(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool) -> Problem:
-    which = "the certificate" if error.depth == 0 else f"the certificate {error.depth} above it in the chain"
     if error.code in (NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE) and sent_alone:
         return Problem(
             Reason.CERTIFICATE_INCOMPLETE_CHAIN, f"only the certificate was sent, not that of {issuer(leaf)!r}"
@@ -63,7 +67,16 @@ def chain_fault(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool)
         Reason.CERTIFICATE_EXPIRED: f" (on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)",
         Reason.CERTIFICATE_NOT_YET_VALID: f" (before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC)",
     }
-    return Problem(why, f"{which} {text}{date.get(why, '') if error.depth == 0 else ''}")
+    return Problem(why, f"{position(error.depth)} {text}{date.get(why, '') if error.depth == 0 else ''}")
+
+
+def weak_faults(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
+    for depth, text in weaknesses(chain):
+        yield Problem(Reason.CERTIFICATE_INVALID, f"{position(depth)} {text}")
+
+
+def position(depth: int) -> str:
+    return "the certificate" if depth == 0 else f"the certificate {depth} above it in the chain"
 
 
 def name_faults(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from email.utils import formatdate, parsedate_to_datetime
-from ipaddress import ip_address
 from typing import Any, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
@@ -25,6 +24,7 @@ from exporter.lab.https_server import WELL_KNOWN, Answer, HttpsServer, Site, red
 from exporter.lab.listener import Port
 from exporter.lab.zone import DnsFault, Zone
 from exporter.model import host_port
+from tests.places import place
 
 Case: TypeAlias = Mapping[str, Any]
 
@@ -217,8 +217,3 @@ class World:
             for address, server in self._servers.items()
             for request in server.requests
         }
-
-
-def place(address: str) -> Place:
-    host, _, port = address.rpartition(":")
-    return ip_address(host), int(port)

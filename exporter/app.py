@@ -1,0 +1,185 @@
+"""The exporter as a whole: builds the parts of `serve`, starts, reloads and stops them."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import structlog
+
+from exporter import exposition, logs, targets, wiring
+from exporter.board import Board
+from exporter.config import Complaint, Config, ConfigError, Place, load
+from exporter.instruments import Instruments
+from exporter.model import ServerName
+from exporter.probe import Prober
+from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
+from exporter.targets import ServerFiles
+from exporter.web.listening import bind, place_of
+from exporter.web.pages import Exporter, site
+from exporter.web.server import Server
+
+REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """A whole configuration, and what was built from it."""
+
+    config: Config
+    prober: Prober
+
+
+def read(config_file: Path) -> InUse:
+    """Raises ConfigError. Blocks on the disk."""
+    config = load(config_file)
+    return InUse(config, wiring.prober(config))
+
+
+class App:
+    """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
+
+    `listen` overrides `web.listen`; `first_round` is that of the schedule; server files are read again every `reread`
+    seconds.
+    """
+
+    def __init__(
+        self,
+        config_file: Path,
+        *,
+        listen: Sequence[Place] = (),
+        lifecycle: bool = False,
+        first_round: float = FIRST_ROUND_SECONDS,
+        reread: float = REREAD_SECONDS,
+    ) -> None:
+        self._config_file = config_file
+        self._listen = tuple(listen)
+        self._reread = reread
+        self.instruments = Instruments()
+        self.board = Board(exposition.lines, lambda: datetime.now(UTC))
+        self._schedule = Schedule(self._probe, self.instruments, first_round=first_round)
+        self._site = site(
+            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None)
+        )
+        self._files = ServerFiles(())
+        self._changing = asyncio.Lock()
+        self._in_use: InUse
+        self._server: Server
+        self._stack: AsyncExitStack
+        self.ready = False
+        """The configuration is read, and the schedule runs."""
+        self.addresses: tuple[Place, ...] = ()
+        """Where it listens, with real ports."""
+
+    # ------------------------------------------------------------ from the beginning to the end
+
+    async def __aenter__(self) -> Self:
+        self._in_use = await asyncio.to_thread(read, self._config_file)
+        async with AsyncExitStack() as stack:
+            sockets = bind(self._listen or self._in_use.config.web.listen)
+            self._server = await stack.enter_async_context(Server(self._site, sockets))
+            self.addresses = tuple(map(place_of, sockets))
+            log.info("listening", addresses=", ".join(map(str, self.addresses)))
+            await stack.enter_async_context(self._schedule)
+            await self._put_to_use(self._in_use)
+            self.ready = True
+            stack.push_async_callback(self._let_nothing_change)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        log.info("stopping")
+        await self._stack.aclose()
+
+    async def _let_nothing_change(self) -> None:
+        async with self._changing:
+            self.ready = False
+
+    async def until(self, stop: asyncio.Event, hangup: asyncio.Event) -> None:
+        """Returns at `stop`, and reloads at every `hangup`; raises what a part of the exporter died of."""
+        watches = [
+            asyncio.create_task(watch)
+            for watch in (stop.wait(), self._reload_at_every(hangup), self._read_server_files_again())
+        ]
+        try:
+            done, _ = await asyncio.wait([*watches, self._server.serving], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for watch in watches:
+                watch.cancel()
+        for ended in done:
+            ended.result()
+
+    # ------------------------------------------------------------ probes
+
+    async def _probe(self, name: ServerName) -> None:
+        report = await self._in_use.prober.probe(name)
+        before = self.board.standing(name)
+        if before and self.board.put(report):
+            self.instruments.observe(report)
+            logs.probed(before.report, report)
+
+    # ------------------------------------------------------------ configurations
+
+    async def reload(self) -> tuple[Complaint, ...]:
+        """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""
+        async with self._changing:
+            try:
+                fresh = await asyncio.to_thread(read, self._config_file)
+            except ConfigError as error:
+                self._refuse(error.complaints)
+                return error.complaints
+            if self.ready:
+                self._compare_listen(fresh.config)
+                await self._put_to_use(fresh)
+            return ()
+
+    def _refuse(self, complaints: Sequence[Complaint]) -> None:
+        self.instruments.config_last_reload_successful.set(0)
+        for complaint in complaints:
+            log.error("configuration not put to use", complaint=str(complaint))
+
+    def _compare_listen(self, config: Config) -> None:
+        if config.web.listen != self._in_use.config.web.listen and not self._listen:
+            log.warning("a reload does not change web.listen: restart the exporter", listening=self.addresses)
+
+    async def _put_to_use(self, fresh: InUse) -> None:
+        """Probes that run go on as they began."""
+        self._files.patterns = fresh.config.server_files
+        await self._refresh_files()
+        self._in_use = fresh
+        self._watch()
+        self.instruments.config_last_reload_successful.set(1)
+        self.instruments.config_last_reload_success_timestamp.set_to_current_time()
+
+    async def _read_server_files_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._reread)
+            async with self._changing:
+                if await self._refresh_files():
+                    self._watch()
+
+    async def _refresh_files(self) -> bool:
+        changed = await asyncio.to_thread(self._files.refresh)
+        if changed:
+            for complaint in self._files.complaints:
+                log.warning("server file not put to use", complaint=str(complaint))
+        return changed
+
+    def _watch(self) -> None:
+        config = self._in_use.config
+        watched = targets.watched(config, self._files.names)
+        self.board.watch(watched)
+        self._schedule.watch(watched, config.probe.concurrency)
+        self.instruments.servers.set(len(watched))
+        log.info("watching", servers=len(watched))
+
+    async def _reload_at_every(self, hangup: asyncio.Event) -> None:
+        while True:
+            await hangup.wait()
+            hangup.clear()
+            await self.reload()

@@ -1,0 +1,117 @@
+"""`check`: probes servers once, now, and shows what came of it."""
+
+import asyncio
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeAlias
+
+from rich.console import Console
+from rich.text import Text
+
+from exporter import config, names, report_text, verdict, wiring
+from exporter.config import Config, ConfigError
+from exporter.model import Report, ServerName
+from exporter.probe import Prober
+from exporter.report_json import report_json
+from exporter.wording import printable
+
+ALL_FEDERATE, SOME_DO_NOT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
+PLAIN_COLUMNS = 80  # where there is no terminal
+MOST_COLUMNS = 100  # longer lines are hard to read
+MOST_CHARACTERS = 100  # of an argument that a complaint repeats
+
+Show: TypeAlias = Callable[[Report], None]
+
+
+class OutputFormat(StrEnum):
+    TEXT = "text"
+    JSON = "json"
+
+
+class InvalidArgumentsError(ValueError):
+    """One line for each argument that is no server name."""
+
+
+def run(servers: Sequence[str], config_file: Path | None, output_format: str) -> int:
+    """The exit status. Nothing is probed where a server name or the configuration is wrong.
+
+    Raises SystemExit where standard output is closed early, as by `head`.
+    """
+    try:
+        server_names = parsed(servers)
+        settings = config.load(config_file) if config_file else Config()
+        prober = wiring.prober(settings)
+    except (InvalidArgumentsError, ConfigError) as error:
+        sys.stderr.write(f"{error}\n")
+        return UNUSABLE
+    try:
+        return probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+
+
+def parsed(servers: Sequence[str]) -> list[ServerName]:
+    """Raises InvalidArgumentsError, with every complaint."""
+    server_names, complaints = [], []
+    for text in servers:
+        try:
+            server_names.append(names.parse(text))
+        except names.InvalidServerNameError as error:
+            complaint = printable(str(error), MOST_CHARACTERS)
+            complaints.append(f"{printable(text, MOST_CHARACTERS)!r} is no server name: {complaint}")
+    if complaints:
+        raise InvalidArgumentsError("\n".join(complaints))
+    return server_names
+
+
+def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
+    several = len(server_names) > 1
+    show = {OutputFormat.TEXT: show_among_others if several else show_text, OutputFormat.JSON: show_json}[form]
+    reports = asyncio.run(check(server_names, prober, concurrency, show))
+    federating = sum(map(verdict.federates, reports))
+    if form is OutputFormat.TEXT and several:
+        standard_output().print(report_text.summary(federating, len(reports)))
+    return ALL_FEDERATE if federating == len(reports) else SOME_DO_NOT
+
+
+async def check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: Show) -> list[Report]:
+    """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
+    turns = asyncio.Semaphore(concurrency)
+
+    async def probe(name: ServerName) -> Report:
+        async with turns:
+            return await prober.probe(name)
+
+    probes = [asyncio.create_task(probe(name)) for name in server_names]
+    reports = []
+    for name, probing in zip(server_names, probes, strict=True):
+        with Console(stderr=True).status(Text(f"probing {name}")):  # on a terminal only
+            reports.append(await probing)
+        show(reports[-1])
+    return reports
+
+
+# ---------------------------------------------------------------- output
+
+
+def standard_output() -> Console:
+    """Coloured on a terminal only, and not where NO_COLOR is set, which rich sees to."""
+    columns = min(shutil.get_terminal_size().columns, MOST_COLUMNS) if sys.stdout.isatty() else PLAIN_COLUMNS
+    return Console(width=columns, markup=False, emoji=False, highlight=False)
+
+
+def show_json(report: Report) -> None:
+    standard_output().out(json.dumps(report_json(report), separators=(",", ":")))
+
+
+def show_text(report: Report) -> None:
+    standard_output().print(report_text.tree(report))
+
+
+def show_among_others(report: Report) -> None:
+    """With a blank line below."""
+    standard_output().print(report_text.tree(report), "")

@@ -1,0 +1,171 @@
+"""The command line. Exit status: 0 done, 1 an address to listen on is taken, 2 wrong usage or configuration."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TypeAlias
+
+from exporter import DISTRIBUTION, VERSION, logs, targets
+from exporter.app import App
+from exporter.config import ConfigError, Place, listen_address, load
+from exporter.demo import demo
+from exporter.targets import ServerFiles
+from exporter.web.listening import ListenError
+
+Arguments: TypeAlias = argparse.Namespace
+AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
+"""The method of that name of argparse's subparsers."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status. Usage errors raise SystemExit, as argparse does."""
+    chosen = parser().parse_args(arguments)
+    run: Callable[[Arguments], int] = chosen.run
+    try:
+        return run(chosen)
+    except ConfigError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except ListenError as error:
+        sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog=DISTRIBUTION,
+        description="Prometheus exporter for the health of Matrix federation.",
+        epilog=f"`{DISTRIBUTION} COMMAND --help` tells more about a command.",
+        allow_abbrev=False,
+    )
+    top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (add_serve, add_check_config, add_demo):
+        add(commands.add_parser)
+    return top
+
+
+def command(
+    add_parser: AddParser, name: str, run: Callable[[Arguments], int], summary: str, details: str
+) -> argparse.ArgumentParser:
+    added = add_parser(name, help=summary, description=details, allow_abbrev=False)
+    added.set_defaults(run=run)
+    return added
+
+
+# ---------------------------------------------------------------- serve
+
+
+def add_serve(add_parser: AddParser) -> None:
+    added = command(
+        add_parser,
+        "serve",
+        serve,
+        "probe the configured servers on schedule, and serve /metrics",
+        "Probes the configured servers on schedule, and serves /metrics. SIGHUP reloads the configuration; SIGTERM and "
+        "Ctrl-C stop it.",
+    )
+    added.add_argument("--config", metavar="FILE", type=Path, required=True, help="the configuration file (YAML)")
+    added.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        metavar="HOST:PORT",
+        type=listen_argument,
+        action="append",
+        default=[],
+        help="where to serve; may be given several times; port 0 is any free one; overrides web.listen",
+    )
+    added.add_argument(
+        "--web.enable-lifecycle",
+        dest="lifecycle",
+        action="store_true",
+        help="let POST /-/reload reload the configuration",
+    )
+    add_log_arguments(added)
+
+
+def add_log_arguments(added: argparse.ArgumentParser) -> None:
+    for option, choices, default, purpose in (
+        ("level", logs.Level, logs.Level.INFO, "least important events that are logged"),
+        ("format", logs.Format, logs.Format.LOGFMT, "format of the log"),
+    ):
+        added.add_argument(
+            f"--log.{option}",
+            dest=f"log_{option}",
+            choices=[choice.value for choice in choices],
+            default=default.value,
+            help=f"{purpose} (default: %(default)s)",
+        )
+
+
+def listen_argument(text: str) -> Place:
+    try:
+        return listen_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected host:port, found {text!r}: {error}") from error
+
+
+def serve(chosen: Arguments) -> int:
+    logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
+    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, lifecycle=chosen.lifecycle)))
+    return 0
+
+
+async def until_told(exporter: AbstractAsyncContextManager[App]) -> None:
+    """Runs until SIGTERM or SIGINT; SIGHUP reloads."""
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hangup)):
+        loop.add_signal_handler(number, event.set)
+    async with exporter as app:
+        await app.until(stop, hangup)
+
+
+# ---------------------------------------------------------------- check-config
+
+
+def add_check_config(add_parser: AddParser) -> None:
+    added = command(
+        add_parser,
+        "check-config",
+        check_config,
+        "tell what is wrong with a configuration file",
+        "Tells what is wrong with a configuration file and the server files that it names: every complaint, with its "
+        "line. Exit status 0 where nothing is, else 2.",
+    )
+    added.add_argument("config", metavar="FILE", type=Path, help="the configuration file (YAML)")
+
+
+def check_config(chosen: Arguments) -> int:
+    config = load(chosen.config)
+    files = ServerFiles(config.server_files)
+    files.refresh()
+    if files.complaints:
+        raise ConfigError(files.complaints)
+    count = len(targets.watched(config, files.names))
+    sys.stdout.write(f"{chosen.config}: {count} {'server' if count == 1 else 'servers'}, valid\n")
+    return 0
+
+
+# ---------------------------------------------------------------- demo
+
+
+def add_demo(add_parser: AddParser) -> None:
+    command(
+        add_parser,
+        "demo",
+        run_demo,
+        "see the exporter at work on an embedded federation",
+        "Starts a small Matrix federation with healthy and broken servers in this process, and the exporter over it. "
+        "Needs no configuration and no network. Ctrl-C ends it.",
+    )
+
+
+def run_demo(_: Arguments) -> int:
+    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
+    asyncio.run(until_told(demo()))
+    return 0

@@ -1,0 +1,84 @@
+"""`demo`: the embedded federation, and the real exporter over it."""
+
+import json
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+from rich.table import Column, Table
+
+from exporter.app import App
+from exporter.config import Place
+from exporter.config.settings import LOOPBACK
+from exporter.lab.federation import Federation
+from exporter.lab.servers import LabServer
+from exporter.web.listening import ListenError, bind
+
+INTERVAL, TIMEOUT = "30s", "10s"
+FIRST_ROUND_SECONDS = 5.0
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[App]:
+    """Prints what there is to see as soon as there is something."""
+    async with Federation() as federation:
+        with configured(federation) as config_file:
+            async with App(config_file, listen=[free_place()], first_round=FIRST_ROUND_SECONDS) as app:
+                console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
+                for paragraph in welcome(app.addresses[0], federation.servers):
+                    console.print(paragraph)
+                yield app
+
+
+@contextmanager
+def configured(federation: Federation) -> Iterator[Path]:
+    """The configuration file for it, in JSON, which is YAML too."""
+    with TemporaryDirectory(prefix="federation-demo-") as folder:
+        file = Path(folder, "demo.yaml")
+        configuration = {**federation.config(), "probe": {"interval": INTERVAL, "timeout": TIMEOUT}}
+        file.write_text(json.dumps(configuration), encoding="utf-8")
+        yield file
+
+
+def free_place() -> Place:
+    """The usual place, or any port where that is taken."""
+    try:
+        for sock in bind([LOOPBACK]):
+            sock.close()
+    except ListenError:
+        return LOOPBACK._replace(port=0)
+    return LOOPBACK
+
+
+def welcome(address: Place, servers: Sequence[LabServer]) -> Iterator[str | Table]:
+    """What there is, what is wrong with it, and what to try."""
+    url = f"http://{address}"
+    if address != LOOPBACK:
+        yield f"Port {LOOPBACK.port} is taken, so this is another one.\n"
+    yield "A small Matrix federation runs in this process, and the exporter probes it.\n"
+    yield f"  {url}/metrics  what Prometheus scrapes"
+    yield f"  {url}/         the page\n"
+    healthy = [server for server in servers if server.healthy]
+    yield f"{len(healthy)} servers are healthy:\n"
+    yield table((server.server_name, server.shows) for server in healthy)
+    broken = [server for server in servers if not server.healthy]
+    yield f"\n{len(broken)} servers are broken, each in its own way:\n"
+    yield table((server.server_name, f"{server.shows}\n({problems(server)})") for server in broken)
+    yield "\nTry:\n"
+    yield f"  curl -s {url}/metrics | grep probe_success"
+    yield f"  curl -s {url}/metrics | grep failure_info\n"
+    yield "Ctrl-C ends it."
+
+
+def problems(server: LabServer) -> str:
+    """Stage and reason, as in `/metrics`."""
+    return ", ".join(f"{stage} {reason}" for stage, reason in sorted(server.expected))
+
+
+def table(rows: Iterable[tuple[str, str]]) -> Table:
+    drawn = Table.grid(Column(no_wrap=True), Column(), padding=(0, 2), pad_edge=True)
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn

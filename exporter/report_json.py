@@ -1,0 +1,167 @@
+"""The report as plain JSON values, for other programs. Pure.
+
+The names of the fields are a contract; null is what was not seen, [] is that there is none. Times are UTC (RFC 3339),
+durations are seconds.
+"""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from exporter import problems, verdict
+from exporter.model import (
+    Certificate,
+    Delegation,
+    EndpointReport,
+    Outcome,
+    Passed,
+    Report,
+    SigningKeys,
+    Skipped,
+    Software,
+    SrvRecord,
+    SrvRecords,
+    SrvService,
+    Stage,
+    found,
+)
+from exporter.verdict import LocatedProblem, StageVerdict
+from exporter.warning_rules import LocatedWarning, warnings
+
+JsonObject: TypeAlias = dict[str, Any]
+MICROSECONDS = 6  # digits behind the point
+
+
+def report_json(report: Report) -> JsonObject:
+    """Ready for `json.dumps`."""
+    return {
+        "server_name": report.server_name.text,
+        "checked_at": moment(report.ended_at),
+        "duration_seconds": round(report.seconds, MICROSECONDS),
+        "federation_ok": verdict.federates(report),
+        "delegation": delegation(report),
+        "stages": stages(verdict.stages(report).items()),
+        "problems": [problem(located) for located in verdict.problems(report)],
+        "warnings": [warning(located) for located in warnings(report)],
+        "endpoints": [endpoint(seen) for seen in report.endpoints],
+    }
+
+
+def delegation(report: Report) -> JsonObject:
+    route = report.route
+    return {
+        "method": route.method,
+        "targets": [str(target) for target in route.targets],
+        "host_header": route.host_header,
+        "tls_name": route.tls_name,
+        "sni": route.sni,
+        "well_known": well_known(report.well_known),
+        "srv": srv(found(report.srv)),
+    }
+
+
+def well_known(outcome: Outcome[Delegation]) -> JsonObject | None:
+    """None where the specification does not ask for it."""
+    if isinstance(outcome, Skipped):
+        return None
+    answer = outcome.found
+    if isinstance(outcome, Passed):
+        kind, reason = ("valid" if outcome.found.server else "absent"), outcome.found.absent_because
+    else:
+        kind, reason = "failed", outcome.problems[0].reason
+    return {
+        "outcome": kind,
+        "reason": reason,
+        "m_server": answer.server.text if answer and answer.server else None,
+        "cache_seconds": answer.cache_seconds if answer else None,
+    }
+
+
+def srv(seen: SrvRecords | None) -> JsonObject:
+    """Every service, whether or not it was asked for."""
+    records = seen.records if seen else {}
+    return {service: [srv_record(record) for record in records.get(service, ())] for service in SrvService}
+
+
+def srv_record(record: SrvRecord) -> JsonObject:
+    return {
+        "target": record.target.host,
+        "port": record.target.port,
+        "priority": record.priority,
+        "weight": record.weight,
+    }
+
+
+def stages(verdicts: Iterable[tuple[Stage, StageVerdict]]) -> list[JsonObject]:
+    return [
+        {"stage": stage, "ok": seen.ok, "duration_seconds": round(seen.seconds, MICROSECONDS)}
+        for stage, seen in verdicts
+    ]
+
+
+def problem(located: LocatedProblem) -> JsonObject:
+    return {
+        "stage": located.stage,
+        "reason": located.problem.reason,
+        "endpoint": located.endpoint.address if located.endpoint else None,
+        "detail": located.problem.detail,
+        "remedy": problems.remedy(located.stage, located.problem.reason),
+    }
+
+
+def warning(located: LocatedWarning) -> JsonObject:
+    return {
+        "warning": located.warning,
+        "detail": located.detail,
+        "remedy": problems.warning_remedy(located.warning),
+    }
+
+
+def endpoint(seen: EndpointReport) -> JsonObject:
+    secured, keys = found(seen.tls), found(seen.keys)
+    return {
+        "address": seen.endpoint.address,
+        "target": str(seen.endpoint.target),
+        "ip_family": seen.endpoint.ip_family,
+        "ok": seen.ok,
+        "stages": stages(endpoint_stages(seen)),
+        "certificate": certificate(secured.certificate) if secured else None,
+        "tls_version": secured.tls_version if secured else None,
+        "server": server(found(seen.version)),
+        **signing_keys(keys),
+    }
+
+
+def endpoint_stages(seen: EndpointReport) -> Iterator[tuple[Stage, StageVerdict]]:
+    for stage, outcome in seen.outcomes():
+        if not isinstance(outcome, Skipped):
+            yield stage, StageVerdict(isinstance(outcome, Passed), outcome.seconds)
+
+
+def certificate(seen: Certificate) -> JsonObject:
+    return {
+        "not_before": moment(seen.not_before),
+        "not_after": moment(seen.not_after),
+        "chain_not_after": moment(seen.chain_not_after),
+        "issuer": seen.issuer,
+        "subject": seen.subject,
+        "names": list(seen.names),
+        "fingerprint_sha256": seen.fingerprint_sha256,
+        "valid": seen.valid,
+    }
+
+
+def server(software: Software | None) -> JsonObject | None:
+    return {"name": software.name, "version": software.version} if software else None
+
+
+def signing_keys(published: SigningKeys | None) -> JsonObject:
+    return {
+        "keys": dict(published.keys) if published else None,
+        "valid_until": moment(published.valid_until) if published else None,
+    }
+
+
+def moment(at: datetime) -> str:
+    """RFC 3339, to the second; `at` is UTC."""
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

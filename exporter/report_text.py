@@ -1,0 +1,178 @@
+"""The report as text for people: a tree of stages, with what was found, and what to do about each problem.
+
+What remote servers chose is never read as markup, and no sign stands without a word.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final
+
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.text import Text
+from rich.tree import Tree
+
+from exporter import in_words, problems, verdict
+from exporter.in_words import shown
+from exporter.model import (
+    Delegation,
+    EndpointReport,
+    Failed,
+    Outcome,
+    Passed,
+    Problem,
+    Report,
+    Skipped,
+    SrvRecords,
+    Stage,
+    WarningName,
+)
+from exporter.warning_rules import LocatedWarning, warnings
+
+NARROWEST = 20  # columns of a text, however far it is indented
+STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
+
+PASSED: Final = Text("✓ ", "green")
+FAILED: Final = Text("✗ ", "bold red")
+SKIPPED: Final = Text("\N{EN DASH} ", "dim")
+WARNING: Final = Text("! ", "yellow")
+ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…", "*x->~")  # each as wide as what it stands for
+INDENT: Final = Text("  ")
+
+OF_A_FAMILY: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """`text`, as many lines as it needs, all of them to the right of `lead`, and in its colour."""
+
+    lead: Text
+    text: Text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        indent = self.lead.cell_len
+        lines = self.text.wrap(console, max(NARROWEST, options.max_width - indent)) or [Text()]
+        for number, text in enumerate(lines):
+            line = (Text(" " * indent, self.lead.style) if number else self.lead) + text
+            line.rstrip()
+            yield ascii_only(line) if options.ascii_only else line
+
+
+def ascii_only(text: Text) -> Text:
+    """For terminals that cannot show anything else."""
+    replaced = text.copy()
+    replaced.plain = text.plain.translate(ASCII).encode("ascii", "replace").decode()
+    return replaced
+
+
+def tree(report: Report) -> Tree:
+    """To be printed by a rich console of any width, coloured or not."""
+    root = Tree(Group(*heading(report)), guide_style="dim")
+    for stage, outcome in (
+        (Stage.WELL_KNOWN, report.well_known),
+        (Stage.SRV, report.srv),
+        (Stage.DNS, report.dns),
+    ):
+        root.add(Group(*server_stage(stage, outcome, report)))
+    for seen in report.endpoints:
+        add_endpoint(root, seen, report)
+    for located in telling_warnings(report):
+        root.add(Group(*warning(located)))
+    return root
+
+
+# ---------------------------------------------------------------- the heading
+
+
+def heading(report: Report) -> Iterator[Line]:
+    sign = PASSED if verdict.federates(report) else FAILED
+    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report)}"))
+    yield Line(INDENT, Text(" → ".join(in_words.way(report))))
+    yield Line(INDENT, Text(shown(in_words.asked_as(report))))
+
+
+def judgement(report: Report) -> str:
+    took, found = f"({in_words.duration(report.seconds)})", list(verdict.problems(report))
+    if not verdict.federates(report):
+        return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
+    troubles = ((len(found), "problem"), (len(telling_warnings(report)), "warning"))
+    but = " and ".join(in_words.number(count, noun) for count, noun in troubles if count)
+    return f"federates {took}, with {but}" if but else f"federates {took}"
+
+
+def summary(federating: int, total: int) -> str:
+    return f"{federating} of {total} servers federate."
+
+
+# ---------------------------------------------------------------- stages
+
+
+def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[Line]:
+    if isinstance(outcome, Skipped):
+        lead = Text.assemble(SKIPPED, f"{stage:<{STAGE_COLUMNS['server']}} skipped          ")
+        yield Line(lead, Text(in_words.why_skipped(stage, report)))
+    else:
+        yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
+
+
+def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
+    branch = root.add(endpoint_line(seen))
+    for stage, outcome in seen.outcomes():
+        if not isinstance(outcome, Skipped):
+            branch.add(Group(*stage_lines(stage, outcome, report, STAGE_COLUMNS["endpoint"])))
+    if skipped := [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]:
+        branch.add(Line(SKIPPED, Text(f"{', '.join(skipped)} skipped: not reached")))
+
+
+def endpoint_line(seen: EndpointReport) -> Line:
+    endpoint = seen.endpoint
+    sign, health = (PASSED, "is healthy") if seen.ok else (FAILED, "is broken")
+    if seen.ok and endpoint.behind_alias:
+        sign, health = WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
+    of_target = "" if endpoint.address == str(endpoint.target) else f" of {shown(str(endpoint.target))}"
+    return Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
+
+
+def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
+    sign = PASSED if isinstance(outcome, Passed) else FAILED
+    took = in_words.duration(outcome.seconds)
+    lead = Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7}  ", "dim"))
+    yield Line(lead, Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
+    if isinstance(outcome, Failed):
+        yield from problem_lines(stage, outcome.problems)
+
+
+def word(outcome: Passed[object] | Failed[object]) -> str:
+    match outcome:
+        case Failed():
+            return "failed"
+        case Passed(found=Delegation(server=None) | SrvRecords(decided_by=None)):
+            return "absent"
+        case _:
+            return "ok"
+
+
+# ---------------------------------------------------------------- what is wrong, and what to do
+
+
+def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
+    """One remedy for all problems of the same reason."""
+    for reason, alike in groupby(found, key=lambda problem: problem.reason):
+        for problem in alike:
+            yield Line(INDENT, Text.assemble((reason, "bold red"), f": {shown(problem.detail)}"))
+        yield remedy(problems.remedy(stage, reason))
+
+
+def telling_warnings(report: Report) -> list[LocatedWarning]:
+    """Where no endpoint is healthy, that those of a family are not is no news."""
+    hopeless = not any(seen.ok for seen in report.endpoints)
+    return [located for located in warnings(report) if not (hopeless and located.warning in OF_A_FAMILY)]
+
+
+def warning(located: LocatedWarning) -> Iterator[Line]:
+    yield Line(WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {shown(located.detail)}"))
+    yield remedy(problems.warning_remedy(located.warning))
+
+
+def remedy(text: str) -> Line:
+    return Line(Text.assemble(INDENT, ("remedy: ", "bold")), Text(text))

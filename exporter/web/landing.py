@@ -1,0 +1,53 @@
+"""The page at `/`: plain, and readable without anything else."""
+
+from html import escape
+from string import Template
+
+from exporter import VERSION
+
+# Nothing is loaded, run or sent: the page needs none of it, whatever might slip into it.
+HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
+
+LINKS = (
+    ("/metrics", "what Prometheus scrapes"),
+    ("/-/healthy", "whether the exporter runs"),
+    ("/-/ready", "whether it probes"),
+)
+
+PAGE = Template("""\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Matrix federation exporter</title>
+<style>
+:root { color-scheme: light dark; --quiet: light-dark(#57606a, #9aa4af); --line: light-dark(#d0d7de, #3d444d); }
+body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 15vh auto 0; padding: 0 1.5rem; }
+h1 { font-size: 1.5rem; margin: 0; }
+p { margin: .25rem 0 2rem; color: var(--quiet); }
+dl { display: grid; grid-template-columns: max-content 1fr; margin: 0; border-top: 1px solid var(--line); }
+dt, dd { margin: 0; padding: .5rem 0; border-bottom: 1px solid var(--line); }
+dd { padding-left: 1.5rem; color: var(--quiet); }
+a { font-family: ui-monospace, monospace; }
+</style>
+</head>
+<body>
+<main>
+<h1>Matrix federation exporter</h1>
+<p>Version $version, watching $watched.</p>
+<dl>
+$links
+</dl>
+</main>
+</body>
+</html>
+""")
+
+
+def page(servers: int) -> str:
+    watched = "1 server" if servers == 1 else f"{servers:,} servers"
+    links = "\n".join(
+        f'<dt><a href="{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
+    )
+    return PAGE.substitute(version=escape(VERSION), watched=escape(watched), links=links)

@@ -1,0 +1,92 @@
+"""Every address of the exporter, and what it answers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from exporter import exposition
+from exporter.board import Board
+from exporter.instruments import Instruments
+from exporter.web import landing
+
+RELOAD_IS_OFF = "Reloading over HTTP is off: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
+NOTHING_HERE = "Nothing is here. The metrics are at /metrics.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Exporter:
+    """What is served."""
+
+    board: Board
+    instruments: Instruments
+    ready: Callable[[], bool]
+    reload: Callable[[], Awaitable[Iterable[object]]] | None
+    """Returns the complaints about a configuration that is not put to use; none where that is not allowed."""
+
+
+def site(exporter: Exporter) -> Starlette:
+    """The ASGI application."""
+
+    async def front(_: Request) -> Response:
+        return HTMLResponse(landing.page(len(exporter.board.snapshot().posted)), headers=landing.HEADERS)
+
+    async def metrics(request: Request) -> Response:
+        asked = (joined(request, "accept"), joined(request, "accept-encoding"))
+        answer = exposition.scrape(exporter.board, exporter.instruments, *asked)
+        headers = {"Content-Type": answer.content_type, "Vary": "Accept, Accept-Encoding"}
+        if answer.encoding:
+            headers["Content-Encoding"] = answer.encoding
+        chunks = answer.chunks if request.method == "GET" else iter(())
+        return StreamingResponse(unhurried(chunks), headers=headers)
+
+    async def healthy(_: Request) -> Response:
+        return PlainTextResponse("The exporter is healthy.\n")
+
+    async def ready(_: Request) -> Response:
+        if exporter.ready():
+            return PlainTextResponse("The exporter is ready.\n")
+        return PlainTextResponse("The exporter is not ready: it starts or stops.\n", HTTPStatus.SERVICE_UNAVAILABLE)
+
+    async def reload(_: Request) -> Response:
+        if exporter.reload is None:
+            return PlainTextResponse(RELOAD_IS_OFF, HTTPStatus.FORBIDDEN)
+        if complaints := await exporter.reload():
+            lines = ["The configuration is not put to use:", *map(str, complaints), ""]
+            return PlainTextResponse("\n".join(lines), HTTPStatus.INTERNAL_SERVER_ERROR)
+        return PlainTextResponse("The configuration is reloaded.\n")
+
+    application = Starlette(
+        routes=[
+            Route("/", front),
+            Route("/metrics", metrics),
+            Route("/-/healthy", healthy),
+            Route("/-/ready", ready),
+            Route("/-/reload", reload, methods=["POST"]),
+        ],
+        exception_handlers={HTTPStatus.NOT_FOUND: not_found},
+    )
+    application.router.redirect_slashes = False
+    return application
+
+
+def joined(request: Request, header: str) -> str | None:
+    """All values of a header, as RFC 9110, section 5.2, says; none where it is missing."""
+    values = request.headers.getlist(header)
+    return ", ".join(values) if values else None
+
+
+async def unhurried(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """With a breath for the event loop after each: probes that run must not wait for a scrape."""
+    for chunk in chunks:
+        yield chunk
+        await asyncio.sleep(0)
+
+
+async def not_found(_: Request, _error: Exception) -> Response:
+    return PlainTextResponse(NOTHING_HERE, HTTPStatus.NOT_FOUND)

@@ -1,0 +1,31 @@
+"""From a configuration to the parts that do what it says."""
+
+from ipaddress import ip_address
+
+from exporter.config import AddressPolicy as Policy
+from exporter.config import Complaint, Config, ConfigError
+from exporter.config import Place as Written
+from exporter.internet import Internet, Place
+from exporter.internet.address_policy import AddressPolicy
+from exporter.internet.resolver import NoResolversError
+from exporter.probe import Prober
+
+
+def prober(config: Config) -> Prober:
+    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have."""
+    network, timeout = config.network, config.probe.timeout
+    try:
+        internet = Internet(
+            timeout=timeout,
+            resolvers=[place(resolver) for resolver in network.resolvers],
+            ca_file=network.ca_file,
+            policy=AddressPolicy(network.address_policy is Policy.PUBLIC, network.allow_networks),
+            connect_to={key: place(value) for key, value in network.connect_to.items()},
+        )
+    except NoResolversError as error:
+        raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
+    return Prober(internet, timeout)
+
+
+def place(written: Written) -> Place:
+    return ip_address(written.host), written.port

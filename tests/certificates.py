@@ -1,0 +1,55 @@
+"""Certificates made on the spot, as DER, in whatever state a test needs. Their dates are fixed."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
+
+from exporter.lab.authority import PrivateKey, alternative_names
+from exporter.network import Handshake, VerifyError
+
+NOT_BEFORE = datetime(2026, 9, 1, tzinfo=UTC)
+NOT_AFTER = NOT_BEFORE + timedelta(days=90)
+EC_KEY = ec.generate_private_key(ec.SECP256R1())
+RSA_KEY = rsa.generate_private_key(65537, 2048)
+INTERMEDIATE = "Test Intermediate"
+
+
+def distinguished(common_name: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+
+
+def certificate(
+    *names: str,
+    subject: str = "example.test",
+    issuer: str = INTERMEDIATE,
+    key: PrivateKey = EC_KEY,
+    signed_by: PrivateKey = EC_KEY,
+    not_after: datetime = NOT_AFTER,
+) -> bytes:
+    """`names` stand in subjectAltName; there is none without them."""
+    draft = (
+        x509.CertificateBuilder()
+        .subject_name(distinguished(subject))
+        .issuer_name(distinguished(issuer))
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(NOT_BEFORE)
+        .not_valid_after(not_after)
+    )
+    if names:
+        draft = draft.add_extension(alternative_names(names), critical=False)
+    return draft.sign(signed_by, SHA256()).public_bytes(Encoding.DER)
+
+
+def chain(*names: str) -> tuple[bytes, bytes]:
+    """A good leaf, and the intermediate that issued it."""
+    return certificate(*names, subject=names[0]), certificate(subject=INTERMEDIATE, issuer="Test Root")
+
+
+def handshake(*names: str, errors: Sequence[VerifyError] = ()) -> Handshake:
+    return Handshake(chain(*names), tuple(errors), "TLSv1.3")

@@ -1,0 +1,85 @@
+from ipaddress import ip_address
+
+import dns.exception
+import pytest
+
+from exporter.attempt import Faulty
+from exporter.model import Endpoint, Problem, Reason, Resolved, Target
+from exporter.network import Addresses
+from exporter.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
+from tests.fake_world import FakeNetwork, dns_failure
+
+HS, SPARE = Target("hs.test", 8448), Target("spare.test", 8449)
+V4, V6, OTHER = ip_address("192.0.2.1"), ip_address("2001:db8::1"), ip_address("192.0.2.2")
+TIMED_OUT = dns_failure(dns.exception.Timeout)
+
+
+async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
+    network = FakeNetwork(hosts={"hs.test": ("192.0.2.1",)})
+    literal = Target("2001:db8::1", 80)
+    assert await look(network, [HS, literal]) == {
+        HS: Addresses("hs.test", (V4,)),
+        literal: Addresses("2001:db8::1", (V6,)),
+    }
+    assert network.asked == ["addresses hs.test 8448"]
+
+
+def test_every_address_is_an_endpoint_in_the_order_of_the_targets() -> None:
+    found = {SPARE: Addresses("spare.test", (OTHER,)), HS: Addresses("hs.test", (V4, V6))}
+    expected = Resolved((Endpoint(SPARE, OTHER), Endpoint(HS, V4), Endpoint(HS, V6)))
+    assert read(found, aliases_allowed=True) == expected
+
+
+def test_a_place_that_two_targets_share_is_dialled_once() -> None:
+    """The port belongs to the place."""
+    again, other_port = Target("again.test", 8448), Target("hs.test", 443)
+    found = {target: Addresses(target.host, (V4,)) for target in (HS, again, other_port)}
+    assert read(found, aliases_allowed=True) == Resolved((Endpoint(HS, V4), Endpoint(other_port, V4)))
+
+
+@pytest.mark.parametrize(("allowed", "marked"), [(True, False), (False, True)])
+def test_aliases_are_marked_where_they_are_forbidden(*, allowed: bool, marked: bool) -> None:
+    found = {HS: Addresses("real.test", (V4,))}
+    assert read(found, aliases_allowed=allowed) == Resolved((Endpoint(HS, V4, behind_alias=marked),))
+
+
+def test_another_case_is_no_alias() -> None:
+    target = Target("HS.test", 8448)
+    assert read({target: Addresses("hs.TEST", (V4,))}, aliases_allowed=False) == Resolved((Endpoint(target, V4),))
+
+
+MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
+
+
+@pytest.mark.parametrize(
+    ("addresses", "problem"),
+    [
+        (Addresses("hs.test", (), exists=False), MISSING),
+        (Addresses("hs.test", ()), Problem(Reason.NO_ADDRESSES, "hs.test has neither an A nor an AAAA record")),
+        (
+            Addresses("hs.test", (), failures=(TIMED_OUT,)),
+            Problem(Reason.DNS_TIMEOUT, "hs.test: The DNS operation timed out."),
+        ),
+    ],
+)
+def test_says_why_there_is_no_address(addresses: Addresses, problem: Problem) -> None:
+    assert read({HS: addresses}, aliases_allowed=True) == Faulty((problem,), Resolved((), (problem,)))
+
+
+def test_passes_where_any_target_has_an_address() -> None:
+    """The others are named all the same; and one family is enough, whatever became of the other."""
+    found = {
+        HS: Addresses("hs.test", (), exists=False),
+        SPARE: Addresses("spare.test", (OTHER,), failures=(TIMED_OUT,)),
+    }
+    assert read(found, aliases_allowed=True) == Resolved((Endpoint(SPARE, OTHER),), (MISSING,))
+
+
+def test_nobody_makes_us_dial_without_end() -> None:
+    flood = tuple(ip_address(f"2001:db8::{number:x}") for number in range(1, 1000))
+    one = read({HS: Addresses("hs.test", flood)}, aliases_allowed=True)
+    assert one == Resolved(tuple(Endpoint(HS, ip) for ip in flood[:MAX_ADDRESSES]))
+    many = {Target("hs.test", port): Addresses("hs.test", flood) for port in range(1, 20)}
+    resolved = read(many, aliases_allowed=True)
+    assert isinstance(resolved, Resolved)
+    assert len(resolved.endpoints) == MAX_ENDPOINTS

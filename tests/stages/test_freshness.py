@@ -1,0 +1,74 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from exporter.network import HttpAnswer
+from exporter.stages.freshness import announced, bounded
+
+NOW = datetime(2019, 1, 30, 7, 35, 0, tzinfo=UTC)
+IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "seconds"),
+    [
+        ("max-age=1000", 1000),
+        ("MAX-AGE=1000", 1000),
+        ('max-age="1000"', 1000),
+        ("private, max-age=0, must-revalidate", 0),
+        ("max-age=10 , public", 10),
+        ("no-store", 0),
+        ("no-store, max-age=1000", 0),
+        ("s-maxage=60, max-age=1000", 1000),
+        ('extension="max-age=5", max-age=1000', 1000),
+        ("max-age=31536000, immutable", 172800),
+        (f"max-age={'9' * 18}", 172800),
+        (f"max-age={'9' * 19}", 86400),
+        ("max-age=, bar", 86400),
+        ("max-age=abc", 86400),
+        ("max-age=-1", 86400),
+        ("max-age=1.5", 86400),
+        ("max-age=\N{ARABIC-INDIC DIGIT FIVE}", 86400),
+        ("public", 86400),
+        ("", 86400),
+        (",;=", 86400),
+    ],
+)
+def test_cache_control(cache_control: str, seconds: int) -> None:
+    """At most 48 hours; what cannot be read is as good as missing, which means a day."""
+    assert bounded(announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("expires", "seconds"),
+    [
+        (IN_33_SECONDS, 33),
+        ("Wed, 30 Jan 2019 07:35:33 -0000", 33),
+        ("Wed, 30 Jan 2019 08:35:33 +0100", 33),
+        ("Wed, 30 Jan 2019 07:34:00 GMT", 0),
+        ("Fri, 30 Jan 2099 00:00:00 GMT", 172800),
+        ("0", 0),
+        ("-1", 0),
+        ("never", 0),
+        ("", 0),
+        ("Wed, 99 Jan 2019 07:35:33 GMT", 0),
+        ("Wed, 30 Jan 2019 07:35:33 +9999999", 0),
+    ],
+)
+def test_expires(expires: str, seconds: int) -> None:
+    """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
+    assert bounded(announced(HttpAnswer(200, (("expires", expires),), b""), NOW)) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ((), 86400),
+        ((("cache-control", "max-age=10"), ("expires", IN_33_SECONDS)), 10),
+        ((("cache-control", "max-age=abc"), ("expires", IN_33_SECONDS)), 33),
+        ((("cache-control", "private"), ("cache-control", "max-age=10")), 10),
+    ],
+)
+def test_both(headers: tuple[tuple[str, str], ...], seconds: int) -> None:
+    """Cache-Control beats Expires, and may come in pieces."""
+    assert bounded(announced(HttpAnswer(200, headers, b""), NOW)) == seconds

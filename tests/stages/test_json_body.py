@@ -1,0 +1,78 @@
+import pytest
+
+from exporter.model import Problem, Reason
+from exporter.network import HttpAnswer
+from exporter.stages.json_body import json_type, read_object
+
+
+def answer(body: bytes, status: int = 200) -> HttpAnswer:
+    return HttpAnswer(status, (), body)
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        (b"{}", {}),
+        (b' \r\n\t{"a": [1, {"b": null}]} ', {"a": [1, {"b": None}]}),
+        ('{"name": "b\N{LATIN SMALL LETTER U WITH DIAERESIS}cher"}'.encode(), {"name": "bücher"}),
+        (rb'{"half": "\ud800"}', {"half": "\ud800"}),
+    ],
+)
+def test_reads_an_object(body: bytes, content: dict[str, object]) -> None:
+    """Whatever the Content-Type says. Half of a surrogate pair is JSON, and left to whoever reads the field."""
+    assert read_object(answer(body)) == content
+
+
+@pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])
+def test_takes_status_200_only(status: int) -> None:
+    assert read_object(answer(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"<!doctype html>",
+        b'{"a": NaN}',
+        b'{"a": [-Infinity]}',
+        b"{'a': 1}",
+        b'{"a": 1,}',
+        b'{"a": 1} {}',
+        b'\xef\xbb\xbf{"a": 1}',
+        '{"a": 1}'.encode("utf-16"),
+        '{"a": 1}'.encode("utf-16-le"),
+        '{"a": "bücher"}'.encode("latin-1"),
+        b'{"a": "\x00"}',
+        b'{"a":' * 100_000,
+        b'{"a": ' + b"9" * 5000 + b"}",
+    ],
+    ids=lambda body: repr(body[:20]),
+)
+def test_everything_else_is_no_json(body: bytes) -> None:
+    """A byte order mark, other encodings and what only Python reads included; depth is bounded by the parser."""
+    problem = read_object(answer(body))
+    assert isinstance(problem, Problem)
+    assert problem.reason is Reason.NOT_JSON
+    assert problem.detail.isprintable()
+    assert len(problem.detail) < 300
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"null", "null"),
+        (b"true", "a boolean"),
+        (b"1", "a number"),
+        (b"1.5", "a number"),
+        (b'"{}"', "a string"),
+        (b"[{}]", "an array"),
+    ],
+)
+def test_other_json_is_named(body: bytes, kind: str) -> None:
+    expected = Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {kind}")
+    assert read_object(answer(body)) == expected
+
+
+def test_an_object_has_a_name_too() -> None:
+    assert json_type({}) == "an object"

@@ -1,0 +1,67 @@
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from exporter.lab.authority import PrivateKey
+from exporter.stages.strength import weak_signature, weaknesses
+from tests.certificates import INTERMEDIATE, RSA_KEY, certificate
+
+SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")
+SHA1_WITH_RSA, MD5_WITH_RSA = SHA256_WITH_RSA[:-1] + b"\x05", SHA256_WITH_RSA[:-1] + b"\x04"
+
+
+def chain(*certificates: bytes) -> list[x509.Certificate]:
+    return [x509.load_der_x509_certificate(der) for der in certificates]
+
+
+def signed_with(algorithm: bytes, issuer: str = INTERMEDIATE) -> bytes:
+    """Libraries sign with nothing weak any more: the signature is another's, but its name is what is read here."""
+    return certificate(issuer=issuer, signed_by=RSA_KEY).replace(SHA256_WITH_RSA, algorithm)
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        (rsa.generate_private_key(65537, 1024), "has an RSA key of 1024 bits, at least 2048 are expected"),
+        (ec.generate_private_key(ec.SECP192R1()), "has an EC key of 192 bits, at least 224 are expected"),
+    ],
+    ids=["rsa", "ec"],
+)
+def test_weak_keys_are_found_anywhere_in_the_chain(key: PrivateKey, complaint: str) -> None:
+    good, weak = certificate(), certificate(key=key)
+    assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
+    assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
+
+
+@pytest.mark.parametrize(
+    "key", [RSA_KEY, ec.generate_private_key(ec.SECP224R1()), ec.generate_private_key(ec.SECP521R1())]
+)
+def test_keys_that_suffice(key: PrivateKey) -> None:
+    assert list(weaknesses(chain(certificate(key=key)))) == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "complaint"),
+    [
+        (SHA1_WITH_RSA, "is signed with SHA-1, which can be forged (sha1WithRSAEncryption)"),
+        (MD5_WITH_RSA, "is signed with MD5, which can be forged (md5WithRSAEncryption)"),
+    ],
+    ids=["sha1", "md5"],
+)
+def test_weak_signatures_are_found_anywhere_in_the_chain(algorithm: bytes, complaint: str) -> None:
+    good, weak = certificate(), signed_with(algorithm)
+    assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
+    assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
+
+
+def test_nobody_relies_on_the_signature_of_a_root() -> None:
+    """Old roots have signed themselves with SHA-1, and are trusted for what they are."""
+    assert list(weaknesses(chain(signed_with(SHA1_WITH_RSA, issuer="example.test")))) == []
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "weak"),
+    [("ecdsa-with-SHA1", True), ("ecdsa-with-SHA256", False), ("sha512WithRSAEncryption", False), ("ED25519", False)],
+)
+def test_reads_the_names_that_openssl_gives(algorithm: str, *, weak: bool) -> None:
+    assert bool(list(weak_signature(algorithm))) is weak

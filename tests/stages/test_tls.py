@@ -1,0 +1,165 @@
+from dataclasses import replace
+from datetime import timedelta
+from hashlib import sha256
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from exporter.attempt import Faulty
+from exporter.model import Certificate, Problem, Reason, Secured
+from exporter.network import Handshake, VerifyError
+from exporter.stages.tls import MAX_NAMES, read
+from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
+
+
+def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
+    return Certificate(
+        not_before=NOT_BEFORE,
+        not_after=NOT_AFTER,
+        chain_not_after=NOT_AFTER,
+        issuer=INTERMEDIATE,
+        subject=names[0],
+        names=names,
+        fingerprint_sha256=sha256(leaf).hexdigest(),
+        valid=valid,
+    )
+
+
+def problems(finished: Handshake, tls_name: str = "example.test") -> list[Problem]:
+    reading = read(finished, tls_name)
+    return list(reading.problems) if isinstance(reading, Faulty) else []
+
+
+def test_describes_the_certificate() -> None:
+    finished = handshake("example.test", "*.example.test", "192.0.2.1")
+    leaf = described(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
+    assert read(finished, "example.test") == Secured(leaf, "TLSv1.3")
+
+
+def test_describes_a_bad_certificate_too() -> None:
+    finished = handshake("example.test", errors=[VerifyError(10, 0)])
+    secured = Secured(described(finished.chain[0], "example.test", valid=False), "TLSv1.3")
+    expired = Problem(Reason.CERTIFICATE_EXPIRED, "the certificate has expired (on 2026-11-30 00:00 UTC)")
+    assert read(finished, "example.test") == Faulty((expired,), secured)
+
+
+def test_tells_when_the_first_of_the_chain_expires() -> None:
+    """An intermediate may run out before the leaf."""
+    soon = NOT_AFTER - timedelta(days=80)
+    leaf, _ = chain("example.test")
+    reading = read(Handshake((leaf, certificate(not_after=soon)), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Secured)
+    assert (reading.certificate.not_after, reading.certificate.chain_not_after) == (NOT_AFTER, soon)
+
+
+@pytest.mark.parametrize(
+    ("names", "tls_name"),
+    [
+        (["example.test"], "example.test"),
+        (["example.test"], "EXAMPLE.test"),
+        (["*.example.test"], "hs.example.test"),
+        (["other.test", "example.test"], "example.test"),
+        (["192.0.2.1"], "192.0.2.1"),
+        (["2001:db8::1"], "2001:db8::1"),
+        (["2001:db8::1"], "2001:0DB8:0:0::1"),
+        (["xn--bcher-kva.test"], "xn--bcher-kva.test"),
+    ],
+)
+def test_accepts_a_certificate_for_the_name(names: list[str], tls_name: str) -> None:
+    assert problems(handshake(*names), tls_name) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "tls_name"),
+    [
+        (["other.test"], "example.test"),
+        (["*.example.test"], "example.test"),
+        (["*.example.test"], "a.b.example.test"),
+        (["192.0.2.2"], "192.0.2.1"),
+        (["example.test"], "192.0.2.1"),
+        (["192.0.2.1"], "example.test"),
+    ],
+)
+def test_refuses_a_certificate_for_another_name(names: list[str], tls_name: str) -> None:
+    """A wildcard stands for one label; an address counts for an address, and a name for a name."""
+    text = f"it should be for {tls_name!r}, it is for {', '.join(names)}"
+    assert problems(handshake(*names), tls_name) == [Problem(Reason.CERTIFICATE_NAME_MISMATCH, text)]
+
+
+def test_a_common_name_does_not_count() -> None:
+    """Homeservers look at subjectAltName only."""
+    alone = Handshake((certificate(subject="example.test"),), (), "TLSv1.3")
+    assert [problem.reason for problem in problems(alone)] == [Reason.CERTIFICATE_NAME_MISMATCH]
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (
+            VerifyError(9, 0),
+            "certificate_not_yet_valid: the certificate is not yet valid (before 2026-09-01 00:00 UTC)",
+        ),
+        (VerifyError(10, 0), "certificate_expired: the certificate has expired (on 2026-11-30 00:00 UTC)"),
+        (VerifyError(10, 1), "certificate_expired: the certificate 1 above it in the chain has expired"),
+        (VerifyError(18, 0), "certificate_untrusted: the certificate is self-signed"),
+        (VerifyError(19, 0), "certificate_untrusted: the certificate belongs to an authority that is not trusted"),
+        (
+            VerifyError(20, 1),
+            "certificate_untrusted: the certificate 1 above it in the chain was issued by nobody who is trusted",
+        ),
+        (VerifyError(26, 0), "certificate_invalid: the certificate is refused (OpenSSL error 26)"),
+    ],
+)
+def test_names_what_openssl_complains_of(error: VerifyError, problem: str) -> None:
+    found = problems(handshake("example.test", errors=[error]))
+    assert [f"{each.reason}: {each.detail}" for each in found] == [problem]
+
+
+def test_a_leaf_sent_alone_lacks_its_intermediate() -> None:
+    """OpenSSL says the same thing twice, in two codes; an administrator needs to hear it once."""
+    leaf, _ = chain("example.test")
+    alone = Handshake((leaf,), (VerifyError(20, 0), VerifyError(21, 0)), "TLSv1.3")
+    text = "only the certificate was sent, not that of 'Test Intermediate'"
+    assert problems(alone) == [Problem(Reason.CERTIFICATE_INCOMPLETE_CHAIN, text)]
+
+
+def test_tells_every_fault_and_not_the_first() -> None:
+    finished = handshake("other.test", errors=[VerifyError(19, 1), VerifyError(10, 0)])
+    assert [problem.reason for problem in problems(finished)] == [
+        Reason.CERTIFICATE_UNTRUSTED,
+        Reason.CERTIFICATE_EXPIRED,
+        Reason.CERTIFICATE_NAME_MISMATCH,
+    ]
+
+
+def test_refuses_weak_keys() -> None:
+    """OpenSSL lets them pass, so that the server can be described."""
+    weak = certificate("example.test", key=rsa.generate_private_key(65537, 1024))
+    text = "the certificate has an RSA key of 1024 bits, at least 2048 are expected"
+    finished = replace(handshake("example.test"), chain=(weak, weak))
+    assert problems(finished) == [
+        Problem(Reason.CERTIFICATE_INVALID, text),
+        Problem(Reason.CERTIFICATE_INVALID, text.replace("certificate", "certificate 1 above it in the chain")),
+    ]
+
+
+@pytest.mark.parametrize("presented", [(), (b"",), (b"\x30\x03\x02\x01\x01",)])
+def test_what_cannot_be_read_is_invalid(presented: tuple[bytes, ...]) -> None:
+    reading = read(Handshake(presented, (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Faulty)
+    assert reading.found is None
+    assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
+    assert reading.problems[0].detail.startswith("it cannot be read: ")
+
+
+def test_keeps_no_more_names_than_anybody_reads() -> None:
+    names = [f"n{number}.test" for number in range(500)]
+    reading = read(handshake(*names), "n499.test")
+    assert isinstance(reading, Secured)
+    assert reading.certificate.names == tuple(names[:MAX_NAMES])
+
+
+def test_names_from_the_certificate_are_made_safe_to_show() -> None:
+    reading = read(Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Secured)
+    assert reading.certificate.subject == "a\ufffdb" + "c" * 60

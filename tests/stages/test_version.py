@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from exporter.attempt import Faulty
+from exporter.model import Problem, Reason, Software
+from exporter.network import HttpAnswer
+from exporter.stages import version
+
+
+def read(content: object, status: int = 200) -> Software | Faulty[Software]:
+    return version.read(HttpAnswer(status, (), json.dumps(content).encode()))
+
+
+@pytest.mark.parametrize(
+    ("content", "software"),
+    [
+        ({"server": {"name": "Synapse", "version": "1.163.2"}}, Software("Synapse", "1.163.2")),
+        ({"server": {"name": "Synapse"}, "more": 1}, Software("Synapse", None)),
+        ({"server": {"version": "1"}}, Software(None, "1")),
+        ({"server": {}}, Software(None, None)),
+        ({"server": {"name": "", "version": ""}}, Software(None, None)),
+        ({}, Software(None, None)),
+        ({"server": {"name": "a\nb\x1b[0m", "version": "v" * 65}}, Software("a\ufffdb\ufffd[0m", "v" * 63 + "…")),
+        ({"server": {"name": "\ud800"}}, Software("\ufffd", None)),
+    ],
+)
+def test_reads_what_is_there(content: object, software: Software) -> None:
+    """Both fields are optional; what is shown is printable and at most 64 characters long."""
+    assert read(content) == software
+
+
+@pytest.mark.parametrize(
+    ("content", "detail"),
+    [
+        ({"server": "Synapse"}, "server should be an object, found a string"),
+        ({"server": None}, "server should be an object, found null"),
+        ({"server": {"name": 1}}, "server.name should be a string, found a number"),
+        ({"server": {"version": ["1"]}}, "server.version should be a string, found an array"),
+        ([], "a JSON object was expected, found an array"),
+    ],
+)
+def test_names_the_field_that_is_wrong(content: object, detail: str) -> None:
+    assert read(content) == Faulty((Problem(Reason.INVALID_CONTENT, detail),))
+
+
+def test_takes_status_200_only() -> None:
+    assert read({}, 404) == Faulty((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))

@@ -1,0 +1,295 @@
+"""The exporter as a whole, in this process, over the embedded federation."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.app import App
+from exporter.config import ConfigError, Place
+from exporter.lab.authority import Authority
+from exporter.lab.federation import Federation
+from exporter.lab.servers import LabServer
+from exporter.web.listening import ListenError
+from tests.labs import (
+    Series,
+    expected_failures,
+    failures,
+    lab_servers,
+    network,
+    of_server,
+    scraped,
+    series,
+    successes,
+    write_config,
+)
+from tests.waiting import others, until, until_asked
+
+HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
+RELOADED = "exporter_config_last_reload_successful"
+
+
+@asynccontextmanager
+async def exporter(config_file: Path, *, lifecycle: bool = False, reread: float = 3600) -> AsyncIterator[App]:
+    """Quick about its first round, and about stopping."""
+    app = App(config_file, lifecycle=lifecycle, first_round=0.1, reread=reread)
+    app._schedule._grace = 0.1
+    async with app:
+        yield app
+
+
+@asynccontextmanager
+async def exporter_of(
+    folder: Path, *servers: LabServer, **changed: object
+) -> AsyncIterator[tuple[App, Federation, Path]]:
+    """With the file that it was configured by."""
+    async with Federation(servers) as federation:
+        file = write_config(folder / "config.yaml", federation, **changed)
+        async with exporter(file, lifecycle=True) as app:
+            yield app, federation, file
+
+
+async def metrics(app: App) -> Series:
+    return await scraped(app.addresses[0])
+
+
+async def probed(app: App, *servers: LabServer) -> Series:
+    """As soon as there is a result of each of them."""
+
+    async def look() -> Series | None:
+        found = await metrics(app)
+        return None if None in successes(found, servers).values() else found
+
+    found = await until_asked(look)
+    assert found
+    return found
+
+
+async def post_reload(app: App) -> httpx.Response:
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        return await client.post(f"http://{app.addresses[0]}/-/reload")
+
+
+# ---------------------------------------------------------------- the main job
+
+
+async def test_servers_are_on_metrics(tmp_path: Path) -> None:
+    """Each with its verdict, and with why it fails; afterwards nothing of it runs any more."""
+    async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, _, _):
+        found = await probed(app, HEALTHY, BROKEN)
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.get(f"http://{app.addresses[0]}/-/ready")).status_code == 200
+    assert successes(found, [HEALTHY, BROKEN]) == {HEALTHY.server_name: 1, BROKEN.server_name: 0}
+    assert failures(found) == expected_failures([HEALTHY, BROKEN])
+    assert (found["exporter_servers"], found[RELOADED]) == (2, 1)
+    assert found["exporter_config_last_reload_success_timestamp_seconds"] > 1.7e9
+    assert found['exporter_stage_duration_seconds_count{probe_stage="tls"}'] >= 2
+    assert not app.ready
+    assert others() == set()
+
+
+async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
+    """It is cancelled after the grace, and nothing is left of it."""
+    async with exporter_of(tmp_path, SILENT, probe={"interval": "1h", "timeout": "10m"}) as (app, _, _):
+        await until(lambda: app._schedule._in_flight)
+    assert others() == set()
+
+
+async def test_configuration_that_cannot_begin(tmp_path: Path) -> None:
+    """Is told as a whole, and nothing has begun."""
+    file = tmp_path / "config.yaml"
+    file.write_text("servers: 1\nprobe: 2\n")
+    with pytest.raises(ConfigError) as raised:
+        async with App(file):
+            pass
+    assert [complaint.line for complaint in raised.value.complaints] == [1, 2]
+    assert others() == set()
+
+
+async def test_address_that_cannot_be_had(tmp_path: Path) -> None:
+    """Is told before anything is probed."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = Place(*taken.getsockname())
+        file = tmp_path / "config.yaml"
+        file.write_text(json.dumps({"servers": ["example.org"], "web": {"listen": [str(place)]}}))
+        with pytest.raises(ListenError, match=f"cannot listen on {place}"):
+            async with App(file):
+                pass
+    assert others() == set()
+
+
+async def test_listens_where_the_command_line_says(tmp_path: Path) -> None:
+    """At all of these addresses, and not where the configuration says."""
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        json.dumps({"servers": ["example.org"], "web": {"listen": ["192.0.2.1:1"]}, "probe": {"interval": "1y"}})
+    )
+    anywhere = Place("127.0.0.1", 0)
+    async with App(file, listen=[anywhere, anywhere], first_round=3600) as app:
+        assert len(set(app.addresses)) == 2
+        for place in app.addresses:
+            assert (await scraped(place))["exporter_servers"] == 1
+
+
+# ---------------------------------------------------------------- reload
+
+
+async def test_reload_watches_another_set(tmp_path: Path) -> None:
+    """A server that stays keeps its results, one that is gone has no series left, a new one is probed."""
+    new = lab_servers("srv.lab.test")[0]
+    async with exporter_of(tmp_path, HEALTHY, BROKEN, new, servers=[HEALTHY.server_name, BROKEN.server_name]) as (
+        app,
+        federation,
+        file,
+    ):
+        before = await probed(app, HEALTHY, BROKEN)
+        write_config(file, federation, servers=[HEALTHY.server_name, new.server_name])
+        assert await app.reload() == ()
+        after = await metrics(app)
+        assert of_server(after, BROKEN.server_name) == {}
+        total = series("probes_total", {"server_name": HEALTHY.server_name})
+        assert after[total] >= before[total]
+        assert (await probed(app, new))[series("probe_success", {"server_name": new.server_name})] == 1
+
+
+async def test_probe_that_outlives_its_server_leaves_no_trace(tmp_path: Path) -> None:
+    """It ends after the reload, and its result is refused."""
+    async with exporter_of(tmp_path, HEALTHY, SILENT) as (app, federation, file):
+        await until(lambda: app._schedule._in_flight)
+        await probed(app, HEALTHY)
+        write_config(file, federation, servers=[HEALTHY.server_name])
+        assert await app.reload() == ()
+        await until(lambda: not app._schedule._in_flight)
+        assert of_server(await metrics(app), SILENT.server_name) == {}
+
+
+async def test_broken_configuration_changes_nothing(tmp_path: Path) -> None:
+    """Every complaint is logged and counted against the reload, until the file is good again."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
+        before = await probed(app, HEALTHY)
+        file.write_text("servers: [a..b]\nprobe: {interval: 5}\n")
+        with capture_logs() as logged:
+            complaints = await app.reload()
+        assert [complaint.line for complaint in complaints] == [1, 2]
+        errors = [entry["complaint"] for entry in logged if entry["log_level"] == "error"]
+        assert errors == [str(complaint) for complaint in complaints]
+        after = await metrics(app)
+        assert (after[RELOADED], after["exporter_servers"]) == (0, 1)
+        stamp = "exporter_config_last_reload_success_timestamp_seconds"
+        assert after[stamp] == before[stamp]
+        total = series("probes_total", {"server_name": HEALTHY.server_name})
+        await until_asked(lambda: more_than(app, total, after[total]))
+        write_config(file, federation)
+        assert await app.reload() == ()
+        assert (await metrics(app))[RELOADED] == 1
+
+
+async def more_than(app: App, name: str, value: float) -> bool:
+    return (await metrics(app))[name] > value
+
+
+async def test_new_network_settings_are_used(tmp_path: Path) -> None:
+    """Here another trust store: what was trusted is not."""
+    other = Authority(tmp_path)
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
+        await probed(app, HEALTHY)
+        write_config(file, federation, network=network(federation, ca_file=str(other.ca_file)))
+        assert await app.reload() == ()
+        labels = {"server_name": HEALTHY.server_name, "probe_stage": "tls", "reason": "certificate_untrusted"}
+        await until_asked(lambda: has(app, series("failure_info", labels)))
+
+
+async def has(app: App, name: str) -> bool:
+    return name in await metrics(app)
+
+
+async def test_addresses_stay(tmp_path: Path) -> None:
+    """A reload does not change where it listens, and says so."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
+        write_config(file, federation, web={"listen": ["127.0.0.1:1"]})
+        with capture_logs() as logged:
+            assert await app.reload() == ()
+        warnings = [entry["event"] for entry in logged if entry["log_level"] == "warning"]
+        assert warnings == ["a reload does not change web.listen: restart the exporter"]
+        assert (await metrics(app))["exporter_servers"] == 1
+
+
+async def test_reload_over_http(tmp_path: Path) -> None:
+    """As by signal, with the complaints in the answer."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
+        file.write_text("servers: [a..b]\n")
+        answer = await post_reload(app)
+        assert answer.status_code == 500
+        assert f"{file}:1: servers[0]:" in answer.text
+        write_config(file, federation)
+        assert (await post_reload(app)).status_code == 200
+
+
+# ---------------------------------------------------------------- server files
+
+
+async def test_server_files_are_read_again(tmp_path: Path) -> None:
+    """Without a reload; a broken one is complained of, once, and keeps its names."""
+    names = tmp_path / "servers.json"
+    names.write_text(json.dumps([{"targets": [HEALTHY.server_name]}]))
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    async with Federation([HEALTHY, BROKEN]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation, servers=[], server_files=[str(names)])
+        async with exporter(file, reread=0.05) as app:
+            running = asyncio.create_task(app.until(stop, hangup))
+            await probed(app, HEALTHY)
+            names.write_text(json.dumps([{"targets": [BROKEN.server_name]}]))
+            found = await probed(app, BROKEN)
+            assert of_server(found, HEALTHY.server_name) == {}
+            with capture_logs() as logged:
+                names.write_text("[")
+                await until(lambda: [entry for entry in logged if entry["log_level"] == "warning"])
+                assert (await metrics(app))["exporter_servers"] == 1
+                names.unlink()
+                await until_asked(lambda: watches_nothing(app))
+            stop.set()
+            await running
+    complaints = [entry["complaint"] for entry in logged if entry["log_level"] == "warning"]
+    assert len(complaints) == 2
+    assert all(str(names) in complaint for complaint in complaints)
+
+
+async def watches_nothing(app: App) -> bool:
+    return (await metrics(app))["exporter_servers"] == 0
+
+
+# ---------------------------------------------------------------- until it is told
+
+
+async def test_hangup_reloads(tmp_path: Path) -> None:
+    """As often as it comes."""
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, federation, file):
+        running = asyncio.create_task(app.until(stop, hangup))
+        for servers in ([HEALTHY.server_name], [HEALTHY.server_name, BROKEN.server_name]):
+            write_config(file, federation, servers=servers)
+            hangup.set()
+            await until(lambda: len(app.board.snapshot().posted) == len(servers))  # noqa: B023 - called at once
+        stop.set()
+        await running
+
+
+async def test_fault_ends_the_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part that dies would be missed by nobody, so all of it ends, and whoever started it starts it again."""
+    async with Federation([HEALTHY]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        async with exporter(file, reread=0.01) as app:
+
+            def fail() -> bool:
+                raise RuntimeError("a fault")
+
+            monkeypatch.setattr(app._files, "refresh", fail)
+            with pytest.raises(RuntimeError, match="a fault"):
+                await app.until(asyncio.Event(), asyncio.Event())
+    assert others() == set()

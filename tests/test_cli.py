@@ -1,0 +1,307 @@
+"""The commands, as real processes."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter import DISTRIBUTION, VERSION, cli, names
+from exporter.config import Place
+from exporter.config.settings import LOOPBACK
+from exporter.lab.broken import at_8448
+from exporter.lab.faults import Fault
+from exporter.lab.federation import SERVERS, Federation
+from exporter.lab.servers import LabServer
+from exporter.model import Reason
+from exporter.schedule import fraction
+from exporter.web.listening import CHOOSE, ListenError, bind
+from tests.labs import (
+    Series,
+    expected_failures,
+    failures,
+    lab_servers,
+    of_server,
+    scraped,
+    successes,
+    write_config,
+)
+from tests.waiting import PATIENCE, until_asked
+
+HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
+
+
+@asynccontextmanager
+async def started(*arguments: str | Path) -> AsyncIterator[Process]:
+    """The command; killed in the end if it still runs."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "exporter", *map(str, arguments), stdout=PIPE, stderr=PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def ended(process: Process, *told: signal.Signals) -> tuple[int | None, str, str]:
+    """Exit status, and what else it wrote to standard output and standard error."""
+    for number in told:
+        process.send_signal(number)
+    async with asyncio.timeout(PATIENCE):
+        out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def run(*arguments: str | Path) -> tuple[int | None, str, str]:
+    async with started(*arguments) as process:
+        return await ended(process)
+
+
+class Running:
+    """`serve` with a log in JSON, of which each entry is kept."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.entries: list[dict[str, object]] = []
+        self.place: Place
+
+    async def until_logged(self, message: str) -> dict[str, object]:
+        assert self.process.stderr
+        async with asyncio.timeout(PATIENCE):
+            while line := await self.process.stderr.readline():
+                self.entries.append(json.loads(line))
+                if self.entries[-1]["msg"] == message:
+                    return self.entries[-1]
+        raise EOFError(f"ended without {message!r}: {self.entries}")
+
+    async def metrics(self) -> Series:
+        return await scraped(self.place)
+
+    async def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int | None, str, list[str]]:
+        """Exit status, standard output, and the messages of the rest of the log."""
+        status, out, err = await ended(self.process, number)
+        return status, out, [json.loads(line)["msg"] for line in err.splitlines()]
+
+
+@asynccontextmanager
+async def serving(file: Path, *arguments: str) -> AsyncIterator[Running]:
+    """From the moment on in which it is ready."""
+    async with started("serve", "--config", file, "--log.format", "json", *arguments) as process:
+        running = Running(process)
+        listening = await running.until_logged("listening")
+        host, _, port = str(listening["addresses"]).rpartition(":")
+        running.place = Place(host, int(port))
+        await running.until_logged("watching")
+        yield running
+
+
+# ---------------------------------------------------------------- usage
+
+
+async def test_version() -> None:
+    """To standard output."""
+    assert await run("--version") == (0, f"{DISTRIBUTION} {VERSION}\n", "")
+
+
+def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """With a line on each."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(["--help"])
+    assert left.value.code == 0
+    told = capsys.readouterr().out
+    assert all(command in told for command in ("serve", "check-config", "demo"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["sevre"], "invalid choice: 'sevre'"),
+        (["serve"], "the following arguments are required: --config"),
+        (
+            ["serve", "--config", "f", "--web.listen-address", "10448"],
+            "expected host:port, found '10448': add the port",
+        ),
+        (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
+        (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
+        (["check-config"], "the following arguments are required: FILE"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Says what is wrong, and how it is meant; exit status 2."""
+    with pytest.raises(SystemExit) as left:
+        cli.main(arguments)
+    out, err = capsys.readouterr()
+    assert (left.value.code, out) == (2, "")
+    assert err.startswith(f"usage: {DISTRIBUTION}")
+    assert complaint in err
+
+
+# ---------------------------------------------------------------- check-config
+
+
+def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Those of the files that it names too, each once."""
+    file = tmp_path / "config.yaml"
+    file.write_text("servers: [example.org, example.net]\nserver_files: [more.json]\n")
+    (tmp_path / "more.json").write_text('[{"targets": ["example.net", "example.com"]}]')
+    assert cli.main(["check-config", str(file)]) == 0
+    assert capsys.readouterr() == (f"{file}: 3 servers, valid\n", "")
+    file.write_text("servers: [example.org]")
+    assert cli.main(["check-config", str(file)]) == 0
+    assert capsys.readouterr() == (f"{file}: 1 server, valid\n", "")
+
+
+def test_check_config_tells_all_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With their lines, to standard error; exit status 2."""
+    file = tmp_path / "config.yaml"
+    file.write_text("servers: [a..b]\nprobe: {intervall: 5m}\n")
+    assert cli.main(["check-config", str(file)]) == 2
+    out, err = capsys.readouterr()
+    places = [line.split(": ")[:2] for line in err.splitlines()]
+    assert (out, places) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
+
+
+def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A broken one is as bad as a broken configuration."""
+    file, more = tmp_path / "config.yaml", tmp_path / "more.json"
+    file.write_text("server_files: [more.json]\n")
+    more.write_text("{")
+    assert cli.main(["check-config", str(file)]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.startswith(f"{more}:1: ")) == ("", True)
+
+
+# ---------------------------------------------------------------- serve
+
+
+async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
+    """SIGHUP puts a good file to use, and a broken one changes nothing; SIGTERM ends it in good order."""
+    async with Federation([HEALTHY, BROKEN]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        async with serving(file) as exporter:
+            await until_asked(lambda: complete(exporter))
+            assert failures(await exporter.metrics()) == expected_failures([HEALTHY, BROKEN])
+
+            file.write_text("servers: [\n")
+            exporter.process.send_signal(signal.SIGHUP)
+            refused = await exporter.until_logged("configuration not put to use")
+            assert str(refused["complaint"]).startswith(f"{file}:2: this is not YAML")
+            assert (await exporter.metrics())["exporter_config_last_reload_successful"] == 0
+
+            write_config(file, federation, servers=[HEALTHY.server_name])
+            exporter.process.send_signal(signal.SIGHUP)
+            assert (await exporter.until_logged("watching"))["servers"] == 1
+            found = await exporter.metrics()
+            assert found["exporter_config_last_reload_successful"] == 1
+            assert of_server(found, BROKEN.server_name) == {}
+
+            status, out, messages = await exporter.end()
+    assert (status, out, messages[-1]) == (0, "", "stopping")
+    assert {entry["level"] for entry in exporter.entries} == {"info", "error"}
+
+
+async def complete(exporter: Running) -> bool:
+    return successes(await exporter.metrics(), [HEALTHY, BROKEN]) == {HEALTHY.server_name: 1, BROKEN.server_name: 0}
+
+
+@pytest.mark.parametrize(("flags", "status"), [([], 403), (["--web.enable-lifecycle"], 200)])
+async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: int, tmp_path: Path) -> None:
+    """And only by that."""
+    file = tmp_path / "config.yaml"
+    async with Federation([HEALTHY]) as federation, serving(write_config(file, federation), *flags) as exporter:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            assert (await client.post(f"http://{exporter.place}/-/reload")).status_code == status
+        assert (await exporter.end())[0] == 0
+
+
+async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
+    """It gets a short grace; then the exporter ends, quietly, with status 0."""
+    slow = {"interval": "1m", "timeout": "45s"}  # a third of it for the connection, and more than the grace
+    async with Federation([silent_and_early()]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation, probe=slow)
+        async with serving(file) as exporter:
+            await until_asked(lambda: in_flight(exporter))
+            assert await exporter.end() == (0, "", ["stopping"])
+
+
+def silent_and_early() -> LabServer:
+    """One whose first probe comes within a second of the minute over which they are spread."""
+    hosts = (f"silent-{number}.lab.test" for number in count())
+    host = next(host for host in hosts if fraction(names.parse(host)) < 1 / 60)
+    return at_8448(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, Fault.BLACK_HOLE)
+
+
+async def in_flight(exporter: Running) -> bool:
+    return (await exporter.metrics())["exporter_probes_in_flight"] == 1
+
+
+async def test_broken_configuration_ends_serve(tmp_path: Path) -> None:
+    """Every complaint, no traceback, status 2."""
+    missing = tmp_path / "config.yaml"
+    expected = f"{missing}: expected a file, found nothing of that name: check the path\n"
+    assert await run("serve", "--config", missing) == (2, "", expected)
+
+
+async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
+    """A sentence, no traceback, status 1."""
+    file = tmp_path / "config.yaml"
+    file.write_text("servers: [example.org]\n")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = Place(*taken.getsockname())
+        reason = "another program listens there already: stop it, or choose another address"
+        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({CHOOSE})\n"
+        assert await run("serve", "--config", file, "--web.listen-address", str(place)) == (1, "", expected)
+
+
+# ---------------------------------------------------------------- demo
+
+
+async def url_of(process: Process) -> tuple[str, str]:
+    """Of the metrics, and all that was printed up to the end of what there is to read."""
+    assert process.stdout
+    async with asyncio.timeout(PATIENCE):
+        text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
+    return next(word for word in text.split() if word.endswith("/metrics")), text
+
+
+async def test_demo_shows_every_server() -> None:
+    """The healthy ones succeed, the broken ones fail for the very reasons that are printed; Ctrl-C ends it quietly."""
+    async with started("demo") as process:
+        url, text = await url_of(process)
+        address = httpx.URL(url)
+        place = Place(address.host, address.port or 0)
+        expected = {server.server_name: float(server.healthy) for server in SERVERS}
+
+        async def look() -> Series | None:
+            found = await scraped(place)
+            return found if successes(found, SERVERS) == expected else None
+
+        found = await until_asked(look)
+        assert found
+        assert failures(found) == expected_failures(SERVERS)
+        assert await ended(process, signal.SIGINT) == (0, "", "")
+    assert all(server.server_name in text for server in SERVERS)
+    assert all(f"{stage} {reason}" in text for server in SERVERS for stage, reason in server.expected)
+
+
+async def test_demo_takes_another_port() -> None:
+    """Where the usual one is taken, by this test or by anyone else, and says so; SIGTERM ends it too."""
+    with ExitStack() as stack:
+        with suppress(ListenError):
+            stack.enter_context(bind([LOOPBACK])[0])
+        async with started("demo") as process:
+            url, text = await url_of(process)
+            assert text.startswith(f"Port {LOOPBACK.port} is taken, so this is another one.\n")
+            assert not url.endswith(f":{LOOPBACK.port}/metrics")
+            assert await ended(process, signal.SIGTERM) == (0, "", "")

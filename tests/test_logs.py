@@ -1,0 +1,187 @@
+"""The log: its two formats, its levels, and what it says of probes."""
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import structlog
+from structlog.testing import capture_logs
+
+from exporter import logs
+from exporter.logs import Format, Level
+from exporter.model import Failed, Problem, Reason, Report
+from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """What is logged after `configure`; the logging of the tests is put back afterwards."""
+    names = ("", *logs.LIBRARIES, logs.ACCESS_LOG)
+    levels = {name: logging.getLogger(name).level for name in names}
+    handlers = logging.root.handlers[:]
+    logging.root.handlers.clear()  # `configure` closes those that it finds
+    yield io.StringIO()
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+    logging.root.handlers[:] = handlers
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
+
+
+def test_logfmt(stream: io.StringIO) -> None:
+    """Time, level and message come first; the time is in UTC."""
+    logs.configure(Level.INFO, Format.LOGFMT, stream)
+    structlog.get_logger().info("probe failed", server_name="example.org", seconds=0.25, ok=False, why=None)
+    time, rest = stream.getvalue().split(" ", 1)
+    assert rest == 'level=info msg="probe failed" server_name=example.org seconds=0.25 ok=false why=\n'
+    written = datetime.fromisoformat(time.removeprefix("time="))
+    assert (time[-1], abs(datetime.now(UTC) - written) < timedelta(minutes=1)) == ("Z", True)
+
+
+def test_json(stream: io.StringIO) -> None:
+    """The same fields, one object a line."""
+    logs.configure(Level.INFO, Format.JSON, stream)
+    structlog.get_logger().warning("probe failed", server_name="example.org", seconds=0.25)
+    (line,) = stream.getvalue().splitlines()
+    entry = json.loads(line)
+    del entry["time"]
+    assert entry == {"level": "warning", "msg": "probe failed", "server_name": "example.org", "seconds": 0.25}
+
+
+HOSTILE = "\x1b[2J\r\n\x00\x7f\x9b\u202e\u2028 level=info"
+
+
+@pytest.mark.parametrize("form", Format)
+def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> None:
+    """Text of remote servers cannot act on a terminal, nor begin a line of its own; in values that are no text too."""
+    logs.configure(Level.INFO, form, stream)
+    structlog.get_logger().info(HOSTILE, detail=HOSTILE, many=[HOSTILE], error=ValueError(HOSTILE))
+    logging.getLogger("library").error("%s", HOSTILE)
+    text = stream.getvalue()
+    lines = text.splitlines()
+    assert len(lines) == 2
+    assert all(line.isprintable() for line in lines)
+    assert all("[2J" in line for line in lines)
+
+
+@pytest.mark.parametrize("form", Format)
+def test_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
+    """Of our own errors and of those of libraries."""
+    logs.configure(Level.INFO, form, stream)
+    for logger in (structlog.get_logger(), logging.getLogger("library")):
+        logger.error("it failed", exc_info=RuntimeError("a fault"))
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 2
+    assert all("it failed" in line and "RuntimeError: a fault" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("level", "said"),
+    [
+        (Level.DEBUG, ["debug", "info", "warning", "error", "access"]),
+        (Level.INFO, ["info", "warning", "error"]),
+        (Level.WARNING, ["warning", "error"]),
+        (Level.ERROR, ["error"]),
+    ],
+)
+def test_levels(level: Level, said: list[str], stream: io.StringIO) -> None:
+    """From the one that is asked for; requests to the exporter are for debugging, and so is no library's chatter."""
+    logs.configure(level, Format.JSON, stream)
+    log = structlog.get_logger()
+    for method in ("debug", "info", "warning", "error"):
+        getattr(log, method)(method)
+    logging.getLogger("uvicorn.access").info("%s", "access")
+    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("apscheduler.scheduler").warning("chatter")
+    assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == said
+
+
+def test_warnings_are_logged(stream: io.StringIO) -> None:
+    """Python's own go to the log, not beside it."""
+    logs.configure(Level.INFO, Format.JSON, stream)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")  # the tests turn them into errors
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+    (line,) = stream.getvalue().splitlines()
+    assert "DeprecationWarning: old" in json.loads(line)["msg"]
+
+
+# ---------------------------------------------------------------- probes
+
+
+WELL, EXPIRED = (
+    delegated_by_well_known(),
+    replace(expired_certificate(), server_name=delegated_by_well_known().server_name),
+)
+REFUSED = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),)), endpoints=())
+
+
+def levels(before: Report | None, report: Report) -> set[str]:
+    with capture_logs() as logged:
+        logs.probed(before, report)
+    return {entry["log_level"] for entry in logged}
+
+
+@pytest.mark.parametrize(
+    ("before", "report", "level"),
+    [
+        (None, WELL, "debug"),
+        (WELL, WELL, "debug"),
+        (EXPIRED, EXPIRED, "debug"),
+        (EXPIRED, replace(EXPIRED, seconds=9), "debug"),
+        (None, EXPIRED, "info"),
+        (WELL, EXPIRED, "info"),
+        (EXPIRED, REFUSED, "info"),
+        (EXPIRED, WELL, "info"),
+    ],
+)
+def test_news_are_told_aloud(before: Report | None, report: Report, level: str) -> None:
+    """The rest is for debugging: a thousand servers would drown the news."""
+    assert levels(before, report) == {level}
+
+
+def test_every_failure_is_named() -> None:
+    """Server, stage, reason and detail, once for each kind however many endpoints have it, and the outcome."""
+    with capture_logs() as logged:
+        logs.probed(None, two_families())
+    common = {"server_name": "dual.example.org", "log_level": "info"}
+    assert logged == [
+        {
+            "event": "stage failed",
+            "stage": "well_known",
+            "reason": "http_status",
+            "detail": "expected 200, found 500",
+            **common,
+        },
+        {
+            "event": "stage failed",
+            "stage": "tcp",
+            "reason": "connect_refused",
+            "detail": "connection refused",
+            **common,
+        },
+        {"event": "probe succeeded", "seconds": 0.75, **common},
+    ]
+
+
+def test_failure_and_success_have_their_own_message() -> None:
+    """To search for."""
+    events = []
+    for report in (nothing_resolved(), WELL):
+        with capture_logs() as logged:
+            logs.probed(None, report)
+        events.append(logged[-1]["event"])
+    assert events == ["probe failed", "probe succeeded"]
+
+
+def test_details_are_bounded() -> None:
+    """A remote server may have written them."""
+    report = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "x" * 10_000),)))
+    with capture_logs() as logged:
+        logs.probed(None, report)
+    assert len(logged[0]["detail"]) == logs.MAX_DETAIL_CHARACTERS

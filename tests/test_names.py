@@ -1,0 +1,88 @@
+from ipaddress import ip_address
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import names
+from exporter.model import ServerName
+from exporter.names import InvalidServerNameError
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port", "ip"),
+    [
+        ("example.test", "example.test", None, None),
+        ("example.test:8448", "example.test", 8448, None),
+        ("EXAMPLE.test", "EXAMPLE.test", None, None),
+        ("localhost:0", "localhost", 0, None),
+        ("192.0.2.1", "192.0.2.1", None, "192.0.2.1"),
+        ("192.0.2.1:443", "192.0.2.1", 443, "192.0.2.1"),
+        ("[2001:DB8::1]:1", "2001:DB8::1", 1, "2001:db8::1"),
+        ("[::ffff:192.0.2.1]", "::ffff:192.0.2.1", None, "::ffff:192.0.2.1"),
+        ("256.1.1.1", "256.1.1.1", None, None),
+        ("01.2.3.4", "01.2.3.4", None, None),
+        ("example.test:00443", "example.test", 443, None),
+        ("example.test:65535", "example.test", 65535, None),
+    ],
+)
+def test_reads_host_port_and_address(text: str, host: str, port: int | None, ip: str | None) -> None:
+    """The text is kept as it is: server names are compared exactly."""
+    assert names.parse(text) == ServerName(text, host, port, ip_address(ip) if ip else None)
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "the host is empty"),
+        (":8448", "the host is empty"),
+        ("https://example.test", "a server name is no URL: leave the scheme and the path away"),
+        ("example.test/path", "a server name bears no path"),
+        ("@alice:example.test", "this looks like a user id: the server name is what follows its colon"),
+        ("bücher.test", "only ASCII is allowed: write an internationalised name in its xn-- form"),
+        (
+            "example.test:8\N{FULLWIDTH DIGIT FOUR}48",
+            "only ASCII is allowed: write an internationalised name in its xn-- form",
+        ),
+        ("2001:db8::1", "an IPv6 address stands in brackets, as in [2001:db8::1]:8448"),
+        ("[2001:db8::g]", "[2001:db8::g] is no IPv6 address"),
+        ("[fe80::1%eth0]", "an IPv6 address in a server name bears no zone"),
+        ("[192.0.2.1]", "[192.0.2.1] is no IPv6 address"),
+        ("example.test:", "the port is empty"),
+        ("example.test:+443", "the port '+443' is no number"),
+        ("example.test:https", "the port 'https' is no number"),
+        ("example.test:65536", "port 65536 is above 65535"),
+        ("example.test:100000", "the port 100000 is above 65535"),
+        ("example.test.", "a label of the name is empty: there is a dot too many"),
+        (".example.test", "a label of the name is empty: there is a dot too many"),
+        ("example..test", "a label of the name is empty: there is a dot too many"),
+        ("under_score.test", "only letters, digits, '-' and '.' are allowed in a name"),
+        ("exa mple.test", "only letters, digits, '-' and '.' are allowed in a name"),
+        ("example.test\n", "only letters, digits, '-' and '.' are allowed in a name"),
+        ("a" * 256, "the host has 256 characters, at most 255 are allowed"),
+    ],
+)
+def test_says_what_is_wrong(text: str, complaint: str) -> None:
+    with pytest.raises(InvalidServerNameError) as caught:
+        names.parse(text)
+    assert str(caught.value) == complaint
+
+
+@given(st.text(alphabet="a1.:[]%-_é \n@/", max_size=40) | st.text(max_size=40))
+def test_knows_no_third_outcome(text: str) -> None:
+    """Whatever comes, it is a name whose parts make up the text again, or the one exception."""
+    try:
+        name = names.parse(text)
+    except InvalidServerNameError:
+        return
+    host = f"[{name.host}]" if ":" in name.host else name.host
+    rest = text.removeprefix(host)
+    assert rest == "" if name.port is None else int(rest.removeprefix(":")) == name.port
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("example.test", None), ("256.1.1.1", None)],
+)
+def test_recognises_ip_literals(host: str, address: str | None) -> None:
+    assert names.ip_literal(host) == (ip_address(address) if address else None)

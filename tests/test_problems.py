@@ -1,0 +1,188 @@
+import errno
+import os
+import ssl
+
+import dns.exception
+import dns.message
+import dns.resolver
+import h11
+import pytest
+from OpenSSL import SSL
+from structlog.testing import capture_logs
+
+from exporter import problems
+from exporter.model import Problem, Reason, Stage
+from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.problems import REMEDIES, STAGE_REMEDIES, Step
+from tests.fake_world import dns_failure
+
+
+def from_kernel(number: int) -> OSError:
+    """As the socket module raises it: of the class that belongs to the number."""
+    return OSError(number, os.strerror(number))
+
+
+def no_resolver_answered(*causes: Exception) -> Exception:
+    errors = [("192.0.2.53", False, 53, cause, None) for cause in causes]
+    return dns_failure(dns.resolver.NoNameservers, request=dns.message.make_query("example.test", "A"), errors=errors)
+
+
+TIMED_OUT = dns_failure(dns.exception.Timeout)
+SERVFAIL = Exception("SERVFAIL")
+
+EVERYWHERE = (
+    (BlockedAddressError("10.0.0.1"), Reason.BLOCKED_ADDRESS),
+    (TooLargeError("more than 5 bytes"), Reason.TOO_LARGE),
+    (NotTlsError("greets with b'HTTP'"), Reason.NOT_TLS),
+    (no_resolver_answered(SERVFAIL), Reason.DNS_FAILURE),
+    (dns_failure(dns.resolver.LifetimeTimeout, timeout=1.0, errors=[]), Reason.DNS_TIMEOUT),
+    (dns_failure(dns.message.Truncated), Reason.DNS_FAILURE),
+    (h11.RemoteProtocolError("illegal status line"), Reason.HTTP_PROTOCOL),
+    (h11.RemoteProtocolError("Receive buffer too long", error_status_hint=431), Reason.TOO_LARGE),
+    (h11.LocalProtocolError("we said nonsense"), Reason.INTERNAL_ERROR),
+    (from_kernel(errno.ENETUNREACH), Reason.UNREACHABLE),
+    (from_kernel(errno.EHOSTUNREACH), Reason.UNREACHABLE),
+    (from_kernel(errno.EADDRNOTAVAIL), Reason.UNREACHABLE),
+    (from_kernel(errno.EACCES), Reason.UNREACHABLE),
+    (from_kernel(errno.EMFILE), Reason.INTERNAL_ERROR),
+    (from_kernel(errno.ENOMEM), Reason.INTERNAL_ERROR),
+    (ValueError("ours"), Reason.INTERNAL_ERROR),
+    (AssertionError(), Reason.INTERNAL_ERROR),
+)
+
+BY_STEP = {
+    Step.DNS: (Reason.DNS_TIMEOUT, Reason.DNS_FAILURE),
+    Step.TCP: (Reason.CONNECT_TIMEOUT, Reason.CONNECT_REFUSED),
+    Step.TLS: (Reason.TLS_TIMEOUT, Reason.TLS_HANDSHAKE),
+    Step.HTTP: (Reason.HTTP_TIMEOUT, Reason.HTTP_PROTOCOL),
+}
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize(("error", "reason"), EVERYWHERE)
+def test_names_what_means_the_same_in_every_step(error: Exception, reason: Reason, step: Step) -> None:
+    assert problems.reason(error, step) is reason
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize("error", [TimeoutError(), from_kernel(errno.ETIMEDOUT)])
+def test_names_a_timeout_by_its_step(error: OSError, step: Step) -> None:
+    """Ours as well as the kernel's, both of which are OSError too."""
+    assert problems.reason(error, step) is BY_STEP[step][0]
+
+
+@pytest.mark.parametrize("step", Step)
+@pytest.mark.parametrize(
+    "error",
+    [
+        ClosedEarlyError(),
+        from_kernel(errno.ECONNREFUSED),
+        from_kernel(errno.ECONNRESET),
+        from_kernel(errno.ECONNABORTED),
+        from_kernel(errno.EPIPE),
+        SSL.Error([("SSL routines", "", "tlsv1 alert internal error")]),
+    ],
+)
+def test_names_a_connection_that_was_broken_off_by_its_step(error: Exception, step: Step) -> None:
+    assert problems.reason(error, step) is BY_STEP[step][1]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (no_resolver_answered(TIMED_OUT, TIMED_OUT), Reason.DNS_TIMEOUT),
+        (no_resolver_answered(TIMED_OUT, SERVFAIL), Reason.DNS_FAILURE),
+        (no_resolver_answered(SERVFAIL), Reason.DNS_FAILURE),
+        (no_resolver_answered(), Reason.DNS_FAILURE),
+    ],
+)
+def test_silence_of_all_resolvers_is_a_timeout_and_one_bad_answer_a_failure(error: Exception, reason: Reason) -> None:
+    assert problems.reason(error, Step.DNS) is reason
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (TimeoutError(), "no answer in time (TLS step)"),
+        (from_kernel(errno.ENETUNREACH), "Network is unreachable"),
+        (OSError("no number"), "no number"),
+        (SSL.Error([("SSL routines", "", "one"), ("SSL routines", "", "two")]), "one; two"),
+        (SSL.SysCallError(104, "ECONNRESET"), "(104, 'ECONNRESET')"),
+        (SSL.Error(), "Error"),
+        (ClosedEarlyError(), "ClosedEarlyError"),
+        (NotTlsError("\x1b[31mred\n"), "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
+        (NotTlsError("x" * 1000), "x" * 299 + "…"),
+    ],
+)
+def test_details_are_one_printable_line(error: Exception, detail: str) -> None:
+    assert problems.detail(error, Step.TLS) == detail
+
+
+def test_only_faults_of_ours_are_logged() -> None:
+    with capture_logs() as logs:
+        expected = Problem(Reason.CONNECT_REFUSED, "Connection refused")
+        assert problems.name(from_kernel(errno.ECONNREFUSED), Step.TCP) == expected
+        assert logs == []
+        error = ssl.SSLError("the standard library's TLS is never used")
+        assert problems.name(error, Step.TLS).reason is Reason.UNREACHABLE
+        assert problems.name(KeyError("x"), Step.HTTP) == Problem(Reason.INTERNAL_ERROR, "'x'")
+    assert [(entry["log_level"], entry["step"]) for entry in logs] == [("error", "HTTP")]
+
+
+# ---------------------------------------------------------------- remedies
+
+
+def test_every_reason_has_a_remedy() -> None:
+    assert set(REMEDIES) == set(Reason)
+
+
+# What a remedy is about: it must name the thing that has to be changed or looked at.
+SUBJECTS = {
+    Reason.NXDOMAIN: "DNS",
+    Reason.NO_ADDRESSES: "AAAA record",
+    Reason.DNS_FAILURE: "DNS servers",
+    Reason.DNS_TIMEOUT: "DNS servers",
+    Reason.SRV_TARGET_ALIAS: "SRV record",
+    Reason.SRV_SERVICE_UNAVAILABLE: "SRV record",
+    Reason.BLOCKED_ADDRESS: "network.allow_networks",
+    Reason.CONNECT_REFUSED: "port",
+    Reason.CONNECT_TIMEOUT: "firewall",
+    Reason.UNREACHABLE: "IPv6",
+    Reason.TLS_HANDSHAKE: "reverse proxy",
+    Reason.TLS_TIMEOUT: "TLS server",
+    Reason.NOT_TLS: "listen 8448 ssl",
+    Reason.CERTIFICATE_EXPIRED: "Renew",
+    Reason.CERTIFICATE_NOT_YET_VALID: "clocks",
+    Reason.CERTIFICATE_NAME_MISMATCH: "subjectAltName",
+    Reason.CERTIFICATE_UNTRUSTED: "network.ca_file",
+    Reason.CERTIFICATE_INCOMPLETE_CHAIN: "fullchain.pem",
+    Reason.CERTIFICATE_INVALID: "issued again",
+    Reason.HTTP_STATUS: "/_matrix/key",
+    Reason.HTTP_TIMEOUT: "upstream",
+    Reason.HTTP_PROTOCOL: "reverse proxy",
+    Reason.REDIRECT: "https",
+    Reason.TOO_LARGE: "path",
+    Reason.NOT_JSON: "reverse proxy",
+    Reason.INVALID_CONTENT: "which program",
+    Reason.INVALID_DELEGATION: '{"m.server": "matrix.example.org:443"}',
+    Reason.SERVER_NAME_MISMATCH: "server_name in the homeserver's configuration",
+    Reason.NO_SIGNING_KEY: "signing key file",
+    Reason.SIGNATURE_INVALID: "proxy",
+    Reason.KEY_EXPIRED: "clock",
+    Reason.TIMEOUT: "probe.timeout",
+    Reason.INTERNAL_ERROR: "exporter's log",
+}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_remedy_names_what_to_change(reason: Reason) -> None:
+    assert SUBJECTS[reason] in REMEDIES[reason]
+    assert REMEDIES[reason].endswith(".")
+
+
+def test_a_remedy_fits_its_stage() -> None:
+    """The same reason may need another hand in another stage; elsewhere the common remedy holds."""
+    at_well_known = problems.remedy(Stage.WELL_KNOWN, Reason.NOT_JSON)
+    assert at_well_known.startswith("On the web server of the server name itself (https, port 443): ")
+    assert problems.remedy(Stage.KEYS, Reason.NOT_JSON) == REMEDIES[Reason.NOT_JSON]
+    assert all(remedy.endswith(".") and remedy != REMEDIES[reason] for (_, reason), remedy in STAGE_REMEDIES.items())

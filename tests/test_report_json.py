@@ -1,0 +1,95 @@
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter import problems
+from exporter.model import SKIPPED, Delegation, Failed, Passed, Problem, Reason, Report, WarningName
+from exporter.report_json import report_json
+from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
+
+EXPECTED = Path(__file__).parent / "report"
+
+REPORTS: dict[str, Callable[[], Report]] = {
+    "delegated_by_well_known": delegated_by_well_known,
+    "expired_certificate": expired_certificate,
+    "nothing_resolved": nothing_resolved,
+    "two_families": two_families,
+}
+
+
+def as_read(report: Report) -> Any:
+    """What another program reads."""
+    return json.loads(json.dumps(report_json(report)))
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_reports_are_as_written_down(name: str) -> None:
+    """Every field, with its null and its []."""
+    assert as_read(REPORTS[name]()) == json.loads((EXPECTED / f"{name}.json").read_text())
+
+
+def test_fields_stand_in_the_order_of_the_contract() -> None:
+    """People read it too."""
+    document = report_json(delegated_by_well_known())
+    assert list(document) == [
+        "server_name",
+        "checked_at",
+        "duration_seconds",
+        "federation_ok",
+        "delegation",
+        "stages",
+        "problems",
+        "warnings",
+        "endpoints",
+    ]
+    assert list(document["delegation"]) == [
+        "method",
+        "targets",
+        "host_header",
+        "tls_name",
+        "sni",
+        "well_known",
+        "srv",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (SKIPPED, None),
+        (
+            Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS)),
+            {"outcome": "absent", "reason": "http_status", "m_server": None, "cache_seconds": 3600},
+        ),
+        (
+            Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), Delegation(3600)),
+            {"outcome": "failed", "reason": "not_json", "m_server": None, "cache_seconds": 3600},
+        ),
+        (
+            Failed(0.1, (Problem(Reason.TIMEOUT, "too late"),)),
+            {"outcome": "failed", "reason": "timeout", "m_server": None, "cache_seconds": None},
+        ),
+    ],
+)
+def test_a_well_known_is_valid_absent_failed_or_not_to_be_asked_for(outcome: Any, expected: object) -> None:
+    """A reason stands beside what is absent, too."""
+    report = replace(delegated_by_well_known(), well_known=outcome)
+    assert as_read(report)["delegation"]["well_known"] == expected
+
+
+def test_durations_are_rounded_to_microseconds() -> None:
+    """More digits are noise."""
+    report = replace(nothing_resolved(), seconds=0.123456789, well_known=Passed(1e-9, Delegation(3600)))
+    document = as_read(report)
+    assert document["duration_seconds"] == 0.123457
+    assert document["stages"][0] == {"stage": "well_known", "ok": True, "duration_seconds": 0.0}
+
+
+def test_every_warning_has_a_remedy() -> None:
+    """A sentence that tells somebody what to do."""
+    assert set(problems.WARNING_REMEDIES) == set(WarningName)
+    assert all(text.endswith(".") for text in problems.WARNING_REMEDIES.values())

@@ -1,0 +1,98 @@
+import pytest
+
+from exporter import names, routes
+from exporter.model import Method, Route, SrvRecord, SrvRecords, SrvService, Target
+
+HS = Target("hs.test", 8450)
+RECORD = SrvRecord(10, 5, HS)
+
+
+def found(service: SrvService, *records: SrvRecord) -> SrvRecords:
+    return SrvRecords({service: records}, service)
+
+
+FED, LEGACY = found(SrvService.MATRIX_FED, RECORD), found(SrvService.MATRIX, RECORD)
+NO_RECORD = SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: ()}, None)
+FAILED = SrvRecords({}, SrvService.MATRIX_FED)
+
+
+@pytest.mark.parametrize(
+    ("name", "delegated", "srv", "route"),
+    [
+        (
+            "192.0.2.1",
+            None,
+            None,
+            Route(Method.IP_LITERAL, (Target("192.0.2.1", 8448),), "192.0.2.1", "192.0.2.1", None),
+        ),
+        (
+            "[2001:db8::1]:80",
+            None,
+            None,
+            Route(Method.IP_LITERAL, (Target("2001:db8::1", 80),), "[2001:db8::1]:80", "2001:db8::1", None),
+        ),
+        ("a.test:1", None, None, Route(Method.EXPLICIT_PORT, (Target("a.test", 1),), "a.test:1", "a.test", "a.test")),
+        ("a.test:0", None, None, Route(Method.EXPLICIT_PORT, (Target("a.test", 0),), "a.test:0", "a.test", "a.test")),
+        (
+            "a.test",
+            "192.0.2.2",
+            None,
+            Route(Method.WELL_KNOWN_IP, (Target("192.0.2.2", 8448),), "192.0.2.2", "192.0.2.2", None),
+        ),
+        (
+            "a.test",
+            "b.test:443",
+            None,
+            Route(Method.WELL_KNOWN_PORT, (Target("b.test", 443),), "b.test:443", "b.test", "b.test"),
+        ),
+        ("a.test", "b.test", FED, Route(Method.WELL_KNOWN_SRV_FED, (HS,), "b.test", "b.test", "b.test")),
+        ("a.test", "b.test", LEGACY, Route(Method.WELL_KNOWN_SRV_LEGACY, (HS,), "b.test", "b.test", "b.test")),
+        (
+            "a.test",
+            "b.test",
+            NO_RECORD,
+            Route(Method.WELL_KNOWN_8448, (Target("b.test", 8448),), "b.test", "b.test", "b.test"),
+        ),
+        ("a.test", None, FED, Route(Method.SRV_FED, (HS,), "a.test", "a.test", "a.test")),
+        ("a.test", None, LEGACY, Route(Method.SRV_LEGACY, (HS,), "a.test", "a.test", "a.test")),
+        (
+            "a.test",
+            None,
+            NO_RECORD,
+            Route(Method.DEFAULT_8448, (Target("a.test", 8448),), "a.test", "a.test", "a.test"),
+        ),
+        ("a.test", None, FAILED, Route(Method.SRV_FED, (), "a.test", "a.test", "a.test")),
+    ],
+)
+def test_follows_the_steps(name: str, delegated: str | None, srv: SrvRecords | None, route: Route) -> None:
+    """Where to connect, what `Host` says and what the certificate bears, for each step of the specification."""
+    assert routes.plan(names.parse(name), names.parse(delegated) if delegated else None, srv) == route
+
+
+def test_names_a_target_once() -> None:
+    """Two records of different priority may lead to the same place."""
+    twice = found(SrvService.MATRIX_FED, RECORD, SrvRecord(20, 0, HS))
+    assert routes.plan(names.parse("a.test"), None, twice).targets == (HS,)
+
+
+@pytest.mark.parametrize(
+    ("name", "asks"), [("a.test", True), ("a.test:8448", False), ("192.0.2.1", False), ("[2001:db8::1]", False)]
+)
+def test_asks_for_the_well_known_of_bare_names_only(name: str, *, asks: bool) -> None:
+    assert routes.asks_well_known(names.parse(name)) is asks
+
+
+@pytest.mark.parametrize(
+    ("name", "delegated", "host"),
+    [
+        ("a.test", None, "a.test"),
+        ("a.test", "b.test", "b.test"),
+        ("a.test", "b.test:443", None),
+        ("a.test", "192.0.2.1", None),
+        ("a.test:8448", None, None),
+        ("192.0.2.1", None, None),
+    ],
+)
+def test_asks_for_the_srv_records_of_bare_names_only(name: str, delegated: str | None, host: str | None) -> None:
+    """Of the delegated name, where there is one, and then not of the server name."""
+    assert routes.srv_host(names.parse(name), names.parse(delegated) if delegated else None) == host

@@ -1,0 +1,330 @@
+"""When servers are probed: the grid, the trigger, and a real scheduler with intervals of a fraction of a second."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter import names
+from exporter.instruments import Instruments
+from exporter.model import ServerName, Target, Watched
+from exporter.schedule import Changes, Clock, Grid, Schedule, Trigger, changes, fraction
+from tests.reports import watched
+from tests.waiting import others, until
+
+NOW = 1_795_000_000.0
+A, B, C = (names.parse(f"{letter}.example.org") for letter in "abc")
+
+
+def server(name: ServerName, interval: float = 300) -> Watched:
+    return watched(name.text, interval)
+
+
+# ---------------------------------------------------------------- pure
+
+
+def test_changes_name_what_comes_stays_and_goes() -> None:
+    """A server with the same interval is left alone, whatever else is expected of it."""
+    old = [server(A), server(B, 60), watched("d.example.org")]
+    new = [server(C), server(B, 120), watched("d.example.org", expected_delegation=Target("hs.example.org", 443))]
+    assert changes(old, new) == Changes(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
+    assert changes(new, new) == Changes((), (), ())
+
+
+def test_fraction_never_changes() -> None:
+    """The phases of all servers depend on it, over restarts and releases."""
+    assert [round(fraction(name), 6) for name in (A, B, C)] == [0.517482, 0.494964, 0.158251]
+
+
+def test_fractions_are_spread_evenly() -> None:
+    """Each tenth holds about a tenth of a thousand names."""
+    tenths = Counter(int(fraction(names.parse(f"s{number}.example.org")) * 10) for number in range(1000))
+    assert sorted(tenths) == list(range(10))
+    assert all(70 <= count <= 130 for count in tenths.values())
+
+
+GRID = Grid(interval=300, phase=100)
+
+
+@pytest.mark.parametrize(
+    ("start", "following"),
+    [(100, 400), (100.2, 400), (100 + 149, 400), (100 + 151, 700), (399, 700), (0, 400), (-60, 100)],
+)
+def test_next_probe_is_on_the_grid(start: float, following: float) -> None:
+    """It comes after half an interval at the earliest: off the grid, one that would come sooner is left out."""
+    assert GRID.following(start) == following
+
+
+@pytest.mark.parametrize(
+    ("due", "following", "left_out"),
+    [
+        (100, 400, 0),
+        (100, 700, 1),
+        (100, 100 + 12 * 300, 11),
+        (20, 400, 0),
+        (250, 400, 0),
+        (260, 700, 0),
+        (400, 100, 0),
+    ],
+)
+def test_left_out_counts_what_lies_between(due: float, following: float, left_out: int) -> None:
+    """Neighbours have nothing between them, and neither has a first probe off the grid and the one after it."""
+    assert GRID.left_out(due, following) == left_out
+
+
+@given(
+    start=st.floats(0, 4e9),
+    interval=st.floats(1, 31_536_000),
+    share=st.floats(0, 1, exclude_max=True),
+)
+def test_next_probe_is_never_far(start: float, interval: float, share: float) -> None:
+    """Between half an interval and one and a half after the start, to the microsecond, for any grid."""
+    waiting = Grid(interval, share * interval).following(start) - start
+    assert interval / 2 - 1e-6 <= waiting <= interval * 1.5 + 1e-6
+
+
+def at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def test_trigger_fires_first_and_then_on_the_grid() -> None:
+    """The phase is that of the name: a restart at another time leads back to the same grid."""
+    grid = Grid.of(server(A))
+    phases = []
+    for start in (NOW + 1, NOW + 100):
+        trigger = Trigger(grid, start)
+        first = trigger.get_next_fire_time(None, at(NOW))
+        second = trigger.get_next_fire_time(first, first)
+        third = trigger.get_next_fire_time(second, second)
+        assert (first, third - second) == (at(start), timedelta(seconds=300))
+        phases.append(third.timestamp() % 300)
+    assert phases == pytest.approx([fraction(A) * 300] * 2, abs=1e-5)
+
+
+def test_clock_set_forward_costs_one_probe() -> None:
+    """After a year nothing is made up for: the one that was due runs, and the next is on the grid, soon."""
+    trigger = Trigger(GRID, NOW)
+    year_later = at(NOW + 365 * 86400)
+    following = trigger.get_next_fire_time(at(NOW), year_later)
+    assert timedelta(seconds=150) <= following - year_later <= timedelta(seconds=450)
+
+
+# ---------------------------------------------------------------- a real scheduler
+
+
+class Probes:
+    """Stands for the probing; with `gate` closed, probes do not end."""
+
+    def __init__(self, *, gate_open: bool = True) -> None:
+        self.started: Counter[str] = Counter()
+        self.running: Counter[str] = Counter()
+        self.most_at_once: Counter[str] = Counter()
+        self.ended: Counter[str] = Counter()
+        self.gate = asyncio.Event()
+        if gate_open:
+            self.gate.set()
+
+    async def probe(self, name: ServerName) -> None:
+        self.started[name.text] += 1
+        self.running[name.text] += 1
+        self.most_at_once[name.text] = max(self.most_at_once[name.text], self.running[name.text])
+        try:
+            await self.gate.wait()
+            self.ended[name.text] += 1
+        finally:
+            self.running[name.text] -= 1
+
+
+def count(instruments: Instruments, name: str, **labels: str) -> float:
+    value = instruments.registry.get_sample_value(f"matrix_federation_exporter_{name}", labels)
+    assert value is not None
+    return value
+
+
+def schedule_of(
+    probe: Callable[[ServerName], Awaitable[None]], instruments: Instruments | None = None, grace: float = 5
+) -> Schedule:
+    return Schedule(probe, instruments or Instruments(), first_round=0.05, grace=grace)
+
+
+async def test_every_server_is_probed_at_its_own_interval() -> None:
+    """After the first probe all that follow are on its grid; every start is counted, with how late it was."""
+    probes, instruments = Probes(), Instruments()
+    servers = [server(A, 0.2), server(B, 3600)]
+    async with schedule_of(probes.probe, instruments) as schedule:
+        schedule.watch(servers, concurrency=10)
+        await until(lambda: probes.ended[A.text] >= 3 and probes.ended[B.text] == 1)
+        planned = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
+        assert planned % 0.2 == pytest.approx(fraction(A) * 0.2, abs=1e-5)
+    assert count(instruments, "schedule_lag_seconds_count") == probes.started.total()
+    assert count(instruments, "probes_in_flight") == 0
+    assert others() == set()
+
+
+async def test_first_round_is_spread() -> None:
+    """Over the given time, or the interval where that is shorter, by the hash of the name."""
+    clock = Clock(wall=lambda: NOW)
+    async with Schedule(Probes().probe, Instruments(), first_round=60, clock=clock) as schedule:
+        schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
+        schedule._scheduler.pause()
+        planned = {job.id: job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs()}
+    assert planned == pytest.approx({A.text: fraction(A) * 60, B.text: fraction(B) * 10}, abs=1e-5)
+
+
+async def test_probes_of_one_server_never_overlap() -> None:
+    """One that is due while the last still runs is skipped and counted."""
+    probes, instruments = Probes(gate_open=False), Instruments()
+    async with schedule_of(probes.probe, instruments) as schedule:
+        schedule.watch([server(A, 0.1)], concurrency=10)
+        await until(lambda: count(instruments, "probes_skipped_total", reason="overlap") >= 2)
+        assert probes.started == {A.text: 1}
+        probes.gate.set()
+        await until(lambda: probes.ended[A.text] >= 2)
+    assert probes.most_at_once == {A.text: 1}
+
+
+async def test_concurrency_is_bounded() -> None:
+    """The others wait for their turn, which is no probing, and get it in the end."""
+    probes, instruments = Probes(gate_open=False), Instruments()
+    servers = [watched(f"s{number}.example.org") for number in range(5)]
+    async with schedule_of(probes.probe, instruments) as schedule:
+        schedule.watch(servers, concurrency=2)
+        await until(lambda: len(schedule._waiting) == 3)
+        assert (probes.running.total(), count(instruments, "probes_in_flight")) == (2, 2)
+        probes.gate.set()
+        await until(lambda: probes.ended.total() == 5)
+
+
+async def test_concurrency_can_be_changed() -> None:
+    """What has its turn keeps it."""
+    probes = Probes(gate_open=False)
+    async with schedule_of(probes.probe) as schedule:
+        schedule.watch([server(A)], concurrency=1)
+        await until(lambda: probes.running.total() == 1)
+        schedule.watch([server(A), server(B)], concurrency=2)
+        await until(lambda: probes.running.total() == 2)
+        probes.gate.set()
+
+
+async def test_servers_that_stay_keep_their_phase() -> None:
+    """A reload plans only what is new or has another interval; what is removed is not probed again."""
+    probes = Probes()
+    async with schedule_of(probes.probe) as schedule:
+        schedule.watch([server(A), server(B), server(C, 3600)], concurrency=10)
+        await until(lambda: probes.ended.total() == 3)
+        planned = {job.id: job.next_run_time for job in schedule._scheduler.get_jobs()}
+        schedule.watch([server(A), server(C, 60)], concurrency=10)
+        replanned = {job.id: job.next_run_time for job in schedule._scheduler.get_jobs()}
+    assert replanned.keys() == {A.text, C.text}
+    assert replanned[A.text] == planned[A.text]
+    grid = Grid.of(server(C, 60))
+    assert replanned[C.text].timestamp() == pytest.approx(grid.at_or_after(time.time()), abs=1e-5)
+
+
+async def test_longer_interval_does_not_put_off_the_next_probe() -> None:
+    """A server that was to be probed within the minute is, although its interval became an hour."""
+    async with Schedule(Probes().probe, Instruments()) as schedule:
+        schedule.watch([server(A, 60)], concurrency=10)
+        planned = schedule._scheduler.get_job(A.text).next_run_time
+        schedule.watch([server(A, 3600)], concurrency=10)
+        assert schedule._scheduler.get_job(A.text).next_run_time <= planned
+
+
+async def test_removed_while_it_runs() -> None:
+    """The probe goes on to its end, and there is no other; listed again, it does not overlap with it."""
+    probes = Probes(gate_open=False)
+    async with schedule_of(probes.probe) as schedule:
+        schedule.watch([server(A, 0.1)], concurrency=10)
+        await until(lambda: probes.running[A.text])
+        schedule.watch([], concurrency=10)
+        schedule.watch([server(A, 0.1)], concurrency=10)
+        probes.gate.set()
+        await until(lambda: probes.ended[A.text] >= 2)
+    assert probes.most_at_once == {A.text: 1}
+
+
+async def test_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogCaptureFixture) -> None:
+    """It is a fault of ours, so it is logged with its traceback."""
+    raised = 0
+
+    async def broken(_: ServerName) -> None:
+        nonlocal raised
+        raised += 1
+        raise RuntimeError("a fault")
+
+    async with schedule_of(broken) as schedule:
+        schedule.watch([server(A, 0.1)], concurrency=1)
+        await until(lambda: raised >= 2)
+    errors = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert errors
+    assert all("RuntimeError: a fault" in caplog.handler.format(record) for record in errors)
+
+
+async def test_stall_is_counted() -> None:
+    """What passes while the exporter sleeps is made up for by one probe, and the rest counted as missed."""
+    probes, instruments = Probes(), Instruments()
+    async with schedule_of(probes.probe, instruments) as schedule:
+        schedule.watch([server(A, 0.1)], concurrency=1)
+        await until(lambda: probes.ended[A.text] >= 1)
+        before = probes.started[A.text]
+        time.sleep(1)  # noqa: ASYNC251 - the stall
+        await until(lambda: probes.started[A.text] > before)
+        missed = count(instruments, "probes_skipped_total", reason="missed")
+    assert 8 <= missed <= 11
+
+
+async def test_clock_set_back_plans_anew() -> None:
+    """Else nothing would be probed until the clock is again where it was; the phases stay."""
+    wall = NOW
+    async with Schedule(Probes().probe, Instruments(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+        schedule.watch([server(A), server(B)], concurrency=10)
+        schedule._scheduler.pause()
+        wall = NOW - 86400
+        schedule.heed_clock()
+        schedule._scheduler.pause()
+        planned = {job.id: job.next_run_time.timestamp() for job in schedule._scheduler.get_jobs()}
+    expected = {name.text: Grid.of(server(name)).at_or_after(NOW - 86400) for name in (A, B)}
+    assert planned == pytest.approx(expected, abs=1e-5)
+
+
+async def test_clock_that_is_slewed_changes_nothing() -> None:
+    """Half a second between two checks is no step back, and neither is any step forward."""
+    wall = NOW
+    async with Schedule(Probes().probe, Instruments(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+        schedule.watch([server(A)], concurrency=10)
+        planned = schedule._scheduler.get_job(A.text).next_run_time
+        for shift in (-0.5, -1, 1000):
+            wall = NOW + shift
+            schedule.heed_clock()
+        assert schedule._scheduler.get_job(A.text).next_run_time == planned
+
+
+# ---------------------------------------------------------------- the end
+
+
+async def test_probes_in_flight_may_end() -> None:
+    """Nothing starts any more, and what waits for its turn is counted as skipped."""
+    probes, instruments = Probes(gate_open=False), Instruments()
+    async with schedule_of(probes.probe, instruments) as schedule:
+        schedule.watch([server(A, 0.1), server(B), server(C)], concurrency=2)
+        await until(lambda: len(schedule._waiting) == 1 and probes.running.total() == 2)
+        asyncio.get_running_loop().call_later(0.3, probes.gate.set)
+    assert (probes.started.total(), probes.ended.total()) == (2, 2)
+    assert count(instruments, "probes_skipped_total", reason="shutdown") == 1
+    assert others() == set()
+
+
+async def test_probes_that_do_not_end_are_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    """After the grace, quietly, and nothing is left of them."""
+    probes = Probes(gate_open=False)
+    async with schedule_of(probes.probe, grace=0.05) as schedule:
+        schedule.watch([server(A), server(B)], concurrency=10)
+        await until(lambda: probes.running.total() == 2)
+    assert (probes.running.total(), probes.ended.total()) == (0, 0)
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
+    assert others() == set()

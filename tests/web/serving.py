@@ -1,0 +1,44 @@
+"""The site on a real socket, and a client without proxies, retries or patience."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+
+import httpx
+
+from exporter.board import Board
+from exporter.config import Place
+from exporter.instruments import Instruments
+from exporter.web.listening import bind, place_of
+from exporter.web.pages import Exporter, site
+from exporter.web.server import Server
+from tests.scrapes import board_of
+
+ANYWHERE = Place("127.0.0.1", 0)
+
+
+@asynccontextmanager
+async def client_of(*places: Place) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{places[0]}", trust_env=False, timeout=10) as client:
+        yield client
+
+
+@asynccontextmanager
+async def served(
+    board: Board | None = None,
+    *,
+    ready: bool = True,
+    reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
+) -> AsyncIterator[Place]:
+    """Where the site of these parts is."""
+    exporter = Exporter(board or board_of(()), Instruments(), lambda: ready, reload)
+    sockets = bind([ANYWHERE])
+    async with Server(site(exporter), sockets):
+        yield place_of(sockets[0])
+
+
+async def get(
+    path: str, method: str = "GET", headers: list[tuple[str, str]] | None = None, **parts: object
+) -> httpx.Response:
+    """One request to a site of its own."""
+    async with served(**parts) as place, client_of(place) as client:  # type: ignore[arg-type] # as `served` takes them
+        return await client.request(method, path, headers=headers)

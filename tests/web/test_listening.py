@@ -1,0 +1,53 @@
+"""The sockets to listen on."""
+
+import socket
+
+import pytest
+
+from exporter.config import Place
+from exporter.web.listening import CHOOSE, ListenError, bind, place_of
+
+
+def complaint(*places: Place) -> str:
+    with pytest.raises(ListenError) as raised:
+        bind(places)
+    return str(raised.value)
+
+
+def test_port_0_is_any_free_one() -> None:
+    """And the real one is told, for both families."""
+    sockets = bind([Place("127.0.0.1", 0), Place("::1", 0), Place("localhost", 0)])
+    places = [place_of(sock) for sock in sockets]
+    assert [place.host for place in places] == ["127.0.0.1", "::1", "127.0.0.1"]
+    for sock, place in zip(sockets, places, strict=True):
+        with sock, socket.create_connection(place):
+            pass
+
+
+def test_all_addresses_of_both_families_can_be_listed() -> None:
+    """The one for IPv6 does not take IPv4 as well."""
+    (first,) = bind([Place("0.0.0.0", 0)])
+    with first:
+        (second,) = bind([Place("::", place_of(first).port)])
+        second.close()
+
+
+def test_address_in_use() -> None:
+    """Which one, why, and what to do; those before it are given back."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
+        free, place = place_of(other), place_of(taken)
+        other.close()
+        reason = "another program listens there already: stop it, or choose another address"
+        assert complaint(free, place) == f"cannot listen on {place}: {reason} ({CHOOSE})"
+        bind([free])[0].close()
+
+
+def test_address_of_another_machine() -> None:
+    """192.0.2.0/24 belongs to no machine (RFC 5737)."""
+    assert complaint(Place("192.0.2.1", 0)).startswith("cannot listen on 192.0.2.1:0: this machine does not have")
+
+
+def test_name_that_is_none() -> None:
+    """Longer than a label may be, so that nobody is asked."""
+    host = "x" * 64
+    assert complaint(Place(host, 0)) == f"cannot listen on {host}:0: the name is not known ({CHOOSE})"
