@@ -14,6 +14,7 @@ from exporter.attempt import Deadline, as_it_is, attempt
 from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Reason, Software, found
 from exporter.network import Connection, HttpAnswer
 from exporter.problems import Step
+from exporter.stages import version
 from exporter.stages.json_body import errcode
 
 FEDERATION = "/_matrix/federation/v1"
@@ -117,7 +118,7 @@ def refused_by_homeserver(answer: HttpAnswer) -> bool:
 def spelled_path(spelled: HttpAnswer | None, software: Software | None) -> Verdict:
     if not spelled or not software or software.name not in CHECKS_THE_RAW_PATH:
         return False
-    if spelled.status == 200:
+    if version.read(spelled) == software:
         return Problem(Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded")
     return (spelled.status, errcode(spelled)) == UNRECOGNIZED
 

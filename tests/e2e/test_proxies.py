@@ -227,6 +227,13 @@ WRONG_NGINX = {
         """,
         seen_deep_only(Reason.CATCH_ALL),
     ),
+    "page instead of the homeserver's 404": Wrong(
+        """
+        location /_matrix/ { proxy_pass http://SYNAPSE; proxy_intercept_errors on; error_page 404 =200 /index.html; }
+        location / { root FOLDER; }
+        """,
+        seen_deep_only(Reason.CATCH_ALL),
+    ),
     "plain http": Wrong(FORWARDED, Findings({(Stage.TLS, Reason.NOT_TLS)}, NO_GOOD_ADDRESS, None), certificate=None),
     "no intermediate certificate": Wrong(
         FORWARDED,

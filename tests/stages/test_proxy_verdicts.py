@@ -1,10 +1,10 @@
-"""The last question of the stage `proxy`: what becomes of a large PUT before its body is sent."""
+"""What answers mean that real proxies give, and that are easily taken for something else."""
 
 import pytest
 
-from exporter.model import Problem, Reason
+from exporter.model import Problem, Reason, Software
 from exporter.network import HttpAnswer
-from exporter.stages.proxy import Verdict, large_put
+from exporter.stages.proxy import SPELLED, Verdict, large_put, spelled_path
 
 UNAUTHORIZED = HttpAnswer(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')
 FORBIDDEN = HttpAnswer(403, (), b'{"errcode":"M_FORBIDDEN"}')
@@ -12,6 +12,36 @@ PAGE = HttpAnswer(404, (), b"<html>404</html>")
 PAGE_FOR_MEMBERS = HttpAnswer(401, (), b"<html>401</html>")
 
 FINE, INCONCLUSIVE = True, False
+
+# ---------------------------------------------------------------- the path that spells version
+
+SYNAPSE = Software("Synapse", "1.163.2")
+ITS_VERSION = b'{"server":{"name":"Synapse","version":"1.163.2"}}'
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "software", "expected"),
+    [
+        pytest.param(404, b'{"errcode":"M_UNRECOGNIZED"}', SYNAPSE, FINE, id="unknown to the homeserver"),
+        pytest.param(404, b"<html>404</html>", SYNAPSE, INCONCLUSIVE, id="unknown to somebody else"),
+        pytest.param(200, b"<html>Welcome</html>", SYNAPSE, INCONCLUSIVE, id="a page for whatever is unknown"),
+        pytest.param(200, ITS_VERSION, Software("Other", "1"), INCONCLUSIVE, id="may decode by itself"),
+        pytest.param(200, ITS_VERSION, None, INCONCLUSIVE, id="version not known"),
+    ],
+)
+def test_spelled_path(status: int, body: bytes, software: Software | None, expected: Verdict) -> None:
+    """Only a version in the answer is proof that the path was decoded."""
+    assert spelled_path(HttpAnswer(status, (), body), software) is expected
+
+
+def test_spelled_path_decoded() -> None:
+    """The homeserver, which compares paths as they come, answers with its version."""
+    assert spelled_path(HttpAnswer(200, (), ITS_VERSION), SYNAPSE) == Problem(
+        Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded"
+    )
+
+
+# ---------------------------------------------------------------- a large PUT, before its body is sent
 
 
 @pytest.mark.parametrize(
