@@ -281,6 +281,10 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot "
         "verify anything that this server sends."
     ),
+    (Stage.PROXY, Reason.HTTP_STATUS): (
+        "Let the reverse proxy pass PUT and POST on as well as GET, for everything under /_matrix (nginx: no "
+        "`limit_except`; Apache: no `<Limit>`): messages, joins and invites arrive by PUT, and none does now."
+    ),
 }
 
 WARNING_REMEDIES: Final[dict[WarningName, str]] = {
