@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
 from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.deep_look import look_deeper
 from exporter.discovery import discover
 from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName
 from exporter.network import Network
@@ -15,11 +17,19 @@ from exporter.stages import keys, tls, version
 
 
 class Prober:
-    """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once."""
+    """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    def __init__(self, network: Network, timeout: float) -> None:
+    The `notaries` are asked by a deep look.
+    """
+
+    def __init__(self, network: Network, timeout: float, notaries: Sequence[ServerName] = ()) -> None:
         self._network = network
         self._timeout = timeout
+        self._notaries = notaries
+
+    async def look_deeper(self, report: Report) -> Report:
+        """With a deadline of its own; the report keeps its times."""
+        return await look_deeper(self._network, report, self._timeout, self._notaries)
 
     async def probe(self, name: ServerName) -> Report:
         """Never fails: whatever happens is in the report."""
