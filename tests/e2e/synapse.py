@@ -45,13 +45,13 @@ class Synapse:
 
 
 @contextmanager
-def synapse(folder: Path, server_name: str, certificate: Issued) -> Iterator[Synapse]:
-    """Keeps everything in `folder`, and its database too."""
+def synapse(folder: Path, server_name: str, certificate: Issued, **changed: object) -> Iterator[Synapse]:
+    """Keeps everything in `folder`, and its database too. `changed` are settings of its own."""
     python = program(str(PYTHON))
     keys = {"ed25519:a_test": write_signing_key(folder / "signing.key", "a_test")}
     (folder / "certificate.pem").write_bytes(certificate.pem)
     configuration, log = folder / "homeserver.yaml", folder / "synapse.log"
-    configuration.write_text(json.dumps(settings(folder, server_name)))
+    configuration.write_text(json.dumps(settings(folder, server_name) | changed))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(str(folder / "notices.sock"))
         environment = os.environ | {
