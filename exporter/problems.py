@@ -326,6 +326,15 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot "
         "verify anything that this server sends."
     ),
+    (Stage.PROXY, Reason.HTTP_STATUS): (
+        "Let the reverse proxy pass PUT and POST on as well as GET, for everything under /_matrix (nginx: no "
+        "`limit_except`; Apache: no `<Limit>`): messages, joins and invites arrive by PUT, and none does now."
+    ),
+    (Stage.NOTARY, Reason.SIGNATURE_INVALID): (
+        "Peers that ask this notary refuse what the server signs: restore the homeserver's signing key file if it was "
+        "lost or replaced, never let a new key bear the id of an old one, and check that the notary's network reaches "
+        "the same server (DNS, firewall)."
+    ),
 }
 
 WARNING_REMEDIES: Final[dict[WarningName, str]] = {
@@ -392,5 +401,9 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
     WarningName.HOST_WITH_PORT_DIFFERS: (
         "Let the reverse proxy choose the virtual host whether or not Host bears the port: some homeservers send it, "
         "and now meet something else."
+    ),
+    WarningName.NOTARY_DISAGREES: (
+        "Another server got other keys under this name: restore the homeserver's signing key file if it was lost or "
+        "replaced, let every machine in DNS use the same one, and check that the notary's network reaches this server."
     ),
 }

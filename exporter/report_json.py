@@ -11,8 +11,10 @@ from typing import Any, TypeAlias
 from exporter import problems, verdict
 from exporter.model import (
     Certificate,
+    DeepLook,
     Delegation,
     EndpointReport,
+    NotaryLook,
     Outcome,
     Passed,
     Report,
@@ -44,6 +46,7 @@ def report_json(report: Report) -> JsonObject:
         "problems": [problem(located) for located in verdict.problems(report)],
         "warnings": [warning(located) for located in warnings(report)],
         "endpoints": [endpoint(seen) for seen in report.endpoints],
+        "deep_look": deep_look(report.deep) if report.deep else None,
     }
 
 
@@ -159,6 +162,20 @@ def signing_keys(published: SigningKeys | None) -> JsonObject:
     return {
         "keys": dict(published.keys) if published else None,
         "valid_until": moment(published.valid_until) if published else None,
+    }
+
+
+def deep_look(seen: DeepLook) -> JsonObject:
+    return {"checked_at": moment(seen.looked_at), "notaries": [notary(look) for look in seen.notaries]}
+
+
+def notary(look: NotaryLook) -> JsonObject:
+    """`ok` is null where it was inconclusive."""
+    return {
+        "server_name": look.notary.text,
+        "ok": None if isinstance(look.outcome, Skipped) else isinstance(look.outcome, Passed),
+        "inconclusive_because": look.inconclusive_because,
+        **signing_keys(found(look.outcome)),
     }
 
 

@@ -204,6 +204,19 @@ async def test_one_connection_answers_one_request_after_the_other(network: Netwo
         assert await healthy.get("/empty", "dual.test", 0) == received(PAGES["/empty"])
 
 
+async def test_a_question_may_have_a_body(network: Network) -> None:
+    """Before and after one that has none, over the same connection."""
+    with closing(connection(network, HEALTHY)) as healthy:
+        await healthy.open()
+        await healthy.start_tls("dual.test")
+        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == received(PAGE)
+        assert await healthy.post("/missing", "dual.test", b"", 1000) == ABSENT
+        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        with pytest.raises(TooLargeError):
+            await healthy.post("/page", "dual.test", b"{}", len(PAGE.body) - 1)
+
+
 async def test_a_body_may_be_as_large_as_the_bound_and_no_larger(network: Network) -> None:
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()

@@ -31,18 +31,12 @@ def is_public(ip: IPAddress) -> bool:
 
 
 def destinations(ip: IPAddress) -> Iterator[IPAddress]:
-    """The address, and the IPv4 addresses that it leads to by whichever transition mechanism. The prefix of NAT64 is
-    the translator's: there, only the IPv4 address counts.
+    """The address, and the IPv4 address that it leads to by a transition mechanism. The prefix of NAT64 is the
+    translator's: there, only the IPv4 address counts. IPv4-mapped and Teredo addresses are no public ones anyway.
     """
     if ip in NAT64:
         yield IPv4Address(int(ip) & 0xFFFFFFFF)
         return
     yield ip
-    if not isinstance(ip, IPv6Address):
-        return
-    if ip.ipv4_mapped:
-        yield ip.ipv4_mapped
-    if ip.sixtofour:
+    if isinstance(ip, IPv6Address) and ip.sixtofour:
         yield ip.sixtofour
-    if ip.teredo:
-        yield from ip.teredo

@@ -21,6 +21,8 @@ from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import HttpsServer, Page, Site
 from exporter.lab.listener import Port
 from exporter.lab.misanswered import MISANSWERED_SERVERS
+from exporter.lab.notarised import NOTARISED_SERVERS
+from exporter.lab.notary import QUERY, GivenKeys, Notary
 from exporter.lab.reverse_proxy import in_front_of
 from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, Website
 from exporter.lab.unreached import UNREACHED_SERVERS
@@ -30,7 +32,7 @@ from exporter.names import parse
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """Those of `demo`: not more than can be looked over."""
-EVERY_SERVER = SERVERS + UNREACHED_SERVERS + MISANSWERED_SERVERS + WARNED_SERVERS
+EVERY_SERVER = SERVERS + UNREACHED_SERVERS + MISANSWERED_SERVERS + WARNED_SERVERS + NOTARISED_SERVERS
 """Whatever the exporter has a name for is shown by one of them."""
 Started = TypeVar("Started", bound=Port)
 
@@ -57,6 +59,11 @@ class Running:
     def website(self) -> HttpsServer:
         """The https server that is asked for the well-known; the first one, where there are several."""
         return self.listeners[self._website_address()]
+
+    @property
+    def federation_site(self) -> Site:
+        """Of `listener`."""
+        return self.listener.sites[self._homeserver_name()]
 
     @property
     def pages(self) -> dict[str, Page]:
@@ -142,6 +149,8 @@ class Federation:
         refused = await self._start(FAULTS[Fault.CONNECTION_REFUSED]())
         for server in self.servers:
             await self._add(server, refused)
+        for running in self._running.values():
+            self._make_notary(running)
 
     async def _start(self, part: Started) -> Started:
         await part.start()
@@ -173,6 +182,14 @@ class Federation:
         listener.certificates[place.name] = self._context(place)
         listener.sites[place.name] = site_of(place, homeserver)
         return listener
+
+    def _make_notary(self, running: Running) -> None:
+        if running.server.gives_out is not None:
+            known = {
+                name: self._running[name].homeserver if given is GivenKeys.SAME else Homeserver(name)
+                for name, given in running.server.gives_out.items()
+            }
+            running.federation_site.pages[QUERY] = Notary(running.homeserver, known).answer
 
     def _context(self, place: Website) -> SSLContext:
         """One for all who bear the same certificate: a thousand servers start in no time."""

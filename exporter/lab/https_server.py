@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 import ssl
 from collections import deque
@@ -20,6 +21,7 @@ from exporter.names import InvalidServerNameError, parse
 WELL_KNOWN = "/.well-known/matrix/server"
 REQUESTS_KEPT = 10_000  # a demo may run for weeks
 READ_BYTES = 65536
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 JSON = ("Content-Type", "application/json")
 HTML = ("Content-Type", "text/html; charset=utf-8")
 
@@ -33,8 +35,8 @@ class Request:
     target: str
     host: str
     user_agent: str
-    body_bytes: int = 0
-    """As announced by Content-Length."""
+    body: bytearray = field(default_factory=bytearray)
+    """As much of it as has arrived."""
 
     @property
     def path(self) -> str:
@@ -75,6 +77,7 @@ def redirect(location: str, status: int = 302) -> Answer:
 
 
 NOT_FOUND = Answer(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
+FORBIDDEN = Answer(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
 TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
@@ -84,8 +87,15 @@ class Site:
 
     pages: dict[str, Page] = field(default_factory=dict)
     otherwise: Page = NOT_FOUND
-    body_limit: int | None = None
+    body_limit: float = math.inf
     """Bytes; a request that announces more is refused before its body is sent."""
+    methods: frozenset[str] = METHODS
+    """All others are refused, before any body is sent."""
+
+    def refusal(self, request: Request, body_bytes: int) -> Answer | None:
+        if request.method not in self.methods:
+            return FORBIDDEN
+        return TOO_LARGE if body_bytes > self.body_limit else None
 
 
 class HttpsServer:
@@ -130,21 +140,19 @@ class HttpsServer:
             while isinstance(head := await next_event(http, reader), h11.Request):
                 request = read_request(head, sni)
                 self.requests.append(request)
-                refused = self._refuses(request)
-                if not refused and not await skip_body(http, reader, writer):
+                if refused := self._site(request).refusal(request, announced_bytes(head)):
+                    writer.write(rendered(http, request, refused))
                     return
-                writer.write(rendered(http, request, TOO_LARGE if refused else await self._answer(request)))
+                if not await read_body(http, reader, writer, request.body):
+                    return
+                writer.write(rendered(http, request, await self._answer(request)))
                 await writer.drain()
-                if refused or http.our_state is h11.MUST_CLOSE:
+                if http.our_state is h11.MUST_CLOSE:
                     return
                 http.start_next_cycle()
 
     def _site(self, request: Request) -> Site:
         return self.sites.get(request.site, Site())
-
-    def _refuses(self, request: Request) -> bool:
-        limit = self._site(request).body_limit
-        return limit is not None and request.body_bytes > limit
 
     async def _answer(self, request: Request) -> Answer:
         site = self._site(request)
@@ -162,15 +170,21 @@ async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> h11.
     return event if isinstance(event, h11.Event) else None
 
 
-async def skip_body(http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+async def read_body(
+    http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytearray
+) -> bool:
     """False where the client left in the middle of it. A client that asks whether to send it is told to go on at once,
     as nginx and Synapse do.
     """
     if http.they_are_waiting_for_100_continue:
         writer.write(http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
     while isinstance(event := await next_event(http, reader), h11.Data):
-        pass
+        body += event.data
     return isinstance(event, h11.EndOfMessage)
+
+
+def announced_bytes(event: h11.Request) -> int:
+    return int(dict(event.headers).get(b"content-length", b"0"))
 
 
 def read_request(event: h11.Request, sni: str | None) -> Request:
@@ -181,7 +195,6 @@ def read_request(event: h11.Request, sni: str | None) -> Request:
         event.target.decode(),
         headers.get("host", ""),
         headers.get("user-agent", ""),
-        int(headers.get("content-length", 0)),
     )
 
 

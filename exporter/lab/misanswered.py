@@ -164,6 +164,13 @@ MISANSWERED_SERVERS = (
         ProxyFault.LIMITS_BODIES,
     ),
     behind(
+        "read-only.lab.test",
+        "192.0.2.153",
+        "a reverse proxy that lets GET through, and no PUT",
+        Reason.HTTP_STATUS,
+        ProxyFault.READS_ONLY,
+    ),
+    behind(
         "catch-all.lab.test",
         "192.0.2.152",
         "a reverse proxy with a page of its own for every path that the homeserver does not know",

@@ -21,6 +21,8 @@ class ProxyFault(StrEnum):
     DECODES_PATHS = "decodes_paths"
     """As nginx does where `proxy_pass` names a path."""
     LIMITS_BODIES = "limits_bodies"
+    READS_ONLY = "reads_only"
+    """Only GET and HEAD get through, as with `limit_except GET` of nginx."""
     CATCHES_ALL = "catches_all"
     """A page of its own stands in for whatever the homeserver does not know."""
     HOST_WITHOUT_PORT_ONLY = "host_without_port_only"
@@ -42,6 +44,10 @@ def decodes_paths(homeserver: Homeserver) -> Site:
 
 def limits_bodies(homeserver: Homeserver) -> Site:
     return Site(otherwise=homeserver, body_limit=NGINX_BODY_BYTES)
+
+
+def reads_only(homeserver: Homeserver) -> Site:
+    return Site(otherwise=homeserver, methods=frozenset({"GET", "HEAD"}))
 
 
 def catches_all(homeserver: Homeserver) -> Site:
@@ -69,6 +75,7 @@ def loses_content_type(homeserver: Homeserver) -> Site:
 FAULTS: dict[ProxyFault, Callable[[Homeserver], Site]] = {
     ProxyFault.DECODES_PATHS: decodes_paths,
     ProxyFault.LIMITS_BODIES: limits_bodies,
+    ProxyFault.READS_ONLY: reads_only,
     ProxyFault.CATCHES_ALL: catches_all,
     ProxyFault.HOST_WITHOUT_PORT_ONLY: host_without_port_only,
     ProxyFault.LOSES_CONTENT_TYPE: loses_content_type,

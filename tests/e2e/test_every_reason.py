@@ -12,6 +12,7 @@ from exporter.deep_look import look_deeper
 from exporter.internet import Internet
 from exporter.internet.http import USER_AGENT
 from exporter.lab.federation import EVERY_SERVER, Federation
+from exporter.lab.notarised import NOTARY
 from exporter.lab.servers import LabServer
 from exporter.model import Passed, Reason, Report, Stage, WarningName, Watched
 from exporter.network import HttpAnswer
@@ -23,6 +24,7 @@ PROBE_SECONDS = 12.0
 SILENT_SECONDS = 2.0  # where a lookup, a connection or an answer is waited for in vain
 
 OURS = Reason.INTERNAL_ERROR  # no server can show it
+NOTARIES = [names.parse(NOTARY)]
 MOST_REQUESTS = 8  # of a deep look, to one endpoint
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -56,7 +58,7 @@ async def probe(server: LabServer, federation: Federation) -> Report:
 async def look_at(server: LabServer, federation: Federation) -> Report:
     """A probe and a deep look."""
     seconds = patience(server)
-    return await look_deeper(network(federation, seconds), await probe(server, federation), seconds)
+    return await look_deeper(network(federation, seconds), await probe(server, federation), seconds, NOTARIES)
 
 
 async def stand(server: LabServer, federation: Federation) -> Standing:
@@ -123,7 +125,7 @@ async def test_a_deep_look_tells_something_and_is_polite(server: LabServer, fede
     report = await probe(server, federation)
     listeners = federation.server(server.server_name).listeners.values()
     asked_before = [len(listener.requests) for listener in listeners]
-    looked = await look_deeper(network(federation, PROBE_SECONDS), report, PROBE_SECONDS)
+    looked = await look_deeper(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
     assert [type(seen.deep.proxy) for seen in looked.endpoints if seen.deep] == [Passed] * len(report.endpoints)
     asked = [list(listener.requests)[before:] for listener, before in zip(listeners, asked_before, strict=True)]
     assert 0 < max(map(len, asked)) <= MOST_REQUESTS

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import suppress
 
+import h11
 import pytest
 
 from exporter import problems
@@ -78,7 +79,7 @@ async def test_a_first_request_is_not_repeated(authority: Authority, issued: Iss
     """A server that closes without an answer to it is broken."""
     server = RawHttps([[b""], [page(b"two")]], [issued])
     async with secured(server.play, authority) as connection:
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - whose error it is does not matter
+        with pytest.raises(ClosedEarlyError) as caught:
             await bodies(connection, 1)
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
     assert len(server.heads) == 1
@@ -87,7 +88,7 @@ async def test_a_first_request_is_not_repeated(authority: Authority, issued: Iss
 async def test_a_request_is_repeated_once(authority: Authority, issued: Issued) -> None:
     server = RawHttps([[page(b"one")], [b""], [page(b"three")]], [issued])
     async with secured(server.play, authority) as connection:
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - whose error it is does not matter
+        with pytest.raises(ClosedEarlyError) as caught:
             await bodies(connection, 2)
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
     assert len(server.heads) == 2
@@ -96,7 +97,7 @@ async def test_a_request_is_repeated_once(authority: Authority, issued: Issued) 
 async def test_half_an_answer_is_not_asked_for_again(authority: Authority, issued: Issued) -> None:
     server = RawHttps([[page(b"one"), page(b"two")[:-1]], [page(b"three")]], [issued])
     async with secured(server.play, authority) as connection:
-        with pytest.raises(Exception) as caught:  # noqa: PT011 - whose error it is does not matter
+        with pytest.raises(h11.RemoteProtocolError) as caught:
             await bodies(connection, 2)
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
     assert len(server.heads) == 2

@@ -133,6 +133,7 @@ async def test_a_client_that_asks_may_send_its_body(server: HttpsServer, authori
         return interim, answer
 
     interim, answer = await asyncio.to_thread(converse)
+    assert [request.body for request in server.requests] == [b"12345", b""]
     assert interim == b"HTTP/1.1 100 \r\n\r\n"
     assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
 
@@ -152,7 +153,21 @@ async def test_a_body_may_be_too_large(
         return answer
 
     assert (await asyncio.to_thread(converse)).startswith(status)
-    assert [request.body_bytes for request in server.requests] == [body_bytes]
+    assert list(server.requests) == [Request(NAME, "PUT", "/", NAME, "")]
+
+
+async def test_a_method_may_be_refused(server: HttpsServer, authority: Authority) -> None:
+    """Before any body is sent, too."""
+    server.sites[NAME].methods = frozenset({"GET"})
+
+    def converse() -> bytes:
+        client = Client(server.address, NAME, authority.ca_file)
+        answer = client.say(announcement(5))
+        client.close()
+        return answer
+
+    assert (await asyncio.to_thread(converse)).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert (await get(server.address, NAME, authority.ca_file, "/")).status == 200
 
 
 async def test_what_is_not_http_ends_the_connection(server: HttpsServer, authority: Authority) -> None:

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from exporter.lab.homeserver import KEYS, VERSION, Homeserver
@@ -56,10 +58,17 @@ async def test_probes_pass(fault: ProxyFault) -> None:
     assert (await through(fault, KEYS)).status == 200
 
 
-@pytest.mark.parametrize(("fault", "limit"), [(None, None), (ProxyFault.LIMITS_BODIES, 1 << 20)])
-def test_limit_of_bodies(fault: ProxyFault | None, limit: int | None) -> None:
+@pytest.mark.parametrize(("fault", "limit"), [(None, math.inf), (ProxyFault.LIMITS_BODIES, 1 << 20)])
+def test_limit_of_bodies(fault: ProxyFault | None, limit: float) -> None:
     """It is kept where bodies are read: see the https server."""
     assert in_front_of(Homeserver(NAME).answer, fault).body_limit == limit
+
+
+@pytest.mark.parametrize(("fault", "put"), [(None, True), (ProxyFault.READS_ONLY, False)])
+def test_methods(fault: ProxyFault | None, *, put: bool) -> None:
+    """They are refused before a body is sent."""
+    methods = in_front_of(Homeserver(NAME).answer, fault).methods
+    assert ("GET" in methods, "PUT" in methods) == (True, put)
 
 
 def test_every_fault_is_in_the_table() -> None:

@@ -24,7 +24,7 @@ def error(status: int, errcode: str) -> HttpAnswer:
 
 UNAUTHORIZED, FORBIDDEN = error(401, "M_UNAUTHORIZED"), error(403, "M_FORBIDDEN")
 UNRECOGNIZED = error(404, "M_UNRECOGNIZED")
-VERSION = received(json_answer({"server": {"name": "Synapse"}}))
+VERSION = received(json_answer({"server": {"name": "Synapse", "version": "1.163.2"}}))
 PAGE, PAGE_404, PAGE_403 = (received(Answer(status, (HTML,), b"<!doctype html>")) for status in (200, 404, 403))
 BAD_GATEWAY = received(Answer(502, (HTML,), b"<!doctype html>"))
 
@@ -135,11 +135,13 @@ def test_unknown_path(unknown: HttpAnswer | None, expected: list[Reason] | str) 
 
 
 @pytest.mark.parametrize(
-    ("announced", "expected"), [(100, "Passed"), (401, "Passed"), (413, [Reason.BODY_LIMIT]), (None, "Skipped")]
+    ("announced", "expected"),
+    [(100, "Passed"), (401, "Passed"), (413, [Reason.BODY_LIMIT]), (405, [Reason.HTTP_STATUS]), (None, "Skipped")],
 )
 def test_large_body(announced: int | None, expected: list[Reason] | str) -> None:
-    """Whoever lets it in, or has another objection, sets no limit; silence tells nothing."""
-    assert reasons(judge(replace(OPEN, announced=announced), None, 0.5)) == expected
+    """What PUT meets where GET reaches the homeserver: see `test_proxy_verdicts`."""
+    answers = replace(OPEN, plain=UNAUTHORIZED, announced=announced)
+    assert reasons(judge(answers, None, 0.5)) == expected
 
 
 # ---------------------------------------------------------------- what is asked
