@@ -45,6 +45,7 @@ def test_fields_stand_in_the_order_of_the_contract() -> None:
         "problems",
         "warnings",
         "endpoints",
+        "deep_look",
     ]
     assert list(document["delegation"]) == [
         "method",
