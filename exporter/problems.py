@@ -281,6 +281,10 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot "
         "verify anything that this server sends."
     ),
+    (Stage.PROXY, Reason.HTTP_STATUS): (
+        "Let the reverse proxy pass PUT and POST on as well as GET, for everything under /_matrix (nginx: no "
+        "`limit_except`; Apache: no `<Limit>`): messages, joins and invites arrive by PUT, and none does now."
+    ),
     (Stage.NOTARY, Reason.SIGNATURE_INVALID): (
         "Peers that ask this notary refuse what the server signs: restore the homeserver's signing key file if it was "
         "lost or replaced, never let a new key bear the id of an old one, and check that the notary's network reaches "

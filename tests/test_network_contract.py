@@ -244,7 +244,7 @@ async def test_silence_counts_until_it_is_given_up(network: Network) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await silent.start_tls("dual.test")
-        assert silent.waited() - before == pytest.approx(0.05, abs=0.04)
+        assert 0.04 < silent.waited() - before < 0.5
 
 
 async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) -> None:

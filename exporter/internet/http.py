@@ -50,7 +50,7 @@ class HttpExchange:
         return self._http.our_state is h11.IDLE
 
     async def ask(self, question: Question, at_most: int) -> HttpAnswer:
-        """Raises TooLargeError, h11.RemoteProtocolError, OSError or SSL.Error."""
+        """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
         self.answered = False
         events: tuple[h11.Event, ...] = (question.head(), h11.Data(data=question.body or b""), h11.EndOfMessage())
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
@@ -97,6 +97,8 @@ class HttpExchange:
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             content = await self._stream.receive()
+            if not content and self._http.their_state is h11.SEND_RESPONSE:
+                raise ClosedEarlyError("the connection was closed before there was an answer")
             self.answered = self.answered or bool(content)
             self._http.receive_data(content)
         return event

@@ -19,16 +19,14 @@ from exporter.lab.listener import LOOPBACK
 from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Reason
 from exporter.notaries import ask
 from exporter.stages.notary import Published
-from tests.e2e import nginx as front
 from tests.e2e.synapse import synapse
 from tests.places import place
 
-pytestmark = [pytest.mark.synapse, pytest.mark.system("nginx")]
+pytestmark = pytest.mark.synapse
 
 NOTARY = names.parse("notary.test:8448")
 NO_RESOLVER: Place = (ip_address("192.0.2.53"), 53)  # names with a port and a known place ask for none
 ASK_SECONDS = 30.0
-FORWARDED = "location / {{ proxy_pass http://unix:{socket}; }}"
 
 
 @pytest.fixture
@@ -40,13 +38,9 @@ def authority(tmp_path: Path) -> Authority:
 def network(authority: Authority, tmp_path: Path) -> Iterator[Internet]:
     """In which there is the notary."""
     trust: dict[str, object] = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
-    with synapse(tmp_path, NOTARY.text, **trust) as notary:
-        site = front.Site(authority.issue([NOTARY.host]), FORWARDED.format(socket=notary.socket))
-        with front.nginx(tmp_path, [site]) as (address,):
-            connect_to = {NOTARY.text: place(address)}
-            yield Internet(
-                timeout=ASK_SECONDS, resolvers=[NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to
-            )
+    with synapse(tmp_path, NOTARY.text, authority.issue([NOTARY.host]), **trust) as notary:
+        connect_to = {NOTARY.text: place(notary.secured)}
+        yield Internet(timeout=ASK_SECONDS, resolvers=[NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to)
 
 
 @pytest_asyncio.fixture
