@@ -133,9 +133,10 @@ class App:
             except ConfigError as error:
                 self._refuse(error.complaints)
                 return error.complaints
-            if self.ready:
-                self._compare_listen(fresh.config)
-                await self._put_to_use(fresh)
+            if not self.ready:
+                return (Complaint(str(self._config_file), None, "", "the exporter is stopping: start it again"),)
+            self._compare_listen(fresh.config)
+            await self._put_to_use(fresh)
             return ()
 
     def _refuse(self, complaints: Sequence[Complaint]) -> None:

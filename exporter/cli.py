@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, logs, targets
+from exporter import DISTRIBUTION, VERSION, check, logs, targets
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_serve, add_check_config, add_demo):
+    for add in (add_serve, add_check, add_check_config, add_demo):
         add(commands.add_parser)
     return top
 
@@ -123,6 +123,33 @@ async def until_told(exporter: AbstractAsyncContextManager[App]) -> None:
         loop.add_signal_handler(number, event.set)
     async with exporter as app:
         await app.until(stop, hangup)
+
+
+# ---------------------------------------------------------------- check
+
+
+def add_check(add_parser: AddParser) -> None:
+    added = command(
+        add_parser,
+        "check",
+        run_check,
+        "probe servers once, now, and show what came of it",
+        "Probes servers once, now, and shows stage by stage what came of it, with a remedy for each problem. Exit "
+        "status 0 where all of them federate, 1 where some do not, 2 for wrong usage or configuration.",
+    )
+    added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
+    added.add_argument("--config", metavar="FILE", type=Path, help="take `probe` and `network` from this file (YAML)")
+    added.add_argument(
+        "--format",
+        choices=[form.value for form in check.OutputFormat],
+        default=check.OutputFormat.TEXT.value,
+        help="text for people, or a JSON object on a line for each server (default: %(default)s)",
+    )
+
+
+def run_check(chosen: Arguments) -> int:
+    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
+    return check.run(chosen.servers, chosen.config, chosen.format)
 
 
 # ---------------------------------------------------------------- check-config

@@ -231,6 +231,14 @@ async def test_reload_over_http(tmp_path: Path) -> None:
         assert (await post_reload(app)).status_code == 200
 
 
+async def test_reload_comes_too_late(tmp_path: Path) -> None:
+    """Nothing is put to use by an exporter that has stopped."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
+        await app._let_nothing_change()
+        (complaint,) = await app.reload()
+    assert complaint.sentence == "the exporter is stopping: start it again"
+
+
 # ---------------------------------------------------------------- server files
 
 

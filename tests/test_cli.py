@@ -119,7 +119,7 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["--help"])
     assert left.value.code == 0
     told = capsys.readouterr().out
-    assert all(command in told for command in ("serve", "check-config", "demo"))
+    assert all(command in told for command in ("serve", "check", "check-config", "demo"))
 
 
 @pytest.mark.parametrize(
@@ -134,6 +134,8 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
+        (["check"], "the following arguments are required: SERVER"),
+        (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["check-config"], "the following arguments are required: FILE"),
     ],
 )
@@ -145,6 +147,27 @@ def test_wrong_usage(arguments: list[str], complaint: str, capsys: pytest.Captur
     assert (left.value.code, out) == (2, "")
     assert err.startswith(f"usage: {DISTRIBUTION}")
     assert complaint in err
+
+
+# ---------------------------------------------------------------- check
+
+
+@pytest.mark.parametrize(("checked", "status"), [([HEALTHY], 0), ([HEALTHY, BROKEN], 1)])
+async def test_check_tells_whether_all_federate(checked: list[LabServer], status: int, tmp_path: Path) -> None:
+    """One report a line, in the order in which they were asked for."""
+    async with Federation([HEALTHY, BROKEN]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        server_names = [server.server_name for server in checked]
+        left, out, err = await run("check", "--config", file, "--format", "json", *server_names)
+    verdicts = [(report["server_name"], report["federation_ok"]) for report in map(json.loads, out.splitlines())]
+    assert (left, verdicts, err) == (status, [(server.server_name, server.healthy) for server in checked], "")
+
+
+async def test_check_refuses_what_is_no_server_name() -> None:
+    """Before anything is probed; status 2."""
+    status, out, err = await run("check", "https://example.org")
+    assert (status, out) == (2, "")
+    assert "a server name is no URL" in err
 
 
 # ---------------------------------------------------------------- check-config
