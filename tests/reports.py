@@ -63,7 +63,7 @@ def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
         tcp=Passed(0.01, None),
         tls=Passed(0.02, seen),
         version=Passed(0.03, Software("Synapse", "1.163.2")),
-        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))),
+        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")),
     )
 
 
