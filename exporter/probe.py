@@ -8,6 +8,7 @@ from functools import partial
 
 from exporter import routes
 from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.deep_look import look_deeper
 from exporter.model import (
     SKIPPED,
     Delegation,
@@ -34,9 +35,14 @@ class Prober:
         self._network = network
         self._timeout = timeout
 
-    async def probe(self, name: ServerName) -> Report:
-        """Never fails: whatever happens is in the report."""
-        started, deadline = time.perf_counter(), Deadline.of_probe(self._timeout)
+    async def look_deeper(self, report: Report) -> Report:
+        """With a deadline of its own; the report keeps its times."""
+        return await look_deeper(self._network, report, self._timeout)
+
+    async def probe(self, name: ServerName, within: float | None = None) -> Report:
+        """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        started, deadline = time.perf_counter(), Deadline.of_probe(seconds)
         delegation = await self._ask_well_known(name, deadline)
         delegated = known.server if (known := found(delegation)) else None
         records = await self._ask_srv(routes.srv_host(name, delegated), deadline)

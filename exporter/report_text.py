@@ -5,6 +5,8 @@ What remote servers chose is never read as markup, and no sign stands without a 
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from io import StringIO
 from itertools import groupby
 from typing import Final
 
@@ -15,6 +17,7 @@ from rich.tree import Tree
 from exporter import in_words, problems, verdict
 from exporter.in_words import shown
 from exporter.model import (
+    DeepLook,
     Delegation,
     EndpointReport,
     Failed,
@@ -29,6 +32,7 @@ from exporter.model import (
 )
 from exporter.warning_rules import LocatedWarning, warnings
 
+PLAIN_COLUMNS = 80  # where there is no terminal
 NARROWEST = 20  # columns of a text, however far it is indented
 STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
@@ -39,6 +43,7 @@ WARNING: Final = Text("! ", "yellow")
 ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…", "*x->~")  # each as wide as what it stands for
 INDENT: Final = Text("  ")
 
+WORTH_TELLING: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
 OF_A_FAMILY: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
@@ -76,9 +81,18 @@ def tree(report: Report) -> Tree:
         root.add(Group(*server_stage(stage, outcome, report)))
     for seen in report.endpoints:
         add_endpoint(root, seen, report)
+    if report.deep:
+        root.add(deep_look(report.deep, report))
     for located in telling_warnings(report):
         root.add(Group(*warning(located)))
     return root
+
+
+def plain(report: Report) -> str:
+    """The tree without colour, whatever the environment says of terminals."""
+    page = StringIO()
+    Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={}).print(tree(report))
+    return page.getvalue()
 
 
 # ---------------------------------------------------------------- the heading
@@ -120,8 +134,11 @@ def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
             branch.add(Group(*stage_lines(stage, outcome, report, STAGE_COLUMNS["endpoint"])))
-    if skipped := [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]:
-        branch.add(Line(SKIPPED, Text(f"{', '.join(skipped)} skipped: not reached")))
+    skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
+    if not_reached := [stage for stage in skipped if stage is not Stage.PROXY]:
+        branch.add(Line(SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
+    if Stage.PROXY in skipped:
+        branch.add(Line(SKIPPED, Text("proxy inconclusive: no answer tells what a reverse proxy does")))
 
 
 def endpoint_line(seen: EndpointReport) -> Line:
@@ -150,6 +167,13 @@ def word(outcome: Passed[object] | Failed[object]) -> str:
             return "absent"
         case _:
             return "ok"
+
+
+def deep_look(seen: DeepLook, report: Report) -> Line:
+    """What it found stands with the endpoints and the warnings."""
+    age = report.ended_at - seen.looked_at
+    when = f"{in_words.span(age)} before this probe" if age >= WORTH_TELLING else "with this probe"
+    return Line(INDENT, Text(f"deep look: {when} ({seen.looked_at:%Y-%m-%d %H:%M} UTC)"))
 
 
 # ---------------------------------------------------------------- what is wrong, and what to do
