@@ -16,6 +16,7 @@ from exporter.instruments import Instruments
 from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.targets import ServerFiles
+from exporter.web.asking import Asking
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
@@ -54,8 +55,9 @@ class App:
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
+        asking = Asking(self.board, self._probes, lambda: self._in_use.config)
         self._site = site(
-            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None)
+            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, asking)
         )
         self._files = ServerFiles(())
         self._changing = asyncio.Lock()

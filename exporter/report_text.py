@@ -3,9 +3,9 @@
 What remote servers chose is never read as markup, and no sign stands without a word.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from io import StringIO
 from itertools import groupby
 from typing import Final
@@ -70,9 +70,13 @@ def ascii_only(text: Text) -> Text:
     return replaced
 
 
-def tree(report: Report) -> Tree:
-    """To be printed by a rich console of any width, coloured or not."""
-    root = Tree(Group(*heading(report)), guide_style="dim")
+def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
+    """To be printed by a rich console of any width, coloured or not.
+
+    `delegation_seen` is when a valid well-known was last seen, if that is known.
+    """
+    warned = telling_warnings(report, delegation_seen)
+    root = Tree(Group(*heading(report, warned)), guide_style="dim")
     for stage, outcome in (
         (Stage.WELL_KNOWN, report.well_known),
         (Stage.SRV, report.srv),
@@ -83,33 +87,34 @@ def tree(report: Report) -> Tree:
         add_endpoint(root, seen, report)
     if report.deep:
         root.add(deep_look(report.deep, report))
-    for located in telling_warnings(report):
+    for located in warned:
         root.add(Group(*warning(located)))
     return root
 
 
-def plain(report: Report) -> str:
+def plain(report: Report, delegation_seen: datetime | None = None) -> str:
     """The tree without colour, whatever the environment says of terminals."""
     page = StringIO()
-    Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={}).print(tree(report))
+    console = Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={})
+    console.print(tree(report, delegation_seen))
     return page.getvalue()
 
 
 # ---------------------------------------------------------------- the heading
 
 
-def heading(report: Report) -> Iterator[Line]:
+def heading(report: Report, warned: Sequence[LocatedWarning]) -> Iterator[Line]:
     sign = PASSED if verdict.federates(report) else FAILED
-    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report)}"))
+    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report, warned)}"))
     yield Line(INDENT, Text(" → ".join(in_words.way(report))))
     yield Line(INDENT, Text(shown(in_words.asked_as(report))))
 
 
-def judgement(report: Report) -> str:
+def judgement(report: Report, warned: Sequence[LocatedWarning]) -> str:
     took, found = f"({in_words.duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
         return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
-    troubles = ((len(found), "problem"), (len(telling_warnings(report)), "warning"))
+    troubles = ((len(found), "problem"), (len(warned), "warning"))
     but = " and ".join(in_words.number(count, noun) for count, noun in troubles if count)
     return f"federates {took}, with {but}" if but else f"federates {took}"
 
@@ -187,10 +192,11 @@ def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
         yield remedy(problems.remedy(stage, reason))
 
 
-def telling_warnings(report: Report) -> list[LocatedWarning]:
+def telling_warnings(report: Report, delegation_seen: datetime | None) -> list[LocatedWarning]:
     """Where no endpoint is healthy, that those of a family are not is no news."""
     hopeless = not any(seen.ok for seen in report.endpoints)
-    return [located for located in warnings(report) if not (hopeless and located.warning in OF_A_FAMILY)]
+    found_now = warnings(report, delegation_seen)
+    return [located for located in found_now if not (hopeless and located.warning in OF_A_FAMILY)]
 
 
 def warning(located: LocatedWarning) -> Iterator[Line]:
