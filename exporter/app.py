@@ -55,9 +55,9 @@ class App:
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
-        asking = Asking(self.board, self._probes, lambda: self._in_use.config)
+        self.asking = Asking(self.board, self._probes, lambda: self._in_use.config)
         self._site = site(
-            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, asking)
+            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
         )
         self._files = ServerFiles(())
         self._changing = asyncio.Lock()

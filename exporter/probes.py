@@ -16,6 +16,7 @@ from exporter.turns import Turns, end
 
 SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
 
+NEARLY_ALL = 0.95  # of the configured time, the rest was spent on waiting for a turn
 RAN_OUT_OF_TIME = {Reason.TIMEOUT, *problems.TIMEOUTS.values()}
 Entry = TypeVar("Entry")
 
@@ -166,7 +167,7 @@ class Probes:
 
 def is_hurried(report: Report, within: float | None, timeout: float) -> bool:
     """It ran out of a time that was shorter than the configured one: with all of it, it might have succeeded."""
-    if within is None or within >= timeout:
+    if within is None or within >= NEARLY_ALL * timeout:
         return False
     return any(located.problem.reason in RAN_OUT_OF_TIME for located in verdict.problems(report))
 

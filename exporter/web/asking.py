@@ -64,7 +64,7 @@ def flag(request: Request, parameter: str) -> bool:
 # ---------------------------------------------------------------- answers
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Asking:
     """Standings of servers; all methods raise RefusedError. `config` is the one in use."""
 
