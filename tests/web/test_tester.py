@@ -39,7 +39,7 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / f"tester_{name}.json").read_text())
 
 
-async def tester_report(site: LabSite, server_name: str) -> Any:
+async def as_tested(site: LabSite, server_name: str) -> Any:
     answer = await site.get("/api/report", server_name=server_name, fresh="true")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     return answer.json()
@@ -51,14 +51,14 @@ async def tester_report(site: LabSite, server_name: str) -> Any:
 async def test_healthy_server_has_the_recorded_shape(tmp_path: Path) -> None:
     """Every key, every type, null where it is null there."""
     async with lab_site(tmp_path, DELEGATED) as site:
-        assert shape(await tester_report(site, DELEGATED.server_name)) == shape(recorded("healthy"))
+        assert shape(await as_tested(site, DELEGATED.server_name)) == shape(recorded("healthy"))
 
 
 async def test_broken_server_has_the_recorded_shape(tmp_path: Path) -> None:
     """SRV records, and nobody who listens."""
     broken = replace(OVER_SRV, places=dict.fromkeys(OVER_SRV.places, Fault.CONNECTION_REFUSED))
     async with lab_site(tmp_path, broken) as site:
-        assert shape(await tester_report(site, broken.server_name)) == shape(recorded("refused"))
+        assert shape(await as_tested(site, broken.server_name)) == shape(recorded("refused"))
 
 
 @pytest.mark.parametrize("server_name", ["", "unknown.test"])
@@ -80,7 +80,7 @@ async def test_healthy_server(tmp_path: Path) -> None:
     """Each field holds what it is named for."""
     async with lab_site(tmp_path, DELEGATED) as site:
         running = site.federation.server(DELEGATED.server_name)
-        document = await tester_report(site, DELEGATED.server_name)
+        document = await as_tested(site, DELEGATED.server_name)
         report = await site.report(DELEGATED)
         keys = json.loads(running.homeserver.keys().body)
     (address,) = document["DNSResult"]["Addrs"]
@@ -123,7 +123,7 @@ async def test_check_that_fails(tmp_path: Path, server_name: str, checks: dict[s
     """It is named, and the sum of them fails with it; no key is shown that others would not take."""
     (server,) = lab_servers(server_name)
     async with lab_site(tmp_path, server) as site:
-        document = await tester_report(site, server_name)
+        document = await as_tested(site, server_name)
     (connection,) = document["ConnectionReports"].values()
     assert {name: connection["Checks"][name] for name in checks} == checks
     assert connection["Checks"]["AllChecksOK"] is False
@@ -134,7 +134,7 @@ async def test_check_that_fails(tmp_path: Path, server_name: str, checks: dict[s
 async def test_certificate_is_described_where_it_is_bad(tmp_path: Path) -> None:
     """That is what people want to see."""
     async with lab_site(tmp_path, BROKEN) as site:
-        document = await tester_report(site, BROKEN.server_name)
+        document = await as_tested(site, BROKEN.server_name)
     (connection,) = document["ConnectionReports"].values()
     assert connection["Certificates"][0]["DNSNames"] == [BROKEN.server_name]
     assert connection["Keys"] is None
@@ -146,7 +146,7 @@ async def test_server_without_an_address(tmp_path: Path) -> None:
     """Its host is there, with the reason."""
     (server,) = lab_servers("nxdomain.lab.test")
     async with lab_site(tmp_path, server) as site:
-        document = await tester_report(site, server.server_name)
+        document = await as_tested(site, server.server_name)
     error = {"Message": f"nxdomain: {server.server_name} does not exist in DNS"}
     host = {"CName": f"{server.server_name}.", "Addrs": None, "Error": error}
     assert document["DNSResult"]["Hosts"] == {server.server_name: host}
@@ -178,10 +178,8 @@ async def test_no_word_where_nothing_is_known(tmp_path: Path, server_name: str, 
 async def test_json_exporter(tmp_path: Path) -> None:
     """Its paths are a subset of JSONPath: `{.FederationOK}` becomes 1 or 0."""
     async with lab_site(tmp_path, HEALTHY, BROKEN) as site:
-        found = [
-            at_path(await tester_report(site, server.server_name), "{.FederationOK}") for server in (HEALTHY, BROKEN)
-        ]
-        cipher = at_path(await tester_report(site, HEALTHY.server_name), "{.ConnectionReports.*.Cipher.Version}")
+        found = [at_path(await as_tested(site, server.server_name), "{.FederationOK}") for server in (HEALTHY, BROKEN)]
+        cipher = at_path(await as_tested(site, HEALTHY.server_name), "{.ConnectionReports.*.Cipher.Version}")
     assert (found, cipher) == ([True, False], "TLS 1.3")
 
 
