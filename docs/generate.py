@@ -1,5 +1,6 @@
 """Writes the pages of docs/ that say what the code says: `make docs`."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from exporter.lab.servers import LabServer
 from exporter.metrics import FAMILIES, SUFFIXES, Family
 from exporter.model import Reason, Stage, WarningName
 from exporter.problems import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.web import openapi
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
 
@@ -160,6 +162,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "reasons.md": reasons_page,
     "warnings.md": warnings_page,
     "config.schema.json": schema,
+    "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
 }
 FOLDER = Path(__file__).parent
 

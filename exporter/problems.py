@@ -339,34 +339,31 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
 
 WARNING_REMEDIES: Final[dict[WarningName, str]] = {
     WarningName.DELEGATION_LOST: (
-        WEB_SERVER_OF_THE_NAME
-        + "serve /.well-known/matrix/server with the delegation again. Peers that keep the earlier answer still get "
-        "through, and stop one by one within 48 hours."
+        WEB_SERVER_OF_THE_NAME + "serve /.well-known/matrix/server again. Peers "
+        "that remember it still work, and stop one by one; the port that the fallback tries is not to blame."
     ),
     WarningName.LEGACY_SRV_ONLY: (
         "In your DNS zone, publish the same SRV records under _matrix-fed._tcp, and keep those under _matrix._tcp for "
         "peers older than version 1.8 of the specification."
     ),
     WarningName.SRV_AND_WELL_KNOWN_DISAGREE: (
-        "In your DNS zone, let the SRV records lead where the well-known leads, or delete them: peers that cannot read "
-        "the well-known follow them."
+        "Let the SRV records in your DNS zone name the same target as the well-known, or delete them: peers that "
+        "cannot read the well-known follow them."
     ),
     WarningName.WELL_KNOWN_SPLIT_BRAIN: (
-        "Let the web servers at all addresses of the server name give the same answer, or take the odd ones out of "
-        "DNS: it is luck which of them a peer meets."
+        "Serve the same /.well-known/matrix/server at every address of the server name: find the web server that "
+        "differs, or take its A or AAAA record out of DNS."
     ),
     WarningName.WELL_KNOWN_LARGE: (
-        WEB_SERVER_OF_THE_NAME
-        + "serve nothing but the delegation at /.well-known/matrix/server: some homeservers read 12 KiB at most."
+        "On the web server of the server name: serve nothing but the delegation at /.well-known/matrix/server, as "
+        "some homeservers refuse long answers."
     ),
     WarningName.WELL_KNOWN_NOT_200: (
-        WEB_SERVER_OF_THE_NAME
-        + "answer /.well-known/matrix/server with status 200: peers that keep to the specification ignore any other."
+        "On the web server of the server name: answer /.well-known/matrix/server with status 200."
     ),
     WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS: (
-        WEB_SERVER_OF_THE_NAME
-        + "let Cache-Control of /.well-known/matrix/server say a max-age between 300 and 172800 (seconds): peers keep "
-        "it no longer, and some no shorter, so that a change does not arrive when you expect it."
+        "On the web server of the server name: announce between 5 minutes and 48 hours for "
+        "/.well-known/matrix/server (Cache-Control: max-age=86400), as peers keep it no longer and no shorter."
     ),
     WarningName.IPV4_BROKEN: (
         "Peers that have IPv4 only cannot reach this server: repair the IPv4 endpoints, or take their A records out "
@@ -391,16 +388,16 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
         "such as an old machine that is still in DNS."
     ),
     WarningName.KEYS_CONTENT_TYPE: (
-        "Let the reverse proxy leave the homeserver's Content-Type alone: strict peers refuse keys from "
-        "/_matrix/key/v2/server that are not said to be application/json."
+        "Let /_matrix/key/v2/server be answered with Content-Type: application/json: check that the reverse proxy "
+        "does not change the homeserver's header."
     ),
     WarningName.OLD_KEY_INCONSISTENT: (
-        "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each has its public key "
-        "and the time when it expired, and none is still in use."
+        "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each needs its key and "
+        "when it expired, in the past, and must not be in use any more."
     ),
     WarningName.HOST_WITH_PORT_DIFFERS: (
-        "Let the reverse proxy choose the virtual host whether or not Host bears the port: some homeservers send it, "
-        "and now meet something else."
+        "Let the reverse proxy choose the same virtual host whether or not Host bears the port: some homeservers "
+        "always send it."
     ),
     WarningName.NOTARY_DISAGREES: (
         "Another server got other keys under this name: restore the homeserver's signing key file if it was lost or "

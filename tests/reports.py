@@ -15,6 +15,7 @@ from exporter.model import (
     EndpointReport,
     Failed,
     Method,
+    NotaryLook,
     Passed,
     Problem,
     Reason,
@@ -102,11 +103,14 @@ LOOKED_AT = ENDED_AT - timedelta(minutes=20)
 
 
 def looked_at_deeply(*problems: Problem) -> Report:
-    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd."""
+    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd, as a notary
+    says too.
+    """
     report = delegated_by_well_known()
     (endpoint,) = report.endpoints
     proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
-    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None)
+    notary = NotaryLook(names.parse("notary.example.org"), endpoint.keys)
+    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
     return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointLook(proxy)),))
 
 
@@ -156,3 +160,16 @@ def two_families() -> Report:
             *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
         ),
     )
+
+
+def looked_deep(minutes_ago: int = 12) -> Report:
+    """Healthy, and yet: the proxy decodes paths, the well-known has two faces, and SRV leads elsewhere."""
+    report = delegated_by_well_known()
+    decoded = Problem(Reason.PATH_DECODED, "the path was decoded")
+    look = EndpointLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
+    records = SrvRecords(
+        {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
+    )
+    answers = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
+    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), answers, records)
+    return replace(report, deep=deep, endpoints=tuple(replace(seen, deep=look) for seen in report.endpoints))
