@@ -1,6 +1,7 @@
 """The deep look: what is too impolite to ask each time; six small requests to every endpoint."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -15,24 +16,28 @@ from exporter.model import (
     Passed,
     Report,
     Route,
+    ServerName,
     SrvRecords,
     found,
     host_port,
 )
 from exporter.network import Connection, Network
+from exporter.notaries import ask_each_notary
 from exporter.problems import Step
 from exporter.stages import keys, proxy, srv, tls, well_known
 
 
-async def look_deeper(network: Network, report: Report, seconds: float) -> Report:
+async def look_deeper(network: Network, report: Report, seconds: float, notaries: Sequence[ServerName] = ()) -> Report:
     """The report of a probe that just ended, with what a deep look of at most so many `seconds` adds to it."""
     deadline = Deadline.of_probe(seconds)
-    (well_knowns, records), looks = await asyncio.gather(
-        asyncio.gather(each_well_known(network, report, deadline), own_srv(network, report, deadline)),
+    well_knowns, records, notarised, looks = await asyncio.gather(
+        each_well_known(network, report, deadline),
+        own_srv(network, report, deadline),
+        ask_each_notary(network, report, notaries, deadline),
         asyncio.gather(*(look_at(network, report, endpoint, deadline) for endpoint in report.endpoints)),
     )
     endpoints = tuple(replace(seen, deep=look) for seen, look in zip(report.endpoints, looks, strict=True))
-    return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records))
+    return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notarised))
 
 
 async def each_well_known(network: Network, report: Report, deadline: Deadline) -> dict[str, str]:

@@ -122,7 +122,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "deep_look_timestamp_seconds",
         Kind.GAUGE,
-        "When the latest deep look was made: the stage proxy and some warnings are as old as that.",
+        "When the latest deep look was made: the stages proxy and notary and some warnings are as old as that.",
         (),
         samples.value(lambda report: report.deep.looked_at.timestamp() if report.deep else None),
     ),

@@ -23,6 +23,8 @@ class Stage(StrEnum):
     KEYS = "keys"
     PROXY = "proxy"
     """Of the deep look only: what a reverse proxy does to requests."""
+    NOTARY = "notary"
+    """Of the deep look only, once for every notary: whether it gives out the keys that the server publishes."""
 
 
 class Reason(StrEnum):
@@ -85,6 +87,7 @@ class WarningName(StrEnum):
     KEYS_CONTENT_TYPE = "keys_content_type"
     OLD_KEY_INCONSISTENT = "old_key_inconsistent"
     HOST_WITH_PORT_DIFFERS = "host_with_port_differs"
+    NOTARY_DISAGREES = "notary_disagrees"
 
 
 class CertificateOf(StrEnum):
@@ -368,6 +371,16 @@ class EndpointLook:
 
 
 @dataclass(frozen=True, slots=True)
+class NotaryLook:
+    """What one notary said of the server's keys."""
+
+    notary: ServerName
+    outcome: Outcome[SigningKeys]
+    """The keys that it gives out. Skipped where it was inconclusive."""
+    inconclusive_because: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class DeepLook:
     """What is looked at more rarely than all else: one more question to every address would be impolite each time."""
 
@@ -377,6 +390,8 @@ class DeepLook:
     """What each address of the server name answers for the well-known; those that answer nothing are missing."""
     srv: SrvRecords | None
     """The server name's own SRV records, where a well-known takes precedence."""
+    notaries: tuple[NotaryLook, ...] = ()
+    """In the order of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,3 +450,5 @@ class Report:
         for report in self.endpoints:
             for stage, outcome in report.outcomes():
                 yield stage, report.endpoint, outcome
+        for look in self.deep.notaries if self.deep else ():
+            yield Stage.NOTARY, None, look.outcome

@@ -86,6 +86,9 @@ class Connection(Protocol):
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
         """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `at_most` bytes."""
 
+    async def post(self, path: str, host_header: str, body: bytes, at_most: int) -> HttpAnswer:
+        """POST of JSON, which must be a question and no deed: it may be sent twice. Raises as `get`."""
+
     async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
         """PUT with `Expect: 100-continue` and a body that never comes: the status that this meets, interim or not.
 

@@ -2,80 +2,51 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
-from exporter import routes
 from exporter.attempt import Deadline, as_it_is, attempt
 from exporter.deep_look import look_deeper
-from exporter.model import (
-    SKIPPED,
-    Delegation,
-    Endpoint,
-    EndpointReport,
-    Outcome,
-    Passed,
-    Report,
-    Resolved,
-    Route,
-    ServerName,
-    SrvRecords,
-    found,
-)
+from exporter.discovery import discover
+from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName
 from exporter.network import Network
 from exporter.problems import Step
-from exporter.stages import dns, keys, srv, tls, version, well_known
+from exporter.stages import keys, tls, version
 
 
 class Prober:
-    """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once."""
+    """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    def __init__(self, network: Network, timeout: float) -> None:
+    The `notaries` are asked by a deep look.
+    """
+
+    def __init__(self, network: Network, timeout: float, notaries: Sequence[ServerName] = ()) -> None:
         self._network = network
         self._timeout = timeout
+        self._notaries = notaries
 
     async def look_deeper(self, report: Report) -> Report:
         """With a deadline of its own; the report keeps its times."""
-        return await look_deeper(self._network, report, self._timeout)
+        return await look_deeper(self._network, report, self._timeout, self._notaries)
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
         """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
         seconds = self._timeout if within is None else min(within, self._timeout)
         started, deadline = time.perf_counter(), Deadline.of_probe(seconds)
-        delegation = await self._ask_well_known(name, deadline)
-        delegated = known.server if (known := found(delegation)) else None
-        records = await self._ask_srv(routes.srv_host(name, delegated), deadline)
-        route = routes.plan(name, delegated, srv.decision(records))
-        resolved = await self._resolve(route, deadline, aliases_allowed=route.method not in routes.BY_SRV)
-        addresses = found(resolved) or Resolved(())
-        examined = (self._examine(name, route, endpoint, deadline) for endpoint in addresses.endpoints)
+        discovered = await discover(self._network, name, deadline)
+        examined = (self._examine(name, discovered.route, endpoint, deadline) for endpoint in discovered.endpoints)
         return Report(
             server_name=name,
-            well_known=delegation,
-            srv=srv.judge_targets(records, addresses),
-            route=route,
-            dns=resolved,
+            well_known=discovered.well_known,
+            srv=discovered.srv,
+            route=discovered.route,
+            dns=discovered.dns,
             endpoints=tuple(await asyncio.gather(*examined)),
             ended_at=datetime.now(UTC),
             seconds=time.perf_counter() - started,
         )
-
-    async def _ask_well_known(self, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
-        if not routes.asks_well_known(name):
-            return SKIPPED
-        return await well_known.probe(self._network, name, deadline.of_stage())
-
-    async def _ask_srv(self, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
-        if host is None:
-            return SKIPPED
-        return await attempt(Step.DNS, srv.look(self._network, host), srv.read, deadline.of_stage())
-
-    async def _resolve(self, route: Route, deadline: Deadline, *, aliases_allowed: bool) -> Outcome[Resolved]:
-        if not route.targets:
-            return SKIPPED
-        read = partial(dns.read, aliases_allowed=aliases_allowed)
-        return await attempt(Step.DNS, dns.look(self._network, route.targets), read, deadline.of_stage())
 
     async def _examine(self, name: ServerName, route: Route, endpoint: Endpoint, deadline: Deadline) -> EndpointReport:
         """One connection for all stages. Version and keys are asked for on their own: each tells something."""

@@ -281,6 +281,15 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot "
         "verify anything that this server sends."
     ),
+    (Stage.PROXY, Reason.HTTP_STATUS): (
+        "Let the reverse proxy pass PUT and POST on as well as GET, for everything under /_matrix (nginx: no "
+        "`limit_except`; Apache: no `<Limit>`): messages, joins and invites arrive by PUT, and none does now."
+    ),
+    (Stage.NOTARY, Reason.SIGNATURE_INVALID): (
+        "Peers that ask this notary refuse what the server signs: restore the homeserver's signing key file if it was "
+        "lost or replaced, never let a new key bear the id of an old one, and check that the notary's network reaches "
+        "the same server (DNS, firewall)."
+    ),
 }
 
 WARNING_REMEDIES: Final[dict[WarningName, str]] = {
@@ -309,6 +318,10 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
     WarningName.KEYS_DIFFER: (
         "Every endpoint must be the same homeserver with the same signing key file: find the one that is not, "
         "such as an old machine that is still in DNS."
+    ),
+    WarningName.NOTARY_DISAGREES: (
+        "Another server got other keys under this name: restore the homeserver's signing key file if it was lost or "
+        "replaced, let every machine in DNS use the same one, and check that the notary's network reaches this server."
     ),
     WarningName.DELEGATION_LOST: (
         "On the web server of the server name itself (https, port 443): serve /.well-known/matrix/server again. Peers "

@@ -15,6 +15,7 @@ from exporter.model import (
     DeepLook,
     Delegation,
     EndpointReport,
+    NotaryLook,
     Outcome,
     Passed,
     Report,
@@ -191,6 +192,17 @@ def deep_look(seen: DeepLook) -> JsonObject:
         "checked_at": moment(seen.looked_at),
         "well_known_by_address": dict(seen.well_knowns),
         "srv": srv(seen.srv) if seen.srv else None,
+        "notaries": [notary(look) for look in seen.notaries],
+    }
+
+
+def notary(look: NotaryLook) -> JsonObject:
+    """`ok` is null where it was inconclusive."""
+    return {
+        "server_name": look.notary.text,
+        "ok": None if isinstance(look.outcome, Skipped) else isinstance(look.outcome, Passed),
+        "inconclusive_because": look.inconclusive_because,
+        **signing_keys(found(look.outcome)),
     }
 
 

@@ -21,6 +21,7 @@ from exporter.model import (
     Delegation,
     EndpointReport,
     Failed,
+    NotaryLook,
     Outcome,
     Passed,
     Problem,
@@ -87,6 +88,8 @@ def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
         add_endpoint(root, seen, report)
     if report.deep:
         root.add(deep_look(report.deep, report))
+        for look in report.deep.notaries:
+            root.add(Group(*notary_stage(look)))
     for located in warned:
         root.add(Group(*warning(located)))
     return root
@@ -134,6 +137,20 @@ def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iter
         yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
 
 
+def notary_stage(look: NotaryLook) -> Iterator[Line]:
+    columns = STAGE_COLUMNS["server"]
+    match look.outcome:
+        case Skipped():
+            why = f"{look.notary} tells nothing: {look.inconclusive_because}"
+            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} skipped          "), Text(shown(why)))
+        case Passed():
+            same = f"{look.notary} gives out the same keys"
+            yield Line(stage_lead(Stage.NOTARY, look.outcome, columns), Text(same))
+        case Failed(problems=found):
+            yield Line(stage_lead(Stage.NOTARY, look.outcome, columns), Text(look.notary.text))
+            yield from problem_lines(Stage.NOTARY, found)
+
+
 def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     branch = root.add(endpoint_line(seen))
     for stage, outcome in seen.outcomes():
@@ -156,12 +173,15 @@ def endpoint_line(seen: EndpointReport) -> Line:
 
 
 def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
-    sign = PASSED if isinstance(outcome, Passed) else FAILED
-    took = in_words.duration(outcome.seconds)
-    lead = Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7}  ", "dim"))
-    yield Line(lead, Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
+    yield Line(stage_lead(stage, outcome, columns), Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
         yield from problem_lines(stage, outcome.problems)
+
+
+def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], columns: int) -> Text:
+    sign = PASSED if isinstance(outcome, Passed) else FAILED
+    took = in_words.duration(outcome.seconds)
+    return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7}  ", "dim"))
 
 
 def word(outcome: Passed[object] | Failed[object]) -> str:

@@ -88,8 +88,8 @@ def failures(report: Report) -> Iterator[tuple[str, ...]]:
 
 def warnings(standing: Standing) -> Iterator[Sample]:
     if standing.report:
-        for warning in standing.warnings():
-            yield (warning.warning,), 1.0
+        for warning in dict.fromkeys(located.warning for located in standing.warnings()):
+            yield (warning,), 1.0
 
 
 def delegation(report: Report) -> Iterator[tuple[str, ...]]:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from exporter import routes
-from exporter.model import IPFamily, Report, SrvService, Target, WarningName, found
+from exporter.model import Failed, IPFamily, Report, SrvService, Target, WarningName, found
 from exporter.verdict import healthy_by_family, secured, signing_keys
 
 KEY_VALIDITY_AHEAD = timedelta(
@@ -137,6 +137,14 @@ def host_with_port_differs(report: Report) -> Details:
             yield f"{endpoint.endpoint.address}: {endpoint.deep.host_with_port_differs}"
 
 
+def notary_disagrees(report: Report) -> Details:
+    """Peers that believe the notary refuse what this server signs."""
+    looks = report.deep.notaries if report.deep else ()
+    problems = [problem for look in looks if isinstance(look.outcome, Failed) for problem in look.outcome.problems]
+    if problems:
+        yield "; ".join(problem.detail for problem in problems)
+
+
 def listed(targets: tuple[Target, ...]) -> str:
     return ", ".join(str(target) for target in targets)
 
@@ -157,4 +165,5 @@ RULES = {
     WarningName.KEYS_CONTENT_TYPE: keys_content_type,
     WarningName.OLD_KEY_INCONSISTENT: old_key_inconsistent,
     WarningName.HOST_WITH_PORT_DIFFERS: host_with_port_differs,
+    WarningName.NOTARY_DISAGREES: notary_disagrees,
 }

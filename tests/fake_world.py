@@ -106,6 +106,14 @@ class FakeConnection:
 
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
         self._asked.append(f"GET {self._place} {host_header}{path}")
+        return await self._answer(path, at_most)
+
+    async def post(self, path: str, host_header: str, body: bytes, at_most: int) -> HttpAnswer:
+        """Whatever the question, the answer is that of the path."""
+        self._asked.append(f"POST {self._place} {host_header}{path} {body.decode()}")
+        return await self._answer(path, at_most)
+
+    async def _answer(self, path: str, at_most: int) -> HttpAnswer:
         answer = await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)
         if len(answer.body) > at_most:
             raise TooLargeError(f"the body has more than {at_most} bytes")

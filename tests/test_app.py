@@ -5,6 +5,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -92,6 +93,35 @@ async def test_servers_are_on_metrics(tmp_path: Path) -> None:
     assert found['exporter_stage_duration_seconds_count{probe_stage="tls"}'] >= 2
     assert not app.ready
     assert others() == set()
+
+
+async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
+    """On the day it happens its expiry is still told, with the reason: no other day matters as much."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, _):
+        name = HEALTHY.server_name
+        server = federation.server(name)
+        not_after = (datetime.now(UTC) + timedelta(seconds=8)).replace(microsecond=0)
+        server.present(federation.authority.issue([name], not_after=not_after))
+        expiry = series("tls_cert_not_after_timestamp_seconds", {"connection": "federation", "server_name": name})
+        valid = series("tls_cert_valid", {"connection": "federation", "server_name": name})
+
+        async def look() -> Series | None:
+            found = await metrics(app)
+            return found if found.get(expiry) == not_after.timestamp() else None
+
+        before = await until_asked(look)
+
+        async def look_again() -> Series | None:
+            found = await metrics(app)
+            return found if found.get(valid) == 0 else None
+
+        after = await until_asked(look_again)
+    assert before
+    assert after
+    assert (before[valid], failures(before), successes(before, [HEALTHY])) == (1, set(), {name: 1})
+    assert after[expiry] == not_after.timestamp()
+    expired = {"probe_stage": "tls", "reason": "certificate_expired", "server_name": name}
+    assert (failures(after), successes(after, [HEALTHY])) == ({series("failure_info", expired)}, {name: 0})
 
 
 async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:

@@ -78,6 +78,7 @@ def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
         ("network: {resolvers: [53]}", "network.resolvers.0: 53 is not of type 'string'"),
         ("network: {ca_file: 5}", "network.ca_file: 5 is not of type 'string', 'null'"),
         ("network: {connect_to: {'a:1': 2}}", "network.connect_to.a:1: 2 is not of type 'string'"),
+        ("network: {notaries: [a, b, c, d]}", "network.notaries: ['a', 'b', 'c', 'd'] is too long"),
         ("web: {probe_any: 'true'}", "web.probe_any: 'true' is not of type 'boolean'"),
         ("web:", "web: None is not of type 'object'"),
     ],
@@ -106,6 +107,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "Network.resolvers": [],
         "Network.address_policy": "public",
         "Network.allow_networks": [],
+        "Network.notaries": [],
         "Web.listen": ["127.0.0.1:10448"],
         "Web.probe_any": False,
     }

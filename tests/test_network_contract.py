@@ -205,6 +205,19 @@ async def test_one_connection_answers_one_request_after_the_other(network: Netwo
         assert await healthy.get("/empty", "dual.test", 0) == received(PAGES["/empty"])
 
 
+async def test_a_question_may_have_a_body(network: Network) -> None:
+    """Before and after one that has none, over the same connection."""
+    with closing(connection(network, HEALTHY)) as healthy:
+        await healthy.open()
+        await healthy.start_tls("dual.test")
+        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == received(PAGE)
+        assert await healthy.post("/missing", "dual.test", b"", 1000) == ABSENT
+        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        with pytest.raises(TooLargeError):
+            await healthy.post("/page", "dual.test", b"{}", len(PAGE.body) - 1)
+
+
 async def test_a_body_may_be_as_large_as_the_bound_and_no_larger(network: Network) -> None:
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
@@ -232,7 +245,7 @@ async def test_silence_counts_until_it_is_given_up(network: Network) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await silent.start_tls("dual.test")
-        assert silent.waited() - before == pytest.approx(0.05, abs=0.04)
+        assert 0.04 < silent.waited() - before < 0.5
 
 
 async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) -> None:

@@ -26,7 +26,7 @@ from tests.fake_world import (
 )
 
 LONG = 5.0  # seconds for a probe that never waits
-SHORT = 0.09  # for one that does
+SHORT = 0.3  # for one that does
 
 
 async def probe(network: FakeNetwork, server_name: str = "example.test", within: float = LONG) -> Report:
@@ -209,7 +209,7 @@ async def test_a_silent_well_known_leaves_time_for_what_follows() -> None:
     report = await probe(network, within=SHORT)
     assert problems(report) == [(Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT)]
     assert verdict.federates(report)
-    assert verdict.stages(report)[Stage.WELL_KNOWN].seconds == pytest.approx(SHORT / 3, abs=SHORT / 4)
+    assert SHORT / 4 < verdict.stages(report)[Stage.WELL_KNOWN].seconds < SHORT
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ async def test_says_so_where_the_time_of_the_whole_probe_ran_out() -> None:
         (Stage.VERSION, Reason.HTTP_TIMEOUT),
         (Stage.KEYS, Reason.TIMEOUT),
     ]
-    assert report.seconds == pytest.approx(SHORT, abs=SHORT / 2)
+    assert SHORT * 0.9 < report.seconds < SHORT * 2
 
 
 async def test_cancelling_a_probe_ends_it_and_closes_its_connections() -> None:

@@ -163,6 +163,7 @@ async def test_every_server_is_probed_at_its_own_interval() -> None:
         assert planned % 0.2 == pytest.approx(fraction(A) * 0.2, abs=1e-5)
     assert count(instruments, "schedule_lag_seconds_count") == probes.started.total()
     assert count(instruments, "probes_in_flight") == 0
+    assert not schedule._scheduler.running
     assert others() == set()
 
 

@@ -34,6 +34,9 @@ def complaint(kind: type[object], document: Document, error: ErrorDetails) -> Co
             return document.complaint(path, unknown_key(str(path[-1]), keys_at(kind, path[:-1])))
         case "missing":
             return document.complaint(path[:-1], f"expected the key `{path[-1]}`, found none: add it")
+        case "too_long":
+            most, length = error["ctx"]["max_length"], error["ctx"]["actual_length"]
+            return document.complaint(path, f"expected at most {most} items, found {length}: leave some out")
         case "dataclass_type":
             wrong = UnexpectedError(f"a mapping with keys out of {', '.join(keys_at(kind, path))}", "")
         case "value_error":

@@ -16,6 +16,8 @@ from exporter.config.document import NOTHING, TRUTHS, Odd
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
+MAX_NOTARIES = 3  # each is asked about every server
+
 
 class AddressPolicy(StrEnum):
     """Which addresses a probe may connect to."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
-from pydantic import BeforeValidator, ConfigDict, with_config
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import kinds
 from exporter.config.kinds import AddressPolicy
@@ -71,6 +71,8 @@ class Network:
     """Networks that are allowed although the policy is public."""
     connect_to: dict[Annotated[str, kinds.DESTINATION], Annotated[Place, kinds.ADDRESS]] = field(default_factory=dict)
     """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
+    notaries: Annotated[tuple[Name, ...], Field(max_length=kinds.MAX_NOTARIES)] = ()
+    """Homeservers that are asked, once in a while, whether they see the same signing keys; empty: none is asked."""
 
 
 @with_config(STRICT)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import h11
 from OpenSSL import SSL
 
-from exporter.internet.http import HttpExchange
+from exporter.internet.http import HttpExchange, Question
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
 from exporter.internet.tls import TlsStream
@@ -39,16 +39,22 @@ class InternetConnection:
         return handshake
 
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
+        return await self._ask(Question(path, host_header), at_most)
+
+    async def post(self, path: str, host_header: str, body: bytes, at_most: int) -> HttpAnswer:
+        return await self._ask(Question(path, host_header, body), at_most)
+
+    async def _ask(self, question: Question, at_most: int) -> HttpAnswer:
         """Over a new connection where the remote did not keep the old one, which is its good right."""
         used_before = self._http is not None and self._http.answered
         exchange = await self._usable_exchange()
         try:
-            return await exchange.get(path, host_header, at_most)
+            return await exchange.ask(question, at_most)
         except (ClosedEarlyError, ConnectionError, h11.RemoteProtocolError, SSL.Error):
             if not used_before or exchange.answered:
                 raise
         exchange = await self._reopened()
-        return await exchange.get(path, host_header, at_most)
+        return await exchange.ask(question, at_most)
 
     async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
         exchange = await self._usable_exchange()

@@ -1,5 +1,7 @@
 """HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
 
+from dataclasses import dataclass
+
 import h11
 
 from exporter import DISTRIBUTION, VERSION
@@ -11,6 +13,27 @@ MAX_HEADERS = 100
 MAX_INTERIM_ANSWERS = 10
 
 USER_AGENT = f"{DISTRIBUTION}/{VERSION} (+https://github.com/{DISTRIBUTION}/{DISTRIBUTION})"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A GET, or a POST where there is a body, which is JSON."""
+
+    path: str
+    host_header: str
+    body: bytes | None = None
+
+    def head(self) -> h11.Request:
+        headers = {
+            "Host": self.host_header,
+            "User-Agent": USER_AGENT,
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+        }
+        if self.body is None:
+            return h11.Request(method="GET", target=self.path, headers=list(headers.items()))
+        headers |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
+        return h11.Request(method="POST", target=self.path, headers=list(headers.items()))
 
 
 class HttpExchange:
@@ -26,17 +49,11 @@ class HttpExchange:
             self._http.start_next_cycle()
         return self._http.our_state is h11.IDLE
 
-    async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
-        """Raises TooLargeError, h11.RemoteProtocolError, OSError or SSL.Error."""
+    async def ask(self, question: Question, at_most: int) -> HttpAnswer:
+        """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
         self.answered = False
-        headers = {
-            "Host": host_header,
-            "User-Agent": USER_AGENT,
-            "Accept": "application/json",
-            "Accept-Encoding": "identity",
-        }
-        request = h11.Request(method="GET", target=path, headers=list(headers.items()))
-        await self._stream.send(self._http.send(request) + self._http.send(h11.EndOfMessage()))
+        events: tuple[h11.Event, ...] = (question.head(), h11.Data(data=question.body or b""), h11.EndOfMessage())
+        await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
         answer = await self._head()
         return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
 
@@ -80,6 +97,8 @@ class HttpExchange:
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
             content = await self._stream.receive()
+            if not content and self._http.their_state is h11.SEND_RESPONSE:
+                raise ClosedEarlyError("the connection was closed before there was an answer")
             self.answered = self.answered or bool(content)
             self._http.receive_data(content)
         return event

@@ -20,6 +20,7 @@ from exporter.lab.healthy import HEALTHY_SERVERS
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import NOT_FOUND, HttpsServer, Page, Site
 from exporter.lab.listener import Port
+from exporter.lab.notary import QUERY, GivenKeys, Notary
 from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, Website
 from exporter.lab.zone import Zone
 from exporter.names import parse
@@ -50,6 +51,11 @@ class Running:
     def website(self) -> HttpsServer:
         """The https server that is asked for the well-known; the first one, where there are several."""
         return self.listeners[self._website_address()]
+
+    @property
+    def federation_site(self) -> Site:
+        """Of `listener`."""
+        return self.listener.sites[self._homeserver_name()]
 
     @property
     def pages(self) -> dict[str, Page]:
@@ -135,6 +141,8 @@ class Federation:
         refused = await self._start(FAULTS[Fault.CONNECTION_REFUSED]())
         for server in self.servers:
             await self._add(server, refused)
+        for running in self._running.values():
+            self._make_notary(running)
 
     async def _start(self, part: Started) -> Started:
         await part.start()
@@ -166,6 +174,14 @@ class Federation:
         listener.certificates[place.name] = self._context(place.certificate_for or place.name, place.state)
         listener.sites[place.name] = Site(dict(place.pages), homeserver.answer if place.homeserver else NOT_FOUND)
         return listener
+
+    def _make_notary(self, running: Running) -> None:
+        if running.server.gives_out is not None:
+            known = {
+                name: self._running[name].homeserver if given is GivenKeys.SAME else Homeserver(name)
+                for name, given in running.server.gives_out.items()
+            }
+            running.federation_site.pages[QUERY] = Notary(running.homeserver, known).answer
 
     def _context(self, name: str, state: CertificateState) -> SSLContext:
         """One for all who bear the same certificate: a thousand servers start in no time."""

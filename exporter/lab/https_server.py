@@ -6,7 +6,7 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
@@ -32,6 +32,7 @@ class Request:
     target: str
     host: str
     user_agent: str
+    body: bytes = b""
 
     @property
     def path(self) -> str:
@@ -135,7 +136,7 @@ class HttpsServer:
 
 
 async def receive(http: h11.Connection, reader: asyncio.StreamReader, sni: str | None) -> Request | None:
-    """The next request, without its body; none where the client has gone, or does not speak HTTP."""
+    """The next request; none where the client has gone, or does not speak HTTP."""
     request = None
     while True:
         try:
@@ -146,6 +147,8 @@ async def receive(http: h11.Connection, reader: asyncio.StreamReader, sni: str |
             http.receive_data(await reader.read(READ_BYTES))
         elif isinstance(event, h11.Request):
             request = read_request(event, sni)
+        elif isinstance(event, h11.Data) and request:
+            request = replace(request, body=request.body + event.data)
         elif isinstance(event, h11.EndOfMessage):
             return request
         elif isinstance(event, h11.ConnectionClosed):

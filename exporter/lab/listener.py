@@ -34,6 +34,7 @@ class Listener:
         self.behaviour = behaviour
         self.port = port
         self._tasks: set[asyncio.Task[None]] = set()
+        self._listening: socket.socket | None = None
 
     @property
     def address(self) -> str:
@@ -45,18 +46,25 @@ class Listener:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted connections inherit it
         listening.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
         self.port = listening.getsockname()[1]
-        self._run(self._accept(listening), listening)
+        asyncio.get_running_loop().add_reader(listening, self._accept, listening)
+        self._listening = listening
 
     async def stop(self) -> None:
         """Cuts the connections that are open."""
+        if self._listening:
+            asyncio.get_running_loop().remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
         tasks = tuple(self._tasks)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _accept(self, listening: socket.socket) -> None:
-        while True:
-            accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+    def _accept(self, listening: socket.socket) -> None:
+        """At once: a task that is cancelled between accepting and serving would lose the connection."""
+        with suppress(OSError):  # the client left again
+            accepted, _ = listening.accept()
+            accepted.setblocking(False)  # noqa: FBT003 - as below
             self._run(self._serve(accepted), accepted)
 
     async def _serve(self, accepted: socket.socket) -> None:

@@ -8,6 +8,7 @@ from exporter.lab.authority import CertificateState
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import KeyFault
 from exporter.lab.https_server import WELL_KNOWN, Answer, delegation
+from exporter.lab.notary import GivenKeys
 from exporter.lab.zone import DnsFault
 from exporter.model import Method, Reason, Stage, host_port
 from exporter.names import parse
@@ -67,6 +68,8 @@ class LabServer:
     """Paths that the homeserver does not know."""
     delay: float = 0.0
     """Seconds before each answer of the homeserver."""
+    gives_out: Mapping[str, GivenKeys] | None = None
+    """As a notary, by server name; none where it is no notary."""
 
     @property
     def healthy(self) -> bool:

@@ -40,11 +40,11 @@ def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | F
     if complaint := malformed(content):
         return Faulty((Problem(Reason.INVALID_CONTENT, complaint),))
     keys, faults = verified(content, content["server_name"])
-    valid_until = EPOCH + timedelta(milliseconds=content["valid_until_ts"])
-    problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(valid_until, now))
+    until = valid_until(content)
+    problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     old_faults = tuple(old_key_faults(content, now))
-    published = SigningKeys(keys, valid_until, printable(content_type, 100), old_faults, kept(content))
+    published = SigningKeys(keys, until, printable(content_type, 100), old_faults, kept(content))
     return Faulty(problems, published) if problems else published
 
 
@@ -73,6 +73,11 @@ def malformed(content: JsonObject) -> str | None:
     if len(content["verify_keys"]) > MAX_KEYS:
         return f"{len(content['verify_keys'])} verify keys, at most {MAX_KEYS} were expected"
     return None
+
+
+def valid_until(content: JsonObject) -> datetime:
+    """Of a document that is not malformed."""
+    return EPOCH + timedelta(milliseconds=content["valid_until_ts"])
 
 
 def name_faults(found: str, expected: str) -> Iterator[Problem]:

@@ -14,6 +14,7 @@ from exporter.attempt import Deadline, as_it_is, attempt
 from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Reason, Software, found
 from exporter.network import Connection, HttpAnswer
 from exporter.problems import Step
+from exporter.stages import version
 from exporter.stages.json_body import errcode
 
 FEDERATION = "/_matrix/federation/v1"
@@ -28,6 +29,7 @@ TRANSACTION_BYTES = 4 * 1024 * 1024
 SILENCE_SECONDS = 2.0  # servers that do not know Expect simply wait for the body: no limit seen
 
 UNRECOGNIZED = (404, "M_UNRECOGNIZED")
+METHOD_REFUSED = {403, 405, 501}
 CHECKS_THE_RAW_PATH = {"Synapse"}  # other homeservers may decode the path themselves, which is no fault of a proxy
 
 
@@ -46,14 +48,21 @@ class Answers:
 async def probe(
     connection: Connection, host_header: str, software: Software | None, deadline: Deadline
 ) -> Outcome[None]:
-    """Five small requests. The last one makes the connection useless, and is not timed: silence is an answer to it."""
+    answers, seconds = await look(connection, host_header, deadline)
+    return judge(answers, software, seconds)
+
+
+async def look(connection: Connection, host_header: str, deadline: Deadline) -> tuple[Answers, float]:
+    """Five small requests, and the seconds that the remote took for them.
+
+    The last one makes the connection useless, and is not timed: silence is an answer to it.
+    """
     before = connection.waited()
     ask = partial(asked, connection, host_header, deadline)
     plain, encoded, spelled = await ask(PLAIN), await ask(ENCODED), await ask(SPELLED)
     unknown = await ask(f"{FEDERATION}/{secrets.token_hex(8)}")
     seconds = connection.waited() - before
-    answers = Answers(plain, encoded, spelled, unknown, await announced(connection, host_header, deadline))
-    return judge(answers, software, seconds)
+    return Answers(plain, encoded, spelled, unknown, await announced(connection, host_header, deadline)), seconds
 
 
 async def asked(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpAnswer | None:
@@ -69,27 +78,31 @@ async def announced(connection: Connection, host_header: str, deadline: Deadline
 # ---------------------------------------------------------------- reading
 
 
-def judge(answers: Answers, software: Software | None, seconds: float) -> Outcome[None]:
-    """Skipped where no question had an answer that tells anything."""
-    verdicts = (
-        encoded_slash(answers.plain, answers.encoded),
-        spelled_path(answers.spelled, software),
-        unknown_path(answers.unknown),
-        large_body(answers.announced),
-    )
-    faults = {verdict.reason: verdict for verdict in verdicts if isinstance(verdict, Problem)}
-    if faults:
-        return Failed(seconds, tuple(faults.values()))
-    return Passed(seconds, None) if True in verdicts else SKIPPED
-
-
 Verdict: TypeAlias = Problem | bool
 """A fault; or True: there is none; or False: inconclusive."""
 
 
+def judge(answers: Answers, software: Software | None, seconds: float) -> Outcome[None]:
+    """Skipped where no question had an answer that tells anything."""
+    reached = verdicts(answers, software)
+    faults = {verdict.reason: verdict for verdict in reached if isinstance(verdict, Problem)}
+    if faults:
+        return Failed(seconds, tuple(faults.values()))
+    return Passed(seconds, None) if True in reached else SKIPPED
+
+
+def verdicts(answers: Answers, software: Software | None) -> tuple[Verdict, ...]:
+    return (
+        encoded_slash(answers.plain, answers.encoded),
+        spelled_path(answers.spelled, software),
+        unknown_path(answers.unknown),
+        large_put(answers.plain, answers.announced),
+    )
+
+
 def encoded_slash(plain: HttpAnswer | None, encoded: HttpAnswer | None) -> Verdict:
     """Both paths ask for an event without saying who asks, so both must be refused alike."""
-    if not plain or not encoded or plain.status not in (401, 403) or errcode(plain) is None:
+    if not plain or not encoded or not refused_by_homeserver(plain):
         return False
     if (plain.status, errcode(plain)) == (encoded.status, errcode(encoded)):
         return True
@@ -98,10 +111,14 @@ def encoded_slash(plain: HttpAnswer | None, encoded: HttpAnswer | None) -> Verdi
     return False
 
 
+def refused_by_homeserver(answer: HttpAnswer) -> bool:
+    return answer.status in (401, 403) and errcode(answer) is not None
+
+
 def spelled_path(spelled: HttpAnswer | None, software: Software | None) -> Verdict:
     if not spelled or not software or software.name not in CHECKS_THE_RAW_PATH:
         return False
-    if spelled.status == 200:
+    if version.read(spelled) == software:
         return Problem(Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded")
     return (spelled.status, errcode(spelled)) == UNRECOGNIZED
 
@@ -114,10 +131,18 @@ def unknown_path(unknown: HttpAnswer | None) -> Verdict:
     return (unknown.status, errcode(unknown)) == UNRECOGNIZED
 
 
-def large_body(status: int | None) -> Verdict:
+def large_put(plain: HttpAnswer | None, status: int | None) -> Verdict:
+    """Asked to go on, or refused as GET is: whoever accepts a body but has no homeserver behind it tells nothing."""
     if status == 413:
         size = TRANSACTION_BYTES // 2**20
         return Problem(
             Reason.BODY_LIMIT, f"a body of {size} MiB is refused (status 413), a transaction may be as large"
         )
-    return status is not None
+    if not plain or not refused_by_homeserver(plain):
+        return False
+    if status in METHOD_REFUSED and status != plain.status:
+        return Problem(
+            Reason.HTTP_STATUS,
+            f"PUT is answered with status {status}, GET reaches the homeserver (status {plain.status})",
+        )
+    return status in (100, plain.status)

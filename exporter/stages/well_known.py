@@ -126,22 +126,30 @@ async def converse(connection: Connection, page: Page, deadline: Deadline) -> Vi
 
 async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
     """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
-
-    async def connect(endpoint: Endpoint) -> Connection:
-        connection = network.connection(endpoint)
-        try:
-            await connection.open()
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    attempts = [partial(connect, endpoint) for endpoint in endpoints]
-    winner: Connection | None
-    winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
+    opened: list[Connection] = []
+    winner: Connection | None = None
+    attempts = [partial(open_for, opened, network.connection(endpoint)) for endpoint in endpoints]
+    try:
+        winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
+    finally:
+        # Two may have been accepted at the same moment, or one at that of our own cancellation.
+        for connection in opened:
+            if connection is not winner:
+                connection.close()
     if winner is None:
         raise next(error for error in errors if error)
     return winner
+
+
+async def open_for(opened: list[Connection], connection: Connection) -> Connection:
+    """Adds it to those that are open, or closes it again."""
+    try:
+        await connection.open()
+    except BaseException:
+        connection.close()
+        raise
+    opened.append(connection)
+    return connection
 
 
 def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page | Problem:

@@ -10,7 +10,7 @@ from subprocess import run
 
 from exporter.lab.authority import Issued
 from exporter.lab.listener import LOOPBACK
-from tests.e2e.processes import NotStartedError, running
+from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
 
 START_SECONDS = 10.0
@@ -34,11 +34,10 @@ http {{
 }}
 """
 
+TLS = "ssl; ssl_certificate {pem}; ssl_certificate_key {pem}"
 SERVER = """
   server {{
-    listen {address} ssl;
-    ssl_certificate {pem};
-    ssl_certificate_key {pem};
+    listen {address} {tls};
     {locations}
   }}
 """
@@ -46,9 +45,9 @@ SERVER = """
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`locations` is in nginx's own words."""
+    """`locations` is in nginx's own words. Without a certificate it speaks plain http."""
 
-    certificate: Issued
+    certificate: Issued | None
     locations: str
 
 
@@ -68,16 +67,21 @@ def nginx(folder: Path, sites: Sequence[Site]) -> Iterator[list[str]]:
         command = [program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
         environment = os.environ | {"NGINX": "".join(f"{file};" for file in files)}
         check(command, environment, files)
-        stack.enter_context(running(command, folder / "nginx.log", environment, files))
+        log = folder / "nginx.log"
+        stack.enter_context(running(command, log, environment, files))
+        stack.enter_context(showing(log))
         yield addresses
 
 
 def rendered(folder: Path, sites: Sequence[Site], addresses: Sequence[str]) -> str:
     servers = []
     for site, address in zip(sites, addresses, strict=True):
-        pem = folder / f"{address.rpartition(':')[2]}.pem"
-        pem.write_bytes(site.certificate.pem)
-        servers.append(SERVER.format(address=address, pem=pem, locations=site.locations))
+        tls = ""
+        if site.certificate:
+            pem = folder / f"{address.rpartition(':')[2]}.pem"
+            pem.write_bytes(site.certificate.pem)
+            tls = TLS.format(pem=pem)
+        servers.append(SERVER.format(address=address, tls=tls, locations=site.locations))
     return MAIN.format(folder=folder, servers="".join(servers))
 
 

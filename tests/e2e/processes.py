@@ -1,5 +1,7 @@
 """Programs that tests start. Each is stopped by its own id, and its log is shown where it does not start."""
 
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,17 @@ def running(
             yield process
         finally:
             stop(process)
+
+
+@contextmanager
+def showing(log: Path) -> Iterator[None]:
+    """What is written to `log` meanwhile: pytest shows it where the test fails."""
+    with log.open() as written:
+        written.seek(0, os.SEEK_END)
+        try:
+            yield
+        finally:
+            sys.stdout.write(written.read())
 
 
 def stop(process: Popen[bytes]) -> None:

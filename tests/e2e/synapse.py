@@ -1,7 +1,8 @@
-"""A real Synapse, on a socket in a folder, as it runs behind a reverse proxy."""
+"""A real Synapse on ports of loopback: one as it runs behind a reverse proxy, and one with TLS of its own."""
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -12,46 +13,56 @@ from subprocess import Popen, check_output
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from exporter.lab.authority import Issued
 from exporter.lab.homeserver import public, unpadded
+from exporter.lab.listener import LOOPBACK
 from exporter.model import Software
 from tests.e2e.processes import NotStartedError, running
 from tests.programs import program
 
-REPOSITORY = Path(__file__).parents[2]
-PYTHON = REPOSITORY / ".venv-synapse" / "bin" / "python"
+ENVIRONMENT = Path(__file__).parents[2] / ".venv-synapse"
+PYTHON = ENVIRONMENT / "bin" / "python"
 INSTALLED_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
 
 START_SECONDS = 60.0  # it takes two on an idle machine
 LOOK_SECONDS = 0.1
 
+LISTENING = re.compile(r"Synapse now listening on TCP port (\d+)(?P<tls> \(TLS\))?$", re.MULTILINE)
+
 
 @dataclass(frozen=True, slots=True)
 class Synapse:
-    """`software` and `keys` are what it must publish, known from its installation and its signing key file."""
+    """`plain` (http) and `secured` (https) are where it listens, as `127.0.0.1:port`.
 
-    socket: Path
+    `software` and `keys` are what it must publish, known from its installation and its signing key file.
+    """
+
+    plain: str
+    secured: str
+    log: Path
     software: Software
     keys: dict[str, str]
 
 
 @contextmanager
-def synapse(folder: Path, server_name: str) -> Iterator[Synapse]:
-    """Keeps everything in `folder`, and its database too."""
+def synapse(folder: Path, server_name: str, certificate: Issued, **changed: object) -> Iterator[Synapse]:
+    """Keeps everything in `folder`, and its database too. `changed` are settings of its own."""
     python = program(str(PYTHON))
     keys = {"ed25519:a_test": write_signing_key(folder / "signing.key", "a_test")}
-    listening, configuration, log = folder / "synapse.sock", folder / "homeserver.yaml", folder / "synapse.log"
-    configuration.write_text(json.dumps(settings(folder, server_name, listening)))
+    (folder / "certificate.pem").write_bytes(certificate.pem)
+    configuration, log = folder / "homeserver.yaml", folder / "synapse.log"
+    configuration.write_text(json.dumps(settings(folder, server_name) | changed))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(str(folder / "notices.sock"))
         environment = os.environ | {
             "NOTIFY_SOCKET": str(folder / "notices.sock"),  # where it says that it is ready, as to systemd
-            "GIT_CEILING_DIRECTORIES": str(REPOSITORY),  # else its version is embellished with our branch
+            "GIT_CEILING_DIRECTORIES": str(ENVIRONMENT.resolve().parent),  # else its version bears our branch
         }
         command = [python, "-m", "synapse.app.homeserver", "--config-path", str(configuration)]
         with running(command, log, environment) as process:
             wait_until_ready(process, notices, log)
             version = check_output([python, "-c", INSTALLED_VERSION], text=True)
-            yield Synapse(listening, Software("Synapse", version), keys)
+            yield Synapse(*ports(log.read_text()), log, Software("Synapse", version), keys)
 
 
 def write_signing_key(file: Path, version: str) -> str:
@@ -61,15 +72,23 @@ def write_signing_key(file: Path, version: str) -> str:
     return public(key)
 
 
-def settings(folder: Path, server_name: str, listening: Path) -> dict[str, object]:
-    """It speaks to nobody, and keeps quiet about itself."""
+def settings(folder: Path, server_name: str) -> dict[str, object]:
+    """It speaks to nobody, and keeps quiet about itself. It listens on ports that are free."""
+    listener = {
+        "type": "http",
+        "port": 0,
+        "bind_addresses": [LOOPBACK],
+        "resources": [{"names": ["federation"]}],
+    }
     return {
         "server_name": server_name,
         "signing_key_path": str(folder / "signing.key"),
+        "tls_certificate_path": str(folder / "certificate.pem"),
+        "tls_private_key_path": str(folder / "certificate.pem"),
         "pid_file": str(folder / "synapse.pid"),
         "media_store_path": str(folder / "media"),
         "database": {"name": "sqlite3", "args": {"database": str(folder / "synapse.db")}},
-        "listeners": [{"path": str(listening), "type": "http", "resources": [{"names": ["federation"]}]}],
+        "listeners": [listener, listener | {"tls": True}],
         "macaroon_secret_key": unpadded(os.urandom(32)),
         "trusted_key_servers": [],
         "report_stats": False,
@@ -87,3 +106,9 @@ def wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -
         except TimeoutError:
             continue
     raise NotStartedError(f"Synapse did not start; its log:\n{log.read_text()}")
+
+
+def ports(log: str) -> tuple[str, str]:
+    """The plain one and the one with TLS, from its own words."""
+    by_tls = {bool(match["tls"]): f"{LOOPBACK}:{match[1]}" for match in LISTENING.finditer(log)}
+    return by_tls[False], by_tls[True]

@@ -4,30 +4,22 @@ of them break.
 All of them are the same Synapse: only DNS and nginx differ.
 """
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from exporter import names, verdict
-from exporter.internet import Internet, Place
 from exporter.lab.authority import Authority, CertificateState
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import ClosedPort
 from exporter.lab.zone import DnsFault
 from exporter.model import Method, Reason, Report, Stage
 from exporter.probe import Prober
 from exporter.warning_rules import warnings
+from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world
 from tests.e2e.nginx import Site, nginx
-from tests.e2e.synapse import Synapse, synapse
+from tests.e2e.synapse import Synapse
 
 pytestmark = [pytest.mark.synapse, pytest.mark.system("nginx")]
-
-SERVER_NAME = "synapse.test"
-PROBE_SECONDS = 10.0
 
 # ---------------------------------------------------------------- nginx's configuration
 
@@ -41,8 +33,8 @@ WELL_KNOWN = """
 A_PAGE_FOR_EVERY_PATH = "location / { default_type text/html; return 200 '<!doctype html><title>Welcome</title>'; }"
 BAD_GATEWAY = "location / { return 502; }"
 
-# "SOCKET" stands for that of Synapse.
-FORWARDED = "location /_matrix/ { proxy_pass http://unix:SOCKET; proxy_set_header Host $host:$server_port; }"
+# "SYNAPSE" stands for where that is.
+FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; proxy_set_header Host $host:$server_port; }"
 KEYS_NOT_FORWARDED = FORWARDED.replace("/_matrix/", "/_matrix/federation/")
 
 # ---------------------------------------------------------------- delegations
@@ -84,70 +76,22 @@ BY_DEFAULT_PORT = Delegated(
 )
 
 
-@pytest.fixture(scope="module")
-def homeserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Synapse]:
-    with synapse(tmp_path_factory.mktemp("synapse"), SERVER_NAME) as started:
-        yield started
-
-
-async def probe(homeserver: Synapse, delegated: Delegated, folder: Path) -> Report:
-    authority = Authority(folder)
+async def probe(homeserver: Synapse, delegated: Delegated, authority: Authority, folder: Path) -> Report:
     website = Site(authority.issue([SERVER_NAME]), delegated.website)
     certificate = authority.issue([delegated.tls_name], delegated.certificate)
-    federation = Site(certificate, delegated.federation.replace("SOCKET", str(homeserver.socket)))
+    federation = Site(certificate, delegated.federation.replace("SYNAPSE", homeserver.plain))
     with nginx(folder, [website, federation]) as (website_address, federation_address):
-        async with name_server(delegated) as resolver, nothing_listens() as refused:
-            network = Internet(
-                timeout=PROBE_SECONDS,
-                resolvers=[resolver],
-                ca_file=authority.ca_file,
-                connect_to={
-                    "192.0.2.1:8448": refused,
-                    "192.0.2.1:443": place(website_address),
-                    delegated.federation_at: place(federation_address),
-                },
-            )
+        places = {"192.0.2.1:443": website_address, delegated.federation_at: federation_address}
+        async with world(authority, delegated.zone, places, delegated.dns_faults) as network:
             return await Prober(network, PROBE_SECONDS).probe(names.parse(SERVER_NAME))
-
-
-@asynccontextmanager
-async def name_server(delegated: Delegated) -> AsyncIterator[Place]:
-    server = DnsServer()
-    server.zone.load(delegated.zone)
-    for name, kind, fault in delegated.dns_faults:
-        server.zone.fail(name, kind, fault)
-    await server.start()
-    try:
-        yield place(server.address)
-    finally:
-        await server.stop()
-
-
-@asynccontextmanager
-async def nothing_listens() -> AsyncIterator[Place]:
-    port = ClosedPort()
-    await port.start()
-    try:
-        yield place(port.address)
-    finally:
-        await port.stop()
-
-
-def place(address: str) -> Place:
-    ip, _, port = address.rpartition(":")
-    return ip_address(ip), int(port)
-
-
-def problems(report: Report) -> set[tuple[Stage, Reason]]:
-    return {(located.stage, located.problem.reason) for located in verdict.problems(report)}
 
 
 @pytest.mark.parametrize(
     "delegated", [pytest.param(case, id=case.method) for case in (BY_WELL_KNOWN, BY_SRV, BY_DEFAULT_PORT)]
 )
-async def test_healthy(homeserver: Synapse, delegated: Delegated, tmp_path: Path) -> None:
+async def test_healthy(homeserver: Synapse, authority: Authority, delegated: Delegated, tmp_path: Path) -> None:
     """Found by its delegation, with the version that is installed and the keys of its signing key file."""
-    report = await probe(homeserver, delegated, tmp_path)
+    report = await probe(homeserver, delegated, authority, tmp_path)
     assert (problems(report), warnings(report)) == (set(), ())
     assert verdict.federates(report)
     assert (report.route.method, report.route.tls_name) == (delegated.method, delegated.tls_name)
@@ -186,9 +130,13 @@ BROKEN = {
 
 @pytest.mark.parametrize(("delegated", "expected"), BROKEN.values(), ids=BROKEN)
 async def test_broken(
-    homeserver: Synapse, delegated: Delegated, expected: set[tuple[Stage, Reason]], tmp_path: Path
+    homeserver: Synapse,
+    authority: Authority,
+    delegated: Delegated,
+    expected: set[tuple[Stage, Reason]],
+    tmp_path: Path,
 ) -> None:
     """The stage that breaks fails, for the reason that it breaks for, and the server does not federate."""
-    report = await probe(homeserver, delegated, tmp_path)
+    report = await probe(homeserver, delegated, authority, tmp_path)
     assert problems(report) == expected
     assert not verdict.federates(report)

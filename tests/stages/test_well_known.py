@@ -1,6 +1,8 @@
 import asyncio
 import errno
 from dataclasses import replace
+from ipaddress import ip_address
+from typing import cast
 
 import dns.exception
 import pytest
@@ -8,8 +10,8 @@ import pytest
 from exporter import names
 from exporter.attempt import Deadline
 from exporter.lab.https_server import Answer
-from exporter.model import Delegation, Failed, Passed, Problem, Reason, Secured
-from exporter.network import Addresses, VerifyError
+from exporter.model import Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, Target
+from exporter.network import Addresses, Network, VerifyError
 from exporter.stages import well_known
 from exporter.stages.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
 from exporter.stages.well_known import MAX_BYTES, PATH
@@ -157,7 +159,7 @@ async def test_dns_trouble_is_a_failure() -> None:
 async def test_silence_ends_at_the_deadline_of_the_stage(server: Reaction[Server], expected: Reason) -> None:
     network = serving()
     network.servers[HERE] = server
-    stage = await well_known.probe(network, names.parse("example.test"), Deadline.of_probe(0.06).of_stage())
+    stage = await well_known.probe(network, names.parse("example.test"), Deadline.of_probe(0.3).of_stage())
     assert reason(stage) is expected
     await asyncio.sleep(0)  # what was given up while connecting is closed in the next turn of the loop
     assert network.asked[-1] == f"close {HERE}"
@@ -181,3 +183,33 @@ async def test_does_not_wait_long_for_an_address_that_is_silent(monkeypatch: pyt
     network.servers["[2001:db8::9]:443"] = SILENCE
     assert reason(await probe(network)) is None
     assert "close [2001:db8::9]:443" in network.asked
+
+
+class Meeting:
+    """A connection that is made when `made` is set; all that a network has to offer here."""
+
+    def __init__(self) -> None:
+        self.asked, self.made = asyncio.Event(), asyncio.Event()
+        self.closed = False
+
+    def connection(self, _endpoint: object) -> "Meeting":
+        return self
+
+    async def open(self) -> None:
+        self.asked.set()
+        await self.made.wait()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+async def test_a_connection_made_at_the_moment_of_giving_up_is_closed() -> None:
+    """Nobody else knows of it."""
+    meeting = Meeting()
+    endpoint = Endpoint(Target("example.test", 443), ip_address("192.0.2.1"))
+    waiting = asyncio.create_task(well_known.connect_any(cast("Network", meeting), [endpoint]))
+    await meeting.asked.wait()
+    meeting.made.set()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert (waiting.cancelled(), meeting.closed) == (True, True)

@@ -32,6 +32,18 @@ def test_all_addresses_of_both_families_can_be_listed() -> None:
         second.close()
 
 
+def test_name_of_both_families_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in other exporters: `localhost` is 127.0.0.1, whatever stands first."""
+    found = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    (sock,) = bind([Place("localhost", 0)])
+    with sock:
+        assert place_of(sock).host == "127.0.0.1"
+
+
 def test_address_in_use() -> None:
     """Which one, why, and what to do; those before it are given back."""
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:

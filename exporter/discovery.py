@@ -1,0 +1,71 @@
+"""Server discovery, from a name to the addresses to dial: the first half of a probe."""
+
+from dataclasses import dataclass
+from functools import partial
+
+from exporter import routes
+from exporter.attempt import Deadline, attempt
+from exporter.model import (
+    SKIPPED,
+    Delegation,
+    Endpoint,
+    Failed,
+    Outcome,
+    Problem,
+    Resolved,
+    Route,
+    ServerName,
+    SrvRecords,
+    found,
+)
+from exporter.network import Network
+from exporter.problems import Step
+from exporter.stages import dns, srv, well_known
+
+
+@dataclass(frozen=True, slots=True)
+class Discovered:
+    """What each step found, and where it leads."""
+
+    well_known: Outcome[Delegation]
+    srv: Outcome[SrvRecords]
+    route: Route
+    dns: Outcome[Resolved]
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        addresses = found(self.dns)
+        return addresses.endpoints if addresses else ()
+
+    def dead_end(self) -> Problem:
+        """Why there is no endpoint."""
+        return next(outcome.problems[0] for outcome in (self.dns, self.srv) if isinstance(outcome, Failed))
+
+
+async def discover(network: Network, name: ServerName, deadline: Deadline) -> Discovered:
+    """Never fails: whatever happens is in the outcomes."""
+    delegation = await ask_well_known(network, name, deadline)
+    delegated = known.server if (known := found(delegation)) else None
+    records = await ask_srv(network, routes.srv_host(name, delegated), deadline)
+    route = routes.plan(name, delegated, srv.decision(records))
+    resolved = await resolve(network, route, deadline)
+    return Discovered(delegation, srv.judge_targets(records, found(resolved) or Resolved(())), route, resolved)
+
+
+async def ask_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
+    if not routes.asks_well_known(name):
+        return SKIPPED
+    return await well_known.probe(network, name, deadline.of_stage())
+
+
+async def ask_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
+    if host is None:
+        return SKIPPED
+    return await attempt(Step.DNS, srv.look(network, host), srv.read, deadline.of_stage())
+
+
+async def resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolved]:
+    if not route.targets:
+        return SKIPPED
+    read = partial(dns.read, aliases_allowed=route.method not in routes.BY_SRV)
+    return await attempt(Step.DNS, dns.look(network, route.targets), read, deadline.of_stage())

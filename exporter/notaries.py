@@ -1,0 +1,56 @@
+"""Finds each notary as a peer would, and asks it."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+from functools import partial
+
+from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.discovery import Discovered, discover
+from exporter.model import Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.network import Connection, Network
+from exporter.problems import Step
+from exporter.stages import notary, tls, well_known
+from exporter.stages.notary import Published, inconclusive
+
+
+async def ask_each_notary(
+    network: Network, report: Report, notaries: Sequence[ServerName], deadline: Deadline
+) -> tuple[NotaryLook, ...]:
+    """None is asked where no endpoint publishes valid keys. No server is its own notary."""
+    published = Published(report.server_name.text, published_keys(report), report.ended_at)
+    others = [name for name in notaries if name != report.server_name] if published.keys else []
+    return tuple(await asyncio.gather(*(ask(network, name, published, deadline) for name in others)))
+
+
+def published_keys(report: Report) -> dict[str, str]:
+    """Of all endpoints: where they differ, the notary has met one of them."""
+    return {
+        key_id: key
+        for endpoint in report.endpoints
+        if isinstance(endpoint.keys, Passed)
+        for key_id, key in endpoint.keys.found.keys.items()
+    }
+
+
+async def ask(network: Network, name: ServerName, published: Published, deadline: Deadline) -> NotaryLook:
+    discovered = await discover(network, name, deadline)
+    connected = await connect(network, discovered, deadline)
+    if isinstance(connected, Problem):
+        return inconclusive(name, connected)
+    host, tls_name = discovered.route.host_header, discovered.route.tls_name
+    with closing(connected) as connection:
+        verify = partial(tls.read, tls_name=tls_name)
+        secured = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.of_stage())
+        if isinstance(secured, Failed):
+            return inconclusive(name, secured.problems[0])
+        return await notary.probe(connection, host, name, published, deadline.of_stage())
+
+
+async def connect(network: Network, discovered: Discovered, deadline: Deadline) -> Connection | Problem:
+    """Over the first address that accepts."""
+    if not discovered.endpoints:
+        return discovered.dead_end()
+    connecting = well_known.connect_any(network, discovered.endpoints)
+    connected = await attempt(Step.TCP, connecting, as_it_is, deadline.of_stage())
+    return connected.found if isinstance(connected, Passed) else connected.problems[0]

@@ -1,0 +1,143 @@
+"""Stage `notary`, of the deep look: whether another server gives out the keys that we saw
+(server-server API, 2.3.2, "POST /_matrix/key/v2/query").
+
+Many peers believe a notary before they ask the server itself. It is asked as they ask: for the keys by their ids, valid
+now. So it answers from what it knows, and fetches from the server only where it knows nothing that is still valid. A
+notary that fetched other keys has nothing under those ids: it is then asked for all that it has, which makes it fetch
+nothing.
+
+The stage fails where peers that believe the notary refuse what the server signs, be it that the notary gives out other
+keys, or a document that the server has not signed. Either way it is `signature_invalid` that they meet. Everything else
+that goes wrong is the notary's own affair, and inconclusive.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import TypeAlias
+
+from exporter.attempt import Deadline, Faulty, attempt
+from exporter.model import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, Reason, ServerName, SigningKeys
+from exporter.network import Connection, HttpAnswer
+from exporter.problems import Step
+from exporter.stages import keys
+from exporter.stages.json_body import JsonObject, json_type, read_object
+from exporter.wording import printable
+
+PATH = "/_matrix/key/v2/query"
+MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists
+MAX_COMPLAINTS = 5  # about one notary: the rest is more of the same
+
+Documents: TypeAlias = tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """The keys that a server publishes, by key id, and when we saw them."""
+
+    server_name: str
+    keys: Mapping[str, str]
+    seen_at: datetime
+
+    def by_key_id(self) -> bytes:
+        """What peers ask. No validity beyond this moment is wanted, else every such question would be a fetch."""
+        moment = (self.seen_at - keys.EPOCH) // timedelta(milliseconds=1)
+        return self._question({key_id: {"minimum_valid_until_ts": moment} for key_id in self.keys})
+
+    def by_name(self) -> bytes:
+        return self._question({})
+
+    def _question(self, criteria: JsonObject) -> bytes:
+        return json.dumps({"server_keys": {self.server_name: criteria}}).encode()
+
+
+async def probe(
+    connection: Connection, host_header: str, notary: ServerName, published: Published, deadline: Deadline
+) -> NotaryLook:
+    """One small request, or two."""
+    before = connection.waited()
+    ask = partial(asked, connection, host_header, partial(read, notary=notary, published=published), deadline)
+    given = await ask(published.by_key_id()) or await ask(published.by_name())
+    if isinstance(given, Problem):
+        return inconclusive(notary, given)
+    if not given:
+        return NotaryLook(notary, SKIPPED, f"it has no valid keys of {published.server_name}")
+    return NotaryLook(notary, judge(given, notary, published, connection.waited() - before))
+
+
+async def asked(
+    connection: Connection,
+    host_header: str,
+    read_documents: Callable[[HttpAnswer], Documents | Faulty[Documents]],
+    deadline: Deadline,
+    question: bytes,
+) -> Documents | Problem:
+    ask = connection.post(PATH, host_header, question, keys.MAX_BYTES)
+    given = await attempt(Step.HTTP, ask, read_documents, deadline)
+    return given.found if isinstance(given, Passed) else given.problems[0]
+
+
+def inconclusive(notary: ServerName, problem: Problem) -> NotaryLook:
+    return NotaryLook(notary, SKIPPED, f"{problem.reason}: {problem.detail}")
+
+
+# ---------------------------------------------------------------- reading
+
+
+def read(answer: HttpAnswer, notary: ServerName, published: Published) -> Documents | Faulty[Documents]:
+    """The documents that a peer would use; none where the notary does not know the server."""
+    content = read_object(answer)
+    if isinstance(content, Problem):
+        return Faulty((content,))
+    documents = content.get("server_keys")
+    if not isinstance(documents, list):
+        return Faulty(
+            (Problem(Reason.INVALID_CONTENT, f"server_keys should be an array, found {json_type(documents)}"),)
+        )
+    return tuple(document for document in documents if usable(document, notary, published))
+
+
+def usable(document: object, notary: ServerName, published: Published) -> bool:
+    """Of this server, still valid, and signed by the notary. Its signature is not verified, for TLS proves the same."""
+    if not isinstance(document, dict) or keys.malformed(document):
+        return False
+    return (
+        document["server_name"] == published.server_name
+        and keys.valid_until(document) > published.seen_at
+        and bool(document["signatures"].get(notary.text))
+    )
+
+
+def judge(documents: Documents, notary: ServerName, published: Published, seconds: float) -> Outcome[SigningKeys]:
+    """Where several documents hold a key of the same id, the one that is valid for longest counts."""
+    given: dict[str, str] = {}
+    complaints: list[str] = []
+    for document in sorted(documents, key=keys.valid_until):
+        good, faults = keys.verified(document, published.server_name)
+        given |= good
+        complaints += [f"gives out what the server has not signed: {fault.detail}" for fault in faults]
+    complaints += difference(given, published.keys)
+    seen = SigningKeys(given, max(map(keys.valid_until, documents)))
+    if not complaints:
+        return Passed(seconds, seen)
+    problems = tuple(
+        Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints[:MAX_COMPLAINTS]
+    )
+    return Failed(seconds, problems, seen)
+
+
+def difference(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
+    """For as long as an earlier document is valid, the notary may give out more keys, or fewer: what counts is the key
+    under each id that both know, and that there is such an id.
+    """
+    both = given.keys() & published.keys()
+    if given and not both:
+        yield f"gives out {listed(given)}, where the server publishes {listed(published)}"
+    if other := [key_id for key_id in both if given[key_id] != published[key_id]]:
+        yield f"gives out another key as {listed(other)}"
+
+
+def listed(key_ids: Iterable[str]) -> str:
+    return printable(", ".join(sorted(key_ids)), MAX_ID_CHARACTERS)

@@ -1,0 +1,20 @@
+"""Many probes, so many at a time."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+from exporter.model import Report, ServerName
+from exporter.probe import Prober
+
+
+async def probe_all(
+    prober: Prober, names: Iterable[ServerName], in_flight: int, keep: Callable[[Report], object]
+) -> None:
+    """As one ends, the next begins."""
+    waiting = iter(names)
+    await asyncio.gather(*(probe_each(prober, waiting, keep) for _ in range(in_flight)))
+
+
+async def probe_each(prober: Prober, names: Iterator[ServerName], keep: Callable[[Report], object]) -> None:
+    for name in names:
+        keep(await prober.probe(name))

@@ -1,0 +1,66 @@
+"""The real exporter's network, in a world where the lab's DNS says where things are, on ports of loopback."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from ipaddress import ip_address
+
+from exporter import verdict
+from exporter.internet import Internet, Place
+from exporter.lab.authority import Authority
+from exporter.lab.dns_server import DnsServer
+from exporter.lab.faults import ClosedPort
+from exporter.lab.zone import DnsFault
+from exporter.model import Reason, Report, Stage
+
+SERVER_NAME = "synapse.test"
+PROBE_SECONDS = 10.0
+
+
+@asynccontextmanager
+async def world(
+    authority: Authority,
+    zone: str,
+    places: Mapping[str, str],
+    dns_faults: Iterable[tuple[str, str, DnsFault]] = (),
+) -> AsyncIterator[Internet]:
+    """`places` says for `ip:port` where on loopback it is. Nothing listens at ports 443 and 8448 of 192.0.2.1 else."""
+    async with name_server(zone, dns_faults) as resolver, nothing_listens() as refused:
+        elsewhere = {"192.0.2.1:443": refused, "192.0.2.1:8448": refused}
+        yield Internet(
+            timeout=PROBE_SECONDS,
+            resolvers=[resolver],
+            ca_file=authority.ca_file,
+            connect_to=elsewhere | {address: place(where) for address, where in places.items()},
+        )
+
+
+@asynccontextmanager
+async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) -> AsyncIterator[Place]:
+    server = DnsServer()
+    server.zone.load(zone)
+    for name, kind, fault in faults:
+        server.zone.fail(name, kind, fault)
+    await server.start()
+    try:
+        yield place(server.address)
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def nothing_listens() -> AsyncIterator[Place]:
+    port = ClosedPort()
+    await port.start()
+    try:
+        yield place(port.address)
+    finally:
+        await port.stop()
+
+
+def place(address: str) -> Place:
+    ip, _, port = address.rpartition(":")
+    return ip_address(ip), int(port)
+
+
+def problems(report: Report) -> set[tuple[Stage, Reason]]:
+    return {(located.stage, located.problem.reason) for located in verdict.problems(report)}

@@ -1,0 +1,290 @@
+"""A real Synapse behind a real nginx or Apache, configured as people do: each fault is named, and no other.
+
+Two faults cannot be seen from outside. A proxy that removes the header Authorization changes nothing for us, who bear
+no credentials. And Apache says nothing of its LimitRequestBody before it has received as much.
+"""
+
+from collections.abc import Set as AbstractSet
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from exporter import names
+from exporter.attempt import Deadline
+from exporter.deep_look import look_deeper
+from exporter.internet import Internet
+from exporter.lab.authority import Authority, CertificateState
+from exporter.model import (
+    Endpoint,
+    Failed,
+    Passed,
+    Reason,
+    Report,
+    Skipped,
+    Software,
+    Stage,
+    Target,
+    WarningName,
+)
+from exporter.probe import Prober
+from exporter.stages import proxy
+from exporter.warning_rules import warnings
+from tests.e2e.apache import apache
+from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world
+from tests.e2e.nginx import Site, nginx
+from tests.e2e.synapse import Synapse
+
+pytestmark = pytest.mark.synapse
+
+ENDPOINT = Endpoint(Target(SERVER_NAME, 8448), ip_address("192.0.2.1"))
+ZONE = f"{SERVER_NAME} A {ENDPOINT.ip}"
+
+# In all configurations, "SYNAPSE" stands for where that is, and "FOLDER" for one with an index.html.
+LARGE_BODIES = "client_max_body_size 50M;"
+
+PASSED, FAILED, INCONCLUSIVE = Passed.__name__, Failed.__name__, Skipped.__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """`proxy` is what became of that stage, as its class is called; none where there was no way to it."""
+
+    problems: AbstractSet[tuple[Stage, Reason]] = frozenset()
+    warnings: AbstractSet[WarningName] = frozenset()
+    proxy: str | None = PASSED
+
+
+async def findings(address: str, authority: Authority) -> Findings:
+    """Of a probe and a deep look at what listens there."""
+    async with world(authority, ZONE, {ENDPOINT.address: address}) as network:
+        report = await Prober(network, PROBE_SECONDS).probe(names.parse(SERVER_NAME))
+        report = await look_deeper(network, report, PROBE_SECONDS)
+    return Findings(problems(report), {located.warning for located in warnings(report)}, proxy_outcome(report))
+
+
+def proxy_outcome(report: Report) -> str | None:
+    (endpoint,) = report.endpoints
+    return type(endpoint.deep.proxy).__name__ if endpoint.deep else None
+
+
+# ---------------------------------------------------------------- right
+
+
+async def assert_nothing_is_wrong(address: str, authority: Authority, software: Software) -> None:
+    assert await findings(address, authority) == Findings()
+    async with world(authority, ZONE, {ENDPOINT.address: address}) as network:
+        assert await verdicts(network, software) == (True, True, True, True)
+
+
+async def verdicts(network: Internet, software: Software) -> tuple[proxy.Verdict, ...]:
+    """That on every question of the stage `proxy`: none may be left inconclusive in silence."""
+    with closing(network.connection(ENDPOINT)) as connection:
+        await connection.open()
+        await connection.start_tls(SERVER_NAME)
+        answers, _ = await proxy.look(connection, SERVER_NAME, Deadline.of_probe(PROBE_SECONDS))
+    return proxy.verdicts(answers, software)
+
+
+async def test_no_proxy(homeserver: Synapse, authority: Authority) -> None:
+    """Synapse's own TLS has no fault, and answers every question."""
+    await assert_nothing_is_wrong(homeserver.secured, authority, homeserver.software)
+
+
+RIGHT_NGINX = {
+    "as documented": """
+        location ~ ^(/_matrix|/_synapse/client) {
+          proxy_pass http://SYNAPSE;
+          proxy_set_header X-Forwarded-For $remote_addr;
+          proxy_set_header X-Forwarded-Proto $scheme;
+          proxy_set_header Host $host:$server_port;
+          proxy_http_version 1.1;
+        }
+    """,
+    "everything": "location / { proxy_pass http://SYNAPSE; }",
+    "the path as it was sent": "location /_matrix { proxy_pass http://SYNAPSE$request_uri; }",
+    "connections closed": "keepalive_timeout 0; location / { proxy_pass http://SYNAPSE; }",
+    "bodies not kept": "location / { proxy_pass http://SYNAPSE; proxy_request_buffering off; proxy_http_version 1.1; }",
+}
+
+
+@pytest.mark.system("nginx")
+@pytest.mark.parametrize("configuration", RIGHT_NGINX.values(), ids=RIGHT_NGINX)
+async def test_right_nginx(homeserver: Synapse, authority: Authority, configuration: str, tmp_path: Path) -> None:
+    """Nothing is named, and every question has its answer."""
+    site = Site(authority.issue([SERVER_NAME]), LARGE_BODIES + configuration.replace("SYNAPSE", homeserver.plain))
+    with nginx(tmp_path, [site]) as (address,):
+        await assert_nothing_is_wrong(address, authority, homeserver.software)
+
+
+RIGHT_APACHE = {
+    "as documented": """
+        AllowEncodedSlashes NoDecode
+        ProxyPass /_matrix http://SYNAPSE/_matrix nocanon
+    """,
+    "encoded slashes allowed": """
+        AllowEncodedSlashes On
+        ProxyPass /_matrix http://SYNAPSE/_matrix nocanon
+    """,
+    "no question handed on": """
+        Proxy100Continue Off
+        AllowEncodedSlashes NoDecode
+        ProxyPass /_matrix http://SYNAPSE/_matrix nocanon
+    """,
+}
+
+
+@pytest.mark.system("apache2")
+@pytest.mark.parametrize("directives", RIGHT_APACHE.values(), ids=RIGHT_APACHE)
+async def test_right_apache(homeserver: Synapse, authority: Authority, directives: str, tmp_path: Path) -> None:
+    """Nothing is named, and every question has its answer."""
+    certificate = authority.issue([SERVER_NAME])
+    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.plain)) as address:
+        await assert_nothing_is_wrong(address, authority, homeserver.software)
+
+
+# ---------------------------------------------------------------- wrong
+
+FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; }"
+A_PAGE_FOR_EVERY_PATH = "location / { default_type text/html; return 200 '<!doctype html><title>Welcome</title>'; }"
+
+NO_GOOD_ADDRESS = {WarningName.IPV4_BROKEN}  # there is but one
+NO_VERSION = (Stage.VERSION, Reason.HTTP_STATUS)
+NO_KEYS = (Stage.KEYS, Reason.HTTP_STATUS)
+KEYS_OUT_OF_REACH = Findings({NO_KEYS}, NO_GOOD_ADDRESS)
+OUT_OF_REACH = Findings({NO_VERSION, NO_KEYS}, NO_GOOD_ADDRESS, INCONCLUSIVE)
+
+
+def seen_deep_only(reason: Reason) -> Findings:
+    """What all who look at version and keys alone take for healthy."""
+    return Findings({(Stage.PROXY, reason)}, proxy=FAILED)
+
+
+PATH_DECODED = seen_deep_only(Reason.PATH_DECODED)
+PUT_REFUSED = seen_deep_only(Reason.HTTP_STATUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """`configuration` stands in nginx's `server`. Without a certificate, it speaks plain http."""
+
+    configuration: str
+    expected: Findings
+    body_limit: str = LARGE_BODIES
+    certificate: CertificateState | None = CertificateState.VALID
+
+
+WRONG_NGINX = {
+    # nginx decodes a path as soon as it is told what to make of it, and joins fail
+    "slash after the port": Wrong("location / { proxy_pass http://SYNAPSE/; }", PATH_DECODED),
+    "path after the port": Wrong("location /_matrix/ { proxy_pass http://SYNAPSE/_matrix/; }", PATH_DECODED),
+    "$uri after the port": Wrong("location /_matrix { proxy_pass http://SYNAPSE$uri; }", PATH_DECODED),
+    "rewrite": Wrong(
+        "location /_matrix/ { rewrite ^/_matrix/(.*)$ /_matrix/$1 break; proxy_pass http://SYNAPSE; }",
+        PATH_DECODED,
+    ),
+    "prefix stripped": Wrong("location /_matrix/ { proxy_pass http://SYNAPSE/; }", OUT_OF_REACH),
+    "keys not forwarded": Wrong("location /_matrix/federation { proxy_pass http://SYNAPSE; }", KEYS_OUT_OF_REACH),
+    "client API only": Wrong("location /_matrix/client { proxy_pass http://SYNAPSE; }", OUT_OF_REACH),
+    "keys for another Host": Wrong(
+        """
+        location /_matrix/key { if ($host != "matrix.synapse.test") { return 404; } proxy_pass http://SYNAPSE; }
+        location /_matrix { proxy_pass http://SYNAPSE; }
+        """,
+        KEYS_OUT_OF_REACH,
+    ),
+    "another virtual host": Wrong(
+        A_PAGE_FOR_EVERY_PATH,
+        Findings(
+            {(Stage.VERSION, Reason.NOT_JSON), (Stage.KEYS, Reason.NOT_JSON), (Stage.PROXY, Reason.CATCH_ALL)},
+            NO_GOOD_ADDRESS,
+            FAILED,
+        ),
+    ),
+    "another virtual host for Host with port": Wrong(
+        'if ($http_host = "synapse.test:8448") { return 200 "<!doctype html>"; }' + FORWARDED,
+        Findings(warnings={WarningName.HOST_WITH_PORT_DIFFERS}),
+    ),
+    "upstream down": Wrong("location / { proxy_pass http://unix:FOLDER/nobody.sock; }", OUT_OF_REACH),
+    "redirect": Wrong(
+        "location /_matrix/federation { return 301 https://www.synapse.test$request_uri; }" + FORWARDED,
+        Findings({NO_VERSION}, NO_GOOD_ADDRESS, INCONCLUSIVE),
+    ),
+    "too many requests": Wrong("location /_matrix { return 429; }", OUT_OF_REACH),
+    # nothing is delivered without PUT, while all that testers look at is GET
+    "PUT forbidden": Wrong(
+        "location / { limit_except GET POST { deny all; } proxy_pass http://SYNAPSE; }",
+        PUT_REFUSED,
+    ),
+    "PUT not allowed": Wrong("if ($request_method = PUT) { return 405; }" + FORWARDED, PUT_REFUSED),
+    "nginx's own body limit": Wrong(FORWARDED, seen_deep_only(Reason.BODY_LIMIT), body_limit=""),
+    "page for unknown paths": Wrong(
+        """
+        location ~ ^/_matrix/(key|federation/v1/(version|event|send)) { proxy_pass http://SYNAPSE; }
+        location / { root FOLDER; try_files $uri /index.html; }
+        """,
+        seen_deep_only(Reason.CATCH_ALL),
+    ),
+    "page instead of the homeserver's 404": Wrong(
+        """
+        location /_matrix/ { proxy_pass http://SYNAPSE; proxy_intercept_errors on; error_page 404 =200 /index.html; }
+        location / { root FOLDER; }
+        """,
+        seen_deep_only(Reason.CATCH_ALL),
+    ),
+    "plain http": Wrong(FORWARDED, Findings({(Stage.TLS, Reason.NOT_TLS)}, NO_GOOD_ADDRESS, None), certificate=None),
+    "no intermediate certificate": Wrong(
+        FORWARDED,
+        Findings({(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)}, NO_GOOD_ADDRESS, None),
+        certificate=CertificateState.INCOMPLETE_CHAIN,
+    ),
+}
+
+
+@pytest.mark.system("nginx")
+@pytest.mark.parametrize("wrong", WRONG_NGINX.values(), ids=WRONG_NGINX)
+async def test_wrong_nginx(homeserver: Synapse, authority: Authority, wrong: Wrong, tmp_path: Path) -> None:
+    """The fault is named, and nothing else."""
+    (tmp_path / "index.html").write_text("<!doctype html><title>Welcome</title>")
+    certificate = authority.issue([SERVER_NAME], wrong.certificate) if wrong.certificate else None
+    configuration = wrong.configuration.replace("SYNAPSE", homeserver.plain).replace("FOLDER", str(tmp_path))
+    with nginx(tmp_path, [Site(certificate, wrong.body_limit + configuration)]) as (address,):
+        assert await findings(address, authority) == wrong.expected
+
+
+WRONG_APACHE = {
+    "as many have it": ("ProxyPass /_matrix http://SYNAPSE/_matrix", PATH_DECODED),
+    "encoded slashes refused": (
+        "ProxyPass /_matrix http://SYNAPSE/_matrix nocanon",
+        PATH_DECODED,
+    ),
+    "encoded slashes passed, all else decoded": (
+        "AllowEncodedSlashes NoDecode\nProxyPass /_matrix http://SYNAPSE/_matrix",
+        PATH_DECODED,
+    ),
+    "PUT forbidden": (
+        """
+        AllowEncodedSlashes NoDecode
+        ProxyPass /_matrix http://SYNAPSE/_matrix nocanon
+        <Location /_matrix>
+          <LimitExcept GET POST>
+            Require all denied
+          </LimitExcept>
+        </Location>
+        """,
+        PUT_REFUSED,
+    ),
+}
+
+
+@pytest.mark.system("apache2")
+@pytest.mark.parametrize(("directives", "expected"), WRONG_APACHE.values(), ids=WRONG_APACHE)
+async def test_wrong_apache(
+    homeserver: Synapse, authority: Authority, directives: str, expected: Findings, tmp_path: Path
+) -> None:
+    """The fault is named, and nothing else."""
+    certificate = authority.issue([SERVER_NAME])
+    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.plain)) as address:
+        assert await findings(address, authority) == expected

@@ -1,0 +1,150 @@
+"""One connection serves several requests, and is made anew where the server did not keep it."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from contextlib import suppress
+
+import h11
+import pytest
+
+from exporter import problems
+from exporter.internet.connection import InternetConnection
+from exporter.lab.authority import Authority, Issued
+from exporter.lab.faults import reset
+from exporter.lab.listener import streams
+from exporter.model import Reason
+from exporter.network import ClosedEarlyError
+from exporter.problems import Step
+from tests.internet.raw_https import NAME, RawHttps, listening, secured
+
+
+def page(content: bytes, *headers: bytes) -> bytes:
+    lines = (b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(content), *headers, b"", content)
+    return b"\r\n".join(lines)
+
+
+async def bodies(connection: InternetConnection, count: int) -> list[bytes]:
+    return [(await connection.get(f"/{number}", NAME, 100)).body for number in range(count)]
+
+
+@pytest.mark.parametrize(
+    "scripts",
+    [
+        [[page(b"one"), page(b"two")]],
+        [[page(b"one")], [page(b"two")]],
+        [[page(b"one", b"Connection: close")], [page(b"two")]],
+        [[b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\none"], [page(b"two")]],
+        [[b"HTTP/1.1 200 OK\r\n\r\none"], [page(b"two")]],
+        [[page(b"one") + b"more than was announced"], [page(b"two")]],
+    ],
+    ids=["kept", "closed", "announced", "1.0", "to the end", "leftovers"],
+)
+async def test_the_second_request_is_answered(
+    authority: Authority, issued: Issued, scripts: Sequence[Sequence[bytes]]
+) -> None:
+    """Over the same connection where the server keeps it, and over a new one where it does not."""
+    server = RawHttps(scripts, [issued])
+    async with secured(server.play, authority) as connection:
+        assert await bodies(connection, 2) == [b"one", b"two"]
+    assert [head.split()[1] for head in server.heads] == [b"/0", b"/1"]
+
+
+async def test_the_time_to_connect_again_belongs_to_no_request(authority: Authority, issued: Issued) -> None:
+    slow = asyncio.Event()
+    server = RawHttps([[page(b"one")], [page(b"two")]], [issued])
+
+    async def reluctant(accepted: socket.socket) -> None:
+        if slow.is_set():
+            await asyncio.sleep(0.4)
+        slow.set()
+        await server.play(accepted)
+
+    async with secured(reluctant, authority) as connection:
+        before = connection.waited()
+        assert await bodies(connection, 2) == [b"one", b"two"]
+    assert connection.waited() - before < 0.3
+
+
+async def test_another_certificate_is_not_trusted_unseen(authority: Authority, issued: Issued) -> None:
+    """The first one was judged: what comes over the second connection was not."""
+    server = RawHttps([[page(b"one")], [page(b"two")]], [issued, authority.issue([NAME])])
+    async with secured(server.play, authority) as connection:
+        with pytest.raises(ClosedEarlyError, match="presented another certificate"):
+            await bodies(connection, 2)
+    assert len(server.heads) == 1
+
+
+async def test_a_first_request_is_not_repeated(authority: Authority, issued: Issued) -> None:
+    """A server that closes without an answer to it is broken."""
+    server = RawHttps([[b""], [page(b"two")]], [issued])
+    async with secured(server.play, authority) as connection:
+        with pytest.raises(ClosedEarlyError) as caught:
+            await bodies(connection, 1)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+    assert len(server.heads) == 1
+
+
+async def test_a_request_is_repeated_once(authority: Authority, issued: Issued) -> None:
+    server = RawHttps([[page(b"one")], [b""], [page(b"three")]], [issued])
+    async with secured(server.play, authority) as connection:
+        with pytest.raises(ClosedEarlyError) as caught:
+            await bodies(connection, 2)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+    assert len(server.heads) == 2
+
+
+async def test_half_an_answer_is_not_asked_for_again(authority: Authority, issued: Issued) -> None:
+    server = RawHttps([[page(b"one"), page(b"two")[:-1]], [page(b"three")]], [issued])
+    async with secured(server.play, authority) as connection:
+        with pytest.raises(h11.RemoteProtocolError) as caught:
+            await bodies(connection, 2)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+    assert len(server.heads) == 2
+
+
+async def test_a_server_that_is_gone_is_no_answer(authority: Authority, issued: Issued) -> None:
+    server = RawHttps([[page(b"one", b"Connection: close")]], [issued])
+    async with listening(server.play) as address:
+        pass
+    async with secured(server.play, authority) as connection:
+        assert await bodies(connection, 1) == [b"one"]
+        connection._place = (connection._place[0], int(address.rpartition(":")[2]))
+        with pytest.raises(ConnectionRefusedError) as caught:
+            await bodies(connection, 1)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+
+
+async def test_a_connection_that_is_reset_under_a_request(authority: Authority, issued: Issued) -> None:
+    context = issued.server_context()
+
+    async def cut(accepted: socket.socket) -> None:
+        with suppress(ConnectionResetError):
+            async with streams(accepted, context) as (reader, writer):
+                await reader.readuntil(b"\r\n\r\n")
+                await reset(writer.get_extra_info("socket"))
+                raise ConnectionResetError
+
+    async with secured(cut, authority) as connection:
+        with pytest.raises(ConnectionResetError) as caught:
+            await bodies(connection, 1)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+
+
+async def test_a_request_can_be_cancelled(authority: Authority, issued: Issued) -> None:
+    """And the connection closed afterwards."""
+    received = asyncio.Event()
+    context = issued.server_context()
+
+    async def silent(accepted: socket.socket) -> None:
+        async with streams(accepted, context) as (reader, _):
+            await reader.readuntil(b"\r\n\r\n")
+            received.set()
+            await reader.read()
+
+    async with secured(silent, authority) as connection:
+        asking = asyncio.create_task(connection.get("/", NAME, 100))
+        await received.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking

@@ -1,0 +1,151 @@
+"""What a server may say over HTTP, and how much of it is read."""
+
+from collections.abc import Callable
+
+import h11
+import pytest
+
+from exporter import problems
+from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS, USER_AGENT
+from exporter.lab.authority import Authority, Issued
+from exporter.model import Reason
+from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
+from exporter.problems import Step
+from tests.internet.raw_https import RawHttps, secured
+
+AT_MOST = 10
+OK = b"HTTP/1.1 200 OK\r\n"
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
+
+
+@pytest.fixture
+def server(authority: Authority, issued: Issued) -> "Fetching":
+    return Fetching(authority, issued)
+
+
+class Fetching:
+    def __init__(self, authority: Authority, issued: Issued) -> None:
+        self._authority = authority
+        self._issued = issued
+        self.heads: list[bytes] = []
+
+    async def says(self, reply: bytes) -> HttpAnswer:
+        """The answer that is made of `reply`, after which the server closes the connection."""
+        raw = RawHttps([[reply]], [self._issued])
+        self.heads = raw.heads
+        async with secured(raw.play, self._authority) as connection:
+            return await connection.get("/path?query", "example.test:8448", AT_MOST)
+
+
+async def test_sends_a_plain_request(server: Fetching) -> None:
+    """It says who asks, and wants nothing compressed."""
+    await server.says(NO_CONTENT)
+    assert server.heads == [
+        b"GET /path?query HTTP/1.1\r\n"
+        b"Host: example.test:8448\r\n"
+        b"User-Agent: " + USER_AGENT.encode() + b"\r\n"
+        b"Accept: application/json\r\n"
+        b"Accept-Encoding: identity\r\n"
+        b"\r\n"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        (OK + b"Content-Length: 2\r\n\r\n{}", HttpAnswer(200, (("content-length", "2"),), b"{}")),
+        (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", HttpAnswer(200, (("content-length", "2"),), b"{}")),
+        (OK + b"\r\nto the end", HttpAnswer(200, (), b"to the end")),
+        (b"HTTP/1.0 200 OK\r\n\r\n{}", HttpAnswer(200, (), b"{}")),
+        (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
+            HttpAnswer(200, (("transfer-encoding", "chunked"),), b"{}"),
+        ),
+        (NO_CONTENT, HttpAnswer(204, (), b"")),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", HttpAnswer(304, (("content-length", "5"),), b"")),
+        (b"HTTP/1.1 599 \xe9\r\nX-Odd: \xe9 \r\nX-ODD:\r\n\r\n", HttpAnswer(599, (("x-odd", "é"), ("x-odd", "")), b"")),
+        (INTERIM * MAX_INTERIM_ANSWERS + NO_CONTENT, HttpAnswer(204, (), b"")),
+        (
+            OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
+            HttpAnswer(200, (("content-encoding", "gzip"), ("content-length", "2")), b"\x1f\x8b"),
+        ),
+    ],
+    ids=["length", "twice", "to the end", "1.0", "chunked", "204", "304", "odd", "interim", "gzip"],
+)
+async def test_reads_answers_of_every_form(server: Fetching, reply: bytes, answer: HttpAnswer) -> None:
+    """Header names in lower case, bytes as they are, and nothing decompressed."""
+    assert await server.says(reply) == answer
+
+
+TEN, ELEVEN = b"x" * AT_MOST, b"x" * (AT_MOST + 1)
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [
+        lambda body: OK + b"Content-Length: %d\r\n\r\n" % len(body) + body,
+        lambda body: OK + b"\r\n" + body,
+        lambda body: OK + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(body), body),
+        lambda body: (
+            OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+        ),
+    ],
+    ids=["length", "to the end", "chunked", "a byte at a time"],
+)
+async def test_a_body_may_be_so_large_and_no_larger(server: Fetching, framing: Callable[[bytes], bytes]) -> None:
+    assert (await server.says(framing(TEN))).body == TEN
+    with pytest.raises(TooLargeError, match="the body has more than 10 bytes"):
+        await server.says(framing(ELEVEN))
+
+
+async def test_an_announcement_is_enough_to_stop(server: Fetching) -> None:
+    """Nothing of the body is waited for."""
+    with pytest.raises(TooLargeError):
+        await server.says(OK + b"Content-Length: 99999999999999999999\r\n\r\n")
+
+
+def headers(count: int) -> bytes:
+    return b"HTTP/1.1 204 No Content\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(count)) + b"\r\n"
+
+
+async def test_so_many_headers_are_read_and_no_more(server: Fetching) -> None:
+    assert len((await server.says(headers(MAX_HEADERS))).headers) == MAX_HEADERS
+    with pytest.raises(TooLargeError, match="101 headers, at most 100 are read"):
+        await server.says(headers(MAX_HEADERS + 1))
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        (b"", Reason.HTTP_PROTOCOL),
+        (b"HTTP/1.1 20", Reason.HTTP_PROTOCOL),
+        (OK + b"Content-Le", Reason.HTTP_PROTOCOL),
+        (OK + b"Content-Length: 5\r\n\r\n{", Reason.HTTP_PROTOCOL),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\n{", Reason.HTTP_PROTOCOL),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", Reason.HTTP_PROTOCOL),
+        (OK + b"Transfer-Encoding: chunked\r\n\r\nlarge\r\n", Reason.HTTP_PROTOCOL),
+        (OK + b"Content-Length: -1\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n{}", Reason.HTTP_PROTOCOL),
+        (OK + b"no colon\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", Reason.HTTP_PROTOCOL),
+        (b"HTTP/2 200\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (b"\x00" * 100, Reason.HTTP_PROTOCOL),
+        (INTERIM, Reason.HTTP_PROTOCOL),
+        (INTERIM * (MAX_INTERIM_ANSWERS + 1) + NO_CONTENT, Reason.HTTP_PROTOCOL),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (OK + b"X: " + b"y" * (MAX_HEADER_BYTES + 1), Reason.TOO_LARGE),
+        (OK + b"X: y\r\n" * MAX_HEADER_BYTES, Reason.TOO_LARGE),
+    ],
+    ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else str(value),
+)
+async def test_an_answer_that_breaks_off_or_makes_no_sense(server: Fetching, reply: bytes, reason: Reason) -> None:
+    """Whatever comes is the server's fault, and not ours."""
+    with pytest.raises((ClosedEarlyError, h11.RemoteProtocolError, TooLargeError)) as caught:
+        await server.says(reply)
+    assert problems.reason(caught.value, Step.HTTP) is reason
+
+
+async def test_an_end_without_an_answer_is_told_in_words(server: Fetching) -> None:
+    with pytest.raises(ClosedEarlyError, match="the connection was closed before there was an answer"):
+        await server.says(b"HTTP/1.1 ")

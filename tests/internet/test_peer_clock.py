@@ -1,0 +1,194 @@
+import asyncio
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+
+from exporter.internet import peer_clock
+from exporter.internet.peer_clock import SO_TIMESTAMPNS, TIMESPEC, Ancillary, PeerClock, lay_in_the_socket, round_trip
+from exporter.internet.tcp import TcpStream
+from tests.places import place
+
+only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel stamps what it receives")
+
+
+class SlowPeer:
+    """Answers each connection once, `seconds` after it heard something: in a thread, whatever our event loop does."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
+        self._thread = threading.Thread(target=self._serve)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        accepted, _ = self._listening.accept()
+        with accepted:
+            accepted.recv(100)
+            time.sleep(self._seconds)
+            accepted.sendall(b"answer")
+            accepted.recv(100)
+
+    def stop(self) -> None:
+        self._thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def slow() -> Iterator[SlowPeer]:
+    peer = SlowPeer(0.05)
+    yield peer
+    peer.stop()
+
+
+def keep_busy(seconds: float) -> None:
+    """As much computing elsewhere would."""
+    time.sleep(seconds)
+
+
+@only_on_linux
+async def test_an_answer_counts_from_its_arrival_and_not_from_our_reading(slow: SlowPeer) -> None:
+    """It came after 50 ms, and lay in the socket until we had time for it after 200."""
+    clock = PeerClock()
+    with closing(TcpStream(clock)) as stream:
+        await stream.open(*place(slow.address))
+        before = clock.waited()
+        await stream.send(b"question")
+        receiving = asyncio.create_task(stream.receive())
+        await asyncio.sleep(0)
+        keep_busy(0.2)
+        assert await receiving == b"answer"
+    assert 0.045 < clock.waited() - before < 0.15
+
+
+@only_on_linux
+async def test_a_connection_takes_as_long_as_the_handshake_and_not_as_our_turn(slow: SlowPeer) -> None:
+    """On loopback that is next to nothing."""
+    clock = PeerClock()
+    with closing(TcpStream(clock)) as stream:
+        opening = asyncio.create_task(stream.open(*place(slow.address)))
+        await asyncio.sleep(0)
+        keep_busy(0.2)
+        await opening
+        assert clock.waited() < 0.1
+        await stream.send(b"question")
+
+
+async def test_silence_counts_until_it_is_given_up(slow: SlowPeer) -> None:
+    clock = PeerClock()
+    with closing(TcpStream(clock)) as stream:
+        await stream.open(*place(slow.address))
+        before = clock.waited()
+        await stream.send(b"question")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.02):
+                await stream.receive()
+    assert 0.015 < clock.waited() - before < 0.5
+
+
+# ---------------------------------------------------------------- the sums, by a clock that is set by hand
+
+
+class Hands:
+    """Stands in for the module `time`."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def hands(monkeypatch: pytest.MonkeyPatch) -> Hands:
+    hands = Hands()
+    monkeypatch.setattr("exporter.internet.peer_clock.time", hands)
+    return hands
+
+
+def test_what_comes_in_pieces_is_one_wait(hands: Hands) -> None:
+    """Our own doings after the arrival of each are not in it."""
+    clock = PeerClock()
+    clock.sent()
+    hands.now += 5
+    clock.arrived(lay=2)
+    assert clock.waited() == 3
+    hands.now += 10
+    clock.arrived(lay=4)
+    assert clock.waited() == 3 + 8
+
+
+def test_our_own_time_between_two_requests_counts_for_nobody(hands: Hands) -> None:
+    clock = PeerClock()
+    for _ in range(2):
+        hands.now += 100
+        clock.sent()
+        hands.now += 1
+        clock.arrived(lay=0)
+    assert clock.waited() == 2
+
+
+def test_what_lay_there_before_we_asked_was_not_waited_for(hands: Hands) -> None:
+    clock = PeerClock()
+    clock.sent()
+    hands.now += 1
+    clock.arrived(lay=60)
+    assert clock.waited() == 0
+
+
+def test_time_may_be_given_back(hands: Hands) -> None:
+    clock = PeerClock()
+    hands.now += 1
+    clock.gave_up()
+    assert clock.waited() == 1
+    clock.forget_since(0.25)
+    assert clock.waited() == 0.25
+
+
+@pytest.mark.parametrize(("trip", "waited"), [(0.5, 0.5), (60.0, 2.0), (None, 2.0)])
+def test_a_handshake_takes_no_longer_than_we_watched_it(hands: Hands, trip: float | None, waited: float) -> None:
+    clock = PeerClock()
+    clock.sent()
+    hands.now += 2
+    clock.connected(trip)
+    assert clock.waited() == waited
+
+
+# ---------------------------------------------------------------- what the kernel says
+
+
+def stamped(ago: float) -> bytes:
+    nanoseconds = time.time_ns() - int(ago * 1e9)
+    return TIMESPEC.pack(*divmod(nanoseconds, 10**9))
+
+
+@pytest.mark.parametrize(("ago", "seconds"), [(5, 5), (0, 0), (-5, 0)])
+def test_reads_the_stamps_of_the_kernel(ago: float, seconds: float) -> None:
+    """A clock that was set back makes nobody wait a negative time."""
+    assert lay_in_the_socket([(socket.SOL_SOCKET, SO_TIMESTAMPNS, stamped(ago))]) == pytest.approx(seconds, abs=2)
+
+
+@pytest.mark.parametrize(
+    "ancillary",
+    [
+        [],
+        [(socket.SOL_SOCKET, SO_TIMESTAMPNS, struct.pack("@l", 1))],
+        [(socket.IPPROTO_IP, SO_TIMESTAMPNS, TIMESPEC.pack(1, 0))],
+    ],
+    ids=["none", "too short", "another level"],
+)
+def test_what_is_no_stamp_tells_nothing(ancillary: Ancillary) -> None:
+    assert lay_in_the_socket(ancillary) == 0
+
+
+def test_elsewhere_the_time_of_reading_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "other")
+    with socket.socket() as sock:
+        peer_clock.ask_for_timestamps(sock)
+        assert round_trip(sock) is None

@@ -1,0 +1,208 @@
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+from typing import Any, NoReturn
+
+import dns.exception
+import pytest
+
+from exporter import problems
+from exporter.internet import resolver as resolving
+from exporter.internet.resolver import Resolver
+from exporter.lab.dns_server import DnsServer, Over, Question
+from exporter.lab.zone import DnsFault
+from exporter.model import Reason, SrvService, Target
+from exporter.network import Addresses
+from exporter.problems import Step
+from tests.fake_world import srv_record
+from tests.places import place
+
+LIFETIME = 0.2  # seconds: for answers that never come
+PATIENT = 5.0  # for those that do
+
+ZONE = """
+    dual.test                       A     192.0.2.1
+    dual.test                       AAAA  2001:db8::1
+    alias.test                      CNAME hop.test.
+    hop.test                        CNAME dual.test.
+    dangling.test                   CNAME missing.test.
+    empty.test                      TXT   "no address"
+    six.test                        AAAA  2001:db8::6
+    _matrix-fed._tcp.dual.test      SRV   10 5 8450 HS.test.
+    _matrix._tcp.dual.test          CNAME _matrix-fed._tcp.dual.test.
+"""
+DUAL = (ip_address("192.0.2.1"), ip_address("2001:db8::1"))
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[DnsServer]:
+    server = DnsServer()
+    server.zone.load(ZONE)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+def asking(*servers: DnsServer, lifetime: float = PATIENT) -> Resolver:
+    return Resolver([place(server.address) for server in servers], lifetime)
+
+
+def named(failures: tuple[Exception, ...]) -> list[Reason]:
+    return [problems.reason(failure, Step.DNS) for failure in failures]
+
+
+# ---------------------------------------------------------------- answers
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("dual.test", Addresses("dual.test", DUAL)),
+        ("DUAL.test", Addresses("DUAL.test", DUAL)),
+        ("alias.test", Addresses("dual.test", DUAL)),
+        ("six.test", Addresses("six.test", (ip_address("2001:db8::6"),))),
+        ("empty.test", Addresses("empty.test", ())),
+        ("missing.test", Addresses("missing.test", (), exists=False)),
+        ("dangling.test", Addresses("dangling.test", (), exists=False)),
+    ],
+)
+async def test_addresses(server: DnsServer, host: str, expected: Addresses) -> None:
+    assert await asking(server).addresses(host) == expected
+
+
+async def test_srv_records(server: DnsServer) -> None:
+    """An alias at the owner's name is fine, whatever RFC 2782 says of the target."""
+    expected = (srv_record(10, 5, 8450, "hs.test"),)
+    assert await asking(server).srv(SrvService.MATRIX_FED, "dual.test") == expected
+    assert await asking(server).srv(SrvService.MATRIX, "dual.test") == expected
+    assert await asking(server).srv(SrvService.MATRIX, "missing.test") == ()
+
+
+async def test_each_question_is_asked_once_and_as_it_is(server: DnsServer) -> None:
+    """Names are absolute: no search list is tried, not even for a name without a dot."""
+    resolver = asking(server)
+    resolver._resolver.search = [dns.name.from_text("corp.test.")]
+    assert not (await resolver.addresses("localhost")).exists
+    assert set(server.questions) == {Question("localhost", kind, Over.UDP) for kind in ("A", "AAAA")}
+    assert len(server.questions) == 2
+
+
+async def test_nothing_is_remembered(server: DnsServer) -> None:
+    """A probe shows today's truth."""
+    resolver = asking(server)
+    await resolver.addresses("dual.test")
+    server.zone.put("dual.test", "A", "192.0.2.99")
+    assert (await resolver.addresses("dual.test")).ips == (ip_address("192.0.2.99"), DUAL[1])
+
+
+@pytest.mark.parametrize(
+    "host",
+    [f"{'a' * 64}.test", ".".join(["a" * 63] * 4), "a..test"],
+    ids=["long label", "long name", "empty label"],
+)
+async def test_names_that_dns_cannot_hold_do_not_exist(server: DnsServer, host: str) -> None:
+    assert await asking(server).addresses(host) == Addresses(host, (), exists=False)
+    assert await asking(server).srv(SrvService.MATRIX_FED, host) == ()
+    assert list(server.questions) == []
+
+
+async def test_a_name_that_leaves_no_room_for_the_service_has_no_records(server: DnsServer) -> None:
+    longest = ".".join(["a" * 63] * 3 + ["b" * 61])
+    server.zone.put(longest, "A", "192.0.2.5")
+    assert (await asking(server).addresses(longest)).ips == (ip_address("192.0.2.5"),)
+    assert await asking(server).srv(SrvService.MATRIX_FED, longest) == ()
+
+
+# ---------------------------------------------------------------- over TCP
+
+
+async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
+    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    assert await asking(server).addresses("dual.test") == Addresses("dual.test", DUAL)
+    assert [question.over for question in server.questions if question.kind == "A"] == [Over.UDP, Over.TCP]
+
+
+async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -> None:
+    many = [f"2001:db8:1::{number:x}" for number in range(1, 101)]
+    server.zone.put("many.test", "AAAA", *many)
+    assert set((await asking(server).addresses("many.test")).ips) == set(map(ip_address, many))
+
+
+# ---------------------------------------------------------------- failures
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (DnsFault.SERVFAIL, Reason.DNS_FAILURE),
+        (DnsFault.REFUSED, Reason.DNS_FAILURE),
+        (DnsFault.ALIAS_LOOP, Reason.DNS_FAILURE),
+        (DnsFault.TRUNCATE_AND_HANG_UP, Reason.DNS_FAILURE),
+        (DnsFault.DROP, Reason.DNS_TIMEOUT),
+        (DnsFault.GARBAGE, Reason.DNS_TIMEOUT),
+        (DnsFault.WRONG_ID, Reason.DNS_TIMEOUT),
+        (DnsFault.WRONG_QUESTION, Reason.DNS_TIMEOUT),
+    ],
+)
+async def test_failures(server: DnsServer, fault: DnsFault, reason: Reason) -> None:
+    """A datagram that is not an answer to our question is none: anybody may have sent it, and the true one may still
+    come. The other family is found all the same.
+    """
+    server.zone.fail("dual.test", "A", fault)
+    server.zone.fail("_matrix-fed._tcp.dual.test", "SRV", fault)
+    resolver = asking(server, lifetime=LIFETIME)
+    found, srv = await asyncio.gather(
+        resolver.addresses("dual.test"), resolver.srv(SrvService.MATRIX_FED, "dual.test"), return_exceptions=True
+    )
+    assert isinstance(found, Addresses)
+    assert (found.ips, found.exists, named(found.failures)) == (DUAL[1:], True, [reason])
+    assert isinstance(srv, dns.exception.DNSException)
+    assert problems.reason(srv, Step.DNS) is reason
+
+
+async def test_a_failure_is_no_proof_that_a_name_is_missing(server: DnsServer) -> None:
+    """Even where the other family says so."""
+    server.zone.fail("missing.test", "A", DnsFault.SERVFAIL)
+    found = await asking(server, lifetime=LIFETIME).addresses("missing.test")
+    assert (found.ips, found.exists, named(found.failures)) == ((), True, [Reason.DNS_FAILURE])
+
+
+async def test_an_alias_loop_in_the_zone_ends(server: DnsServer) -> None:
+    server.zone.load("one.test CNAME two.test.\ntwo.test CNAME one.test.")
+    found = await asking(server, lifetime=LIFETIME).addresses("one.test")
+    assert found.ips == ()
+
+
+async def test_a_resolver_that_is_down_is_silent() -> None:
+    server = DnsServer()
+    await server.start()
+    await server.stop()
+    found = await asking(server, lifetime=LIFETIME).addresses("dual.test")
+    assert (found.ips, set(named(found.failures))) == ((), {Reason.DNS_TIMEOUT})
+
+
+async def test_the_next_resolver_is_asked_where_one_is_silent(
+    server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "TRY_SECONDS", 0.05)
+    silent = DnsServer()
+    await silent.start()
+    for kind in ("A", "AAAA"):
+        silent.zone.fail("dual.test", kind, DnsFault.DROP)
+    assert await asking(silent, server).addresses("dual.test") == Addresses("dual.test", DUAL)
+    await silent.stop()
+
+
+async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its resolver has a search list, a hosts file and a cache of its own."""
+
+    def explode(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the operating system's resolver was asked")
+
+    for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
+        monkeypatch.setattr(socket, function, explode)
+    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    resolver = asking(server)
+    assert await resolver.addresses("dual.test") == Addresses("dual.test", DUAL)
+    assert (await resolver.srv(SrvService.MATRIX_FED, "dual.test"))[0].target == Target("hs.test", 8450)

@@ -1,0 +1,177 @@
+"""Handshakes with good servers, bad servers and what is no TLS server at all."""
+
+import asyncio
+import socket
+import ssl
+import warnings
+
+import pytest
+from OpenSSL import SSL
+
+from exporter import problems
+from exporter.attempt import Faulty
+from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
+from exporter.lab.faults import reset
+from exporter.lab.listener import Behaviour, streams
+from exporter.model import Reason
+from exporter.network import ClosedEarlyError, Handshake, NotTlsError
+from exporter.problems import Step
+from exporter.stages import tls
+from tests.internet.raw_https import NAME, answering, connected, listening
+
+
+async def greet(behaviour: Behaviour, authority: Authority, tls_name: str = NAME) -> Handshake:
+    async with listening(behaviour) as address, connected(address, authority) as connection:
+        return await connection.start_tls(tls_name)
+
+
+# ---------------------------------------------------------------- what is offered
+
+
+@pytest.mark.parametrize(("tls_name", "sni"), [(NAME, NAME), ("192.0.2.1", None), ("2001:db8::1", None)])
+async def test_names_are_sent_and_addresses_are_not(
+    authority: Authority, issued: Issued, tls_name: str, sni: str | None
+) -> None:
+    """SNI (RFC 6066, section 3) knows host names only."""
+    seen: list[str | None] = []
+    context = issued.server_context()
+    context.sni_callback = lambda _connection, name, _context: seen.append(name)
+    await greet(answering(context), authority, tls_name)
+    assert seen == [sni]
+
+
+async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: Issued) -> None:
+    """A server that prefers HTTP/2 speaks HTTP/1.1 all the same."""
+    chosen = asyncio.get_running_loop().create_future()
+    context = issued.server_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def note(accepted: socket.socket) -> None:
+        async with streams(accepted, context) as (_, writer):
+            chosen.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
+
+    async with listening(note) as address, connected(address, authority) as connection:
+        await connection.start_tls(NAME)
+        assert await chosen == "http/1.1"
+
+
+# ---------------------------------------------------------------- what is accepted
+
+
+def speaking(issued: Issued, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """A server of one version; the old ones are disabled by default everywhere."""
+    context = issued.server_context()
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = version
+        context.maximum_version = version
+    return context
+
+
+@pytest.mark.parametrize(
+    ("version", "shown"),
+    [
+        (ssl.TLSVersion.TLSv1, "TLSv1"),
+        (ssl.TLSVersion.TLSv1_1, "TLSv1.1"),
+        (ssl.TLSVersion.TLSv1_2, "TLSv1.2"),
+        (ssl.TLSVersion.TLSv1_3, "TLSv1.3"),
+    ],
+)
+async def test_old_versions_are_seen_as_what_they_are(
+    authority: Authority, issued: Issued, version: ssl.TLSVersion, shown: str
+) -> None:
+    assert (await greet(answering(speaking(issued, version)), authority)).tls_version == shown
+
+
+@pytest.mark.parametrize(
+    ("state", "reasons"),
+    [
+        (CertificateState.VALID, []),
+        (CertificateState.EXPIRED, [Reason.CERTIFICATE_EXPIRED]),
+        (CertificateState.NOT_YET_VALID, [Reason.CERTIFICATE_NOT_YET_VALID]),
+        (CertificateState.WRONG_NAME, [Reason.CERTIFICATE_NAME_MISMATCH]),
+        (CertificateState.SELF_SIGNED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (CertificateState.UNTRUSTED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (CertificateState.INCOMPLETE_CHAIN, [Reason.CERTIFICATE_INCOMPLETE_CHAIN]),
+        (CertificateState.COMMON_NAME_ONLY, [Reason.CERTIFICATE_NAME_MISMATCH]),
+    ],
+)
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("key_type", KeyType)
+async def test_certificates_in_every_state_are_described(
+    authority: Authority, state: CertificateState, reasons: list[Reason], version: ssl.TLSVersion, key_type: KeyType
+) -> None:
+    """By what OpenSSL says of them in truth; a weak key would be named, too."""
+    context = speaking(authority.issue([NAME], state, key_type=key_type), version)
+    reading = tls.read(await greet(answering(context), authority), NAME)
+    assert ([problem.reason for problem in reading.problems] if isinstance(reading, Faulty) else []) == reasons
+
+
+# ---------------------------------------------------------------- what goes wrong
+
+SERVER_HELLO_BEGUN = bytes.fromhex("160303007a02000076")
+HANDSHAKE_FAILURE = bytes.fromhex("15030300020228")
+NONSENSE_IN_A_RECORD = bytes.fromhex("1603030004deadbeef")
+
+
+def saying(reply: bytes) -> Behaviour:
+    """`reply` to the greeting of the client, and then the end."""
+
+    async def say(accepted: socket.socket) -> None:
+        async with streams(accepted) as (reader, writer):
+            await reader.read(1)
+            writer.write(reply)
+            writer.write_eof()
+            await reader.read()
+
+    return say
+
+
+@pytest.mark.parametrize(
+    ("reply", "error", "reason"),
+    [
+        (b"", ClosedEarlyError, Reason.TLS_HANDSHAKE),
+        (SERVER_HELLO_BEGUN, ClosedEarlyError, Reason.TLS_HANDSHAKE),
+        (HANDSHAKE_FAILURE, SSL.Error, Reason.TLS_HANDSHAKE),
+        (NONSENSE_IN_A_RECORD, SSL.Error, Reason.TLS_HANDSHAKE),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", NotTlsError, Reason.NOT_TLS),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", NotTlsError, Reason.NOT_TLS),
+        (b"220 mail.example.test ESMTP\r\n", NotTlsError, Reason.NOT_TLS),
+        (b"\x00", NotTlsError, Reason.NOT_TLS),
+    ],
+    ids=["end", "half a greeting", "alert", "nonsense", "http", "ssh", "smtp", "zero"],
+)
+async def test_a_broken_handshake(authority: Authority, reply: bytes, error: type[Exception], reason: Reason) -> None:
+    with pytest.raises(error) as caught:
+        await greet(saying(reply), authority)
+    assert problems.reason(caught.value, Step.TLS) is reason
+
+
+async def test_a_handshake_that_is_reset(authority: Authority) -> None:
+    async def cut(accepted: socket.socket) -> None:
+        async with streams(accepted) as (reader, writer):
+            await reader.read(1)
+            await reset(writer.get_extra_info("socket"))
+
+    with pytest.raises(ConnectionResetError) as caught:
+        await greet(cut, authority)
+    assert problems.reason(caught.value, Step.TLS) is Reason.TLS_HANDSHAKE
+
+
+async def test_an_alert_is_told_in_words(authority: Authority) -> None:
+    with pytest.raises(SSL.Error) as caught:
+        await greet(saying(HANDSHAKE_FAILURE), authority)
+    assert "handshake failure" in problems.detail(caught.value, Step.TLS)
+
+
+async def test_a_server_that_wants_a_certificate_of_ours(authority: Authority, issued: Issued) -> None:
+    """Under TLS 1.3 it says so only after the handshake."""
+    context = issued.server_context()
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.ca_file)
+    async with listening(answering(context)) as address, connected(address, authority) as connection:
+        await connection.start_tls(NAME)
+        with pytest.raises((SSL.Error, ConnectionResetError, ClosedEarlyError)) as caught:
+            await connection.get("/", NAME, 100)
+    assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
