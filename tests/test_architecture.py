@@ -12,7 +12,7 @@ ROOT: Final = Path(exporter.__file__).parent
 
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
-    {"exporter", "model", "wording", "durations", "negotiation", "turns"},
+    {"exporter", "model", "wording", "durations", "negotiation", "turns", "tls_names"},
     {"names", "network"},
     {"problems", "routes"},
     {"attempt", "verdict"},
@@ -20,12 +20,13 @@ FLOORS: Final = (
     {"discovery"},
     {"notaries"},
     {"deep_look"},
-    {"probe", "internet", "board", "report_json", "report_text"},
-    {"samples"},
+    {"probe", "internet", "board", "report_text", "tester_json"},
+    {"samples", "report_json"},
     {"metrics"},
     {"instruments"},
     {"exposition", "config"},
-    {"targets", "schedule", "web", "wiring", "lab"},
+    {"targets", "schedule", "wiring", "lab", "probes"},
+    {"web"},
     {"app", "check"},
     {"demo"},
     {"cli"},

@@ -111,14 +111,14 @@ async def test_requests_share_a_probe_before_it_has_begun() -> None:
 
 async def test_joining_a_probe_takes_no_turn() -> None:
     """Even where the one in flight has the last of them."""
-    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, board):
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
         await probes._turns().take()
         scheduled = asyncio.create_task(probes.scheduled(NAME))
         await until(lambda: prober.asked)
         asked = asyncio.create_task(probes.fresh(NAME, 5))
         await asyncio.sleep(0)
         prober.may_end.release()
-        assert (await asked).report == delegated_by_well_known()
+        assert (await asked).probes == 1
         await scheduled
 
 

@@ -102,10 +102,18 @@ ENDPOINT = an_object(
     valid_until=or_null(MOMENT),
     host_with_port_differs=told(or_null(STRING), "How the answers change when Host bears the port."),
 )
+NOTARY = an_object(
+    server_name=STRING,
+    ok=told(or_null(BOOLEAN), "null where it was inconclusive."),
+    inconclusive_because=or_null(STRING),
+    keys=or_null(by_name(STRING)),
+    valid_until=or_null(MOMENT),
+)
 DEEP_LOOK = an_object(
     checked_at=MOMENT,
     well_known_by_address=told(by_name(STRING), "What each address of the server name answers."),
     srv=told(or_null(SRV), "The server name's own records, where a well-known takes precedence."),
+    notaries=told(a_list(NOTARY), "What each of network.notaries says of the server's keys."),
 )
 REPORT = an_object(
     server_name=STRING,
