@@ -12,7 +12,7 @@ ROOT: Final = Path(exporter.__file__).parent
 
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
-    {"exporter", "model", "wording", "durations", "negotiation", "tls_names", "turns"},
+    {"exporter", "model", "wording", "durations", "negotiation", "turns", "tls_names"},
     {"names", "network"},
     {"problems", "routes"},
     {"attempt", "verdict"},
@@ -21,12 +21,11 @@ FLOORS: Final = (
     {"notaries"},
     {"deep_look"},
     {"probe", "internet", "board", "report_text", "tester_json"},
-    {"report_json"},
-    {"samples"},
+    {"samples", "report_json"},
     {"metrics"},
     {"instruments"},
     {"exposition", "config"},
-    {"targets", "schedule", "probes", "wiring", "lab"},
+    {"targets", "schedule", "wiring", "lab", "probes"},
     {"web"},
     {"app", "check"},
     {"demo"},
@@ -48,7 +47,7 @@ LIBRARIES: Final = {
     "dns": {"internet", "problems", "lab"},
     "h11": {"internet", "problems", "lab"},
     "httpx": {"stages"},
-    "prometheus_client": {"exposition", "instruments", "web"},
+    "prometheus_client": {"exposition", "instruments"},
     "pydantic": {"config", "targets"},
     "pydantic_core": {"config"},
     "rich": {"check", "demo", "report_text"},

@@ -94,6 +94,46 @@ async def test_fresh_probe_serves_the_schedule() -> None:
     assert (len(prober.asked), prober.deep) == (1, 0)
 
 
+async def test_requests_share_a_probe_before_it_has_begun() -> None:
+    """While it waits for its turn, too."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
+        turns = probes._turns()
+        await turns.take()
+        asked = [asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert len(probes._asked_for) == 1
+        turns.give_back()
+        prober.may_end.release()
+        first, *others_asked = await asyncio.gather(*asked)
+    assert others_asked == [first, first]
+    assert len(prober.asked) == 1
+
+
+async def test_joining_a_probe_takes_no_turn() -> None:
+    """Even where the one in flight has the last of them."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
+        await probes._turns().take()
+        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        await until(lambda: prober.asked)
+        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        assert (await asked).probes == 1
+        await scheduled
+
+
+async def test_who_leaves_takes_nothing_from_the_others() -> None:
+    """The probe goes on for those who stay."""
+    async with probing(delegated_by_well_known()) as (probes, prober, _):
+        leaving, staying = (asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(2))
+        await until(lambda: prober.asked)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        assert (await staying).probes == 1
+    assert leaving.cancelled()
+
+
 async def test_hurried_probe_does_not_serve_the_schedule() -> None:
     """It ran out of a shorter time, so the schedule makes one that has all of it."""
     async with probing(TIMED_OUT, later(1)) as (probes, prober, board):

@@ -2,13 +2,12 @@
 
 import math
 
-from prometheus_client import CollectorRegistry
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter import exposition, report_text
-from exporter.board import Posted, Snapshot, Standing
+from exporter.board import Standing
 from exporter.web.answers import HEADERS, in_text, or_refuse, refusal_in_text
 from exporter.web.asking import Asking, flag, server_name
 
@@ -23,7 +22,7 @@ def routes(asking: Asking) -> list[Route]:
         standing = await asking.fresh(name, patience(request.headers.get(TIMEOUT_HEADER)))
         if debug:
             return in_text(account(standing))
-        answer = metrics(standing, request.headers.get("accept"))
+        answer = exposition.of_one(standing, request.headers.get("accept"))
         return Response(b"".join(answer.chunks), headers={**HEADERS, "Content-Type": answer.content_type})
 
     return [Route("/probe", or_refuse(probe, refusal_in_text))]
@@ -38,15 +37,8 @@ def patience(header: str | None) -> float:
     return max(SHORTEST_SECONDS, seconds - MARGIN_SECONDS) if seconds > 0 else math.inf
 
 
-def metrics(standing: Standing, accept: str | None) -> exposition.Answer:
-    """All families, of this server alone; nothing of the exporter itself."""
-    posted = Posted(standing, exposition.lines(standing), standing.fresh_until)
-    assert standing.report is not None
-    return exposition.answer(Snapshot(standing.report.ended_at, (posted,)), CollectorRegistry(), accept, None)
-
-
 def account(standing: Standing) -> str:
     """Every step in words, and the metrics that were made of them."""
     assert standing.report is not None
-    text = b"".join(metrics(standing, None).chunks).decode()
+    text = b"".join(exposition.of_one(standing, None).chunks).decode()
     return f"{report_text.plain(standing.report, standing.well_known_seen)}\n{text}"

@@ -104,16 +104,16 @@ ENDPOINT = an_object(
 )
 NOTARY = an_object(
     server_name=STRING,
-    ok=told(or_null(BOOLEAN), "Whether it gives out the same keys; null where it is inconclusive."),
+    ok=told(or_null(BOOLEAN), "null where it was inconclusive."),
     inconclusive_because=or_null(STRING),
-    keys=told(or_null(by_name(STRING)), "Those that it gives out."),
+    keys=or_null(by_name(STRING)),
     valid_until=or_null(MOMENT),
 )
 DEEP_LOOK = an_object(
     checked_at=MOMENT,
     well_known_by_address=told(by_name(STRING), "What each address of the server name answers."),
     srv=told(or_null(SRV), "The server name's own records, where a well-known takes precedence."),
-    notaries=a_list(NOTARY),
+    notaries=told(a_list(NOTARY), "What each of network.notaries says of the server's keys."),
 )
 REPORT = an_object(
     server_name=STRING,

@@ -1,6 +1,6 @@
 """The exporter over lab servers, asked over HTTP; it probes nothing that it is not asked for, unless told otherwise."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from exporter.app import App
 from exporter.lab.federation import Federation
 from exporter.lab.homeserver import VERSION
 from exporter.lab.servers import LabServer
-from tests.labs import lab_servers, write_config
+from tests.labs import lab_servers, network, write_config
 from tests.web.serving import client_of
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
@@ -43,11 +43,12 @@ class LabSite:
 
 @asynccontextmanager
 async def lab_site(
-    folder: Path, *servers: LabServer, first_round: float = NEVER, **changed: object
+    folder: Path, *servers: LabServer, first_round: float = NEVER, notaries: Sequence[str] = (), **changed: object
 ) -> AsyncIterator[LabSite]:
     """`changed` are sections of the configuration."""
     settings = {"probe": {"interval": "1y", "timeout": "5s"}, **changed}
     async with Federation(servers) as federation:
+        settings["network"] = network(federation, notaries=list(notaries))
         file = write_config(folder / "config.yaml", federation, **settings)
         app = App(file, first_round=first_round)
         app._schedule._grace = 0.1

@@ -125,7 +125,8 @@ def hold(answer: httpx.Response) -> None:
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
 async def many(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LabSite]:
     """Ready to answer, each of them with a deep look behind it."""
-    async with lab_site(tmp_path_factory.mktemp("many"), *MANY, first_round=0.01) as site:
+    folder, notary = tmp_path_factory.mktemp("many"), MANY[0].server_name
+    async with lab_site(folder, *MANY, first_round=0.01, notaries=[notary]) as site:
         await until(lambda: all(posted.standing.report for posted in site.app.board.snapshot().posted))
         yield site
 

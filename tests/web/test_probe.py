@@ -110,19 +110,6 @@ async def test_scheduled_probe_is_shared_too(tmp_path: Path) -> None:
         assert (await site.report(HEALTHY))["deep_look"] is not None
 
 
-async def test_who_leaves_takes_nothing_from_the_others(tmp_path: Path) -> None:
-    """The probe goes on for those who stay."""
-    async with lab_site(tmp_path, HEALTHY) as site:
-        site.federation.server(HEALTHY.server_name).homeserver.delay = 0.3
-        first = asyncio.create_task(site.app._probes.fresh(names.parse(HEALTHY.server_name), 5))
-        await until(lambda: site.probes(HEALTHY))
-        second = asyncio.create_task(probe(site, HEALTHY.server_name))
-        await asyncio.sleep(0)
-        first.cancel()
-        assert values(await second)[series("probe_success", {"server_name": HEALTHY.server_name})] == 1
-        assert site.probes(HEALTHY) == 1
-
-
 # ---------------------------------------------------------------- time
 
 
