@@ -4,7 +4,7 @@ https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuratio
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from ssl import TLSVersion
@@ -114,7 +114,10 @@ CLIENT_AUTH = one_of(
     {each.value: each for each in ClientAuth}, {"RequireAnyClientCert": ANYBODY, "RequireClientCert": ANYBODY}
 )
 VERSION = one_of(VERSIONS, {"TLS10": BROKEN_VERSION, "TLS11": BROKEN_VERSION})
-CIPHER_SUITE = one_of(CIPHER_SUITES, {})
+CIPHER_SUITE = replace(
+    one_of(CIPHER_SUITES, {}),
+    expected="a cipher suite that Go holds secure, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+)
 CURVE = one_of(CURVES, {})
 HEADER = one_of({name: name for name in HEADERS}, {})
 HEADER_VALUE = Kind("a text of printable ASCII characters", header_value, {"type": "string"})

@@ -86,7 +86,7 @@ def clients_are_asked(section: dict[str, object]) -> Broken:
     if asked not in list(ClientAuth):
         return
     authorities = written(section, "client_ca")
-    remedy = f"add `client_auth_type: {ClientAuth.REQUIRE}`"
+    remedy = f"write `client_auth_type: {ClientAuth.REQUIRE}`"
     if authorities and asked == ClientAuth.NONE:
         yield (authorities,), f"no client is asked for a certificate: {remedy}"
     if not authorities and asked in VERIFYING:
