@@ -108,6 +108,14 @@ def pattern(written: str) -> str:
     return str(path(written))
 
 
+def truth(value: object) -> bool:
+    if isinstance(value, bool):  # JSON
+        return value
+    if isinstance(value, Odd) and value.read_as in TRUTHS:
+        return TRUTHS[value.read_as]
+    raise ValueError("leave the quotes away" if value in ("true", "false") else "")
+
+
 def concurrency(value: object) -> int:
     if isinstance(value, int) and 1 <= value <= MAX_CONCURRENCY:
         return value
