@@ -122,14 +122,6 @@ def concurrency(value: object) -> int:
     raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
 
 
-def truth(value: object) -> bool:
-    if isinstance(value, bool):  # JSON
-        return value
-    if isinstance(value, Odd) and value.read_as in TRUTHS:
-        return TRUTHS[value.read_as]
-    raise ValueError("leave the quotes away" if value in ("true", "false") else "")
-
-
 # ---------------------------------------------------------------- the kinds
 
 STRING: dict[str, object] = {"type": "string", "minLength": 1}

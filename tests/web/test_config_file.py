@@ -41,7 +41,7 @@ http_server_config:
   http2: true
   headers:
     X-Frame-Options: deny
-    X-Content-Type-Options:
+    Strict-Transport-Security:
     X-XSS-Protection: 0
     Content-Security-Policy: ""
 basic_auth_users:
