@@ -17,6 +17,8 @@ from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.targets import ServerFiles
 from exporter.web.asking import Asking
+from exporter.web.config_in_force import WebConfigInForce
+from exporter.web.guard import Guard
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
@@ -35,21 +37,23 @@ def read(config_file: Path) -> InUse:
 class App:
     """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
 
-    `listen` overrides `web.listen`; `first_round` is that of the schedule; server files are read again every `reread`
-    seconds.
+    `listen` overrides `web.listen`; `web` says who may ask; `first_round` is that of the schedule; server files are
+    read again every `reread` seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a choice of its own
         self,
         config_file: Path,
         *,
         listen: Sequence[Place] = (),
+        web: WebConfigInForce | None = None,
         lifecycle: bool = False,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = REREAD_SECONDS,
     ) -> None:
         self._config_file = config_file
         self._listen = tuple(listen)
+        self._web = web or WebConfigInForce(None)
         self._reread = reread
         self.instruments = Instruments()
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
@@ -72,10 +76,12 @@ class App:
     # ------------------------------------------------------------ from the beginning to the end
 
     async def __aenter__(self) -> Self:
+        self._web.read()
         self._in_use = await asyncio.to_thread(read, self._config_file)
         async with AsyncExitStack() as stack:
             sockets = bind(self._listen or self._in_use.config.web.listen)
-            self._server = await stack.enter_async_context(Server(self._site, sockets))
+            server = Server(Guard(self._site, self._web), sockets, self._web.tls())
+            self._server = await stack.enter_async_context(server)
             self.addresses = tuple(map(place_of, sockets))
             log.info("listening", addresses=", ".join(map(str, self.addresses)))
             await stack.enter_async_context(self._probes)
@@ -114,6 +120,7 @@ class App:
         """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""
         async with self._changing:
             try:
+                self._web.read()
                 fresh = await asyncio.to_thread(read, self._config_file)
             except ConfigError as error:
                 self._refuse(error.complaints)

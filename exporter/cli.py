@@ -14,6 +14,7 @@ from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
 from exporter.targets import ServerFiles
+from exporter.web.config_in_force import WebConfigInForce
 from exporter.web.listening import ListenError
 
 Arguments: TypeAlias = argparse.Namespace
@@ -44,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_serve, add_check, add_check_config, add_demo):
+    for add in (add_serve, add_check, add_check_config, add_check_web_config, add_demo):
         add(commands.add_parser)
     return top
 
@@ -80,6 +81,19 @@ def add_serve(add_parser: AddParser) -> None:
         help="where to serve; may be given several times; port 0 is any free one; overrides web.listen",
     )
     added.add_argument(
+        "--web.config.file",
+        dest="web_config",
+        metavar="FILE",
+        type=Path,
+        help="TLS, users and headers, in the format of the Prometheus exporter toolkit (YAML)",
+    )
+    added.add_argument(
+        "--web.health-without-auth",
+        dest="health_without_auth",
+        action="store_true",
+        help="let everybody ask for /-/healthy and /-/ready, without password and client certificate",
+    )
+    added.add_argument(
         "--web.enable-lifecycle",
         dest="lifecycle",
         action="store_true",
@@ -111,7 +125,8 @@ def listen_argument(text: str) -> Place:
 
 def serve(chosen: Arguments) -> int:
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
-    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, lifecycle=chosen.lifecycle)))
+    web = WebConfigInForce(chosen.web_config, health_without_auth=chosen.health_without_auth)
+    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, web=web, lifecycle=chosen.lifecycle)))
     return 0
 
 
@@ -175,6 +190,27 @@ def check_config(chosen: Arguments) -> int:
         raise ConfigError(files.complaints)
     count = len(targets.watched(config, files.names))
     sys.stdout.write(f"{chosen.config}: {count} {'server' if count == 1 else 'servers'}, valid\n")
+    return 0
+
+
+# ---------------------------------------------------------------- check-web-config
+
+
+def add_check_web_config(add_parser: AddParser) -> None:
+    added = command(
+        add_parser,
+        "check-web-config",
+        check_web_config,
+        "tell what is wrong with a file for --web.config.file",
+        "Tells what is wrong with a file for --web.config.file and the certificates and keys that it names: every "
+        "complaint, with its line. Exit status 0 where nothing is, else 2.",
+    )
+    added.add_argument("web_config", metavar="FILE", type=Path, help="the web configuration file (YAML)")
+
+
+def check_web_config(chosen: Arguments) -> int:
+    WebConfigInForce(chosen.web_config).read()
+    sys.stdout.write(f"{chosen.web_config}: valid\n")
     return 0
 
 

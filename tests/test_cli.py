@@ -276,6 +276,29 @@ async def test_broken_configuration_ends_serve(tmp_path: Path) -> None:
     assert await run("serve", "--config", missing) == (2, "", expected)
 
 
+async def test_broken_web_configuration_ends_serve(tmp_path: Path) -> None:
+    """Before anything is served: it would be open to everybody; status 2."""
+    file, web = tmp_path / "config.yaml", tmp_path / "web.yaml"
+    file.write_text("servers: [example.org]\n")
+    web.write_text("rate_limit: {burst: 0}\n")
+    expected = f"{web}:1: rate_limit.burst: expected a whole number from 1 on, found the number 0\n"
+    assert await run("serve", "--config", file, "--web.config.file", web) == (2, "", expected)
+
+
+async def test_passwords_hold_where_health_is_exempt(tmp_path: Path) -> None:
+    """By the flags of the command."""
+    web = tmp_path / "web.yaml"
+    hashed = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
+    web.write_text(f"basic_auth_users: {{alice: {hashed}}}\n")
+    async with Federation([HEALTHY]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        async with serving(file, "--web.config.file", str(web), "--web.health-without-auth") as exporter:
+            async with httpx.AsyncClient(trust_env=False, base_url=f"http://{exporter.place}") as client:
+                found = [(await client.get(path)).status_code for path in ("/-/healthy", "/metrics")]
+            assert (await exporter.end())[0] == 0
+    assert found == [200, 401]
+
+
 async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
     """A sentence, no traceback, status 1."""
     file = tmp_path / "config.yaml"

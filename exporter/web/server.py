@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Self
@@ -14,6 +15,7 @@ MAX_HEADER_BYTES = 16 * 1024
 MAX_CONNECTIONS = 64  # a handful of Prometheus servers and people; the next one is answered 503
 KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
 ANSWER_SECONDS = 90  # from one answer to the next; a scrape of 100 MB may take half of it on a slow line
+CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether a good one came with the connection
 GRACE_SECONDS = 2.0  # for answers under way when the exporter stops
 
 
@@ -24,6 +26,8 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
+        shown = bool(transport.get_extra_info("peercert"))
+        self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown}
         self._begin_anew()
 
     def on_response_complete(self) -> None:
@@ -54,7 +58,7 @@ class UvicornServer(uvicorn.Server):
 class Server:
     """Answers on all sockets within `async with`, and closes them at the end."""
 
-    def __init__(self, site: ASGIApp, sockets: list[socket.socket]) -> None:
+    def __init__(self, site: ASGIApp, sockets: list[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         self._sockets = sockets
         self._server = UvicornServer(
             uvicorn.Config(
@@ -68,6 +72,7 @@ class Server:
                 h11_max_incomplete_event_size=MAX_HEADER_BYTES,
                 limit_concurrency=MAX_CONNECTIONS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
 

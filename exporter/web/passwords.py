@@ -1,0 +1,59 @@
+"""Users and passwords of basic authentication (RFC 7617)."""
+
+import asyncio
+import base64
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import bcrypt
+
+MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
+
+
+class Credentials(NamedTuple):
+    user: bytes
+    password: bytes
+
+
+def credentials(authorization: str) -> Credentials | None:
+    """Of the header; none where it holds no such thing."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
+    except ValueError:
+        return None
+    return Credentials(user, password[:MAX_PASSWORD]) if colon else None
+
+
+class Passwords:
+    """bcrypt is slow on purpose: it runs in a thread, one at a time, and what was right is remembered."""
+
+    def __init__(self, users: Mapping[str, str]) -> None:
+        """At least one user, each with a hash."""
+        self._hashes = {user.encode(): hashed.encode() for user, hashed in users.items()}
+        self._secret = secrets.token_bytes(32)
+        self._right: set[bytes] = set()
+        self._one_at_a_time = asyncio.Lock()
+
+    async def are_right(self, given: Credentials) -> bool:
+        mark = self._mark(given)
+        if mark not in self._right:
+            async with self._one_at_a_time:
+                if mark not in self._right and await asyncio.to_thread(self._check, given):
+                    self._right.add(mark)
+        return mark in self._right
+
+    def _mark(self, given: Credentials) -> bytes:
+        """Keyed, so that neither memory nor the time of a look-up tells anything about a password."""
+        length = len(given.user).to_bytes(8, "big")
+        return hashlib.blake2b(length + given.user + given.password, key=self._secret).digest()
+
+    def _check(self, given: Credentials) -> bool:
+        """In the same time for users that do not exist, or their names could be found out."""
+        hashed = self._hashes.get(given.user)
+        some = next(iter(self._hashes.values()))
+        return bcrypt.checkpw(given.password, hashed or some) and hashed is not None
