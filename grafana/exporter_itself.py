@@ -84,7 +84,7 @@ def instances() -> Json:
     reloaded = largest(of_exporter("config_last_reload_success_timestamp_seconds"), *KEY)
     started = largest(series("process_start_time_seconds"), *KEY)
     return table(
-        "Exporters",
+        "Every exporter",
         "Each with its version, its configuration, and when it started.",
         KEY,
         [
@@ -143,7 +143,7 @@ def lag() -> Json:
 def skipped() -> Json:
     expression = f"sum by (instance, reason) ({rate(of_exporter('probes_skipped_total'))})"
     return lines(
-        "Probes skipped",
+        "Probes skipped over time",
         "overlap: the one before was still running. missed: its time had passed. shutdown: the exporter stopped.",
         PER_SECOND,
         over_time(expression, f"{INSTANCE} {{{{reason}}}}"),

@@ -150,7 +150,7 @@ def status_history() -> Json:
 
 def share_over_time() -> Json:
     return lines(
-        "Share that federates",
+        "Share that federates over time",
         "Of the servers with a fresh result.",
         SHARE,
         over_time(f"avg({FEDERATES})", "federate"),

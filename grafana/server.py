@@ -132,7 +132,7 @@ def stage_success(stage: Stage) -> str:
 def reasons() -> Json:
     failures = largest(of_server("failure_info"), "probe_stage", "reason")
     return states(
-        "Problems",
+        "Problems over time",
         "A row for each stage and reason; filled while it fails for that reason, on any exporter.",
         PROBLEM,
         over_time(failures, "{{probe_stage}}: {{reason}}"),
@@ -141,7 +141,7 @@ def reasons() -> Json:
 
 def warnings() -> Json:
     return states(
-        "Warnings",
+        "Warnings over time",
         "A row for each warning; filled while it holds, on any exporter.",
         CAUTION,
         over_time(largest(of_server("warning_info"), "warning"), "{{warning}}"),
