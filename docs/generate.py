@@ -1,5 +1,6 @@
 """Writes the pages of docs/ that say what the code says: `make docs`."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from exporter.instruments import NAMESPACE, Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family
 from exporter.model import Reason
 from exporter.problems import REMEDIES, STAGE_REMEDIES
+from exporter.web import openapi
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
 
@@ -113,6 +115,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
     "config.schema.json": schema,
+    "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
 }
 FOLDER = Path(__file__).parent
 

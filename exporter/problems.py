@@ -323,4 +323,39 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
         "Another server got other keys under this name: restore the homeserver's signing key file if it was lost or "
         "replaced, let every machine in DNS use the same one, and check that the notary's network reaches this server."
     ),
+    WarningName.DELEGATION_LOST: (
+        "On the web server of the server name itself (https, port 443): serve /.well-known/matrix/server again. Peers "
+        "that remember it still work, and stop one by one; the port that the fallback tries is not to blame."
+    ),
+    WarningName.SRV_AND_WELL_KNOWN_DISAGREE: (
+        "Let the SRV records in your DNS zone name the same target as the well-known, or delete them: peers that "
+        "cannot read the well-known follow them."
+    ),
+    WarningName.WELL_KNOWN_SPLIT_BRAIN: (
+        "Serve the same /.well-known/matrix/server at every address of the server name: find the web server that "
+        "differs, or take its A or AAAA record out of DNS."
+    ),
+    WarningName.WELL_KNOWN_LARGE: (
+        "On the web server of the server name: serve nothing but the delegation at /.well-known/matrix/server, as "
+        "some homeservers refuse long answers."
+    ),
+    WarningName.WELL_KNOWN_NOT_200: (
+        "On the web server of the server name: answer /.well-known/matrix/server with status 200."
+    ),
+    WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS: (
+        "On the web server of the server name: announce between 5 minutes and 48 hours for "
+        "/.well-known/matrix/server (Cache-Control: max-age=86400), as peers keep it no longer and no shorter."
+    ),
+    WarningName.KEYS_CONTENT_TYPE: (
+        "Let /_matrix/key/v2/server be answered with Content-Type: application/json: check that the reverse proxy "
+        "does not change the homeserver's header."
+    ),
+    WarningName.OLD_KEY_INCONSISTENT: (
+        "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each needs its key and "
+        "when it expired, in the past, and must not be in use any more."
+    ),
+    WarningName.HOST_WITH_PORT_DIFFERS: (
+        "Let the reverse proxy choose the same virtual host whether or not Host bears the port: some homeservers "
+        "always send it."
+    ),
 }

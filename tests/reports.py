@@ -8,8 +8,10 @@ from exporter import names
 from exporter.model import (
     SKIPPED,
     Certificate,
+    DeepLook,
     Delegation,
     Endpoint,
+    EndpointLook,
     EndpointReport,
     Failed,
     Method,
@@ -63,7 +65,7 @@ def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
         tcp=Passed(0.01, None),
         tls=Passed(0.02, seen),
         version=Passed(0.03, Software("Synapse", "1.163.2")),
-        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))),
+        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")),
     )
 
 
@@ -128,3 +130,16 @@ def two_families() -> Report:
             *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
         ),
     )
+
+
+def looked_deep(minutes_ago: int = 12) -> Report:
+    """Healthy, and yet: the proxy decodes paths, the well-known has two faces, and SRV leads elsewhere."""
+    report = delegated_by_well_known()
+    decoded = Problem(Reason.PATH_DECODED, "the path was decoded")
+    look = EndpointLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
+    records = SrvRecords(
+        {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
+    )
+    answers = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
+    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), answers, records)
+    return replace(report, deep=deep, endpoints=tuple(replace(seen, deep=look) for seen in report.endpoints))

@@ -253,3 +253,31 @@ def test_what_has_no_canonical_form_has_no_signature(value: str) -> None:
 def test_an_error_of_the_server_is_named_as_such() -> None:
     answer = HttpAnswer(404, (), b'{"errcode": "M_UNRECOGNIZED"}')
     assert keys.read(answer, "domain", NOW) == Faulty((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+
+
+# ---------------------------------------------------------------- the document itself
+
+
+def kept(content: Document) -> str | None:
+    reading = read(content)
+    published = reading.found if isinstance(reading, Faulty) else reading
+    return published.document if published else None
+
+
+def test_the_document_is_kept_as_received() -> None:
+    """Every field in its order, unknown ones too, in ASCII."""
+    content = signed(document(unknown=["ü", {"a": 1.5}]))
+    assert kept(content) == json.dumps(content, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    "unknown", ["x" * keys.MAX_KEPT, [[]] * keys.MAX_BRACKETS, 1e999], ids=["large", "brackets", "not JSON"]
+)
+def test_a_document_that_is_not_worth_keeping(unknown: object) -> None:
+    """It is judged all the same."""
+    assert kept(signed(document()) | {"unsigned": unknown}) is None
+
+
+def test_endpoints_share_one_document() -> None:
+    """There may be many of them, and 20,000 servers."""
+    assert kept(KNOWN) is kept(KNOWN)
