@@ -173,7 +173,7 @@ def durations_over_time() -> Json:
 def every_server() -> Json:
     last_success = largest(of_servers("probe_last_success_timestamp_seconds"))
     healthy = [
-        Value(title, largest(f"sum without (ip_family) ({of_servers('endpoints_healthy', matcher)})"), COUNT)
+        Value(title, largest(of_servers("endpoints_healthy", matcher)), COUNT)
         for title, matcher in (("IPv4", 'ip_family="ipv4"'), ("IPv6", 'ip_family="ipv6"'))
     ]
     return table(

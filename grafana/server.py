@@ -1,4 +1,4 @@
-"""One server: its stages, its delegation, its endpoints, its certificates and keys."""
+"""One server: its stages, its delegation, its endpoints."""
 
 from exporter.model import Stage
 from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, delegation_changed, exporters, one_server
@@ -10,27 +10,18 @@ from grafana.meanings import (
     COUNT,
     EXPECTATION,
     FEW_WANTED,
-    INSTANT,
-    LIFETIME_SHARE,
     NONE_WANTED,
     PROBLEM,
-    RENEWAL,
     SECONDS,
     SUCCESS,
     TIME_LEFT,
-    VALIDITY,
     Json,
 )
-from grafana.panels import bars, lines, now, over_time, stat, states
-from grafana.promql import any_one, largest, milliseconds, number_of, of_server, smallest
-from grafana.tables import Labels, Value, table
+from grafana.panels import lines, now, over_time, stat, states
+from grafana.promql import largest, milliseconds, number_of, of_server, smallest
+from grafana.server_certificates import LEFT, certificates_and_keys
+from grafana.tables import Value, table
 
-NOT_AFTER = of_server("tls_cert_not_after_timestamp_seconds")
-NOT_BEFORE = of_server("tls_cert_not_before_timestamp_seconds")
-CHAIN_NOT_AFTER = of_server("tls_chain_not_after_timestamp_seconds")
-LEFT = smallest(f"{NOT_AFTER} - time()", "connection")
-SHARE_LEFT = smallest(f"({NOT_AFTER} - time()) / ({NOT_AFTER} - {NOT_BEFORE})", "connection")
-VALID_UNTIL = of_server("signing_key_valid_until_timestamp_seconds")
 PERIODS = ("1h", "24h", "7d", "30d")
 
 # ---------------------------------------------------------------- now
@@ -97,8 +88,8 @@ def succeeded(period: str) -> str:
 
 
 def by_exporter() -> Json:
-    last = milliseconds(largest(of_server("probe_last_timestamp_seconds"), "job", "instance"))
     keys = ("job", "instance")
+    instants = [("latest probe", "probe_last_timestamp_seconds"), ("latest deep look", "deep_look_timestamp_seconds")]
     return table(
         "Seen from",
         "Every exporter that watches this server: one that fails alone has a problem of its own, or of its network.",
@@ -106,7 +97,7 @@ def by_exporter() -> Json:
         [
             Value("state", largest(of_server("probe_success"), *keys), SUCCESS),
             Value("duration", largest(of_server("probe_duration_seconds"), *keys), SECONDS),
-            Value("latest probe", last, AGO),
+            *(Value(title, milliseconds(largest(of_server(metric), *keys)), AGO) for title, metric in instants),
         ],
         sort="state",
     )
@@ -222,68 +213,7 @@ def endpoints() -> Json:
     )
 
 
-# ---------------------------------------------------------------- certificates and keys
-
-
-def certificates() -> Json:
-    dates = [
-        ("not before", NOT_BEFORE),
-        ("not after", NOT_AFTER),
-        ("chain not after", CHAIN_NOT_AFTER),
-    ]
-    return table(
-        "Certificates",
-        "For each connection the leaf that expires first, and the earliest expiry in the chains as presented. Renewal "
-        "is judged by the share of the lifetime that is left: below a fifth is soon, below 8 % is now.",
-        ("connection",),
-        [
-            Value("verifies", smallest(of_server("tls_cert_valid"), "connection"), VALIDITY),
-            Value("renewal", SHARE_LEFT, RENEWAL),
-            Value("expires in", LEFT, TIME_LEFT),
-            *(Value(title, milliseconds(smallest(selected, "connection")), INSTANT) for title, selected in dates),
-            Labels(
-                ("issuer", "fingerprint_sha256"),
-                any_one(of_server("tls_cert_info"), "connection", "issuer", "fingerprint_sha256"),
-            ),
-            Labels(("version",), any_one(of_server("tls_version_info"), "connection", "version")),
-        ],
-        sort="connection",
-    )
-
-
-def lifetimes() -> Json:
-    return bars(
-        "Lifetime left",
-        "Share of each certificate's lifetime: full on the day of issue, empty at expiry.",
-        LIFETIME_SHARE,
-        now(SHARE_LEFT, "{{connection}}"),
-    )
-
-
-def expiry_over_time() -> Json:
-    return lines(
-        "Time left of certificates",
-        "A saw: every jump upwards is a renewal. Below zero it has expired.",
-        TIME_LEFT,
-        over_time(LEFT, "{{connection}}"),
-    )
-
-
-def keys() -> list[Json]:
-    return [
-        stat(
-            "Signing keys",
-            "Valid ed25519 verify keys that the server publishes.",
-            COUNT,
-            now(f"min({of_server('signing_keys')})"),
-        ),
-        stat(
-            "Signing keys may be kept for",
-            "Until then peers need not ask again; “ago” where the time has passed, and peers refuse the keys.",
-            TIME_LEFT,
-            now(f"min({VALID_UNTIL}) - time()"),
-        ),
-    ]
+# ---------------------------------------------------------------- all of it
 
 
 def server() -> Dashboard:
@@ -310,12 +240,6 @@ def server() -> Dashboard:
                 "Delegation",
                 (evenly(4, *delegation_details()), evenly(7, delegation(), endpoints())),
             ),
-            Section(
-                "Certificates and keys",
-                (
-                    line(6, (24, certificates())),
-                    line(7, (6, lifetimes()), (10, expiry_over_time()), *((4, each) for each in keys())),
-                ),
-            ),
+            certificates_and_keys(),
         ),
     )

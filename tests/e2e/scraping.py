@@ -68,7 +68,7 @@ async def prometheus(folder: Path, exporters: Sequence[Place]) -> AsyncIterator[
         f"--web.listen-address={LOOPBACK}:0",
     ]
     with running(command, log, os.environ):
-        address = (await until(lambda: LISTENING.search(log.read_text())))[1]
+        (address,) = await until(lambda: LISTENING.findall(log.read_text()))
         async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
             yield Prometheus(client)
 

@@ -27,6 +27,7 @@ EXPECTED_DELEGATION = {
 SEEN = ("well-known-srv.lab.test", "expired.lab.test", "srv-legacy.lab.test", "impersonated.lab.test")
 """Servers that the dashboard of one server is looked at with: no single one has all that can be shown."""
 LABEL = re.compile(r"\{\{(\w+)\}\}")
+EVERY_SERVER_SCRAPED_TWICE = f"count(count_over_time(matrix_federation_probe_success[1m]) >= 2) == {len(LAB)}"
 RANGE_SECONDS, STEP_SECONDS = 30, 1
 
 MAY_BE_EMPTY = {
@@ -55,6 +56,7 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             network=network(federation, notaries=[NOTARY]),
         )
         async with App(file, first_round=1) as app, prometheus(folder, app.addresses) as asked:
+            await until_asked(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
             yield Scraped(asked, str(app.addresses[0]))
 
 
