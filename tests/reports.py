@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter import names
 from exporter.model import (
@@ -15,6 +15,7 @@ from exporter.model import (
     EndpointReport,
     Failed,
     Method,
+    NotaryLook,
     Passed,
     Problem,
     Reason,
@@ -82,6 +83,35 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         dns=Passed(0.005, Resolved((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
+
+
+def with_endpoints(*endpoints: EndpointReport) -> Report:
+    """As above, with other endpoints."""
+    return replace(delegated_by_well_known(), endpoints=endpoints)
+
+
+def at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
+    """A healthy endpoint."""
+    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), secured(MATRIX_443.host))
+
+
+def publishing(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
+    return replace(endpoint, keys=Passed(0.04, keys))
+
+
+LOOKED_AT = ENDED_AT - timedelta(minutes=20)
+
+
+def looked_at_deeply(*problems: Problem) -> Report:
+    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd, as a notary
+    says too.
+    """
+    report = delegated_by_well_known()
+    (endpoint,) = report.endpoints
+    proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
+    notary = NotaryLook(names.parse("notary.example.org"), endpoint.keys)
+    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
+    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointLook(proxy)),))
 
 
 def expired_certificate() -> Report:

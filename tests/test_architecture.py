@@ -60,7 +60,7 @@ LIBRARIES: Final = {
 
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "names", "routes", "verdict", "wording"),
+    *("model", "names", "routes", "verdict", "warning_rules", "wording"),
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

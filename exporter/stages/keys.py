@@ -44,7 +44,7 @@ def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | F
     problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
     old_faults = tuple(old_key_faults(content, now))
-    published = SigningKeys(keys, until, printable(content_type, 100), old_faults, kept(content))
+    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, kept(content))
     return Faulty(problems, published) if problems else published
 
 
