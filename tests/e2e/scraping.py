@@ -1,0 +1,82 @@
+"""A real Prometheus that scrapes exporters, on a port of loopback that was free, with its data in one folder."""
+
+import json
+import os
+import re
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exporter.config import Place
+from exporter.lab.listener import LOOPBACK
+from tests.e2e.processes import running
+from tests.programs import program
+from tests.waiting import until
+
+JOB = "matrix-federation"
+SCRAPE_SECONDS = 1
+LISTENING = re.compile(r'msg="Listening on" address=(\S+)')
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    client: httpx.AsyncClient
+
+    async def now(self, expression: str) -> list[Json]:
+        """An instant query: its series. Raises AssertionError with Prometheus' complaint."""
+        return await self._series("query", {"query": expression})
+
+    async def over_time(self, expression: str, seconds: float, step: float) -> list[Json]:
+        """A range query that ends now, as `now`."""
+        end = time.time()
+        span = {"start": end - seconds, "end": end, "step": step}
+        return await self._series("query_range", {"query": expression, **span})
+
+    async def label_values(self, selector: str, label: str) -> list[str]:
+        found = await self._asked(f"label/{label}/values", {"match[]": selector})
+        assert isinstance(found, list)
+        return found
+
+    async def _series(self, path: str, parameters: Json) -> list[Json]:
+        found = await self._asked(path, parameters)
+        assert isinstance(found, dict)
+        series: list[Json] = found["result"]
+        return series
+
+    async def _asked(self, path: str, parameters: Json) -> Json | list[str]:
+        answer = (await self.client.get(f"/api/v1/{path}", params=parameters)).json()
+        assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
+        found: Json | list[str] = answer["data"]
+        return found
+
+
+@asynccontextmanager
+async def prometheus(folder: Path, exporters: Sequence[Place]) -> AsyncIterator[Prometheus]:
+    configuration, log = folder / "prometheus.yml", folder / "prometheus.log"
+    configuration.write_text(json.dumps(scraping(exporters)))
+    command = [
+        program("prometheus"),
+        f"--config.file={configuration}",
+        f"--storage.tsdb.path={folder / 'kept'}",
+        f"--web.listen-address={LOOPBACK}:0",
+    ]
+    with running(command, log, os.environ):
+        (address,) = await until(lambda: LISTENING.findall(log.read_text()))
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
+            yield Prometheus(client)
+
+
+def scraping(exporters: Sequence[Place]) -> Json:
+    """In JSON, which is YAML too."""
+    targets = [{"targets": [str(place) for place in exporters]}]
+    return {
+        "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"},
+        "scrape_configs": [{"job_name": JOB, "static_configs": targets}],
+    }

@@ -1,0 +1,173 @@
+"""Every query of the dashboards finds something in a real Prometheus that scrapes the exporter over the lab."""
+
+import math
+import re
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from exporter.app import App
+from exporter.lab.federation import SERVERS, Federation
+from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
+from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
+from tests.grafana.reading import ALL, filled, label_values, marks, targets, variables
+from tests.labs import QUICK, network, write_config
+from tests.waiting import until_asked
+
+pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
+
+LAB = (*SERVERS, *NOTARISED_SERVERS)
+EXPECTED_DELEGATION = {
+    "server_name": "well-known-srv.lab.test",
+    "expect": {"delegation": "hs.well-known-srv.lab.test:8450"},
+}
+SEEN = ("well-known-srv.lab.test", "expired.lab.test", "srv-legacy.lab.test", "impersonated.lab.test")
+"""Servers that the dashboard of one server is looked at with: no single one has all that can be shown."""
+LABEL = re.compile(r"\{\{(\w+)\}\}")
+DEEP_INTERVAL = "10s"  # a notary that was too busy to answer once is asked again
+EVERY_SERVER_SCRAPED_TWICE = f"count(count_over_time(matrix_federation_probe_success[1m]) >= 2) == {len(LAB)}"
+RANGE_SECONDS, STEP_SECONDS = 30, 1
+
+MAY_BE_EMPTY = {
+    "Exporter restarts": "the exporter of this test starts once",
+    "Delegation changes": "no server of the lab changes its delegation",
+    "Firing alerts": "this Prometheus has no rules: those of deploy/ have tests of their own",
+}
+"""By title, with the reason why there is nothing to find; they are asked all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scraped:
+    prometheus: Prometheus
+    exporter: str
+    """As `host:port`."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
+    folder = tmp_path_factory.mktemp("scraped")
+    async with Federation(LAB) as federation:
+        file = write_config(
+            folder / "config.yaml",
+            federation,
+            servers=[*(server.server_name for server in LAB if server.server_name != SEEN[0]), EXPECTED_DELEGATION],
+            probe=QUICK | {"deep_interval": DEEP_INTERVAL},
+            network=network(federation, notaries=[NOTARY]),
+        )
+        async with App(file, first_round=1) as app, prometheus(folder, app.addresses) as asked:
+            await until_asked(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
+            yield Scraped(asked, str(app.addresses[0]))
+
+
+# ---------------------------------------------------------------- what Grafana would ask
+
+
+def values(server_name: str) -> dict[str, str]:
+    """Of variables: all exporters, one server or a pattern, and what Grafana itself puts in place."""
+    return {
+        "job": ".+",
+        "instance": ".+",
+        "server_name": server_name,
+        "shown": "1",
+        "__range": "1m",
+        "__rate_interval": f"{10 * SCRAPE_SECONDS}s",
+    }
+
+
+def chosen(dashboard: Json) -> Iterator[dict[str, str]]:
+    """The values of its variables that are tried, one after another."""
+    server_name = variables(dashboard, "query").get("server_name", {"multi": True})
+    for name in [".+"] if server_name["multi"] else SEEN:
+        yield values(name)
+
+
+async def found(asked: Prometheus, target: Json, chosen_values: dict[str, str]) -> list[Json]:
+    expression = filled(target["expr"], chosen_values)
+    if target["instant"]:
+        return await asked.now(expression)
+    return await asked.over_time(expression, RANGE_SECONDS, STEP_SECONDS)
+
+
+def complaint(series: list[Json], target: Json) -> str | None:
+    if not any(map(has_number, series)):
+        return f"no number in {series}"
+    used = set(LABEL.findall(target["legendFormat"]))
+    lacking = [used - each["metric"].keys() for each in series]
+    return f"no labels {lacking} in {series}" if any(lacking) else None
+
+
+def has_number(series: Json) -> bool:
+    pairs = series.get("values") or [series["value"]]
+    return any(math.isfinite(float(value)) for _, value in pairs)
+
+
+async def complaints(asked: Prometheus, dashboard: Json) -> dict[str, str]:
+    """By panel, of what finds nothing with any of the values that are tried."""
+    left: dict[str, str] = {}
+    for title, target in targets(dashboard):
+        tried = [complaint(await found(asked, target, each), target) for each in chosen(dashboard)]
+        if all(tried):
+            left[title] = str(tried)
+    return left
+
+
+async def lasting_complaints(asked: Prometheus, dashboard: Json) -> dict[str, str]:
+    """None as soon as there are none; else those that stay."""
+    left: dict[str, str] = {}
+
+    async def none_left() -> bool:
+        nonlocal left
+        left = await complaints(asked, dashboard)
+        return not left
+
+    with suppress(TimeoutError):
+        await until_asked(none_left)
+    return left
+
+
+# ---------------------------------------------------------------- and what it finds
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -> None:
+    """A number for each of its queries, with the labels that its legend names."""
+    assert await lasting_complaints(scraped.prometheus, ALL[name]) == {}
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_columns_of_tables_are_labels_that_are_found(name: str, scraped: Scraped) -> None:
+    for panel in [panel for panel in ALL[name]["panels"] if panel["type"] == "table"]:
+        fields = panel["transformations"][1]["options"]["indexByName"]
+        expected = {field for field in fields if not field.startswith("Value")}
+        assert await labels_of(panel, scraped.prometheus, ALL[name]) == expected, panel["title"]
+
+
+async def labels_of(panel: Json, asked: Prometheus, dashboard: Json) -> set[str]:
+    """Of all series of its queries."""
+    queries = [(target, each) for target in panel["targets"] for each in chosen(dashboard)]
+    return {label for query in queries for series in await found(asked, *query) for label in series["metric"]}
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_variables_offer_all_that_there_is(name: str, scraped: Scraped) -> None:
+    """Asked in the order in which they stand at the top of the page."""
+    expected = {"job": [JOB], "instance": [scraped.exporter], "server_name": sorted(s.server_name for s in LAB)}
+    offered = {}
+    for variable, stated in variables(ALL[name], "query").items():
+        selector, label = label_values(stated["query"])
+        offered[variable] = await scraped.prometheus.label_values(filled(selector, values(".+")), label)
+    assert offered == {variable: expected[variable] for variable in offered}
+
+
+@pytest.mark.parametrize("name", ALL)
+async def test_annotations_are_understood(name: str, scraped: Scraped) -> None:
+    """What they mark does not happen here; without the condition there is something to mark."""
+    for title, expression in marks(ALL[name]).items():
+        assert MAY_BE_EMPTY[title]
+        asked = filled(expression, next(chosen(ALL[name])))
+        assert await scraped.prometheus.over_time(asked, RANGE_SECONDS, STEP_SECONDS) == []
+        unconditional = await scraped.prometheus.over_time(asked.removesuffix(" > 0"), RANGE_SECONDS, STEP_SECONDS)
+        assert bool(unconditional) is (title != "Firing alerts")
