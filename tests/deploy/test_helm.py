@@ -257,7 +257,7 @@ def test_dashboards_arrive_whole() -> None:
         ("service.port=70000", "maximum"),
         ("serviceMonitor.interval=often", "pattern"),
         ("probe.enabled=true", "minItems"),
-        ("config=null", "config"),
+        ("config=null", "missing property 'config'"),
     ],
 )
 def test_wrong_value_is_refused(wrong: str, complaint: str) -> None:
