@@ -1,10 +1,12 @@
 """Writes the pages of docs/ that say what the code says: `make docs`."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Metric
 
+from docs import remedies
 from exporter.config.schema import schema
 from exporter.instruments import NAMESPACE, Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family
@@ -113,6 +115,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
     "config.schema.json": schema,
+    **{f"runbooks/{page.name}": partial(remedies.runbook, page) for page in remedies.pages()},
 }
 FOLDER = Path(__file__).parent
 
