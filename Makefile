@@ -26,8 +26,9 @@ format: .venv-test/installed ## write the code as ruff would
 	$(TEST)/ruff format
 	$(TEST)/ruff check --fix
 
-docs: .venv-test/installed ## write the pages that are generated from the code
+docs: .venv-test/installed ## write the pages and dashboards that are generated from the code
 	$(TEST)/python -m docs.generate
+	$(TEST)/python -m grafana.generate
 
 CHART := deploy/helm/matrix-federation-exporter/files
 

@@ -120,6 +120,33 @@ def test_ports_are_open_to_this_machine_alone(services: dict[str, Any]) -> None:
     assert published == dict.fromkeys(("10448", "9090", "9093", "3000"), "127.0.0.1")
 
 
+@pytest.mark.system("compose-config")
+def test_grafana_finds_prometheus(services: dict[str, Any]) -> None:
+    """By the name in its data source, which is loopback in the network that they share."""
+    (source,) = yaml.safe_load((ROOT / "grafana/provisioning/datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    assert services["exporter"]["extra_hosts"] == ["prometheus=127.0.0.1"]
+
+
+@pytest.mark.system("compose-config")
+def test_grafana_finds_its_dashboards(services: dict[str, Any]) -> None:
+    """Where its provisioning says that they are."""
+    (file,) = (ROOT / "grafana/provisioning/dashboards").iterdir()
+    (provider,) = yaml.safe_load(file.read_text())["providers"]
+    targets = {volume["source"]: volume["target"] for volume in services["grafana"]["volumes"]}
+    assert targets[str(ROOT / "grafana/dashboards")] == provider["options"]["path"]
+
+
+def test_prometheus_finds_the_others() -> None:
+    """On loopback, at the ports that they have."""
+    prometheus = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text())
+    places = [*prometheus["scrape_configs"], *prometheus["alerting"]["alertmanagers"]]
+    assert [target for place in places for group in place["static_configs"] for target in group["targets"]] == [
+        "127.0.0.1:10448",
+        "127.0.0.1:9093",
+    ]
+
+
 def test_configuration_is_valid() -> None:
     """The one that the exporter of the compose file begins with."""
     assert load(FOLDER / "config.yaml").servers
