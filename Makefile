@@ -29,6 +29,7 @@ format: .venv-test/installed ## write the code as ruff would
 docs: .venv-test/installed ## write the pages and dashboards that are generated from the code
 	$(TEST)/python -m docs.generate
 	$(TEST)/python -m grafana.generate
+	$(MAKE) --no-print-directory chart
 
 CHART := deploy/helm/matrix-federation-exporter/files
 
