@@ -4,7 +4,7 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs bench lock clean
+.PHONY: help demo test lint format docs chart bench lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -29,6 +29,15 @@ format: .venv-test/installed ## write the code as ruff would
 docs: .venv-test/installed ## write the pages and dashboards that are generated from the code
 	$(TEST)/python -m docs.generate
 	$(TEST)/python -m grafana.generate
+	$(MAKE) --no-print-directory chart
+
+CHART := deploy/helm/matrix-federation-exporter/files
+
+chart: ## copy rules and dashboards into the Helm chart
+	rm -rf $(CHART)
+	mkdir -p $(CHART)/rules $(CHART)/dashboards
+	cp deploy/prometheus/rules/*.yml $(CHART)/rules
+	cp grafana/dashboards/*.json $(CHART)/dashboards
 
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench

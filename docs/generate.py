@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import Metric
 
+from docs import remedies
 from exporter.config.schema import schema
 from exporter.instruments import NAMESPACE, Instruments
 from exporter.lab.federation import EVERY_SERVER
@@ -163,6 +165,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "warnings.md": warnings_page,
     "config.schema.json": schema,
     "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
+    **{f"runbooks/{page.name}": partial(remedies.runbook, page) for page in remedies.pages()},
 }
 FOLDER = Path(__file__).parent
 

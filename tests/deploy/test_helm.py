@@ -1,0 +1,280 @@
+"""The chart of deploy/helm, as Helm lints and renders it."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess, run
+from typing import Any, TypeAlias
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from exporter.cli import parser
+from exporter.config import load
+from tests.programs import program
+
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "deploy/helm/matrix-federation-exporter"
+EVERYTHING = ["--values", str(Path(__file__).with_name("everything.yaml"))]
+NAME = "mine-matrix-federation-exporter"
+KUBERNETES = ("1.28", "1.37")  # the oldest that the chart is for, and the newest that is known here
+OPERATORS = "monitoring.coreos.com/v1"  # whose schemas are not known here
+
+Resource: TypeAlias = dict[str, Any]
+
+pytestmark = pytest.mark.system("helm")
+
+
+def helm(command: str, *arguments: str) -> "CompletedProcess[str]":
+    whole = [program("helm"), command, *arguments]
+    return run(whole, capture_output=True, text=True, check=False)
+
+
+def rendered(*values: str, kubernetes: str = KUBERNETES[-1]) -> dict[tuple[str, str], Resource]:
+    """By kind and name."""
+    made = helm("template", "mine", str(CHART), "--namespace", "matrix", "--kube-version", kubernetes, *values)
+    assert made.returncode == 0, made.stderr
+    resources = [resource for resource in yaml.safe_load_all(made.stdout) if resource]
+    return {(resource["kind"], resource["metadata"]["name"]): resource for resource in resources}
+
+
+def pod(resource: Resource) -> Resource:
+    found: Resource = resource["spec"]["template"]["spec"]
+    return found
+
+
+@pytest.mark.parametrize("values", [[], EVERYTHING], ids=["default", "everything"])
+def test_helm_has_no_complaint(values: list[str]) -> None:
+    """Warnings are errors."""
+    linted = helm("lint", "--strict", "--kube-version", KUBERNETES[-1], str(CHART), *values)
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+
+
+@pytest.mark.parametrize("kubernetes", KUBERNETES)
+@pytest.mark.parametrize("values", [[], EVERYTHING], ids=["default", "everything"])
+def test_kubernetes_knows_every_field(values: list[str], kubernetes: str) -> None:
+    """By the schemas of its own API."""
+    for resource in rendered(*values, kubernetes=kubernetes).values():
+        if resource["apiVersion"] != OPERATORS:
+            kubernetes_validate.validate(resource, kubernetes, strict=True)
+
+
+def test_default_is_one_exporter() -> None:
+    """Nothing that needs more than Kubernetes itself."""
+    assert sorted(rendered()) == [
+        ("ConfigMap", NAME),
+        ("Deployment", NAME),
+        ("NetworkPolicy", NAME),
+        ("Service", NAME),
+    ]
+
+
+def test_everything_is_a_sharded_exporter_with_rules_and_dashboards() -> None:
+    """One resource for each file of rules, and one for each dashboard."""
+    assert sorted(rendered(*EVERYTHING)) == sorted(
+        [
+            *((kind, NAME) for kind in ("ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Probe", "Service")),
+            *((kind, NAME) for kind in ("ServiceMonitor", "StatefulSet")),
+            *(("PrometheusRule", f"{NAME}-{file.stem}") for file in rules()),
+            *(("ConfigMap", f"{NAME}-{file.stem}") for file in dashboards()),
+        ]
+    )
+
+
+# ---------------------------------------------------------------- the exporter
+
+
+@pytest.mark.parametrize(("values", "kind"), [([], "Deployment"), (EVERYTHING, "StatefulSet")])
+def test_exporter_may_do_nothing_but_its_work(values: list[str], kind: str) -> None:
+    """What Kubernetes calls the restricted profile, and no file system to write to."""
+    spec = pod(rendered(*values)[kind, NAME])
+    assert spec["automountServiceAccountToken"] is False
+    assert spec["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "fsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert spec["containers"][0]["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_command_line_is_understood() -> None:
+    """By the exporter itself."""
+    (container,) = pod(rendered()["Deployment", NAME])["containers"]
+    chosen = parser().parse_args(container["args"])
+    assert (chosen.config, list(map(str, chosen.listen))) == (
+        Path(container["volumeMounts"][0]["mountPath"], "config.yaml"),
+        ["0.0.0.0:10448"],
+    )
+
+
+def test_shard_is_the_index_of_its_pod() -> None:
+    """Which Kubernetes puts on a label, and the label into the environment, and that into the command line."""
+    stateful = rendered(*EVERYTHING)["StatefulSet", NAME]
+    (container,) = pod(stateful)["containers"]
+    assert (stateful["spec"]["replicas"], container["args"], container["env"]) == (
+        3,
+        [
+            "serve",
+            "--config=/etc/matrix-federation-exporter/config.yaml",
+            "--web.listen-address=[::]:10448",
+            "--shard.index=$(SHARD_INDEX)",
+            "--shard.count=3",
+            "--log.format=json",
+        ],
+        [
+            {
+                "name": "SHARD_INDEX",
+                "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}},
+            }
+        ],
+    )
+
+
+def test_configuration_arrives_whole(tmp_path: Path) -> None:
+    """As the exporter reads it."""
+    file = tmp_path / "config.yaml"
+    file.write_text(rendered(*EVERYTHING)["ConfigMap", NAME]["data"]["config.yaml"])
+    config = load(file)
+    assert [str(server.server_name) for server in config.servers] == ["matrix.example"]
+    assert list(map(str, config.network.allow_networks)) == ["10.20.0.0/16"]
+
+
+def test_another_configuration_is_another_pod() -> None:
+    """Else the exporter would not notice."""
+
+    def annotations(*values: str) -> Resource:
+        found: Resource = rendered(*values)["Deployment", NAME]["spec"]["template"]["metadata"]["annotations"]
+        return found
+
+    assert annotations() != annotations("--set", "config.servers={other.example}")
+
+
+@pytest.mark.parametrize(
+    ("values", "open_networks"),
+    [
+        ([], ["0.0.0.0/0 but 6", "::/0 but 2"]),
+        (EVERYTHING, ["0.0.0.0/0 but 6", "::/0 but 2", "10.20.0.0/16 but 0"]),
+        (["--set", "config.network.address_policy=any"], ["0.0.0.0/0 but 0", "::/0 but 0"]),
+    ],
+    ids=["public", "allowed", "any"],
+)
+def test_network_is_as_open_as_the_configuration(values: list[str], open_networks: list[str]) -> None:
+    """What the exporter refuses to connect to, Kubernetes refuses too."""
+    blocks = [to["ipBlock"] for to in rendered(*values)["NetworkPolicy", NAME]["spec"]["egress"][1]["to"]]
+    assert [f"{block['cidr']} but {len(block.get('except', ()))}" for block in blocks] == open_networks
+
+
+# ---------------------------------------------------------------- Prometheus and Grafana
+
+
+def test_service_monitor() -> None:
+    """The job has the name by which the rules know it."""
+    assert rendered(*EVERYTHING)["ServiceMonitor", NAME]["spec"] == {
+        "selector": {
+            "matchLabels": {
+                "app.kubernetes.io/name": "matrix-federation-exporter",
+                "app.kubernetes.io/instance": "mine",
+            }
+        },
+        "endpoints": [
+            {
+                "port": "metrics",
+                "scheme": "https",
+                "interval": "1m",
+                "scrapeTimeout": "30s",
+                "relabelings": [{"targetLabel": "job", "replacement": "matrix-federation"}],
+                "tlsConfig": {"insecureSkipVerify": True},
+            }
+        ],
+    }
+
+
+def test_probe() -> None:
+    """Asks the service, which any shard answers."""
+    assert rendered(*EVERYTHING)["Probe", NAME]["spec"] == {
+        "jobName": "matrix-federation",
+        "interval": "2m",
+        "scrapeTimeout": "30s",
+        "prober": {"url": f"{NAME}.matrix.svc:10448", "scheme": "https", "path": "/probe"},
+        "targets": {"staticConfig": {"static": ["asked.example"]}},
+    }
+
+
+def rules() -> list[Path]:
+    return sorted((ROOT / "deploy/prometheus/rules").glob("*.yml"))
+
+
+def dashboards() -> list[Path]:
+    return sorted((ROOT / "grafana/dashboards").glob("*.json"))
+
+
+@pytest.mark.parametrize(
+    ("originals", "copies"), [(rules, "rules"), (dashboards, "dashboards")], ids=["rules", "dashboards"]
+)
+def test_copies_in_the_chart_are_the_originals(originals: Callable[[], list[Path]], copies: str) -> None:
+    """Run `make chart` after a change: a chart can hold only what is in its own folder."""
+    copied = sorted((CHART / "files" / copies).glob("*"))
+    assert {file.name: file.read_text() for file in copied} == {file.name: file.read_text() for file in originals()}
+
+
+def test_rules_arrive_whole() -> None:
+    """With the braces that are Prometheus' own."""
+    resources = rendered(*EVERYTHING)
+    for file in rules():
+        assert resources["PrometheusRule", f"{NAME}-{file.stem}"]["spec"] == yaml.safe_load(file.read_text())
+
+
+def test_dashboards_arrive_whole() -> None:
+    """With the label by which Grafana's sidecar finds them."""
+    resources = rendered(*EVERYTHING)
+    for file in dashboards():
+        found = resources["ConfigMap", f"{NAME}-{file.stem}"]
+        assert json.loads(found["data"][file.name]) == json.loads(file.read_text())
+        assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
+
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("shards=0", "minimum"),
+        ("shards=two", "integer"),
+        ("shard=2", "additional properties 'shard'"),
+        ("image.pullPolicy=Sometimes", "must be one of"),
+        ("extraArgs={serve}", "pattern"),
+        ("listen=127.0.0.1", "must be one of"),
+        ("scheme=ftp", "must be one of"),
+        ("service.port=70000", "maximum"),
+        ("serviceMonitor.interval=often", "pattern"),
+        ("probe.enabled=true", "minItems"),
+        ("config=null", "missing property 'config'"),
+    ],
+)
+def test_wrong_value_is_refused(wrong: str, complaint: str) -> None:
+    """Before anything is installed."""
+    refused = helm("template", str(CHART), "--kube-version", KUBERNETES[-1], "--set", wrong)
+    assert refused.returncode != 0
+    assert complaint in refused.stderr
+
+
+def test_schema_names_the_values_that_are_there() -> None:
+    """Helm itself refuses a value that the schema lacks; `global` is Helm's."""
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert sorted(schema["properties"]) == sorted([*yaml.safe_load((CHART / "values.yaml").read_text()), "global"])
+
+
+def test_chart_has_the_version_of_the_exporter() -> None:
+    """Both are released together."""
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert (chart["version"], chart["appVersion"]) == (version, version)
