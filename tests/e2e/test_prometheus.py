@@ -1,0 +1,261 @@
+"""The shipped rules and configurations, in a real Prometheus and a real Alertmanager, over the running exporter.
+
+The exporter watches broken servers of the embedded federation, which then are repaired.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from exporter.app import App
+from exporter.lab.authority import LEAF_LIFE
+from exporter.lab.broken import WELCOME
+from exporter.lab.federation import Federation
+from exporter.lab.homeserver import VERSION
+from exporter.lab.https_server import WELL_KNOWN
+from exporter.lab.servers import LabServer, Website, federates
+from exporter.model import Method
+from tests.deploy.rules import ALERTS
+from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
+from tests.labs import lab_servers, write_config
+
+QUICK = {"interval": "5s", "timeout": "4s"}
+PATIENCE_SECONDS = 90.0
+PAUSE_SECONDS = 0.2
+
+# ---------------------------------------------------------------- the servers, and what is to be told of them
+
+HEALTHY = lab_servers(
+    "default-port.lab.test", "explicit-port.lab.test:8449", "well-known-port.lab.test", "srv.lab.test", "192.0.2.11"
+)
+DOWN = {
+    "expired.lab.test": "tls (certificate_expired)",
+    "wrong-name.lab.test": "tls (certificate_name_mismatch)",
+    "untrusted.lab.test": "tls (certificate_untrusted)",
+    "incomplete-chain.lab.test": "tls (certificate_incomplete_chain)",
+    "refused.lab.test": "tcp (connect_refused)",
+    "black-hole.lab.test": "tcp (connect_timeout)",
+    "plain-http.lab.test": "tls (not_tls)",
+    "bad-signature.lab.test": "keys (signature_invalid)",
+    "expired-keys.lab.test": "keys (key_expired)",
+    "other-keys.lab.test": "keys (server_name_mismatch)",
+    "no-version.lab.test": "version (http_status)",
+    "well-known-html.lab.test": "tcp (connect_refused), well_known (not_json)",
+    "srv-alias.lab.test": "srv (srv_target_alias)",
+    "srv-servfail.lab.test": "srv (dns_failure)",
+    "nxdomain.lab.test": "dns (nxdomain)",
+}
+"""Every server that nobody can federate with, and what the description says of it."""
+
+FALLBACK = LabServer(
+    "fallback.lab.test",
+    "a web page where the well-known should be, and a homeserver where peers fall back to",
+    Method.DEFAULT_8448,
+    zone="fallback.lab.test A 192.0.2.201",
+    places={
+        "192.0.2.201:443": Website("fallback.lab.test", {WELL_KNOWN: WELCOME}),
+        "192.0.2.201:8448": federates("fallback.lab.test"),
+    },
+)
+HALF = LabServer(
+    "half.lab.test",
+    "an IPv6 address where nothing listens",
+    Method.DEFAULT_8448,
+    zone="""
+        half.lab.test A    192.0.2.202
+        half.lab.test AAAA 2001:db8::202
+    """,
+    places={
+        "192.0.2.202:8448": federates("half.lab.test"),
+        "[2001:db8::203]:443": Website("half.lab.test"),
+        "[2001:db8::203]:8448": federates("half.lab.test"),
+    },
+)
+SOON, VERY_SOON, LEGACY = lab_servers("well-known.lab.test", "well-known-ip.lab.test", "srv-legacy.lab.test")
+
+CAUSES = {
+    Alert("CertificateExpired", "expired.lab.test", "federation"),
+    Alert("CertificateInvalid", "wrong-name.lab.test", "federation"),
+    Alert("CertificateInvalid", "untrusted.lab.test", "federation"),
+    Alert("CertificateInvalid", "incomplete-chain.lab.test", "federation"),
+    Alert("SigningKeyExpired", "expired-keys.lab.test"),
+}
+OF_THOSE_THAT_WORK = {
+    Alert("StageFailing", "fallback.lab.test", "well_known"),
+    Alert("IPv6Unreachable", "half.lab.test"),
+    Alert("CertificateExpiringSoon", SOON.server_name, "federation"),
+    Alert("CertificateExpiryCritical", VERY_SOON.server_name, "federation"),
+    Alert("Warning", "srv-legacy.lab.test", "legacy_srv_only"),
+}
+TOLD = {Alert("ServerDown", name) for name in DOWN} | CAUSES | OF_THOSE_THAT_WORK
+INHIBITED = {
+    *(
+        Alert("StageFailing", name, failure.partition(" ")[0])
+        for name, failures in DOWN.items()
+        for failure in failures.split(", ")
+        if not failure.startswith("tcp")
+    ),
+    Alert("CertificateExpiringSoon", VERY_SOON.server_name, "federation"),
+    Alert("Warning", "half.lab.test", "some_endpoints_broken"),
+}
+"""What Prometheus knows, and Alertmanager keeps to itself."""
+MOVED = {
+    "srv-alias.lab.test": "hs.srv-alias.lab.test:8450 (srv_fed)",
+    "srv-legacy.lab.test": "hs.srv-legacy.lab.test:8450 (srv_fed)",
+}
+"""Of these the repair changes the delegation, which is told too."""
+AFTER_REPAIR = {Alert("DelegationChanged", name) for name in MOVED}
+
+RECEIVERS = {"critical": "pager", "warning": "tickets", "info": "notes"}
+
+# ---------------------------------------------------------------- repair
+
+
+def with_spare_machine(number: int, server: LabServer) -> LabServer:
+    """And a healthy machine to which DNS may lead one day."""
+    name, spare = server.server_name, spare_address(number)
+    machine = {f"{spare}:443": Website(name), f"{spare}:8448": federates(name)}
+    return replace(server, places={**server.places, **machine})
+
+
+def spare_address(number: int) -> str:
+    return f"203.0.113.{number + 1}"
+
+
+BROKEN = [with_spare_machine(number, server) for number, server in enumerate(lab_servers(*DOWN))]
+SERVERS = (*HEALTHY, *BROKEN, FALLBACK, HALF, SOON, VERY_SOON, LEGACY)
+
+
+def age_certificates(federation: Federation) -> None:
+    """12 and 4 days before they expire, of 90."""
+    for server, days in ((SOON, 12), (VERY_SOON, 4)):
+        not_after = datetime.now(UTC) + timedelta(days=days)
+        present(federation, server, not_after)
+
+
+def present(federation: Federation, server: LabServer, not_after: datetime) -> None:
+    running = federation.server(server.server_name)
+    place = next(place for place in server.places.values() if isinstance(place, Website) and place.homeserver)
+    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFE, not_after=not_after))
+
+
+def repair(federation: Federation) -> None:
+    """All that was broken."""
+    for number, server in enumerate(BROKEN):
+        move_to_spare_machine(federation, number, server)
+    for server in (SOON, VERY_SOON):
+        present(federation, server, datetime.now(UTC) + LEAF_LIFE)
+    zone = federation.dns.zone
+    zone.put("_matrix-fed._tcp.srv-alias.lab.test", "SRV", "10 5 8450 hs.srv-alias.lab.test.")
+    zone.put("_matrix-fed._tcp.srv-legacy.lab.test", "SRV", "10 5 8450 hs.srv-legacy.lab.test.")
+    zone.put("half.lab.test", "AAAA", "2001:db8::203")
+    federation.server("fallback.lab.test").pages.clear()
+
+
+def move_to_spare_machine(federation: Federation, number: int, server: LabServer) -> None:
+    running = federation.server(server.server_name)
+    running.homeserver.fault = None
+    running.homeserver.pages[VERSION] = running.homeserver.version
+    for name, kind in server.dns_faults:
+        running.zone.mend(name, kind)
+    running.zone.put(server.server_name, "A", spare_address(number))
+
+
+# ---------------------------------------------------------------- looking
+
+
+@asynccontextmanager
+async def exporter(folder: Path, federation: Federation) -> AsyncIterator[App]:
+    configuration = write_config(folder / "config.yaml", federation, probe=QUICK)
+    app = App(configuration, first_round=0.1)
+    app._schedule._grace = 0.1
+    async with app:
+        yield app
+
+
+async def known(address: str) -> set[tuple[Alert, str]]:
+    """All that Prometheus knows, with its state: pending or firing."""
+    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+        answer = await client.get(f"http://{address}/api/v1/alerts")
+    return {(alert(each["labels"]), each["state"]) for each in answer.json()["data"]["alerts"]}
+
+
+def firing(alerts: Iterable[Alert]) -> set[tuple[Alert, str]]:
+    return {(each, "firing") for each in alerts}
+
+
+async def becomes(wanted: object, look: Callable[[], Awaitable[object]]) -> None:
+    """Compares the whole; shows the difference where it does not come to pass."""
+    clock = asyncio.get_running_loop().time
+    patience = clock() + PATIENCE_SECONDS
+    while (seen := await look()) != wanted and clock() < patience:  # noqa: ASYNC110 - who is asked knows of no events
+        await asyncio.sleep(PAUSE_SECONDS)
+    assert seen == wanted
+
+
+async def told(receiving: Receiver) -> set[Alert]:
+    return receiving.firing()
+
+
+async def ever_told(receiving: Receiver) -> set[Alert]:
+    return set(receiving.ever())
+
+
+# ---------------------------------------------------------------- the tests
+
+
+@pytest.mark.system("prometheus")
+@pytest.mark.system("prometheus-alertmanager")
+@pytest.mark.timeout(300)
+async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
+    """Those that are to be expected and no others, with stage and reason, by way of the right receiver; all of them
+    resolve when the servers are repaired.
+
+    The last to fire are those that wait longest: whatever else would fire has fired by then.
+    """
+    async with Federation(SERVERS) as federation, exporter(tmp_path, federation) as app:
+        age_certificates(federation)
+        with (
+            receiver() as (receiving, receives),
+            alertmanager(tmp_path / "alertmanager", receiver=receives) as alerts_to,
+            prometheus(tmp_path / "prometheus", exporter=str(app.addresses[0]), alertmanager=alerts_to) as address,
+        ):
+            await becomes(firing(TOLD | INHIBITED), lambda: known(address))
+            await becomes(TOLD, lambda: told(receiving))
+            repair(federation)
+            await becomes(TOLD | AFTER_REPAIR, lambda: ever_told(receiving))
+            await becomes(set(), lambda: known(address))
+            await becomes(set(), lambda: told(receiving))
+    severities = {each: ALERTS[f"MatrixFederation{each.name}"]["labels"]["severity"] for each in TOLD | AFTER_REPAIR}
+    assert receiving.ever() == {each: RECEIVERS[severity] for each, severity in severities.items()}
+    assert_descriptions(receiving)
+
+
+def assert_descriptions(receiving: Receiver) -> None:
+    """As people read them, while the server was broken."""
+    first = {notice.alert: notice.description for notice in reversed(receiving.notices) if notice.firing}
+    for name, failures in DOWN.items():
+        down = f"{name} cannot be federated with, from wherever it is probed. Failing: {failures}."
+        assert first[Alert("ServerDown", name)] == down
+    for cause in CAUSES:
+        assert first[cause].endswith(f" Failing: {DOWN[cause.server_name]}.")
+    fallback = "Stage well_known of fallback.lab.test fails. Failing: well_known (not_json)."
+    assert first[Alert("StageFailing", "fallback.lab.test", "well_known")] == fallback
+    half = "None of the IPv6 endpoints of half.lab.test passes every stage. Failing: tcp (connect_refused)."
+    assert first[Alert("IPv6Unreachable", "half.lab.test")] == half
+    for name, way in MOVED.items():
+        assert first[Alert("DelegationChanged", name)] == f"{name} now leads to {way}."
+
+
+def test_time_runs_faster() -> None:
+    """Waits and ranges are shortened, names and thresholds stay."""
+    shipped = "for: 10m\nexpr: a:b:increase1h[30d:1h] > 21 * 86400\nrepeat_interval: 4h # of 5d\n"
+    assert (
+        hastened(shipped) == "for: 4s\nexpr: a:b:increase1h[4h48m:24s] > 21 * 86400\nrepeat_interval: 1m36s # of 5d\n"
+    )
