@@ -17,6 +17,7 @@ from exporter.instruments import Instruments
 from exporter.model import ServerName
 from exporter.probe import Prober
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
+from exporter.shards import Shard
 from exporter.targets import ServerFiles
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
@@ -44,23 +45,25 @@ def read(config_file: Path) -> InUse:
 class App:
     """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
 
-    `listen` overrides `web.listen`; `first_round` is that of the schedule; server files are read again every `reread`
-    seconds.
+    `listen` overrides `web.listen`; of all servers only those of `shard` are watched; `first_round` is that of the
+    schedule; server files are read again every `reread` seconds.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - all but the file are options, and most callers give one
         self,
         config_file: Path,
         *,
         listen: Sequence[Place] = (),
         lifecycle: bool = False,
+        shard: Shard | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = REREAD_SECONDS,
     ) -> None:
         self._config_file = config_file
         self._listen = tuple(listen)
         self._reread = reread
-        self.instruments = Instruments()
+        self._shard = shard or Shard()
+        self.instruments = Instruments(self._shard)
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._schedule = Schedule(self._probe, self.instruments, first_round=first_round)
         self._site = site(
@@ -173,7 +176,7 @@ class App:
 
     def _watch(self) -> None:
         config = self._in_use.config
-        watched = targets.watched(config, self._files.names)
+        watched = self._shard.part(targets.watched(config, self._files.names))
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.instruments.servers.set(len(watched))

@@ -13,6 +13,7 @@ from exporter import DISTRIBUTION, VERSION, check, logs, targets
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
+from exporter.shards import Shard
 from exporter.targets import ServerFiles
 from exporter.web.listening import ListenError
 
@@ -53,7 +54,7 @@ def command(
     add_parser: AddParser, name: str, run: Callable[[Arguments], int], summary: str, details: str
 ) -> argparse.ArgumentParser:
     added = add_parser(name, help=summary, description=details, allow_abbrev=False)
-    added.set_defaults(run=run)
+    added.set_defaults(run=run, refuse=added.error)
     return added
 
 
@@ -85,6 +86,18 @@ def add_serve(add_parser: AddParser) -> None:
         action="store_true",
         help="let POST /-/reload reload the configuration",
     )
+    added.add_argument(
+        "--shard.index",
+        dest="shard_index",
+        metavar="I",
+        help="watch only this part of the servers, counted from 0; the name of a pod, such as exporter-3, means 3",
+    )
+    added.add_argument(
+        "--shard.count",
+        dest="shard_count",
+        metavar="N",
+        help="how many exporters share the servers, each with an index of its own",
+    )
     add_log_arguments(added)
 
 
@@ -110,9 +123,18 @@ def listen_argument(text: str) -> Place:
 
 
 def serve(chosen: Arguments) -> int:
+    shard = shard_of(chosen)
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
-    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, lifecycle=chosen.lifecycle)))
+    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, lifecycle=chosen.lifecycle, shard=shard)))
     return 0
+
+
+def shard_of(chosen: Arguments) -> Shard:
+    try:
+        return Shard.of(chosen.shard_index, chosen.shard_count)
+    except ValueError as error:
+        chosen.refuse(str(error))
+        raise
 
 
 async def until_told(exporter: AbstractAsyncContextManager[App]) -> None:

@@ -17,6 +17,7 @@ from prometheus_client import (
 from exporter import VERSION
 from exporter.metrics import PREFIX
 from exporter.model import Report, Skipped, Stage
+from exporter.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; a healthy loop is below 0.1
@@ -37,12 +38,16 @@ class SkipReason(StrEnum):
 class Instruments:
     """One registry of its own for every object, and nothing in the library's global one."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Shard | None = None) -> None:
         # Else every counter and histogram brings a `_created` series with it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         Info("build", "1; the version of the exporter.", namespace=NAMESPACE, registry=registry).info(
             {"version": VERSION}
+        )
+        shard = shard or Shard()
+        Info("shard", "1; which part of the servers is watched.", namespace=NAMESPACE, registry=registry).info(
+            {"index": str(shard.index), "count": str(shard.count)}
         )
         self.config_last_reload_successful = Gauge(
             "config_last_reload_successful",

@@ -13,7 +13,7 @@ ROOT: Final = Path(exporter.__file__).parent
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
     {"exporter", "model", "wording", "durations", "negotiation", "turns"},
-    {"names", "network"},
+    {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
     {"stages", "in_words", "logs"},
@@ -56,7 +56,7 @@ LIBRARIES: Final = {
 
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "names", "routes", "verdict", "wording"),
+    *("model", "names", "routes", "shards", "verdict", "wording"),
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

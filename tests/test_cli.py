@@ -134,6 +134,12 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
+        (["serve", "--config", "f", "--shard.index", "0"], "--shard.index and --shard.count go together"),
+        (
+            ["serve", "--config", "f", "--shard.index", "exporter-3", "--shard.count", "3"],
+            "--shard.index: expected a whole number from 0 to 2",
+        ),
+        (["serve", "--config", "f", "--shard.index", "0", "--shard.count", "none"], "--shard.count: expected a whole"),
         (["check"], "the following arguments are required: SERVER"),
         (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["check-config"], "the following arguments are required: FILE"),
@@ -236,6 +242,25 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
 
 async def complete(exporter: Running) -> bool:
     return successes(await exporter.metrics(), [HEALTHY, BROKEN]) == {HEALTHY.server_name: 1, BROKEN.server_name: 0}
+
+
+async def test_shards_share_the_servers(tmp_path: Path) -> None:
+    """Those of the configuration and those of its files: each is watched by one exporter, and by no other."""
+    shared = SERVERS[:8]
+    server_names = [server.server_name for server in shared]
+    (tmp_path / "more.json").write_text(json.dumps([{"targets": server_names[3:]}]))
+    seen: list[str] = []
+    async with Federation(shared) as federation:
+        file = write_config(tmp_path / "config.yaml", federation, servers=server_names[:4], server_files=["more.json"])
+        for index in range(2):
+            async with serving(file, "--shard.index", f"exporter-{index}", "--shard.count", "2") as exporter:
+                found = await exporter.metrics()
+                assert found[f'exporter_shard_info{{count="2",index="{index}"}}'] == 1
+                intervals = [name for name in found if name.startswith("probe_interval_seconds")]
+                assert found["exporter_servers"] == len(intervals) > 0
+                seen += intervals
+                await exporter.end()
+    assert sorted(seen) == sorted(f'probe_interval_seconds{{server_name="{name}"}}' for name in server_names)
 
 
 @pytest.mark.parametrize(("flags", "status"), [([], 403), (["--web.enable-lifecycle"], 200)])

@@ -46,6 +46,7 @@ def test_names_are_those_of_the_contract() -> None:
     prefix = "matrix_federation_exporter_"
     assert {name.removeprefix(prefix) for name in own} == {
         "build_info",
+        "shard_info",
         "config_last_reload_successful",
         "config_last_reload_success_timestamp_seconds",
         "servers",
