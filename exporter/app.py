@@ -14,6 +14,7 @@ from exporter import exposition, logs, targets, wiring
 from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
+from exporter.lists import Lists, sources
 from exporter.model import ServerName
 from exporter.probe import Prober
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
@@ -70,6 +71,7 @@ class App:
             Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None)
         )
         self._files = ServerFiles(())
+        self._lists = Lists(self._watch_again, self.instruments)
         self._changing = asyncio.Lock()
         self._in_use: InUse
         self._server: Server
@@ -107,7 +109,12 @@ class App:
         """Returns at `stop`, and reloads at every `hangup`; raises what a part of the exporter died of."""
         watches = [
             asyncio.create_task(watch)
-            for watch in (stop.wait(), self._reload_at_every(hangup), self._read_server_files_again())
+            for watch in (
+                stop.wait(),
+                self._reload_at_every(hangup),
+                self._read_server_files_again(),
+                self._lists.keep_reading(),
+            )
         ]
         try:
             done, _ = await asyncio.wait([*watches, self._server.serving], return_when=asyncio.FIRST_COMPLETED)
@@ -156,6 +163,7 @@ class App:
         self._files.patterns = fresh.config.server_files
         await self._refresh_files()
         self._in_use = fresh
+        self._lists.follow(sources(fresh.config))
         self._watch()
         self.instruments.config_last_reload_successful.set(1)
         self.instruments.config_last_reload_success_timestamp.set_to_current_time()
@@ -174,9 +182,13 @@ class App:
                 log.warning("server file not put to use", complaint=str(complaint))
         return changed
 
+    async def _watch_again(self) -> None:
+        async with self._changing:
+            self._watch()
+
     def _watch(self) -> None:
         config = self._in_use.config
-        watched = self._shard.part(targets.watched(config, self._files.names))
+        watched = self._shard.part(targets.watched(config, (*self._files.names, *self._lists.names)))
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.instruments.servers.set(len(watched))

@@ -87,6 +87,27 @@ class Instruments:
             registry=registry,
             buckets=STAGE_BUCKETS,
         )
+        self.list_servers = Gauge(
+            "list_servers",
+            "Servers on a list that comes from elsewhere, by its latest good answer.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.list_last_success_timestamp = Gauge(
+            "list_last_success_timestamp_seconds",
+            "When a list that comes from elsewhere was last read; 0 until then.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.list_failures = Counter(
+            "list_failures",
+            "How often a list that comes from elsewhere could not be read, or not be used.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
         self._begin_at_zero()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -97,6 +118,18 @@ class Instruments:
         for stage, _, outcome in report.outcomes():
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)
+
+    def begin_list(self, url: str) -> None:
+        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
+            metric.labels(url)
+
+    def list_was_read(self, url: str, servers: int) -> None:
+        self.list_servers.labels(url).set(servers)
+        self.list_last_success_timestamp.labels(url).set_to_current_time()
+
+    def forget_list(self, url: str) -> None:
+        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
+            metric.remove(url)
 
     def _begin_at_zero(self) -> None:
         """A counter that appears with its first event hides that event from `increase()`."""
