@@ -195,9 +195,15 @@ def check_config(chosen: Arguments) -> int:
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    count = len(targets.watched(config, files.names))
-    sys.stdout.write(f"{chosen.config}: {count} {'server' if count == 1 else 'servers'}, valid\n")
+    servers = counted(len(targets.watched(config, files.names)), "server")
+    elsewhere = len(config.server_urls) + len(config.synapse_destinations)
+    lists = f", {counted(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
+    sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
     return 0
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # ---------------------------------------------------------------- demo

@@ -191,6 +191,17 @@ def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr() == (f"{file}: 1 server, valid\n", "")
 
 
+def test_check_config_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lists from elsewhere are counted as what they are."""
+    file = tmp_path / "config.yaml"
+    (tmp_path / "token").write_text("syt_secret")
+    synapse = "synapse_destinations: [{url: 'http://127.0.0.1:1', token_file: token}]"
+    for lists, elsewhere in ((synapse, "1 list"), (f"{synapse}\nserver_urls: ['http://127.0.0.1:2']", "2 lists")):
+        file.write_text(lists)
+        assert cli.main(["check-config", str(file)]) == 0
+        assert capsys.readouterr() == (f"{file}: 0 servers, {elsewhere} to be read from elsewhere, valid\n", "")
+
+
 def test_check_config_tells_all_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """With their lines, to standard error; exit status 2."""
     file = tmp_path / "config.yaml"

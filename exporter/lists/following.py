@@ -83,16 +83,23 @@ class Lists:
         try:
             names = await source.names()
         except ListError as error:
-            self._instruments.list_failures.labels(source.url).inc()
-            if str(error) != followed.failure:
-                log.warning("list not put to use", list=source.url, complaint=str(error))
-            followed.failure = str(error)
+            self._failed(followed, str(error))
             return min(source.refresh_interval, RETRY_SECONDS)
-        self._instruments.list_was_read(source.url, len(names))
-        if names != followed.names or followed.failure:
-            log.info("list read", list=source.url, servers=len(names))
-        followed.failure = ""
-        if names != followed.names:
-            followed.names = names
-            await self._changed()
+        await self._succeeded(followed, names)
         return source.refresh_interval
+
+    def _failed(self, followed: Followed, complaint: str) -> None:
+        url = followed.source.url
+        self._instruments.list_failures.labels(url).inc()
+        if complaint != followed.failure:
+            log.warning("list not put to use", list=url, complaint=complaint)
+        followed.failure = complaint
+
+    async def _succeeded(self, followed: Followed, names: Names) -> None:
+        url, before = followed.source.url, (followed.names, followed.failure)
+        followed.names, followed.failure = names, ""
+        self._instruments.list_was_read(url, len(names))
+        if before != (names, ""):
+            log.info("list read", list=url, servers=len(names))
+        if before[0] != names:
+            await self._changed()
