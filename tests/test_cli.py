@@ -34,6 +34,8 @@ from tests.labs import (
     successes,
     write_config,
 )
+from tests.lists.serving import answer, groups
+from tests.lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_asked
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
@@ -282,6 +284,23 @@ async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: i
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.post(f"http://{exporter.place}/-/reload")).status_code == status
         assert (await exporter.end())[0] == 0
+
+
+@pytest.mark.parametrize("said", [groups("a.invalid"), answer(b"", status="401 Unauthorized")])
+async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
+    """Neither in the log at its most talkative, nor in what is served; but they were sent."""
+    (tmp_path / "token").write_text("hunter2")
+    async with serving_list(lambda _: said) as server:
+        own = {"url": server.url, "token_file": "token", "headers": {"X-Key": "hunter3"}}
+        file = tmp_path / "config.yaml"
+        file.write_text(json.dumps({"server_urls": [own]}))
+        async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
+            await exporter.until_logged("list read" if said == groups("a.invalid") else "list not put to use")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                pages = [(await client.get(f"http://{exporter.place}{path}")).text for path in ("/", "/metrics")]
+            status, out, messages = await exporter.end()
+    assert (server.header("authorization"), server.header("x-key")) == (["Bearer hunter2"], ["hunter3"])
+    assert (status, "hunter" in f"{pages}{out}{messages}{exporter.entries}") == (0, False)
 
 
 async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
