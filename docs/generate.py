@@ -73,6 +73,7 @@ def family_row(family: Family) -> str:
 
 
 def instrument_rows(instruments: Instruments) -> Iterator[str]:
+    instruments.begin_list("one, so that its labels can be told")
     for metric in instruments.registry.collect():
         if metric.name.startswith(NAMESPACE):
             suffixed = metric.name + SUFFIXES.get(metric.type, "")

@@ -4,3 +4,4 @@ from importlib.metadata import version
 
 DISTRIBUTION = "matrix-federation-exporter"
 VERSION = version(DISTRIBUTION)
+USER_AGENT = f"{DISTRIBUTION}/{VERSION} (+https://github.com/{DISTRIBUTION}/{DISTRIBUTION})"

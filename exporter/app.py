@@ -13,8 +13,10 @@ from exporter import exposition, targets, wiring
 from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
+from exporter.lists import Lists, sources
 from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
+from exporter.shards import Shard
 from exporter.targets import ServerFiles
 from exporter.web.asking import Asking
 from exporter.web.config_in_force import WebConfigInForce
@@ -37,8 +39,8 @@ def read(config_file: Path) -> InUse:
 class App:
     """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
 
-    `listen` overrides `web.listen`; `web` says who may ask; `first_round` is that of the schedule; server files are
-    read again every `reread` seconds.
+    `listen` overrides `web.listen`; `web` says who may ask; of all servers only those of `shard` are watched;
+    `first_round` is that of the schedule; server files are read again every `reread` seconds.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own
@@ -48,6 +50,7 @@ class App:
         listen: Sequence[Place] = (),
         web: WebConfigInForce | None = None,
         lifecycle: bool = False,
+        shard: Shard | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = REREAD_SECONDS,
     ) -> None:
@@ -55,7 +58,8 @@ class App:
         self._listen = tuple(listen)
         self._web = web or WebConfigInForce(None)
         self._reread = reread
-        self.instruments = Instruments()
+        self._shard = shard or Shard()
+        self.instruments = Instruments(self._shard)
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
@@ -64,6 +68,7 @@ class App:
             Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
         )
         self._files = ServerFiles(())
+        self._lists = Lists(self._watch_again, self.instruments)
         self._changing = asyncio.Lock()
         self._in_use: InUse
         self._server: Server
@@ -104,7 +109,12 @@ class App:
         """Returns at `stop`, and reloads at every `hangup`; raises what a part of the exporter died of."""
         watches = [
             asyncio.create_task(watch)
-            for watch in (stop.wait(), self._reload_at_every(hangup), self._read_server_files_again())
+            for watch in (
+                stop.wait(),
+                self._reload_at_every(hangup),
+                self._read_server_files_again(),
+                self._lists.keep_reading(),
+            )
         ]
         try:
             done, _ = await asyncio.wait([*watches, self._server.serving], return_when=asyncio.FIRST_COMPLETED)
@@ -145,6 +155,7 @@ class App:
         self._files.patterns = fresh.config.server_files
         await self._refresh_files()
         self._in_use = fresh
+        self._lists.follow(sources(fresh.config))
         self._watch()
         self.instruments.config_last_reload_successful.set(1)
         self.instruments.config_last_reload_success_timestamp.set_to_current_time()
@@ -163,9 +174,13 @@ class App:
                 log.warning("server file not put to use", complaint=str(complaint))
         return changed
 
+    async def _watch_again(self) -> None:
+        async with self._changing:
+            self._watch()
+
     def _watch(self) -> None:
         config = self._in_use.config
-        watched = targets.watched(config, self._files.names)
+        watched = self._shard.part(targets.watched(config, (*self._files.names, *self._lists.names)))
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.instruments.servers.set(len(watched))

@@ -13,6 +13,7 @@ from exporter import DISTRIBUTION, VERSION, check, logs, targets
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
+from exporter.shards import Shard
 from exporter.targets import ServerFiles
 from exporter.web.config_in_force import WebConfigInForce
 from exporter.web.listening import ListenError
@@ -54,7 +55,7 @@ def command(
     add_parser: AddParser, name: str, run: Callable[[Arguments], int], summary: str, details: str
 ) -> argparse.ArgumentParser:
     added = add_parser(name, help=summary, description=details, allow_abbrev=False)
-    added.set_defaults(run=run)
+    added.set_defaults(run=run, refuse=added.error)
     return added
 
 
@@ -99,6 +100,18 @@ def add_serve(add_parser: AddParser) -> None:
         action="store_true",
         help="let POST /-/reload reload the configuration",
     )
+    added.add_argument(
+        "--shard.index",
+        dest="shard_index",
+        metavar="I",
+        help="watch only this part of the servers, counted from 0; the name of a pod, such as exporter-3, means 3",
+    )
+    added.add_argument(
+        "--shard.count",
+        dest="shard_count",
+        metavar="N",
+        help="how many exporters share the servers, each with an index of its own",
+    )
     add_log_arguments(added)
 
 
@@ -124,10 +137,20 @@ def listen_argument(text: str) -> Place:
 
 
 def serve(chosen: Arguments) -> int:
+    shard = shard_of(chosen)
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
     web = WebConfigInForce(chosen.web_config, health_without_auth=chosen.health_without_auth)
-    asyncio.run(until_told(App(chosen.config, listen=chosen.listen, web=web, lifecycle=chosen.lifecycle)))
+    app = App(chosen.config, listen=chosen.listen, web=web, lifecycle=chosen.lifecycle, shard=shard)
+    asyncio.run(until_told(app))
     return 0
+
+
+def shard_of(chosen: Arguments) -> Shard:
+    try:
+        return Shard.of(chosen.shard_index, chosen.shard_count)
+    except ValueError as error:
+        chosen.refuse(str(error))
+        raise
 
 
 async def until_told(exporter: AbstractAsyncContextManager[App]) -> None:
@@ -188,9 +211,15 @@ def check_config(chosen: Arguments) -> int:
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    count = len(targets.watched(config, files.names))
-    sys.stdout.write(f"{chosen.config}: {count} {'server' if count == 1 else 'servers'}, valid\n")
+    servers = counted(len(targets.watched(config, files.names)), "server")
+    elsewhere = len(config.server_urls) + len(config.synapse_destinations)
+    lists = f", {counted(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
+    sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
     return 0
+
+
+def counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # ---------------------------------------------------------------- check-web-config

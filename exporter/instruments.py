@@ -17,6 +17,7 @@ from prometheus_client import (
 from exporter import VERSION
 from exporter.metrics import PREFIX
 from exporter.model import Report, Skipped, Stage
+from exporter.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; a healthy loop is below 0.1
@@ -37,12 +38,16 @@ class SkipReason(StrEnum):
 class Instruments:
     """One registry of its own for every object, and nothing in the library's global one."""
 
-    def __init__(self) -> None:
+    def __init__(self, shard: Shard | None = None) -> None:
         # Else every counter and histogram brings a `_created` series with it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
         Info("build", "1; the version of the exporter.", namespace=NAMESPACE, registry=registry).info(
             {"version": VERSION}
+        )
+        shard = shard or Shard()
+        Info("shard", "1; which part of the servers is watched.", namespace=NAMESPACE, registry=registry).info(
+            {"index": str(shard.index), "count": str(shard.count)}
         )
         self.config_last_reload_successful = Gauge(
             "config_last_reload_successful",
@@ -82,6 +87,27 @@ class Instruments:
             registry=registry,
             buckets=STAGE_BUCKETS,
         )
+        self.list_servers = Gauge(
+            "list_servers",
+            "Servers on a list that comes from elsewhere, by its latest good answer.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.list_last_success_timestamp = Gauge(
+            "list_last_success_timestamp_seconds",
+            "When a list that comes from elsewhere was last read; 0 until then.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.list_failures = Counter(
+            "list_failures",
+            "How often a list that comes from elsewhere could not be read, or not be used.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
         self._begin_at_zero()
         ProcessCollector(registry=registry)
         PlatformCollector(registry=registry)
@@ -92,6 +118,18 @@ class Instruments:
         for stage, _, outcome in report.outcomes():
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)
+
+    def begin_list(self, url: str) -> None:
+        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
+            metric.labels(url)
+
+    def list_was_read(self, url: str, servers: int) -> None:
+        self.list_servers.labels(url).set(servers)
+        self.list_last_success_timestamp.labels(url).set_to_current_time()
+
+    def forget_list(self, url: str) -> None:
+        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
+            metric.remove(url)
 
     def _begin_at_zero(self) -> None:
         """A counter that appears with its first event hides that event from `increase()`."""

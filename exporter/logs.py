@@ -36,6 +36,8 @@ RENDERERS: dict[Format, Processor] = {
 LIBRARIES = {
     "apscheduler": logging.ERROR,  # it warns of skipped probes, and so do we, in our own words
     "asyncio": logging.WARNING,
+    "httpcore": logging.WARNING,
+    "httpx": logging.WARNING,
     "uvicorn": logging.WARNING,
 }
 """What lies below is noise at every level of ours."""

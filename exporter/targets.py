@@ -11,7 +11,7 @@ from pydantic import with_config
 
 from exporter.config import Complaint, Config, ConfigError, files, kinds
 from exporter.config.checking import checked
-from exporter.config.document import parse_json, parse_yaml
+from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
 from exporter.model import ServerName, Watched
 
@@ -86,8 +86,17 @@ def read_again(path: str, last: ServerFile) -> ServerFile:
 
 def names_in(path: str, content: bytes) -> tuple[ServerName, ...]:
     """In the order of the file. Raises ConfigError."""
-    parse = parse_json if path.endswith(".json") else parse_yaml
-    document = parse(path, files.text(path, content))
+    if path.endswith(".json"):
+        return names_in_json(path, content)
+    return names_of(parse_yaml(path, files.text(path, content)))
+
+
+def names_in_json(file: str, content: bytes) -> tuple[ServerName, ...]:
+    """As `names_in`, whatever it is called."""
+    return names_of(parse_json(file, files.text(file, content)))
+
+
+def names_of(document: Document) -> tuple[ServerName, ...]:
     groups, complaints = checked(tuple[Group, ...], document)
     if groups is None or complaints or document.complaints:
         raise ConfigError([*complaints, *document.complaints])
@@ -95,7 +104,7 @@ def names_in(path: str, content: bytes) -> tuple[ServerName, ...]:
 
 
 def watched(config: Config, names: Iterable[ServerName]) -> tuple[Watched, ...]:
-    """The servers of the configuration in their order, then those of the files: what stands in both is the former."""
+    """The servers of the configuration in their order, then the others, sorted: what stands in both is the former."""
     listed = {server.server_name for server in config.servers}
-    found = (Watched(name, config.probe.interval, None) for name in names if name not in listed)
+    found = (Watched(name, config.probe.interval, None) for name in sorted(set(names) - listed, key=str))
     return (*config.servers, *found)

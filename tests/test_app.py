@@ -30,6 +30,7 @@ from tests.labs import (
     successes,
     write_config,
 )
+from tests.lists.serving import answer, groups, serving
 from tests.waiting import others, until, until_asked
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
@@ -300,6 +301,34 @@ async def test_server_files_are_read_again(tmp_path: Path) -> None:
 
 async def watches_nothing(app: App) -> bool:
     return (await metrics(app))["exporter_servers"] == 0
+
+
+# ---------------------------------------------------------------- lists from elsewhere
+
+
+async def test_lists_are_followed(tmp_path: Path) -> None:
+    """Without a reload; one that fails keeps its servers, and after it is gone from the configuration they are gone."""
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    async with Federation([HEALTHY, BROKEN]) as federation, serving(lambda _: groups(HEALTHY.server_name)) as server:
+        failures_of_list = series("exporter_list_failures_total", {"list": server.url})
+        lists = [{"url": server.url, "refresh_interval": "50ms"}]
+        file = write_config(tmp_path / "config.yaml", federation, servers=[], server_urls=lists)
+        async with exporter(file) as app:
+            running = asyncio.create_task(app.until(stop, hangup))
+            await probed(app, HEALTHY)
+            server.answers = lambda _: groups(BROKEN.server_name)
+            assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
+            server.answers = lambda _: answer(b"", status="500 Internal Server Error")
+            await until_asked(lambda: more_than(app, failures_of_list, 0))
+            assert (await metrics(app))["exporter_servers"] == 1
+            write_config(file, federation, servers=[HEALTHY.server_name])
+            assert await app.reload() == ()
+            found = await metrics(app)
+            assert (found["exporter_servers"], of_server(found, BROKEN.server_name)) == (1, {})
+            assert failures_of_list not in found
+            stop.set()
+            await running
+    assert others() == set()
 
 
 # ---------------------------------------------------------------- until it is told

@@ -13,7 +13,7 @@ ROOT: Final = Path(exporter.__file__).parent
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
     {"exporter", "model", "wording", "durations", "negotiation", "turns", "tls_names"},
-    {"names", "network"},
+    {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
     {"stages", "in_words", "logs", "warning_rules"},
@@ -26,7 +26,7 @@ FLOORS: Final = (
     {"instruments"},
     {"exposition", "config"},
     {"targets", "schedule", "wiring", "lab", "probes"},
-    {"web"},
+    {"web", "lists"},
     {"app", "check"},
     {"demo"},
     {"cli"},
@@ -47,21 +47,21 @@ LIBRARIES: Final = {
     "cryptography": {"stages", "lab", "web"},
     "dns": {"internet", "problems", "lab"},
     "h11": {"internet", "problems", "lab"},
-    "httpx": {"stages"},
+    "httpx": {"lists", "stages"},
     "prometheus_client": {"exposition", "instruments"},
-    "pydantic": {"config", "targets", "web"},
+    "pydantic": {"config", "lists", "targets", "web"},
     "pydantic_core": {"config"},
     "rich": {"check", "demo", "report_text"},
     "service_identity": {"stages"},
     "starlette": {"web"},
-    "structlog": {"app", "logs", "problems", "schedule", "web"},
+    "structlog": {"app", "lists", "logs", "problems", "schedule", "web"},
     "uvicorn": {"web"},
     "yaml": {"config", "targets"},
 }
 
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "names", "routes", "verdict", "warning_rules", "wording"),
+    *("model", "names", "routes", "shards", "verdict", "warning_rules", "wording"),
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

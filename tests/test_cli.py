@@ -34,6 +34,8 @@ from tests.labs import (
     successes,
     write_config,
 )
+from tests.lists.serving import answer, groups
+from tests.lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_asked
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
@@ -134,6 +136,12 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         ),
         (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
+        (["serve", "--config", "f", "--shard.index", "0"], "--shard.index and --shard.count go together"),
+        (
+            ["serve", "--config", "f", "--shard.index", "exporter-3", "--shard.count", "3"],
+            "--shard.index: expected a whole number from 0 to 2",
+        ),
+        (["serve", "--config", "f", "--shard.index", "0", "--shard.count", "none"], "--shard.count: expected a whole"),
         (["check"], "the following arguments are required: SERVER"),
         (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["check-config"], "the following arguments are required: FILE"),
@@ -183,6 +191,17 @@ def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureF
     file.write_text("servers: [example.org]")
     assert cli.main(["check-config", str(file)]) == 0
     assert capsys.readouterr() == (f"{file}: 1 server, valid\n", "")
+
+
+def test_check_config_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Lists from elsewhere are counted as what they are."""
+    file = tmp_path / "config.yaml"
+    (tmp_path / "token").write_text("syt_secret")
+    synapse = "synapse_destinations: [{url: 'http://127.0.0.1:1', token_file: token}]"
+    for lists, elsewhere in ((synapse, "1 list"), (f"{synapse}\nserver_urls: ['http://127.0.0.1:2']", "2 lists")):
+        file.write_text(lists)
+        assert cli.main(["check-config", str(file)]) == 0
+        assert capsys.readouterr() == (f"{file}: 0 servers, {elsewhere} to be read from elsewhere, valid\n", "")
 
 
 def test_check_config_tells_all_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,6 +257,25 @@ async def complete(exporter: Running) -> bool:
     return successes(await exporter.metrics(), [HEALTHY, BROKEN]) == {HEALTHY.server_name: 1, BROKEN.server_name: 0}
 
 
+async def test_shards_share_the_servers(tmp_path: Path) -> None:
+    """Those of the configuration and those of its files: each is watched by one exporter, and by no other."""
+    shared = SERVERS[:8]
+    server_names = [server.server_name for server in shared]
+    (tmp_path / "more.json").write_text(json.dumps([{"targets": server_names[3:]}]))
+    seen: list[str] = []
+    async with Federation(shared) as federation:
+        file = write_config(tmp_path / "config.yaml", federation, servers=server_names[:4], server_files=["more.json"])
+        for index in range(2):
+            async with serving(file, "--shard.index", f"exporter-{index}", "--shard.count", "2") as exporter:
+                found = await exporter.metrics()
+                assert found[f'exporter_shard_info{{count="2",index="{index}"}}'] == 1
+                intervals = [name for name in found if name.startswith("probe_interval_seconds")]
+                assert found["exporter_servers"] == len(intervals) > 0
+                seen += intervals
+                await exporter.end()
+    assert sorted(seen) == sorted(f'probe_interval_seconds{{server_name="{name}"}}' for name in server_names)
+
+
 @pytest.mark.parametrize(("flags", "status"), [([], 403), (["--web.enable-lifecycle"], 200)])
 async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: int, tmp_path: Path) -> None:
     """And only by that."""
@@ -246,6 +284,23 @@ async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: i
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.post(f"http://{exporter.place}/-/reload")).status_code == status
         assert (await exporter.end())[0] == 0
+
+
+@pytest.mark.parametrize("said", [groups("a.invalid"), answer(b"", status="401 Unauthorized")])
+async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
+    """Neither in the log at its most talkative, nor in what is served; but they were sent."""
+    (tmp_path / "token").write_text("hunter2")
+    async with serving_list(lambda _: said) as server:
+        own = {"url": server.url, "token_file": "token", "headers": {"X-Key": "hunter3"}}
+        file = tmp_path / "config.yaml"
+        file.write_text(json.dumps({"server_urls": [own]}))
+        async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
+            await exporter.until_logged("list read" if said == groups("a.invalid") else "list not put to use")
+            async with httpx.AsyncClient(trust_env=False) as client:
+                pages = [(await client.get(f"http://{exporter.place}{path}")).text for path in ("/", "/metrics")]
+            status, out, messages = await exporter.end()
+    assert (server.header("authorization"), server.header("x-key")) == (["Bearer hunter2"], ["hunter3"])
+    assert (status, "hunter" in f"{pages}{out}{messages}{exporter.entries}") == (0, False)
 
 
 async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:

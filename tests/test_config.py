@@ -13,7 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter import config, names
-from exporter.config import AddressPolicy, Config, ConfigError, Network, Place, Probe, Web
+from exporter.config import (
+    AddressPolicy,
+    Config,
+    ConfigError,
+    Network,
+    Place,
+    Probe,
+    ServerUrl,
+    SynapseDestinations,
+    Web,
+)
 from exporter.config.settings import Expect, Server, Settings
 from exporter.model import Target, Watched
 
@@ -24,6 +34,8 @@ SECTIONS = {
     "": Settings,
     "servers[0].": Server,
     "servers[0].expect.": Expect,
+    "server_urls[0].": ServerUrl,
+    "synapse_destinations[0].": SynapseDestinations,
     "probe.": Probe,
     "network.": Network,
     "web.": Web,
@@ -67,6 +79,7 @@ def certificate() -> bytes:
 def test_every_key_becomes_a_typed_value(write: Write, tmp_path: Path) -> None:
     """Durations are seconds, paths are relative to the file, keys of connect_to have one form."""
     (tmp_path / "ca.pem").write_bytes(certificate())
+    (tmp_path / "token").write_text("syt_secret\n")
     path = write("""
 servers:
   - matrix.org
@@ -75,6 +88,19 @@ servers:
     interval: 1m30s
     expect: {delegation: matrix.example.org:443}
 server_files: [servers.d/*.yaml, /etc/servers.json]
+server_urls:
+  - http://[::1]:8080/servers.json?tag=matrix
+  - url: https://inventory.example.org/matrix
+    refresh_interval: 1m
+    token_file: token
+    headers: {X-Scope: "5 6"}
+    ca_file: ca.pem
+synapse_destinations:
+  - url: https://matrix.example.org/prefix/
+    token_file: token
+    refresh_interval: 1d
+    failing_at_most: 7d
+    ca_file: ca.pem
 probe: {interval: 10m, timeout: 500ms, concurrency: 10, deep_interval: 1d}
 network:
   resolvers: [192.0.2.53, 192.0.2.53:5353, "2001:db8::53", "[2001:db8:0::53]:5353", "[2001:db8::54]"]
@@ -94,6 +120,25 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
             Watched(names.parse("example.org"), 90.0, Target("matrix.example.org", 443)),
         ),
         server_files=(f"{tmp_path}/servers.d/*.yaml", "/etc/servers.json"),
+        server_urls=(
+            ServerUrl("http://[::1]:8080/servers.json?tag=matrix", 300.0),
+            ServerUrl(
+                "https://inventory.example.org/matrix",
+                refresh_interval=60.0,
+                token_file=tmp_path / "token",
+                headers={"X-Scope": "5 6"},
+                ca_file=tmp_path / "ca.pem",
+            ),
+        ),
+        synapse_destinations=(
+            SynapseDestinations(
+                "https://matrix.example.org/prefix",
+                tmp_path / "token",
+                refresh_interval=86400.0,
+                failing_at_most=604800.0,
+                ca_file=tmp_path / "ca.pem",
+            ),
+        ),
         probe=Probe(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
         network=Network(
             resolvers=(
@@ -134,6 +179,20 @@ def test_server_files_may_stand_for_servers(write: Write) -> None:
     assert config.load(write("servers: []\nserver_files: [/etc/servers.json]")) == Config(
         server_files=("/etc/servers.json",)
     )
+
+
+def test_lists_from_elsewhere_may_stand_for_servers(write: Write, tmp_path: Path) -> None:
+    """A homeserver's peers alone are a good reason to run the exporter."""
+    (tmp_path / "token").write_text("syt_secret")
+    path = write("synapse_destinations: [{url: 'http://127.0.0.1:8008', token_file: token}]")
+    assert config.load(path) == Config(
+        synapse_destinations=(SynapseDestinations("http://127.0.0.1:8008", tmp_path / "token", 3600.0, None, None),)
+    )
+
+
+def test_headers_are_not_in_what_python_shows() -> None:
+    """They bear API keys, and a traceback may end up anywhere."""
+    assert "hunter2" not in repr(ServerUrl("https://example.org/", headers={"X-Key": "hunter2"}))
 
 
 def test_the_folder_of_the_file_is_not_part_of_a_pattern(tmp_path: Path) -> None:
@@ -186,7 +245,13 @@ def test_every_key_has_a_bad_file(key: str) -> None:
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_suggests_the_right_key(section: str, write: Write) -> None:
     """Each key of each section, with a letter too many, is answered with itself."""
-    above = {"": "", "servers[0].": "servers:\n- ", "servers[0].expect.": "servers:\n- expect:\n    "}
+    above = {
+        "": "",
+        "servers[0].": "servers:\n- ",
+        "servers[0].expect.": "servers:\n- expect:\n    ",
+        "server_urls[0].": "server_urls:\n- ",
+        "synapse_destinations[0].": "synapse_destinations:\n- ",
+    }
     head = above.get(section, section.replace(".", ":\n  "))
     for field in fields(SECTIONS[section]):
         said = refusal(write(f"{head}{field.name}x: 1"))

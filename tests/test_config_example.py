@@ -4,6 +4,7 @@ import json
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -13,7 +14,7 @@ from jsonschema.exceptions import best_match
 from exporter import config, names
 from exporter.config import Config
 from exporter.config.schema import schema
-from exporter.config.settings import Expect, Network, Probe, Server, Settings, Web
+from exporter.config.settings import Expect, Network, Probe, Server, ServerUrl, Settings, SynapseDestinations, Web
 from exporter.model import Target, Watched
 
 ROOT = Path(__file__).parent.parent
@@ -21,7 +22,7 @@ EXAMPLE = ROOT / "config.example.yaml"
 SCHEMA = json.loads((ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8"))
 
 
-def keys(section: type[Expect | Network | Probe | Server | Settings | Web]) -> list[str]:
+def keys(section: type[Any]) -> list[str]:
     return [field.name for field in fields(section)]
 
 
@@ -52,6 +53,17 @@ def test_the_example_gives_a_reason_for_every_setting() -> None:
             assert above.startswith("  # "), key
 
 
+def test_the_example_names_every_key_of_lists_from_elsewhere() -> None:
+    """As comments, for a token file that is not there would make the example a bad one; uncommented they are good."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    for section, listed in (("server_urls", ServerUrl), ("synapse_destinations", SynapseDestinations)):
+        after = text.partition(f"\n# {section}:\n")[2].partition("\n\n")[0]
+        lines = [line.removeprefix("# ") for line in after.splitlines() if line.startswith("#   ")]
+        (written,) = yaml.safe_load("\n".join(lines))
+        assert list(written) == keys(listed)
+        Draft202012Validator(SCHEMA).validate({section: [written]})
+
+
 def test_the_schema_is_what_the_code_generates() -> None:
     """`make schema` writes it again."""
     assert (ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8") == schema()
@@ -80,6 +92,9 @@ def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
         ("network: {connect_to: {'a:1': 2}}", "network.connect_to.a:1: 2 is not of type 'string'"),
         ("network: {notaries: [a, b, c, d]}", "network.notaries: ['a', 'b', 'c', 'd'] is too long"),
         ("web: {probe_any: 'true'}", "web.probe_any: 'true' is not of type 'boolean'"),
+        ("server_urls: [{}]", "server_urls.0: 'url' is a required property"),
+        ("server_urls: [{url: a, headers: [b]}]", "server_urls.0.headers: ['b'] is not of type 'object'"),
+        ("synapse_destinations: [{url: a}]", "synapse_destinations.0: 'token_file' is a required property"),
         ("web:", "web: None is not of type 'object'"),
     ],
 )
@@ -108,6 +123,8 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "Network.address_policy": "public",
         "Network.allow_networks": [],
         "Network.notaries": [],
+        "ServerUrl.refresh_interval": "5m",
+        "SynapseDestinations.refresh_interval": "1h",
         "Web.listen": ["127.0.0.1:10448"],
         "Web.probe_any": False,
     }

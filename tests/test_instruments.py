@@ -5,6 +5,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from exporter import VERSION
 from exporter.instruments import Instruments, SkipReason
 from exporter.model import Stage
+from exporter.shards import Shard
 from tests.reports import two_families
 
 DURATION = "matrix_federation_exporter_stage_duration_seconds"
@@ -56,6 +57,7 @@ def test_names_are_those_of_the_contract() -> None:
     prefix = "matrix_federation_exporter_"
     assert {name.removeprefix(prefix) for name in own} == {
         "build_info",
+        "shard_info",
         "config_last_reload_successful",
         "config_last_reload_success_timestamp_seconds",
         "servers",
@@ -64,6 +66,31 @@ def test_names_are_those_of_the_contract() -> None:
         *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"stage_duration_seconds_{part}" for part in ("bucket", "count", "sum")),
     }
+
+
+def test_tells_of_every_list_until_it_is_forgotten() -> None:
+    """From the beginning on, so that one that never answers is seen."""
+    instruments, url = Instruments(), "https://example.org/servers"
+    before = series(instruments.registry)
+    instruments.begin_list(url)
+    begun = series(instruments.registry) - before
+    assert {
+        name.removeprefix("matrix_federation_exporter_list_"): value(instruments.registry, name, list=url)
+        for name in begun
+    } == {
+        "servers": 0,
+        "last_success_timestamp_seconds": 0,
+        "failures_total": 0,
+    }
+    instruments.forget_list(url)
+    assert series(instruments.registry) == before
+
+
+def test_tells_the_shard() -> None:
+    """Also where there is only one."""
+    shard = "matrix_federation_exporter_shard_info"
+    assert value(Instruments().registry, shard, index="0", count="1") == 1
+    assert value(Instruments(Shard(2, 3)).registry, shard, index="2", count="3") == 1
 
 
 def test_tells_version_and_process() -> None:

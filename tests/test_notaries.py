@@ -7,12 +7,11 @@ import dns.exception
 import pytest
 import pytest_asyncio
 
-from exporter import names, verdict, wiring
+from exporter import USER_AGENT, names, verdict, wiring
 from exporter.attempt import Deadline
 from exporter.config import Config, Network
 from exporter.config import Place as Written
 from exporter.internet import Internet
-from exporter.internet.http import USER_AGENT
 from exporter.lab.federation import Federation
 from exporter.lab.homeserver import key_id, public
 from exporter.lab.https_server import Answer, Request, json_answer

@@ -4,7 +4,7 @@ from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.kinds import AddressPolicy
 from exporter.config.loading import load
 from exporter.config.places import IPNetwork, Place, listen_address
-from exporter.config.settings import Config, Network, Probe, Web
+from exporter.config.settings import Config, Network, Probe, ServerUrl, SynapseDestinations, Web
 
 __all__ = [
     "AddressPolicy",
@@ -15,6 +15,8 @@ __all__ = [
     "Network",
     "Place",
     "Probe",
+    "ServerUrl",
+    "SynapseDestinations",
     "Web",
     "listen_address",
     "load",

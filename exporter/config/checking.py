@@ -48,7 +48,8 @@ def complaint(kind: type[object], document: Document, error: ErrorDetails) -> Co
 
 def sentence(wrong: UnexpectedError, found: object) -> str:
     remedy = f": {wrong.remedy}" if wrong.remedy else ""
-    return f"expected {wrong.expected}, found {describe(found)}{remedy}"
+    what = "what is not shown here" if wrong.secret else describe(found)
+    return f"expected {wrong.expected}, found {what}{remedy}"
 
 
 def without_key_mark(path: Path) -> Path:

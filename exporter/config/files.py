@@ -6,6 +6,7 @@ from pathlib import Path
 from exporter.config.complaint import Complaint, ConfigError
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
+TOKEN = re.compile(rb"[!-~]{1,4096}")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -34,6 +35,15 @@ def why_unreadable(error: OSError) -> str:
         case PermissionError():
             return "expected a file that the exporter may read, found one that its user may not: check owner and mode"
     return f"expected a readable file, found an error: {error.strerror}"
+
+
+def token(path: Path) -> str:
+    """What a file with nothing but a token holds. Raises UnreadableError, which does not show it."""
+    written = content(path).strip()
+    if not TOKEN.fullmatch(written):
+        found = "something else" if written else "nothing: the file is empty"
+        raise UnreadableError(f"expected one line of printable ASCII characters without spaces, found {found}")
+    return written.decode("ascii")
 
 
 def text(file: str, read: bytes) -> str:

@@ -1,5 +1,6 @@
 """The kinds of values in a configuration: each says what it expects, and reads what was written into a typed value."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,11 +13,18 @@ from pydantic_core import CoreSchema, core_schema
 
 from exporter import durations, names
 from exporter.config import places
+from exporter.config.complaint import shown
 from exporter.config.document import NOTHING, TRUTHS, Odd
+from exporter.config.places import SecretError
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
 MAX_NOTARIES = 3  # each is asked about every server
+
+HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+OUR_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
+"""They are the business of HTTP itself."""
 
 
 class AddressPolicy(StrEnum):
@@ -29,9 +37,9 @@ class AddressPolicy(StrEnum):
 class UnexpectedError(ValueError):
     """A value of the wrong kind: what was expected and, where that is known, what to do."""
 
-    def __init__(self, expected: str, remedy: str) -> None:
+    def __init__(self, expected: str, remedy: str, *, secret: bool = False) -> None:
         super().__init__(expected)
-        self.expected, self.remedy = expected, remedy
+        self.expected, self.remedy, self.secret = expected, remedy, secret
 
 
 Read: TypeAlias = Callable[[Any], object]
@@ -50,7 +58,7 @@ class Kind:
         try:
             return self.read(value)
         except ValueError as error:
-            raise UnexpectedError(self.expected, str(error)) from error
+            raise UnexpectedError(self.expected, str(error), secret=isinstance(error, SecretError)) from error
 
     def __get_pydantic_core_schema__(self, _type: object, _handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self)
@@ -122,6 +130,18 @@ def concurrency(value: object) -> int:
     raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
 
 
+def headers(value: object) -> dict[str, str]:
+    """Nothing of them is shown but their names: API keys are sent in headers."""
+    if not isinstance(value, dict):
+        raise SecretError("write one `name: value` on each line")
+    for name, content in value.items():
+        if not HEADER_NAME.fullmatch(name) or name.lower() in OUR_HEADERS:
+            raise SecretError(f"`{shown(name)}` is no header that can be sent")
+        if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
+            raise SecretError(f"the value of {name} must be a text of printable ASCII characters, put it into quotes")
+    return value
+
+
 # ---------------------------------------------------------------- the kinds
 
 STRING: dict[str, object] = {"type": "string", "minLength": 1}
@@ -151,5 +171,11 @@ CA_FILE = Kind(
     "the path of a file with PEM certificates, or null",
     or_null(text(path)),
     {"type": ["string", "null"], "minLength": 1},
+)
+TOKEN_FILE = Kind("the path of a file with a token", text(path), STRING)
+URL = Kind("a URL such as https://example.org/servers.json", text(places.url), STRING)
+BASE_URL = Kind("a URL such as https://matrix.example.org", text(places.base_url), STRING)
+HEADERS = Kind(
+    "a mapping of header names to texts", headers, {"type": "object", "additionalProperties": {"type": "string"}}
 )
 GLOB = Kind("the path of a file, or a pattern such as servers.d/*.yaml", text(pattern), STRING)

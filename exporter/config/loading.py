@@ -1,16 +1,19 @@
 """From a file to a Config, or to every complaint about it."""
 
 import glob
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from exporter.config import files
 from exporter.config.checking import checked
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import broken_rules
-from exporter.config.settings import Config, Network, Settings
+from exporter.config.settings import Config, Network, ServerUrl, Settings, SynapseDestinations
 from exporter.model import Watched
+
+Section = TypeVar("Section", Network, ServerUrl, SynapseDestinations)
 
 
 def load(path: str | Path) -> Config:
@@ -38,6 +41,8 @@ def resolved(settings: Settings, folder: Path) -> Config:
     return Config(
         servers=watched(settings),
         server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
+        server_urls=tuple(beside(folder, url) for url in settings.server_urls),
+        synapse_destinations=tuple(beside(folder, synapse) for synapse in settings.synapse_destinations),
         probe=settings.probe,
         network=beside(folder, settings.network),
         web=settings.web,
@@ -51,5 +56,8 @@ def watched(settings: Settings) -> tuple[Watched, ...]:
     )
 
 
-def beside(folder: Path, network: Network) -> Network:
-    return replace(network, ca_file=folder / network.ca_file) if network.ca_file else network
+def beside(folder: Path, section: Section) -> Section:
+    """Its paths are relative to the folder."""
+    found: dict[str, Any] = {field.name: getattr(section, field.name) for field in fields(section)}
+    moved: dict[str, Any] = {key: folder / value for key, value in found.items() if isinstance(value, Path)}
+    return replace(section, **moved)

@@ -1,13 +1,21 @@
-"""Hosts, ports and networks as an administrator writes them. Pure; every ValueError bears a remedy, or is empty."""
+"""Hosts, ports, networks and URLs as administrators write them. Pure; every ValueError bears a remedy, or is empty."""
 
+import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias
+from urllib.parse import urlsplit
 
 from exporter import names
 from exporter.model import ServerName, Target, host_port
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53
+SCHEME = re.compile("https?://", re.IGNORECASE)
+URL_CHARACTERS = re.compile("[!-~]+")
+
+
+class SecretError(ValueError):
+    """What is wrong with a value that is not to be shown."""
 
 
 class Place(NamedTuple):
@@ -76,3 +84,36 @@ def network(text: str) -> IPNetwork:
     if meant.network_address != address:
         raise ValueError(f"write {meant} for the network, or {ip_network(address)} for the one address")
     return meant
+
+
+def url(text: str) -> str:
+    """As it was written. URLs are shown, so there must be no password in it."""
+    scheme = SCHEME.match(text)
+    if "@" in re.split("[/?#]", text[scheme.end() :])[0] if scheme else "@" in text:
+        raise SecretError("leave the user and the password out, and name a file with a token")
+    if not scheme:
+        raise ValueError("it must begin with https:// or http://")
+    if "#" in text:
+        raise ValueError("leave out the # and what follows it, for that is never sent")
+    if not URL_CHARACTERS.fullmatch(text):
+        raise ValueError("write all but ASCII characters, and spaces too, in their encoded form, as in %20")
+    if not host_and_port(text):
+        raise ValueError("after the scheme comes a host, and perhaps a port from 1 to 65535")
+    return text
+
+
+def host_and_port(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def base_url(text: str) -> str:
+    """To be followed by a path that begins with a slash."""
+    if "?" in text:
+        raise ValueError("leave out what follows the question mark")
+    if "/_synapse" in text:
+        raise ValueError("leave out /_synapse and what follows it")
+    return url(text).rstrip("/")

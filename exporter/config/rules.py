@@ -17,6 +17,8 @@ from exporter.config.settings import Probe
 from exporter.wording import printable
 
 MAX_PATH = 255  # characters shown
+LISTS = ("server_urls", "synapse_destinations")
+"""The keys under which lists from elsewhere stand."""
 
 Broken: TypeAlias = Iterator[tuple[Path, str]]
 """Where, and a sentence."""
@@ -31,7 +33,9 @@ def broken_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         no_server_twice(root, document),
         timeout_below_intervals(root),
         no_destination_twice(root),
-        certificates_in_ca_file(root, folder),
+        no_list_twice(root, document),
+        certificates_in_ca_files(root, folder),
+        tokens_in_token_files(root, folder),
     ):
         yield from (document.complaint(path, sentence) for path, sentence in rule)
 
@@ -48,8 +52,9 @@ def servers(root: dict[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
 
 
 def something_is_watched(root: object) -> Broken:
-    if isinstance(root, dict) and not root.get("servers") and not root.get("server_files"):
-        yield ("servers",), "expected at least one server, found none: list one here, or name files in `server_files`"
+    if isinstance(root, dict) and not any(root.get(key) for key in ("servers", "server_files", *LISTS)):
+        elsewhere = "`server_files`, `server_urls` or `synapse_destinations`"
+        yield ("servers",), f"expected at least one server, found none: list one here, or name lists in {elsewhere}"
 
 
 def something_is_served(root: dict[str, object]) -> Broken:
@@ -107,10 +112,43 @@ def canonical(key: str) -> str:
         return key
 
 
-def certificates_in_ca_file(root: dict[str, object], folder: FilePath) -> Broken:
-    written = mapping(root.get("network")).get("ca_file")
-    if isinstance(written, str) and written and "\0" not in written:
-        yield from ((("network", "ca_file"), sentence) for sentence in not_certificates(folder / written))
+def lists(root: dict[str, object]) -> Iterator[tuple[Path, dict[str, object]]]:
+    """Each as a mapping, with its place."""
+    for key in LISTS:
+        listed = root.get(key)
+        for index, written in enumerate(listed if isinstance(listed, list) else []):
+            yield (key, index), {"url": written} if isinstance(written, str) else mapping(written)
+
+
+def no_list_twice(root: dict[str, object], document: Document) -> Broken:
+    """They are told apart by their URLs, which are not shown here: what is wrong with them is not known yet."""
+    first: dict[str, Path] = {}
+    for path, written in lists(root):
+        url = written.get("url")
+        if isinstance(url, str) and (there := first.setdefault(url.rstrip("/"), path)) != path:
+            yield path, f"this URL stands already at {place(there)}, line {document.line(there)}: keep one of them"
+
+
+def files_named(key: str, sections: Iterable[tuple[Path, dict[str, object]]]) -> Iterator[tuple[Path, str]]:
+    for path, section in sections:
+        written = section.get(key)
+        if isinstance(written, str) and written and "\0" not in written:
+            yield (*path, key), written
+
+
+def tokens_in_token_files(root: dict[str, object], folder: FilePath) -> Broken:
+    """The path is not shown: some write the token itself there."""
+    for path, written in files_named("token_file", lists(root)):
+        try:
+            files.token(folder / written)
+        except files.UnreadableError as error:
+            yield path, f"the file cannot be used: {error}"
+
+
+def certificates_in_ca_files(root: dict[str, object], folder: FilePath) -> Broken:
+    sections = [(("network",), mapping(root.get("network"))), *lists(root)]
+    for path, written in files_named("ca_file", sections):
+        yield from ((path, sentence) for sentence in not_certificates(folder / written))
 
 
 def not_certificates(path: FilePath) -> Iterable[str]:

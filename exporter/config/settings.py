@@ -15,6 +15,7 @@ from exporter.config.places import IPNetwork, Place
 from exporter.model import ServerName, Target, Watched
 
 Name: TypeAlias = Annotated[ServerName, kinds.SERVER_NAME]
+Url: TypeAlias = Annotated[str, kinds.URL]
 LOOPBACK = Place("127.0.0.1", 10448)  # /metrics names every watched server: to be opened on purpose
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -86,9 +87,49 @@ class Web:
     """true: /probe and the reports probe any server that is asked for, not only those that are watched."""
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ServerUrl:
+    """A URL that answers with server names, as Prometheus's http_sd expects it."""
+
+    url: Url
+    """Where the list is; http or https. It is shown in the log and on /metrics."""
+    refresh_interval: Annotated[float, kinds.DURATION] = 300.0
+    """How often the list is asked for."""
+    token_file: Annotated[Path | None, kinds.TOKEN_FILE] = None
+    """File with a bearer token, read again whenever it is used; relative to the configuration file."""
+    headers: Annotated[dict[str, str], kinds.HEADERS] = field(default_factory=dict, repr=False)
+    """More headers to send. Their values are never shown."""
+    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    """PEM bundle that replaces the default trust store, for this URL; relative to the configuration file."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class SynapseDestinations:
+    """The servers that a Synapse federates with, from its admin API."""
+
+    url: Annotated[str, kinds.BASE_URL]
+    """Where /_synapse/admin is found; http or https."""
+    token_file: Annotated[Path, kinds.TOKEN_FILE]
+    """File with the access token of an administrator, read again whenever it is used; relative to the configuration
+    file."""
+    refresh_interval: Annotated[float, kinds.DURATION] = 3600.0
+    """How often the list is asked for."""
+    failing_at_most: Annotated[float | None, kinds.DURATION] = None
+    """Leaves out the servers that Synapse has failed to reach for longer than this; left out itself: none."""
+    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    """PEM bundle that replaces the default trust store, for this URL; relative to the configuration file."""
+
+
 def server(written: object) -> object:
     """A bare server name is short for a mapping that holds nothing else."""
     return written if isinstance(written, dict) else Server(kinds.SERVER_NAME(written))
+
+
+def server_url(written: object) -> object:
+    """A bare URL is short for a mapping that holds nothing else."""
+    return written if isinstance(written, dict) else ServerUrl(kinds.URL(written))
 
 
 @with_config(STRICT)
@@ -100,6 +141,12 @@ class Settings:
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
     server_files: tuple[Annotated[str, kinds.GLOB], ...] = ()
     """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
+    server_urls: tuple[
+        Annotated[ServerUrl, BeforeValidator(server_url, json_schema_input_type=Url | ServerUrl)], ...
+    ] = ()
+    """URLs that answer with more server names, in Prometheus's http_sd format: URLs, or mappings with settings."""
+    synapse_destinations: tuple[SynapseDestinations, ...] = ()
+    """Synapse homeservers whose peers are watched: all servers that they federate with."""
     probe: Probe = field(default_factory=Probe)
     network: Network = field(default_factory=Network)
     web: Web = field(default_factory=Web)
@@ -112,6 +159,8 @@ class Config:
     servers: tuple[Watched, ...] = ()
     server_files: tuple[str, ...] = ()
     """Patterns, relative to the working directory."""
+    server_urls: tuple[ServerUrl, ...] = ()
+    synapse_destinations: tuple[SynapseDestinations, ...] = ()
     probe: Probe = field(default_factory=Probe)
     network: Network = field(default_factory=Network)
     web: Web = field(default_factory=Web)

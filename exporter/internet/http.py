@@ -4,15 +4,13 @@ from dataclasses import dataclass
 
 import h11
 
-from exporter import DISTRIBUTION, VERSION
+from exporter import USER_AGENT
 from exporter.internet.tls import TlsStream
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 
 MAX_HEADER_BYTES = 64 * 1024
 MAX_HEADERS = 100
 MAX_INTERIM_ANSWERS = 10
-
-USER_AGENT = f"{DISTRIBUTION}/{VERSION} (+https://github.com/{DISTRIBUTION}/{DISTRIBUTION})"
 
 
 @dataclass(frozen=True, slots=True)

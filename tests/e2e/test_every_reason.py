@@ -10,7 +10,7 @@ from exporter import names, verdict
 from exporter.board import Standing
 from exporter.deep_look import look_deeper
 from exporter.internet import Internet
-from exporter.internet.http import USER_AGENT
+from exporter import USER_AGENT
 from exporter.lab.federation import EVERY_SERVER, Federation
 from exporter.lab.notarised import NOTARY
 from exporter.lab.servers import LabServer

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import h11
 import pytest
 
-from exporter import problems
-from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS, USER_AGENT
+from exporter import USER_AGENT, problems
+from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
 from exporter.lab.authority import Authority, Issued
 from exporter.model import Reason
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError

@@ -1,0 +1,33 @@
+"""A URL that answers with server names in Prometheus's http_sd format."""
+
+import asyncio
+from dataclasses import dataclass
+
+from exporter import targets
+from exporter.config import ConfigError, ServerUrl
+from exporter.lists.asking import Access, ListError, get
+from exporter.lists.source import Names
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSd:
+    """The answer is that of a file in file_sd format, JSON. One wrong name makes all of it wrong, as in a file."""
+
+    settings: ServerUrl
+
+    @property
+    def url(self) -> str:
+        return self.settings.url
+
+    @property
+    def refresh_interval(self) -> float:
+        return self.settings.refresh_interval
+
+    async def names(self) -> Names:
+        settings = self.settings
+        content = await get(self.url, Access(settings.headers, settings.token_file, settings.ca_file))
+        try:
+            return await asyncio.to_thread(targets.names_in_json, "the answer", content)
+        except ConfigError as error:
+            first, *others = error.complaints
+            raise ListError(f"{first}{f', and {len(others)} more complaints' if others else ''}") from error
