@@ -79,6 +79,7 @@ def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
         ("network: {ca_file: 5}", "network.ca_file: 5 is not of type 'string', 'null'"),
         ("network: {connect_to: {'a:1': 2}}", "network.connect_to.a:1: 2 is not of type 'string'"),
         ("network: {notaries: [a, b, c, d]}", "network.notaries: ['a', 'b', 'c', 'd'] is too long"),
+        ("web: {probe_any: 'true'}", "web.probe_any: 'true' is not of type 'boolean'"),
         ("web:", "web: None is not of type 'object'"),
     ],
 )
@@ -102,9 +103,11 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "Probe.interval": "5m",
         "Probe.timeout": "30s",
         "Probe.concurrency": 200,
+        "Probe.deep_interval": "1h",
         "Network.resolvers": [],
         "Network.address_policy": "public",
         "Network.allow_networks": [],
         "Network.notaries": [],
         "Web.listen": ["127.0.0.1:10448"],
+        "Web.probe_any": False,
     }
