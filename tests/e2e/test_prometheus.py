@@ -15,10 +15,10 @@ import pytest
 
 from exporter.app import App
 from exporter.lab.authority import LEAF_LIFE
-from exporter.lab.broken import WELCOME
 from exporter.lab.federation import Federation
 from exporter.lab.homeserver import VERSION
 from exporter.lab.https_server import WELL_KNOWN
+from exporter.lab.reverse_proxy import WELCOME
 from exporter.lab.servers import LabServer, Website, federates
 from exporter.model import Method
 from tests.deploy.rules import ALERTS
