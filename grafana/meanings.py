@@ -7,7 +7,7 @@ Json = dict[str, Any]
 
 GOOD, DOUBTFUL, BAD, NEUTRAL = "green", "orange", "red", "blue"
 
-# Shares of a certificate's lifetime, as in the alerts: renewal is due at a third, and late at a fifth.
+# Shares of the lifetime left, as in the alerts, which cap them in days besides. Renewal is usual at a third.
 RENEW_SOON, RENEW_NOW = 0.2, 0.08
 FOR_EVER = 1e12
 
