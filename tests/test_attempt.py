@@ -91,10 +91,12 @@ async def test_a_fault_of_ours_is_an_internal_error_and_logged() -> None:
 )
 async def test_ends_at_its_deadline(step: Step, reason: Reason) -> None:
     whole = Deadline.of_probe(60)
-    outcome = await attempt(step, never(), as_it_is, replace(whole, at=time.monotonic() + 0.01))
+    at = time.monotonic() + 0.01
+    outcome = await attempt(step, never(), as_it_is, replace(whole, at=at))
     assert isinstance(outcome, Failed)
     assert outcome.problems == (Problem(reason, f"no answer in time ({step.name} step)"),)
-    assert 0.005 < outcome.seconds < 0.5
+    assert outcome.seconds < 5
+    assert time.monotonic() >= at
 
 
 async def test_ends_with_the_whole_probe() -> None:
