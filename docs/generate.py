@@ -1,5 +1,6 @@
 """Writes the pages of docs/ that say what the code says: `make docs`."""
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -7,9 +8,12 @@ from prometheus_client import Metric
 
 from exporter.config.schema import schema
 from exporter.instruments import NAMESPACE, Instruments
+from exporter.lab.federation import EVERY_SERVER
+from exporter.lab.servers import LabServer
 from exporter.metrics import FAMILIES, SUFFIXES, Family
-from exporter.model import Reason
-from exporter.problems import REMEDIES, STAGE_REMEDIES
+from exporter.model import Reason, Stage, WarningName
+from exporter.problems import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.web import openapi
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
 
@@ -80,10 +84,14 @@ def labels(metric: Metric) -> tuple[str, ...]:
 
 
 def row(name: str, kind: str, label_names: tuple[str, ...], meaning: str) -> str:
-    return f"| {name} | {kind} | {', '.join(f'`{label}`' for label in label_names)} | {meaning} |"
+    return cells(name, kind, ", ".join(f"`{label}`" for label in label_names), meaning)
 
 
-# ---------------------------------------------------------------- reasons
+def cells(*texts: str) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+# ---------------------------------------------------------------- reasons and warnings
 
 REASONS_PAGE = """\
 # Reasons
@@ -93,19 +101,59 @@ This page is generated from the code by `make docs`.
 Why a stage failed is one of these words, in the label `reason` of `matrix_federation_failure_info`, in the report and
 in the log. The list is closed. The remedy is what `check` and the report say; some stages have a remedy of their own.
 
-| reason | remedy |
-|---|---|
-{reasons}
+The examples are servers of the embedded federation, and the stages those in which its servers show the reason; others
+may meet it too. A test meets every one of them over real sockets. The stage `proxy` belongs to the deep look, which is
+made more rarely than a probe.
+
+| reason | stages | for example | remedy |
+|---|---|---|---|
+{rows}
 """
+
+WARNINGS_PAGE = """\
+# Warnings
+
+This page is generated from the code by `make docs`.
+
+What works, but will hurt someone, is one of these words, in the label `warning` of `matrix_federation_warning_info` and
+in the report. The list is closed.
+
+The examples are servers of the embedded federation; a test meets every one of them over real sockets.
+
+| warning | for example | remedy |
+|---|---|---|
+{rows}
+"""
+NOT_SHOWN = "a fault that nobody foresaw"
 
 
 def reasons_page() -> str:
-    return REASONS_PAGE.format(reasons="\n".join(reason_row(reason) for reason in Reason))
+    return REASONS_PAGE.format(rows="\n".join(reason_row(reason) for reason in Reason))
 
 
 def reason_row(reason: Reason) -> str:
+    shown = [(stage, server) for server in EVERY_SERVER for stage, why in server.expected if why is reason]
+    stages = [stage for stage in Stage if stage in dict(shown)]
     own = [f"`{stage}`: {text}" for (stage, why), text in STAGE_REMEDIES.items() if why is reason]
-    return f"| `{reason}` | {'<br>'.join([REMEDIES[reason], *own])} |"
+    return cells(
+        f"`{reason}`",
+        ", ".join(f"`{stage}`" for stage in stages) or "any",
+        min((server for _, server in shown), key=troubles).shows if shown else NOT_SHOWN,
+        "<br>".join([REMEDIES[reason], *own]),
+    )
+
+
+def warnings_page() -> str:
+    return WARNINGS_PAGE.format(rows="\n".join(warning_row(warning) for warning in WarningName))
+
+
+def warning_row(warning: WarningName) -> str:
+    *_, example = (server for server in EVERY_SERVER if warning in server.warnings)  # the last ones are there for it
+    return cells(f"`{warning}`", example.shows, WARNING_REMEDIES[warning])
+
+
+def troubles(server: LabServer) -> int:
+    return len(server.expected)
 
 
 # ---------------------------------------------------------------- all of them
@@ -113,7 +161,9 @@ def reason_row(reason: Reason) -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
+    "warnings.md": warnings_page,
     "config.schema.json": schema,
+    "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
 }
 FOLDER = Path(__file__).parent
 

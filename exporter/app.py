@@ -3,23 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
 import structlog
 
-from exporter import exposition, logs, targets, wiring
+from exporter import exposition, targets, wiring
 from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
 from exporter.lists import Lists, sources
-from exporter.model import ServerName
-from exporter.probe import Prober
+from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.shards import Shard
 from exporter.targets import ServerFiles
+from exporter.web.asking import Asking
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
@@ -27,14 +26,6 @@ from exporter.web.server import Server
 REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class InUse:
-    """A whole configuration, and what was built from it."""
-
-    config: Config
-    prober: Prober
 
 
 def read(config_file: Path) -> InUse:
@@ -66,9 +57,11 @@ class App:
         self._shard = shard or Shard()
         self.instruments = Instruments(self._shard)
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
-        self._schedule = Schedule(self._probe, self.instruments, first_round=first_round)
+        self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
+        self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
+        self.asking = Asking(self.board, self._probes, lambda: self._in_use.config)
         self._site = site(
-            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None)
+            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
         )
         self._files = ServerFiles(())
         self._lists = Lists(self._watch_again, self.instruments)
@@ -90,6 +83,7 @@ class App:
             self._server = await stack.enter_async_context(Server(self._site, sockets))
             self.addresses = tuple(map(place_of, sockets))
             log.info("listening", addresses=", ".join(map(str, self.addresses)))
+            await stack.enter_async_context(self._probes)
             await stack.enter_async_context(self._schedule)
             await self._put_to_use(self._in_use)
             self.ready = True
@@ -123,15 +117,6 @@ class App:
                 watch.cancel()
         for ended in done:
             ended.result()
-
-    # ------------------------------------------------------------ probes
-
-    async def _probe(self, name: ServerName) -> None:
-        report = await self._in_use.prober.probe(name)
-        before = self.board.standing(name)
-        if before and self.board.put(report):
-            self.instruments.observe(report)
-            logs.probed(before.report, report)
 
     # ------------------------------------------------------------ configurations
 

@@ -20,7 +20,6 @@ from exporter.report_json import report_json
 from exporter.wording import printable
 
 ALL_FEDERATE, SOME_DO_NOT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
-PLAIN_COLUMNS = 80  # where there is no terminal
 MOST_COLUMNS = 100  # longer lines are hard to read
 MOST_CHARACTERS = 100  # of an argument that a complaint repeats
 
@@ -84,7 +83,7 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
 
     async def probe(name: ServerName) -> Report:
         async with turns:
-            return await prober.probe(name)
+            return await prober.look_deeper(await prober.probe(name))
 
     probes = [asyncio.create_task(probe(name)) for name in server_names]
     reports = []
@@ -100,7 +99,8 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
 
 def standard_output() -> Console:
     """Coloured on a terminal only, and not where NO_COLOR is set, which rich sees to."""
-    columns = min(shutil.get_terminal_size().columns, MOST_COLUMNS) if sys.stdout.isatty() else PLAIN_COLUMNS
+    on_terminal = sys.stdout.isatty()
+    columns = min(shutil.get_terminal_size().columns, MOST_COLUMNS) if on_terminal else report_text.PLAIN_COLUMNS
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 

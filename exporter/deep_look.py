@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from exporter import routes
+from exporter import names, routes
 from exporter.attempt import Deadline, as_it_is, attempt
 from exporter.model import (
     DeepLook,
@@ -88,6 +88,6 @@ async def host_with_port(
 
 def with_port(route: Route, seen: EndpointReport) -> str | None:
     """None where the specification's own `Host` bears a port already."""
-    if route.host_header != route.tls_name:
+    if names.parse(route.host_header).port is not None:
         return None
     return host_port(route.tls_name, seen.endpoint.target.port)

@@ -13,7 +13,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
-from exporter.board import Board, Lines, Snapshot, Standing
+from exporter.board import Board, Lines, Posted, Snapshot, Standing
 from exporter.instruments import Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family, Kind
 from exporter.negotiation import wants_gzip, wants_openmetrics
@@ -91,6 +91,13 @@ class Answer(NamedTuple):
 def scrape(board: Board, instruments: Instruments, accept: str | None, accept_encoding: str | None) -> Answer:
     """The whole of `/metrics`, as the two headers of the request ask for it; they may hold anything."""
     return answer(board.snapshot(), instruments.registry, accept, accept_encoding)
+
+
+def of_one(standing: Standing, accept: str | None) -> Answer:
+    """All families of one server, as of its report; nothing of the exporter itself."""
+    assert standing.report is not None
+    posted = Posted(standing, lines(standing), standing.fresh_until)
+    return answer(Snapshot(standing.report.ended_at, (posted,)), CollectorRegistry(), accept, None)
 
 
 def answer(snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, accept_encoding: str | None) -> Answer:

@@ -1,7 +1,7 @@
 """The nouns. Everything here is frozen and knows nothing of any library."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv6Address
@@ -259,11 +259,25 @@ class Certificate:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainCertificate:
+    """One above the leaf, as presented."""
+
+    issuer: str
+    subject: str
+    fingerprint_sha256: str
+    """64 lower-case hexadecimal digits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Secured:
     """A finished TLS handshake."""
 
     certificate: Certificate
     tls_version: str
+    cipher: str | None = None
+    """As OpenSSL names it."""
+    above: tuple[ChainCertificate, ...] = ()
+    """The rest of the chain, in the order presented."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +331,8 @@ class Resolved:
 
     endpoints: tuple[Endpoint, ...]
     unresolved: tuple[Problem, ...] = ()
+    aliases: dict[str, str] = field(default_factory=dict)
+    """Of the targets' hosts that are aliases (CNAME): where each leads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,6 +353,8 @@ class SigningKeys:
     """Of the answer, without parameters and in lower case."""
     old_key_faults: tuple[str, ...] = ()
     """What is odd about the keys that are no longer used, a sentence each."""
+    document: str | None = field(default=None, compare=False, repr=False)
+    """The answer as compact JSON, for those who want it raw; None where it is larger than it is worth keeping."""
 
 
 # ---------------------------------------------------------------- the report

@@ -55,6 +55,8 @@ class Handshake:
     """About chain and dates; the name is judged by the reader."""
     tls_version: str
     """As OpenSSL names it, such as TLSv1.3."""
+    cipher: str | None = None
+    """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None where nobody looked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,9 +31,10 @@ class Prober:
         """With a deadline of its own; the report keeps its times."""
         return await look_deeper(self._network, report, self._timeout, self._notaries)
 
-    async def probe(self, name: ServerName) -> Report:
-        """Never fails: whatever happens is in the report."""
-        started, deadline = time.perf_counter(), Deadline.of_probe(self._timeout)
+    async def probe(self, name: ServerName, within: float | None = None) -> Report:
+        """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
+        seconds = self._timeout if within is None else min(within, self._timeout)
+        started, deadline = time.perf_counter(), Deadline.of_probe(seconds)
         discovered = await discover(self._network, name, deadline)
         examined = (self._examine(name, discovered.route, endpoint, deadline) for endpoint in discovered.endpoints)
         return Report(

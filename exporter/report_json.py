@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from exporter import problems, verdict
+from exporter.board import Result, Standing
 from exporter.model import (
     Certificate,
     DeepLook,
@@ -34,8 +35,27 @@ JsonObject: TypeAlias = dict[str, Any]
 MICROSECONDS = 6  # digits behind the point
 
 
-def report_json(report: Report) -> JsonObject:
-    """Ready for `json.dumps`."""
+def standing_json(standing: Standing) -> JsonObject:
+    """The latest report in the light of those before it, and what is remembered of them; the newest first."""
+    assert standing.report is not None
+    return {
+        **report_json(standing.report, standing.well_known_seen),
+        "history": [result(earlier) for earlier in standing.history],
+        "last_failures": [result(earlier) for earlier in standing.failed],
+    }
+
+
+def result(earlier: Result) -> JsonObject:
+    return {
+        "checked_at": moment(earlier.ended_at),
+        "duration_seconds": round(earlier.seconds, MICROSECONDS),
+        "federation_ok": earlier.federates,
+        "problems": [{"stage": stage, "reason": reason} for stage, reason in earlier.problems],
+    }
+
+
+def report_json(report: Report, delegation_seen: datetime | None = None) -> JsonObject:
+    """Ready for `json.dumps`. `delegation_seen` is when a valid well-known was last seen, if that is known."""
     return {
         "server_name": report.server_name.text,
         "checked_at": moment(report.ended_at),
@@ -44,7 +64,7 @@ def report_json(report: Report) -> JsonObject:
         "delegation": delegation(report),
         "stages": stages(verdict.stages(report).items()),
         "problems": [problem(located) for located in verdict.problems(report)],
-        "warnings": [warning(located) for located in warnings(report)],
+        "warnings": [warning(located) for located in warnings(report, delegation_seen)],
         "endpoints": [endpoint(seen) for seen in report.endpoints],
         "deep_look": deep_look(report.deep) if report.deep else None,
     }
@@ -132,6 +152,7 @@ def endpoint(seen: EndpointReport) -> JsonObject:
         "tls_version": secured.tls_version if secured else None,
         "server": server(found(seen.version)),
         **signing_keys(keys),
+        "host_with_port_differs": seen.deep.host_with_port_differs if seen.deep else None,
     }
 
 
@@ -166,7 +187,13 @@ def signing_keys(published: SigningKeys | None) -> JsonObject:
 
 
 def deep_look(seen: DeepLook) -> JsonObject:
-    return {"checked_at": moment(seen.looked_at), "notaries": [notary(look) for look in seen.notaries]}
+    """What was found at each endpoint stands there. `srv` is null where it is that of the delegation."""
+    return {
+        "checked_at": moment(seen.looked_at),
+        "well_known_by_address": dict(seen.well_knowns),
+        "srv": srv(seen.srv) if seen.srv else None,
+        "notaries": [notary(look) for look in seen.notaries],
+    }
 
 
 def notary(look: NotaryLook) -> JsonObject:

@@ -3,8 +3,10 @@
 What remote servers chose is never read as markup, and no sign stands without a word.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from io import StringIO
 from itertools import groupby
 from typing import Final
 
@@ -15,6 +17,7 @@ from rich.tree import Tree
 from exporter import in_words, problems, verdict
 from exporter.in_words import shown
 from exporter.model import (
+    DeepLook,
     Delegation,
     EndpointReport,
     Failed,
@@ -30,6 +33,7 @@ from exporter.model import (
 )
 from exporter.warning_rules import LocatedWarning, warnings
 
+PLAIN_COLUMNS = 80  # where there is no terminal
 NARROWEST = 20  # columns of a text, however far it is indented
 STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
@@ -40,6 +44,7 @@ WARNING: Final = Text("! ", "yellow")
 ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…", "*x->~")  # each as wide as what it stands for
 INDENT: Final = Text("  ")
 
+WORTH_TELLING: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
 OF_A_FAMILY: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
@@ -66,9 +71,13 @@ def ascii_only(text: Text) -> Text:
     return replaced
 
 
-def tree(report: Report) -> Tree:
-    """To be printed by a rich console of any width, coloured or not."""
-    root = Tree(Group(*heading(report)), guide_style="dim")
+def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
+    """To be printed by a rich console of any width, coloured or not.
+
+    `delegation_seen` is when a valid well-known was last seen, if that is known.
+    """
+    warned = telling_warnings(report, delegation_seen)
+    root = Tree(Group(*heading(report, warned)), guide_style="dim")
     for stage, outcome in (
         (Stage.WELL_KNOWN, report.well_known),
         (Stage.SRV, report.srv),
@@ -77,28 +86,38 @@ def tree(report: Report) -> Tree:
         root.add(Group(*server_stage(stage, outcome, report)))
     for seen in report.endpoints:
         add_endpoint(root, seen, report)
-    for look in report.deep.notaries if report.deep else ():
-        root.add(Group(*notary_stage(look)))
-    for located in telling_warnings(report):
+    if report.deep:
+        root.add(deep_look(report.deep, report))
+        for look in report.deep.notaries:
+            root.add(Group(*notary_stage(look)))
+    for located in warned:
         root.add(Group(*warning(located)))
     return root
+
+
+def plain(report: Report, delegation_seen: datetime | None = None) -> str:
+    """The tree without colour, whatever the environment says of terminals."""
+    page = StringIO()
+    console = Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={})
+    console.print(tree(report, delegation_seen))
+    return page.getvalue()
 
 
 # ---------------------------------------------------------------- the heading
 
 
-def heading(report: Report) -> Iterator[Line]:
+def heading(report: Report, warned: Sequence[LocatedWarning]) -> Iterator[Line]:
     sign = PASSED if verdict.federates(report) else FAILED
-    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report)}"))
+    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report, warned)}"))
     yield Line(INDENT, Text(" → ".join(in_words.way(report))))
     yield Line(INDENT, Text(shown(in_words.asked_as(report))))
 
 
-def judgement(report: Report) -> str:
+def judgement(report: Report, warned: Sequence[LocatedWarning]) -> str:
     took, found = f"({in_words.duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
         return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
-    troubles = ((len(found), "problem"), (len(telling_warnings(report)), "warning"))
+    troubles = ((len(found), "problem"), (len(warned), "warning"))
     but = " and ".join(in_words.number(count, noun) for count, noun in troubles if count)
     return f"federates {took}, with {but}" if but else f"federates {took}"
 
@@ -137,8 +156,11 @@ def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
             branch.add(Group(*stage_lines(stage, outcome, report, STAGE_COLUMNS["endpoint"])))
-    if skipped := [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]:
-        branch.add(Line(SKIPPED, Text(f"{', '.join(skipped)} skipped: not reached")))
+    skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
+    if not_reached := [stage for stage in skipped if stage is not Stage.PROXY]:
+        branch.add(Line(SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
+    if Stage.PROXY in skipped:
+        branch.add(Line(SKIPPED, Text("proxy inconclusive: no answer tells what a reverse proxy does")))
 
 
 def endpoint_line(seen: EndpointReport) -> Line:
@@ -172,6 +194,13 @@ def word(outcome: Passed[object] | Failed[object]) -> str:
             return "ok"
 
 
+def deep_look(seen: DeepLook, report: Report) -> Line:
+    """What it found stands with the endpoints and the warnings."""
+    age = report.ended_at - seen.looked_at
+    when = f"{in_words.span(age)} before this probe" if age >= WORTH_TELLING else "with this probe"
+    return Line(INDENT, Text(f"deep look: {when} ({seen.looked_at:%Y-%m-%d %H:%M} UTC)"))
+
+
 # ---------------------------------------------------------------- what is wrong, and what to do
 
 
@@ -183,10 +212,11 @@ def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
         yield remedy(problems.remedy(stage, reason))
 
 
-def telling_warnings(report: Report) -> list[LocatedWarning]:
+def telling_warnings(report: Report, delegation_seen: datetime | None) -> list[LocatedWarning]:
     """Where no endpoint is healthy, that those of a family are not is no news."""
     hopeless = not any(seen.ok for seen in report.endpoints)
-    return [located for located in warnings(report) if not (hopeless and located.warning in OF_A_FAMILY)]
+    found_now = warnings(report, delegation_seen)
+    return [located for located in found_now if not (hopeless and located.warning in OF_A_FAMILY)]
 
 
 def warning(located: LocatedWarning) -> Iterator[Line]:

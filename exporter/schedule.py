@@ -186,6 +186,11 @@ class Schedule:
             for server in difference.added:
                 self._add(server)
 
+    @property
+    def turns(self) -> Turns:
+        """Those of the configured concurrency, for whoever else probes."""
+        return self._turns
+
     @contextmanager
     def _paused(self) -> Iterator[None]:
         """Else APScheduler wakes up once for every job that is added."""

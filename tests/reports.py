@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter import names
 from exporter.model import (
     SKIPPED,
     Certificate,
+    DeepLook,
     Delegation,
     Endpoint,
+    EndpointLook,
     EndpointReport,
     Failed,
     Method,
+    NotaryLook,
     Passed,
     Problem,
     Reason,
@@ -63,7 +66,7 @@ def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
         tcp=Passed(0.01, None),
         tls=Passed(0.02, seen),
         version=Passed(0.03, Software("Synapse", "1.163.2")),
-        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))),
+        keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")),
     )
 
 
@@ -80,6 +83,35 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         dns=Passed(0.005, Resolved((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
+
+
+def with_endpoints(*endpoints: EndpointReport) -> Report:
+    """As above, with other endpoints."""
+    return replace(delegated_by_well_known(), endpoints=endpoints)
+
+
+def at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
+    """A healthy endpoint."""
+    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), secured(MATRIX_443.host))
+
+
+def publishing(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
+    return replace(endpoint, keys=Passed(0.04, keys))
+
+
+LOOKED_AT = ENDED_AT - timedelta(minutes=20)
+
+
+def looked_at_deeply(*problems: Problem) -> Report:
+    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd, as a notary
+    says too.
+    """
+    report = delegated_by_well_known()
+    (endpoint,) = report.endpoints
+    proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
+    notary = NotaryLook(names.parse("notary.example.org"), endpoint.keys)
+    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
+    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointLook(proxy)),))
 
 
 def expired_certificate() -> Report:
@@ -128,3 +160,16 @@ def two_families() -> Report:
             *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
         ),
     )
+
+
+def looked_deep(minutes_ago: int = 12) -> Report:
+    """Healthy, and yet: the proxy decodes paths, the well-known has two faces, and SRV leads elsewhere."""
+    report = delegated_by_well_known()
+    decoded = Problem(Reason.PATH_DECODED, "the path was decoded")
+    look = EndpointLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
+    records = SrvRecords(
+        {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
+    )
+    answers = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
+    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), answers, records)
+    return replace(report, deep=deep, endpoints=tuple(replace(seen, deep=look) for seen in report.endpoints))

@@ -12,18 +12,21 @@ ROOT: Final = Path(exporter.__file__).parent
 
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
-    {"exporter", "model", "wording", "durations", "negotiation", "turns"},
+    {"exporter", "model", "wording", "durations", "negotiation", "turns", "tls_names"},
     {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
-    {"stages", "in_words", "logs"},
-    {"probe", "internet", "board", "report_json", "report_text"},
-    {"samples"},
+    {"stages", "in_words", "logs", "warning_rules"},
+    {"discovery"},
+    {"notaries"},
+    {"deep_look"},
+    {"probe", "internet", "board", "report_text", "tester_json"},
+    {"samples", "report_json"},
     {"metrics"},
     {"instruments"},
     {"exposition", "config"},
-    {"targets", "schedule", "web", "wiring", "lab"},
-    {"lists"},
+    {"targets", "schedule", "wiring", "lab", "probes"},
+    {"web", "lists"},
     {"app", "check"},
     {"demo"},
     {"cli"},
@@ -57,7 +60,7 @@ LIBRARIES: Final = {
 
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "names", "routes", "shards", "verdict", "wording"),
+    *("model", "names", "routes", "shards", "verdict", "warning_rules", "wording"),
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

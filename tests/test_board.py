@@ -1,13 +1,36 @@
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from exporter import names
-from exporter.board import NEVER, Board, Lines, Posted, Snapshot, Standing
-from exporter.model import Method, Report, Route, Target
-from tests.reports import ENDED_AT, MATRIX_443, delegated_by_well_known, expired_certificate, nothing_resolved, watched
+from exporter.board import FAILURES_KEPT, NEVER, RESULTS_KEPT, Board, Lines, Posted, Result, Snapshot, Standing
+from exporter.model import (
+    DeepLook,
+    EndpointLook,
+    Failed,
+    Method,
+    Problem,
+    Reason,
+    Report,
+    Route,
+    Stage,
+    Target,
+    WarningName,
+)
+from tests.reports import (
+    ENDED_AT,
+    MATRIX_443,
+    at,
+    delegated_by_well_known,
+    expired_certificate,
+    looked_at_deeply,
+    nothing_resolved,
+    two_families,
+    watched,
+    with_endpoints,
+)
 
 EXAMPLE = names.parse("example.org")
 LATER = ENDED_AT + timedelta(minutes=5)
@@ -61,6 +84,8 @@ def test_remembers_the_latest_report(board: Board) -> None:
         failures=0,
         delegation_changes=0,
         delegated=(Method.WELL_KNOWN_PORT, frozenset({MATRIX_443})),
+        well_known_seen=ENDED_AT,
+        history=(Result(ENDED_AT, 0.25, federates=True, problems=()),),
     )
 
 
@@ -78,6 +103,83 @@ def test_has_no_success_before_the_first(board: Board) -> None:
     """A server that never succeeded has no time of success."""
     board.put(replace(expired_certificate(), server_name=EXAMPLE))
     assert standing_of(board).last_success is None
+
+
+def test_remembers_the_last_results_and_failures() -> None:
+    """So many and no more, the newest first; failures are not pushed out by successes."""
+    failed = [replace(expired_certificate(), ended_at=minute(number)) for number in range(FAILURES_KEPT + 1)]
+    succeeded = [replace(delegated_by_well_known(), ended_at=minute(60 + number)) for number in range(RESULTS_KEPT)]
+    standing = Standing(watched("example.org"))
+    for report in (*failed, *succeeded):
+        standing = standing.after(report)
+    assert standing.history == tuple(
+        Result(report.ended_at, 0.25, federates=True, problems=()) for report in reversed(succeeded)
+    )
+    why = ((Stage.TLS, Reason.CERTIFICATE_EXPIRED),)
+    assert standing.failed == tuple(
+        Result(report.ended_at, 0.25, federates=False, problems=why) for report in reversed(failed[1:])
+    )
+
+
+def minute(number: int) -> datetime:
+    return ENDED_AT + timedelta(minutes=number)
+
+
+def test_a_result_names_each_reason_once_a_stage() -> None:
+    """However many endpoints fail for it."""
+    standing = Standing(watched("dual.example.org")).after(two_families())
+    assert standing.history[0].problems == (
+        (Stage.WELL_KNOWN, Reason.HTTP_STATUS),
+        (Stage.TCP, Reason.CONNECT_REFUSED),
+    )
+
+
+def test_remembers_when_a_well_known_was_last_seen() -> None:
+    """And warns where it is gone, for as long as peers may remember it too."""
+    standing = Standing(watched("example.org")).after(delegated_by_well_known())
+    gone = replace(delegated_by_well_known(), well_known=nothing_resolved().well_known)
+    hours = [1, 47, 49]
+    lost = []
+    for later in hours:
+        standing = standing.after(replace(gone, ended_at=ENDED_AT + timedelta(hours=later)))
+        lost.append(WarningName.DELEGATION_LOST in {located.warning for located in standing.warnings()})
+    assert (standing.well_known_seen, lost) == (ENDED_AT, [True, True, False])
+
+
+def test_warns_of_nothing_before_the_first_result() -> None:
+    assert Standing(watched("example.org")).warnings() == ()
+
+
+# ---------------------------------------------------------------- the deep look
+
+
+def test_keeps_what_a_deep_look_found_until_the_next() -> None:
+    """Also where the probes in between did not reach the endpoint."""
+    problem = Problem(Reason.PATH_DECODED, "decoded")
+    standing = Standing(watched("example.org")).after(looked_at_deeply(problem))
+    for report in (delegated_by_well_known(), expired_certificate(), delegated_by_well_known()):
+        standing = standing.after(report)
+        assert standing.report is not None
+        assert standing.report.deep == looked_at_deeply().deep
+        assert [endpoint.deep for endpoint in standing.report.endpoints] == [EndpointLook(Failed(0.05, (problem,)))]
+        assert (Stage.PROXY, Reason.PATH_DECODED) in standing.history[0].problems
+    mended = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
+    assert standing.after(mended).report == mended
+
+
+def test_an_endpoint_that_is_gone_takes_its_finding_with_it() -> None:
+    """And a new one has none before it is looked at."""
+    moved = with_endpoints(at("192.0.2.9"))
+    standing = Standing(watched("example.org")).after(looked_at_deeply()).after(moved)
+    assert standing.report == replace(moved, deep=looked_at_deeply().deep)
+
+
+def test_a_report_without_an_earlier_one_stays_as_it_is() -> None:
+    assert delegated_by_well_known().keeping_deep_look(None) == delegated_by_well_known()
+    assert delegated_by_well_known().keeping_deep_look(delegated_by_well_known()) == delegated_by_well_known()
+
+
+# ---------------------------------------------------------------- counters and reloads
 
 
 def test_counts_changes_of_method_and_targets(board: Board) -> None:

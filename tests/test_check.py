@@ -214,8 +214,16 @@ async def test_text_of_one_server_is_its_report(config_file: Path, capsys: pytes
     """What happened is said in the words of the system, and what to do below it."""
     assert await run(config_file, REFUSED, output_format=OutputFormat.TEXT) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert "    │     connect_refused: Connection refused" in lines
-    assert lines[-1] == "    └── \N{EN DASH} tls, version, keys skipped: not reached"
+    assert "│   │     connect_refused: Connection refused" in lines
+    assert "│   └── \N{EN DASH} tls, version, keys skipped: not reached" in lines
+
+
+async def test_looks_deep_each_time(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whoever asks once wants to know it all."""
+    assert await run(config_file, OVER_SRV) == 0
+    (report,) = reports(capsys)
+    assert report["deep_look"]["well_known_by_address"] == {"192.0.2.8:443": "no delegation"}
+    assert [stage["stage"] for stage in report["endpoints"][0]["stages"]][-1] == "proxy"
 
 
 # ---------------------------------------------------------------- as a process

@@ -101,7 +101,7 @@ synapse_destinations:
     refresh_interval: 1d
     failing_at_most: 7d
     ca_file: ca.pem
-probe: {interval: 10m, timeout: 500ms, concurrency: 10}
+probe: {interval: 10m, timeout: 500ms, concurrency: 10, deep_interval: 1d}
 network:
   resolvers: [192.0.2.53, 192.0.2.53:5353, "2001:db8::53", "[2001:db8:0::53]:5353", "[2001:db8::54]"]
   ca_file: ca.pem
@@ -111,7 +111,7 @@ network:
     Example.ORG:443: 127.0.0.1:10443
     192.0.2.1:8448: "[::1]:10448"
     "[2001:DB8:0::1]:8448": 127.0.0.1:10449
-web: {listen: [localhost:0, "[::]:10448"]}
+web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 """)
     assert config.load(path) == Config(
         servers=(
@@ -139,7 +139,7 @@ web: {listen: [localhost:0, "[::]:10448"]}
                 ca_file=tmp_path / "ca.pem",
             ),
         ),
-        probe=Probe(interval=600.0, timeout=0.5, concurrency=10),
+        probe=Probe(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
         network=Network(
             resolvers=(
                 Place("192.0.2.53", 53),
@@ -157,7 +157,7 @@ web: {listen: [localhost:0, "[::]:10448"]}
                 "[2001:db8::1]:8448": Place("127.0.0.1", 10449),
             },
         ),
-        web=Web(listen=(Place("localhost", 0), Place("::", 10448))),
+        web=Web(listen=(Place("localhost", 0), Place("::", 10448)), probe_any=True),
     )
 
 
@@ -166,11 +166,11 @@ def test_only_the_servers_are_needed(write: Write) -> None:
     assert config.load(write("servers: [example.org]")) == Config(
         servers=(Watched(names.parse("example.org"), 300.0, None),),
         server_files=(),
-        probe=Probe(interval=300.0, timeout=30.0, concurrency=200),
+        probe=Probe(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
         network=Network(
             resolvers=(), ca_file=None, address_policy=AddressPolicy.PUBLIC, allow_networks=(), connect_to={}
         ),
-        web=Web(listen=(Place("127.0.0.1", 10448),)),
+        web=Web(listen=(Place("127.0.0.1", 10448),), probe_any=False),
     )
 
 

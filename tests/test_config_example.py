@@ -94,6 +94,7 @@ def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
         ("server_urls: [{}]", "server_urls.0: 'url' is a required property"),
         ("server_urls: [{url: a, headers: [b]}]", "server_urls.0.headers: ['b'] is not of type 'object'"),
         ("synapse_destinations: [{url: a}]", "synapse_destinations.0: 'token_file' is a required property"),
+        ("web: {probe_any: 'true'}", "web.probe_any: 'true' is not of type 'boolean'"),
         ("web:", "web: None is not of type 'object'"),
     ],
 )
@@ -117,6 +118,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "Probe.interval": "5m",
         "Probe.timeout": "30s",
         "Probe.concurrency": 200,
+        "Probe.deep_interval": "1h",
         "Network.resolvers": [],
         "Network.address_policy": "public",
         "Network.allow_networks": [],
@@ -124,4 +126,5 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "ServerUrl.refresh_interval": "5m",
         "SynapseDestinations.refresh_interval": "1h",
         "Web.listen": ["127.0.0.1:10448"],
+        "Web.probe_any": False,
     }

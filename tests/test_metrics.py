@@ -29,6 +29,7 @@ from tests.reports import (
     MATRIX_443,
     delegated_by_well_known,
     expired_certificate,
+    looked_at_deeply,
     nothing_resolved,
     secured,
     two_families,
@@ -222,6 +223,19 @@ def test_endpoints_without_a_lookup_are_counted() -> None:
     assert samples(report, "endpoints_healthy") == ['{ip_family="ipv4"} 1.0', '{ip_family="ipv6"} 0.0']
 
 
+def test_what_the_deep_look_found_bears_its_time() -> None:
+    """A stage and its reason, among those of the probe itself; nothing before the first deep look."""
+    report = looked_at_deeply(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
+    assert samples(report, "deep_look_timestamp_seconds") == ["{} 1.7953692e+09"]
+    assert samples(report, "failure_info") == [
+        '{probe_stage="proxy",reason="body_limit"} 1.0',
+        '{probe_stage="proxy",reason="path_decoded"} 1.0',
+    ]
+    assert '{probe_stage="proxy"} 0.0' in samples(report, "stage_success")
+    assert samples(report, "probe_success") == ["{} 1.0"]
+    assert samples(delegated_by_well_known(), "deep_look_timestamp_seconds") == []
+
+
 def test_page_names_every_metric() -> None:
     """Those of the servers by the table, the exporter's own by its registry."""
     text = metrics_page()
@@ -231,7 +245,7 @@ def test_page_names_every_metric() -> None:
 
 def test_connections_and_stages_are_the_closed_lists() -> None:
     """Labels bear the values that users write rules on."""
-    report = delegated_by_well_known()
+    report = looked_at_deeply()
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
     assert stages == [stage for stage in Stage if stage is not Stage.SRV]

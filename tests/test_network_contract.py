@@ -54,7 +54,8 @@ def certificates(authority: Authority) -> Certificates:
 
 
 def finished(issued: Issued, *errors: VerifyError) -> Handshake:
-    return Handshake(tuple(each.public_bytes(Encoding.DER) for each in issued.chain), errors, "TLSv1.3")
+    chain = tuple(each.public_bytes(Encoding.DER) for each in issued.chain)
+    return Handshake(chain, errors, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
 
 def fake(certificates: Certificates) -> FakeNetwork:

@@ -11,9 +11,9 @@ from OpenSSL import SSL
 from structlog.testing import capture_logs
 
 from exporter import problems
-from exporter.model import Problem, Reason, Stage
+from exporter.model import Problem, Reason, Stage, WarningName
 from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
-from exporter.problems import REMEDIES, STAGE_REMEDIES, Step
+from exporter.problems import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES, Step
 from tests.fake_world import dns_failure
 
 
@@ -149,7 +149,7 @@ SUBJECTS = {
     Reason.CONNECT_TIMEOUT: "firewall",
     Reason.UNREACHABLE: "IPv6",
     Reason.TLS_HANDSHAKE: "reverse proxy",
-    Reason.TLS_TIMEOUT: "TLS server",
+    Reason.TLS_TIMEOUT: "path MTU",
     Reason.NOT_TLS: "listen 8448 ssl",
     Reason.CERTIFICATE_EXPIRED: "Renew",
     Reason.CERTIFICATE_NOT_YET_VALID: "clocks",
@@ -169,6 +169,9 @@ SUBJECTS = {
     Reason.NO_SIGNING_KEY: "signing key file",
     Reason.SIGNATURE_INVALID: "proxy",
     Reason.KEY_EXPIRED: "clock",
+    Reason.PATH_DECODED: "proxy_pass",
+    Reason.BODY_LIMIT: "client_max_body_size",
+    Reason.CATCH_ALL: "/_matrix",
     Reason.TIMEOUT: "probe.timeout",
     Reason.INTERNAL_ERROR: "exporter's log",
 }
@@ -178,6 +181,30 @@ SUBJECTS = {
 def test_a_remedy_names_what_to_change(reason: Reason) -> None:
     assert SUBJECTS[reason] in REMEDIES[reason]
     assert REMEDIES[reason].endswith(".")
+
+
+# Where an administrator can act; the exporter itself is a place, too.
+PLACES = ("DNS", "web server", "reverse proxy", "homeserver", "exporter")
+EVERY_REMEDY = {
+    **{str(reason): text for reason, text in REMEDIES.items()},
+    **{f"{stage} {reason}": text for (stage, reason), text in STAGE_REMEDIES.items()},
+    **{str(warning): text for warning, text in WARNING_REMEDIES.items()},
+}
+
+
+@pytest.mark.parametrize("text", EVERY_REMEDY.values(), ids=EVERY_REMEDY)
+def test_a_remedy_names_where_to_act(text: str) -> None:
+    """In one readable piece: no other program's table or terminal is spoiled by it."""
+    assert any(where in text for where in PLACES)
+    assert text.isprintable()
+    assert "|" not in text
+
+
+def test_a_delegation_that_is_lost_is_mended_where_it_was() -> None:
+    """Not at the port to which peers fall back: that is where the error is seen, and not where it is."""
+    text = problems.warning_remedy(WarningName.DELEGATION_LOST)
+    assert text.startswith("On the web server of the server name itself (https, port 443): ")
+    assert "8448" not in text
 
 
 def test_a_remedy_fits_its_stage() -> None:

@@ -1,15 +1,25 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter import problems
+from exporter.board import Standing
 from exporter.model import SKIPPED, Delegation, Failed, Passed, Problem, Reason, Report, WarningName
-from exporter.report_json import report_json
-from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
+from exporter.report_json import report_json, standing_json
+from tests.reports import (
+    ENDED_AT,
+    delegated_by_well_known,
+    expired_certificate,
+    looked_deep,
+    nothing_resolved,
+    two_families,
+    watched,
+)
 
 EXPECTED = Path(__file__).parent / "report"
 
@@ -18,6 +28,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "expired_certificate": expired_certificate,
     "nothing_resolved": nothing_resolved,
     "two_families": two_families,
+    "looked_deep": looked_deep,
 }
 
 
@@ -45,6 +56,7 @@ def test_fields_stand_in_the_order_of_the_contract() -> None:
         "problems",
         "warnings",
         "endpoints",
+        "deep_look",
     ]
     assert list(document["delegation"]) == [
         "method",
@@ -93,3 +105,28 @@ def test_every_warning_has_a_remedy() -> None:
     """A sentence that tells somebody what to do."""
     assert set(problems.WARNING_REMEDIES) == set(WarningName)
     assert all(text.endswith(".") for text in problems.WARNING_REMEDIES.values())
+
+
+def test_what_is_remembered_stands_beside_the_report() -> None:
+    """The newest first; failures are kept aside."""
+    standing = Standing(watched("example.org"))
+    failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
+    for report in (failed, delegated_by_well_known()):
+        standing = standing.after(report)
+    failure = {
+        "checked_at": "2026-11-22T17:55:00Z",
+        "duration_seconds": 0.25,
+        "federation_ok": False,
+        "problems": [{"stage": "tls", "reason": "certificate_expired"}],
+    }
+    success = {"checked_at": "2026-11-22T18:00:00Z", "duration_seconds": 0.25, "federation_ok": True, "problems": []}
+    remembered = {"history": [success, failure], "last_failures": [failure]}
+    assert standing_json(standing) == report_json(delegated_by_well_known()) | remembered
+
+
+def test_a_warning_may_rest_on_what_was_seen_before() -> None:
+    """A well-known that was there a moment ago is lost, and not merely absent."""
+    absent = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
+    later = replace(delegated_by_well_known(), well_known=absent)
+    standing = Standing(watched("example.org")).after(delegated_by_well_known()).after(later)
+    assert [entry["warning"] for entry in standing_json(standing)["warnings"]] == ["delegation_lost"]

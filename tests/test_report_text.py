@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 
 from exporter.model import (
+    SKIPPED,
     Certificate,
     Endpoint,
+    EndpointLook,
     EndpointReport,
     Failed,
     Passed,
@@ -25,13 +27,14 @@ from exporter.model import (
     SrvService,
     Target,
 )
-from exporter.report_text import tree
+from exporter.report_text import plain, tree
 from tests.reports import (
     DELEGATED,
     ENDED_AT,
     MATRIX_443,
     delegated_by_well_known,
     expired_certificate,
+    looked_deep,
     nothing_resolved,
     secured,
     two_families,
@@ -90,6 +93,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "one_endpoint_broken": one_endpoint_broken,
     "behind_alias": behind_alias,
     "two_families": two_families,
+    "looked_deep": looked_deep,
 }
 
 
@@ -189,3 +193,25 @@ def test_a_broken_family_is_no_news_where_nothing_is_healthy() -> None:
     """The certificate is the story, and not that IPv4 suffers from it."""
     assert "warning" not in text(expired_certificate())
     assert "warning ipv6_broken" in text(two_families())
+
+
+@pytest.mark.parametrize("environment", [{"FORCE_COLOR": "1"}, {"COLUMNS": "20"}, {"TERM": "dumb"}])
+def test_plain_text_is_plain_everywhere(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the exporter's own terminal is like."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert plain(two_families()) == (EXPECTED / "two_families.txt").read_text()
+
+
+def test_a_deep_look_of_this_probe_needs_no_age() -> None:
+    """It ends a little later than the probe, whose time the report bears."""
+    assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(looked_deep(0))
+
+
+def test_an_inconclusive_proxy_is_neither_good_nor_bad() -> None:
+    """And it was reached, unlike what is skipped elsewhere."""
+    report = looked_deep()
+    (seen,) = report.endpoints
+    shown = text(replace(report, endpoints=(replace(seen, deep=EndpointLook(SKIPPED)),)))
+    assert "\N{EN DASH} proxy inconclusive: no answer tells what a reverse proxy does" in shown
+    assert "not reached" not in shown

@@ -1,7 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from ipaddress import ip_address
 
 import pytest
 
@@ -9,53 +8,32 @@ from exporter import verdict
 from exporter.model import (
     SKIPPED,
     CertificateOf,
-    Endpoint,
     EndpointReport,
     Failed,
     IPFamily,
-    Passed,
     Problem,
     Reason,
     Report,
     SigningKeys,
     Software,
-    SrvRecord,
-    SrvRecords,
-    SrvService,
     Stage,
     Target,
-    WarningName,
 )
-from exporter.verdict import LocatedProblem, LocatedWarning, StageVerdict
+from exporter.verdict import LocatedProblem, StageVerdict
 from tests.reports import (
     DELEGATED,
     ENDED_AT,
     MATRIX_443,
+    at,
     delegated_by_well_known,
     expired_certificate,
-    healthy,
     nothing_resolved,
-    secured,
+    publishing,
     two_families,
+    with_endpoints,
 )
 
 REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
-
-
-def with_endpoints(*endpoints: EndpointReport) -> Report:
-    return replace(delegated_by_well_known(), endpoints=endpoints)
-
-
-def at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
-    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), secured(MATRIX_443.host))
-
-
-def publishing(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
-    return replace(endpoint, keys=Passed(0.04, keys))
-
-
-def warned(report: Report) -> list[LocatedWarning]:
-    return list(verdict.warnings(report))
 
 
 # ---------------------------------------------------------------- who federates
@@ -163,87 +141,6 @@ def test_a_delegation_is_as_expected_where_it_leads_there_and_nowhere_else() -> 
     assert not verdict.delegation_is(two_families(), Target("one.example.org", 8448))
 
 
-# ---------------------------------------------------------------- warnings
-
-
-def test_a_healthy_server_is_warned_of_nothing() -> None:
-    assert warned(delegated_by_well_known()) == []
-
-
-def test_two_families() -> None:
-    text = "2 of 4: [2001:db8::1]:8448, [2001:db8::2]:8448"
-    assert warned(two_families()) == [
-        LocatedWarning(
-            WarningName.LEGACY_SRV_ONLY,
-            "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing",
-        ),
-        LocatedWarning(WarningName.IPV6_BROKEN, "2 published, but none of them passed every stage"),
-        LocatedWarning(WarningName.SOME_ENDPOINTS_BROKEN, text),
-    ]
-
-
-def test_a_family_that_is_down_is_named() -> None:
-    broken = EndpointReport(DELEGATED, tcp=REFUSED)
-    assert warned(with_endpoints(broken)) == [
-        LocatedWarning(WarningName.IPV4_BROKEN, "1 published, but none of them passed every stage")
-    ]
-    assert WarningName.IPV4_BROKEN not in {each.warning for each in warned(with_endpoints(broken, at("192.0.2.2")))}
-
-
-@pytest.mark.parametrize(
-    ("fed", "decided_by", "warns"),
-    [
-        ((), SrvService.MATRIX, True),
-        ((SrvRecord(0, 0, MATRIX_443),), SrvService.MATRIX_FED, False),
-        ((), None, False),
-    ],
-)
-def test_the_deprecated_service_alone_is_warned_of(
-    fed: tuple[SrvRecord, ...], decided_by: SrvService | None, *, warns: bool
-) -> None:
-    legacy = (SrvRecord(0, 0, MATRIX_443),) if decided_by else ()
-    srv = SrvRecords({SrvService.MATRIX_FED: fed, SrvService.MATRIX: legacy}, decided_by)
-    report = replace(delegated_by_well_known(), srv=Passed(0.1, srv))
-    assert (WarningName.LEGACY_SRV_ONLY in {each.warning for each in warned(report)}) is warns
-
-
-@pytest.mark.parametrize(
-    ("version", "warns"), [("TLSv1", True), ("TLSv1.1", True), ("TLSv1.2", False), ("TLSv1.3", False)]
-)
-def test_old_tls_is_warned_of(version: str, *, warns: bool) -> None:
-    report = with_endpoints(healthy(DELEGATED, secured(MATRIX_443.host, tls_version=version)))
-    expected = [LocatedWarning(WarningName.TLS_VERSION_OLD, f"federation: {version}")] if warns else []
-    assert warned(report) == expected
-
-
-@pytest.mark.parametrize(
-    ("ahead", "warns"),
-    [
-        (timedelta(hours=1), False),
-        (timedelta(minutes=59, seconds=59), True),
-        (timedelta(seconds=1), True),
-        (timedelta(), False),
-        (timedelta(hours=-1), False),
-    ],
-)
-def test_keys_that_must_soon_be_fetched_again_are_warned_of(ahead: timedelta, *, warns: bool) -> None:
-    """Expired ones are a problem, and no warning."""
-    report = with_endpoints(publishing(at("192.0.2.1"), SigningKeys({"ed25519:a": "a"}, ENDED_AT + ahead)))
-    text = f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected 60"
-    assert warned(report) == ([LocatedWarning(WarningName.KEY_VALIDITY_SHORT, text)] if warns else [])
-
-
-def test_endpoints_with_different_keys_are_warned_of() -> None:
-    """Not with the same keys that are valid for another time."""
-    one, two = at("192.0.2.1"), at("192.0.2.2")
-    later = SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=2))
-    other = SigningKeys({"ed25519:a_1": "b3RoZXI"}, ENDED_AT + timedelta(days=1))
-    assert warned(with_endpoints(one, publishing(two, later))) == []
-    assert warned(with_endpoints(one, publishing(two, other))) == [
-        LocatedWarning(WarningName.KEYS_DIFFER, "2 different sets of keys are published")
-    ]
-
-
 @pytest.mark.parametrize("report", [delegated_by_well_known, expired_certificate, nothing_resolved, two_families])
 def test_every_verdict_can_be_had_of_every_report(report: Callable[[], Report]) -> None:
     for judge in (
@@ -254,6 +151,5 @@ def test_every_verdict_can_be_had_of_every_report(report: Callable[[], Report]) 
         verdict.healthy_by_family,
         verdict.software,
         verdict.signing_keys,
-        verdict.warnings,
     ):
         judge(report())

@@ -17,6 +17,7 @@ DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
 NOTHING = "nothing"
 READ_AS = {"null": NOTHING, "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
 TRUE = {"yes", "true", "on"}  # in YAML 1.1, without regard to case
+TRUTHS = {"the truth value true": True, "the truth value false": False}
 
 HINTS = (
     (re.compile(r"\[[0-9A-Fa-f]*:"), "put an IPv6 address into quotes, as in '[2001:db8::1]'"),

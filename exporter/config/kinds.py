@@ -14,7 +14,7 @@ from pydantic_core import CoreSchema, core_schema
 from exporter import durations, names
 from exporter.config import places
 from exporter.config.complaint import shown
-from exporter.config.document import NOTHING, Odd
+from exporter.config.document import NOTHING, TRUTHS, Odd
 from exporter.config.places import SecretError
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
@@ -116,6 +116,14 @@ def pattern(written: str) -> str:
     return str(path(written))
 
 
+def truth(value: object) -> bool:
+    if isinstance(value, bool):  # JSON
+        return value
+    if isinstance(value, Odd) and value.read_as in TRUTHS:
+        return TRUTHS[value.read_as]
+    raise ValueError("leave the quotes away" if value in ("true", "false") else "")
+
+
 def concurrency(value: object) -> int:
     if isinstance(value, int) and 1 <= value <= MAX_CONCURRENCY:
         return value
@@ -158,6 +166,7 @@ CONCURRENCY = Kind(
     concurrency,
     {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
 )
+TRUTH = Kind("`true` or `false`", truth, {"type": "boolean"})
 CA_FILE = Kind(
     "the path of a file with PEM certificates, or null",
     or_null(text(path)),

@@ -53,6 +53,8 @@ class Probe:
     """How long a whole probe may take; must be below every interval."""
     concurrency: Annotated[int, kinds.CONCURRENCY] = 200
     """How many probes are in flight at most."""
+    deep_interval: Annotated[float, kinds.DURATION] = 3600.0
+    """How often a probe looks deeper, with a few more requests to every endpoint."""
 
 
 @with_config(STRICT)
@@ -81,6 +83,8 @@ class Web:
 
     listen: tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...] = (LOOPBACK,)
     """Addresses to serve /metrics on."""
+    probe_any: Annotated[bool, kinds.TRUTH] = False
+    """true: /probe and the reports probe any server that is asked for, not only those that are watched."""
 
 
 @with_config(STRICT)

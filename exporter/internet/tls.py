@@ -34,7 +34,8 @@ class TlsStream:
             crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
             for certificate in self._tls.get_peer_cert_chain() or ()
         )
-        return Handshake(chain, tuple(self._verify_errors), self._tls.get_protocol_version_name())
+        version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
+        return Handshake(chain, tuple(self._verify_errors), version, cipher)
 
     def _finished(self) -> bool:
         try:

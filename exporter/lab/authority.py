@@ -4,6 +4,7 @@ Leaf <- intermediate <- root, with the extensions of real authorities, so that s
 """
 
 import ssl
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -45,6 +46,8 @@ class CertificateState(StrEnum):
     """Of an authority that nobody trusts, and the whole chain is sent, its root too: nothing is missing but trust."""
     INCOMPLETE_CHAIN = "incomplete_chain"
     COMMON_NAME_ONLY = "common_name_only"
+    FOR_CLIENTS = "for_clients"
+    """Its purpose is to name a client, and no server."""
 
 
 class Signer(StrEnum):
@@ -62,6 +65,7 @@ class Making:
     names: tuple[str, ...] = ()
     """Instead of those asked for."""
     alternative_names: bool = True
+    purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
     signer: Signer = Signer.TRUSTED
     issuers_sent: int = 1
     """How many of intermediate and root, in this order, the server sends after its own."""
@@ -76,6 +80,7 @@ MAKINGS = {
     CertificateState.UNTRUSTED: Making(signer=Signer.UNKNOWN, issuers_sent=2),
     CertificateState.INCOMPLETE_CHAIN: Making(issuers_sent=0),
     CertificateState.COMMON_NAME_ONLY: Making(alternative_names=False),
+    CertificateState.FOR_CLIENTS: Making(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
 }
 
 
@@ -91,15 +96,26 @@ class Issued:
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return key + b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
 
-    def server_context(self) -> ssl.SSLContext:
-        """TLS 1.2 and newer."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
+    def server_context(self, only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+        """TLS 1.2 and newer, or `only` one version."""
+        context = empty_context(only)
         with NamedTemporaryFile(suffix=".pem") as file:  # OpenSSL's wrapper reads keys from files only
             file.write(self.pem)
             file.flush()
             context.load_cert_chain(file.name)
         return context
+
+
+def empty_context(only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    """For servers, without a certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if only:
+        context.set_ciphers("ALL:@SECLEVEL=0")  # OpenSSL's default level has nothing below 1.2
+        with warnings.catch_warnings():  # Python's are about old versions, which are just what is wanted
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = only
+    return context
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +164,8 @@ class Authority:
         making, now, key = MAKINGS[state], datetime.now(UTC), new_key(key_type)
         names = making.names or tuple(names)
         subject = Issuer(common_name(names[0]), key)
-        leaf = server_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
+        leaf = leaf_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
+        leaf = leaf.add_extension(x509.ExtendedKeyUsage([making.purpose]), critical=False)
         if making.alternative_names:
             leaf = leaf.add_extension(alternative_names(names), critical=False)
         if making.signer is Signer.ITSELF:
@@ -200,12 +217,11 @@ def authority_draft(subject: Issuer, path_length: int | None) -> x509.Certificat
     )
 
 
-def server_draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
+def leaf_draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
     return (
         draft(subject, not_before, not_after)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(key_usage(authority=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
     )
 
 

@@ -1,19 +1,21 @@
-"""The broken servers of the lab, each broken in one way."""
+"""The broken servers that `demo` shows, each broken in one way."""
 
 from exporter.lab.authority import CertificateState
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import VERSION, KeyFault
-from exporter.lab.https_server import HTML, WELL_KNOWN, Answer
+from exporter.lab.https_server import WELL_KNOWN
+from exporter.lab.reverse_proxy import WELCOME
 from exporter.lab.servers import LabServer, Place, Website, federates
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage
+from exporter.model import Method, Reason, Stage, WarningName
 
-WELCOME = Answer(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
+BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
+NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})
 
 
 def at_8448(host: str, ip: str, shows: str, reason: Reason, place: Place) -> LabServer:
     """No delegation, and at port 8448 what is broken below HTTP."""
-    stage = Stage.TCP if reason in (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT) else Stage.TLS
+    stage = Stage.TCP if reason in BELOW_TLS else Stage.TLS
     return LabServer(
         host,
         shows,
@@ -21,6 +23,7 @@ def at_8448(host: str, ip: str, shows: str, reason: Reason, place: Place) -> Lab
         zone=f"{host} A {ip}",
         places={f"{ip}:8448": place},
         expected=frozenset({(stage, reason)}),
+        warnings=NO_IPV4,
     )
 
 
@@ -33,6 +36,7 @@ def keys_broken(host: str, ip: str, shows: str, reason: Reason, fault: KeyFault)
         zone=f"{host} A {ip}",
         places={f"{ip}:8448": federates(host)},
         expected=frozenset({(Stage.KEYS, reason)}),
+        warnings=NO_IPV4,
         key_fault=fault,
     )
 
@@ -115,6 +119,7 @@ BROKEN_SERVERS = (
         zone="no-version.lab.test A 192.0.2.111",
         places={"192.0.2.111:8448": federates("no-version.lab.test")},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_STATUS)}),
+        warnings=NO_IPV4,
         missing=(VERSION,),
     ),
     LabServer(
@@ -124,6 +129,7 @@ BROKEN_SERVERS = (
         zone="well-known-html.lab.test A 192.0.2.112",
         places={"192.0.2.112:443": Website("well-known-html.lab.test", {WELL_KNOWN: WELCOME})},
         expected=frozenset({(Stage.WELL_KNOWN, Reason.NOT_JSON), (Stage.TCP, Reason.CONNECT_REFUSED)}),
+        warnings=NO_IPV4,
     ),
     LabServer(
         "srv-alias.lab.test",

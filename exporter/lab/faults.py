@@ -12,6 +12,10 @@ from exporter.lab.listener import LOOPBACK, Listener, Port
 FILLERS = 4  # more than an accept queue of length 0 holds
 FIRST_BYTES = 65536
 WITHOUT_LINGERING = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds, so that closing sends RST
+NO_ROUTE = (
+    "255.255.255.255:8448"  # TCP refuses to connect to a broadcast address, and sends nothing (RFC 1122, 4.2.3.10)
+)
+UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"  # a fatal alert (RFC 8446, section 6; RFC 6066, section 3)
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
@@ -19,8 +23,12 @@ class Fault(StrEnum):
     CONNECTION_REFUSED = "connection_refused"
     BLACK_HOLE = "black_hole"
     """Connecting is never answered."""
+    UNREACHABLE = "unreachable"
+    """The kernel knows no way there."""
     RESET = "reset"
     """RST as soon as the connection is made."""
+    NAME_REFUSED = "name_refused"
+    """TLS is refused, as nginx does for names that it does not know (`ssl_reject_handshake`)."""
     PLAIN_HTTP = "plain_http"
     """An answer in plain HTTP, whatever comes."""
     STALL = "stall"
@@ -66,14 +74,22 @@ def filler(port: int) -> socket.socket:
     return client
 
 
+class NoRoute:
+    address = NO_ROUTE
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
 async def reset(accepted: socket.socket) -> None:
     accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, WITHOUT_LINGERING)
 
 
-async def answer_in_plain_http(accepted: socket.socket) -> None:
+async def answer_with(answer: bytes, accepted: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_recv(accepted, FIRST_BYTES)
-    await loop.sock_sendall(accepted, BAD_REQUEST)
+    await loop.sock_sendall(accepted, answer)
 
 
 async def stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is done with it, on purpose
@@ -83,7 +99,9 @@ async def stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is d
 FAULTS: dict[Fault, Callable[[], Port]] = {
     Fault.CONNECTION_REFUSED: ClosedPort,
     Fault.BLACK_HOLE: BlackHole,
+    Fault.UNREACHABLE: NoRoute,
     Fault.RESET: partial(Listener, reset),
-    Fault.PLAIN_HTTP: partial(Listener, answer_in_plain_http),
+    Fault.NAME_REFUSED: partial(Listener, partial(answer_with, UNRECOGNIZED_NAME)),
+    Fault.PLAIN_HTTP: partial(Listener, partial(answer_with, BAD_REQUEST)),
     Fault.STALL: partial(Listener, stall),
 }

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from ssl import SSLContext
+from ssl import SSLContext, TLSVersion
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
@@ -18,14 +18,22 @@ from exporter.lab.dns_server import DnsServer
 from exporter.lab.faults import FAULTS, Fault
 from exporter.lab.healthy import HEALTHY_SERVERS
 from exporter.lab.homeserver import Homeserver
-from exporter.lab.https_server import NOT_FOUND, HttpsServer, Page, Site
+from exporter.lab.https_server import HttpsServer, Page, Site
 from exporter.lab.listener import Port
+from exporter.lab.misanswered import MISANSWERED_SERVERS
+from exporter.lab.notarised import NOTARISED_SERVERS
 from exporter.lab.notary import QUERY, GivenKeys, Notary
+from exporter.lab.reverse_proxy import in_front_of
 from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, Website
+from exporter.lab.unreached import UNREACHED_SERVERS
+from exporter.lab.warned import WARNED_SERVERS
 from exporter.lab.zone import Zone
 from exporter.names import parse
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
+"""Those of `demo`: not more than can be looked over."""
+EVERY_SERVER = SERVERS + UNREACHED_SERVERS + MISANSWERED_SERVERS + WARNED_SERVERS + NOTARISED_SERVERS
+"""Whatever the exporter has a name for is shown by one of them."""
 Started = TypeVar("Started", bound=Port)
 
 
@@ -96,7 +104,7 @@ class Federation:
         self.authority: Authority
         self._running: dict[str, Running] = {}
         self._listeners: dict[str, HttpsServer] = {}
-        self._contexts: dict[tuple[str, CertificateState], SSLContext] = {}
+        self._contexts: dict[tuple[str, CertificateState, TLSVersion | None], SSLContext] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -170,9 +178,9 @@ class Federation:
             return await self._start(FAULTS[place]())
         listener = self._listeners.get(address)
         if listener is None:
-            listener = self._listeners[address] = await self._start(HttpsServer())
-        listener.certificates[place.name] = self._context(place.certificate_for or place.name, place.state)
-        listener.sites[place.name] = Site(dict(place.pages), homeserver.answer if place.homeserver else NOT_FOUND)
+            listener = self._listeners[address] = await self._start(HttpsServer(place.tls_version))
+        listener.certificates[place.name] = self._context(place)
+        listener.sites[place.name] = site_of(place, homeserver)
         return listener
 
     def _make_notary(self, running: Running) -> None:
@@ -183,11 +191,22 @@ class Federation:
             }
             running.federation_site.pages[QUERY] = Notary(running.homeserver, known).answer
 
-    def _context(self, name: str, state: CertificateState) -> SSLContext:
+    def _context(self, place: Website) -> SSLContext:
         """One for all who bear the same certificate: a thousand servers start in no time."""
-        if (name, state) not in self._contexts:
-            self._contexts[name, state] = self.authority.issue([name], state).server_context()
-        return self._contexts[name, state]
+        name = place.certificate_for or place.name
+        bears = (name, place.state, place.tls_version)
+        if bears not in self._contexts:
+            self._contexts[bears] = self.authority.issue([name], place.state).server_context(place.tls_version)
+        return self._contexts[bears]
+
+
+def site_of(place: Website, homeserver: Homeserver) -> Site:
+    if not place.homeserver:
+        return Site(dict(place.pages))
+    who = Homeserver(homeserver.server_name) if place.twin else homeserver
+    site = in_front_of(who.answer, place.proxy_fault)
+    site.pages.update(place.pages)
+    return site
 
 
 def homeserver_of(server: LabServer) -> Homeserver:

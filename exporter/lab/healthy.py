@@ -6,7 +6,7 @@ delegates to.
 
 from exporter.lab.https_server import WELL_KNOWN, delegation, redirect
 from exporter.lab.servers import LabServer, Website, delegates, federates
-from exporter.model import Method
+from exporter.model import Method, WarningName
 
 HEALTHY_SERVERS = (
     LabServer(
@@ -76,6 +76,7 @@ HEALTHY_SERVERS = (
             "192.0.2.6:443": delegates("well-known-srv-legacy.lab.test", "fed.well-known-srv-legacy.lab.test"),
             "198.51.100.6:8450": federates("fed.well-known-srv-legacy.lab.test"),
         },
+        warnings=frozenset({WarningName.LEGACY_SRV_ONLY}),
     ),
     LabServer(
         "well-known.lab.test",
@@ -113,6 +114,7 @@ HEALTHY_SERVERS = (
             hs.srv-legacy.lab.test           A   198.51.100.9
         """,
         places={"198.51.100.9:8450": federates("srv-legacy.lab.test")},
+        warnings=frozenset({WarningName.LEGACY_SRV_ONLY}),
     ),
     LabServer(
         "srv-priorities.lab.test",

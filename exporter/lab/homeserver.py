@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import time
 from collections import deque
 from collections.abc import Callable
@@ -16,6 +17,7 @@ from exporter.lab.https_server import Answer, Request, json_answer
 
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"
+SIGNED_REQUESTS = re.compile(r"GET /_matrix/federation/v1/event/[^/]+|PUT /_matrix/federation/v1/send/[^/]+")
 HOUR = 3600
 KEY_LIFE_SECONDS = 24 * HOUR  # what Synapse publishes
 OLD_KEY_AGE_SECONDS = 30 * 24 * HOUR
@@ -31,6 +33,10 @@ class KeyFault(StrEnum):
     EXPIRED = "expired"
     OTHER_SERVER_NAME = "other_server_name"
     NO_ED25519_KEY = "no_ed25519_key"
+    SHORT_LIFE = "short_life"
+    """Valid for ten minutes."""
+    OLD_KEY_IN_FUTURE = "old_key_in_future"
+    """A key that is no longer used will have expired tomorrow."""
 
 
 class Homeserver:
@@ -52,13 +58,23 @@ class Homeserver:
         self.pages: dict[str, Callable[[], Answer]] = {VERSION: self.version, KEYS: self.keys}
 
     async def answer(self, request: Request) -> Answer:
-        """Unknown paths and methods as the specification says (server-server API, "Unsupported endpoints")."""
+        """Unknown paths and methods as the specification says (server-server API, "Unsupported endpoints").
+
+        Paths are compared as they were sent, like Synapse does: who decodes them on the way changes what they mean.
+        """
         arrived = time.perf_counter()
         await asyncio.sleep(self.delay)
-        page = self.pages.get(request.path, unknown_path)
-        answer = page() if request.method == "GET" or page is unknown_path else unrecognized(405)
+        answer = self._answer(request)
         self.waits.append(time.perf_counter() - arrived)
         return answer
+
+    def _answer(self, request: Request) -> Answer:
+        if SIGNED_REQUESTS.fullmatch(f"{request.method} {request.path}"):
+            return error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
+        page = self.pages.get(request.path)
+        if page is None:
+            return unrecognized(404)
+        return page() if request.method == "GET" else unrecognized(405)
 
     def version(self) -> Answer:
         return json_answer({"server": self.software})
@@ -89,16 +105,23 @@ DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
     KeyFault.EXPIRED: lambda: {"valid_until_ts": milliseconds_from_now(-HOUR)},
     KeyFault.OTHER_SERVER_NAME: lambda: {"server_name": "somebody-else.test"},
     KeyFault.NO_ED25519_KEY: lambda: {"verify_keys": {"curve25519:1": {"key": unpadded(bytes(32))}}},
+    KeyFault.SHORT_LIFE: lambda: {"valid_until_ts": milliseconds_from_now(HOUR / 6)},
+    KeyFault.OLD_KEY_IN_FUTURE: lambda: {
+        "old_verify_keys": {
+            "ed25519:old": {"key": unpadded(bytes(32)), "expired_ts": milliseconds_from_now(KEY_LIFE_SECONDS)}
+        }
+    },
 }
 """What a fault puts into the document before it is signed."""
 
 
-def unknown_path() -> Answer:
-    return unrecognized(404)
-
-
 def unrecognized(status: int) -> Answer:
-    return json_answer({"errcode": "M_UNRECOGNIZED", "error": "Unrecognized request"}, status)
+    return error(status, "M_UNRECOGNIZED", "Unrecognized request")
+
+
+def error(status: int, errcode: str, sentence: str) -> Answer:
+    """As every error of Matrix is written (Matrix specification, "Standard error response")."""
+    return json_answer({"errcode": errcode, "error": sentence}, status)
 
 
 def key_id(key: Ed25519PrivateKey) -> str:

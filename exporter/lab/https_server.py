@@ -2,23 +2,26 @@
 
 import asyncio
 import json
+import math
 import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
 import h11
 
+from exporter.lab.authority import empty_context
 from exporter.lab.listener import Listener, streams
 from exporter.names import InvalidServerNameError, parse
 
 WELL_KNOWN = "/.well-known/matrix/server"
 REQUESTS_KEPT = 10_000  # a demo may run for weeks
 READ_BYTES = 65536
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 JSON = ("Content-Type", "application/json")
 HTML = ("Content-Type", "text/html; charset=utf-8")
 
@@ -32,7 +35,8 @@ class Request:
     target: str
     host: str
     user_agent: str
-    body: bytes = b""
+    body: bytearray = field(default_factory=bytearray)
+    """As much of it as has arrived."""
 
     @property
     def path(self) -> str:
@@ -73,6 +77,8 @@ def redirect(location: str, status: int = 302) -> Answer:
 
 
 NOT_FOUND = Answer(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
+FORBIDDEN = Answer(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
+TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
 @dataclass(slots=True)
@@ -81,6 +87,15 @@ class Site:
 
     pages: dict[str, Page] = field(default_factory=dict)
     otherwise: Page = NOT_FOUND
+    body_limit: float = math.inf
+    """Bytes; a request that announces more is refused before its body is sent."""
+    methods: frozenset[str] = METHODS
+    """All others are refused, before any body is sent."""
+
+    def refusal(self, request: Request, body_bytes: int) -> Answer | None:
+        if request.method not in self.methods:
+            return FORBIDDEN
+        return TOO_LARGE if body_bytes > self.body_limit else None
 
 
 class HttpsServer:
@@ -91,14 +106,15 @@ class HttpsServer:
     whatever became of them.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, only: ssl.TLSVersion | None = None) -> None:
+        """`only`: the one TLS version that is spoken; the certificates' own contexts must speak it too."""
         self.certificates: dict[str, ssl.SSLContext] = {}
         self.sites: dict[str, Site] = {}
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
         self.greetings: deque[str | None] = deque(maxlen=REQUESTS_KEPT)
         self._listener = Listener(self._serve)
         self._sni: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None] = WeakKeyDictionary()
-        self._greeter = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._greeter = empty_context(only)  # it is the greeter who chooses the version
         self._greeter.sni_callback = self._pick_certificate
 
     @property
@@ -121,44 +137,64 @@ class HttpsServer:
         async with streams(accepted, self._greeter) as (reader, writer):
             sni = self._sni[writer.get_extra_info("ssl_object")]
             http = h11.Connection(h11.SERVER)
-            while request := await receive(http, reader, sni):
+            while isinstance(head := await next_event(http, reader), h11.Request):
+                request = read_request(head, sni)
                 self.requests.append(request)
+                if refused := self._site(request).refusal(request, announced_bytes(head)):
+                    writer.write(rendered(http, request, refused))
+                    return
+                if not await read_body(http, reader, writer, request.body):
+                    return
                 writer.write(rendered(http, request, await self._answer(request)))
                 await writer.drain()
                 if http.our_state is h11.MUST_CLOSE:
                     return
                 http.start_next_cycle()
 
+    def _site(self, request: Request) -> Site:
+        return self.sites.get(request.site, Site())
+
     async def _answer(self, request: Request) -> Answer:
-        site = self.sites.get(request.site, Site())
+        site = self._site(request)
         page = site.pages.get(request.path, site.otherwise)
         return page if isinstance(page, Answer) else await page(request)
 
 
-async def receive(http: h11.Connection, reader: asyncio.StreamReader, sni: str | None) -> Request | None:
-    """The next request; none where the client has gone, or does not speak HTTP."""
-    request = None
-    while True:
-        try:
-            event = http.next_event()
-        except h11.RemoteProtocolError:
-            return None
-        if event is h11.NEED_DATA:
+async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | None:
+    """None where the client does not speak HTTP, or will say no more."""
+    try:
+        while (event := http.next_event()) is h11.NEED_DATA:
             http.receive_data(await reader.read(READ_BYTES))
-        elif isinstance(event, h11.Request):
-            request = read_request(event, sni)
-        elif isinstance(event, h11.Data) and request:
-            request = replace(request, body=request.body + event.data)
-        elif isinstance(event, h11.EndOfMessage):
-            return request
-        elif isinstance(event, h11.ConnectionClosed):
-            return None
+    except h11.RemoteProtocolError:
+        return None
+    return event if isinstance(event, h11.Event) else None
+
+
+async def read_body(
+    http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytearray
+) -> bool:
+    """False where the client left in the middle of it. A client that asks whether to send it is told to go on at once,
+    as nginx and Synapse do.
+    """
+    if http.they_are_waiting_for_100_continue:
+        writer.write(http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")
+    while isinstance(event := await next_event(http, reader), h11.Data):
+        body += event.data
+    return isinstance(event, h11.EndOfMessage)
+
+
+def announced_bytes(event: h11.Request) -> int:
+    return int(dict(event.headers).get(b"content-length", b"0"))
 
 
 def read_request(event: h11.Request, sni: str | None) -> Request:
     headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
     return Request(
-        sni, event.method.decode(), event.target.decode(), headers.get("host", ""), headers.get("user-agent", "")
+        sni,
+        event.method.decode(),
+        event.target.decode(),
+        headers.get("host", ""),
+        headers.get("user-agent", ""),
     )
 
 

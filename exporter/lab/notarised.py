@@ -1,8 +1,10 @@
 """A notary, and servers that it knows well, wrongly and not at all. Not part of the demo, which asks no notary."""
 
+from dataclasses import replace
+
 from exporter.lab.notary import GivenKeys
 from exporter.lab.servers import LabServer, delegates, federates
-from exporter.model import Method
+from exporter.model import Method, Reason, Stage, WarningName
 
 NOTARY = "notary.lab.test"
 
@@ -24,6 +26,10 @@ NOTARISED_SERVERS = (
         gives_out={"confirmed.lab.test": GivenKeys.SAME, "impersonated.lab.test": GivenKeys.OTHER},
     ),
     known("confirmed.lab.test", "203.0.113.32", "a server whose keys a notary confirms"),
-    known("impersonated.lab.test", "203.0.113.33", "a server that a notary has other keys of"),
+    replace(
+        known("impersonated.lab.test", "203.0.113.33", "a server that a notary has other keys of"),
+        expected=frozenset({(Stage.NOTARY, Reason.SIGNATURE_INVALID)}),
+        warnings=frozenset({WarningName.NOTARY_DISAGREES}),
+    ),
     known("unknown.lab.test", "203.0.113.34", "a server that no notary knows"),
 )

@@ -2,20 +2,23 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from ssl import TLSVersion
 from typing import TypeAlias
 
 from exporter.lab.authority import CertificateState
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import KeyFault
-from exporter.lab.https_server import WELL_KNOWN, Answer, delegation
+from exporter.lab.https_server import WELL_KNOWN, Page, delegation
 from exporter.lab.notary import GivenKeys
+from exporter.lab.reverse_proxy import ProxyFault
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage, host_port
-from exporter.names import parse
+from exporter.model import Method, Reason, Stage, WarningName, host_port
+from exporter.names import ip_literal, parse
 
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448
 HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
+NO_WARNING: frozenset[WarningName] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +26,17 @@ class Website:
     """https for the host `name`: its pages, and behind them the homeserver, where `homeserver` says so."""
 
     name: str
-    pages: Mapping[str, Answer] = field(default_factory=dict)
+    pages: Mapping[str, Page] = field(default_factory=dict)
     homeserver: bool = False
+    twin: bool = False
+    """It is another homeserver of the same name, with a signing key of its own."""
+    proxy_fault: ProxyFault | None = None
+    """Of the reverse proxy in front of the homeserver."""
     state: CertificateState = CertificateState.VALID
     certificate_for: str | None = None
     """Another name than that of the host, such as a wildcard above it."""
+    tls_version: TLSVersion | None = None
+    """The only one that is spoken; none for 1.2 and newer."""
 
 
 def delegates(name: str, m_server: str) -> Website:
@@ -35,9 +44,11 @@ def delegates(name: str, m_server: str) -> Website:
     return Website(name, {WELL_KNOWN: delegation(m_server)})
 
 
-def federates(name: str, state: CertificateState = CertificateState.VALID) -> Website:
-    """The homeserver, reached as `name`."""
-    return Website(name, homeserver=True, state=state)
+def federates(
+    name: str, state: CertificateState = CertificateState.VALID, *, behind: ProxyFault | None = None
+) -> Website:
+    """The homeserver, reached as `name`, `behind` a reverse proxy at fault."""
+    return Website(name, homeserver=True, state=state, proxy_fault=behind)
 
 
 Place: TypeAlias = Website | Fault
@@ -48,7 +59,7 @@ class LabServer:
     """A server name, and all that it leads to.
 
     Connections to its addresses are refused at ports 443, 8448, that of its name and those of SRV records, unless
-    `places`, by `ip:port`, says otherwise.
+    `places`, by `ip:port`, says otherwise. Addresses of loopback are left to those who go there.
     """
 
     server_name: str
@@ -60,12 +71,18 @@ class LabServer:
     """One record a line: name, type, value."""
     places: Mapping[str, Place] = field(default_factory=dict)
     expected: frozenset[tuple[Stage, Reason]] = HEALTHY
-    """All of the problems that a probe finds, and no other."""
+    """All of the problems that a probe and a deep look find, and no other."""
+    warnings: frozenset[WarningName] = NO_WARNING
+    """All of the warnings that these lead to, and no other."""
     dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
     """By name and type."""
     key_fault: KeyFault | None = None
     missing: tuple[str, ...] = ()
     """Paths that the homeserver does not know."""
+    vanishing: tuple[str, ...] = ()
+    """Pages of the web server that are there at the first probe, and gone at all later ones, which are described here:
+    whoever runs the lab takes them away.
+    """
     delay: float = 0.0
     """Seconds before each answer of the homeserver."""
     gives_out: Mapping[str, GivenKeys] | None = None
@@ -76,16 +93,21 @@ class LabServer:
         return self.expected == HEALTHY
 
     def addresses(self) -> Iterator[str]:
-        """Every `ip:port` that a probe may try, whether or not there is something."""
+        """Every `ip:port` that must be led to loopback, as a probe may try it, whether or not there is something."""
         name, records = parse(self.server_name), [line.split() for line in self.zone.strip().splitlines()]
         ips = [value for _, kind, *values in records if kind in ("A", "AAAA") for value in values]
         if name.ip:
             ips.append(name.host)
         named_port = [name.port] if name.port else []
         srv_ports = [int(values[2]) for _, kind, *values in records if kind == "SRV"]
-        for ip in ips:
+        for ip in filter(is_elsewhere, ips):
             for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *named_port, *srv_ports}:
                 yield host_port(ip, port)
+
+
+def is_elsewhere(ip: str) -> bool:
+    address = ip_literal(ip)
+    return address is not None and not address.is_loopback
 
 
 # ---------------------------------------------------------------- any number of them

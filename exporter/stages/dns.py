@@ -34,7 +34,10 @@ def read(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolve
         for ip in addresses.ips[:MAX_ADDRESSES]:
             endpoints.setdefault((ip, target.port), Endpoint(target, ip, behind_alias))
     unresolved = tuple(no_address(target, addresses) for target, addresses in found.items() if not addresses.ips)
-    resolved = Resolved(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved)
+    aliases = {
+        target.host: addresses.canonical_name for target, addresses in found.items() if is_alias(target, addresses)
+    }
+    resolved = Resolved(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
     return resolved if endpoints else Faulty(unresolved, resolved)
 
 

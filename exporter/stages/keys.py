@@ -4,7 +4,9 @@
 
 import base64
 import binascii
+import json
 import re
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +22,8 @@ from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 256 * 1024
+MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
+MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
 CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
 MAX_KEYS = 64  # each costs a signature check
 
@@ -39,8 +43,19 @@ def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | F
     until = valid_until(content)
     problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    published = SigningKeys(keys, until, printable(content_type, 100), tuple(old_key_faults(content, now)))
+    old_faults = tuple(old_key_faults(content, now))
+    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, kept(content))
     return Faulty(problems, published) if problems else published
+
+
+def kept(content: JsonObject) -> str | None:
+    """The document as compact JSON in ASCII, every field in its order. Endpoints of a server share one text."""
+    try:
+        text = json.dumps(content, allow_nan=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return None
+    fits = len(text) <= MAX_KEPT and text.count("{") + text.count("[") <= MAX_BRACKETS
+    return sys.intern(text) if fits else None
 
 
 def malformed(content: JsonObject) -> str | None:

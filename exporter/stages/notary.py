@@ -28,6 +28,7 @@ from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/query"
 MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists
+MAX_COMPLAINTS = 5  # about one notary: the rest is more of the same
 
 Documents: TypeAlias = tuple[JsonObject, ...]
 
@@ -121,7 +122,9 @@ def judge(documents: Documents, notary: ServerName, published: Published, second
     seen = SigningKeys(given, max(map(keys.valid_until, documents)))
     if not complaints:
         return Passed(seconds, seen)
-    problems = tuple(Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints)
+    problems = tuple(
+        Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints[:MAX_COMPLAINTS]
+    )
     return Failed(seconds, problems, seen)
 
 

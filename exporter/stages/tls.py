@@ -4,6 +4,7 @@ OpenSSL's verdict on the chain comes with the handshake; the name is checked as 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Final
 
 import service_identity
@@ -15,13 +16,15 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from exporter import names
 from exporter.attempt import Faulty
-from exporter.model import Certificate, Problem, Reason, Secured
+from exporter.model import Certificate, ChainCertificate, Problem, Reason, Secured
 from exporter.network import Handshake, VerifyError
 from exporter.stages.strength import weaknesses
 from exporter.wording import printable
 
 MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 100  # of a certificate that we keep
+MAX_CHAIN = 10  # certificates that we keep
+AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
 
 # X509_V_ERR codes (openssl/x509_vfy.h)
 NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE = 20, 21
@@ -48,7 +51,7 @@ def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
     except UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
         return Faulty((Problem(Reason.CERTIFICATE_INVALID, text),))
-    secured = Secured(certificate, handshake.tls_version)
+    secured = Secured(certificate, handshake.tls_version, handshake.cipher, tuple(map(above, chain[1:MAX_CHAIN])))
     return Faulty(problems, secured) if problems else secured
 
 
@@ -104,6 +107,14 @@ def describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
         names=subject_alternative_names(leaf)[:MAX_NAMES],
         fingerprint_sha256=leaf.fingerprint(SHA256()).hex(),
         valid=valid,
+    )
+
+
+@lru_cache(AUTHORITIES_KEPT)
+def above(certificate: x509.Certificate) -> ChainCertificate:
+    """One object for all servers of an authority."""
+    return ChainCertificate(
+        issuer(certificate), common_name(certificate.subject), certificate.fingerprint(SHA256()).hex()
     )
 
 

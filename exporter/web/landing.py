@@ -10,6 +10,7 @@ HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inl
 
 LINKS = (
     ("/metrics", "what Prometheus scrapes"),
+    ("/api/openapi.json", "what can be asked about one server"),
     ("/-/healthy", "whether the exporter runs"),
     ("/-/ready", "whether it probes"),
 )

@@ -13,7 +13,8 @@ from starlette.routing import Route
 from exporter import exposition
 from exporter.board import Board
 from exporter.instruments import Instruments
-from exporter.web import landing
+from exporter.web import api, landing, probe, tester
+from exporter.web.asking import Asking
 
 RELOAD_IS_OFF = "Reloading over HTTP is off: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
 NOTHING_HERE = "Nothing is here. The metrics are at /metrics.\n"
@@ -28,6 +29,7 @@ class Exporter:
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[Iterable[object]]] | None
     """Returns the complaints about a configuration that is not put to use; none where that is not allowed."""
+    asking: Asking
 
 
 def site(exporter: Exporter) -> Starlette:
@@ -68,6 +70,9 @@ def site(exporter: Exporter) -> Starlette:
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST"]),
+            *probe.routes(exporter.asking),
+            *api.routes(exporter.asking),
+            *tester.routes(exporter.asking),
         ],
         exception_handlers={HTTPStatus.NOT_FOUND: not_found},
     )

@@ -1,6 +1,7 @@
 """Clients that share no code with the lab: the standard library's TLS and HTTP, over real sockets."""
 
 import asyncio
+import errno
 import http.client
 import socket
 import ssl
@@ -86,6 +87,8 @@ def meet_now(address: str, name: str, ca_file: Path) -> str:
         return str(error.reason)
     except ConnectionResetError:
         return "reset"
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
     return "verified"
 
 

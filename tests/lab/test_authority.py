@@ -1,3 +1,5 @@
+import asyncio
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -12,7 +14,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 
 from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
 from exporter.lab.https_server import HttpsServer
-from tests.lab.judges import get, meet
+from tests.lab.judges import get, meet, place
 
 NAME = "hs.lab.test"
 
@@ -41,6 +43,7 @@ async def server() -> AsyncIterator[HttpsServer]:
         (CertificateState.UNTRUSTED, f"verify error {19}"),  # X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN
         (CertificateState.INCOMPLETE_CHAIN, f"verify error {20}"),  # X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY
         (CertificateState.COMMON_NAME_ONLY, f"verify error {62}"),
+        (CertificateState.FOR_CLIENTS, f"verify error {26}"),  # X509_V_ERR_INVALID_PURPOSE
     ],
 )
 async def test_openssl_sees_the_state(
@@ -117,6 +120,37 @@ async def test_rsa(authority: Authority, server: HttpsServer) -> None:
 def test_old_tls_versions_are_not_offered(authority: Authority) -> None:
     """Servers of the lab speak TLS 1.2 and newer."""
     assert authority.issue([NAME]).server_context().minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2])
+async def test_one_version_of_tls_alone(authority: Authority, version: ssl.TLSVersion) -> None:
+    """An old one too, for whoever lowers its guard: others are not let in."""
+    server = HttpsServer(version)
+    server.certificates[NAME] = authority.issue([NAME]).server_context(version)
+    await server.start()
+    try:
+        assert await asyncio.to_thread(tls_version, server.address, authority.ca_file) == version
+        outcome = await meet(server.address, NAME, authority.ca_file)
+        assert (outcome == "verified") == (version is ssl.TLSVersion.TLSv1_2)
+    finally:
+        await server.stop()
+
+
+def tls_version(address: str, ca_file: Path) -> ssl.TLSVersion:
+    """What a client gets to that takes everything."""
+    context = ssl.create_default_context(cafile=str(ca_file))
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    with (
+        socket.create_connection(place(address)) as plain,
+        context.wrap_socket(plain, server_hostname=NAME) as secured,
+    ):
+        return {
+            "TLSv1": ssl.TLSVersion.TLSv1,
+            "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+            "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+            "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+        }[secured.version() or ""]
 
 
 @pytest.mark.parametrize(

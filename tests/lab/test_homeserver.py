@@ -82,6 +82,9 @@ async def test_every_homeserver_has_its_own_key_and_keeps_it() -> None:
         ("/_matrix/federation/v1/nothing", "GET", 404),
         ("/_matrix/federation/v1/%76ersion", "GET", 404),
         ("/_matrix/federation/v1/nothing", "POST", 404),
+        ("/_matrix/federation/v1/event/$a/b", "GET", 404),
+        ("/_matrix/federation/v1/event/", "GET", 404),
+        ("/_matrix/federation/v1/send/1", "GET", 404),
         (VERSION, "POST", 405),
         (KEYS, "PUT", 405),
     ],
@@ -89,6 +92,21 @@ async def test_every_homeserver_has_its_own_key_and_keeps_it() -> None:
 async def test_what_it_does_not_know(target: str, method: str, status: int) -> None:
     """Unknown paths and wrong methods are told apart, both as M_UNRECOGNIZED."""
     assert await Homeserver(NAME).answer(request(target, method)) == Answer(status, JSON, UNRECOGNIZED)
+
+
+@pytest.mark.parametrize(
+    ("target", "method"),
+    [
+        ("/_matrix/federation/v1/event/%24base", "GET"),
+        ("/_matrix/federation/v1/event/%24a%2Fb", "GET"),
+        ("/_matrix/federation/v1/send/1", "PUT"),
+    ],
+)
+async def test_who_asks_without_saying_who_is_sent_away(target: str, method: str) -> None:
+    """As Synapse does it: what needs a signature is refused without one, before anything is looked at."""
+    assert await Homeserver(NAME).answer(request(target, method)) == Answer(
+        401, JSON, b'{"errcode": "M_UNAUTHORIZED", "error": "Missing Authorization headers"}'
+    )
 
 
 async def test_a_page_can_be_taken_away() -> None:
@@ -123,6 +141,22 @@ async def test_no_ed25519_key() -> None:
     """The only key is of another algorithm."""
     document = await published(Homeserver(NAME, fault=KeyFault.NO_ED25519_KEY))
     assert [key_id.partition(":")[0] for key_id in document["verify_keys"]] == ["curve25519"]
+
+
+async def test_short_life() -> None:
+    """Well signed, and valid for ten minutes."""
+    document = await published(Homeserver(NAME, fault=KeyFault.SHORT_LIFE))
+    verify(document)
+    assert document["valid_until_ts"] == pytest.approx((time.time() + 600) * 1000, abs=10_000)
+
+
+async def test_old_key_in_future() -> None:
+    """Well signed, with an old key that has yet to expire."""
+    document = await published(Homeserver(NAME, fault=KeyFault.OLD_KEY_IN_FUTURE))
+    verify(document)
+    (old_key,) = document["old_verify_keys"].values()
+    assert len(decoded(old_key["key"])) == 32
+    assert old_key["expired_ts"] == pytest.approx((time.time() + 86400) * 1000, abs=10_000)
 
 
 async def test_the_lifetime_of_keys_can_be_set() -> None:

@@ -116,6 +116,60 @@ async def test_a_body_is_read_and_left_alone(server: HttpsServer, authority: Aut
     assert await asyncio.to_thread(converse) == [200, 404]
 
 
+def announcement(body_bytes: int) -> bytes:
+    head = f"PUT / HTTP/1.1\r\nHost: {NAME}\r\nContent-Length: {body_bytes}\r\nExpect: 100-continue\r\n\r\n"
+    return head.encode()
+
+
+async def test_a_client_that_asks_may_send_its_body(server: HttpsServer, authority: Authority) -> None:
+    """It is told so before it sends anything, and answered afterwards."""
+
+    def converse() -> tuple[bytes, bytes]:
+        client = Client(server.address, NAME, authority.ca_file)
+        client.tls.sendall(announcement(5))
+        interim = client.tls.recv(65536)
+        answer = client.say(b"12345GET / HTTP/1.1\r\nHost: x.lab.test\r\nConnection: close\r\n\r\n")
+        client.close()
+        return interim, answer
+
+    interim, answer = await asyncio.to_thread(converse)
+    assert [request.body for request in server.requests] == [b"12345", b""]
+    assert interim == b"HTTP/1.1 100 \r\n\r\n"
+    assert answer.count(b"HTTP/1.1 200 OK\r\n") == 2
+
+
+@pytest.mark.parametrize(("body_bytes", "status"), [(100, b"HTTP/1.1 100 \r\n\r\n"), (101, b"HTTP/1.1 413 ")])
+async def test_a_body_may_be_too_large(
+    server: HttpsServer, authority: Authority, body_bytes: int, status: bytes
+) -> None:
+    """That is said before it is sent, and ends the connection."""
+    server.sites[NAME].body_limit = 100
+
+    def converse() -> bytes:
+        client = Client(server.address, NAME, authority.ca_file)
+        client.tls.sendall(announcement(body_bytes))
+        answer = client.tls.recv(65536)
+        client.close()
+        return answer
+
+    assert (await asyncio.to_thread(converse)).startswith(status)
+    assert list(server.requests) == [Request(NAME, "PUT", "/", NAME, "")]
+
+
+async def test_a_method_may_be_refused(server: HttpsServer, authority: Authority) -> None:
+    """Before any body is sent, too."""
+    server.sites[NAME].methods = frozenset({"GET"})
+
+    def converse() -> bytes:
+        client = Client(server.address, NAME, authority.ca_file)
+        answer = client.say(announcement(5))
+        client.close()
+        return answer
+
+    assert (await asyncio.to_thread(converse)).startswith(b"HTTP/1.1 403 Forbidden\r\n")
+    assert (await get(server.address, NAME, authority.ca_file, "/")).status == 200
+
+
 async def test_what_is_not_http_ends_the_connection(server: HttpsServer, authority: Authority) -> None:
     """Without an answer."""
 

@@ -38,9 +38,11 @@ def test_a_place_that_two_targets_share_is_dialled_once() -> None:
 
 
 @pytest.mark.parametrize(("allowed", "marked"), [(True, False), (False, True)])
-def test_aliases_are_marked_where_they_are_forbidden(*, allowed: bool, marked: bool) -> None:
+def test_aliases_are_told_of_and_marked_where_they_are_forbidden(*, allowed: bool, marked: bool) -> None:
     found = {HS: Addresses("real.test", (V4,))}
-    assert read(found, aliases_allowed=allowed) == Resolved((Endpoint(HS, V4, behind_alias=marked),))
+    assert read(found, aliases_allowed=allowed) == Resolved(
+        (Endpoint(HS, V4, behind_alias=marked),), (), {"hs.test": "real.test"}
+    )
 
 
 def test_another_case_is_no_alias() -> None:

@@ -63,6 +63,21 @@ def test_expires(expires: str, seconds: int) -> None:
 @pytest.mark.parametrize(
     ("headers", "seconds"),
     [
+        ((), None),
+        ((("cache-control", "public"),), None),
+        ((("cache-control", "max-age=31536000"),), 31_536_000),
+        ((("cache-control", "no-store"),), 0),
+        ((("expires", "Wed, 06 Feb 2019 07:35:00 GMT"),), 7 * 86400),
+    ],
+)
+def test_what_is_announced_knows_no_bound(headers: tuple[tuple[str, str], ...], seconds: int | None) -> None:
+    """None where the headers say nothing."""
+    assert announced(HttpAnswer(200, headers, b""), NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
         ((), 86400),
         ((("cache-control", "max-age=10"), ("expires", IN_33_SECONDS)), 10),
         ((("cache-control", "max-age=abc"), ("expires", IN_33_SECONDS)), 33),

@@ -167,6 +167,62 @@ def test_other_keys_do_not_count(key_id: str) -> None:
     ]
 
 
+# ---------------------------------------------------------------- what is odd, and no problem
+
+
+@pytest.mark.parametrize(
+    ("headers", "content_type"),
+    [
+        ((), None),
+        ((("content-type", ""),), None),
+        ((("content-type", "application/json"),), "application/json"),
+        ((("content-type", "Application/JSON; charset=utf-8"),), "application/json"),
+        ((("content-type", "text/\x1b[31mhtml"),), "text/\N{REPLACEMENT CHARACTER}[31mhtml"),
+    ],
+)
+def test_the_type_of_the_content_is_kept(headers: tuple[tuple[str, str], ...], content_type: str | None) -> None:
+    """In lower case, without parameters, and safe to show."""
+    answer = HttpAnswer(200, headers, json.dumps(KNOWN).encode())
+    assert keys.read(answer, "domain", NOW) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, content_type)
+
+
+LACKING = "the old key ed25519:0 lacks its key or expired_ts"
+IN_A_MINUTE, IN_AN_HOUR = (int((NOW + timedelta(minutes=minutes)).timestamp() * 1000) for minutes in (1, 60))
+
+
+@pytest.mark.parametrize(
+    ("old_keys", "faults"),
+    [
+        (None, ()),
+        ({}, ()),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": 1}}, ()),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": IN_A_MINUTE}}, ()),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": IN_AN_HOUR}}, ("the old key ed25519:0 expires in the future",)),
+        ({"ed25519:0": {"key": PUBLIC}}, (LACKING,)),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": "1"}}, (LACKING,)),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": True}}, (LACKING,)),
+        ({"ed25519:0": {"key": 1, "expired_ts": 1}}, (LACKING,)),
+        ({"ed25519:0": PUBLIC}, (LACKING,)),
+        ({"ed25519:1": {"key": PUBLIC, "expired_ts": 1}}, ("the key ed25519:1 is both in use and old",)),
+        (
+            {"ed25519:0": {}, "ed25519:1": {"key": PUBLIC, "expired_ts": 1}},
+            (LACKING, "the key ed25519:1 is both in use and old"),
+        ),
+        ([], ("old_verify_keys should be an object",)),
+    ],
+)
+def test_old_keys_that_are_odd(old_keys: object, faults: tuple[str, ...]) -> None:
+    """They fail nothing. A clock that is a little ahead is not odd."""
+    found = SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, old_key_faults=faults)
+    assert read(signed(document(old_verify_keys=old_keys))) == found
+
+
+def test_no_more_old_keys_are_looked_at_than_new_ones() -> None:
+    reading = read(signed(document(old_verify_keys={f"ed25519:o{number}": {} for number in range(MAX_KEYS + 1)})))
+    assert isinstance(reading, SigningKeys)
+    assert len(reading.old_key_faults) == MAX_KEYS
+
+
 # ---------------------------------------------------------------- whose keys, and how long
 
 
@@ -253,3 +309,31 @@ def test_what_has_no_canonical_form_has_no_signature(value: str) -> None:
 def test_an_error_of_the_server_is_named_as_such() -> None:
     answer = HttpAnswer(404, (), b'{"errcode": "M_UNRECOGNIZED"}')
     assert keys.read(answer, "domain", NOW) == Faulty((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+
+
+# ---------------------------------------------------------------- the document itself
+
+
+def kept(content: Document) -> str | None:
+    reading = read(content)
+    published = reading.found if isinstance(reading, Faulty) else reading
+    return published.document if published else None
+
+
+def test_the_document_is_kept_as_received() -> None:
+    """Every field in its order, unknown ones too, in ASCII."""
+    content = signed(document(unknown=["ü", {"a": 1.5}]))
+    assert kept(content) == json.dumps(content, separators=(",", ":"))
+
+
+@pytest.mark.parametrize(
+    "unknown", ["x" * keys.MAX_KEPT, [[]] * keys.MAX_BRACKETS, 1e999], ids=["large", "brackets", "not JSON"]
+)
+def test_a_document_that_is_not_worth_keeping(unknown: object) -> None:
+    """It is judged all the same."""
+    assert kept(signed(document()) | {"unsigned": unknown}) is None
+
+
+def test_endpoints_share_one_document() -> None:
+    """There may be many of them, and 20,000 servers."""
+    assert kept(KNOWN) is kept(KNOWN)

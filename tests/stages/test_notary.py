@@ -152,6 +152,15 @@ def test_the_document_that_is_valid_for_longest_counts() -> None:
     assert isinstance(judged(published(known), older), Failed)
 
 
+def test_what_is_told_of_one_notary_is_bounded() -> None:
+    """However much it gives out."""
+    known = Known()
+    tampered = [notarised(known) | {"old_verify_keys": {}}] * 100
+    outcome = judged(published(known), *tampered)
+    assert isinstance(outcome, Failed)
+    assert len(outcome.problems) == 5
+
+
 def test_a_document_that_the_server_has_not_signed() -> None:
     """Peers check both signatures, and so does the notary, if nothing is wrong with it."""
     known = Known()

@@ -6,9 +6,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exporter.attempt import Faulty
-from exporter.model import Certificate, Problem, Reason, Secured
+from exporter.model import Certificate, ChainCertificate, Problem, Reason, Secured
 from exporter.network import Handshake, VerifyError
-from exporter.stages.tls import MAX_NAMES, read
+from exporter.stages.tls import MAX_CHAIN, MAX_NAMES, read
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
 
@@ -25,6 +25,12 @@ def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     )
 
 
+def rest_of(finished: Handshake) -> tuple[ChainCertificate, ...]:
+    """The intermediate of `certificates.chain`."""
+    (intermediate,) = finished.chain[1:]
+    return (ChainCertificate("Test Root", INTERMEDIATE, sha256(intermediate).hexdigest()),)
+
+
 def problems(finished: Handshake, tls_name: str = "example.test") -> list[Problem]:
     reading = read(finished, tls_name)
     return list(reading.problems) if isinstance(reading, Faulty) else []
@@ -33,12 +39,12 @@ def problems(finished: Handshake, tls_name: str = "example.test") -> list[Proble
 def test_describes_the_certificate() -> None:
     finished = handshake("example.test", "*.example.test", "192.0.2.1")
     leaf = described(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
-    assert read(finished, "example.test") == Secured(leaf, "TLSv1.3")
+    assert read(finished, "example.test") == Secured(leaf, "TLSv1.3", above=rest_of(finished))
 
 
 def test_describes_a_bad_certificate_too() -> None:
     finished = handshake("example.test", errors=[VerifyError(10, 0)])
-    secured = Secured(described(finished.chain[0], "example.test", valid=False), "TLSv1.3")
+    secured = Secured(described(finished.chain[0], "example.test", valid=False), "TLSv1.3", above=rest_of(finished))
     expired = Problem(Reason.CERTIFICATE_EXPIRED, "the certificate has expired (on 2026-11-30 00:00 UTC)")
     assert read(finished, "example.test") == Faulty((expired,), secured)
 
@@ -163,3 +169,18 @@ def test_names_from_the_certificate_are_made_safe_to_show() -> None:
     reading = read(Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test")
     assert isinstance(reading, Secured)
     assert reading.certificate.subject == "a\ufffdb" + "c" * 60
+
+
+def test_tells_the_cipher() -> None:
+    """In the words of whoever shook hands."""
+    reading = read(replace(handshake("example.test"), cipher="TLS_AES_128_GCM_SHA256"), "example.test")
+    assert isinstance(reading, Secured)
+    assert reading.cipher == "TLS_AES_128_GCM_SHA256"
+
+
+def test_a_long_chain_is_cut() -> None:
+    """A server may send whatever it likes."""
+    leaf, intermediate = chain("example.test")
+    reading = read(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Secured)
+    assert len(reading.above) == MAX_CHAIN - 1

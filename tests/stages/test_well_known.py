@@ -10,7 +10,7 @@ import pytest
 from exporter import names
 from exporter.attempt import Deadline
 from exporter.lab.https_server import Answer
-from exporter.model import Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, Target
+from exporter.model import Answered, Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, Target
 from exporter.network import Addresses, Network, VerifyError
 from exporter.stages import well_known
 from exporter.stages.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
@@ -35,7 +35,8 @@ async def test_a_delegation() -> None:
     stage = await probe(serving(well_known=DELEGATION))
     assert isinstance(stage, Passed)
     assert isinstance(stage.found.secured, Secured)
-    assert stage.found == Delegation(DEFAULT_SECONDS, server=HS, secured=stage.found.secured)
+    answered = Answered(200, len(DELEGATION.body), announced_seconds=None)
+    assert stage.found == Delegation(DEFAULT_SECONDS, server=HS, secured=stage.found.secured, answered=answered)
     assert stage.seconds == pytest.approx(TLS_SECONDS + GET_SECONDS, abs=0.05)
 
 

@@ -2,18 +2,21 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from typing import Any
 
 import httpx
 
 from exporter.board import Board
-from exporter.config import Place
+from exporter.config import Config, Place
 from exporter.instruments import Instruments
+from exporter.web.asking import Asking
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
 from tests.scrapes import board_of
 
 ANYWHERE = Place("127.0.0.1", 0)
+NOBODY: Any = None  # who would probe, where nobody asks for it
 
 
 @asynccontextmanager
@@ -27,10 +30,12 @@ async def served(
     board: Board | None = None,
     *,
     ready: bool = True,
+    asking: Asking | None = None,
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
 ) -> AsyncIterator[Place]:
     """Where the site of these parts is."""
-    exporter = Exporter(board or board_of(()), Instruments(), lambda: ready, reload)
+    board = board or board_of(())
+    exporter = Exporter(board, Instruments(), lambda: ready, reload, asking or Asking(board, NOBODY, Config))
     sockets = bind([ANYWHERE])
     async with Server(site(exporter), sockets):
         yield place_of(sockets[0])

@@ -184,7 +184,7 @@ def test_page_says_what_this_is(servers: int, watching: str) -> None:
     """Name, version, how much is watched, and where to go."""
     page = Page(landing.page(servers))
     assert page.text[:3] == ["Matrix federation exporter"] * 2 + [f"Version {VERSION}, watching {watching}."]
-    assert page.links == ["/metrics", "/-/healthy", "/-/ready"]
+    assert page.links == ["/metrics", "/api/openapi.json", "/-/healthy", "/-/ready"]
     assert page.open == []
 
 

@@ -1,0 +1,82 @@
+"""What stands between peers and a homeserver, and what it does to what passes. One more fault is one more member, and
+its line in FAULTS.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from enum import StrEnum
+from typing import TypeAlias
+from urllib.parse import unquote
+
+from exporter.lab.https_server import HTML, NOT_FOUND, Answer, Request, Site
+from exporter.names import parse
+
+NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
+WELCOME = Answer(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
+
+Homeserver: TypeAlias = Callable[[Request], Awaitable[Answer]]
+
+
+class ProxyFault(StrEnum):
+    DECODES_PATHS = "decodes_paths"
+    """As nginx does where `proxy_pass` names a path."""
+    LIMITS_BODIES = "limits_bodies"
+    READS_ONLY = "reads_only"
+    """Only GET and HEAD get through, as with `limit_except GET` of nginx."""
+    CATCHES_ALL = "catches_all"
+    """A page of its own stands in for whatever the homeserver does not know."""
+    HOST_WITHOUT_PORT_ONLY = "host_without_port_only"
+    """The homeserver is found by a `Host` that bears no port, and by no other."""
+    LOSES_CONTENT_TYPE = "loses_content_type"
+
+
+def in_front_of(homeserver: Homeserver, fault: ProxyFault | None) -> Site:
+    """The homeserver, as it is seen through the proxy; without a fault, the proxy is not seen."""
+    return FAULTS[fault](homeserver) if fault else Site(otherwise=homeserver)
+
+
+def decodes_paths(homeserver: Homeserver) -> Site:
+    async def answer(request: Request) -> Answer:
+        return await homeserver(replace(request, target=unquote(request.target)))
+
+    return Site(otherwise=answer)
+
+
+def limits_bodies(homeserver: Homeserver) -> Site:
+    return Site(otherwise=homeserver, body_limit=NGINX_BODY_BYTES)
+
+
+def reads_only(homeserver: Homeserver) -> Site:
+    return Site(otherwise=homeserver, methods=frozenset({"GET", "HEAD"}))
+
+
+def catches_all(homeserver: Homeserver) -> Site:
+    async def answer(request: Request) -> Answer:
+        answer = await homeserver(request)
+        return WELCOME if answer.status == 404 else answer
+
+    return Site(otherwise=answer)
+
+
+def host_without_port_only(homeserver: Homeserver) -> Site:
+    async def answer(request: Request) -> Answer:
+        return NOT_FOUND if parse(request.host).port else await homeserver(request)
+
+    return Site(otherwise=answer)
+
+
+def loses_content_type(homeserver: Homeserver) -> Site:
+    async def answer(request: Request) -> Answer:
+        return replace(await homeserver(request), headers=(("Content-Type", "text/plain; charset=utf-8"),))
+
+    return Site(otherwise=answer)
+
+
+FAULTS: dict[ProxyFault, Callable[[Homeserver], Site]] = {
+    ProxyFault.DECODES_PATHS: decodes_paths,
+    ProxyFault.LIMITS_BODIES: limits_bodies,
+    ProxyFault.READS_ONLY: reads_only,
+    ProxyFault.CATCHES_ALL: catches_all,
+    ProxyFault.HOST_WITHOUT_PORT_ONLY: host_without_port_only,
+    ProxyFault.LOSES_CONTENT_TYPE: loses_content_type,
+}

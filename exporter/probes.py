@@ -1,0 +1,179 @@
+"""Every probe of the exporter, whoever asks for it: of one server there is only ever one in flight."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self, TypeVar
+
+from exporter import logs, problems, verdict
+from exporter.board import Board, Standing
+from exporter.config import Config
+from exporter.instruments import Instruments
+from exporter.model import Reason, Report, ServerName, Watched
+from exporter.probe import Prober
+from exporter.turns import Turns, end
+
+SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
+
+NEARLY_ALL = 0.95  # of the configured time, the rest was spent on waiting for a turn
+RAN_OUT_OF_TIME = {Reason.TIMEOUT, *problems.TIMEOUTS.values()}
+Entry = TypeVar("Entry")
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """A whole configuration, and what was built from it."""
+
+    config: Config
+    prober: Prober
+
+
+class NotInTimeError(Exception):
+    """There was no turn, or a probe that somebody else began takes longer than one is willing to wait."""
+
+
+class StoppingError(Exception):
+    """The exporter ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """A probe that is under way."""
+
+    report: asyncio.Future[Report]
+    """Done as soon as the probe has ended: the deep look that may follow keeps nobody waiting."""
+    kept: asyncio.Task[bool]
+    """To the end of all; whether the report went to the board."""
+
+
+class Probes:
+    """The results of watched servers go to the board. At the end of `async with` what is in flight is cancelled."""
+
+    def __init__(
+        self,
+        board: Board,
+        instruments: Instruments,
+        in_use: Callable[[], InUse],
+        turns: Callable[[], Turns],
+    ) -> None:
+        """Both are asked for before each probe, as a reload may replace them."""
+        self._board = board
+        self._instruments = instruments
+        self._in_use = in_use
+        self._turns = turns
+        self._in_flight: dict[ServerName, InFlight] = {}
+        self._asked_for: dict[ServerName, asyncio.Task[Report]] = {}
+        self._stopping = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stopping = True
+        await end({*self._asked_for.values(), *(flight.kept for flight in self._in_flight.values())}, grace=0)
+
+    # ------------------------------------------------------------ of the schedule
+
+    async def scheduled(self, name: ServerName) -> None:
+        """The caller has a turn. A probe that is in flight serves as well, if its report is worth keeping."""
+        while (flight := self._in_flight.get(name)) and not flight.kept.done():
+            if await asyncio.shield(flight.kept):
+                return
+        await asyncio.shield(self._begin(name, None).kept)
+
+    # ------------------------------------------------------------ of people and programs
+
+    async def fresh(self, name: ServerName, seconds: float) -> Standing:
+        """What is known once a probe of at most so many seconds has ended: equal requests share one, and its time.
+
+        Raises NotInTimeError or StoppingError. Whoever stops waiting takes nothing from the others.
+        """
+        if self._stopping:
+            raise StoppingError
+        asked = self._asked_for.get(name) or self._ask(name, seconds)
+        try:
+            async with asyncio.timeout(seconds + SLACK_SECONDS):
+                report = await asyncio.shield(asked)
+        except TimeoutError as error:
+            raise NotInTimeError from error
+        except asyncio.CancelledError:
+            if asked.cancelled():
+                raise StoppingError from None
+            raise
+        return self._with(report)
+
+    def _ask(self, name: ServerName, seconds: float) -> asyncio.Task[Report]:
+        asked = asyncio.create_task(self._in_its_turn(name, seconds))
+        return listed(self._asked_for, name, asked, asked)
+
+    async def _in_its_turn(self, name: ServerName, seconds: float) -> Report:
+        if flight := self._in_flight.get(name):
+            return await asyncio.shield(flight.report)
+        clock, turns = asyncio.get_running_loop().time, self._turns()
+        end_at = clock() + seconds
+        async with asyncio.timeout_at(end_at):
+            await turns.take()
+        try:
+            flight = self._in_flight.get(name) or self._begin(name, end_at - clock())
+            with self._instruments.probes_in_flight.track_inprogress():
+                return await asyncio.shield(flight.report)
+        finally:
+            turns.give_back()
+
+    def _with(self, report: Report) -> Standing:
+        """The standing on the board where it has the report or a later one, else as it would be with it."""
+        standing = self._board.standing(report.server_name)
+        if standing is None:
+            standing = Standing(Watched(report.server_name, self._in_use().config.probe.interval, None))
+        if standing.report and standing.report.ended_at >= report.ended_at:
+            return standing
+        return standing.after(report)
+
+    # ------------------------------------------------------------ of both
+
+    def _begin(self, name: ServerName, within: float | None) -> InFlight:
+        report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        kept = asyncio.create_task(self._run(name, within, report))
+        return listed(self._in_flight, name, InFlight(report, kept), kept)
+
+    async def _run(self, name: ServerName, within: float | None, ended: asyncio.Future[Report]) -> bool:
+        """`within` is None for a probe of the schedule: it has all its time, and alone looks deep."""
+        in_use = self._in_use()
+        try:
+            report = await in_use.prober.probe(name, within)
+            ended.set_result(report)
+        finally:
+            ended.cancel()  # which does nothing to one that is done
+        if within is None and self._deep_look_is_due(report, in_use.config.probe.deep_interval):
+            report = await in_use.prober.look_deeper(report)
+        return not is_hurried(report, within, in_use.config.probe.timeout) and self._keep(report)
+
+    def _deep_look_is_due(self, report: Report, interval: float) -> bool:
+        standing = self._board.standing(report.server_name)
+        if standing is None:
+            return False
+        latest = standing.report.deep if standing.report else None
+        return latest is None or report.ended_at - latest.looked_at >= timedelta(seconds=interval)
+
+    def _keep(self, report: Report) -> bool:
+        before = self._board.standing(report.server_name)
+        if not before or not self._board.put(report):
+            return False
+        self._instruments.observe(report)
+        logs.probed(before.report, report.keeping_deep_look(before.report))
+        return True
+
+
+def is_hurried(report: Report, within: float | None, timeout: float) -> bool:
+    """It ran out of a time that was shorter than the configured one: with all of it, it might have succeeded."""
+    if within is None or within >= NEARLY_ALL * timeout:
+        return False
+    return any(located.problem.reason in RAN_OUT_OF_TIME for located in verdict.problems(report))
+
+
+def listed(table: dict[ServerName, Entry], name: ServerName, entry: Entry, until: asyncio.Task[Any]) -> Entry:
+    """The entry stands in the table until the task has ended."""
+    table[name] = entry
+    until.add_done_callback(lambda _: table.pop(name))
+    return entry

@@ -1,0 +1,48 @@
+"""Answers in JSON and in plain text, and how a refusal becomes one of them."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import Any, TypeAlias
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from exporter.web.asking import RefusedError
+
+Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+# What it says is true at this moment, and holds words of remote servers that no browser should take for a page.
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+
+def in_json(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """In ASCII, so that whatever a remote server wrote can be encoded."""
+    body = json.dumps(content, allow_nan=False, indent=2) + "\n"
+    return Response(body, status, HEADERS, "application/json")
+
+
+def in_text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    return PlainTextResponse(text, status, HEADERS)
+
+
+def refusal_in_json(refused: RefusedError) -> Response:
+    return in_json({"error": refused.sentence}, refused.status)
+
+
+def refusal_in_text(refused: RefusedError) -> Response:
+    return in_text(f"{refused.sentence}\n", refused.status)
+
+
+def or_refuse(answer: Page, refusal: Callable[[RefusedError], Response]) -> Page:
+    """`answer`, or else the refusal that it raised."""
+
+    async def page(request: Request) -> Response:
+        try:
+            return await answer(request)
+        except RefusedError as refused:
+            response = refusal(refused)
+            response.headers.update(refused.headers)
+            return response
+
+    return page

@@ -1,0 +1,104 @@
+"""What may be asked about one server, and by whom: common to `/probe` and the reports."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from starlette.requests import Request
+
+from exporter import names
+from exporter.board import Board, Standing
+from exporter.config import Config
+from exporter.model import ServerName
+from exporter.probes import NotInTimeError, Probes, StoppingError
+from exporter.web.rate_limit import RateLimit
+from exporter.wording import printable
+
+UNWATCHED_PER_MINUTE, UNWATCHED_BURST = 10, 10
+LONGEST_SECONDS = 60.0  # the site ends a connection that has no answer after 90
+MAX_SHOWN = 100  # characters of what was asked for, in an answer
+FLAGS = {"true": True, "false": False}
+
+
+class RefusedError(Exception):
+    """The answer is a status and a sentence on what to do."""
+
+    def __init__(self, status: HTTPStatus, sentence: str, retry_after: float | None = None) -> None:
+        super().__init__(sentence)
+        self.status = status
+        self.sentence = sentence
+        self.headers = {} if retry_after is None else {"Retry-After": str(math.ceil(retry_after))}
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def server_name(request: Request, parameter: str) -> ServerName:
+    """Raises RefusedError."""
+    given = request.query_params.getlist(parameter)
+    if len(given) != 1:
+        found = "none" if not given else str(len(given))
+        sentence = f"Expected one parameter {parameter}, found {found}: ask for ?{parameter}=example.org."
+        raise RefusedError(HTTPStatus.BAD_REQUEST, sentence)
+    try:
+        return names.parse(given[0])
+    except names.InvalidServerNameError as error:
+        why = printable(str(error), MAX_SHOWN)
+        sentence = f"{printable(given[0], MAX_SHOWN)!r} is no server name: {why}."
+        raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
+
+
+def flag(request: Request, parameter: str) -> bool:
+    """False where it is missing. Raises RefusedError."""
+    given = request.query_params.getlist(parameter)
+    if not given:
+        return False
+    if len(given) > 1 or given[0] not in FLAGS:
+        found = ", ".join(printable(text, MAX_SHOWN) for text in given[:2]) or "nothing"
+        sentence = f"Expected {parameter}=true or {parameter}=false, found {found}."
+        raise RefusedError(HTTPStatus.BAD_REQUEST, sentence)
+    return FLAGS[given[0]]
+
+
+# ---------------------------------------------------------------- answers
+
+
+@dataclass(slots=True)
+class Asking:
+    """Standings of servers; all methods raise RefusedError. `config` is the one in use."""
+
+    board: Board
+    probes: Probes
+    config: Callable[[], Config]
+    limit: RateLimit = field(default_factory=lambda: RateLimit(UNWATCHED_PER_MINUTE, UNWATCHED_BURST))
+
+    async def latest(self, name: ServerName) -> Standing:
+        """As it is; only a server that is not watched is probed."""
+        standing = self.board.standing(name)
+        if standing is None:
+            return await self.fresh(name)
+        if standing.report is None:
+            sentence = f"{name} has not been probed yet: ask again in a minute, or with fresh=true."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=60)
+        return standing
+
+    async def fresh(self, name: ServerName, seconds: float = math.inf) -> Standing:
+        """With a probe of at most so many seconds, and no more than one of the schedule may take."""
+        if self.board.standing(name) is None:
+            self._admit(name)
+        try:
+            return await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
+        except NotInTimeError as error:
+            sentence = f"{name} was not probed in time: too many probes run, or an earlier one takes longer. Ask again."
+            raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
+        except StoppingError as error:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The exporter is stopping.") from error
+
+    def _admit(self, name: ServerName) -> None:
+        if not self.config().web.probe_any:
+            sentence = f"{name} is not watched: list it under `servers`, or set `web.probe_any: true`."
+            raise RefusedError(HTTPStatus.NOT_FOUND, sentence)
+        if wait := self.limit.take():
+            sentence = f"At most {UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: ask later."
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, sentence, retry_after=wait)

@@ -1,0 +1,103 @@
+"""What can be asked of the exporter, as OpenAPI 3.1 describes it: /api/openapi.json and docs/openapi.json."""
+
+from typing import Any, Final, TypeAlias
+
+from exporter import DISTRIBUTION, VERSION
+from exporter.web.schemas import BOOLEAN, SCHEMAS, Schema, shape
+
+JsonObject: TypeAlias = dict[str, Any]
+
+JSON, PLAIN = "application/json", "text/plain"
+METRICS = (PLAIN, "application/openmetrics-text")
+
+REFUSALS: Final = {
+    400: "A parameter is missing, wrong, or given twice.",
+    404: "The server is not watched, and web.probe_any is off.",
+    429: "Too many servers that are not watched were asked for; Retry-After says how many seconds to wait.",
+    503: "There is no report yet, or the exporter is stopping.",
+    504: "There was no turn to probe, or a probe that was under way takes longer.",
+}
+
+
+def document() -> JsonObject:
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": DISTRIBUTION,
+            "version": VERSION,
+            "summary": "The health of Matrix federation, server by server.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": {
+            "/api/v1/report": get(
+                "The latest report on a server, with what is remembered of those before it",
+                (server_name(), FRESH),
+                {JSON: shape("Report")},
+                {JSON: shape("Error")},
+            ),
+            "/api/report": get(
+                "The same in the shape of the public federation tester",
+                (server_name(), FRESH),
+                {JSON: shape("TesterReport")},
+                {JSON: shape("TesterReport")},
+            ),
+            "/api/federation-ok": get(
+                "Whether others can federate with a server, in one word",
+                (server_name(), FRESH),
+                {PLAIN: {"type": "string", "enum": ["GOOD", "BAD"]}},
+                {PLAIN: {"type": "string"}},
+            ),
+            "/probe": get(
+                "A fresh probe, and the metrics of that one server, for Prometheus as the scheduler",
+                (server_name("target"), DEBUG, TIMEOUT),
+                {kind: {"type": "string"} for kind in METRICS},
+                {PLAIN: {"type": "string"}},
+            ),
+        },
+        "components": {"schemas": SCHEMAS},
+    }
+
+
+# ---------------------------------------------------------------- parameters
+
+
+def server_name(parameter: str = "server_name") -> JsonObject:
+    schema = {"type": "string", "minLength": 1, "maxLength": 264}
+    return query(parameter, schema, "A Matrix server name, as in user ids.", required=True)
+
+
+def query(name: str, schema: Schema, description: str, *, required: bool = False) -> JsonObject:
+    return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
+
+
+FRESH: Final = query("fresh", BOOLEAN, "true: probe the server now, and answer when that has ended.")
+DEBUG: Final = query("debug", BOOLEAN, "true: an account of every step in words, followed by the metrics.")
+TIMEOUT: Final = {
+    "name": "X-Prometheus-Scrape-Timeout-Seconds",
+    "in": "header",
+    "required": False,
+    "description": "Half a second less than this is what the probe may take, and never more than probe.timeout.",
+    "schema": {"type": "number", "exclusiveMinimum": 0},
+}
+
+
+# ---------------------------------------------------------------- answers
+
+
+def get(
+    summary: str, parameters: tuple[JsonObject, ...], good: dict[str, Schema], refused: dict[str, Schema]
+) -> JsonObject:
+    """Schemas by media type."""
+    answers = {200: response("What was asked for.", good)}
+    answers |= {status: response(description, refused) for status, description in REFUSALS.items()}
+    return {
+        "get": {
+            "summary": summary,
+            "parameters": list(parameters),
+            "responses": {str(status): answer for status, answer in answers.items()},
+        }
+    }
+
+
+def response(description: str, schemas: dict[str, Schema]) -> JsonObject:
+    return {"description": description, "content": {kind: {"schema": schema} for kind, schema in schemas.items()}}

@@ -1,0 +1,25 @@
+"""A bound for what strangers may make the exporter do."""
+
+import time
+from collections.abc import Callable
+
+
+class RateLimit:
+    """A token bucket: `burst` at once, and `per_minute` in the long run."""
+
+    def __init__(self, per_minute: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_second = per_minute / 60
+        self._burst = burst
+        self._clock = clock
+        self._tokens = float(burst)
+        self._counted_at = clock()
+
+    def take(self) -> float:
+        """0 where one more is allowed, else in how many seconds it will be."""
+        now = self._clock()
+        self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._per_second)
+        self._counted_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / self._per_second
+        self._tokens -= 1
+        return 0.0

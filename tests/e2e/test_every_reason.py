@@ -1,0 +1,132 @@
+"""Every reason and every warning, each shown by a server of the lab: real DNS messages, real TLS, real HTTP."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from structlog.testing import capture_logs
+
+from exporter import names, verdict
+from exporter.board import Standing
+from exporter.deep_look import look_deeper
+from exporter.internet import Internet
+from exporter import USER_AGENT
+from exporter.lab.federation import EVERY_SERVER, Federation
+from exporter.lab.notarised import NOTARY
+from exporter.lab.servers import LabServer
+from exporter.model import Passed, Reason, Report, Stage, WarningName, Watched
+from exporter.network import HttpAnswer
+from exporter.probe import Prober
+from exporter.stages import version
+from tests.places import place
+
+PROBE_SECONDS = 12.0
+SILENT_SECONDS = 2.0  # where a lookup, a connection or an answer is waited for in vain
+
+OURS = Reason.INTERNAL_ERROR  # no server can show it
+NOTARIES = [names.parse(NOTARY)]
+MOST_REQUESTS = 8  # of a deep look, to one endpoint
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def federation() -> AsyncIterator[Federation]:
+    async with Federation(EVERY_SERVER) as federation:
+        yield federation
+
+
+def patience(server: LabServer) -> float:
+    return SILENT_SECONDS if any(reason.endswith("timeout") for _, reason in server.expected) else PROBE_SECONDS
+
+
+def network(federation: Federation, seconds: float) -> Internet:
+    """Only public addresses are allowed, and those that the lab leads to loopback."""
+    return Internet(
+        timeout=seconds,
+        resolvers=[place(federation.resolver)],
+        ca_file=federation.ca_file,
+        connect_to={key: place(address) for key, address in federation.connect_to.items()},
+    )
+
+
+async def probe(server: LabServer, federation: Federation) -> Report:
+    seconds = patience(server)
+    return await Prober(network(federation, seconds), seconds).probe(names.parse(server.server_name))
+
+
+async def look_at(server: LabServer, federation: Federation) -> Report:
+    """A probe and a deep look."""
+    seconds = patience(server)
+    return await look_deeper(network(federation, seconds), await probe(server, federation), seconds, NOTARIES)
+
+
+async def stand(server: LabServer, federation: Federation) -> Standing:
+    """Of a server that was looked at twice, if there is anything that vanishes in between."""
+    standing = Standing(Watched(names.parse(server.server_name), interval=300, expected_delegation=None))
+    for path in server.vanishing:
+        standing = standing.after(await look_at(server, federation))
+        del federation.server(server.server_name).pages[path]
+    return standing.after(await look_at(server, federation))
+
+
+def problems(report: Report) -> set[tuple[Stage, Reason]]:
+    return {(located.stage, located.problem.reason) for located in verdict.problems(report)}
+
+
+# ---------------------------------------------------------------- one by one
+
+
+@pytest.mark.parametrize("server", EVERY_SERVER, ids=lambda server: server.server_name)
+async def test_what_the_lab_shows_is_what_is_named(server: LabServer, federation: Federation) -> None:
+    """All problems and all warnings of the server, and no other; nothing about it is a surprise."""
+    with capture_logs() as logs:
+        standing = await stand(server, federation)
+    assert standing.report is not None
+    assert problems(standing.report) == server.expected
+    assert {located.warning for located in standing.warnings()} == server.warnings
+    assert logs == []
+
+
+async def test_a_fault_of_ours_is_said_to_be_one(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server is not to blame, and the log says where it happened."""
+
+    def stumble(_: HttpAnswer) -> None:
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(version, "read", stumble)
+    with capture_logs() as logs:
+        report = await probe(EVERY_SERVER[0], federation)
+    assert problems(report) == {(Stage.VERSION, OURS)}
+    assert [(line["event"], line["log_level"]) for line in logs] == [("internal error", "error")]
+
+
+# ---------------------------------------------------------------- all of them
+
+
+async def test_every_reason_is_shown() -> None:
+    """A new reason needs a server that shows it."""
+    assert {reason for server in EVERY_SERVER for _, reason in server.expected} == set(Reason) - {OURS}
+
+
+async def test_every_warning_is_shown() -> None:
+    """A new warning needs a server that shows it."""
+    assert {warning for server in EVERY_SERVER for warning in server.warnings} == set(WarningName)
+
+
+# ---------------------------------------------------------------- the deep look
+
+HEALTHY = [server for server in EVERY_SERVER if server.healthy]
+
+
+@pytest.mark.parametrize("server", HEALTHY, ids=lambda server: server.server_name)
+async def test_a_deep_look_tells_something_and_is_polite(server: LabServer, federation: Federation) -> None:
+    """No question about the proxy stays open, nobody is asked more than a few times, and each time we say who asks."""
+    report = await probe(server, federation)
+    listeners = federation.server(server.server_name).listeners.values()
+    asked_before = [len(listener.requests) for listener in listeners]
+    looked = await look_deeper(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
+    assert [type(seen.deep.proxy) for seen in looked.endpoints if seen.deep] == [Passed] * len(report.endpoints)
+    asked = [list(listener.requests)[before:] for listener, before in zip(listeners, asked_before, strict=True)]
+    assert 0 < max(map(len, asked)) <= MOST_REQUESTS
+    assert {request.user_agent for requests in asked for request in requests} == {USER_AGENT}

@@ -1,0 +1,197 @@
+"""Who probes when, over a prober that does what it is told."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter import names
+from exporter.board import Board
+from exporter.config import Config, Probe
+from exporter.instruments import Instruments
+from exporter.model import EndpointReport, Failed, Problem, Reason, Report, ServerName
+from exporter.probes import InUse, NotInTimeError, Probes, is_hurried
+from exporter.turns import Turns
+from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
+from tests.scrapes import board_of
+from tests.waiting import others, until
+
+NAME = names.parse("example.org")
+SETTINGS = Probe(timeout=30.0, deep_interval=3600.0)
+TIMED_OUT = replace(
+    delegated_by_well_known(),
+    endpoints=(EndpointReport(DELEGATED, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
+)
+
+
+@dataclass
+class FakeProber:
+    """Answers with the next report each time it is allowed to; `asked` is how much time each probe had."""
+
+    reports: list[Report]
+    asked: list[float | None] = field(default_factory=list)
+    deep: int = 0
+    may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Released once for each probe that may."""
+
+    async def probe(self, name: ServerName, within: float | None = None) -> Report:
+        self.asked.append(within)
+        await self.may_end.acquire()
+        return self.reports.pop(0)
+
+    async def look_deeper(self, report: Report) -> Report:
+        self.deep += 1
+        return replace(report, deep=looked_deep(0).deep, endpoints=looked_deep(0).endpoints)
+
+
+@asynccontextmanager
+async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple[Probes, FakeProber, Board]]:
+    prober: Any = FakeProber(list(reports))
+    board, turns = board_of([watched("example.org")]), Turns(concurrency)
+    async with Probes(board, Instruments(), lambda: InUse(Config(probe=SETTINGS), prober), lambda: turns) as probes:
+        yield probes, prober, board
+    assert others() == set()
+
+
+def later(minutes: int, report: Report | None = None) -> Report:
+    return replace(report or delegated_by_well_known(), ended_at=ENDED_AT + timedelta(minutes=minutes))
+
+
+async def test_schedule_looks_deep_at_its_own_pace() -> None:
+    """The first time, and then when the latest is too old; findings are kept in between, and are no news."""
+    async with probing(*(later(minutes) for minutes in (0, 30, 60))) as (probes, prober, board):
+        looked, events = [], []
+        for _ in range(3):
+            prober.may_end.release()
+            with capture_logs() as logged:
+                await probes.scheduled(NAME)
+            looked.append(prober.deep)
+            events.append([(entry["log_level"], entry["event"]) for entry in logged])
+        standing = board.standing(NAME)
+    assert looked == [1, 1, 2]
+    assert events[0] == [("info", "stage failed"), ("info", "probe succeeded")]
+    assert events[1] == events[2] == [("debug", "stage failed"), ("debug", "probe succeeded")]
+    assert standing
+    assert standing.probes == 3
+
+
+async def test_fresh_probe_serves_the_schedule() -> None:
+    """Of one server there is only ever one in flight."""
+    async with probing(delegated_by_well_known()) as (probes, prober, board):
+        asked = asyncio.create_task(probes.fresh(NAME, 30))
+        await until(lambda: prober.asked)
+        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        fresh = await asked
+        await scheduled
+        assert fresh == board.standing(NAME)
+    assert (len(prober.asked), prober.deep) == (1, 0)
+
+
+async def test_requests_share_a_probe_before_it_has_begun() -> None:
+    """While it waits for its turn, too."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
+        turns = probes._turns()
+        await turns.take()
+        asked = [asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert len(probes._asked_for) == 1
+        turns.give_back()
+        prober.may_end.release()
+        first, *others_asked = await asyncio.gather(*asked)
+    assert others_asked == [first, first]
+    assert len(prober.asked) == 1
+
+
+async def test_joining_a_probe_takes_no_turn() -> None:
+    """Even where the one in flight has the last of them."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
+        await probes._turns().take()
+        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        await until(lambda: prober.asked)
+        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        assert (await asked).probes == 1
+        await scheduled
+
+
+async def test_who_leaves_takes_nothing_from_the_others() -> None:
+    """The probe goes on for those who stay."""
+    async with probing(delegated_by_well_known()) as (probes, prober, _):
+        leaving, staying = (asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(2))
+        await until(lambda: prober.asked)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        assert (await staying).probes == 1
+    assert leaving.cancelled()
+
+
+async def test_hurried_probe_does_not_serve_the_schedule() -> None:
+    """It ran out of a shorter time, so the schedule makes one that has all of it."""
+    async with probing(TIMED_OUT, later(1)) as (probes, prober, board):
+        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        await until(lambda: prober.asked)
+        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        told = await asked
+        prober.may_end.release()
+        await scheduled
+        standing = board.standing(NAME)
+    assert (told.report, told.probes, told.failures) == (TIMED_OUT, 1, 1)
+    assert standing
+    assert (standing.probes, standing.failures) == (1, 0)
+    assert prober.asked[1] is None
+
+
+@pytest.mark.parametrize(
+    ("report", "within", "hurried"),
+    [
+        (TIMED_OUT, None, False),
+        (TIMED_OUT, 30.0, False),
+        (TIMED_OUT, 29.9, False),
+        (TIMED_OUT, 9.5, True),
+        (delegated_by_well_known(), 9.5, False),
+    ],
+)
+def test_what_was_hurried(report: Report, within: float | None, hurried: bool) -> None:  # noqa: FBT001 - one of the cases
+    """It had less time, and needed it."""
+    assert is_hurried(report, within, 30.0) is hurried
+
+
+async def test_waiting_for_a_turn_takes_from_the_time() -> None:
+    """And where there is none in time, there is no probe."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
+        turns = probes._turns()
+        await turns.take()
+        with pytest.raises(NotInTimeError):
+            await probes.fresh(NAME, 0.05)
+        assert prober.asked == []
+        prober.may_end.release()
+        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        await asyncio.sleep(0.05)
+        turns.give_back()
+        await asked
+    (within,) = prober.asked
+    assert within
+    assert 4 < within < 4.96
+
+
+async def test_failure_of_ours_reaches_those_who_wait() -> None:
+    """And the next probe is another one."""
+    async with probing(delegated_by_well_known()) as (probes, prober, _):
+        prober.may_end.release()
+        standing = await probes.fresh(NAME, 5)
+        prober.may_end.release()
+        with pytest.raises(IndexError):
+            await probes.scheduled(NAME)
+        assert standing.probes == 1
+        assert probes._in_flight == {}

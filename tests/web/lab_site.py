@@ -1,0 +1,61 @@
+"""The exporter over lab servers, asked over HTTP; it probes nothing that it is not asked for, unless told otherwise."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from exporter.app import App
+from exporter.lab.federation import Federation
+from exporter.lab.homeserver import VERSION
+from exporter.lab.servers import LabServer
+from tests.labs import lab_servers, network, write_config
+from tests.web.serving import client_of
+
+HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
+NEVER = 1e6  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class LabSite:
+    app: App
+    federation: Federation
+    client: httpx.AsyncClient
+    config_file: Path
+
+    async def get(self, path: str, headers: dict[str, str] | None = None, **parameters: str) -> httpx.Response:
+        return await self.client.get(path, params=parameters, headers=headers)
+
+    async def report(self, server: LabServer, fresh: str = "false") -> Any:
+        """Ours, as JSON."""
+        answer = await self.get("/api/v1/report", server_name=server.server_name, fresh=fresh)
+        assert answer.status_code == 200
+        return answer.json()
+
+    def probes(self, server: LabServer) -> int:
+        """How often the homeserver was asked for its version: each probe does that once."""
+        requests = self.federation.server(server.server_name).listener.requests
+        return sum(request.path == VERSION for request in requests)
+
+
+@asynccontextmanager
+async def lab_site(
+    folder: Path, *servers: LabServer, first_round: float = NEVER, notaries: Sequence[str] = (), **changed: object
+) -> AsyncIterator[LabSite]:
+    """`changed` are sections of the configuration."""
+    settings = {"probe": {"interval": "1y", "timeout": "5s"}, **changed}
+    async with Federation(servers) as federation:
+        settings["network"] = network(federation, notaries=list(notaries))
+        file = write_config(folder / "config.yaml", federation, **settings)
+        app = App(file, first_round=first_round)
+        app._schedule._grace = 0.1
+        async with app, client_of(app.addresses[0]) as client:
+            yield LabSite(app, federation, client, file)
+
+
+def open_to_all(**web: object) -> dict[str, Any]:
+    """The section `web` with which any server is probed."""
+    return {"listen": ["127.0.0.1:0"], "probe_any": True, **web}

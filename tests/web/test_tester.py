@@ -1,0 +1,189 @@
+"""`/api/report` and `/api/federation-ok`, as scripts for the public federation tester use them."""
+
+import base64
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.lab.faults import Fault
+from tests.labs import lab_servers
+from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
+
+RECORDED = Path(__file__).parent / "recorded"
+MAPPINGS = ("Hosts", "ConnectionReports", "ConnectionErrors", "Ed25519Checks", "Ed25519VerifyKeys")
+KEY_MAPPINGS = ("verify_keys", "old_verify_keys", "signatures")
+DELEGATED, OVER_SRV, REFUSED = lab_servers("well-known-port.lab.test", "srv.lab.test", "refused.lab.test")
+
+
+def shape(value: object, name: str = "") -> object:
+    """Keys and types; of a mapping by address, host or key only what it maps to, and of a list what it holds."""
+    if isinstance(value, dict) and name in (*MAPPINGS, *KEY_MAPPINGS):
+        return {"*": merged(shape(entry, "signatures" if name == "signatures" else "") for entry in value.values())}
+    if isinstance(value, dict):
+        return {key: shape(entry, key) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [merged(shape(entry) for entry in value)]
+    return type(value).__name__
+
+
+def merged(shapes: Any) -> object:
+    distinct = {json.dumps(each): each for each in shapes}
+    return sorted(distinct.values(), key=json.dumps)
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"tester_{name}.json").read_text())
+
+
+async def as_tested(site: LabSite, server_name: str) -> Any:
+    answer = await site.get("/api/report", server_name=server_name, fresh="true")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    return answer.json()
+
+
+# ---------------------------------------------------------------- the shape
+
+
+async def test_healthy_server_has_the_recorded_shape(tmp_path: Path) -> None:
+    """Every key, every type, null where it is null there."""
+    async with lab_site(tmp_path, DELEGATED) as site:
+        assert shape(await as_tested(site, DELEGATED.server_name)) == shape(recorded("healthy"))
+
+
+async def test_broken_server_has_the_recorded_shape(tmp_path: Path) -> None:
+    """SRV records, and nobody who listens."""
+    broken = replace(OVER_SRV, places=dict.fromkeys(OVER_SRV.places, Fault.CONNECTION_REFUSED))
+    async with lab_site(tmp_path, broken) as site:
+        assert shape(await as_tested(site, broken.server_name)) == shape(recorded("refused"))
+
+
+@pytest.mark.parametrize("server_name", ["", "unknown.test"])
+async def test_refusal_has_the_shape_too(tmp_path: Path, server_name: str) -> None:
+    """With the public tester's own field for it, and a status for those who read one."""
+    async with lab_site(tmp_path, HEALTHY) as site:
+        answer = await site.get("/api/report", server_name=server_name)
+    document = answer.json()
+    assert answer.status_code == (404 if server_name else 400)
+    assert document.pop("Error")
+    assert set(document) == set(recorded("healthy"))
+    assert document["FederationOK"] is False
+
+
+# ---------------------------------------------------------------- what it says
+
+
+async def test_healthy_server(tmp_path: Path) -> None:
+    """Each field holds what it is named for."""
+    async with lab_site(tmp_path, DELEGATED) as site:
+        running = site.federation.server(DELEGATED.server_name)
+        document = await as_tested(site, DELEGATED.server_name)
+        report = await site.report(DELEGATED)
+        keys = json.loads(running.homeserver.keys().body)
+    (address,) = document["DNSResult"]["Addrs"]
+    (endpoint,) = report["endpoints"]
+    connection = document["ConnectionReports"][address]
+    leaf = connection["Certificates"][0]
+    assert address == endpoint["address"]
+    assert document["WellKnownResult"]["m.server"] == report["delegation"]["well_known"]["m_server"]
+    assert document["Version"] == {"name": "Lab", "version": "1.0"}
+    assert base64.b64decode(leaf["SHA256Fingerprint"] + "=").hex() == endpoint["certificate"]["fingerprint_sha256"]
+    assert (leaf["SubjectCommonName"], leaf["DNSNames"]) == (
+        endpoint["certificate"]["subject"],
+        endpoint["certificate"]["names"],
+    )
+    assert leaf["IssuerCommonName"] == connection["Certificates"][1]["SubjectCommonName"]
+    assert connection["Cipher"] == {"Version": "TLS 1.3", "CipherSuite": "TLS_AES_256_GCM_SHA384"}
+    assert connection["Ed25519VerifyKeys"] == endpoint["keys"]
+    assert (set(connection["Keys"]), connection["Keys"]["verify_keys"]) == (set(keys), keys["verify_keys"])
+    assert connection["Checks"] == {
+        "AllChecksOK": True,
+        "MatchingServerName": True,
+        "FutureValidUntilTS": True,
+        "HasEd25519Key": True,
+        "AllEd25519ChecksOK": True,
+        "Ed25519Checks": {key_id: {"ValidEd25519": True, "MatchingSignature": True} for key_id in endpoint["keys"]},
+        "ValidCertificates": True,
+    }
+
+
+@pytest.mark.parametrize(
+    ("server_name", "checks"),
+    [
+        ("expired.lab.test", {"ValidCertificates": False, "HasEd25519Key": False, "AllEd25519ChecksOK": None}),
+        ("other-keys.lab.test", {"MatchingServerName": False, "AllEd25519ChecksOK": True, "ValidCertificates": True}),
+        ("expired-keys.lab.test", {"FutureValidUntilTS": False, "MatchingServerName": True}),
+        ("bad-signature.lab.test", {"AllEd25519ChecksOK": False, "HasEd25519Key": True}),
+    ],
+)
+async def test_check_that_fails(tmp_path: Path, server_name: str, checks: dict[str, object]) -> None:
+    """It is named, and the sum of them fails with it; no key is shown that others would not take."""
+    (server,) = lab_servers(server_name)
+    async with lab_site(tmp_path, server) as site:
+        document = await as_tested(site, server_name)
+    (connection,) = document["ConnectionReports"].values()
+    assert {name: connection["Checks"][name] for name in checks} == checks
+    assert connection["Checks"]["AllChecksOK"] is False
+    assert connection["Ed25519VerifyKeys"] is None
+    assert document["FederationOK"] is False
+
+
+async def test_certificate_is_described_where_it_is_bad(tmp_path: Path) -> None:
+    """That is what people want to see."""
+    async with lab_site(tmp_path, BROKEN) as site:
+        document = await as_tested(site, BROKEN.server_name)
+    (connection,) = document["ConnectionReports"].values()
+    assert connection["Certificates"][0]["DNSNames"] == [BROKEN.server_name]
+    assert connection["Keys"] is None
+    (error,) = connection["Errors"]
+    assert error["Message"].startswith("certificate_expired: the certificate has expired")
+
+
+async def test_server_without_an_address(tmp_path: Path) -> None:
+    """Its host is there, with the reason."""
+    (server,) = lab_servers("nxdomain.lab.test")
+    async with lab_site(tmp_path, server) as site:
+        document = await as_tested(site, server.server_name)
+    error = {"Message": f"nxdomain: {server.server_name} does not exist in DNS"}
+    host = {"CName": f"{server.server_name}.", "Addrs": None, "Error": error}
+    assert document["DNSResult"]["Hosts"] == {server.server_name: host}
+    assert document["DNSResult"]["Addrs"] is None
+    assert document["Version"] == {"error": "no endpoint could be asked"}
+
+
+# ---------------------------------------------------------------- those who use it
+
+
+@pytest.mark.parametrize(("server", "word"), [(HEALTHY, "GOOD"), (BROKEN, "BAD")])
+async def test_one_word(tmp_path: Path, server: Any, word: str) -> None:
+    """The whole body, as scripts compare it, with status 200 for both."""
+    async with lab_site(tmp_path, server) as site:
+        answer = await site.get("/api/federation-ok", server_name=server.server_name, fresh="true")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert answer.text == word
+
+
+@pytest.mark.parametrize(("server_name", "status"), [("unknown.test", 404), ("a..b", 400), (HEALTHY.server_name, 503)])
+async def test_no_word_where_nothing_is_known(tmp_path: Path, server_name: str, status: int) -> None:
+    """Neither GOOD nor BAD would be true."""
+    async with lab_site(tmp_path, HEALTHY) as site:
+        answer = await site.get("/api/federation-ok", server_name=server_name)
+    assert answer.status_code == status
+    assert not re.search("GOOD|BAD", answer.text)
+
+
+async def test_json_exporter(tmp_path: Path) -> None:
+    """Its paths are a subset of JSONPath: `{.FederationOK}` becomes 1 or 0."""
+    async with lab_site(tmp_path, HEALTHY, BROKEN) as site:
+        found = [at_path(await as_tested(site, server.server_name), "{.FederationOK}") for server in (HEALTHY, BROKEN)]
+        cipher = at_path(await as_tested(site, HEALTHY.server_name), "{.ConnectionReports.*.Cipher.Version}")
+    assert (found, cipher) == ([True, False], "TLS 1.3")
+
+
+def at_path(document: Any, path: str) -> Any:
+    for step in path.strip("{.}").split("."):
+        document = next(iter(document.values())) if step == "*" else document[step]
+    return document
