@@ -6,11 +6,10 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from exporter import names, verdict
+from exporter import USER_AGENT, names, verdict
 from exporter.board import Standing
 from exporter.deep_look import look_deeper
 from exporter.internet import Internet
-from exporter import USER_AGENT
 from exporter.lab.federation import EVERY_SERVER, Federation
 from exporter.lab.notarised import NOTARY
 from exporter.lab.servers import LabServer
