@@ -14,6 +14,7 @@ from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
 from exporter.lists import Lists, sources
+from exporter.model import ServerName
 from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.shards import Shard
@@ -63,7 +64,8 @@ class App:
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
-        self.asking = Asking(self.board, self._probes, lambda: self._in_use.config)
+        self._listed: frozenset[ServerName] = frozenset()
+        self.asking = Asking(self.board, self._probes, lambda: self._in_use.config, lambda name: name in self._listed)
         self._site = site(
             Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
         )
@@ -180,7 +182,9 @@ class App:
 
     def _watch(self) -> None:
         config = self._in_use.config
-        watched = self._shard.part(targets.watched(config, (*self._files.names, *self._lists.names)))
+        listed = targets.watched(config, (*self._files.names, *self._lists.names))
+        self._listed = frozenset(server.server_name for server in listed)
+        watched = self._shard.part(listed)
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.instruments.servers.set(len(watched))

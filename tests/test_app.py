@@ -17,6 +17,7 @@ from exporter.config import ConfigError, Place
 from exporter.lab.authority import Authority
 from exporter.lab.federation import Federation
 from exporter.lab.servers import LabServer
+from exporter.shards import Shard
 from exporter.web.listening import ListenError
 from tests.labs import (
     Series,
@@ -301,6 +302,22 @@ async def test_server_files_are_read_again(tmp_path: Path) -> None:
 
 async def watches_nothing(app: App) -> bool:
     return (await metrics(app))["exporter_servers"] == 0
+
+
+# ---------------------------------------------------------------- shards
+
+
+async def test_every_shard_probes_whatever_it_is_asked_for(tmp_path: Path) -> None:
+    """A load balancer knows nothing of shards; what no shard watches is refused by each."""
+    statuses = []
+    async with Federation([HEALTHY]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        for index in range(2):
+            async with App(file, shard=Shard(index, 2)) as app, httpx.AsyncClient(trust_env=False) as client:
+                for name in (HEALTHY.server_name, "example.org"):
+                    answered = await client.get(f"http://{app.addresses[0]}/probe", params={"target": name})
+                    statuses.append((name, answered.status_code, "probe_success" in answered.text))
+    assert statuses == [(HEALTHY.server_name, 200, True), ("example.org", 404, False)] * 2
 
 
 # ---------------------------------------------------------------- lists from elsewhere

@@ -66,11 +66,15 @@ def flag(request: Request, parameter: str) -> bool:
 
 @dataclass(slots=True)
 class Asking:
-    """Standings of servers; all methods raise RefusedError. `config` is the one in use."""
+    """Standings of servers; all methods raise RefusedError. `config` is the one in use.
+
+    `listed` tells of servers that another shard watches: whoever asks need not know which.
+    """
 
     board: Board
     probes: Probes
     config: Callable[[], Config]
+    listed: Callable[[ServerName], bool] = lambda _: False
     limit: RateLimit = field(default_factory=lambda: RateLimit(UNWATCHED_PER_MINUTE, UNWATCHED_BURST))
 
     async def latest(self, name: ServerName) -> Standing:
@@ -85,7 +89,7 @@ class Asking:
 
     async def fresh(self, name: ServerName, seconds: float = math.inf) -> Standing:
         """With a probe of at most so many seconds, and no more than one of the schedule may take."""
-        if self.board.standing(name) is None:
+        if self.board.standing(name) is None and not self.listed(name):
             self._admit(name)
         try:
             return await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
