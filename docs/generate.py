@@ -13,8 +13,8 @@ from exporter.instruments import NAMESPACE, Instruments
 from exporter.lab.federation import EVERY_SERVER
 from exporter.lab.servers import LabServer
 from exporter.metrics import FAMILIES, SUFFIXES, Family
-from exporter.model import Reason, Stage, WarningName
-from exporter.problems import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.vocabulary import Reason, Stage, WarningName
 from exporter.web import openapi
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart

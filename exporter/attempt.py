@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from exporter import problems
-from exporter.model import Failed, Found, Passed, Problem, Reason
+from exporter.model import Failed, Found, Passed, Problem
 from exporter.problems import Step
+from exporter.vocabulary import Reason
 
 Evidence = TypeVar("Evidence")
 

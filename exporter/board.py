@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from exporter import verdict, warning_rules
-from exporter.model import Method, Reason, Report, ServerName, Stage, Target, Watched, found
+from exporter.model import Report, ServerName, Target, Watched, found
+from exporter.vocabulary import Method, Reason, Stage
 from exporter.warning_rules import LocatedWarning
 
 STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old

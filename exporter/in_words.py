@@ -8,7 +8,6 @@ from exporter import routes
 from exporter.model import (
     Certificate,
     Delegation,
-    Reason,
     Report,
     Resolved,
     Secured,
@@ -16,10 +15,10 @@ from exporter.model import (
     SigningKeys,
     Software,
     SrvRecords,
-    Stage,
     Target,
     found,
 )
+from exporter.vocabulary import Reason, Stage
 from exporter.wording import printable
 
 MOST_CHARACTERS = 300  # of a text that a remote server chose

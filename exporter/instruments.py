@@ -16,8 +16,9 @@ from prometheus_client import (
 
 from exporter import VERSION
 from exporter.metrics import PREFIX
-from exporter.model import Report, Skipped, Stage
+from exporter.model import Report, Skipped
 from exporter.shards import Shard
+from exporter.vocabulary import Stage
 
 NAMESPACE = f"{PREFIX}exporter"
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; a healthy loop is below 0.1

@@ -7,7 +7,8 @@ whoever noticed it (OSError, dnspython's, OpenSSL's, h11's); `problems` names th
 from dataclasses import dataclass
 from typing import Protocol
 
-from exporter.model import Endpoint, IPAddress, SrvRecord, SrvService
+from exporter.model import Endpoint, IPAddress, SrvRecord
+from exporter.vocabulary import SrvService
 
 
 class BlockedAddressError(Exception):

@@ -10,9 +10,10 @@ from exporter import logs, problems, verdict
 from exporter.board import Board, Standing
 from exporter.config import Config
 from exporter.instruments import Instruments
-from exporter.model import Reason, Report, ServerName, Watched
+from exporter.model import Report, ServerName, Watched
 from exporter.probe import Prober
 from exporter.turns import Turns, end
+from exporter.vocabulary import Reason
 
 SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
 

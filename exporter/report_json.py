@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter import problems, verdict
+from exporter import remedies, verdict
 from exporter.board import Result, Standing
 from exporter.model import (
     Certificate,
@@ -24,11 +24,10 @@ from exporter.model import (
     Software,
     SrvRecord,
     SrvRecords,
-    SrvService,
-    Stage,
     found,
 )
 from exporter.verdict import LocatedProblem, StageVerdict
+from exporter.vocabulary import SrvService, Stage
 from exporter.warning_rules import LocatedWarning, warnings
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -128,7 +127,7 @@ def problem(located: LocatedProblem) -> JsonObject:
         "reason": located.problem.reason,
         "endpoint": located.endpoint.address if located.endpoint else None,
         "detail": located.problem.detail,
-        "remedy": problems.remedy(located.stage, located.problem.reason),
+        "remedy": remedies.remedy(located.stage, located.problem.reason),
     }
 
 
@@ -136,7 +135,7 @@ def warning(located: LocatedWarning) -> JsonObject:
     return {
         "warning": located.warning,
         "detail": located.detail,
-        "remedy": problems.warning_remedy(located.warning),
+        "remedy": remedies.warning_remedy(located.warning),
     }
 
 

@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter import in_words, problems, verdict
+from exporter import in_words, remedies, verdict
 from exporter.in_words import shown
 from exporter.model import (
     DeepLook,
@@ -28,9 +28,8 @@ from exporter.model import (
     Report,
     Skipped,
     SrvRecords,
-    Stage,
-    WarningName,
 )
+from exporter.vocabulary import Stage, WarningName
 from exporter.warning_rules import LocatedWarning, warnings
 
 PLAIN_COLUMNS = 80  # where there is no terminal
@@ -209,7 +208,7 @@ def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
     for reason, alike in groupby(found, key=lambda problem: problem.reason):
         for problem in alike:
             yield Line(INDENT, Text.assemble((reason, "bold red"), f": {shown(problem.detail)}"))
-        yield remedy(problems.remedy(stage, reason))
+        yield remedy(remedies.remedy(stage, reason))
 
 
 def telling_warnings(report: Report, delegation_seen: datetime | None) -> list[LocatedWarning]:
@@ -221,7 +220,7 @@ def telling_warnings(report: Report, delegation_seen: datetime | None) -> list[L
 
 def warning(located: LocatedWarning) -> Iterator[Line]:
     yield Line(WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {shown(located.detail)}"))
-    yield remedy(problems.warning_remedy(located.warning))
+    yield remedy(remedies.warning_remedy(located.warning))
 
 
 def remedy(text: str) -> Line:

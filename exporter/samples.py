@@ -5,8 +5,9 @@ from typing import TypeAlias
 
 from exporter import verdict
 from exporter.board import Standing
-from exporter.model import Certificate, IPFamily, Report, Secured, SrvService, Stage, found
+from exporter.model import Certificate, Report, Secured, found
 from exporter.verdict import StageVerdict
+from exporter.vocabulary import IPFamily, SrvService, Stage
 from exporter.wording import printable
 
 MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose

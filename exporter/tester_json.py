@@ -19,7 +19,6 @@ from exporter.model import (
     Outcome,
     Passed,
     Problem,
-    Reason,
     Report,
     Resolved,
     Secured,
@@ -30,6 +29,7 @@ from exporter.model import (
 )
 from exporter.stages.keys import KEY_ID, decode_base64
 from exporter.tls_names import CIPHER_SUITES, TLS_VERSIONS
+from exporter.vocabulary import Reason
 
 JsonObject: TypeAlias = dict[str, Any]
 PUBLIC_KEY_BYTES = 32  # of ed25519

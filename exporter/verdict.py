@@ -5,10 +5,8 @@ from dataclasses import dataclass
 
 from exporter.model import (
     Certificate,
-    CertificateOf,
     Endpoint,
     Failed,
-    IPFamily,
     Passed,
     Problem,
     Report,
@@ -16,10 +14,10 @@ from exporter.model import (
     SigningKeys,
     Skipped,
     Software,
-    Stage,
     Target,
     found,
 )
+from exporter.vocabulary import CertificateOf, IPFamily, Stage
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import TypeAlias
 
 from exporter import routes
-from exporter.model import Failed, IPFamily, Report, SrvService, Target, WarningName, found
+from exporter.model import Failed, Report, Target, found
 from exporter.verdict import healthy_by_family, secured, signing_keys
+from exporter.vocabulary import IPFamily, SrvService, WarningName
 
 KEY_VALIDITY_AHEAD = timedelta(
     hours=1

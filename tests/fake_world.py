@@ -15,9 +15,10 @@ from dns.exception import DNSException
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import NOT_FOUND, Answer, json_answer
 from exporter.lab.https_server import delegation as delegation_page
-from exporter.model import Endpoint, SrvRecord, SrvService, Target
+from exporter.model import Endpoint, SrvRecord, Target
 from exporter.network import Addresses, Handshake, HttpAnswer, TooLargeError
 from exporter.stages import keys, version, well_known
+from exporter.vocabulary import SrvService
 from tests.certificates import handshake
 
 Answered = TypeVar("Answered")

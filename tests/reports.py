@@ -14,11 +14,9 @@ from exporter.model import (
     EndpointLook,
     EndpointReport,
     Failed,
-    Method,
     NotaryLook,
     Passed,
     Problem,
-    Reason,
     Report,
     Resolved,
     Route,
@@ -27,10 +25,10 @@ from exporter.model import (
     Software,
     SrvRecord,
     SrvRecords,
-    SrvService,
     Target,
     Watched,
 )
+from exporter.vocabulary import Method, Reason, SrvService
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)

@@ -12,7 +12,8 @@ ROOT: Final = Path(exporter.__file__).parent
 
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
-    {"exporter", "model", "wording", "durations", "negotiation", "turns", "tls_names"},
+    {"vocabulary"},
+    {"exporter", "model", "remedies", "wording", "durations", "negotiation", "turns", "tls_names"},
     {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
@@ -36,7 +37,7 @@ FLOORS: Final = (
 # The real network and the embedded federation are passed in; few know that they exist.
 INTERNET_IS_KNOWN_BY: Final = {"internet", "wiring", "app", "check", "cli", "lab"}
 LAB_IS_KNOWN_BY: Final = {"lab", "demo", "cli"}
-LAB_KNOWS: Final = {"exporter", "lab", "model", "names"}
+LAB_KNOWS: Final = {"exporter", "lab", "model", "names", "vocabulary"}
 
 # Every library in its room: to replace one, or to judge its next release, these are the files to read.
 LIBRARIES: Final = {

@@ -6,8 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt
-from exporter.model import Failed, Passed, Problem, Reason
+from exporter.model import Failed, Passed, Problem
 from exporter.problems import Step
+from exporter.vocabulary import Reason
 
 MISMATCH = Problem(Reason.SERVER_NAME_MISMATCH, "somebody else's")
 

@@ -6,19 +6,8 @@ import pytest
 
 from exporter import names
 from exporter.board import FAILURES_KEPT, NEVER, RESULTS_KEPT, Board, Lines, Posted, Result, Snapshot, Standing
-from exporter.model import (
-    DeepLook,
-    EndpointLook,
-    Failed,
-    Method,
-    Problem,
-    Reason,
-    Report,
-    Route,
-    Stage,
-    Target,
-    WarningName,
-)
+from exporter.model import DeepLook, EndpointLook, Failed, Problem, Report, Route, Target
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 from tests.reports import (
     ENDED_AT,
     MATRIX_443,

@@ -21,8 +21,8 @@ from exporter.lab.broken import at_8448
 from exporter.lab.faults import Fault
 from exporter.lab.federation import SERVERS, Federation
 from exporter.lab.servers import LabServer
-from exporter.model import Reason
 from exporter.schedule import fraction
+from exporter.vocabulary import Reason
 from exporter.web.listening import CHOOSE, ListenError, bind
 from tests.labs import (
     Series,

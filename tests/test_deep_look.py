@@ -10,11 +10,12 @@ from exporter import names
 from exporter.deep_look import look_deeper
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import Answer, json_answer, redirect
-from exporter.model import EndpointLook, Failed, Passed, Reason, Report, SrvRecords, SrvService
+from exporter.model import EndpointLook, Failed, Passed, Report, SrvRecords
 from exporter.network import HttpAnswer, VerifyError
 from exporter.probe import Prober
 from exporter.stages import keys
 from exporter.stages.proxy import ENCODED, PLAIN
+from exporter.vocabulary import Reason, SrvService
 from tests.certificates import handshake
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, delegates, federates, received, srv_record, website
 

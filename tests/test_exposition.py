@@ -17,7 +17,8 @@ from exporter.board import Board, Standing
 from exporter.exposition import CHUNK_BYTES, Answer, gzipped, joined, scrape
 from exporter.instruments import Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family, Kind
-from exporter.model import Failed, Passed, Problem, Reason, Report, Software, Target
+from exporter.model import Failed, Passed, Problem, Report, Software, Target
+from exporter.vocabulary import Reason
 from tests.programs import program
 from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, secured, two_families, watched
 from tests.scrapes import OPENMETRICS, board_of, text_of

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from exporter import in_words
-from exporter.model import Delegation, Method, Passed, Resolved, Software, Stage, Target
+from exporter.model import Delegation, Passed, Resolved, Software, Target
 from exporter.names import parse
+from exporter.vocabulary import Method, Stage
 from tests.reports import DELEGATED, ENDED_AT, certificate, delegated_by_well_known, nothing_resolved, two_families
 
 

@@ -4,8 +4,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 
 from exporter import VERSION
 from exporter.instruments import Instruments, SkipReason
-from exporter.model import Stage
 from exporter.shards import Shard
+from exporter.vocabulary import Stage
 from tests.reports import two_families
 
 DURATION = "matrix_federation_exporter_stage_duration_seconds"

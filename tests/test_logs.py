@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 
 from exporter import logs
 from exporter.logs import Format, Level
-from exporter.model import Failed, Problem, Reason, Report
+from exporter.model import Failed, Problem, Report
+from exporter.vocabulary import Reason
 from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
 
 

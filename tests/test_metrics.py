@@ -9,21 +9,18 @@ from docs.generate import metrics_page
 from exporter.metrics import FAMILIES, SUFFIXES
 from exporter.model import (
     SKIPPED,
-    CertificateOf,
     Delegation,
     Failed,
     Passed,
     Problem,
-    Reason,
     Report,
     Secured,
     Software,
     SrvRecord,
     SrvRecords,
-    SrvService,
-    Stage,
     Target,
 )
+from exporter.vocabulary import CertificateOf, Reason, SrvService, Stage
 from tests.reports import (
     ENDED_AT,
     MATRIX_443,

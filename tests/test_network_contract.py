@@ -18,8 +18,9 @@ from exporter.lab.faults import FAULTS, Fault
 from exporter.lab.https_server import Answer, HttpsServer, Site
 from exporter.lab.listener import Port
 from exporter.lab.zone import DnsFault
-from exporter.model import Endpoint, SrvService, Target
+from exporter.model import Endpoint, Target
 from exporter.network import Addresses, Connection, Handshake, Network, NotTlsError, TooLargeError, VerifyError
+from exporter.vocabulary import SrvService
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, dns_failure, received, srv_record
 from tests.places import place
 

@@ -17,9 +17,10 @@ from exporter.lab.homeserver import key_id, public
 from exporter.lab.https_server import Answer, Request, json_answer
 from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
 from exporter.lab.notary import QUERY
-from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Reason, Report, ServerName, WarningName
+from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Report, ServerName
 from exporter.notaries import ask_each_notary
 from exporter.probe import Prober
+from exporter.vocabulary import Reason, WarningName
 from exporter.warning_rules import LocatedWarning, warnings
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, dns_failure, federates, received, srv_record

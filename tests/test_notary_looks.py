@@ -9,24 +9,12 @@ from rich.console import Console
 
 from exporter import names, verdict
 from exporter.board import Standing
-from exporter.model import (
-    SKIPPED,
-    DeepLook,
-    Failed,
-    NotaryLook,
-    Outcome,
-    Passed,
-    Problem,
-    Reason,
-    Report,
-    SigningKeys,
-    Stage,
-    WarningName,
-)
-from exporter.problems import remedy, warning_remedy
+from exporter.model import SKIPPED, DeepLook, Failed, NotaryLook, Outcome, Passed, Problem, Report, SigningKeys
+from exporter.remedies import remedy, warning_remedy
 from exporter.report_json import report_json
 from exporter.report_text import tree
 from exporter.verdict import StageVerdict
+from exporter.vocabulary import Reason, Stage, WarningName
 from exporter.warning_rules import LocatedWarning, warnings
 from tests.reports import ENDED_AT, delegated_by_well_known, watched
 from tests.scrapes import board_of, samples_of, text_of

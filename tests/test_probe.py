@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from exporter import names, verdict
-from exporter.model import SKIPPED, Failed, Method, Passed, Reason, Report, Software, Stage
+from exporter.model import SKIPPED, Failed, Passed, Report, Software
 from exporter.network import Handshake, VerifyError
 from exporter.probe import Prober
 from exporter.stages import keys, version
+from exporter.vocabulary import Method, Reason, Stage
 from tests.certificates import handshake
 from tests.fake_world import (
     GET_SECONDS,

@@ -14,9 +14,10 @@ from exporter import names
 from exporter.board import Board
 from exporter.config import Config, Probe
 from exporter.instruments import Instruments
-from exporter.model import EndpointReport, Failed, Problem, Reason, Report, ServerName
+from exporter.model import EndpointReport, Failed, Problem, Report, ServerName
 from exporter.probes import InUse, NotInTimeError, Probes, is_hurried
 from exporter.turns import Turns
+from exporter.vocabulary import Reason
 from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
 from tests.scrapes import board_of
 from tests.waiting import others, until

@@ -10,10 +10,12 @@ import pytest
 from OpenSSL import SSL
 from structlog.testing import capture_logs
 
-from exporter import problems
-from exporter.model import Problem, Reason, Stage, WarningName
+from exporter import problems, remedies
+from exporter.model import Problem
 from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
-from exporter.problems import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES, Step
+from exporter.problems import Step
+from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.vocabulary import Reason, Stage, WarningName
 from tests.fake_world import dns_failure
 
 
@@ -202,14 +204,14 @@ def test_a_remedy_names_where_to_act(text: str) -> None:
 
 def test_a_delegation_that_is_lost_is_mended_where_it_was() -> None:
     """Not at the port to which peers fall back: that is where the error is seen, and not where it is."""
-    text = problems.warning_remedy(WarningName.DELEGATION_LOST)
+    text = remedies.warning_remedy(WarningName.DELEGATION_LOST)
     assert text.startswith("On the web server of the server name itself (https, port 443): ")
     assert "8448" not in text
 
 
 def test_a_remedy_fits_its_stage() -> None:
     """The same reason may need another hand in another stage; elsewhere the common remedy holds."""
-    at_well_known = problems.remedy(Stage.WELL_KNOWN, Reason.NOT_JSON)
+    at_well_known = remedies.remedy(Stage.WELL_KNOWN, Reason.NOT_JSON)
     assert at_well_known.startswith("On the web server of the server name itself (https, port 443): ")
-    assert problems.remedy(Stage.KEYS, Reason.NOT_JSON) == REMEDIES[Reason.NOT_JSON]
+    assert remedies.remedy(Stage.KEYS, Reason.NOT_JSON) == REMEDIES[Reason.NOT_JSON]
     assert all(remedy.endswith(".") and remedy != REMEDIES[reason] for (_, reason), remedy in STAGE_REMEDIES.items())

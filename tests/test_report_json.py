@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from exporter import problems
+from exporter import remedies
 from exporter.board import Standing
-from exporter.model import SKIPPED, Delegation, Failed, Passed, Problem, Reason, Report, WarningName
+from exporter.model import SKIPPED, Delegation, Failed, Passed, Problem, Report
 from exporter.report_json import report_json, standing_json
+from exporter.vocabulary import Reason, WarningName
 from tests.reports import (
     ENDED_AT,
     delegated_by_well_known,
@@ -103,8 +104,8 @@ def test_durations_are_rounded_to_microseconds() -> None:
 
 def test_every_warning_has_a_remedy() -> None:
     """A sentence that tells somebody what to do."""
-    assert set(problems.WARNING_REMEDIES) == set(WarningName)
-    assert all(text.endswith(".") for text in problems.WARNING_REMEDIES.values())
+    assert set(remedies.WARNING_REMEDIES) == set(WarningName)
+    assert all(text.endswith(".") for text in remedies.WARNING_REMEDIES.values())
 
 
 def test_what_is_remembered_stands_beside_the_report() -> None:

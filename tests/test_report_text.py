@@ -16,7 +16,6 @@ from exporter.model import (
     Failed,
     Passed,
     Problem,
-    Reason,
     Report,
     Resolved,
     Secured,
@@ -24,10 +23,10 @@ from exporter.model import (
     Software,
     SrvRecord,
     SrvRecords,
-    SrvService,
     Target,
 )
 from exporter.report_text import plain, tree
+from exporter.vocabulary import Reason, SrvService
 from tests.reports import (
     DELEGATED,
     ENDED_AT,

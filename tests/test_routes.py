@@ -1,7 +1,8 @@
 import pytest
 
 from exporter import names, routes
-from exporter.model import Method, Route, SrvRecord, SrvRecords, SrvService, Target
+from exporter.model import Route, SrvRecord, SrvRecords, Target
+from exporter.vocabulary import Method, SrvService
 
 HS = Target("hs.test", 8450)
 RECORD = SrvRecord(10, 5, HS)

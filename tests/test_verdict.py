@@ -5,21 +5,9 @@ from datetime import timedelta
 import pytest
 
 from exporter import verdict
-from exporter.model import (
-    SKIPPED,
-    CertificateOf,
-    EndpointReport,
-    Failed,
-    IPFamily,
-    Problem,
-    Reason,
-    Report,
-    SigningKeys,
-    Software,
-    Stage,
-    Target,
-)
+from exporter.model import SKIPPED, EndpointReport, Failed, Problem, Report, SigningKeys, Software, Target
 from exporter.verdict import LocatedProblem, StageVerdict
+from exporter.vocabulary import CertificateOf, IPFamily, Reason, Stage
 from tests.reports import (
     DELEGATED,
     ENDED_AT,

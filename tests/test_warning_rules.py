@@ -16,15 +16,13 @@ from exporter.model import (
     Outcome,
     Passed,
     Problem,
-    Reason,
     Report,
     SigningKeys,
     SrvRecord,
     SrvRecords,
-    SrvService,
     Target,
-    WarningName,
 )
+from exporter.vocabulary import Reason, SrvService, WarningName
 from exporter.warning_rules import RULES, LocatedWarning, warnings
 from tests.reports import (
     DELEGATED,

@@ -8,8 +8,8 @@ from exporter.config import AddressPolicy, Config, Network, Place, Probe
 from exporter.lab.faults import ClosedPort
 from exporter.lab.federation import SERVERS, Federation
 from exporter.lab.zone import DnsFault
-from exporter.model import Reason, Stage
 from exporter.names import parse
+from exporter.vocabulary import Reason, Stage
 
 SERVER = "default-port.lab.test"
 NOBODY = Place("192.0.2.53", 53)  # a resolver that is never asked

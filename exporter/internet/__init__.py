@@ -8,8 +8,9 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
 from exporter.internet.resolver import Resolver
 from exporter.internet.trust import make_context
-from exporter.model import Endpoint, IPAddress, SrvRecord, SrvService, host_port
+from exporter.model import Endpoint, IPAddress, SrvRecord, host_port
 from exporter.network import Addresses
+from exporter.vocabulary import SrvService
 
 PUBLIC_ONLY = AddressPolicy()
 LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other

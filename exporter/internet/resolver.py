@@ -14,8 +14,9 @@ import dns.rdtypes.IN.SRV
 import dns.resolver
 from dns.rdatatype import RdataType
 
-from exporter.model import IPAddress, SrvRecord, SrvService, Target
+from exporter.model import IPAddress, SrvRecord, Target
 from exporter.network import Addresses
+from exporter.vocabulary import SrvService
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path

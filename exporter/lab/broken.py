@@ -7,7 +7,7 @@ from exporter.lab.https_server import WELL_KNOWN
 from exporter.lab.reverse_proxy import WELCOME
 from exporter.lab.servers import LabServer, Place, Website, federates
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage, WarningName
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 
 BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
 NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})

@@ -6,7 +6,7 @@ delegates to.
 
 from exporter.lab.https_server import WELL_KNOWN, delegation, redirect
 from exporter.lab.servers import LabServer, Website, delegates, federates
-from exporter.model import Method, WarningName
+from exporter.vocabulary import Method, WarningName
 
 HEALTHY_SERVERS = (
     LabServer(

@@ -10,7 +10,7 @@ from exporter.lab.https_server import JSON, WELL_KNOWN, Answer, Request, delegat
 from exporter.lab.reverse_proxy import ProxyFault
 from exporter.lab.servers import LabServer, Place, Website, federates
 from exporter.lab.unreached import HOURS
-from exporter.model import Method, Reason, Stage
+from exporter.vocabulary import Method, Reason, Stage
 
 ENORMOUS = Answer(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
 A_LIST = Answer(200, (JSON,), b"[]")

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from exporter.lab.notary import GivenKeys
 from exporter.lab.servers import LabServer, delegates, federates
-from exporter.model import Method, Reason, Stage, WarningName
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 
 NOTARY = "notary.lab.test"
 

@@ -12,8 +12,9 @@ from exporter.lab.https_server import WELL_KNOWN, Page, delegation
 from exporter.lab.notary import GivenKeys
 from exporter.lab.reverse_proxy import ProxyFault
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage, WarningName, host_port
+from exporter.model import host_port
 from exporter.names import ip_literal, parse
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448

@@ -5,7 +5,7 @@ from exporter.lab.broken import NO_IPV4, at_8448
 from exporter.lab.faults import Fault
 from exporter.lab.servers import LabServer, federates
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage
+from exporter.vocabulary import Method, Reason, Stage
 
 HOURS = 4 * 3600.0  # in seconds: nobody waits so long
 

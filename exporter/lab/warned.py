@@ -8,7 +8,7 @@ from exporter.lab.homeserver import KeyFault
 from exporter.lab.https_server import JSON, WELL_KNOWN, Answer, delegation
 from exporter.lab.reverse_proxy import ProxyFault
 from exporter.lab.servers import HEALTHY, LabServer, Website, delegates, federates
-from exporter.model import Method, Reason, Stage, WarningName
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 
 REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
 HALF_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})

@@ -6,9 +6,10 @@ from itertools import islice
 
 from exporter import names, problems
 from exporter.attempt import Faulty
-from exporter.model import Endpoint, IPAddress, Problem, Reason, Resolved, Target
+from exporter.model import Endpoint, IPAddress, Problem, Resolved, Target
 from exporter.network import Addresses, Network
 from exporter.problems import Step
+from exporter.vocabulary import Reason
 
 MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is dialled
 MAX_ENDPOINTS = 32

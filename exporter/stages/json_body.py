@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
-from exporter.model import Problem, Reason
+from exporter.model import Problem
 from exporter.network import HttpAnswer
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 JsonObject: TypeAlias = Mapping[str, Any]

@@ -15,9 +15,10 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from exporter.attempt import Faulty
-from exporter.model import Problem, Reason, SigningKeys
+from exporter.model import Problem, SigningKeys
 from exporter.network import HttpAnswer
 from exporter.stages.json_body import JsonObject, read_object
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"

@@ -19,11 +19,12 @@ from functools import partial
 from typing import TypeAlias
 
 from exporter.attempt import Deadline, Faulty, attempt
-from exporter.model import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, Reason, ServerName, SigningKeys
+from exporter.model import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, ServerName, SigningKeys
 from exporter.network import Connection, HttpAnswer
 from exporter.problems import Step
 from exporter.stages import keys
 from exporter.stages.json_body import JsonObject, json_type, read_object
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/query"

@@ -11,11 +11,12 @@ from functools import partial
 from typing import TypeAlias
 
 from exporter.attempt import Deadline, as_it_is, attempt
-from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Reason, Software, found
+from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Software, found
 from exporter.network import Connection, HttpAnswer
 from exporter.problems import Step
 from exporter.stages import version
 from exporter.stages.json_body import errcode
+from exporter.vocabulary import Reason
 
 FEDERATION = "/_matrix/federation/v1"
 PLAIN = f"{FEDERATION}/event/%24base"

@@ -6,20 +6,10 @@ from typing import TypeAlias
 
 from exporter import problems
 from exporter.attempt import Faulty
-from exporter.model import (
-    Failed,
-    Outcome,
-    Passed,
-    Problem,
-    Reason,
-    Resolved,
-    Skipped,
-    SrvRecord,
-    SrvRecords,
-    SrvService,
-)
+from exporter.model import Failed, Outcome, Passed, Problem, Resolved, Skipped, SrvRecord, SrvRecords
 from exporter.network import Network
 from exporter.problems import Step
+from exporter.vocabulary import Reason, SrvService
 
 MAX_RECORDS = 16  # of one service: every target is resolved and dialled
 NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)

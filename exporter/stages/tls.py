@@ -16,9 +16,10 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from exporter import names
 from exporter.attempt import Faulty
-from exporter.model import Certificate, ChainCertificate, Problem, Reason, Secured
+from exporter.model import Certificate, ChainCertificate, Problem, Secured
 from exporter.network import Handshake, VerifyError
 from exporter.stages.strength import weaknesses
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 MAX_NAME_CHARACTERS = 64

@@ -1,9 +1,10 @@
 """Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
 
 from exporter.attempt import Faulty
-from exporter.model import Problem, Reason, Software
+from exporter.model import Problem, Software
 from exporter.network import HttpAnswer
 from exporter.stages.json_body import json_type, read_object
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/federation/v1/version"

@@ -23,7 +23,6 @@ from exporter.model import (
     Failed,
     Passed,
     Problem,
-    Reason,
     Resolved,
     Secured,
     ServerName,
@@ -33,6 +32,7 @@ from exporter.network import Connection, HttpAnswer, Network
 from exporter.problems import Step
 from exporter.stages import dns, freshness, tls
 from exporter.stages.json_body import JsonObject, json_type, read_object
+from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/.well-known/matrix/server"

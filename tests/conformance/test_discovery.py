@@ -15,9 +15,10 @@ import yaml
 
 from exporter import names, routes, verdict
 from exporter.lab.authority import Authority, CertificateState
-from exporter.model import Method, Passed, Reason, Report, Stage, Target, WarningName, found, host_port
+from exporter.model import Passed, Report, Target, found, host_port
 from exporter.probe import Prober
 from exporter.stages import keys, version, well_known
+from exporter.vocabulary import Method, Reason, Stage, WarningName
 from exporter.warning_rules import warnings
 from tests.conformance.world import HTTPS_PORT, TIMEOUT_SECONDS, Arrival, Case, Hop, World, addresses
 

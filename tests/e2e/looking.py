@@ -10,7 +10,8 @@ from exporter.lab.authority import Authority
 from exporter.lab.dns_server import DnsServer
 from exporter.lab.faults import ClosedPort
 from exporter.lab.zone import DnsFault
-from exporter.model import Reason, Report, Stage
+from exporter.model import Report
+from exporter.vocabulary import Reason, Stage
 
 SERVER_NAME = "synapse.test"
 PROBE_SECONDS = 10.0

@@ -13,10 +13,11 @@ from exporter.internet import Internet
 from exporter.lab.federation import EVERY_SERVER, Federation
 from exporter.lab.notarised import NOTARY
 from exporter.lab.servers import LabServer
-from exporter.model import Passed, Reason, Report, Stage, WarningName, Watched
+from exporter.model import Passed, Report, Watched
 from exporter.network import HttpAnswer
 from exporter.probe import Prober
 from exporter.stages import version
+from exporter.vocabulary import Reason, Stage, WarningName
 from tests.places import place
 
 PROBE_SECONDS = 12.0

@@ -16,9 +16,10 @@ from exporter.lab.authority import Authority
 from exporter.lab.homeserver import KEYS, Homeserver, key_id, public
 from exporter.lab.https_server import HttpsServer, Site
 from exporter.lab.listener import LOOPBACK
-from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Reason
+from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem
 from exporter.notaries import ask
 from exporter.stages.notary import Published
+from exporter.vocabulary import Reason
 from tests.e2e.synapse import synapse
 from tests.places import place
 

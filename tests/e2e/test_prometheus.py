@@ -20,7 +20,7 @@ from exporter.lab.homeserver import VERSION
 from exporter.lab.https_server import WELL_KNOWN
 from exporter.lab.reverse_proxy import WELCOME
 from exporter.lab.servers import LabServer, Website, federates
-from exporter.model import Method
+from exporter.vocabulary import Method
 from tests.deploy.rules import ALERTS
 from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
 from tests.labs import lab_servers, write_config

@@ -17,20 +17,10 @@ from exporter.attempt import Deadline
 from exporter.deep_look import look_deeper
 from exporter.internet import Internet
 from exporter.lab.authority import Authority, CertificateState
-from exporter.model import (
-    Endpoint,
-    Failed,
-    Passed,
-    Reason,
-    Report,
-    Skipped,
-    Software,
-    Stage,
-    Target,
-    WarningName,
-)
+from exporter.model import Endpoint, Failed, Passed, Report, Skipped, Software, Target
 from exporter.probe import Prober
 from exporter.stages import proxy
+from exporter.vocabulary import Reason, Stage, WarningName
 from exporter.warning_rules import warnings
 from tests.e2e.apache import apache
 from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world

@@ -12,8 +12,9 @@ import pytest
 from exporter import names, verdict
 from exporter.lab.authority import Authority, CertificateState
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Report, Stage
+from exporter.model import Report
 from exporter.probe import Prober
+from exporter.vocabulary import Method, Reason, Stage
 from exporter.warning_rules import warnings
 from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world
 from tests.e2e.nginx import Site, nginx

@@ -13,9 +13,9 @@ from exporter.internet.connection import InternetConnection
 from exporter.lab.authority import Authority, Issued
 from exporter.lab.faults import reset
 from exporter.lab.listener import streams
-from exporter.model import Reason
 from exporter.network import ClosedEarlyError
 from exporter.problems import Step
+from exporter.vocabulary import Reason
 from tests.internet.raw_https import NAME, RawHttps, listening, secured
 
 

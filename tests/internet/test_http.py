@@ -8,9 +8,9 @@ import pytest
 from exporter import USER_AGENT, problems
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
 from exporter.lab.authority import Authority, Issued
-from exporter.model import Reason
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 from exporter.problems import Step
+from exporter.vocabulary import Reason
 from tests.internet.raw_https import RawHttps, secured
 
 AT_MOST = 10

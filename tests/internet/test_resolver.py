@@ -12,9 +12,10 @@ from exporter.internet import resolver as resolving
 from exporter.internet.resolver import Resolver
 from exporter.lab.dns_server import DnsServer, Over, Question
 from exporter.lab.zone import DnsFault
-from exporter.model import Reason, SrvService, Target
+from exporter.model import Target
 from exporter.network import Addresses
 from exporter.problems import Step
+from exporter.vocabulary import Reason, SrvService
 from tests.fake_world import srv_record
 from tests.places import place
 

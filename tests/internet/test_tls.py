@@ -13,10 +13,10 @@ from exporter.attempt import Faulty
 from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
 from exporter.lab.faults import reset
 from exporter.lab.listener import Behaviour, streams
-from exporter.model import Reason
 from exporter.network import ClosedEarlyError, Handshake, NotTlsError
 from exporter.problems import Step
 from exporter.stages import tls
+from exporter.vocabulary import Reason
 from tests.internet.raw_https import NAME, answering, connected, listening
 
 

@@ -22,8 +22,8 @@ from exporter.lab.homeserver import KEYS, VERSION
 from exporter.lab.https_server import WELL_KNOWN, Answer, Request
 from exporter.lab.servers import LabServer, Website, many
 from exporter.lab.zone import DnsFault
-from exporter.model import Method, Reason, Stage
 from exporter.names import parse
+from exporter.vocabulary import Method, Reason, Stage
 from tests.lab.judges import get, meet, place
 
 DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
@@ -373,11 +373,12 @@ async def test_a_start_that_fails_leaves_nothing() -> None:
 
 
 def test_the_lab_knows_no_other_room() -> None:
-    """It imports the nouns and the grammar, and nothing else of the exporter: what it judges is built without it."""
+    """It imports the nouns, their vocabulary and the grammar, and nothing else of the exporter: what it judges is built without it."""
     imported = {
         node.module
         for path in Path(exporter.lab.__file__).parent.glob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("exporter")
     }
-    assert {name for name in imported if not name.startswith("exporter.lab.")} == {"exporter.model", "exporter.names"}
+    others = {name for name in imported if not name.startswith("exporter.lab.")}
+    assert others == {"exporter.model", "exporter.names", "exporter.vocabulary"}

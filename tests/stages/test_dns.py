@@ -4,9 +4,10 @@ import dns.exception
 import pytest
 
 from exporter.attempt import Faulty
-from exporter.model import Endpoint, Problem, Reason, Resolved, Target
+from exporter.model import Endpoint, Problem, Resolved, Target
 from exporter.network import Addresses
 from exporter.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
+from exporter.vocabulary import Reason
 from tests.fake_world import FakeNetwork, dns_failure
 
 HS, SPARE = Target("hs.test", 8448), Target("spare.test", 8449)

@@ -1,8 +1,9 @@
 import pytest
 
-from exporter.model import Problem, Reason
+from exporter.model import Problem
 from exporter.network import HttpAnswer
 from exporter.stages.json_body import json_type, read_object
+from exporter.vocabulary import Reason
 
 
 def answer(body: bytes, status: int = 200) -> HttpAnswer:

@@ -8,10 +8,11 @@ from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exporter.attempt import Faulty
-from exporter.model import Problem, Reason, SigningKeys
+from exporter.model import Problem, SigningKeys
 from exporter.network import HttpAnswer
 from exporter.stages import keys
 from exporter.stages.keys import MAX_KEYS, fault
+from exporter.vocabulary import Reason
 
 # The key of the specification's test vectors (appendices, "Cryptographic Test Vectors")
 SEED = "YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1"

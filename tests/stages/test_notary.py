@@ -9,9 +9,10 @@ from exporter.attempt import Faulty
 from exporter.lab.homeserver import Homeserver, key_id, public
 from exporter.lab.https_server import Answer, json_answer
 from exporter.lab.notary import Notary
-from exporter.model import Failed, Outcome, Passed, Problem, Reason, SigningKeys
+from exporter.model import Failed, Outcome, Passed, Problem, SigningKeys
 from exporter.stages.keys import EPOCH
 from exporter.stages.notary import Published, judge, read
+from exporter.vocabulary import Reason
 from tests.fake_world import received
 
 NAME = "example.test"

@@ -7,10 +7,11 @@ import pytest
 
 from exporter.attempt import Deadline
 from exporter.lab.https_server import HTML, Answer, json_answer
-from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Reason, Software, Target
+from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Software, Target
 from exporter.network import HttpAnswer
 from exporter.stages import proxy
 from exporter.stages.proxy import ENCODED, PLAIN, SPELLED, Answers, judge
+from exporter.vocabulary import Reason
 from tests.certificates import handshake
 from tests.fake_world import GET_SECONDS, FakeNetwork, Server, received
 from tests.places import place

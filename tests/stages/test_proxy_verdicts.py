@@ -2,9 +2,10 @@
 
 import pytest
 
-from exporter.model import Problem, Reason, Software
+from exporter.model import Problem, Software
 from exporter.network import HttpAnswer
 from exporter.stages.proxy import SPELLED, Verdict, large_put, spelled_path
+from exporter.vocabulary import Reason
 
 UNAUTHORIZED = HttpAnswer(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')
 FORBIDDEN = HttpAnswer(403, (), b'{"errcode":"M_FORBIDDEN"}')

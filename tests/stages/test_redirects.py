@@ -4,9 +4,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter import names
-from exporter.model import Failed, Passed, Problem, Reason
+from exporter.model import Failed, Passed, Problem
 from exporter.network import HttpAnswer
 from exporter.stages.well_known import MAX_REDIRECTS, PATH, Page, next_hop
+from exporter.vocabulary import Reason
 from tests.certificates import handshake
 from tests.fake_world import (
     Server,

@@ -5,22 +5,10 @@ import dns.resolver
 import pytest
 
 from exporter.attempt import Faulty
-from exporter.model import (
-    SKIPPED,
-    Endpoint,
-    Failed,
-    Outcome,
-    Passed,
-    Problem,
-    Reason,
-    Resolved,
-    SrvRecord,
-    SrvRecords,
-    SrvService,
-    Target,
-)
+from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Resolved, SrvRecord, SrvRecords, Target
 from exporter.stages import srv
 from exporter.stages.srv import MAX_RECORDS, UNANSWERED
+from exporter.vocabulary import Reason, SrvService
 from tests.fake_world import FakeNetwork, Silence, dns_failure, srv_record
 from tests.places import place
 

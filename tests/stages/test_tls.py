@@ -6,9 +6,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exporter.attempt import Faulty
-from exporter.model import Certificate, ChainCertificate, Problem, Reason, Secured
+from exporter.model import Certificate, ChainCertificate, Problem, Secured
 from exporter.network import Handshake, VerifyError
 from exporter.stages.tls import MAX_CHAIN, MAX_NAMES, read
+from exporter.vocabulary import Reason
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
 

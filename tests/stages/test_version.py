@@ -3,9 +3,10 @@ import json
 import pytest
 
 from exporter.attempt import Faulty
-from exporter.model import Problem, Reason, Software
+from exporter.model import Problem, Software
 from exporter.network import HttpAnswer
 from exporter.stages import version
+from exporter.vocabulary import Reason
 
 
 def read(content: object, status: int = 200) -> Software | Faulty[Software]:

@@ -10,11 +10,12 @@ import pytest
 from exporter import names
 from exporter.attempt import Deadline
 from exporter.lab.https_server import Answer
-from exporter.model import Answered, Delegation, Endpoint, Failed, Passed, Problem, Reason, Secured, Target
+from exporter.model import Answered, Delegation, Endpoint, Failed, Passed, Problem, Secured, Target
 from exporter.network import Addresses, Network, VerifyError
 from exporter.stages import well_known
 from exporter.stages.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
 from exporter.stages.well_known import MAX_BYTES, PATH
+from exporter.vocabulary import Reason
 from tests.certificates import handshake
 from tests.fake_world import (
     GET_SECONDS,

@@ -3,10 +3,11 @@
 from exporter import names
 from exporter.attempt import Deadline
 from exporter.lab.https_server import json_answer, redirect
-from exporter.model import Delegation, Failed, Passed, Reason
+from exporter.model import Delegation, Failed, Passed
 from exporter.network import HttpAnswer
 from exporter.stages import well_known
 from exporter.stages.well_known import PATH
+from exporter.vocabulary import Reason
 from tests.certificates import handshake
 from tests.fake_world import FakeNetwork, Reaction, Server, received
 
