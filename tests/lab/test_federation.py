@@ -373,7 +373,7 @@ async def test_a_start_that_fails_leaves_nothing() -> None:
 
 
 def test_the_lab_knows_no_other_room() -> None:
-    """It imports the nouns, their vocabulary and the grammar, and nothing else of the exporter: what it judges is built without it."""
+    """Nothing but nouns, their vocabulary and the grammar: what it judges is built without it."""
     imported = {
         node.module
         for path in Path(exporter.lab.__file__).parent.glob("*.py")
