@@ -36,11 +36,14 @@ PLAIN_COLUMNS = 80  # where there is no terminal
 NARROWEST = 20  # columns of a text, however far it is indented
 STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
+BAR_COLUMNS = 6  # of the slowest stage of a report
+NOT_RUN = f"{'skipped':<{16 + BAR_COLUMNS}} "  # as wide as the word, the duration and the bar of a stage that ran
+
 PASSED: Final = Text("✓ ", "green")
 FAILED: Final = Text("✗ ", "bold red")
 SKIPPED: Final = Text("\N{EN DASH} ", "dim")
 WARNING: Final = Text("! ", "yellow")
-ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…", "*x->~")  # each as wide as what it stands for
+ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it stands for
 INDENT: Final = Text("  ")
 
 WORTH_TELLING: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
@@ -88,7 +91,7 @@ def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
     if report.deep:
         root.add(deep_look(report.deep, report))
         for look in report.deep.notaries:
-            root.add(Group(*notary_stage(look)))
+            root.add(Group(*notary_stage(look, report)))
     for located in warned:
         root.add(Group(*warning(located)))
     return root
@@ -130,23 +133,23 @@ def summary(federating: int, total: int) -> str:
 
 def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[Line]:
     if isinstance(outcome, Skipped):
-        lead = Text.assemble(SKIPPED, f"{stage:<{STAGE_COLUMNS['server']}} skipped          ")
+        lead = Text.assemble(SKIPPED, f"{stage:<{STAGE_COLUMNS['server']}} {NOT_RUN}")
         yield Line(lead, Text(in_words.why_skipped(stage, report)))
     else:
         yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
 
 
-def notary_stage(look: NotaryLook) -> Iterator[Line]:
+def notary_stage(look: NotaryLook, report: Report) -> Iterator[Line]:
     columns = STAGE_COLUMNS["server"]
     match look.outcome:
         case Skipped():
             why = f"{look.notary} tells nothing: {look.inconclusive_because}"
-            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} skipped          "), Text(shown(why)))
+            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} {NOT_RUN}"), Text(shown(why)))
         case Passed():
             same = f"{look.notary} gives out the same keys"
-            yield Line(stage_lead(Stage.NOTARY, look.outcome, columns), Text(same))
+            yield Line(stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(same))
         case Failed(problems=found):
-            yield Line(stage_lead(Stage.NOTARY, look.outcome, columns), Text(look.notary.text))
+            yield Line(stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(look.notary.text))
             yield from problem_lines(Stage.NOTARY, found)
 
 
@@ -172,15 +175,27 @@ def endpoint_line(seen: EndpointReport) -> Line:
 
 
 def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
-    yield Line(stage_lead(stage, outcome, columns), Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
+    lead = stage_lead(stage, outcome, report, columns)
+    yield Line(lead, Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
         yield from problem_lines(stage, outcome.problems)
 
 
-def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], columns: int) -> Text:
+def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
     sign = PASSED if isinstance(outcome, Passed) else FAILED
     took = in_words.duration(outcome.seconds)
-    return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7}  ", "dim"))
+    drawn = bar(outcome.seconds, slowest(report))
+    return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7} {drawn:<{BAR_COLUMNS}} ", "dim"))
+
+
+def bar(seconds: float, longest: float) -> str:
+    """One block for whatever took any time at all."""
+    return "▇" * max(1, round(BAR_COLUMNS * seconds / longest)) if seconds > 0 else ""
+
+
+def slowest(report: Report) -> float:
+    """Seconds of the stage that took longest."""
+    return max((outcome.seconds for *_, outcome in report.outcomes() if not isinstance(outcome, Skipped)), default=0.0)
 
 
 def word(outcome: Passed[object] | Failed[object]) -> str:

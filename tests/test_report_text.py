@@ -25,7 +25,7 @@ from exporter.model import (
     SrvRecords,
     Target,
 )
-from exporter.report_text import plain, tree
+from exporter.report_text import bar, plain, tree
 from exporter.vocabulary import Reason, SrvService
 from tests.reports import (
     DELEGATED,
@@ -122,7 +122,7 @@ def test_says_everything_in_ascii_where_nothing_else_can_be_shown() -> None:
         "* example.org federates (250 ms)",
         "  example.org > well-known > matrix.example.org:443 > 192.0.2.1:443",
     ]
-    assert "    +-- * version ok        30 ms  S?napse 1.0" in lines
+    assert "    +-- * version ok        30 ms ##     S?napse 1.0" in lines
 
 
 def test_colours_only_underline_what_words_say() -> None:
@@ -214,3 +214,8 @@ def test_an_inconclusive_proxy_is_neither_good_nor_bad() -> None:
     shown = text(replace(report, endpoints=(replace(seen, deep=EndpointLook(SKIPPED)),)))
     assert "\N{EN DASH} proxy inconclusive: no answer tells what a reverse proxy does" in shown
     assert "not reached" not in shown
+
+
+def test_bars_compare_the_stages() -> None:
+    """The slowest has a whole one, and what took any time at all has some of one."""
+    assert [bar(seconds, 3.0) for seconds in (3.0, 1.5, 0.001, 0.0)] == ["▇" * 6, "▇" * 3, "▇", ""]

@@ -48,7 +48,7 @@ def round_trip(sock: socket.socket) -> float | None:
 
 
 class PeerClock:
-    """Adds up the times between the end of our sending and the arrival of what came back, in seconds."""
+    """Adds up the times between our sending and the arrival of what came back, in seconds."""
 
     def __init__(self) -> None:
         self._waited = 0.0

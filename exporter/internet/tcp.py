@@ -32,8 +32,9 @@ class TcpStream:
         self._clock.connected(peer_clock.round_trip(sock))
 
     async def send(self, content: bytes) -> None:
-        await asyncio.get_running_loop().sock_sendall(self._opened(), content)
+        # Before, not after: sending may wake the remote, and the answer be there before we get to run again.
         self._clock.sent()
+        await asyncio.get_running_loop().sock_sendall(self._opened(), content)
 
     async def receive(self) -> bytes:
         """At most READ_BYTES; empty at the end of the stream."""
