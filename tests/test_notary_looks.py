@@ -145,8 +145,8 @@ def test_people_read_what_each_notary_said() -> None:
     lines = text(report(AGREES, DISAGREES, SILENT))
     first = next(number for number, line in enumerate(lines) if "notary" in line)
     assert lines[first:] == [
-        "├── ✓ notary      ok       125 ms  agrees.test gives out the same keys",
-        "├── ✗ notary      failed   250 ms  differs.test",
+        "├── ✓ notary      ok       125 ms ▇▇▇    agrees.test gives out the same keys",
+        "├── ✗ notary      failed   250 ms ▇▇▇▇▇▇ differs.test",
         "│     signature_invalid: differs.test gives out another key as ed25519:a_1",
         f"│     remedy: {remedy(Stage.NOTARY, Reason.SIGNATURE_INVALID)}",
         "├── \N{EN DASH} notary      skipped          silent.test tells nothing: connect_refused: Connection refused",
