@@ -149,8 +149,10 @@ def test_people_read_what_each_notary_said() -> None:
         "├── ✗ notary      failed   250 ms ▇▇▇▇▇▇ differs.test",
         "│     signature_invalid: differs.test gives out another key as ed25519:a_1",
         f"│     remedy: {remedy(Stage.NOTARY, Reason.SIGNATURE_INVALID)}",
-        "├── \N{EN DASH} notary      skipped                silent.test tells nothing: connect_refused: "
-        "Connection refused",
+        (
+            "├── \N{EN DASH} notary      skipped                silent.test tells nothing: connect_refused: "
+            "Connection refused"
+        ),
         "└── ! warning notary_disagrees: differs.test gives out another key as ed25519:a_1",
         f"      remedy: {warning_remedy(WarningName.NOTARY_DISAGREES)}",
     ]
