@@ -68,6 +68,27 @@ async def test_an_answer_counts_from_its_arrival_and_not_from_our_reading(slow: 
 
 
 @only_on_linux
+async def test_an_answer_counts_though_it_came_before_we_ran_again(
+    slow: SlowPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sending woke the remote, and we were put aside for 200 ms: it still needed 50."""
+    clock, loop = PeerClock(), asyncio.get_running_loop()
+    send = loop.sock_sendall
+
+    async def put_aside(sock: socket.socket, content: bytes) -> None:
+        await send(sock, content)
+        keep_busy(0.2)
+
+    with closing(TcpStream(clock)) as stream:
+        await stream.open(*place(slow.address))
+        before = clock.waited()
+        monkeypatch.setattr(loop, "sock_sendall", put_aside)
+        await stream.send(b"question")
+        assert await stream.receive() == b"answer"
+    assert 0.045 < clock.waited() - before < 0.15
+
+
+@only_on_linux
 async def test_a_connection_takes_as_long_as_the_handshake_and_not_as_our_turn(slow: SlowPeer) -> None:
     """On loopback that is next to nothing."""
     clock = PeerClock()
