@@ -7,7 +7,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from socket import socket
 from ssl import SSLContext, TLSVersion
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
@@ -19,12 +21,12 @@ from exporter.lab.faults import FAULTS, Fault
 from exporter.lab.healthy import HEALTHY_SERVERS
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import HttpsServer, Page, Site
-from exporter.lab.listener import Port
+from exporter.lab.listener import Listener, Port, streams
 from exporter.lab.misanswered import MISANSWERED_SERVERS
 from exporter.lab.notarised import NOTARISED_SERVERS
 from exporter.lab.notary import QUERY, GivenKeys, Notary
 from exporter.lab.reverse_proxy import in_front_of
-from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, Website
+from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, Talk, Website
 from exporter.lab.unreached import UNREACHED_SERVERS
 from exporter.lab.warned import WARNED_SERVERS
 from exporter.lab.zone import Zone
@@ -176,6 +178,11 @@ class Federation:
     async def _place(self, address: str, place: Place, homeserver: Homeserver) -> Port:
         if isinstance(place, Fault):
             return await self._start(FAULTS[place]())
+        if isinstance(place, RawPort):
+            return await self._start(Listener(place.behaviour))
+        if isinstance(place, RawSite):
+            context = self._context(Website(place.name))
+            return await self._start(Listener(partial(talk_over_tls, context, place.talk)))
         listener = self._listeners.get(address)
         if listener is None:
             listener = self._listeners[address] = await self._start(HttpsServer(place.tls_version))
@@ -214,3 +221,8 @@ def homeserver_of(server: LabServer) -> Homeserver:
     for path in server.missing:
         del homeserver.pages[path]
     return homeserver
+
+
+async def talk_over_tls(context: SSLContext, talk: Talk, accepted: socket) -> None:
+    async with streams(accepted, context) as (reader, writer):
+        await talk(reader, writer)

@@ -1,6 +1,7 @@
 """What a server of the lab is made of: the lines of its zone, and what stands at each of its addresses."""
 
-from collections.abc import Iterator, Mapping
+from asyncio import StreamReader, StreamWriter
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ssl import TLSVersion
 from typing import TypeAlias
@@ -9,6 +10,7 @@ from exporter.lab.authority import CertificateState
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import KeyFault
 from exporter.lab.https_server import WELL_KNOWN, Page, delegation
+from exporter.lab.listener import Behaviour
 from exporter.lab.notary import GivenKeys
 from exporter.lab.reverse_proxy import ProxyFault
 from exporter.lab.zone import DnsFault
@@ -52,7 +54,26 @@ def federates(
     return Website(name, homeserver=True, state=state, proxy_fault=behind)
 
 
-Place: TypeAlias = Website | Fault
+@dataclass(frozen=True, slots=True)
+class RawPort:
+    """No website: every connection meets `behaviour`."""
+
+    behaviour: Behaviour
+
+
+Talk: TypeAlias = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+"""What is said over a TLS connection, which is closed afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawSite:
+    """TLS as it should be, for the host `name`, and then whatever `talk` says instead of HTTP."""
+
+    name: str
+    talk: Talk
+
+
+Place: TypeAlias = Website | Fault | RawPort | RawSite
 
 
 @dataclass(frozen=True, slots=True)
