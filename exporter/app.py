@@ -25,23 +25,19 @@ from exporter.web.guard import Guard
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
+from exporter.workers.pool import Workers
 
 REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
 
 log = structlog.get_logger()
 
 
-def read(config_file: Path) -> InUse:
-    """Raises ConfigError. Blocks on the disk."""
-    config = load(config_file)
-    return InUse(config, wiring.prober(config))
-
-
 class App:
     """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
 
-    `listen` overrides `web.listen`; `web` says who may ask; of all servers only those of `shard` are watched;
-    `first_round` is that of the schedule; server files are read again every `reread` seconds.
+    `listen` overrides `web.listen`; `web` says who may ask; of all servers only those of `shard` are watched; `workers`
+    probe, where there are any, and else this process; `first_round` is that of the schedule; server files are read
+    again every `reread` seconds.
     """
 
     def __init__(  # noqa: PLR0913 - each is a choice of its own
@@ -52,6 +48,7 @@ class App:
         web: WebConfigInForce | None = None,
         lifecycle: bool = False,
         shard: Shard | None = None,
+        workers: Workers | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = REREAD_SECONDS,
     ) -> None:
@@ -60,7 +57,8 @@ class App:
         self._web = web or WebConfigInForce(None)
         self._reread = reread
         self._shard = shard or Shard()
-        self.instruments = Instruments(self._shard)
+        self._workers = workers
+        self.instruments = Instruments(self._shard, workers)
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
@@ -84,13 +82,15 @@ class App:
 
     async def __aenter__(self) -> Self:
         self._web.read()
-        self._in_use = await asyncio.to_thread(read, self._config_file)
+        self._in_use = await asyncio.to_thread(self._read)
         async with AsyncExitStack() as stack:
             sockets = bind(self._listen or self._in_use.config.web.listen)
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
             self.addresses = tuple(map(place_of, sockets))
             log.info("listening", addresses=", ".join(map(str, self.addresses)))
+            if self._workers:
+                await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._probes)
             await stack.enter_async_context(self._schedule)
             await self._put_to_use(self._in_use)
@@ -128,12 +128,18 @@ class App:
 
     # ------------------------------------------------------------ configurations
 
+    def _read(self) -> InUse:
+        """Raises ConfigError. Blocks on the disk."""
+        config = load(self._config_file)
+        prober = wiring.prober(config)
+        return InUse(config, self._workers.prober(config) if self._workers else prober)
+
     async def reload(self) -> tuple[Complaint, ...]:
         """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""
         async with self._changing:
             try:
                 self._web.read()
-                fresh = await asyncio.to_thread(read, self._config_file)
+                fresh = await asyncio.to_thread(self._read)
             except ConfigError as error:
                 self._refuse(error.complaints)
                 return error.complaints

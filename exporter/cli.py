@@ -17,6 +17,7 @@ from exporter.shards import Shard
 from exporter.targets import ServerFiles
 from exporter.web.config_in_force import WebConfigInForce
 from exporter.web.listening import ListenError
+from exporter.workers.pool import MAX_WORKERS, Workers
 
 Arguments: TypeAlias = argparse.Namespace
 AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
@@ -112,7 +113,20 @@ def add_serve(add_parser: AddParser) -> None:
         metavar="N",
         help="how many exporters share the servers, each with an index of its own",
     )
+    added.add_argument(
+        "--workers",
+        metavar="N",
+        type=number_of_workers,
+        default=1,
+        help=f"processes that probe, to use more than one core; at most {MAX_WORKERS} (default: %(default)s, this one)",
+    )
     add_log_arguments(added)
+
+
+def number_of_workers(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_WORKERS:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_WORKERS}, found {text!r}")
 
 
 def add_log_arguments(added: argparse.ArgumentParser) -> None:
@@ -140,7 +154,14 @@ def serve(chosen: Arguments) -> int:
     shard = shard_of(chosen)
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
     web = WebConfigInForce(chosen.web_config, health_without_auth=chosen.health_without_auth)
-    app = App(chosen.config, listen=chosen.listen, web=web, lifecycle=chosen.lifecycle, shard=shard)
+    app = App(
+        chosen.config,
+        listen=chosen.listen,
+        web=web,
+        lifecycle=chosen.lifecycle,
+        shard=shard,
+        workers=Workers(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
+    )
     asyncio.run(until_told(app))
     return 0
 

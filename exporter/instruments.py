@@ -10,13 +10,13 @@ from prometheus_client import (
     Histogram,
     Info,
     PlatformCollector,
-    ProcessCollector,
     disable_created_metrics,
 )
 
 from exporter import VERSION
 from exporter.metrics import PREFIX
 from exporter.model import Report, Skipped
+from exporter.processes import Processes, Staff
 from exporter.shards import Shard
 from exporter.vocabulary import Stage
 
@@ -34,12 +34,14 @@ class SkipReason(StrEnum):
     """Its time had passed by more than is allowed."""
     SHUTDOWN = "shutdown"
     """The exporter was stopping."""
+    WORKER_LOST = "worker_lost"
+    """The process that probed it ended, and so did the one that took its place."""
 
 
 class Instruments:
     """One registry of its own for every object, and nothing in the library's global one."""
 
-    def __init__(self, shard: Shard | None = None) -> None:
+    def __init__(self, shard: Shard | None = None, staff: Staff | None = None) -> None:
         # Else every counter and histogram brings a `_created` series with it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -110,7 +112,7 @@ class Instruments:
             registry=registry,
         )
         self._begin_at_zero()
-        ProcessCollector(registry=registry)
+        registry.register(Processes(NAMESPACE, staff))
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
+from typing import Protocol
 
 from exporter.attempt import Deadline, as_it_is, attempt
 from exporter.deep_look import look_deeper
@@ -14,6 +15,18 @@ from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, Serv
 from exporter.network import Network
 from exporter.problems import Step
 from exporter.stages import keys, tls, version
+
+
+class LostError(Exception):
+    """The process that probed came to its end in the middle of it."""
+
+
+class Probing(Protocol):
+    """What a prober does, wherever it is. Raises LostError."""
+
+    async def probe(self, name: ServerName, within: float | None = None) -> Report: ...
+
+    async def look_deeper(self, report: Report) -> Report: ...
 
 
 class Prober:

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
+import structlog
+
 from exporter import logs, problems, verdict
 from exporter.board import Board, Standing
 from exporter.config import Config
-from exporter.instruments import Instruments
+from exporter.instruments import Instruments, SkipReason
 from exporter.model import Report, ServerName, Watched
-from exporter.probe import Prober
+from exporter.probe import LostError, Probing
 from exporter.turns import Turns, end
 from exporter.vocabulary import Reason
 
@@ -21,13 +23,15 @@ NEARLY_ALL = 0.95  # of the configured time, the rest was spent on waiting for a
 RAN_OUT_OF_TIME = {Reason.TIMEOUT, *problems.TIMEOUTS.values()}
 Entry = TypeVar("Entry")
 
+log = structlog.get_logger()
+
 
 @dataclass(frozen=True, slots=True)
 class InUse:
     """A whole configuration, and what was built from it."""
 
     config: Config
-    prober: Prober
+    prober: Probing
 
 
 class NotInTimeError(Exception):
@@ -100,7 +104,7 @@ class Probes:
             raise NotInTimeError from error
         except asyncio.CancelledError:
             if asked.cancelled():
-                raise StoppingError from None
+                raise (StoppingError if self._stopping else NotInTimeError) from None
             raise
         return self._with(report)
 
@@ -144,11 +148,20 @@ class Probes:
         try:
             report = await in_use.prober.probe(name, within)
             ended.set_result(report)
+        except LostError:
+            self._lose(name, within)
+            return False
         finally:
             ended.cancel()  # which does nothing to one that is done
         if within is None and self._deep_look_is_due(report, in_use.config.probe.deep_interval):
             report = await in_use.prober.look_deeper(report)
         return not is_hurried(report, within, in_use.config.probe.timeout) and self._keep(report)
+
+    def _lose(self, name: ServerName, within: float | None) -> None:
+        """There is no report, and that tells nothing of the server."""
+        log.error("probe lost", server_name=name.text)
+        if within is None:
+            self._instruments.probes_skipped.labels(SkipReason.WORKER_LOST).inc()
 
     def _deep_look_is_due(self, report: Report, interval: float) -> bool:
         standing = self._board.standing(report.server_name)

@@ -53,9 +53,11 @@ def whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_COUNT)) else None
 
 
-def digest(name: ServerName) -> int:
-    """Another hash than that of the schedule, else the servers of a shard would be due at the same times."""
-    return int.from_bytes(hashlib.blake2b(name.text.encode(), digest_size=HASH_BITS // 8, person=b"shard").digest())
+def digest(name: ServerName, purpose: bytes = b"shard") -> int:
+    """Another one for each purpose, and than that of the schedule: else the servers of a shard would all be due at the
+    same times, or have the same worker.
+    """
+    return int.from_bytes(hashlib.blake2b(name.text.encode(), digest_size=HASH_BITS // 8, person=purpose).digest())
 
 
 def bucket(key: int, count: int) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -142,6 +143,8 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
             "--shard.index: expected a whole number from 0 to 2",
         ),
         (["serve", "--config", "f", "--shard.index", "0", "--shard.count", "none"], "--shard.count: expected a whole"),
+        (["serve", "--config", "f", "--workers", "0"], "argument --workers: expected a whole number from 1 to 64"),
+        (["serve", "--config", "f", "--workers", "all"], "argument --workers: expected a whole number from 1 to 64"),
         (["check"], "the following arguments are required: SERVER"),
         (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
         (["check-config"], "the following arguments are required: FILE"),
@@ -274,6 +277,30 @@ async def test_shards_share_the_servers(tmp_path: Path) -> None:
                 seen += intervals
                 await exporter.end()
     assert sorted(seen) == sorted(f'probe_interval_seconds{{server_name="{name}"}}' for name in server_names)
+
+
+async def test_workers_share_the_probing(tmp_path: Path) -> None:
+    """Behind one page; Ctrl-C, of which a terminal tells all processes, ends them in good order."""
+    async with Federation([HEALTHY, BROKEN]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation)
+        async with serving(file, "--workers", "2") as exporter:
+            await until_asked(lambda: complete(exporter))
+            assert (await exporter.metrics())["exporter_workers"] == 2
+            workers = children(exporter.process.pid)
+            for pid in workers:
+                os.kill(pid, signal.SIGINT)
+            status, out, messages = await exporter.end(signal.SIGINT)
+        assert (status, out, messages[-1]) == (0, "", "stopping")
+        assert "a worker ended: starting another" not in messages
+        assert not any(map(is_there, workers))
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def is_there(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize(("flags", "status"), [([], 403), (["--web.enable-lifecycle"], 200)])

@@ -63,6 +63,8 @@ def test_names_are_those_of_the_contract() -> None:
         "servers",
         "probes_in_flight",
         "probes_skipped_total",
+        "workers",
+        "worker_restarts_total",
         *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"stage_duration_seconds_{part}" for part in ("bucket", "count", "sum")),
     }

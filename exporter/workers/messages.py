@@ -1,0 +1,76 @@
+"""What the exporter and its workers say to each other: pickles over a socket pair, between a process and its own
+children, each of whom trusts the other.
+"""
+
+import pickle
+import struct
+from asyncio import StreamReader, StreamWriter
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from exporter.config import Config
+from exporter.model import Report, ServerName
+
+LENGTH = struct.Struct("!I")
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Probe as this configuration says, from the next question on."""
+
+    edition: int
+    """Higher than that of every configuration before."""
+    config: Config
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    server_name: ServerName
+    within: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookDeeper:
+    report: Report
+
+
+Question: TypeAlias = Probe | LookDeeper
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    number: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for the answer any more."""
+
+    number: int
+
+
+Instruction: TypeAlias = Use | Ask | Cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    number: int
+    report: Report | None
+    """None where the worker stumbled, which its log tells of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The worker's first word."""
+
+
+def send(writer: StreamWriter, message: Instruction | Ready | Answer) -> None:
+    content = pickle.dumps(message)
+    writer.write(LENGTH.pack(len(content)) + content)
+
+
+async def receive(reader: StreamReader) -> object:
+    """Raises EOFError or OSError when the other side has ended."""
+    (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own other half

@@ -1,0 +1,189 @@
+"""The workers as the exporter sees them: probers that happen to be elsewhere."""
+
+import asyncio
+import socket
+import sys
+from asyncio.subprocess import DEVNULL
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, suppress
+from dataclasses import replace
+from itertools import count
+from typing import Self
+
+import structlog
+
+from exporter import shards
+from exporter.config import Config
+from exporter.model import Report, ServerName
+from exporter.probe import LostError
+from exporter.workers.messages import Answer, Ask, Cancel, LookDeeper, Probe, Question, Ready, Use, receive, send
+
+MAX_WORKERS = 64  # far more than one schedule can keep busy
+RESTART_SECONDS = 1.0  # between the end of a worker and its successor: one that cannot run must not take all the CPU
+END_SECONDS = 5.0  # for a worker to end when its socket is closed
+EDITIONS = count(1)  # of configurations
+NO_EDITION = 0
+
+log = structlog.get_logger()
+
+
+class Workers:
+    """`number` processes, from `async with` on until its end. Each server has one of them, always the same.
+
+    A worker that dies is replaced; what it was asked is asked once more of its successor. They log as they are told.
+    """
+
+    def __init__(self, number: int, log_level: str, log_format: str) -> None:
+        self._workers = [Worker(index, (log_level, log_format)) for index in range(number)]
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        for worker in self._workers:
+            await self._stack.enter_async_context(worker)
+        await asyncio.gather(*(worker.ready() for worker in self._workers))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    def pids(self) -> Iterator[int]:
+        """Of those that run."""
+        return (worker.pid for worker in self._workers if worker.pid)
+
+    def of(self, name: ServerName) -> "Worker":
+        return self._workers[shards.bucket(shards.digest(name, b"worker"), len(self._workers))]
+
+    @property
+    def restarts(self) -> int:
+        return sum(worker.restarts for worker in self._workers)
+
+    def prober(self, config: Config) -> "ElsewhereProber":
+        return ElsewhereProber(self, config)
+
+
+class ElsewhereProber:
+    """Raises LostError where two workers in a row ended in the middle of a probe."""
+
+    def __init__(self, workers: Workers, config: Config) -> None:
+        self._workers = workers
+        self._use = Use(next(EDITIONS), replace(config, servers=()))
+
+    async def probe(self, name: ServerName, within: float | None = None) -> Report:
+        return await self._ask(name, Probe(name, within))
+
+    async def look_deeper(self, report: Report) -> Report:
+        """The report as it was where there is nobody left to look."""
+        try:
+            return await self._ask(report.server_name, LookDeeper(report))
+        except LostError:
+            return report
+
+    async def _ask(self, name: ServerName, question: Question) -> Report:
+        worker = self._workers.of(name)
+        try:
+            return await worker.ask(question, self._use)
+        except LostError:
+            return await worker.ask(question, self._use)
+
+
+class Worker:
+    """One process after the other."""
+
+    def __init__(self, index: int, options: tuple[str, str]) -> None:
+        self.pid: int | None = None
+        """None between the end of one process and the start of the next."""
+        self.restarts = 0
+        self._index = index
+        self._options = options
+        self._numbers = count()
+        self._waiting: dict[int, asyncio.Future[Report]] = {}
+        self._up = asyncio.Event()
+        self._edition = NO_EDITION
+
+    async def __aenter__(self) -> Self:
+        await self._start()
+        self._supervising = asyncio.create_task(self._supervise())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._supervising.cancel()
+        await asyncio.wait([self._supervising])
+        await self._end()
+
+    async def ready(self) -> None:
+        await self._up.wait()
+
+    async def ask(self, question: Question, use: Use) -> Report:
+        """Raises LostError."""
+        await self.ready()
+        if use.edition > self._edition:  # a deep look may still belong to the configuration before
+            self._edition = use.edition
+            send(self._writer, use)
+        number = next(self._numbers)
+        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        send(self._writer, Ask(number, question))
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            send(self._writer, Cancel(number))
+            raise
+        finally:
+            self._waiting.pop(number, None)
+
+    # ------------------------------------------------------------ its processes
+
+    async def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            inherited = theirs.fileno()
+            command = [sys.executable, "-m", "exporter.workers.worker", str(inherited), *self._options]
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._edition = NO_EDITION
+        self.pid = self._process.pid
+
+    async def _supervise(self) -> None:
+        while True:
+            await self._read_answers()
+            self._lose()
+            await self._end()
+            log.error("a worker ended: starting another", worker=self._index, status=self._process.returncode)
+            await asyncio.sleep(RESTART_SECONDS)
+            await self._start()
+            self.restarts += 1
+
+    async def _read_answers(self) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                match await receive(self._reader):
+                    case Ready():
+                        self._up.set()
+                    case Answer(number, report) if waiting := self._waiting.pop(number, None):
+                        settle(waiting, report)
+
+    def _lose(self) -> None:
+        self.pid = None
+        self._up.clear()
+        for waiting in self._waiting.values():
+            settle(waiting, None)
+        self._waiting.clear()
+
+    async def _end(self) -> None:
+        """It ends by itself when its socket is closed, or else is killed."""
+        self._writer.close()
+        try:
+            async with asyncio.timeout(END_SECONDS):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+
+def settle(waiting: asyncio.Future[Report], report: Report | None) -> None:
+    if waiting.done():
+        return
+    if report is None:
+        waiting.set_exception(LostError)
+    else:
+        waiting.set_result(report)

@@ -1,0 +1,68 @@
+"""`python -m exporter.workers.worker SOCKET LEVEL FORMAT`: answers over a socket that it inherits, to its end."""
+
+import asyncio
+import signal
+import socket
+import sys
+from asyncio import StreamWriter
+from contextlib import suppress
+
+import structlog
+
+from exporter import logs, wiring
+from exporter.model import Report
+from exporter.probe import Prober
+from exporter.workers.messages import Answer, Ask, Cancel, Probe, Ready, Use, receive, send
+
+log = structlog.get_logger()
+
+
+async def main(descriptor: int) -> None:
+    """Ends with whoever is at the other side, however that comes to its end: signals are for the other side alone."""
+    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(told, signal.SIG_IGN)
+    reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
+    send(writer, Ready())
+    worker = Worker(writer)
+    with suppress(EOFError, OSError):
+        while True:
+            await worker.obey(await receive(reader))
+
+
+class Worker:
+    def __init__(self, writer: StreamWriter) -> None:
+        self._writer = writer
+        self._answering: dict[int, asyncio.Task[None]] = {}
+        self._prober: Prober
+
+    async def obey(self, instruction: object) -> None:
+        match instruction:
+            case Use():
+                self._prober = await asyncio.to_thread(wiring.prober, instruction.config)
+            case Ask():
+                answering = asyncio.create_task(self._answer(instruction))
+                self._answering[instruction.number] = answering
+                answering.add_done_callback(lambda _: self._answering.pop(instruction.number))
+            case Cancel(number) if number in self._answering:
+                self._answering[number].cancel()
+
+    async def _answer(self, asked: Ask) -> None:
+        report = None
+        try:
+            report = await self._looked(asked)
+        except Exception:
+            log.exception("a probe failed in a way that nobody thought of")
+        send(self._writer, Answer(asked.number, report))
+
+    async def _looked(self, asked: Ask) -> Report:
+        match asked.question:
+            case Probe(server_name, within):
+                return await self._prober.probe(server_name, within)
+            case looks:
+                return await self._prober.look_deeper(looks.report)
+
+
+if __name__ == "__main__":
+    inherited, level, form = sys.argv[1:]
+    logs.configure(logs.Level(level), logs.Format(form))
+    asyncio.run(main(int(inherited)))
