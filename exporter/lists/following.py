@@ -83,10 +83,16 @@ class Lists:
         try:
             names = await source.names()
         except ListError as error:
-            self._failed(followed, str(error))
+            if self._follows(followed):
+                self._failed(followed, str(error))
             return min(source.refresh_interval, RETRY_SECONDS)
-        await self._succeeded(followed, names)
+        if self._follows(followed):
+            await self._succeeded(followed, names)
         return source.refresh_interval
+
+    def _follows(self, followed: Followed) -> bool:
+        """Still: an answer may come in the moment in which its list is given up."""
+        return self._by_url.get(followed.source.url) is followed
 
     def _failed(self, followed: Followed, complaint: str) -> None:
         url = followed.source.url

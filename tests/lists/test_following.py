@@ -172,3 +172,28 @@ async def test_a_fault_of_ours_gets_out() -> None:
     with pytest.raises(ExceptionGroup) as raised:
         await lists.keep_reading()
     assert list(map(type, raised.value.exceptions)) == [ZeroDivisionError]
+
+
+@pytest.mark.parametrize("says", ["!out of order", "example.org"])
+async def test_an_answer_that_comes_too_late_leaves_no_trace(says: str) -> None:
+    """The list is no longer followed: nothing is told of it any more, and none of its servers is watched."""
+    source = Waiting(says)
+    async with reading(source) as watcher:
+        await until(lambda: source.asked)
+        source.may_answer.set()
+        watcher.lists.follow([])
+        await until(lambda: source.answered)
+        await asyncio.sleep(0)
+        assert (watcher.value("failures_total"), watcher.value("servers"), watcher.changes) == (None, None, [])
+
+
+@dataclass
+class Waiting(Scripted):
+    may_answer: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    answered: bool = field(default=False, compare=False)
+
+    async def names(self) -> tuple[ServerName, ...]:
+        self.asked += 1
+        await self.may_answer.wait()
+        self.answered = True
+        return await super().names()
