@@ -14,6 +14,7 @@ from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
 from exporter.lists import Lists, sources
+from exporter.loop_lag import LoopLag
 from exporter.model import ServerName
 from exporter.probes import InUse, Probes
 from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
@@ -60,6 +61,9 @@ class App:
         self._workers = workers
         self.instruments = Instruments(self._shard, workers)
         self.board = Board(exposition.lines, lambda: datetime.now(UTC))
+        self._lag = LoopLag(self.instruments.event_loop_lag.observe)
+        if workers:
+            workers.tell_lag = self.instruments.event_loop_lag.observe
         self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
         self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
         self._listed: frozenset[ServerName] = frozenset()
@@ -89,6 +93,7 @@ class App:
             self._server = await stack.enter_async_context(server)
             self.addresses = tuple(map(place_of, sockets))
             log.info("listening", addresses=", ".join(map(str, self.addresses)))
+            await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._probes)
@@ -131,7 +136,7 @@ class App:
     def _read(self) -> InUse:
         """Raises ConfigError. Blocks on the disk."""
         config = load(self._config_file)
-        prober = wiring.prober(config)
+        prober = wiring.prober(config, self._lag.spoiled_since)
         return InUse(config, self._workers.prober(config) if self._workers else prober)
 
     async def reload(self) -> tuple[Complaint, ...]:

@@ -21,7 +21,23 @@ from exporter.shards import Shard
 from exporter.vocabulary import Stage
 
 NAMESPACE = f"{PREFIX}exporter"
-LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)  # seconds; a healthy loop is below 0.1
+LAG_BUCKETS = (
+    0.001,
+    0.0025,
+    0.005,
+    0.01,
+    0.025,
+    0.05,
+    0.1,
+    0.25,
+    0.5,
+    1,
+    2.5,
+    5,
+    10,
+    30,
+    60,
+)  # seconds; a healthy loop is below 0.1
 STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; 30 is the default of a probe
 
 
@@ -75,6 +91,19 @@ class Instruments:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self.probes_spoiled = Counter(
+            "probes_spoiled",
+            "Probes whose durations are not shown, because the event loop was late.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.event_loop_lag = Histogram(
+            "event_loop_lag_seconds",
+            "How much later than due the event loop came to a task, twenty times a second; of all processes.",
+            namespace=NAMESPACE,
+            registry=registry,
+            buckets=LAG_BUCKETS,
+        )
         self.schedule_lag = Histogram(
             "schedule_lag_seconds",
             "How much later than planned a probe started.",
@@ -118,6 +147,9 @@ class Instruments:
 
     def observe(self, report: Report) -> None:
         """To be called once for every probe that ended."""
+        if report.spoiled:
+            self.probes_spoiled.inc()
+            return
         for stage, _, outcome in report.outcomes():
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)

@@ -48,9 +48,9 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_duration_seconds",
         Kind.GAUGE,
-        "Duration of the whole probe, without waiting for its turn.",
+        "Duration of the whole probe, without waiting for its turn; none where the exporter was too slow to tell.",
         (),
-        samples.value(lambda report: report.seconds),
+        samples.value(samples.duration),
     ),
     Family(
         "probe_last_timestamp_seconds",
@@ -101,9 +101,9 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "stage_duration_seconds",
         Kind.GAUGE,
-        "Duration of the stage: the slowest of those that ran.",
+        "Duration of the stage: the slowest of those that ran; none where the exporter was too slow to tell.",
         ("probe_stage",),
-        samples.by_stage(lambda seen: seen.seconds),
+        samples.values(samples.stage_durations),
     ),
     Family(
         "failure_info",

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -32,13 +32,21 @@ class Probing(Protocol):
 class Prober:
     """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    The `notaries` are asked by a deep look.
+    The `notaries` are asked by a deep look. `spoiled_since` tells whether what began at a time of the monotonic clock
+    was measured badly.
     """
 
-    def __init__(self, network: Network, timeout: float, notaries: Sequence[ServerName] = ()) -> None:
+    def __init__(
+        self,
+        network: Network,
+        timeout: float,
+        notaries: Sequence[ServerName] = (),
+        spoiled_since: Callable[[float], bool] = lambda _: False,
+    ) -> None:
         self._network = network
         self._timeout = timeout
         self._notaries = notaries
+        self._spoiled_since = spoiled_since
 
     async def look_deeper(self, report: Report) -> Report:
         """With a deadline of its own; the report keeps its times."""
@@ -47,7 +55,7 @@ class Prober:
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
         """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
         seconds = self._timeout if within is None else min(within, self._timeout)
-        started, deadline = time.perf_counter(), Deadline.of_probe(seconds)
+        started, deadline = time.monotonic(), Deadline.of_probe(seconds)
         discovered = await discover(self._network, name, deadline)
         examined = (self._examine(name, discovered.route, endpoint, deadline) for endpoint in discovered.endpoints)
         return Report(
@@ -58,7 +66,8 @@ class Prober:
             dns=discovered.dns,
             endpoints=tuple(await asyncio.gather(*examined)),
             ended_at=datetime.now(UTC),
-            seconds=time.perf_counter() - started,
+            seconds=time.monotonic() - started,
+            spoiled=self._spoiled_since(started),
         )
 
     async def _examine(self, name: ServerName, route: Route, endpoint: Endpoint, deadline: Deadline) -> EndpointReport:

@@ -66,6 +66,7 @@ def report_json(report: Report, delegation_seen: datetime | None = None) -> Json
         "warnings": [warning(located) for located in warnings(report, delegation_seen)],
         "endpoints": [endpoint(seen) for seen in report.endpoints],
         "deep_look": deep_look(report.deep) if report.deep else None,
+        "durations_spoiled": report.spoiled,
     }
 
 

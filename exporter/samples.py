@@ -56,7 +56,11 @@ def facts(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Reading:
 
 
 def by_stage(read: Callable[[StageVerdict], float]) -> Reading:
-    return values(lambda report: (((stage,), read(seen)) for stage, seen in verdict.stages(report).items()))
+    return values(lambda report: stage_samples(report, read))
+
+
+def stage_samples(report: Report, read: Callable[[StageVerdict], float]) -> Iterator[Sample]:
+    return (((stage,), read(seen)) for stage, seen in verdict.stages(report).items())
 
 
 def by_connection(read: Callable[[tuple[Secured, ...]], float]) -> Reading:
@@ -80,6 +84,14 @@ def by_family(read: Callable[[tuple[int, int]], int]) -> Reading:
 
 def last_success(standing: Standing) -> float | None:
     return standing.last_success.timestamp() if standing.last_success else None
+
+
+def duration(report: Report) -> float | None:
+    return None if report.spoiled else report.seconds
+
+
+def stage_durations(report: Report) -> Iterable[Sample]:
+    return () if report.spoiled else stage_samples(report, lambda seen: seen.seconds)
 
 
 def failures(report: Report) -> Iterator[tuple[str, ...]]:

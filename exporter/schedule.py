@@ -24,6 +24,7 @@ from exporter.model import ServerName, Watched
 from exporter.turns import Task, Turns, end, listed
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
+FIRST_APART_SECONDS = 0.01  # of many servers the first round takes longer: a core must not be busy with nothing else
 GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
 CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can hold up the probes
 CLOCK_TOLERANCE_SECONDS = 1.0  # between two checks NTP slews by some milliseconds; more is a step
@@ -129,7 +130,8 @@ class Clock:
 class Schedule:
     """Calls `probe` for every watched server, from `async with` on until its end.
 
-    A new server is first probed within `first_round` seconds. Probes of one server never overlap. At the end nothing
+    A new server is first probed within `first_round` seconds, or more where there are very many. Probes of one server
+    never overlap. At the end nothing
     starts any more, and what is in flight is cancelled after `grace` seconds.
     """
 
@@ -183,8 +185,9 @@ class Schedule:
                 self._scheduler.remove_job(name.text)
             for server in difference.rescheduled:
                 self._reschedule(server)
+            first_round = max(self._first_round, len(difference.added) * FIRST_APART_SECONDS)
             for server in difference.added:
-                self._add(server)
+                self._add(server, first_round)
 
     @property
     def turns(self) -> Turns:
@@ -200,8 +203,8 @@ class Schedule:
         finally:
             self._scheduler.resume()
 
-    def _add(self, server: Watched) -> None:
-        wait = fraction(server.server_name) * min(self._first_round, server.interval)
+    def _add(self, server: Watched, first_round: float) -> None:
+        wait = fraction(server.server_name) * min(first_round, server.interval)
         self._scheduler.add_job(
             self._run,
             Trigger(Grid.of(server), self._clock.now() + wait),

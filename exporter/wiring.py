@@ -1,5 +1,6 @@
 """From a configuration to the parts that do what it says."""
 
+from collections.abc import Callable
 from ipaddress import ip_address
 
 from exporter.config import AddressPolicy as Policy
@@ -11,7 +12,7 @@ from exporter.internet.resolver import NoResolversError
 from exporter.probe import Prober
 
 
-def prober(config: Config) -> Prober:
+def prober(config: Config, spoiled_since: Callable[[float], bool] = lambda _: False) -> Prober:
     """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have."""
     network, timeout = config.network, config.probe.timeout
     try:
@@ -24,7 +25,7 @@ def prober(config: Config) -> Prober:
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
-    return Prober(internet, timeout, network.notaries)
+    return Prober(internet, timeout, network.notaries, spoiled_since)
 
 
 def place(written: Written) -> Place:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
@@ -51,6 +52,14 @@ def test_observes_every_stage_that_ran() -> None:
     assert math.isclose(tcp_seconds, 0.01 + 0.01 + 0.5 + 0.5)
 
 
+def test_spoiled_durations_are_counted_and_nothing_else() -> None:
+    """They are none of the servers' durations."""
+    instruments = Instruments()
+    instruments.observe(replace(two_families(), spoiled=True))
+    assert value(instruments.registry, "matrix_federation_exporter_probes_spoiled_total") == 1
+    assert {value(instruments.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
+
+
 def test_names_are_those_of_the_contract() -> None:
     """Users write alerts on them; no `_created` series are among them."""
     own = {name for name in series(Instruments().registry) if name.startswith("matrix_federation_")}
@@ -65,6 +74,8 @@ def test_names_are_those_of_the_contract() -> None:
         "probes_skipped_total",
         "workers",
         "worker_restarts_total",
+        "probes_spoiled_total",
+        *(f"event_loop_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"stage_duration_seconds_{part}" for part in ("bucket", "count", "sum")),
     }

@@ -247,3 +247,13 @@ def test_connections_and_stages_are_the_closed_lists() -> None:
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
     assert stages == [stage for stage in Stage if stage is not Stage.SRV]
     assert connections == list(CertificateOf)
+
+
+@pytest.mark.parametrize("name", ["probe_duration_seconds", "stage_duration_seconds"])
+def test_spoiled_durations_are_not_shown(name: str) -> None:
+    """They would blame a server for what the exporter did; all else that was seen is true."""
+    report = delegated_by_well_known()
+    spoiled = replace(report, spoiled=True)
+    assert samples(report, name)
+    assert samples(spoiled, name) == []
+    assert samples(spoiled, "stage_success") == samples(report, "stage_success")

@@ -1,6 +1,7 @@
 """Whole probes, in a world written as tables."""
 
 import asyncio
+import time
 from dataclasses import replace
 
 import pytest
@@ -267,3 +268,18 @@ async def test_cancelling_a_probe_ends_it_and_closes_its_connections() -> None:
 async def test_a_chain_that_nobody_can_read_is_invalid() -> None:
     report = await probe(FakeNetwork(servers={"192.0.2.1:8448": Server(Handshake((), (), "TLSv1.3"))}), "192.0.2.1")
     assert problems(report) == [(Stage.TLS, Reason.CERTIFICATE_INVALID)]
+
+
+@pytest.mark.parametrize("spoiled", [False, True])
+async def test_says_whether_its_durations_are_spoiled(*, spoiled: bool, delegated: FakeNetwork) -> None:
+    """By what was noticed since it began."""
+    asked: list[float] = []
+
+    def spoiled_since(started: float) -> bool:
+        asked.append(started)
+        return spoiled
+
+    before = time.monotonic()
+    report = await Prober(delegated, LONG, spoiled_since=spoiled_since).probe(names.parse("example.test"))
+    assert report.spoiled is spoiled
+    assert before <= asked[0] <= time.monotonic() - report.seconds

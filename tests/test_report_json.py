@@ -58,6 +58,7 @@ def test_fields_stand_in_the_order_of_the_contract() -> None:
         "warnings",
         "endpoints",
         "deep_look",
+        "durations_spoiled",
     ]
     assert list(document["delegation"]) == [
         "method",

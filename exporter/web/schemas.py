@@ -126,6 +126,7 @@ REPORT = an_object(
     warnings=a_list(WARNING),
     endpoints=a_list(ENDPOINT),
     deep_look=told(or_null(DEEP_LOOK), "The latest one, which may be older than the report."),
+    durations_spoiled=told(BOOLEAN, "The exporter itself was too slow to tell how long anything took."),
     history=told(a_list(RESULT), "The latest results, the newest first."),
     last_failures=told(a_list(RESULT), "The latest failures, the newest first."),
 )

@@ -61,11 +61,18 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Lags:
+    """Of the worker's event loop, in seconds."""
+
+    seconds: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """The worker's first word."""
 
 
-def send(writer: StreamWriter, message: Instruction | Ready | Answer) -> None:
+def send(writer: StreamWriter, message: Instruction | Ready | Lags | Answer) -> None:
     content = pickle.dumps(message)
     writer.write(LENGTH.pack(len(content)) + content)
 

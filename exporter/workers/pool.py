@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from itertools import count
@@ -16,7 +16,7 @@ from exporter import shards
 from exporter.config import Config
 from exporter.model import Report, ServerName
 from exporter.probe import LostError
-from exporter.workers.messages import Answer, Ask, Cancel, LookDeeper, Probe, Question, Ready, Use, receive, send
+from exporter.workers.messages import Answer, Ask, Cancel, Lags, LookDeeper, Probe, Question, Ready, Use, receive, send
 
 MAX_WORKERS = 64  # far more than one schedule can keep busy
 RESTART_SECONDS = 1.0  # between the end of a worker and its successor: one that cannot run must not take all the CPU
@@ -34,7 +34,9 @@ class Workers:
     """
 
     def __init__(self, number: int, log_level: str, log_format: str) -> None:
-        self._workers = [Worker(index, (log_level, log_format)) for index in range(number)]
+        self._workers = [Worker(index, (log_level, log_format), self._tell) for index in range(number)]
+        self.tell_lag: Callable[[float], object] = lambda _: None
+        """Gets the lags of all event loops, in seconds."""
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -56,6 +58,10 @@ class Workers:
     @property
     def restarts(self) -> int:
         return sum(worker.restarts for worker in self._workers)
+
+    def _tell(self, lags: Iterable[float]) -> None:
+        for lag in lags:
+            self.tell_lag(lag)
 
     def prober(self, config: Config) -> "ElsewhereProber":
         return ElsewhereProber(self, config)
@@ -89,12 +95,13 @@ class ElsewhereProber:
 class Worker:
     """One process after the other."""
 
-    def __init__(self, index: int, options: tuple[str, str]) -> None:
+    def __init__(self, index: int, options: tuple[str, str], tell: Callable[[Iterable[float]], object]) -> None:
         self.pid: int | None = None
         """None between the end of one process and the start of the next."""
         self.restarts = 0
         self._index = index
         self._options = options
+        self._tell = tell
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Report]] = {}
         self._up = asyncio.Event()
@@ -159,6 +166,8 @@ class Worker:
                 match await receive(self._reader):
                     case Ready():
                         self._up.set()
+                    case Lags(seconds):
+                        self._tell(seconds)
                     case Answer(number, report) if waiting := self._waiting.pop(number, None):
                         settle(waiting, report)
 

@@ -10,9 +10,12 @@ from contextlib import suppress
 import structlog
 
 from exporter import logs, wiring
+from exporter.loop_lag import LoopLag
 from exporter.model import Report
 from exporter.probe import Prober
-from exporter.workers.messages import Answer, Ask, Cancel, Probe, Ready, Use, receive, send
+from exporter.workers.messages import Answer, Ask, Cancel, Lags, Probe, Ready, Use, receive, send
+
+LAGS_AT_ONCE = 20  # one message a second
 
 log = structlog.get_logger()
 
@@ -24,27 +27,36 @@ async def main(descriptor: int) -> None:
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     send(writer, Ready())
     worker = Worker(writer)
-    with suppress(EOFError, OSError):
-        while True:
-            await worker.obey(await receive(reader))
+    async with worker.lag:
+        with suppress(EOFError, OSError):
+            while True:
+                await worker.obey(await receive(reader))
 
 
 class Worker:
     def __init__(self, writer: StreamWriter) -> None:
         self._writer = writer
+        self._lags: list[float] = []
+        self.lag = LoopLag(self._tell)
         self._answering: dict[int, asyncio.Task[None]] = {}
         self._prober: Prober
 
     async def obey(self, instruction: object) -> None:
         match instruction:
             case Use():
-                self._prober = await asyncio.to_thread(wiring.prober, instruction.config)
+                self._prober = await asyncio.to_thread(wiring.prober, instruction.config, self.lag.spoiled_since)
             case Ask():
                 answering = asyncio.create_task(self._answer(instruction))
                 self._answering[instruction.number] = answering
                 answering.add_done_callback(lambda _: self._answering.pop(instruction.number))
             case Cancel(number) if number in self._answering:
                 self._answering[number].cancel()
+
+    def _tell(self, lag: float) -> None:
+        self._lags.append(lag)
+        if len(self._lags) >= LAGS_AT_ONCE:
+            send(self._writer, Lags(tuple(self._lags)))
+            self._lags.clear()
 
     async def _answer(self, asked: Ask) -> None:
         report = None

@@ -200,10 +200,18 @@ async def test_one_metrics_page_for_all(tmp_path: Path) -> None:
         probes = [
             found[series("probes_total", {"server_name": server.server_name})] for server in (HEALTHY, BROKEN, SRV)
         ]
-        assert found['exporter_stage_duration_seconds_count{probe_stage="dns"}'] == sum(probes)
+        timed = found['exporter_stage_duration_seconds_count{probe_stage="dns"}']
+        assert timed + found["exporter_probes_spoiled_total"] == sum(probes)
         assert found["exporter_workers"] == 2
+        lags = found["exporter_event_loop_lag_seconds_count"]
+        await until_asked(lambda: more_lags(app, lags + 2 * 20))
         assert found["process_resident_memory_bytes"] > resident() + 2 * 20 * 2**20
     assert others() == set()
+
+
+async def more_lags(app: App, than: float) -> bool:
+    """Both workers have told of theirs, twenty at a time, beside the exporter's own."""
+    return (await scraped(app.addresses[0]))["exporter_event_loop_lag_seconds_count"] > than
 
 
 async def test_lost_probes_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

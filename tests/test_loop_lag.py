@@ -1,0 +1,56 @@
+"""What a late event loop spoils. It is held up on purpose, by sleeping where nobody may."""
+
+import asyncio
+import time
+
+import pytest
+
+from exporter import loop_lag
+from exporter.loop_lag import TICK_SECONDS, LoopLag
+from tests.waiting import others, until
+
+SPOILS_SECONDS = 0.05
+HELD_UP = 0.3  # seconds; a machine that is busy does not hold us up so long
+
+
+@pytest.fixture(autouse=True)
+def spoils(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere in the tests nothing does: the machine may be busy, and the lab shares the event loop."""
+    monkeypatch.setattr(loop_lag, "SPOILS_SECONDS", SPOILS_SECONDS)
+
+
+def hold_up() -> None:
+    time.sleep(HELD_UP)
+
+
+async def test_lags_are_told() -> None:
+    """One for every tick, and the time for which the loop was held up among them."""
+    lags: list[float] = []
+    async with LoopLag(lags.append):
+        await until(lambda: len(lags) >= 2)
+        hold_up()
+        await until(lambda: max(lags) > 0)
+        await until(lambda: max(lags) > HELD_UP - 2 * TICK_SECONDS)
+    assert others() == set()
+
+
+async def test_what_ran_meanwhile_is_spoiled() -> None:
+    """Even when it asks before the next tick has noticed; what begins afterwards is not."""
+    now = [0.0]
+    async with LoopLag(lambda _: None, lambda: now[0]) as lag:
+        await asyncio.sleep(0)
+        assert not lag.spoiled_since(0.0)
+        now[0] = TICK_SECONDS + SPOILS_SECONDS
+        assert not lag.spoiled_since(0.0)
+        now[0] = began = TICK_SECONDS + 2 * SPOILS_SECONDS
+        assert lag.spoiled_since(0.0)
+        await until(lambda: lag._due > now[0])
+        now[0] += TICK_SECONDS / 2
+        assert lag.spoiled_since(0.0)
+        assert lag.spoiled_since(began)
+        assert not lag.spoiled_since(now[0])
+
+
+async def test_without_measuring_nothing_is_spoiled() -> None:
+    """Neither before it begins nor for what it was not asked to watch."""
+    assert not LoopLag(lambda _: None).spoiled_since(0.0)
