@@ -321,6 +321,8 @@ class Report:
     endpoints: tuple[EndpointReport, ...]
     deep: DeepLook | None = None
     """The latest one, which may be older than this report."""
+    blind: bool = False
+    """The exporter's own network was down: it says nothing about the server."""
 
     def keeping_deep_look(self, earlier: "Report | None") -> "Report":
         """With what an earlier report saw deep, where this probe did not look."""

@@ -24,7 +24,7 @@ def prober(config: Config) -> Prober:
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
-    return Prober(internet, timeout, network.notaries)
+    return Prober(internet, timeout, network.notaries, network.connectivity_check)
 
 
 def place(written: Written) -> Place:

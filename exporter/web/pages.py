@@ -36,7 +36,8 @@ def site(exporter: Exporter) -> Starlette:
     """The ASGI application."""
 
     async def front(_: Request) -> Response:
-        return HTMLResponse(landing.page(len(exporter.board.snapshot().posted)), headers=landing.HEADERS)
+        page = landing.page(len(exporter.board.snapshot().posted), exporter.asking.probes.sight.lost)
+        return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:
         asked = (joined(request, "accept"), joined(request, "accept-encoding"))
