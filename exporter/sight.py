@@ -30,7 +30,7 @@ log = structlog.get_logger()
 # ---------------------------------------------------------------- pure
 
 
-def witnesses(standings: Iterable[Standing]) -> tuple[Target, ...]:
+def chosen_witnesses(standings: Iterable[Standing]) -> tuple[Target, ...]:
     """Servers that were well when last seen, one of each network; none where they are too few to prove anything."""
     chosen: dict[object, Target] = {}
     for standing in standings:
@@ -70,6 +70,7 @@ class Sight:
         self._watching: asyncio.Task[None] | None = None
         self._seen_at = -math.inf
         self._lost_at = -math.inf
+        self._back_at = -math.inf
         self.lost: Loss | None = None
         """Set while our own network is down."""
 
@@ -86,6 +87,8 @@ class Sight:
         silence = connectivity.silence(report)
         if verdict.federates(report) or not silence:
             return False
+        if started < self._back_at:
+            return True
         if not self.lost:
             await self._check_unless_seen(max(started, ended - FRESH_SECONDS), of_dns=bool(silence & OF_DNS))
         return self.lost is not None
@@ -97,32 +100,34 @@ class Sight:
                 await self._check(of_dns=of_dns)
 
     async def _check(self, *, of_dns: bool) -> None:
-        began = now()
-        if loss := await self._prober().loss(self._witnesses(), of_dns=of_dns):
+        began, witnesses = now(), self._witnesses()
+        if loss := await self._prober().loss(witnesses, of_dns=of_dns):
             self._lose(loss, began)
-        else:
+        elif witnesses or of_dns or self.lost:  # else nobody was asked, and nobody seen
             self._see(began)
 
     def _witnesses(self) -> tuple[Target, ...]:
         posted = self._board.snapshot().posted
         some = random.sample(posted, min(len(posted), LOOKED_OVER))
-        return witnesses(each.standing for each in some)
+        return chosen_witnesses(each.standing for each in some)
 
     def _see(self, at: float) -> None:
         """`at` is the loop's time from which on it is sure: what began before the loss says nothing about its end."""
         self._seen_at = max(self._seen_at, at)
         if self.lost and at > self._lost_at:
-            self.lost = None
+            self.lost, self._back_at = None, now()
             self._up.set(1)
             log.info("the exporter's own network is back")
 
     def _lose(self, loss: Loss, began: float) -> None:
         """Unless somebody was seen meanwhile."""
-        if self._seen_at > began or self.lost:
+        if self._seen_at > began:
             return
-        self.lost, self._lost_at = loss, began
-        self._up.set(0)
-        log.error("the exporter's own network is down: failures are not blamed on the servers", because=loss.value)
+        if not self.lost:
+            self._lost_at = began
+            self._up.set(0)
+            log.error("the exporter's own network is down: failures are not blamed on the servers", because=loss.value)
+        self.lost = loss
         if not self._watching or self._watching.done():
             self._watching = asyncio.create_task(self._watch())
 

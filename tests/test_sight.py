@@ -16,7 +16,7 @@ from exporter.board import Board, Standing
 from exporter.connectivity import Loss
 from exporter.instruments import Instruments
 from exporter.model import Endpoint, EndpointReport, Failed, Problem, Report, Target
-from exporter.sight import FEWEST_WITNESSES, MOST_WITNESSES, Sight, shows_network, witnesses
+from exporter.sight import FEWEST_WITNESSES, MOST_WITNESSES, Sight, chosen_witnesses, shows_network
 from exporter.vocabulary import Reason
 from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, expired_certificate, healthy, secured, watched
 from tests.scrapes import board_of
@@ -111,7 +111,7 @@ async def test_one_check_serves_many() -> None:
         prober.may_end.clear()
         first = asyncio.create_task(looking.fails(SILENT))
         await until(lambda: prober.asked)
-        more = [asyncio.create_task(looking.fails(SILENT)) for _ in range(20)]
+        more = [asyncio.create_task(looking.fails(LOOKUPS_FAIL)) for _ in range(20)]
         await asyncio.sleep(0.01)
         prober.may_end.set()
         assert not any(await asyncio.gather(first, *more))
@@ -127,6 +127,41 @@ async def test_sight_returns_by_a_probe_that_began_later() -> None:
         await asyncio.sleep(0.01)
         await looking.fails(WELL)
         assert up(instruments) == 1
+
+
+async def test_a_probe_that_began_before_the_return_is_not_believed() -> None:
+    """Its lookups may have failed long before its end; whatever begins later is."""
+    async with seeing(Loss.EVERYBODY) as (looking, prober, _):
+        assert await looking.fails(SILENT)
+        await asyncio.sleep(0.01)
+        await looking.fails(WELL)
+        prober.down = None
+        assert await looking.fails(replace(SILENT, seconds=10.0))
+        assert not await looking.fails(SILENT)
+
+
+async def test_who_asked_nobody_saw_nobody() -> None:
+    """A check without witnesses, for a probe that needed no lookups, does not speak for the resolver."""
+    async with seeing(None) as (looking, prober, _):
+        prober.may_end.clear()
+        first = asyncio.create_task(looking.fails(SILENT))
+        await until(lambda: prober.asked)
+        lookups_fail = asyncio.create_task(looking.fails(LOOKUPS_FAIL))
+        more = asyncio.create_task(looking.fails(SILENT))
+        await asyncio.sleep(0.01)
+        prober.may_end.set()
+        await asyncio.gather(first, lookups_fail, more)
+        assert prober.asked == [False, True]
+
+
+async def test_what_is_lost_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver is back, and yet nobody is reached."""
+    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.01)
+    async with seeing(Loss.RESOLVER) as (looking, prober, _):
+        assert await looking.fails(LOOKUPS_FAIL)
+        prober.down = Loss.EVERYBODY
+        await until(lambda: looking.lost is Loss.EVERYBODY)
+        assert prober.asked[:2] == [True, True]
 
 
 async def test_sight_returns_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,8 +213,8 @@ def test_witnesses_are_of_different_networks() -> None:
     """One provider that fails takes all with it that are his; and no server is two of them."""
     neighbours = [well(f"{number}.test", f"192.0.2.{number}") for number in range(1, 9)]
     many = well("many.test", "198.51.100.1", "203.0.113.1", "2001:db8::1")
-    assert witnesses([*neighbours, many]) == ()
-    chosen = witnesses([*neighbours, many, well("six.test", "2001:db8::6")])
+    assert chosen_witnesses([*neighbours, many]) == ()
+    chosen = chosen_witnesses([*neighbours, many, well("six.test", "2001:db8::6")])
     assert chosen == tuple(Target(name, 8448) for name in ("1.test", "many.test", "six.test"))
     assert len(chosen) == FEWEST_WITNESSES
 
@@ -188,9 +223,9 @@ def test_witnesses_were_well() -> None:
     """When they were last seen: who failed before proves nothing, and what a blind probe met does not count."""
     standings = [well(f"{number}.test", f"10.{number}.0.1") for number in range(1, 4)]
     blind = [standing.after(replace(LOOKUPS_FAIL, blind=True)) for standing in standings]
-    assert len(witnesses(blind)) == FEWEST_WITNESSES
+    assert len(chosen_witnesses(blind)) == FEWEST_WITNESSES
     failed = standings[0].after(LOOKUPS_FAIL)
-    assert witnesses([failed, *standings[1:], Standing(watched("new.test"))]) == ()
+    assert chosen_witnesses([failed, *standings[1:], Standing(watched("new.test"))]) == ()
 
 
 async def test_witnesses_are_a_few_of_the_board() -> None:
