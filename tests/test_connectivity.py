@@ -1,5 +1,6 @@
 """What proves that our own network is down: in a world written as tables."""
 
+import asyncio
 import errno
 from dataclasses import replace
 
@@ -68,6 +69,13 @@ async def test_one_answer_is_enough() -> None:
     network = world(ADDRESSES, HEALTHY)
     assert await loss(network, WITNESSES, of_dns=False) is None
     assert network.asked == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
+
+
+async def test_next_is_asked_while_the_first_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the dead, where somebody is well."""
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)
+    async with asyncio.timeout(5):
+        assert await loss(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, of_dns=False) is None
 
 
 async def test_no_resolver_answers() -> None:

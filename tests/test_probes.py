@@ -233,7 +233,7 @@ async def test_blind_probe_is_no_failure_of_the_server() -> None:
 
 
 async def test_blind_probe_is_not_in_the_histograms() -> None:
-    """Nor in the log: all that is to be told is that the network is down."""
+    """Nor told in the log, but that the network is down; and nothing is looked at deeper, though it is due."""
     async with probing(TIMED_OUT) as (probes, prober, board):
         prober.down = Loss.EVERYBODY
         prober.may_end.release()
@@ -246,4 +246,4 @@ async def test_blind_probe_is_not_in_the_histograms() -> None:
     ]
     assert {sample.value for sample in metric.samples} == {0}
     assert standing
-    assert (standing.report, standing.probes) == (None, 1)
+    assert (standing.report, standing.probes, prober.deep) == (None, 1, 0)
