@@ -67,7 +67,14 @@ class App:
         self._listed: frozenset[ServerName] = frozenset()
         self.asking = Asking(self.board, self._probes, lambda: self._in_use.config, lambda name: name in self._listed)
         self._site = site(
-            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
+            Exporter(
+                self.board,
+                self.instruments,
+                lambda: self.ready,
+                self.reload if lifecycle else None,
+                self.asking,
+                lambda: self._probes.sight.lost,
+            )
         )
         self._files = ServerFiles(())
         self._lists = Lists(self._watch_again, self.instruments)
