@@ -34,7 +34,9 @@ A server's series come from its latest report and nothing else:
 - no sample carries a timestamp;
 - when the latest result is older than three times the probe interval, and than five minutes, the server's series go,
   but for those marked ●;
-- before the first result there is only `matrix_federation_probe_interval_seconds`.
+- before the first result there is only `matrix_federation_probe_interval_seconds`;
+- a probe that failed while `matrix_federation_exporter_connectivity_up` is 0 changes nothing but
+  `matrix_federation_probes_total`: the latest report is the latest one that the exporter's own network did not spoil.
 
 Where a server has several endpoints, the certificate series speak of the leaf that expires first, for each connection:
 `well_known` is https to the server name itself, `federation` an endpoint. They are there for expired and invalid

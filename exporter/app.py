@@ -69,7 +69,14 @@ class App:
         self._listed: frozenset[ServerName] = frozenset()
         self.asking = Asking(self.board, self._probes, lambda: self._in_use.config, lambda name: name in self._listed)
         self._site = site(
-            Exporter(self.board, self.instruments, lambda: self.ready, self.reload if lifecycle else None, self.asking)
+            Exporter(
+                self.board,
+                self.instruments,
+                lambda: self.ready,
+                self.reload if lifecycle else None,
+                self.asking,
+                lambda: self._probes.sight.lost,
+            )
         )
         self._files = ServerFiles(())
         self._lists = Lists(self._watch_again, self.instruments)
@@ -137,7 +144,7 @@ class App:
         """Raises ConfigError. Blocks on the disk."""
         config = load(self._config_file)
         prober = wiring.prober(config, self._lag.spoiled_since)
-        return InUse(config, self._workers.prober(config) if self._workers else prober)
+        return InUse(config, self._workers.prober(config, prober) if self._workers else prober)
 
     async def reload(self) -> tuple[Complaint, ...]:
         """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""

@@ -28,6 +28,8 @@ class Result:
     seconds: float
     federates: bool
     problems: tuple[tuple[Stage, Reason], ...]
+    blind: bool = False
+    """The exporter's own network was down: neither a success nor a failure of the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,7 @@ class Standing:
 
     watched: Watched
     report: Report | None = None
+    """The latest one that says anything about the server: none of those that were blind."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
@@ -50,6 +53,8 @@ class Standing:
     """The latest failures, the newest first: kept aside, so that many successes do not push them out."""
 
     def after(self, report: Report) -> "Standing":
+        if report.blind:
+            return self._after_blind(report)
         report = report.keeping_deep_look(self.report)
         succeeded = verdict.federates(report)
         result = Result(report.ended_at, report.seconds, succeeded, reasons(report))
@@ -67,6 +72,19 @@ class Standing:
             failed=self.failed if succeeded else (result, *self.failed)[:FAILURES_KEPT],
             well_known_seen=report.ended_at if is_delegated(report) else self.well_known_seen,
         )
+
+    def _after_blind(self, report: Report) -> "Standing":
+        result = Result(report.ended_at, report.seconds, federates=False, problems=reasons(report), blind=True)
+        return replace(self, probes=self.probes + 1, history=(result, *self.history)[:RESULTS_KEPT])
+
+    @property
+    def blind(self) -> bool:
+        """The latest probe saw nothing: what is known is older."""
+        return bool(self.history) and self.history[0].blind
+
+    def has(self, report: Report) -> bool:
+        """Itself, or a later one."""
+        return bool(self.history) and self.history[0].ended_at >= report.ended_at
 
     def warnings(self) -> tuple[LocatedWarning, ...]:
         """Of the latest report, if there is one, in the light of those before it."""

@@ -80,6 +80,12 @@ class Instruments:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self.connectivity_up = Gauge(
+            "connectivity_up",
+            "0: the exporter's own network is down, so that failures are not blamed on the servers; 1: else.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
         self.servers = Gauge("servers", "Servers that are watched.", namespace=NAMESPACE, registry=registry)
         self.probes_in_flight = Gauge(
             "probes_in_flight", "Probes that run at this moment.", namespace=NAMESPACE, registry=registry

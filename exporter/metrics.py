@@ -55,7 +55,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_last_timestamp_seconds",
         Kind.GAUGE,
-        "When the latest probe ended.",
+        "When the latest probe ended that the exporter's own network did not spoil.",
         (),
         samples.value(lambda report: report.ended_at.timestamp()),
         lasting=True,
@@ -86,7 +86,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_failures_total",
         Kind.COUNTER,
-        "Probes that ended without success.",
+        "Probes that ended without success, but for those that failed by the exporter's own network.",
         (),
         samples.tally(lambda standing: standing.failures),
         lasting=True,

@@ -323,6 +323,8 @@ class Report:
     """The latest one, which may be older than this report."""
     spoiled: bool = False
     """Our own event loop was late: the durations may tell of us, and not of the server."""
+    blind: bool = False
+    """The exporter's own network was down: it says nothing about the server."""
 
     def keeping_deep_look(self, earlier: "Report | None") -> "Report":
         """With what an earlier report saw deep, where this probe did not look."""

@@ -106,5 +106,8 @@ class Network(Protocol):
     async def addresses(self, host: str, port: int) -> Addresses:
         """A and AAAA of `host`. The port is for redirection by configuration only."""
 
+    async def resolver_answers(self) -> bool:
+        """Whether any resolver says anything at all, an error too: a question that it need not pass on."""
+
     def connection(self, endpoint: Endpoint) -> Connection:
         """No traffic yet."""

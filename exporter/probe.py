@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
+from exporter import connectivity
 from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.connectivity import Loss
 from exporter.deep_look import look_deeper
 from exporter.discovery import discover
-from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName
+from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
 from exporter.network import Network
 from exporter.problems import Step
 from exporter.stages import keys, tls, version
@@ -28,12 +30,14 @@ class Probing(Protocol):
 
     async def look_deeper(self, report: Report) -> Report: ...
 
+    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None: ...
+
 
 class Prober:
     """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    The `notaries` are asked by a deep look. `spoiled_since` tells whether what began at a time of the monotonic clock
-    was measured badly.
+    The `notaries` are asked by a deep look. The `anchors` answer whenever our own network is up. `spoiled_since` tells
+    whether what began at a time of the monotonic clock was measured badly.
     """
 
     def __init__(
@@ -41,12 +45,18 @@ class Prober:
         network: Network,
         timeout: float,
         notaries: Sequence[ServerName] = (),
+        anchors: Sequence[Target] = (),
         spoiled_since: Callable[[float], bool] = lambda _: False,
     ) -> None:
         self._network = network
         self._timeout = timeout
         self._notaries = notaries
+        self._anchors = anchors
         self._spoiled_since = spoiled_since
+
+    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
+        """Whether our own network is down; the witnesses are asked where there are no anchors."""
+        return await connectivity.loss(self._network, self._anchors or witnesses, of_dns=of_dns)
 
     async def look_deeper(self, report: Report) -> Report:
         """With a deadline of its own; the report keeps its times."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
 
@@ -14,6 +14,7 @@ from exporter.config import Config
 from exporter.instruments import Instruments, SkipReason
 from exporter.model import Report, ServerName, Watched
 from exporter.probe import LostError, Probing
+from exporter.sight import Sight
 from exporter.turns import Turns, end
 from exporter.vocabulary import Reason
 
@@ -65,6 +66,7 @@ class Probes:
         """Both are asked for before each probe, as a reload may replace them."""
         self._board = board
         self._instruments = instruments
+        self.sight = Sight(board, instruments, lambda: in_use().prober)
         self._in_use = in_use
         self._turns = turns
         self._in_flight: dict[ServerName, InFlight] = {}
@@ -77,6 +79,7 @@ class Probes:
     async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         await end({*self._asked_for.values(), *(flight.kept for flight in self._in_flight.values())}, grace=0)
+        await self.sight.close()
 
     # ------------------------------------------------------------ of the schedule
 
@@ -131,9 +134,7 @@ class Probes:
         standing = self._board.standing(report.server_name)
         if standing is None:
             standing = Standing(Watched(report.server_name, self._in_use().config.probe.interval, None))
-        if standing.report and standing.report.ended_at >= report.ended_at:
-            return standing
-        return standing.after(report)
+        return standing if standing.has(report) else standing.after(report)
 
     # ------------------------------------------------------------ of both
 
@@ -147,13 +148,14 @@ class Probes:
         in_use = self._in_use()
         try:
             report = await in_use.prober.probe(name, within)
+            report = replace(report, blind=await self.sight.fails(report))
             ended.set_result(report)
         except LostError:
             self._lose(name, within)
             return False
         finally:
             ended.cancel()  # which does nothing to one that is done
-        if within is None and self._deep_look_is_due(report, in_use.config.probe.deep_interval):
+        if within is None and not report.blind and self._deep_look_is_due(report, in_use.config.probe.deep_interval):
             report = await in_use.prober.look_deeper(report)
         return not is_hurried(report, within, in_use.config.probe.timeout) and self._keep(report)
 
@@ -174,8 +176,9 @@ class Probes:
         before = self._board.standing(report.server_name)
         if not before or not self._board.put(report):
             return False
-        self._instruments.observe(report)
-        logs.probed(before.report, report.keeping_deep_look(before.report))
+        if not report.blind:
+            self._instruments.observe(report)
+            logs.probed(before.report, report.keeping_deep_look(before.report))
         return True
 
 

@@ -39,6 +39,7 @@ def standing_json(standing: Standing) -> JsonObject:
     assert standing.report is not None
     return {
         **report_json(standing.report, standing.well_known_seen),
+        "exporter_blind": standing.blind,
         "history": [result(earlier) for earlier in standing.history],
         "last_failures": [result(earlier) for earlier in standing.failed],
     }
@@ -50,6 +51,7 @@ def result(earlier: Result) -> JsonObject:
         "duration_seconds": round(earlier.seconds, MICROSECONDS),
         "federation_ok": earlier.federates,
         "problems": [{"stage": stage, "reason": reason} for stage, reason in earlier.problems],
+        "exporter_blind": earlier.blind,
     }
 
 

@@ -32,7 +32,7 @@ def watched(read: Callable[[Standing], float | None]) -> Reading:
 
 def tally(read: Callable[[Standing], float | None]) -> Reading:
     """One sample from the first result on; none where `read` finds nothing."""
-    return watched(lambda standing: read(standing) if standing.report else None)
+    return watched(lambda standing: read(standing) if standing.probes else None)
 
 
 def value(read: Callable[[Report], float | None]) -> Reading:

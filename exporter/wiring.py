@@ -25,7 +25,7 @@ def prober(config: Config, spoiled_since: Callable[[float], bool] = lambda _: Fa
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
-    return Prober(internet, timeout, network.notaries, spoiled_since)
+    return Prober(internet, timeout, network.notaries, network.connectivity_check, spoiled_since)
 
 
 def place(written: Written) -> Place:

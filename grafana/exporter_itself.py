@@ -6,6 +6,7 @@ from grafana.layout import Section, evenly, line
 from grafana.meanings import (
     AGO,
     BYTES,
+    CONNECTED,
     COUNT,
     FEW_WANTED,
     IN_USE,
@@ -105,6 +106,15 @@ def up() -> Json:
         "Whether Prometheus reaches the exporter. A gap: it was not asked.",
         REACHED,
         over_time(series("up"), INSTANCE),
+    )
+
+
+def own_network() -> Json:
+    return states(
+        "Their own network",
+        "Lost: no resolver answers, or nobody does. Then failures are not blamed on the servers, and nothing is seen.",
+        CONNECTED,
+        over_time(of_exporter("connectivity_up"), INSTANCE),
     )
 
 
@@ -211,7 +221,7 @@ def exporter_itself() -> Dashboard:
         (*exporters(OF_EXPORTERS),),
         (RESTARTED, FIRING),
         (
-            Section("Now", (evenly(4, *at_a_glance()), line(6, (16, instances()), (8, up())))),
+            Section("Now", (evenly(4, *at_a_glance()), line(6, (12, instances()), (6, up()), (6, own_network())))),
             Section(
                 "Probing",
                 (

@@ -103,6 +103,7 @@ RENEWAL = Look(
 )
 EXPECTATION = Look(words=(Word(1, 1, "✓ as expected", GOOD), Word(0, 0, "✗ not as expected", BAD)))
 REACHED = Look(words=(Word(1, 1, "✓ up", GOOD), Word(0, 0, "✗ down", BAD)))
+CONNECTED = Look(words=(Word(1, 1, "✓ up", GOOD), Word(0, 0, "✗ lost", BAD)))
 IN_USE = Look(words=(Word(1, 1, "✓ in use", GOOD), Word(0, 0, "✗ refused", BAD)))
 PROBLEM = Look(words=(Word(1, 1, "✗ fails", BAD),))
 CAUTION = Look(words=(Word(1, 1, "! holds", DOUBTFUL),))

@@ -70,6 +70,7 @@ class FakeNetwork:
         self.services = dict(services or {})
         self.servers = dict(servers or {})
         self.asked: list[str] = []
+        self.resolver_is_up = True
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         name = f"_{service}._tcp.{host}"
@@ -82,6 +83,10 @@ class FakeNetwork:
         if isinstance(known, tuple):
             return Addresses(host, tuple(map(ip_address, known)))
         return await react(known)
+
+    async def resolver_answers(self) -> bool:
+        self.asked.append("resolver")
+        return self.resolver_is_up
 
     def connection(self, endpoint: Endpoint) -> "FakeConnection":
         return FakeConnection(self, endpoint.address)

@@ -123,6 +123,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "Network.address_policy": "public",
         "Network.allow_networks": [],
         "Network.notaries": [],
+        "Network.connectivity_check": [],
         "ServerUrl.refresh_interval": "5m",
         "SynapseDestinations.refresh_interval": "1h",
         "Web.listen": ["127.0.0.1:10448"],

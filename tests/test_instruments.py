@@ -67,6 +67,7 @@ def test_names_are_those_of_the_contract() -> None:
     assert {name.removeprefix(prefix) for name in own} == {
         "build_info",
         "shard_info",
+        "connectivity_up",
         "config_last_reload_successful",
         "config_last_reload_success_timestamp_seconds",
         "servers",

@@ -257,3 +257,15 @@ def test_spoiled_durations_are_not_shown(name: str) -> None:
     assert samples(report, name)
     assert samples(spoiled, name) == []
     assert samples(spoiled, "stage_success") == samples(report, "stage_success")
+
+
+def test_blind_probe_is_counted_from_the_first_on() -> None:
+    """And nothing else is said of the server, but that it is watched."""
+    blind = replace(nothing_resolved(), blind=True)
+    text = text_of(board_of([watched(blind.server_name.text, 60)], blind))
+    label = f'{{server_name="{blind.server_name}"}}'
+    assert samples_of(text) == [
+        f"matrix_federation_probe_interval_seconds{label} 60.0",
+        f"matrix_federation_probes_total{label} 1.0",
+        f"matrix_federation_probe_failures_total{label} 0.0",
+    ]

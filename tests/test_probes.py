@@ -1,7 +1,7 @@
 """Who probes when, over a prober that does what it is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -13,8 +13,9 @@ from structlog.testing import capture_logs
 from exporter import names
 from exporter.board import Board
 from exporter.config import Config, Probe
+from exporter.connectivity import Loss
 from exporter.instruments import Instruments
-from exporter.model import EndpointReport, Failed, Problem, Report, ServerName
+from exporter.model import EndpointReport, Failed, Problem, Report, ServerName, Target
 from exporter.probes import InUse, NotInTimeError, Probes, is_hurried
 from exporter.turns import Turns
 from exporter.vocabulary import Reason
@@ -37,6 +38,7 @@ class FakeProber:
     reports: list[Report]
     asked: list[float | None] = field(default_factory=list)
     deep: int = 0
+    down: Loss | None = None
     may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released once for each probe that may."""
 
@@ -44,6 +46,11 @@ class FakeProber:
         self.asked.append(within)
         await self.may_end.acquire()
         return self.reports.pop(0)
+
+    async def loss(self, _: Sequence[Target], *, of_dns: bool) -> Loss | None:
+        """What a check finds."""
+        assert not of_dns
+        return self.down
 
     async def look_deeper(self, report: Report) -> Report:
         self.deep += 1
@@ -196,3 +203,47 @@ async def test_failure_of_ours_reaches_those_who_wait() -> None:
             await probes.scheduled(NAME)
         assert standing.probes == 1
         assert probes._in_flight == {}
+
+
+# ---------------------------------------------------------------- when our own network is down
+
+
+async def test_blind_probe_is_no_failure_of_the_server() -> None:
+    """It is counted and remembered, once; what was known stays, and no deep look follows. Who asks is told the same."""
+    async with probing(later(0), *(replace(TIMED_OUT, ended_at=later(minutes).ended_at) for minutes in (5, 10))) as (
+        probes,
+        prober,
+        board,
+    ):
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        prober.down = Loss.EVERYBODY
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        standing = board.standing(NAME)
+        prober.may_end.release()
+        told = await probes.fresh(NAME, 30)
+        await until(lambda: board.standing(NAME) == told)
+    assert standing
+    assert standing.report
+    assert (standing.probes, standing.failures, standing.blind, prober.deep) == (2, 0, True, 1)
+    assert standing.report.ended_at == ENDED_AT
+    assert (told.probes, told.failures, told.report) == (3, 0, standing.report)
+    assert [result.blind for result in told.history] == [True, True, False]
+
+
+async def test_blind_probe_is_not_in_the_histograms() -> None:
+    """Nor told in the log, but that the network is down; and nothing is looked at deeper, though it is due."""
+    async with probing(TIMED_OUT) as (probes, prober, board):
+        prober.down = Loss.EVERYBODY
+        prober.may_end.release()
+        with capture_logs() as logged:
+            await probes.scheduled(NAME)
+        (metric,) = probes._instruments.stage_duration.collect()
+        standing = board.standing(NAME)
+    assert [entry["event"] for entry in logged] == [
+        "the exporter's own network is down: failures are not blamed on the servers"
+    ]
+    assert {sample.value for sample in metric.samples} == {0}
+    assert standing
+    assert (standing.report, standing.probes, prober.deep) == (None, 1, 0)

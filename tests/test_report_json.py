@@ -120,10 +120,20 @@ def test_what_is_remembered_stands_beside_the_report() -> None:
         "duration_seconds": 0.25,
         "federation_ok": False,
         "problems": [{"stage": "tls", "reason": "certificate_expired"}],
+        "exporter_blind": False,
     }
-    success = {"checked_at": "2026-11-22T18:00:00Z", "duration_seconds": 0.25, "federation_ok": True, "problems": []}
-    remembered = {"history": [success, failure], "last_failures": [failure]}
+    success = failure | {"checked_at": "2026-11-22T18:00:00Z", "federation_ok": True, "problems": []}
+    remembered = {"exporter_blind": False, "history": [success, failure], "last_failures": [failure]}
     assert standing_json(standing) == report_json(delegated_by_well_known()) | remembered
+
+
+def test_a_blind_probe_is_remembered_as_such() -> None:
+    """And the report stays the latest one that says anything."""
+    blind = replace(delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), blind=True)
+    document = standing_json(Standing(watched("example.org")).after(delegated_by_well_known()).after(blind))
+    assert (document["exporter_blind"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
+    assert [result["exporter_blind"] for result in document["history"]] == [True, False]
+    assert document["last_failures"] == []
 
 
 def test_a_warning_may_rest_on_what_was_seen_before() -> None:

@@ -20,6 +20,7 @@ from exporter.config.places import SecretError
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
 MAX_NOTARIES = 3  # each is asked about every server
+MAX_ANCHORS = 8  # as many as are asked one after the other before a verdict
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")

@@ -74,6 +74,9 @@ class Network:
     """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
     notaries: Annotated[tuple[Name, ...], Field(max_length=kinds.MAX_NOTARIES)] = ()
     """Homeservers that are asked, once in a while, whether they see the same signing keys; empty: none is asked."""
+    connectivity_check: Annotated[tuple[Annotated[Target, kinds.TARGET], ...], Field(max_length=kinds.MAX_ANCHORS)] = ()
+    """Places, as host:port, one of which accepts connections whenever the exporter's own network is up; empty: the
+    watched servers themselves, where at least three were well."""
 
 
 @with_config(STRICT)

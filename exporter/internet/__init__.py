@@ -47,6 +47,9 @@ class Internet:
             return Addresses(host, (place[0],))
         return await self._resolver.addresses(host)
 
+    async def resolver_answers(self) -> bool:
+        return await self._resolver.answers()
+
     def connection(self, endpoint: Endpoint) -> InternetConnection:
         target = endpoint.target
         redirected = self._connect_to.get(host_port(target.host.lower(), target.port))

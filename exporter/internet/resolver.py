@@ -4,6 +4,7 @@ The operating system's resolver library is never asked.
 
 import asyncio
 from collections.abc import Sequence
+from copy import copy
 from ipaddress import ip_address
 
 import dns.asyncresolver
@@ -19,6 +20,7 @@ from exporter.network import Addresses
 from exporter.vocabulary import SrvService
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
+ALIVE_SECONDS, ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
 DNS_PORT = 53
 
@@ -40,6 +42,10 @@ class Resolver:
         self._resolver.lifetime = lifetime
         self._resolver.timeout = min(TRY_SECONDS, lifetime)
         self._resolver.use_edns(0, 0, UDP_BYTES)
+        self._alive = copy(self._resolver)
+        self._alive.timeout = min(ALIVE_SECONDS, lifetime)
+        self._alive.lifetime = self._alive.timeout * max(ALIVE_TRIES, len(self._alive.nameservers))
+        self._alive.set_flags(0)
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Empty where there is none, or where DNS cannot hold the name. Raises dns.exception.DNSException."""
@@ -62,6 +68,18 @@ class Resolver:
             exists=not all(isinstance(failure, NO_SUCH_NAME) for failure in failures) or bool(good),
             failures=tuple(failure for failure in failures if not isinstance(failure, NOTHING_THERE)),
         )
+
+    async def answers(self) -> bool:
+        """Whether any server says anything at all: not who serves the root, which a closed federation need not know,
+        but that it heard the question. Recursion is not desired, so that it has nobody to wait for.
+        """
+        try:
+            await self._alive.resolve(dns.name.root, RdataType.NS, search=False, raise_on_no_answer=False)
+        except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
+            return any(response is not None for *_, response in error.kwargs["errors"])
+        except dns.exception.DNSException:
+            return True
+        return True
 
     async def _ask(self, name: str, kind: RdataType) -> dns.resolver.Answer:
         absolute = dns.name.from_text(name, origin=dns.name.root)

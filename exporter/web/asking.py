@@ -92,12 +92,16 @@ class Asking:
         if self.board.standing(name) is None and not self.listed(name):
             self._admit(name)
         try:
-            return await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
+            standing = await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
         except NotInTimeError as error:
             sentence = f"{name} was not probed in time: too many probes run, or an earlier one takes longer. Ask again."
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
         except StoppingError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The exporter is stopping.") from error
+        if standing.blind:
+            sentence = f"The exporter's own network is down, so {name} cannot be judged: ask again when it is back."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+        return standing
 
     def _admit(self, name: ServerName) -> None:
         if not self.config().web.probe_any:

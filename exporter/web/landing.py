@@ -4,6 +4,7 @@ from html import escape
 from string import Template
 
 from exporter import VERSION
+from exporter.connectivity import Loss
 
 # Nothing is loaded, run or sent: the page needs none of it, whatever might slip into it.
 HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
@@ -36,7 +37,7 @@ a { font-family: ui-monospace, monospace; }
 <body>
 <main>
 <h1>Matrix federation exporter</h1>
-<p>Version $version, watching $watched.</p>
+<p>Version $version, watching $watched.$trouble</p>
 <dl>
 $links
 </dl>
@@ -46,9 +47,10 @@ $links
 """)
 
 
-def page(servers: int) -> str:
+def page(servers: int, lost: Loss | None = None) -> str:
     watched = "1 server" if servers == 1 else f"{servers:,} servers"
+    trouble = f" The exporter's own network is down, and nothing is seen of them: {lost.value}." if lost else ""
     links = "\n".join(
         f'<dt><a href="{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
     )
-    return PAGE.substitute(version=escape(VERSION), watched=escape(watched), links=links)
+    return PAGE.substitute(version=escape(VERSION), watched=escape(watched), trouble=escape(trouble), links=links)

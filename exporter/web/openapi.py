@@ -14,7 +14,7 @@ REFUSALS: Final = {
     400: "A parameter is missing, wrong, or given twice.",
     404: "The server is not watched, and web.probe_any is off.",
     429: "Too many servers that are not watched were asked for; Retry-After says how many seconds to wait.",
-    503: "There is no report yet, or the exporter is stopping.",
+    503: "There is no report yet, the exporter is stopping, or its own network is down.",
     504: "There was no turn to probe, or a probe that was under way takes longer.",
 }
 

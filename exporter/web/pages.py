@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from exporter import exposition
 from exporter.board import Board
+from exporter.connectivity import Loss
 from exporter.instruments import Instruments
 from exporter.web import api, landing, probe, tester
 from exporter.web.asking import Asking
@@ -30,13 +31,16 @@ class Exporter:
     reload: Callable[[], Awaitable[Iterable[object]]] | None
     """Returns the complaints about a configuration that is not put to use; none where that is not allowed."""
     asking: Asking
+    lost: Callable[[], Loss | None] = lambda: None
+    """Why the exporter sees nothing."""
 
 
 def site(exporter: Exporter) -> Starlette:
     """The ASGI application."""
 
     async def front(_: Request) -> Response:
-        return HTMLResponse(landing.page(len(exporter.board.snapshot().posted)), headers=landing.HEADERS)
+        page = landing.page(len(exporter.board.snapshot().posted), exporter.lost())
+        return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:
         asked = (joined(request, "accept"), joined(request, "accept-encoding"))

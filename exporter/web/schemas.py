@@ -61,6 +61,7 @@ RESULT = an_object(
     duration_seconds=SECONDS,
     federation_ok=BOOLEAN,
     problems=a_list(an_object(stage=one_of(Stage), reason=one_of(Reason))),
+    exporter_blind=told(BOOLEAN, "The exporter's own network was down: neither a success nor a failure of the server."),
 )
 WELL_KNOWN = an_object(
     outcome={"type": "string", "enum": ["valid", "absent", "failed"]},
@@ -127,6 +128,7 @@ REPORT = an_object(
     endpoints=a_list(ENDPOINT),
     deep_look=told(or_null(DEEP_LOOK), "The latest one, which may be older than the report."),
     durations_spoiled=told(BOOLEAN, "The exporter itself was too slow to tell how long anything took."),
+    exporter_blind=told(BOOLEAN, "The exporter's own network was down at the latest probe: the report is older."),
     history=told(a_list(RESULT), "The latest results, the newest first."),
     last_failures=told(a_list(RESULT), "The latest failures, the newest first."),
 )

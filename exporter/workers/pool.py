@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from itertools import count
@@ -14,8 +14,9 @@ import structlog
 
 from exporter import shards
 from exporter.config import Config
-from exporter.model import Report, ServerName
-from exporter.probe import LostError
+from exporter.connectivity import Loss
+from exporter.model import Report, ServerName, Target
+from exporter.probe import LostError, Probing
 from exporter.workers.messages import Answer, Ask, Cancel, Lags, LookDeeper, Probe, Question, Ready, Use, receive, send
 
 MAX_WORKERS = 64  # far more than one schedule can keep busy
@@ -63,15 +64,18 @@ class Workers:
         for lag in lags:
             self.tell_lag(lag)
 
-    def prober(self, config: Config) -> "ElsewhereProber":
-        return ElsewhereProber(self, config)
+    def prober(self, config: Config, here: Probing) -> "ElsewhereProber":
+        return ElsewhereProber(self, config, here)
 
 
 class ElsewhereProber:
-    """Raises LostError where two workers in a row ended in the middle of a probe."""
+    """Raises LostError where two workers in a row ended in the middle of a probe. What concerns our own network, which
+    is that of the workers too, is asked of the prober `here`.
+    """
 
-    def __init__(self, workers: Workers, config: Config) -> None:
+    def __init__(self, workers: Workers, config: Config, here: Probing) -> None:
         self._workers = workers
+        self._here = here
         self._use = Use(next(EDITIONS), replace(config, servers=()))
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
@@ -83,6 +87,9 @@ class ElsewhereProber:
             return await self._ask(report.server_name, LookDeeper(report))
         except LostError:
             return report
+
+    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
+        return await self._here.loss(witnesses, of_dns=of_dns)
 
     async def _ask(self, name: ServerName, question: Question) -> Report:
         worker = self._workers.of(name)

@@ -34,6 +34,7 @@ WITHOUT_A_REASON = {
     "DelegationUnexpected": "nothing fails",
     "ExporterAbsent": "speaks of no server",
     "ExporterConfigReloadFailed": "speaks of no server",
+    "ExporterConnectivityLost": "speaks of no server",
     "ExporterDown": "speaks of no server",
     "ExporterNoServers": "speaks of no server",
     "ExporterOverloaded": "speaks of no server",

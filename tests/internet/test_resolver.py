@@ -5,6 +5,8 @@ from ipaddress import ip_address
 from typing import Any, NoReturn
 
 import dns.exception
+import dns.flags
+import dns.message
 import pytest
 
 from exporter import problems
@@ -207,3 +209,47 @@ async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatc
     resolver = asking(server)
     assert await resolver.addresses("dual.test") == Addresses("dual.test", DUAL)
     assert (await resolver.srv(SrvService.MATRIX_FED, "dual.test"))[0].target == Target("hs.test", 8450)
+
+
+# ---------------------------------------------------------------- whether it is there at all
+
+
+@pytest.mark.parametrize(
+    ("fault", "answers"),
+    [
+        (None, True),
+        (DnsFault.SERVFAIL, True),
+        (DnsFault.REFUSED, True),
+        (DnsFault.TRUNCATE, True),
+        (DnsFault.DROP, False),
+    ],
+)
+async def test_whatever_a_resolver_says_it_is_there(server: DnsServer, fault: DnsFault | None, answers: bool) -> None:  # noqa: FBT001 - one of the cases
+    """A closed federation need not know the root."""
+    if fault:
+        server.zone.fail(".", "NS", fault)
+    assert await asking(server, lifetime=LIFETIME).answers() is answers
+    assert server.questions[0] == Question(".", "NS", Over.UDP)
+
+
+async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would wait for them, and they for what is down."""
+    desired: list[bool] = []
+    answer = server.answer
+
+    def noting(wire: bytes, over: Over) -> bytes | None:
+        desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
+        return answer(wire, over)
+
+    monkeypatch.setattr(server, "answer", noting)
+    assert await asking(server).answers()
+    assert desired == [False]
+
+
+async def test_one_resolver_of_many_is_enough(server: DnsServer) -> None:
+    """Though it is the last, and all before it are down."""
+    down = DnsServer()
+    await down.start()
+    await down.stop()
+    assert not await asking(down, down, lifetime=LIFETIME).answers()
+    assert await asking(*[down] * 4, server, lifetime=LIFETIME).answers()

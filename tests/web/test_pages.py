@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter import VERSION
+from exporter.connectivity import Loss
 from exporter.web import landing
 from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, unhurried
 from tests.reports import delegated_by_well_known, expired_certificate, watched
@@ -186,6 +187,15 @@ def test_page_says_what_this_is(servers: int, watching: str) -> None:
     assert page.text[:3] == ["Matrix federation exporter"] * 2 + [f"Version {VERSION}, watching {watching}."]
     assert page.links == ["/metrics", "/api/openapi.json", "/-/healthy", "/-/ready"]
     assert page.open == []
+
+
+@pytest.mark.parametrize("lost", Loss)
+def test_page_says_why_nothing_is_seen(lost: Loss) -> None:
+    """It may be all that somebody looks at."""
+    (*_, said) = Page(landing.page(2, lost)).text[:3]
+    assert said.endswith(
+        f"watching 2 servers. The exporter's own network is down, and nothing is seen of them: {lost}."
+    )
 
 
 async def test_page_counts_the_servers() -> None:

@@ -89,7 +89,7 @@ async def test_a_report_is_that_of_our_own_probe(tmp_path: Path) -> None:
     """Of healthy servers and of broken ones, with a deep look too."""
     async with workers_over(tmp_path, HEALTHY, BROKEN, SRV) as (workers, config):
         for server in (HEALTHY, BROKEN, SRV):
-            here, there = prober(config), workers.prober(config)
+            here, there = prober(config), workers.prober(config, prober(config))
             ours = await here.look_deeper(await here.probe(parse(server.server_name)))
             theirs = await there.look_deeper(await there.probe(parse(server.server_name)))
             assert timeless(theirs) == timeless(ours)
@@ -109,7 +109,7 @@ async def test_the_latest_configuration_counts(tmp_path: Path) -> None:
     """A question of an older one, such as a deep look that a reload has overtaken, does not bring that one back."""
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
         nowhere = replace(config, network=replace(config.network, connect_to={}))
-        older, newer = workers.prober(nowhere), workers.prober(config)
+        older, newer = workers.prober(nowhere, prober(nowhere)), workers.prober(config, prober(config))
         assert not verdict.federates(await older.probe(NAME))
         assert verdict.federates(await newer.probe(NAME))
         assert verdict.federates(await older.probe(NAME))
@@ -118,7 +118,7 @@ async def test_the_latest_configuration_counts(tmp_path: Path) -> None:
 async def test_what_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
     """A worker is told of a cancellation, and answers others meanwhile."""
     async with workers_over(tmp_path, HEALTHY, SILENT, number=1, probe=SLOW) as (workers, config):
-        elsewhere = workers.prober(config)
+        elsewhere = workers.prober(config, prober(config))
         silent = asyncio.create_task(elsewhere.probe(SILENT_NAME))
         assert verdict.federates(await elsewhere.probe(NAME))
         worker = workers.of(SILENT_NAME)
@@ -139,7 +139,7 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
         with capture_logs() as logs:
-            asked = asyncio.create_task(workers.prober(config).probe(NAME))
+            asked = asyncio.create_task(workers.prober(config, prober(config)).probe(NAME))
             await until(lambda: workers.of(NAME)._waiting)
             kill_all(workers)
             assert verdict.federates(await asked)
@@ -152,7 +152,7 @@ async def test_a_probe_is_lost_with_the_second_worker(tmp_path: Path, monkeypatc
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with workers_over(tmp_path, SILENT, number=1, probe=SLOW) as (workers, config):
         worker = workers.of(SILENT_NAME)
-        asked = asyncio.create_task(workers.prober(config).probe(SILENT_NAME))
+        asked = asyncio.create_task(workers.prober(config, prober(config)).probe(SILENT_NAME))
         for _ in range(2):
             await until(lambda: worker._waiting)
             kill_all(workers)
@@ -164,7 +164,7 @@ async def test_a_probe_is_lost_with_the_second_worker(tmp_path: Path, monkeypatc
 async def test_a_deep_look_that_is_lost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report of the probe before it is worth keeping."""
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
-        elsewhere = workers.prober(config)
+        elsewhere = workers.prober(config, prober(config))
         report = await elsewhere.probe(NAME)
         monkeypatch.setattr(pool.Worker, "ask", AsyncMock(side_effect=LostError))
         assert await elsewhere.look_deeper(report) is report
@@ -173,7 +173,7 @@ async def test_a_deep_look_that_is_lost_is_left_out(tmp_path: Path, monkeypatch:
 async def test_no_worker_outlives_the_exporter(tmp_path: Path) -> None:
     """Not even one that it was not able to stop: each ends when nobody is at the other end of its socket."""
     async with workers_over(tmp_path, HEALTHY) as (workers, config):
-        await workers.prober(config).probe(NAME)
+        await workers.prober(config, prober(config)).probe(NAME)
         pids = list(workers.pids())
         worker = workers.of(NAME)
         worker._supervising.cancel()

@@ -1,0 +1,116 @@
+"""What proves that our own network is down: in a world written as tables."""
+
+import asyncio
+import errno
+from dataclasses import replace
+
+import dns.exception
+import pytest
+
+from exporter import connectivity
+from exporter.connectivity import Loss, loss, silence
+from exporter.model import EndpointReport, Failed, Problem, Report, Target
+from exporter.network import Addresses, BlockedAddressError
+from exporter.vocabulary import Reason
+from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, dns_failure, federates
+from tests.reports import DELEGATED, delegated_by_well_known, expired_certificate, nothing_resolved, with_endpoints
+
+WITNESSES = tuple(Target(f"{label}.test", 8448) for label in ("one", "two", "three"))
+NO_ROUTE = OSError(errno.ENETUNREACH, "Network is unreachable")
+REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+FAILING = Addresses("", (), failures=(dns_failure(dns.exception.FormError),))
+TIMEOUT = Addresses("", (), failures=(dns_failure(dns.exception.Timeout),))
+GONE = Addresses("", (), exists=False)
+
+Lookup = tuple[str, ...] | Reaction[Addresses]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connectivity, "NEXT_WITNESS_SECONDS", 0.05)
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.2)
+
+
+def world(host: Lookup, server: Reaction[Server], last: Reaction[Server] | None = None) -> FakeNetwork:
+    """Every witness is like that; the last one may have another server."""
+    hosts: dict[str, Lookup] = {witness.host: host for witness in WITNESSES}
+    if isinstance(host, tuple):
+        hosts = {witness.host: (f"192.0.2.{number}",) for number, witness in enumerate(WITNESSES, 1)}
+    servers = dict.fromkeys(("192.0.2.1:8448", "192.0.2.2:8448", "192.0.2.3:8448"), server)
+    return FakeNetwork(hosts, servers=servers | {"192.0.2.3:8448": last or server})
+
+
+HEALTHY = federates("one.test", "one.test")
+ADDRESSES = ("192.0.2.1",)
+
+
+@pytest.mark.parametrize(
+    ("network", "proven"),
+    [
+        pytest.param(world(ADDRESSES, SILENCE), Loss.EVERYBODY, id="black hole"),
+        pytest.param(world(ADDRESSES, NO_ROUTE), Loss.EVERYBODY, id="no route"),
+        pytest.param(world(FAILING, HEALTHY), Loss.EVERYBODY, id="lookups fail"),
+        pytest.param(world(TIMEOUT, HEALTHY), Loss.EVERYBODY, id="lookups time out"),
+        pytest.param(world(SILENCE, HEALTHY), Loss.EVERYBODY, id="lookups hang"),
+        pytest.param(world(ADDRESSES, HEALTHY), None, id="well"),
+        pytest.param(world(ADDRESSES, SILENCE, last=HEALTHY), None, id="one is well"),
+        pytest.param(world(ADDRESSES, NO_ROUTE, last=REFUSAL), None, id="one refuses"),
+        pytest.param(world(ADDRESSES, BlockedAddressError("not public")), None, id="our own policy refuses"),
+        pytest.param(world(GONE, HEALTHY), None, id="no such names"),
+    ],
+)
+async def test_nobody_answers(network: FakeNetwork, proven: Loss | None) -> None:
+    """Only where every one of them is silent: whatever else comes back came from outside, or is no proof."""
+    assert await loss(network, WITNESSES, of_dns=True) is proven
+
+
+async def test_one_answer_is_enough() -> None:
+    """Of the others nothing is asked, and what was opened is closed again."""
+    network = world(ADDRESSES, HEALTHY)
+    assert await loss(network, WITNESSES, of_dns=False) is None
+    assert network.asked == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
+
+
+async def test_next_is_asked_while_the_first_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for the dead, where somebody is well."""
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)
+    async with asyncio.timeout(5):
+        assert await loss(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, of_dns=False) is None
+
+
+async def test_no_resolver_answers() -> None:
+    """That is proof without any witness, where names are to be looked up, and none to who needs no lookups."""
+    network = FakeNetwork()
+    network.resolver_is_up = False
+    assert await loss(network, (), of_dns=True) is Loss.RESOLVER
+    assert await loss(network, (), of_dns=False) is None
+
+
+async def test_nothing_is_proven_without_witnesses() -> None:
+    """A resolver that answers is no reason to call the network down."""
+    assert await loss(FakeNetwork(), (), of_dns=True) is None
+
+
+def failing_of(reason: Reason) -> Report:
+    return with_endpoints(EndpointReport(DELEGATED, Failed(1.0, (Problem(reason, ""),))))
+
+
+@pytest.mark.parametrize(
+    ("report", "met"),
+    [
+        (failing_of(Reason.UNREACHABLE), {Reason.UNREACHABLE}),
+        (failing_of(Reason.TIMEOUT), {Reason.TIMEOUT}),
+        (failing_of(Reason.HTTP_TIMEOUT), {Reason.HTTP_TIMEOUT}),
+        (
+            replace(nothing_resolved(), dns=Failed(1.0, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),))),
+            {Reason.DNS_FAILURE},
+        ),
+        (failing_of(Reason.CONNECT_REFUSED), set()),
+        (nothing_resolved(), set()),
+        (expired_certificate(), set()),
+        (delegated_by_well_known(), set()),
+    ],
+)
+def test_silence(report: Report, met: set[Reason]) -> None:
+    """An answer, however bad, is none."""
+    assert silence(report) == met

@@ -1,0 +1,265 @@
+"""When the exporter believes what its probes report, over a prober that says whether the network is down."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from ipaddress import ip_address
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter import names, sight
+from exporter.board import Board, Standing
+from exporter.connectivity import Loss
+from exporter.instruments import Instruments
+from exporter.model import Endpoint, EndpointReport, Failed, Problem, Report, Target
+from exporter.sight import FEWEST_WITNESSES, MOST_WITNESSES, Sight, chosen_witnesses, shows_network
+from exporter.vocabulary import Reason
+from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, expired_certificate, healthy, secured, watched
+from tests.scrapes import board_of
+from tests.waiting import others, until
+
+WELL = replace(delegated_by_well_known(), seconds=0.0)
+SILENT = replace(
+    WELL, endpoints=(EndpointReport(DELEGATED, Failed(0.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),))),)
+)
+HALF_SILENT = replace(WELL, endpoints=(*WELL.endpoints, *SILENT.endpoints))
+LOOKUPS_FAIL = replace(WELL, dns=Failed(0.0, (Problem(Reason.DNS_TIMEOUT, "no answer"),)), endpoints=())
+
+
+@dataclass
+class FakeProber:
+    """Says what it is told of the network; `asked` holds whether each check was about DNS too."""
+
+    down: Loss | None = None
+    asked: list[bool] = field(default_factory=list)
+    witnesses: Sequence[Target] = ()
+    may_end: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
+        self.asked.append(of_dns)
+        self.witnesses = witnesses
+        await self.may_end.wait()
+        return self.down
+
+
+@asynccontextmanager
+async def seeing(down: Loss | None, board: Board | None = None) -> AsyncIterator[tuple[Sight, FakeProber, Instruments]]:
+    prober: Any = FakeProber(down)
+    prober.may_end.set()
+    instruments = Instruments()
+    looking = Sight(board or board_of([]), instruments, lambda: prober)
+    yield looking, prober, instruments
+    await looking.close()
+    assert others() == set()
+
+
+def up(instruments: Instruments) -> float | None:
+    return instruments.registry.get_sample_value("matrix_federation_exporter_connectivity_up")
+
+
+async def test_silence_is_the_servers_where_the_network_is_up() -> None:
+    """A check was made for it, about DNS only where lookups fail."""
+    async with seeing(None) as (looking, prober, instruments):
+        assert not await looking.fails(SILENT)
+        assert not await looking.fails(LOOKUPS_FAIL)
+        assert (prober.asked, up(instruments)) == ([False, True], 1)
+
+
+async def test_silence_is_ours_where_the_network_is_down() -> None:
+    """Until the network is back no further check is made for any probe, and all of it is told once."""
+    async with seeing(Loss.RESOLVER) as (looking, prober, instruments):
+        with capture_logs() as logged:
+            assert [await looking.fails(LOOKUPS_FAIL) for _ in range(3)] == [True] * 3
+        assert (prober.asked, up(instruments), looking.lost) == ([True], 0, Loss.RESOLVER)
+    assert [entry["because"] for entry in logged] == ["no resolver answers anything"]
+
+
+@pytest.mark.parametrize("answered", [WELL, HALF_SILENT, expired_certificate()])
+async def test_answers_are_believed_though_the_network_is_down(answered: Report) -> None:
+    """Whatever a server said, good or bad, it said."""
+    async with seeing(Loss.EVERYBODY) as (looking, _, _):
+        assert await looking.fails(SILENT)
+        assert not await looking.fails(answered)
+
+
+async def test_somebody_who_answered_meanwhile_speaks_for_the_network() -> None:
+    """So that a list with many healthy servers needs no checks; what began earlier says nothing."""
+    async with seeing(Loss.EVERYBODY) as (looking, prober, _):
+        await looking.fails(WELL)
+        assert not await looking.fails(replace(SILENT, seconds=10.0))
+        assert prober.asked == []
+        await asyncio.sleep(0.01)
+        assert await looking.fails(SILENT)
+        assert prober.asked == [False]
+
+
+async def test_an_answer_of_long_ago_does_not_speak_for_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the probe that is silent began before it: the network may have gone since."""
+    monkeypatch.setattr(sight, "FRESH_SECONDS", 0.01)
+    async with seeing(Loss.EVERYBODY) as (looking, _, _):
+        await looking.fails(WELL)
+        await asyncio.sleep(0.02)
+        assert await looking.fails(replace(SILENT, seconds=10.0))
+
+
+async def test_one_check_serves_many() -> None:
+    """Those who come while it waits to begin."""
+    async with seeing(None) as (looking, prober, _):
+        prober.may_end.clear()
+        first = asyncio.create_task(looking.fails(SILENT))
+        await until(lambda: prober.asked)
+        more = [asyncio.create_task(looking.fails(LOOKUPS_FAIL)) for _ in range(20)]
+        await asyncio.sleep(0.01)
+        prober.may_end.set()
+        assert not any(await asyncio.gather(first, *more))
+        assert len(prober.asked) == 2
+
+
+async def test_sight_returns_by_a_probe_that_began_later() -> None:
+    """One that began before the loss may have met the network as it was."""
+    async with seeing(Loss.EVERYBODY) as (looking, _, instruments):
+        assert await looking.fails(SILENT)
+        await looking.fails(replace(WELL, seconds=60.0))
+        assert up(instruments) == 0
+        await asyncio.sleep(0.01)
+        await looking.fails(WELL)
+        assert up(instruments) == 1
+
+
+async def test_a_probe_that_began_before_the_return_is_not_believed() -> None:
+    """Its lookups may have failed long before its end; whatever begins later is."""
+    async with seeing(Loss.EVERYBODY) as (looking, prober, _):
+        assert await looking.fails(SILENT)
+        await asyncio.sleep(0.01)
+        await looking.fails(WELL)
+        prober.down = None
+        assert await looking.fails(replace(SILENT, seconds=10.0))
+        assert not await looking.fails(SILENT)
+
+
+async def test_who_asked_nobody_saw_nobody() -> None:
+    """A check without witnesses, for a probe that needed no lookups, does not speak for the resolver."""
+    async with seeing(None) as (looking, prober, _):
+        prober.may_end.clear()
+        first = asyncio.create_task(looking.fails(SILENT))
+        await until(lambda: prober.asked)
+        more = asyncio.create_task(looking.fails(SILENT))
+        lookups_fail = asyncio.create_task(looking.fails(LOOKUPS_FAIL))
+        await asyncio.sleep(0.01)
+        prober.may_end.set()
+        await asyncio.gather(first, more, lookups_fail)
+        assert prober.asked == [False, False, True]
+
+
+async def test_what_is_lost_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resolver is back, and yet nobody is reached."""
+    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.01)
+    async with seeing(Loss.RESOLVER) as (looking, prober, _):
+        assert await looking.fails(LOOKUPS_FAIL)
+        prober.down = Loss.EVERYBODY
+        await until(lambda: looking.lost is Loss.EVERYBODY)
+        assert prober.asked[:2] == [True, True]
+
+
+async def test_sight_returns_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However rarely servers are probed; checks go on until then."""
+    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.01)
+    async with seeing(Loss.EVERYBODY) as (looking, prober, instruments):
+        assert await looking.fails(SILENT)
+        await until(lambda: len(prober.asked) > 3)
+        assert up(instruments) == 0
+        prober.down = None
+        await until(lambda: up(instruments) == 1)
+        assert not await looking.fails(SILENT)
+
+
+async def test_who_answers_during_the_check_refutes_it() -> None:
+    """The check may have been too impatient."""
+    async with seeing(Loss.EVERYBODY) as (looking, prober, instruments):
+        prober.may_end.clear()
+        failing = asyncio.create_task(looking.fails(SILENT))
+        await until(lambda: prober.asked)
+        await asyncio.sleep(0.01)
+        await looking.fails(WELL)
+        prober.may_end.set()
+        assert not await failing
+        assert up(instruments) == 1
+
+
+async def test_a_second_loss_is_watched_as_the_first() -> None:
+    """By one task, however quickly the network comes and goes."""
+    async with seeing(Loss.EVERYBODY) as (looking, _, _):
+        for _ in range(3):
+            await looking.fails(WELL)
+            await asyncio.sleep(0.01)
+            assert await looking.fails(SILENT)
+            await asyncio.sleep(0.01)
+        assert len(others()) == 1
+
+
+# ---------------------------------------------------------------- witnesses
+
+
+def well(server_name: str, *ips: str) -> Standing:
+    endpoints = (healthy(Endpoint(Target(server_name, 8448), ip_address(ip)), secured(server_name)) for ip in ips)
+    report = replace(WELL, server_name=names.parse(server_name), endpoints=tuple(endpoints))
+    return Standing(watched(server_name)).after(report)
+
+
+def test_witnesses_are_of_different_networks() -> None:
+    """One provider that fails takes all with it that are his; and no server is two of them."""
+    neighbours = [well(f"{number}.test", f"192.0.2.{number}") for number in range(1, 9)]
+    many = well("many.test", "198.51.100.1", "203.0.113.1", "2001:db8::1")
+    assert chosen_witnesses([*neighbours, many]) == ()
+    chosen = chosen_witnesses([*neighbours, many, well("six.test", "2001:db8::6")])
+    assert chosen == tuple(Target(name, 8448) for name in ("1.test", "many.test", "six.test"))
+    assert len(chosen) == FEWEST_WITNESSES
+
+
+def test_witnesses_were_well() -> None:
+    """When they were last seen: who failed before proves nothing, and what a blind probe met does not count."""
+    standings = [well(f"{number}.test", f"10.{number}.0.1") for number in range(1, 4)]
+    blind = [standing.after(replace(LOOKUPS_FAIL, blind=True)) for standing in standings]
+    assert len(chosen_witnesses(blind)) == FEWEST_WITNESSES
+    failed = standings[0].after(LOOKUPS_FAIL)
+    assert chosen_witnesses([failed, *standings[1:], Standing(watched("new.test"))]) == ()
+
+
+async def test_witnesses_are_a_few_of_the_board() -> None:
+    """Any of them."""
+    standings = [well(f"{number}.test", f"10.{number}.0.1") for number in range(1, 20)]
+    board = board_of([each.watched for each in standings], *(each.report for each in standings if each.report))
+    async with seeing(None, board) as (looking, prober, _):
+        await looking.fails(SILENT)
+    assert len(set(prober.witnesses)) == MOST_WITNESSES
+
+
+@pytest.mark.parametrize(
+    ("report", "shown"),
+    [(WELL, True), (SILENT, False), (expired_certificate(), False), (well("192.0.2.1", "192.0.2.1").report, False)],
+)
+def test_what_shows_the_network(report: Report, shown: bool) -> None:  # noqa: FBT001 - one of the cases
+    """A name that was looked up, and a server there: an IP address would say nothing about the resolver."""
+    assert shows_network(report) is shown
+
+
+# ---------------------------------------------------------------- what is remembered
+
+
+def test_every_probe_is_counted_once() -> None:
+    """As a success, a failure or neither; a blind one changes nothing else that is known."""
+    standing = Standing(watched("example.org"))
+    came = [WELL, SILENT, replace(SILENT, blind=True), LOOKUPS_FAIL, replace(LOOKUPS_FAIL, blind=True), WELL]
+    for minutes, report in enumerate(came):
+        later = replace(report, ended_at=ENDED_AT + timedelta(minutes=minutes))
+        before, standing = standing, standing.after(later)
+        if report.blind:
+            assert replace(standing, probes=before.probes, history=before.history) == before
+        assert standing.blind is report.blind
+    assert (standing.probes, standing.failures) == (6, 2)
+    assert [result.blind for result in standing.history] == [False, True, False, True, False, False]
+    assert len(standing.failed) == standing.failures
