@@ -42,7 +42,7 @@ DOORS: Final[dict[str, Door]] = {
     "alias with port": Door(lambda world, case, port: f"{world.alias_of(world.name_at(case.ip))}:{port}", AT_TCP),
     "SRV target": Door(lambda world, case, port: world.service_at(world.name_at(case.ip), port), AT_TCP),
     "SRV target that reads like an address": Door(
-        lambda world, case, port: world.service_at(case.text, port), AT_TCP, by_text=True
+        lambda world, case, port: world.service_at(case.text.strip("[]"), port), AT_TCP, by_text=True
     ),
     "m.server, literal": Door(
         lambda world, case, port: world.website_with(delegation(f"{case.host}:{port}")), AT_TCP, by_text=True

@@ -24,7 +24,7 @@ class Case:
     @property
     def host(self) -> str:
         """As it stands in a server name or a URL."""
-        return f"[{self.text}]" if ":" in self.text else self.text
+        return f"[{self.text}]" if ":" in self.text and "[" not in self.text else self.text
 
 
 def read(name: str) -> tuple[Case, ...]:
