@@ -18,9 +18,7 @@ OS_LOOKUPS: Final = frozenset(
 @dataclass(slots=True)
 class Wire:
     dialled: set[tuple[str, int]] = field(default_factory=set)
-    """Where a socket was to be connected, be it for TCP or UDP. Beyond loopback nothing is, and nothing leaves."""
-    streams: set[tuple[str, int]] = field(default_factory=set)
-    """Those of them that were for TCP."""
+    """Where a socket was to be connected. Beyond loopback none is. Questions to DNS are sent without a connection."""
     looked_up: set[str] = field(default_factory=set)
     """What the operating system was asked for."""
 
@@ -30,8 +28,6 @@ class Wire:
         elif event == "socket.connect" and args[0].family != socket.AF_UNIX:
             ip, port = args[1][:2]
             self.dialled.add((ip, port))
-            if args[0].type == socket.SOCK_STREAM:
-                self.streams.add((ip, port))
             if not ip_address(ip).is_loopback:
                 raise OSError(errno.ENETUNREACH, "the tests do not leave this machine")
 
