@@ -39,8 +39,13 @@ def parse(text: str) -> ServerName:
 
 
 def ip_literal(host: str) -> IPAddress | None:
-    """`host` as in `ServerName`: an IPv6 address bears no brackets."""
-    return ipv6(host) if ":" in host else ipv4(host)
+    """`host` as in `ServerName`: an IPv6 address bears no brackets. A label of DNS may hold colons and `%` too: what is
+    no address, or bears a zone, is a name.
+    """
+    try:
+        return ipv6(host) if ":" in host else ipv4(host)
+    except InvalidServerNameError:
+        return None
 
 
 def ipv4(host: str) -> IPAddress | None:

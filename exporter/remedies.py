@@ -40,8 +40,9 @@ REMEDIES: Final[dict[Reason, str]] = {
         "there, or delete the record from your DNS zone."
     ),
     Reason.BLOCKED_ADDRESS: (
-        "The name leads to a private or otherwise non-public address, which peers refuse: publish a public "
-        "address in DNS. In a closed federation, allow it in network.allow_networks of the exporter."
+        "The name leads to a private or otherwise non-public address, which peers refuse, or to the port of another "
+        "service: publish a public address in DNS, and use 8448, 443 or another free port. In a closed federation, "
+        "allow it in network.allow_networks or network.allow_ports of the exporter."
     ),
     Reason.CONNECT_REFUSED: (
         "Nothing accepts connections at this address and port: start the homeserver or its reverse proxy "

@@ -20,7 +20,9 @@ def prober(config: Config, spoiled_since: Callable[[float], bool] = lambda _: Fa
             timeout=timeout,
             resolvers=[place(resolver) for resolver in network.resolvers],
             ca_file=network.ca_file,
-            policy=AddressPolicy(network.address_policy is Policy.PUBLIC, network.allow_networks),
+            policy=AddressPolicy(
+                network.address_policy is Policy.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
+            ),
             connect_to={key: place(value) for key, value in network.connect_to.items()},
         )
     except NoResolversError as error:

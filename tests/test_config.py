@@ -107,6 +107,7 @@ network:
   ca_file: ca.pem
   address_policy: any
   allow_networks: [10.0.0.0/8, "fd00::/8"]
+  allow_ports: [6697, 25]
   connect_to:
     Example.ORG:443: 127.0.0.1:10443
     192.0.2.1:8448: "[::1]:10448"
@@ -151,6 +152,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
             ca_file=tmp_path / "ca.pem",
             address_policy=AddressPolicy.ANY,
             allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+            allow_ports=(6697, 25),
             connect_to={
                 "example.org:443": Place("127.0.0.1", 10443),
                 "192.0.2.1:8448": Place("::1", 10448),
@@ -168,7 +170,12 @@ def test_only_the_servers_are_needed(write: Write) -> None:
         server_files=(),
         probe=Probe(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
         network=Network(
-            resolvers=(), ca_file=None, address_policy=AddressPolicy.PUBLIC, allow_networks=(), connect_to={}
+            resolvers=(),
+            ca_file=None,
+            address_policy=AddressPolicy.PUBLIC,
+            allow_networks=(),
+            allow_ports=(),
+            connect_to={},
         ),
         web=Web(listen=(Place("127.0.0.1", 10448),), probe_any=False),
     )

@@ -82,7 +82,20 @@ def test_knows_no_third_outcome(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("example.test", None), ("256.1.1.1", None)],
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("example.test", None),
+        ("256.1.1.1", None),
+        ("2130706433", None),
+        ("127.1", None),
+        ("0177.0.0.1", None),
+        ("0x7f.0.0.1", None),
+        ("127.0.0.01", None),
+        ("fe80::1%lo", None),
+        ("::1%1", None),
+        ("a:b", None),
+    ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:
     assert names.ip_literal(host) == (ip_address(address) if address else None)

@@ -125,10 +125,13 @@ def truth(value: object) -> bool:
     raise ValueError("leave the quotes away" if value in ("true", "false") else "")
 
 
-def concurrency(value: object) -> int:
-    if isinstance(value, int) and 1 <= value <= MAX_CONCURRENCY:
-        return value
-    raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
+def whole_number(most: int) -> Read:
+    def read_number(value: object) -> int:
+        if type(value) is int and 1 <= value <= most:
+            return value
+        raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
+
+    return read_number
 
 
 def headers(value: object) -> dict[str, str]:
@@ -164,8 +167,13 @@ NETWORK = Kind("a network such as 10.0.0.0/8 or fd00::/8", text(places.network),
 POLICY = Kind("`public` or `any`", text(policy), {"enum": list(AddressPolicy)})
 CONCURRENCY = Kind(
     f"a whole number from 1 to {MAX_CONCURRENCY}",
-    concurrency,
+    whole_number(MAX_CONCURRENCY),
     {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
+)
+PORT = Kind(
+    f"a port from 1 to {names.MAX_PORT}",
+    whole_number(names.MAX_PORT),
+    {"type": "integer", "minimum": 1, "maximum": names.MAX_PORT},
 )
 TRUTH = Kind("`true` or `false`", truth, {"type": "boolean"})
 CA_FILE = Kind(

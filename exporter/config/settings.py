@@ -67,9 +67,12 @@ class Network:
     ca_file: Annotated[Path | None, kinds.CA_FILE] = None
     """PEM bundle that replaces the default trust store; relative to the configuration file."""
     address_policy: Annotated[AddressPolicy, kinds.POLICY] = AddressPolicy.PUBLIC
-    """public: refuse private, loopback, link-local and other special addresses, on every connection. any: allow all."""
+    """public: refuse private, loopback, link-local and other special addresses, and ports of other services such as 25,
+    on every connection. any: allow all."""
     allow_networks: tuple[Annotated[IPNetwork, kinds.NETWORK], ...] = ()
     """Networks that are allowed although the policy is public."""
+    allow_ports: tuple[Annotated[int, kinds.PORT], ...] = ()
+    """Ports of other services that are allowed although the policy is public."""
     connect_to: dict[Annotated[str, kinds.DESTINATION], Annotated[Place, kinds.ADDRESS]] = field(default_factory=dict)
     """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
     notaries: Annotated[tuple[Name, ...], Field(max_length=kinds.MAX_NOTARIES)] = ()

@@ -55,6 +55,5 @@ class Internet:
         redirected = self._connect_to.get(host_port(target.host.lower(), target.port))
         redirected = redirected or self._connect_to.get(endpoint.address)
         ip, port = redirected or (endpoint.ip, target.port)
-        blocked = not redirected and not self._policy.permits(ip)
-        refusal = f"{ip} is not a public address, and network.address_policy allows no other" if blocked else None
+        refusal = None if redirected else self._policy.refusal(ip, port)
         return InternetConnection(ip, port, self._context, refusal)

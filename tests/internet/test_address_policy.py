@@ -10,49 +10,18 @@ from exporter.lab.faults import ClosedPort
 from exporter.model import Endpoint, Target
 from exporter.network import Addresses, BlockedAddressError
 from tests.places import place
-
-PUBLIC = (
-    "1.1.1.1",
-    "8.8.8.8",
-    "172.15.255.255",
-    "172.32.0.1",
-    "192.167.255.255",
-    "100.63.255.255",
-    "100.128.0.1",
-    "2606:4700:4700::1111",
-    "2a00::1",
-    "64:ff9b::8.8.8.8",
-)
-
-REFUSED = {
-    "this network": ("0.0.0.0", "0.1.2.3"),
-    "private": ("10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "fc00::1", "fd12:3456::1"),
-    "shared by carriers": ("100.64.0.1", "100.127.255.255"),
-    "loopback": ("127.0.0.1", "127.255.0.1", "::1"),
-    "link-local": ("169.254.169.254", "fe80::1"),
-    "documentation": ("192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1"),
-    "benchmarks": ("198.18.0.1", "198.19.255.255"),
-    "multicast": ("224.0.0.1", "239.255.255.255", "ff02::1", "ff0e::1"),
-    "reserved": ("240.0.0.1", "255.255.255.255"),
-    "unspecified": ("::",),
-    "site-local": ("fec0::1",),
-    "discarded": ("100::1",),
-    "IPv4 in IPv6": ("::ffff:10.0.0.1", "::ffff:127.0.0.1", "::ffff:169.254.169.254"),
-    "NAT64": ("64:ff9b::10.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::169.254.169.254", "64:ff9b:1::8.8.8.8"),
-    "6to4": ("2002:a00:1::1", "2002:7f00:1::1", "2002:c0a8:101::1"),
-    "Teredo": ("2001:0:a00:1::1", "2001:0:808:808:0:0:80ff:fffe", "2001:0:808:808:0:0:f7f7:f7f7"),
-}
+from tests.policy.table import PERMITTED, REFUSED, Case
 
 
-@pytest.mark.parametrize("ip", PUBLIC)
-def test_permits_public_addresses(ip: str) -> None:
-    assert AddressPolicy().permits(ip_address(ip))
+@pytest.mark.parametrize("case", [pytest.param(case, id=case.text) for case in PERMITTED])
+def test_permits_public_addresses(case: Case) -> None:
+    assert AddressPolicy().refusal(case.ip, 8448) is None
 
 
-@pytest.mark.parametrize("ip", [pytest.param(ip, id=f"{kind}: {ip}") for kind, ips in REFUSED.items() for ip in ips])
-def test_refuses_all_others(ip: str) -> None:
+@pytest.mark.parametrize("case", [pytest.param(case, id=f"{case.text}: {case.why}") for case in REFUSED])
+def test_refuses_all_others(case: Case) -> None:
     """However they are written: what an IPv6 address leads to by a transition mechanism counts."""
-    assert not AddressPolicy().permits(ip_address(ip))
+    assert AddressPolicy().refusal(case.ip, 8448)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +30,20 @@ def test_refuses_all_others(ip: str) -> None:
 )
 def test_networks_may_be_allowed_all_the_same(ip: str, *, permitted: bool) -> None:
     policy = AddressPolicy(allowed=(ip_network("10.1.0.0/16"), ip_network("fd00::/64")))
-    assert policy.permits(ip_address(ip)) is permitted
+    assert (policy.refusal(ip_address(ip), 8448) is None) is permitted
+
+
+@pytest.mark.parametrize("network", ["127.0.0.0/8", "10.0.0.0/8", "0.0.0.0/0"])
+@pytest.mark.parametrize("ip", ["::ffff:127.0.0.1", "::10.0.0.1", "64:ff9b::10.0.0.1", "2002:a00:1::1"])
+def test_an_allowed_network_allows_no_other_way_there(network: str, ip: str) -> None:
+    """An IPv4 address within an IPv6 address is another address."""
+    assert AddressPolicy(allowed=[ip_network(network)]).refusal(ip_address(ip), 8448)
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", "::1", "10.0.0.1", "224.0.0.1"])
-def test_any_permits_any(ip: str) -> None:
-    assert AddressPolicy(public_only=False).permits(ip_address(ip))
+@pytest.mark.parametrize("port", [25, 8448])
+def test_any_permits_any(ip: str, port: int) -> None:
+    assert AddressPolicy(public_only=False).refusal(ip_address(ip), port) is None
 
 
 # ---------------------------------------------------------------- where it is asked
