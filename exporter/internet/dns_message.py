@@ -248,12 +248,12 @@ def read_name(wire: bytes, at: int) -> bytes:
         end = labels_end(wire, at)
         name += wire[at:end]
         if after_labels(wire, end) > limit:
-            raise MalformedAnswerError("its answer has a name that runs into another")
+            raise MalformedAnswerError("its answer has a name that does not end where it must")
         if not wire[end]:
             break
         target = (wire[end] - POINTER) << 8 | wire[end + 1]
-        if not HEADER.size <= target < at:
-            raise MalformedAnswerError("its answer has a name that points to no earlier name")
+        if target < HEADER.size:
+            raise MalformedAnswerError("its answer has a name that points to no name")
         at, limit = target, at
     if wire[end] or len(name + ROOT) > MAX_NAME_BYTES:
         raise MalformedAnswerError("its answer has a name that is too long")

@@ -202,6 +202,13 @@ def test_contradictions_are_refused(records: list[str], rcode: Rcode) -> None:
     assert not isinstance(refused.value, MalformedAnswerError)
 
 
+def test_records_of_another_class_are_nothing_to_us() -> None:
+    chaos = ASKED + struct.pack("!HHIH", A, 3, 60, len(ADDRESS)) + ADDRESS
+    assert read_answer(by_hand(2, chaos + record(ASKED, A, ADDRESS[::-1])), query()).records == (
+        IPv4Address(ADDRESS[::-1]),
+    )
+
+
 def test_two_aliases_of_one_name_are_refused() -> None:
     aliases = b"".join(record(ASKED, RdataType.CNAME, wire_name(target)) for target in ("a.test", "b.test"))
     with pytest.raises(DnsFailureError, match="two aliases"):
