@@ -1,0 +1,9 @@
+"""Hostile servers: whatever a remote may do on the way to an answer, one fault each, a table for each stage.
+
+They are many, so they are in no demo: `python -m tests.faults` probes them all.
+"""
+
+from exporter.lab.hostile.tcp import TCP_SERVERS
+
+HOSTILE_SERVERS = (*TCP_SERVERS,)
+"""`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""
