@@ -30,9 +30,9 @@ class Hostile:
         return LabServer(host, self.shows, Method.DEFAULT_8448, f"{host} A {ip}", places, self.expected)
 
 
-def numbered(network: str, rows: Iterable[Hostile]) -> tuple[LabServer, ...]:
-    """Each at an address of its own: `network` is followed by 1, 2, 3 …"""
-    return tuple(row.at(f"{network}{number}") for number, row in enumerate(rows, 1))
+def numbered(network: str, rows: Iterable[Hostile], first: int = 1) -> tuple[LabServer, ...]:
+    """Each at an address of its own: `network` is followed by `first` and the numbers after it."""
+    return tuple(row.at(f"{network}{number}") for number, row in enumerate(rows, first))
 
 
 def anywhere(place: Place) -> Callable[[str], Place]:
