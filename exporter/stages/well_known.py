@@ -214,7 +214,7 @@ def delegated_server(content: JsonObject) -> ServerName | Problem:
     try:
         return names.parse(text)
     except names.InvalidServerNameError as error:
-        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {error}")
+        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {printable(str(error), 200)}")
 
 
 # ---------------------------------------------------------------- the deep look
