@@ -13,7 +13,7 @@ from exporter.lab.https_server import WELL_KNOWN, Page, delegation
 from exporter.lab.listener import Behaviour
 from exporter.lab.notary import GivenKeys
 from exporter.lab.reverse_proxy import ProxyFault
-from exporter.lab.zone import DnsFault
+from exporter.lab.zone import DnsFault, Misbehaviour
 from exporter.model import host_port
 from exporter.names import ip_literal, parse
 from exporter.vocabulary import Method, Reason, Stage, WarningName
@@ -96,7 +96,7 @@ class LabServer:
     """All of the problems that a probe and a deep look find, and no other."""
     warnings: frozenset[WarningName] = NO_WARNING
     """All of the warnings that these lead to, and no other."""
-    dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
+    dns_faults: Mapping[tuple[str, str], DnsFault | Misbehaviour] = field(default_factory=dict)
     """By name and type."""
     key_fault: KeyFault | None = None
     missing: tuple[str, ...] = ()

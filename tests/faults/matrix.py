@@ -13,7 +13,7 @@ from tests.faults.measuring import Finding, measure
 TIMEOUT_SECONDS = 3
 GRACE_SECONDS = 0.5
 MAX_GROWN_BYTES = 2 << 20
-AT_ONCE = 6
+AT_ONCE = 10
 GIVEN_UP_AFTER_SECONDS = 100.0
 
 

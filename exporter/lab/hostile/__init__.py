@@ -3,7 +3,11 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
+from exporter.lab.hostile.dns import DNS_SERVERS
 from exporter.lab.hostile.tcp import TCP_SERVERS
 
-HOSTILE_SERVERS = (*TCP_SERVERS,)
+HOSTILE_SERVERS = (
+    *DNS_SERVERS,
+    *TCP_SERVERS,
+)
 """`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""
