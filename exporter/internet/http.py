@@ -10,7 +10,7 @@ from exporter import USER_AGENT
 from exporter.internet.tls import TlsStream
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100
 MAX_INTERIM_ANSWERS = 10
 MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
@@ -99,8 +99,10 @@ class HttpExchange:
 
     async def _body(self, answer: h11.Response, at_most: int) -> bytes:
         body = bytearray()
-        announced = dict(answer.headers).get(b"content-length", b"0")
-        while len(body) <= at_most and int(announced) <= at_most:
+        headers = dict(answer.headers)
+        # Chunks take precedence (RFC 9112, section 6.3).
+        announced = 0 if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
+        while len(body) <= at_most and announced <= at_most:
             event = await self._next_event()
             if isinstance(event, h11.EndOfMessage):
                 return bytes(body)

@@ -100,6 +100,12 @@ async def test_a_body_may_be_so_large_and_no_larger(server: Fetching, framing: C
         await server.says(framing(ELEVEN))
 
 
+async def test_chunks_count_and_no_length_beside_them(server: Fetching) -> None:
+    """RFC 9112, section 6.3."""
+    answer = await server.says(OK + b"Content-Length: 999999\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+    assert answer.body == b"{}"
+
+
 async def test_an_announcement_is_enough_to_stop(server: Fetching) -> None:
     """Nothing of the body is waited for."""
     with pytest.raises(TooLargeError):

@@ -3,11 +3,19 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
+from exporter.lab.hostile.answers import ANSWER_SERVERS
 from exporter.lab.hostile.dns import DNS_SERVERS
+from exporter.lab.hostile.documents import DOCUMENT_SERVERS
+from exporter.lab.hostile.keys import KEYS_SERVERS
+from exporter.lab.hostile.redirects import REDIRECT_SERVERS
 from exporter.lab.hostile.tcp import TCP_SERVERS
 
 HOSTILE_SERVERS = (
     *DNS_SERVERS,
     *TCP_SERVERS,
+    *ANSWER_SERVERS,
+    *REDIRECT_SERVERS,
+    *DOCUMENT_SERVERS,
+    *KEYS_SERVERS,
 )
 """`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""
