@@ -3,10 +3,10 @@
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ssl import TLSVersion
+from ssl import SSLContext, TLSVersion
 from typing import TypeAlias
 
-from exporter.lab.authority import CertificateState
+from exporter.lab.authority import Authority, CertificateState, Issued
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import KeyFault
 from exporter.lab.https_server import WELL_KNOWN, Page, delegation
@@ -24,6 +24,10 @@ HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
 NO_WARNING: frozenset[WarningName] = frozenset()
 
 
+Issuing: TypeAlias = Callable[[Authority, str], Issued]
+"""For a name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Website:
     """https for the host `name`: its pages, and behind them the homeserver, where `homeserver` says so."""
@@ -38,8 +42,12 @@ class Website:
     state: CertificateState = CertificateState.VALID
     certificate_for: str | None = None
     """Another name than that of the host, such as a wildcard above it."""
+    issue: Issuing | None = None
+    """Makes a certificate that no `state` describes."""
     tls_version: TLSVersion | None = None
     """The only one that is spoken; none for 1.2 and newer."""
+    adjust: Callable[[SSLContext], None] | None = None
+    """Of the TLS of its port."""
 
 
 def delegates(name: str, m_server: str) -> Website:

@@ -9,10 +9,14 @@ from exporter.lab.hostile.documents import DOCUMENT_SERVERS
 from exporter.lab.hostile.keys import KEYS_SERVERS
 from exporter.lab.hostile.redirects import REDIRECT_SERVERS
 from exporter.lab.hostile.tcp import TCP_SERVERS
+from exporter.lab.hostile.tls import TLS_SERVERS
+from exporter.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
 
 HOSTILE_SERVERS = (
     *DNS_SERVERS,
     *TCP_SERVERS,
+    *TLS_SERVERS,
+    *CERTIFICATE_SERVERS,
     *ANSWER_SERVERS,
     *REDIRECT_SERVERS,
     *DOCUMENT_SERVERS,

@@ -36,9 +36,9 @@ class Row(Protocol):
     def at(self, ip: str) -> LabServer: ...
 
 
-def numbered(network: str, rows: Iterable[Row]) -> tuple[LabServer, ...]:
-    """Each at an address of its own: `network` is followed by 1, 2, 3 …"""
-    return tuple(row.at(f"{network}{number}") for number, row in enumerate(rows, 1))
+def numbered(network: str, rows: Iterable[Row], first: int = 1) -> tuple[LabServer, ...]:
+    """Each at an address of its own: `network` is followed by `first` and the numbers after it."""
+    return tuple(row.at(f"{network}{number}") for number, row in enumerate(rows, first))
 
 
 def anywhere(place: Place) -> Callable[[str], Place]:

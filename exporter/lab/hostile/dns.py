@@ -118,7 +118,7 @@ DNS_SERVERS = (
         "dns-many-addresses.hostile.test",
         "200 addresses, of which 16 are dialled",
         Method.DEFAULT_8448,
-        "\n".join(f"dns-many-addresses.hostile.test A 203.0.113.{last}" for last in range(1, 201)),
+        "\n".join(f"dns-many-addresses.hostile.test AAAA 2001:db8::{last}" for last in range(1, 201)),
         expected=found(Stage.TCP, Reason.CONNECT_REFUSED),
     ),
     # ------------------------------------------------------------ SRV
