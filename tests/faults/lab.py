@@ -8,13 +8,12 @@ from exporter.lab.hostile import HOSTILE_SERVERS
 from exporter.lab.servers import many
 from tests.bench.processes import serve_until_end_of_input
 
-DOCUMENTATION = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"]  # RFC 5737, RFC 3849
 (HEALTHY,) = many(1)
 
 
 async def main(within: str) -> None:
     async with Federation((HEALTHY, *HOSTILE_SERVERS)) as federation:
-        network = federation.config()["network"] | {"address_policy": "public", "allow_networks": DOCUMENTATION}
+        network = federation.config()["network"] | {"address_policy": "public"}
         await serve_until_end_of_input(federation.config() | {"network": network, "probe": {"timeout": within}})
 
 
