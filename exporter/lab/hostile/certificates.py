@@ -122,6 +122,11 @@ def with_copies(count: int) -> Issuing:
 # ---------------------------------------------------------------- keys and signatures
 
 
+def with_rsa(authority: Authority, name: str) -> Issued:
+    """As it should be."""
+    return authority.issue([name], key_type=KeyType.RSA)
+
+
 def with_weak_rsa(authority: Authority, name: str) -> Issued:
     key = rsa.generate_private_key(65537, WEAK_RSA_BITS)
     return issued(authority, key, for_name(name, key))

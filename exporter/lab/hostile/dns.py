@@ -87,7 +87,7 @@ DNS_SERVERS = (
         dns_answers.only_over_tcp(DnsFault.WRONG_ID),
         FAILURE,
     ),
-    addresses("dns-much-text", "64 KiB of text beside the address", dns_answers.with_much_text, HEALTHY),
+    addresses("dns-much-text", "30 KiB of text beside the address", dns_answers.with_much_text, HEALTHY),
     # ------------------------------------------------------------ of somebody else
     addresses("dns-wrong-id", "answers with another id", DnsFault.WRONG_ID, TIMEOUT),
     addresses("dns-wrong-question", "answers to another question", DnsFault.WRONG_QUESTION, TIMEOUT),

@@ -1,11 +1,16 @@
 """TLS: other protocols, refusals, old versions, odd demands, and records that no library sends."""
 
+import asyncio
+import os
 from asyncio import StreamReader, StreamWriter
+from base64 import encodebytes
 from collections.abc import Callable
 from ssl import CERT_OPTIONAL, CERT_REQUIRED, SSLContext, TLSVersion
+from tempfile import NamedTemporaryFile
 
 from exporter.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
 from exporter.lab.hostile.behaviours import answers, close, drips, floods, says
+from exporter.lab.hostile.certificates import with_rsa
 from exporter.lab.hostile.tls_records import (
     ALERTS,
     APPLICATION_DATA,
@@ -31,6 +36,8 @@ LATE = found(Stage.TLS, Reason.TLS_TIMEOUT)
 NO_HTTP = found(Stage.VERSION, Reason.HTTP_PROTOCOL) | found(Stage.KEYS, Reason.HTTP_PROTOCOL)
 HTTP2_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"  # RFC 9113, section 3.4: how a server begins
 TICKETS = 200
+DH_BITS = 4096  # what is refused is the kind: larger ones would keep the lab itself busy
+NONSENSE_LASTS_SECONDS = 0.2
 A_RECORD = record(HANDSHAKE, bytes(1000))
 
 
@@ -59,6 +66,27 @@ def encrypt_nothing(context: SSLContext) -> None:
     context.set_ciphers("NULL:@SECLEVEL=0")
 
 
+def own_group(name: str) -> Place:
+    return Website(name, homeserver=True, issue=with_rsa, tls_version=TLSVersion.TLSv1_2, adjust=choose_group)
+
+
+def choose_group(context: SSLContext) -> None:
+    """No true prime: nobody looks. OpenSSL would take one of 10,000 bits."""
+    prime, generator = der_integer(b"\xff" * (DH_BITS // 8)), der_integer(b"\x02")
+    group = b"\x30\x82" + len(prime + generator).to_bytes(2, "big") + prime + generator
+    pem = b"-----BEGIN DH PARAMETERS-----\n" + encodebytes(group) + b"-----END DH PARAMETERS-----\n"
+    with NamedTemporaryFile(suffix=".pem") as file:
+        file.write(pem)
+        file.flush()
+        context.load_dh_params(file.name)
+    context.set_ciphers("DHE:@SECLEVEL=0")
+
+
+def der_integer(content: bytes) -> bytes:
+    positive = b"\0" + content
+    return b"\x02\x82" + len(positive).to_bytes(2, "big") + positive
+
+
 def give_many_tickets(context: SSLContext) -> None:
     context.num_tickets = TICKETS
 
@@ -74,6 +102,12 @@ async def speak_http2(reader: StreamReader, writer: StreamWriter) -> None:
 
 async def hang_up(_: StreamReader, writer: StreamWriter) -> None:
     writer.transport.abort()
+
+
+async def talk_nonsense(_: StreamReader, writer: StreamWriter) -> None:
+    """Past TLS, right into the connection."""
+    os.write(writer.get_extra_info("socket").fileno(), record(APPLICATION_DATA, b"\xff" * 500))
+    await asyncio.sleep(NONSENSE_LASTS_SECONDS)
 
 
 async def say_goodbye(*_: object) -> None:
@@ -124,6 +158,13 @@ TLS_SERVERS = numbered(
         ),
         Hostile("goodbye", "close_notify, after the handshake", lambda name: RawSite(name, say_goodbye), NO_HTTP),
         # ------------------------------------------------------------ bad records
+        Hostile(
+            "record-after",
+            "a record of nonsense, after the handshake",
+            lambda name: RawSite(name, talk_nonsense),
+            NO_HTTP,
+        ),
+        Hostile("diffie-hellman", "a Diffie-Hellman group of its own choice", own_group, REFUSED),
         Hostile("record-nonsense", "a record of nonsense", raw(answers(record(HANDSHAKE, b"\xff" * 500))), REFUSED),
         Hostile("record-too-long", "a record of 64 KiB", raw(floods(b"\x16\x03\x03\xff\xff", b"x")), REFUSED),
         Hostile("record-too-early", "data before keys", raw(answers(record(APPLICATION_DATA, bytes(99)))), NOT_TLS),

@@ -96,8 +96,8 @@ CERTIFICATE_SERVERS = numbered(
         Hostile("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
         Hostile(
             "name-many",
-            "1000 other names",
-            presents(certificates.bearing(["{}", *(f"name-{number}.test" for number in range(1000))])),
+            "4000 other names",
+            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(4000))])),
             HEALTHY,
         ),
         Hostile("name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID),
