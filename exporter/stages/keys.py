@@ -22,7 +22,7 @@ from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 32 * 1024  # hundreds of keys; made of small objects they take 2 MB of memory
 MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
 CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
