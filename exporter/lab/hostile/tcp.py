@@ -32,6 +32,21 @@ def one_of_two(label: str, ipv6: str, fault: Fault, reason: Reason) -> LabServer
     )
 
 
+def at_many_addresses(host: str, ips: tuple[str, ...]) -> LabServer:
+    return LabServer(
+        host,
+        f"it works, at {len(ips)} addresses",
+        Method.SRV_FED,
+        zone="\n".join(
+            f"_matrix-fed._tcp.{host} SRV 10 5 8448 {number % 2}.{host}.\n{number % 2}.{host} AAAA {ip}"
+            for number, ip in enumerate(ips)
+        ),
+        places={f"[{ip}]:8448": federates(host) for ip in ips},
+    )
+
+
+SWARM = at_many_addresses("tcp-swarm.hostile.test", tuple(f"2001:db8:2::{number:x}" for number in range(1, 33)))
+
 TCP_SERVERS = (
     *numbered(
         "198.51.100.",
@@ -65,6 +80,7 @@ TCP_SERVERS = (
             Hostile("tcp-hello-reset", "a reset after a hello", raw(answers(server_hello(), reset)), BROKEN_OFF),
         ),
     ),
+    SWARM,
     one_of_two("tcp-ipv6-refused", "2001:db8:1::1", Fault.CONNECTION_REFUSED, Reason.CONNECT_REFUSED),
     one_of_two("tcp-ipv6-black-hole", "2001:db8:1::2", Fault.BLACK_HOLE, Reason.CONNECT_TIMEOUT),
 )

@@ -16,6 +16,7 @@ INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
 EXPIRED = found(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
 UNTRUSTED = found(Stage.TLS, Reason.CERTIFICATE_UNTRUSTED)
 MISMATCH = found(Stage.TLS, Reason.CERTIFICATE_NAME_MISMATCH)
+TOO_LARGE = found(Stage.TLS, Reason.TOO_LARGE)
 REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 YEAR = timedelta(days=365)
 
@@ -65,13 +66,8 @@ CERTIFICATE_SERVERS = numbered(
         Hostile("chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID),
         Hostile("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
         Hostile("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
-        Hostile("chain-long", "100 more certificates", presents(certificates.with_copies(100)), HEALTHY),
-        Hostile(
-            "chain-giant",
-            "1000 more certificates",
-            presents(certificates.with_copies(1000)),
-            REFUSED,
-        ),
+        Hostile("chain-long", "40 more certificates", presents(certificates.with_copies(40)), HEALTHY),
+        Hostile("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
         Hostile("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
         Hostile("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
         Hostile("without-end", "valid until the year 9999", presents(certificates.without_end), HEALTHY),
@@ -96,8 +92,8 @@ CERTIFICATE_SERVERS = numbered(
         Hostile("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
         Hostile(
             "name-many",
-            "4000 other names",
-            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(4000))])),
+            "2000 other names",
+            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(2000))])),
             HEALTHY,
         ),
         Hostile("name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID),
