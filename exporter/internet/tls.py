@@ -6,8 +6,8 @@ from exporter import names
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError, VerifyError
 
-MAX_HANDSHAKE_BYTES = 32 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
 RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
+MAX_HANDSHAKE_BYTES = 32 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
 ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
