@@ -77,6 +77,8 @@ async def test_a_redirect_to_a_missing_page_is_an_absence() -> None:
         ("", "status 302 without a Location"),
         ("http://example.test/wk", "to http://example.test/wk, which is no plain https URL"),
         ("https://me:secret@example.test/", "to https://me:secret@example.test/, which is no plain https URL"),
+        ("https:///wk", "to https:///wk, which is no plain https URL"),
+        ("https:wk", "to https:wk, which is no plain https URL"),
         (PATH, f"in a loop: to {PATH} again"),
         ("mailto:me@example.test", "to mailto:me@example.test, which leads nowhere: the host is empty"),
         ("https://256.1.1.1/", "to https://256.1.1.1/, which leads nowhere: Invalid IPv4 address: '256.1.1.1'"),

@@ -96,6 +96,14 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
                 "m.server is '\ufffd\ufffd': only ASCII is allowed: write an internationalised name in its xn-- form",
             ),
         ),
+        (
+            b'{"m.server": "[\\r]"}',
+            Problem(Reason.INVALID_DELEGATION, "m.server is '[\ufffd]': [\ufffd] is no IPv6 address"),
+        ),
+        (
+            b'{"m.server": "[' + b"x" * 1000 + b']"}',
+            Problem(Reason.INVALID_DELEGATION, f"m.server is '[{'x' * 98}…': [{'x' * 198}…"),
+        ),
     ],
 )
 async def test_a_delegation_to_nothing(body: bytes, problem: Problem) -> None:
