@@ -49,6 +49,7 @@ lock: ## choose the newest versions of everything, again (needs uv)
 	$(LOCK) pyproject.toml --group build -o requirements/run.txt
 	$(LOCK) pyproject.toml --group build --group test -o requirements/test.txt
 	$(LOCK) --group synapse -o requirements/synapse.txt
+	$(LOCK) --group supply -o requirements/supply.txt
 
 clean: ## remove what the other targets made
 	rm -rf .venv .venv-test .venv-synapse build .coverage

@@ -39,8 +39,11 @@ def parse(text: str) -> ServerName:
 
 
 def ip_literal(host: str) -> IPAddress | None:
-    """`host` as in `ServerName`: an IPv6 address bears no brackets."""
-    return ipv6(host) if ":" in host else ipv4(host)
+    """Of any text, such as the target of an SRV record, in which a colon may stand. IPv6 addresses bear no brackets."""
+    try:
+        return ipv6(host) if ":" in host else ipv4(host)
+    except InvalidServerNameError:
+        return None
 
 
 def ipv4(host: str) -> IPAddress | None:

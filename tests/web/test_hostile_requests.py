@@ -74,7 +74,6 @@ async def test_request(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert others() == set()
 
 
-
 @pytest.mark.parametrize("request_", [REQUESTS[name][0] for name in ("long header", "many headers", "long query")])
 async def test_bound_holds_for_what_comes_in_one_go(request_: bytes) -> None:
     """As from a client that was there before we read: the whole header is read at once."""
