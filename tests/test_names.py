@@ -82,7 +82,14 @@ def test_knows_no_third_outcome(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("example.test", None), ("256.1.1.1", None)],
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("example.test", None),
+        ("256.1.1.1", None),
+        ("a:b.example.test", None),
+        ("fe80::1%eth0", None),
+    ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:
     assert names.ip_literal(host) == (ip_address(address) if address else None)

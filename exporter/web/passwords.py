@@ -5,16 +5,17 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import bcrypt
 
 MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
 
 
-class Credentials(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Credentials:
     user: bytes
-    password: bytes
+    password: bytes = field(repr=False)
 
 
 def credentials(authorization: str) -> Credentials | None:

@@ -97,7 +97,7 @@ async def test_metrics(report: Report) -> None:
         text = (await client.get("/metrics")).text
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         families = openmetrics.text_string_to_metric_families((await client.get("/metrics", headers=accept)).text)
-    for parsed in (text_string_to_metric_families(text), families):
+    for parsed in (text_string_to_metric_families(text), families):  # type: ignore[no-untyped-call]
         samples = [sample for family in parsed for sample in family.samples]
         assert not [
             sample for sample in samples if sample.name == "evil" or {"a", "level", "msg"} & sample.labels.keys()
