@@ -1,6 +1,7 @@
 """What is installed is what was chosen: few packages, each with a reason, each pinned by hash, all of them listed."""
 
 import json
+import os
 import re
 import subprocess
 import tomllib
@@ -91,3 +92,20 @@ def test_bill_lists_every_package(bill: Any) -> None:
     }
     packages = {f"pkg:pypi/{pin.requirement.name}@{pinned(pin.requirement)}": sorted(pin.hashes) for pin in OF_RUN}
     assert listed == packages
+
+
+def test_audit_that_cannot_ask_says_so() -> None:
+    """It ends soon, with a sentence; nothing listens at the discard port."""
+    nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    audit = subprocess.run(
+        ["make", "--silent", "audit"], cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert audit.returncode == 2
+    assert "or the advisories, which are on the network, cannot be had" in audit.stderr
+
+
+def test_threat_model_points_at_what_is_there() -> None:
+    """Code and tests, by their paths."""
+    links = re.findall(r"\]\((?!https)([^)]+)\)", (ROOT / "SECURITY.md").read_text())
+    assert len(links) > 30
+    assert [link for link in links if not (ROOT / link).exists()] == []
