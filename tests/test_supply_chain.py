@@ -96,7 +96,7 @@ def test_bill_lists_every_package(bill: Any) -> None:
 
 def test_audit_that_cannot_ask_says_so() -> None:
     """It ends soon, with a sentence; nothing listens at the discard port."""
-    nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9"}
+    nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
     audit = subprocess.run(
         ["make", "--silent", "audit"], cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False
     )

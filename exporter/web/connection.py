@@ -44,6 +44,7 @@ class BoundedConnection(H11Protocol):
     _end: asyncio.TimerHandle | None = None
     answering: asyncio.Task[object] | None = None
     """Works on an answer for this client, and for nobody else."""
+    sent_away = False
 
     def __init__(self, *arguments: Any, came_in: Callable[[int], None], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -97,6 +98,11 @@ class BoundedConnection(H11Protocol):
         """When its time for the next answer began, on the clock of the event loop."""
         return self._end.when() if self._end else 0.0
 
+    def send_away(self) -> None:
+        """At once, whatever it has still to read."""
+        self.sent_away = True
+        self.transport.abort()
+
     def _begin_anew(self) -> None:
         self._forget()
         self._end = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
@@ -118,10 +124,10 @@ def make_room(others: Collection[BoundedConnection]) -> None:
     if len(others) < MAX_CONNECTIONS:
         return
     crowd = Counter(address(connection) for connection in others)
-    staying = [connection for connection in others if not connection.transport.is_closing()]
+    staying = [connection for connection in others if not connection.sent_away]
     least = min(staying, key=lambda one: (one.loss, -crowd[address(one)], one.since), default=None)
     if least:
-        least.transport.abort()
+        least.send_away()
 
 
 def address(connection: BoundedConnection) -> str:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from exporter.config import Place
 
-PATIENCE = 10.0  # seconds; reached only by what will never come
+PATIENCE = 20.0  # seconds; reached only by what will never come
 REQUEST = b"GET %s HTTP/1.1\r\nHost: exporter\r\n\r\n"
 LAST = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n"
 
@@ -32,17 +32,18 @@ class Said(NamedTuple):
 
 @asynccontextmanager
 async def client(place: Place) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    """Leaves without a word."""
+    """Leaves without a word, after PATIENCE at the latest."""
     reader, writer = await asyncio.open_connection(*place)
     try:
-        yield reader, writer
+        async with asyncio.timeout(PATIENCE):
+            yield reader, writer
     finally:
         writer.transport.abort()
 
 
 async def says(place: Place, request: bytes) -> Said:
     """What is answered to `request`, and to LAST where the connection is still open."""
-    async with client(place) as (reader, writer), asyncio.timeout(PATIENCE):
+    async with client(place) as (reader, writer):
         writer.write(request + LAST)
         return await listen(reader)
 

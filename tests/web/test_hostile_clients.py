@@ -1,27 +1,36 @@
 """Clients that come in crowds, stall, do not read, or leave: others are answered all the same, and nothing is left."""
 
 import asyncio
+import socket
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import bcrypt
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from exporter.config import Place
 from exporter.lab.authority import Authority
-from exporter.web import asking, connection, listening
+from exporter.web import asking, connection, listening, server
+from exporter.web.listening import bind, place_of
+from exporter.web.pages import unhurried
 from exporter.web.passwords import Credentials, Passwords
+from exporter.web.server import Server
 from tests.reports import delegated_by_well_known, watched
 from tests.scrapes import board_of
 from tests.waiting import others, until
 from tests.web import pems
-from tests.web.clients import REQUEST, client, listen, open_descriptors, says
+from tests.web.clients import PATIENCE, REQUEST, client, listen, open_descriptors, says
 from tests.web.lab_site import SILENT, lab_site
-from tests.web.serving import served
+from tests.web.serving import ANYWHERE, served
 from tests.web.test_web_config_with_curl import TLS, running
 
 CROWD = 150
@@ -64,6 +73,23 @@ async def test_crowd_delays_nobody(request_: bytes, caplog: pytest.LogCaptureFix
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
+async def test_crowd_is_let_in_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many come between two looks: each has a descriptor until it is sent away."""
+    monkeypatch.setattr(server, "BACKLOG", 10)
+    async with served() as place:
+        before = open_descriptors()
+        with ExitStack() as stack:
+            for _ in range(CROWD * 2):
+                early = stack.enter_context(socket.socket())
+                early.setblocking(False)  # noqa: FBT003 - as in `socket`
+                early.connect_ex(place)
+            held = 0
+            for _ in range(20):
+                await asyncio.sleep(0)
+                held = max(held, open_descriptors() - before - CROWD * 2)
+    assert 0 < held <= server.BACKLOG + connection.MAX_CONNECTIONS
+
+
 async def test_idle_connections_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of those that wait for nothing, the one that has done so for longest; a scrape under way is not cut short."""
     monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
@@ -75,6 +101,61 @@ async def test_idle_connections_go_first(monkeypatch: pytest.MonkeyPatch) -> Non
             newer[1].write(REQUEST % b"/-/healthy")
             assert (await newer[0].readline()).startswith(b"HTTP/1.1 200")
             assert (await listen(scraper[0])).text.endswith("\r\n0\r\n\r\n")
+
+
+async def test_answers_that_are_not_read_go_before_those_that_are_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the latter are older: they are not their clients' fault."""
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 2)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: Request) -> Response:
+        begun.set()
+        await go_on.wait()
+        return PlainTextResponse("done")
+
+    async with (
+        serving(slow=slow, large=large) as (place, connections),
+        client(place) as (reader, writer),
+        crowd(place, REQUEST % b"/large", 1),
+    ):
+        writer.write(REQUEST % b"/slow")
+        await begun.wait()
+        await until(lambda: any(each.flow.write_paused for each in connections))
+        assert (await says(place, b"")).statuses == [404]
+        go_on.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_answers_that_linger_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Worked out and sent, as far as we are concerned, but not read."""
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
+    request = b"GET /large HTTP/1.0\r\n\r\n"
+    async with serving(large=whole) as (place, connections), crowd(place, request, 12):
+        await until(lambda: any(each.transport.is_closing() for each in connections))
+        assert (await says(place, b"")).statuses == [404]
+        await until(lambda: len(connections) <= 3)
+
+
+Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+async def large(_: Request) -> Response:
+    """As much as no kernel takes for a client that does not read, piece by piece."""
+    return StreamingResponse(unhurried(iter([bytes(65536)] * 200)))
+
+
+async def whole(_: Request) -> Response:
+    """The same in one piece."""
+    return PlainTextResponse(bytes(65536 * 200))
+
+
+@asynccontextmanager
+async def serving(**pages: Page) -> AsyncIterator[tuple[Place, Collection[Any]]]:
+    """Pages by their names, and the connections that there are."""
+    doors = bind([ANYWHERE])
+    routes = [Route(f"/{name}", page) for name, page in pages.items()]
+    async with Server(Starlette(routes=routes), doors) as running:
+        yield place_of(doors[0]), running._server.server_state.connections
 
 
 async def test_busiest_address_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,13 +223,14 @@ async def test_reload_is_not_left_half_done() -> None:
         return ()
 
     async with served(reload=reload) as place:
-        running_before = others()
+        before = open_descriptors()
         async with client(place) as (_, writer):
             writer.write(b"POST /-/reload HTTP/1.1\r\nHost: exporter\r\n\r\n")
             await begun.wait()
-        await until(lambda: len(others() - running_before) == 1)
+        await until(lambda: open_descriptors() == before)
         go_on.set()
-        await ended.wait()
+        async with asyncio.timeout(PATIENCE):
+            await ended.wait()
 
 
 async def test_passwords_are_tried_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
