@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 import structlog
-from prometheus_client.openmetrics import parser as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
+from prometheus_client.parser import text_string_to_metric_families as text_families
 from rich.console import Console
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -96,8 +96,8 @@ async def test_metrics(report: Report) -> None:
     async with served(board(report)) as place, client_of(place) as client:
         text = (await client.get("/metrics")).text
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
-        families = openmetrics.text_string_to_metric_families((await client.get("/metrics", headers=accept)).text)
-    for parsed in (text_string_to_metric_families(text), families):  # type: ignore[no-untyped-call]
+        openmetrics = (await client.get("/metrics", headers=accept)).text
+    for parsed in (text_families(text), openmetrics_families(openmetrics)):  # type: ignore[no-untyped-call]
         samples = [sample for family in parsed for sample in family.samples]
         assert not [
             sample for sample in samples if sample.name == "evil" or {"a", "level", "msg"} & sample.labels.keys()
