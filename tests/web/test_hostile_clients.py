@@ -87,7 +87,7 @@ async def test_crowd_is_let_in_bit_by_bit(monkeypatch: pytest.MonkeyPatch) -> No
             for _ in range(20):
                 await asyncio.sleep(0)
                 held = max(held, open_descriptors() - before - CROWD * 2)
-    assert 0 < held <= server.BACKLOG + connection.MAX_CONNECTIONS
+    assert 0 < held <= connection.MAX_CONNECTIONS + 3 * server.BACKLOG  # it takes two more rounds to end one
 
 
 async def test_idle_connections_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
