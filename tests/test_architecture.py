@@ -47,7 +47,7 @@ LIBRARIES: Final = {
     "canonicaljson": {"stages", "lab"},
     "cryptography": {"stages", "lab", "web"},
     "dns": {"internet", "lab"},
-    "h11": {"internet", "problems", "lab"},
+    "h11": {"internet", "problems", "lab", "web"},
     "httpx": {"lists", "stages"},
     "prometheus_client": {"exposition", "instruments", "processes"},
     "pydantic": {"config", "lists", "targets", "web"},

@@ -95,6 +95,7 @@ def test_knows_no_third_outcome(text: str) -> None:
         ("fe80::1%lo", None),
         ("::1%1", None),
         ("a:b", None),
+        ("a:b.example.test", None),
     ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:

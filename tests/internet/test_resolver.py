@@ -11,7 +11,7 @@ import pytest
 from exporter import problems
 from exporter.internet.resolver import Resolver
 from exporter.lab.dns_server import DnsServer, Question
-from exporter.lab.zone import DnsFault, Over
+from exporter.lab.zone import DnsFault, Over, Wire
 from exporter.model import Target
 from exporter.network import Addresses
 from exporter.problems import Step
@@ -218,7 +218,7 @@ async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypa
     desired: list[bool] = []
     answer = server.answer
 
-    def noting(wire: bytes, over: Over) -> bytes | None:
+    def noting(wire: bytes, over: Over) -> Wire:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
         return answer(wire, over)
 

@@ -21,7 +21,8 @@ from exporter import problems
 from exporter.internet import Place
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
-from exporter.lab.dns_server import DnsServer, Over
+from exporter.lab.dns_server import DnsServer
+from exporter.lab.zone import Over
 from exporter.network import DnsFailureError, DnsTimeoutError
 from exporter.problems import Step
 from exporter.vocabulary import Reason, SrvService
