@@ -4,7 +4,7 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench lock clean
+.PHONY: help demo test lint format docs chart bench fuzz lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -42,22 +42,29 @@ chart: ## copy rules and dashboards into the Helm chart
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench
 
+FUZZ_SECONDS ?= 180
+
+fuzz: .venv-fuzz/installed ## FUZZ_SECONDS of coverage-guided fuzzing for each target in FUZZ_TARGETS, or for all
+	.venv-fuzz/bin/python -m tests.fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
   --no-annotate --upgrade --quiet
 
 lock: ## choose the newest versions of everything, again (needs uv)
 	$(LOCK) pyproject.toml --group build -o requirements/run.txt
 	$(LOCK) pyproject.toml --group build --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --group build --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group synapse -o requirements/synapse.txt
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-test .venv-synapse build .coverage
+	rm -rf .venv .venv-test .venv-fuzz .venv-synapse build .coverage
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
-.venv/installed .venv-test/installed:
+.venv-fuzz/installed: requirements/fuzz.txt pyproject.toml
+.venv/installed .venv-test/installed .venv-fuzz/installed:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP) --require-hashes -r $<
+	$(@D)/bin/python $(PIP) --only-binary atheris --require-hashes -r $<
 	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -30,7 +30,7 @@ MAX_KEYS = 64  # each costs a signature check
 
 KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
 EPOCH = datetime.fromtimestamp(0, UTC)
-LAST_MILLISECOND = int((datetime.max.replace(tzinfo=UTC) - EPOCH) / timedelta(milliseconds=1))
+LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | Faulty[SigningKeys]:
