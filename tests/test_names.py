@@ -68,6 +68,17 @@ def test_says_what_is_wrong(text: str, complaint: str) -> None:
     assert str(caught.value) == complaint
 
 
+@pytest.mark.parametrize(
+    "text", ["[\x1b[2J]", "[" + "f" * 50_000 + "]", "example.test:\x1b[2J", "a.test:" + "9" * 50_000]
+)
+def test_what_it_says_can_be_shown(text: str) -> None:
+    """A well-known, which may hold anything, reaches logs and terminals with it."""
+    with pytest.raises(InvalidServerNameError) as caught:
+        names.parse(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 120
+
+
 @given(st.text(alphabet="a1.:[]%-_é \n@/", max_size=40) | st.text(max_size=40))
 def test_knows_no_third_outcome(text: str) -> None:
     """Whatever comes, it is a name whose parts make up the text again, or the one exception."""
@@ -82,7 +93,15 @@ def test_knows_no_third_outcome(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("host", "address"),
-    [("192.0.2.1", "192.0.2.1"), ("2001:db8::1", "2001:db8::1"), ("example.test", None), ("256.1.1.1", None)],
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8::1", "2001:db8::1"),
+        ("example.test", None),
+        ("256.1.1.1", None),
+        ("hs:8448.example.test", None),
+        ("fe80::1%eth0", None),
+    ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:
+    """DNS may call a host anything, with colons too."""
     assert names.ip_literal(host) == (ip_address(address) if address else None)

@@ -1,5 +1,6 @@
 """Values against their declaration: every complaint at once, in words for an administrator."""
 
+from collections.abc import Callable
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
@@ -19,7 +20,7 @@ WRONG = {
     "dict_type": UnexpectedError("a mapping", "write one `key: value` on each line"),
     "string_unicode": UnexpectedError("a key that is text", "write no half of a surrogate pair"),
 }
-adapter = cache(TypeAdapter)  # to make one takes 30 ms
+adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # to make one takes 30 ms
 
 
 def checked(kind: type[Checked], document: Document) -> tuple[Checked | None, list[Complaint]]:

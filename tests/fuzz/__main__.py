@@ -78,15 +78,20 @@ def read(target: Target, seconds: int, output: str, *, failed: bool) -> Run:
     )
 
 
+def say(line: object) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def main(seconds: str, *names: str) -> int:
-    print(HEAD, flush=True)
+    say(HEAD)
     runs = []
     for name in names or TARGETS:
         runs.append(fuzz(TARGETS[name], int(seconds)))
-        print(runs[-1], flush=True)
-    print(f"{'all':<14}{sum(run.executions for run in runs):>12}")
+        say(runs[-1])
+    say(f"{'all':<14}{sum(run.executions for run in runs):>12}")
     for crash in (crash for run in runs for crash in run.crashes):
-        print(f"broke a promise: {crash}")
+        say(f"broke a promise: {crash}")
     return int(any(run.failed for run in runs))
 
 

@@ -298,6 +298,15 @@ def test_the_farthest_time_that_there_is() -> None:
     assert reading.valid_until.year == 9999
 
 
+def test_a_time_just_beyond_is_none() -> None:
+    """A millisecond later begins a year that Python does not have."""
+    reading = read(signed(document(valid_until_ts=253402300800000)))
+    assert isinstance(reading, Faulty)
+    assert reading.problems == (
+        Problem(Reason.INVALID_CONTENT, "valid_until_ts is no time in milliseconds since 1970"),
+    )
+
+
 @pytest.mark.parametrize("value", ["1e400", r'"\ud800"'])
 def test_what_has_no_canonical_form_has_no_signature(value: str) -> None:
     body = json.dumps(KNOWN)[:-1] + f', "odd": {value}}}'

@@ -1,6 +1,6 @@
 """What an administrator writes, and what lists of servers say."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 from exporter import targets
-from exporter.config import Config, ConfigError, SynapseDestinations, load
+from exporter.config import Complaint, Config, ConfigError, SynapseDestinations, load
 from exporter.lists import synapse
 from exporter.lists.asking import ListError
 from exporter.lists.synapse import Synapse
@@ -39,13 +39,17 @@ def or_good_complaints(file: str, written: bytes) -> Iterator[None]:
     try:
         yield
     except ConfigError as error:
-        assert error.complaints
-        lines = len(written.decode(errors="replace").splitlines())
-        for complaint in error.complaints:
-            assert complaint.file == file
-            assert complaint.line is None or 1 <= complaint.line <= lines + 1
-            assert complaint.sentence
-            one_line(str(complaint))
+        are_good(error.complaints, file, written)
+
+
+def are_good(complaints: Sequence[Complaint], file: str, written: bytes) -> None:
+    assert complaints
+    lines = len(written.decode(errors="replace").splitlines())
+    for complaint in complaints:
+        assert complaint.file == file
+        assert complaint.line is None or 1 <= complaint.line <= lines + 1
+        assert complaint.sentence
+        one_line(str(complaint))
 
 
 def config(written: bytes) -> None:

@@ -64,4 +64,6 @@ def answer_of(written: bytes) -> HttpAnswer:
     status, *lines = head.decode("latin-1").split("\n")
     pairs = (line.partition(":") for line in lines)
     headers = tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
-    return HttpAnswer(int(status) if status.isascii() and status.isdecimal() and len(status) < 4 else 200, headers, body)
+    return HttpAnswer(
+        int(status) if status.isascii() and status.isdecimal() and len(status) < 4 else 200, headers, body
+    )

@@ -102,8 +102,7 @@ async def converse(written: bytes) -> None:
             break
         await asyncio.sleep(0)
     connection.connection_lost(None)
-    while state.tasks:
-        await asyncio.sleep(0)
+    await asyncio.gather(*state.tasks)
     assert all(int(status) < 500 for status in STATUS.findall(client.received)), bytes(client.received[:500])
 
 
