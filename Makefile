@@ -61,10 +61,17 @@ clean: ## remove what the other targets made
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
-.venv-fuzz/installed: requirements/fuzz.txt pyproject.toml
-.venv/installed .venv-test/installed .venv-fuzz/installed:
+.venv/installed .venv-test/installed:
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python $(PIP) --only-binary atheris --require-hashes -r $<
+	$(@D)/bin/python $(PIP) --require-hashes -r $<
+	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+NO_WHEEL := atheris is there for Python 3.11 to 3.13, on Linux with an Intel or AMD processor: make fuzz PYTHON=python3.13
+
+.venv-fuzz/installed: requirements/fuzz.txt pyproject.toml
+	$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python $(PIP) --only-binary atheris --require-hashes -r $< || { echo "$(NO_WHEEL)" >&2; exit 1; }
 	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -9,6 +9,9 @@ import pytest
 from tests.fuzz.mutations import mutated
 from tests.fuzz.table import TARGETS, Target
 
+# It may become an error, which is read as an unreadable certificate; until then it is printed once.
+pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+
 SECONDS = 1.0  # for the changes to one target's inputs; a slow machine tries fewer of them
 
 
