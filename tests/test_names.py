@@ -69,7 +69,7 @@ def test_says_what_is_wrong(text: str, complaint: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[\x1b[2J]", "[" + "f" * 50_000 + "]", "example.test:\x1b[2J", "a.test:" + "9" * 50_000]
+    "text", ["[\x1b]", "[" + "f" * 50_000 + "]", "a.test:" + "9" * 50_000]
 )
 def test_what_it_says_can_be_shown(text: str) -> None:
     """A well-known, which may hold anything, reaches logs and terminals with it."""
