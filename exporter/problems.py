@@ -9,14 +9,19 @@ import os
 from enum import Enum, auto
 from typing import Final
 
-import dns.exception
-import dns.resolver
 import h11
 import structlog
 from OpenSSL import SSL
 
 from exporter.model import Problem
-from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.network import (
+    BlockedAddressError,
+    ClosedEarlyError,
+    DnsFailureError,
+    DnsTimeoutError,
+    NotTlsError,
+    TooLargeError,
+)
 from exporter.vocabulary import Reason
 from exporter.wording import printable
 
@@ -68,8 +73,10 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.TOO_LARGE
         case NotTlsError():
             return Reason.NOT_TLS
-        case dns.exception.DNSException():
-            return Reason.DNS_TIMEOUT if only_timeouts(error) else Reason.DNS_FAILURE
+        case DnsTimeoutError():
+            return Reason.DNS_TIMEOUT
+        case DnsFailureError():
+            return Reason.DNS_FAILURE
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():
@@ -80,14 +87,6 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.UNREACHABLE
         case _:
             return Reason.INTERNAL_ERROR
-
-
-def only_timeouts(error: dns.exception.DNSException) -> bool:
-    """Whether no resolver answered at all, rather than one of them badly."""
-    if isinstance(error, dns.resolver.NoNameservers):
-        causes = [cause for *_, cause, _ in error.kwargs["errors"]]
-        return bool(causes) and all(isinstance(cause, dns.exception.Timeout) for cause in causes)
-    return isinstance(error, dns.exception.Timeout)
 
 
 def detail(error: BaseException, step: Step) -> str:
