@@ -68,9 +68,7 @@ def test_says_what_is_wrong(text: str, complaint: str) -> None:
     assert str(caught.value) == complaint
 
 
-@pytest.mark.parametrize(
-    "text", ["[\x1b]", "[" + "f" * 50_000 + "]", "a.test:" + "9" * 50_000]
-)
+@pytest.mark.parametrize("text", ["[\x1b]", "[" + "f" * 50_000 + "]", "a.test:" + "9" * 50_000])
 def test_what_it_says_can_be_shown(text: str) -> None:
     """A well-known, which may hold anything, reaches logs and terminals with it."""
     with pytest.raises(InvalidServerNameError) as caught:

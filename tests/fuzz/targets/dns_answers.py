@@ -2,82 +2,119 @@
 
 from collections.abc import Sequence
 from functools import cache, partial
-from ipaddress import IPv4Address
-from typing import Any
+from ipaddress import IPv4Address, ip_address
+from unittest import mock
 
 import dns.message
-import dns.nameserver
-import dns.query
+import dns.name
+import dns.rdata
+import dns.rdataclass
+from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.internet import Internet
-from exporter.model import Resolved, Target, found
+from exporter.internet import Internet, resolver
+from exporter.internet.dns_message import (
+    WITH_ANSWER,
+    Answer,
+    Query,
+    Record,
+    StrayMessageError,
+    read_answer,
+    wire_name,
+)
+from exporter.internet.dns_transport import Place
+from exporter.model import Resolved, SrvRecord, Target, found
+from exporter.network import DnsFailureError
 from exporter.problems import Step
 from exporter.stages import dns as dns_stage
 from exporter.stages import srv as srv_stage
 from tests.fuzz.targets.judging import attempted, in_order, one_line
 
 HOST = "example.test"
-KINDS = (RdataType.SRV, RdataType.A, RdataType.AAAA)
-SECONDS = 0.2  # of a whole probe
-
-
-class Server(dns.nameserver.Do53Nameserver):
-    """Answers questions of one kind with the message, under the id of the question, and the others with nothing."""
-
-    message = b""
-    answered = RdataType.A
-
-    async def async_query(self, request: dns.message.QueryMessage, *_: Any, **__: Any) -> dns.message.Message:
-        if request.question[0].rdtype != self.answered:
-            return dns.message.make_response(request)
-        response = dns.message.from_wire(request.id.to_bytes(2, "big") + self.message, raise_on_truncation=True)
-        if not request.is_response(response):
-            raise dns.query.BadResponse
-        return response
-
-
-@cache
-def asked() -> tuple[Internet, Server]:
-    place = (IPv4Address("192.0.2.53"), 53)
-    server, internet = Server(str(place[0])), Internet(timeout=SECONDS, resolvers=[place])
-    internet._resolver._resolver.nameservers = [server]
-    return internet, server
+ASKED = {RdataType.SRV: f"_matrix-fed._tcp.{HOST}", RdataType.A: HOST, RdataType.AAAA: HOST}
+PLACE = (IPv4Address("192.0.2.53"), 53)
+ID = 0x1234
 
 
 def dns_answer(written: bytes) -> None:
-    """The first byte is the kind of the question, the rest is the answer without its id: what comes of it can be used
-    by the stages, and be shown.
+    """The first byte is the kind of the question, the rest is the answer without its id. What is read of it is what
+    another reader reads; and what comes of it can be used by the stages, and be shown.
     """
-    internet, server = asked()
-    server.answered, server.message = KINDS[(written[:1] or b"\0")[0] % len(KINDS)], written[1:]
-    if server.answered is RdataType.SRV:
-        srv(internet)
+    kind = list(ASKED)[(written[:1] or b"\0")[0] % len(ASKED)]
+    query = Query(wire_name(ASKED[kind]), kind, id=ID)
+    wire = ID.to_bytes(2, "big") + written[1:]
+    try:
+        answer = read_answer(wire, query)
+    except (StrayMessageError, DnsFailureError) as error:
+        one_line(str(error))
+        return
+    if answer.rcode in WITH_ANSWER and not answer.truncated:
+        as_dnspython_reads(wire, query, answer)
+    with mock.patch.object(resolver, "exchange", partial(exchanged, query, answer)):
+        stages_go_on(kind)
+
+
+# ---------------------------------------------------------------- another reader
+
+
+def as_dnspython_reads(wire: bytes, query: Query, answer: Answer) -> None:
+    """It reads records of every type, and so refuses some messages in which those that we look at are good."""
+    message = dns.message.from_wire(wire, continue_on_error=True)
+    if message.errors:
+        return
+    canonical, _ = dns.name.from_wire(answer.canonical_name, 0)
+    assert message.rcode() == answer.rcode
+    records = message.get_rrset(message.answer, canonical, dns.rdataclass.IN, query.kind)
+    assert {record_of(each) for each in records or ()} == set(answer.records)
+    assert isinstance(message, dns.message.QueryMessage)
+    assert message.resolve_chaining().canonical_name == canonical
+
+
+def record_of(record: dns.rdata.Rdata) -> Record:
+    if record.rdtype != RdataType.SRV:
+        return ip_address(record.to_text())
+    target = Target(record.target.to_text(omit_final_dot=True).lower(), record.port)  # type: ignore[attr-defined]
+    return SrvRecord(record.priority, record.weight, target)  # type: ignore[attr-defined]
+
+
+# ---------------------------------------------------------------- the stages
+
+
+async def exchanged(query: Query, answer: Answer, _: Place, name: bytes, kind: RdataType, __: float) -> Answer:
+    """The answer to the one question, and to every other that there is nothing."""
+    if (name, kind) != (query.name, query.kind):
+        return Answer(Rcode.NOERROR, canonical_name=name)
+    if answer.rcode not in WITH_ANSWER or answer.truncated:
+        raise DnsFailureError(str(answer.rcode))
+    return answer
+
+
+@cache
+def internet() -> Internet:
+    return Internet(timeout=10, resolvers=[PLACE])
+
+
+def stages_go_on(kind: RdataType) -> None:
+    if kind is RdataType.SRV:
+        srv()
     else:
-        addresses(internet, server.answered)
+        resolve([Target(HOST, 8448)])
 
 
-def srv(internet: Internet) -> None:
+def srv() -> None:
     """The targets are looked up as well, in vain."""
-    found_records = found(attempted(Step.DNS, srv_stage.look(internet, HOST), srv_stage.read))
-    for records in found_records.records.values() if found_records else ():
+    listed = found(attempted(Step.DNS, srv_stage.look(internet(), HOST), srv_stage.read))
+    for records in listed.records.values() if listed else ():
         for record in records:
             one_line(str(record.target))
-            assert record.target.host == record.target.host.lower()
-        resolve(internet, [record.target for record in records])
+        resolve([record.target for record in records])
 
 
-def addresses(internet: Internet, kind: RdataType) -> None:
-    resolved = resolve(internet, [Target(HOST, 8448)])
-    assert len(resolved.endpoints) <= dns_stage.MAX_ADDRESSES
-    assert all(endpoint.ip.version == (4 if kind is RdataType.A else 6) for endpoint in resolved.endpoints)
-    for alias in resolved.aliases.values():
-        one_line(alias)
-
-
-def resolve(internet: Internet, targets: Sequence[Target]) -> Resolved:
+def resolve(targets: Sequence[Target]) -> None:
     read = partial(dns_stage.read, aliases_allowed=False)
-    resolved = found(attempted(Step.DNS, dns_stage.look(internet, targets), read)) if targets else Resolved(())
+    resolved = found(attempted(Step.DNS, dns_stage.look(internet(), targets), read)) if targets else Resolved(())
     assert resolved
     in_order(resolved.unresolved)
-    return resolved
+    assert len(resolved.endpoints) <= dns_stage.MAX_ENDPOINTS
+    for alias in resolved.aliases.values():
+        one_line(alias)
