@@ -66,7 +66,7 @@ def web_config(written: bytes) -> None:
 
 
 def server_file(written: bytes) -> None:
-    """In YAML and in JSON: names, or complaints that say where. What JSON says, YAML says as well."""
+    """In YAML and in JSON: names, or complaints that say where."""
     for path in ("servers.yaml", "servers.json"):
         with or_good_complaints(path, written):
             are_names(targets.names_in(path, written))

@@ -16,7 +16,7 @@ from exporter.report_json import standing_json
 from exporter.tester_json import tester_json
 from tests.reports import at, certificate, delegated_by_well_known, watched
 
-REMOTE = {"target", "issuer", "tls_version", "name", "version"}  # labels that a remote server has a say in
+REMOTE = {"target", "issuer", "name", "version"}  # labels that a remote server has a say in
 OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
 
 
@@ -50,15 +50,10 @@ def speaking(endpoint: EndpointReport, name: str, version: str, issuer: str, tls
 
 
 def text(written: bytes) -> str:
-    return written.decode("utf-8", "surrogatepass") if lone_halves(written) else written.decode(errors="replace")
-
-
-def lone_halves(written: bytes) -> bool:
     try:
-        written.decode("utf-8", "surrogatepass")
+        return written.decode(errors="surrogatepass")
     except UnicodeDecodeError:
-        return False
-    return True
+        return written.decode(errors="replace")
 
 
 Read = tuple[str, tuple[tuple[str, str], ...], float]

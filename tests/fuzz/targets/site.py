@@ -5,7 +5,9 @@ import re
 from functools import cache
 from typing import Any
 
+import h11
 import uvicorn
+from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
 from exporter.board import Standing
@@ -21,6 +23,8 @@ from tests.reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import board_of
 
 MAX_TURNS = 1000  # of the event loop, for an answer
+FAILURES: list[Exception] = []
+"""Of the site: uvicorn answers with status 500 only where no answer has begun."""
 STATUS = re.compile(rb"^HTTP/1\.1 ([0-9]{3}) ", re.MULTILINE)
 
 
@@ -72,8 +76,18 @@ def served() -> uvicorn.Config:
 
     asking = Asking(board, probes, Config)
     application = site(Exporter(board, Instruments(), lambda: True, reload, asking))
+
+    async def watched_over(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except h11.LocalProtocolError:
+            raise  # uvicorn has refused the rest of the request meanwhile, and closes the connection
+        except Exception as error:
+            FAILURES.append(error)
+            raise
+
     config = uvicorn.Config(
-        application,
+        watched_over,
         http=BoundedConnection,
         ws="none",
         lifespan="off",
@@ -87,9 +101,11 @@ def served() -> uvicorn.Config:
 
 
 def requests(written: bytes) -> None:
-    """The bytes of any number of requests: no answer has a status of 500 or above."""
+    """The bytes of any number of requests: the site does not fail, and no answer has a status of 500 or above."""
+    FAILURES.clear()
     if written:  # else there is no event
         run(converse(written))
+    assert not FAILURES
 
 
 async def converse(written: bytes) -> None:
