@@ -7,7 +7,7 @@ are held as they stand in a message without compression: their lengths are below
 import os
 import struct
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, TypeAlias
@@ -22,7 +22,7 @@ from exporter.network import DnsFailureError
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
 MAX_NAME_BYTES = 255
 MAX_LABEL_BYTES = 63
-MAX_NAME_PIECES = 256  # a name has at most 127 labels, and a pointer after each is enough
+MAX_POINTERS = 128  # of one name: it has at most 127 labels, and a pointer after each is enough
 MAX_ALIASES = 16  # as dnspython and most resolvers follow
 MAX_RECORDS = 256  # in all sections: a probe uses 16, and the worst 256 take us some milliseconds to read
 
@@ -89,7 +89,8 @@ class Answer:
 
 
 class RawRecord(NamedTuple):
-    owner_at: int
+    owner: bytes
+    """In lower case."""
     kind: int
     klass: int
     ttl: int
@@ -120,17 +121,18 @@ def read_answer(wire: bytes, query: Query) -> Answer:
 
 def read_message(wire: bytes, query: Query) -> Answer:
     """Of an error, or of what is cut to fit, nothing but the header counts."""
-    _, flags, questions, answers, *others = HEADER.unpack_from(wire)
+    _, flags, questions, answers, authorities, additionals = HEADER.unpack_from(wire)
     if flags & (RESPONSE | OPCODE) != RESPONSE:
         raise MalformedAnswerError("what it sends is no answer to a query")
     rcode, truncated = flags & RCODE, bool(flags & TRUNCATED)
     at = after_question(wire, query, questions, may_be_missing=rcode in MAY_LEAVE_OUT_QUESTION)
     if truncated or rcode not in WITH_ANSWER:
         return Answer(rcode, truncated)
-    if answers + sum(others) > MAX_RECORDS:
-        raise MalformedAnswerError(f"its answer has {answers + sum(others)} records, at most {MAX_RECORDS} are read")
-    records = tuple(raw_records(wire, at, answers + sum(others)))
-    rcode |= extended_rcode(records[answers:])
+    count = answers + authorities + additionals
+    if count > MAX_RECORDS:
+        raise MalformedAnswerError(f"its answer has {count} records, at most {MAX_RECORDS} are read")
+    records = tuple(raw_records(wire, at, count))
+    rcode |= extended_rcode(records, answers + authorities)
     return Answer(rcode) if rcode not in WITH_ANSWER else read_records(wire, query, rcode, records[:answers])
 
 
@@ -151,36 +153,39 @@ def after_question(wire: bytes, query: Query, count: int, *, may_be_missing: boo
 def raw_records(wire: bytes, at: int, count: int) -> Iterator[RawRecord]:
     """One after the other, to the very end of the message."""
     for _ in range(count):
-        owner_at, at = at, after_name(wire, at)
+        owner, at = read_name(wire, at).lower(), after_name(wire, at)
         kind, klass, ttl, length = RECORD.unpack_from(wire, at)
         begin = at + RECORD.size
         at = begin + length
-        yield RawRecord(owner_at, kind, klass, ttl, begin, at)
+        yield RawRecord(owner, kind, klass, ttl, begin, at)
     if at != len(wire):
         raise MalformedAnswerError("its answer does not end where it says")
 
 
-def extended_rcode(records: tuple[RawRecord, ...]) -> int:
+def extended_rcode(records: Sequence[RawRecord], additionals_at: int) -> int:
     """The upper bits of the response code, which EDNS has room for (RFC 6891, 6.1.3)."""
-    options = [record for record in records if record.kind == RdataType.OPT]
-    if len(options) > 1:
-        raise MalformedAnswerError("its answer has more than one OPT record")
-    return (options[0].ttl >> 24) << 4 if options else 0
+    special = [(at, record) for at, record in enumerate(records) if record.kind in (RdataType.OPT, RdataType.TSIG)]
+    match special:
+        case []:
+            return 0
+        case [(at, RawRecord(owner=b"\x00", kind=RdataType.OPT, ttl=ttl))] if at >= additionals_at:
+            return (ttl >> 24) << 4
+        case _:
+            raise MalformedAnswerError("its answer has OPT or TSIG records that do not belong there")
 
 
-def read_records(wire: bytes, query: Query, rcode: int, section: tuple[RawRecord, ...]) -> Answer:
+def read_records(wire: bytes, query: Query, rcode: int, section: Iterable[RawRecord]) -> Answer:
     """What the answer section says of the name asked for; anything else in there is ignored."""
     aliases: dict[bytes, bytes] = {}
     found: defaultdict[bytes, list[Record]] = defaultdict(list)
     for record in section:
         if record.klass != INTERNET or record.kind not in (query.kind, RdataType.CNAME):
             continue
-        owner = read_name(wire, record.owner_at).lower()
         if record.kind == query.kind:
-            found[owner].append(READERS[query.kind](wire, record.begin, record.end))
+            found[record.owner].append(READERS[query.kind](wire, record.begin, record.end))
         else:
             target = name_up_to(wire, record.begin, record.end)
-            if aliases.setdefault(owner, target).lower() != target.lower():
+            if aliases.setdefault(record.owner, target).lower() != target.lower():
                 raise DnsFailureError("its answer has two aliases (CNAME) for one name")
     canonical_name = follow(query.name, aliases, found)
     records = found.get(canonical_name.lower(), [])
@@ -236,37 +241,40 @@ def name_up_to(wire: bytes, begin: int, end: int) -> bytes:
     return read_name(wire, begin)
 
 
+def read_name(wire: bytes, at: int) -> bytes:
+    """A pointer leads to an earlier name (RFC 1035, 4.1.4): one that begins, and ends, before what pointed to it."""
+    name, limit = b"", len(wire)
+    for _ in range(MAX_POINTERS):
+        end = labels_end(wire, at)
+        name += wire[at:end]
+        if after_labels(wire, end) > limit:
+            raise MalformedAnswerError("its answer has a name that runs into another")
+        if not wire[end]:
+            break
+        target = (wire[end] - POINTER) << 8 | wire[end + 1]
+        if not HEADER.size <= target < at:
+            raise MalformedAnswerError("its answer has a name that points to no earlier name")
+        at, limit = target, at
+    if wire[end] or len(name + ROOT) > MAX_NAME_BYTES:
+        raise MalformedAnswerError("its answer has a name that is too long")
+    return name + ROOT
+
+
 def after_name(wire: bytes, at: int) -> int:
     """Where a name ends that begins at `at`: pointers are not followed."""
-    while length := wire[at]:
-        if length >= POINTER:
-            return at + 2
-        at += 1 + label_length(length)
-    return at + 1
+    return after_labels(wire, labels_end(wire, at))
 
 
-def read_name(wire: bytes, at: int) -> bytes:
-    """A pointer leads to what stands before everything read so far (RFC 1035, 4.1.4), so that no name is endless."""
-    name, lowest = bytearray(), at
-    for _ in range(MAX_NAME_PIECES):
-        length = wire[at]
-        if length >= POINTER:
-            at = (length - POINTER) << 8 | wire[at + 1]
-            if not HEADER.size <= at < lowest:
-                raise MalformedAnswerError("its answer has a name that points to no earlier name")
-            lowest = at
-            continue
-        after = at + 1 + label_length(length)
-        name += wire[at:after]
-        if not length:
-            break
-        at = after
-    if len(name) > MAX_NAME_BYTES or name[-1:] != ROOT:
-        raise MalformedAnswerError("its answer has a name that is too long")
-    return bytes(name)
+def after_labels(wire: bytes, end: int) -> int:
+    """Behind the root, which is one byte, or a pointer, which is two."""
+    return end + 2 if wire[end] else end + 1
 
 
-def label_length(length: int) -> int:
-    if length > MAX_LABEL_BYTES:
-        raise MalformedAnswerError("its answer has a label of a type that does not exist")
-    return length
+def labels_end(wire: bytes, at: int) -> int:
+    """Where the labels that begin at `at` give way to the root or to a pointer."""
+    begin = at
+    while 0 < (length := wire[at]) < POINTER:
+        at += 1 + length
+        if length > MAX_LABEL_BYTES or at - begin > MAX_NAME_BYTES:
+            raise MalformedAnswerError("its answer has a label or a name that is too long")
+    return at
