@@ -40,6 +40,7 @@ VERIFY_REASONS: Final = {
 
 UNREADABLE = (
     ValueError,
+    TypeError,
     IndexError,
     crypto.Error,
     x509.DuplicateExtension,

@@ -9,8 +9,11 @@ import pytest
 from tests.fuzz.mutations import mutated
 from tests.fuzz.table import TARGETS, Target
 
-# It may become an error, which is read as an unreadable certificate; until then it is printed once.
-pytestmark = pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+# Of cryptography, on odd certificates: the exporter logs them.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning"),
+]
 
 SECONDS = 1.0  # for the changes to one target's inputs; a slow machine tries fewer of them
 

@@ -168,6 +168,14 @@ def test_a_version_that_no_certificate_has_is_invalid() -> None:
     )
 
 
+def test_a_name_of_an_odd_type_is_invalid() -> None:
+    """A common name may not be a string of bits; OpenSSL lets it pass."""
+    leaf = certificate("example.test", issuer="\0bits").replace(b"\x0c\x05\0bits", b"\x03\x05\0bits")
+    reading = read(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Faulty)
+    assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
+
+
 def test_keeps_no_more_names_than_anybody_reads() -> None:
     names = [f"n{number}.test" for number in range(500)]
     reading = read(handshake(*names), "n499.test")
