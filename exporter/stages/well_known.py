@@ -164,7 +164,7 @@ def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page 
         following = Page(names.parse(url.netloc.decode()), url.raw_path.decode())
     except (httpx.InvalidURL, ValueError) as error:
         return Problem(Reason.REDIRECT, f"to {shown}, which leads nowhere: {printable(str(error), 100)}")
-    if url.scheme != "https" or url.userinfo or (reference.scheme and not reference.host):
+    if url.scheme != "https" or url.userinfo or (reference.scheme and not reference.raw_host):
         return Problem(Reason.REDIRECT, f"to {shown}, which is no plain https URL")
     if following in visited:
         return Problem(Reason.REDIRECT, f"in a loop: to {shown} again")

@@ -24,6 +24,12 @@ async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
     assert network.asked == ["addresses hs.test 8448"]
 
 
+async def test_a_target_with_a_colon_is_a_name() -> None:
+    """DNS allows it; where it is none, it is a target without addresses."""
+    odd = Target("hs:8448.test", 8448)
+    assert await look(FakeNetwork(), [odd]) == {odd: Addresses("hs:8448.test", (), exists=False)}
+
+
 def test_every_address_is_an_endpoint_in_the_order_of_the_targets() -> None:
     found = {SPARE: Addresses("spare.test", (OTHER,)), HS: Addresses("hs.test", (V4, V6))}
     expected = Resolved((Endpoint(SPARE, OTHER), Endpoint(HS, V4), Endpoint(HS, V6)))

@@ -61,7 +61,9 @@ async def test_every_hop_is_verified_and_only_the_first_certificate_is_kept() ->
     assert (stage.found.secured.certificate.names, stage.found.secured.certificate.valid) == (("example.test",), True)
 
 
-@pytest.mark.parametrize("location", ["https://missing.test/wk", "https://www.example.test:1/wk"])
+@pytest.mark.parametrize(
+    "location", ["https://missing.test/wk", "https://www.example.test:1/wk", "https://xn--mnchen--1/"]
+)
 async def test_a_redirect_to_nobody_is_a_failure(location: str) -> None:
     """There is a delegation, but nobody can read it: that is not the same as having none."""
     assert reason(await probe(serving(well_known=to(location)))) in (Reason.NXDOMAIN, Reason.CONNECT_REFUSED)

@@ -102,7 +102,7 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
         ),
         (
             b'{"m.server": "[' + b"x" * 1000 + b']"}',
-            Problem(Reason.INVALID_DELEGATION, f"m.server is '[{'x' * 98}…': [{'x' * 198}…"),
+            Problem(Reason.INVALID_DELEGATION, f"m.server is '[{'x' * 98}…': [{'x' * 49}…] is no IPv6 address"),
         ),
     ],
 )
