@@ -13,7 +13,7 @@ ROOT: Final = Path(exporter.__file__).parent
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
     {"vocabulary"},
-    {"exporter", "model", "remedies", "wording", "durations", "negotiation", "turns", "tls_names"},
+    {"exporter", "model", "remedies", "wording", "durations", "negotiation", "turns", "tls_names", "memory"},
     {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
