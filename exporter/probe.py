@@ -1,13 +1,12 @@
 """One probe: the stages, in the order of the specification."""
 
-import asyncio
 import time
 from collections.abc import Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 
-from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.attempt import Deadline, as_it_is, attempt, side_by_side
 from exporter.deep_look import look_deeper
 from exporter.discovery import discover
 from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName
@@ -43,7 +42,7 @@ class Prober:
             srv=discovered.srv,
             route=discovered.route,
             dns=discovered.dns,
-            endpoints=tuple(await asyncio.gather(*examined)),
+            endpoints=tuple(await side_by_side(examined)),
             ended_at=datetime.now(UTC),
             seconds=time.perf_counter() - started,
         )

@@ -1,5 +1,6 @@
 """HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h11
@@ -21,7 +22,13 @@ class Question:
     host_header: str
     body: bytes | None = None
 
-    def head(self) -> h11.Request:
+    def events(self) -> Iterator[h11.Event]:
+        yield self._head()
+        if self.body is not None:
+            yield h11.Data(data=self.body)
+        yield h11.EndOfMessage()
+
+    def _head(self) -> h11.Request:
         headers = {
             "Host": self.host_header,
             "User-Agent": USER_AGENT,
@@ -50,8 +57,7 @@ class HttpExchange:
     async def ask(self, question: Question, at_most: int) -> HttpAnswer:
         """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
         self.answered = False
-        events: tuple[h11.Event, ...] = (question.head(), h11.Data(data=question.body or b""), h11.EndOfMessage())
-        await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
+        await self._stream.send(b"".join(self._http.send(event) or b"" for event in question.events()))
         answer = await self._head()
         return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
 

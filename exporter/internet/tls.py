@@ -77,7 +77,9 @@ class TlsStream:
     async def _flush(self) -> None:
         """Sends what OpenSSL has ready, be it ours or its own."""
         try:
-            while True:
-                await self._tcp.send(self._tls.bio_read(READ_BYTES))
+            content = self._tls.bio_read(READ_BYTES)
         except SSL.WantReadError:
             return
+        await self._tcp.send(content)
+        if len(content) == READ_BYTES:
+            await self._flush()

@@ -48,7 +48,7 @@ def rsa_key(bits: int) -> PrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
-KEYS: Final = {KeyType.EC: p256, KeyType.RSA: partial(rsa_key, 2048)}
+KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: p256, KeyType.RSA: partial(rsa_key, 2048)}
 
 
 @dataclass(frozen=True, slots=True)
