@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, check, logs, targets
+from exporter import DISTRIBUTION, VERSION, check, event_loop, logs, targets
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
@@ -141,7 +141,7 @@ def serve(chosen: Arguments) -> int:
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
     web = WebConfigInForce(chosen.web_config, health_without_auth=chosen.health_without_auth)
     app = App(chosen.config, listen=chosen.listen, web=web, lifecycle=chosen.lifecycle, shard=shard)
-    asyncio.run(until_told(app))
+    event_loop.run(until_told(app))
     return 0
 
 

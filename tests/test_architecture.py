@@ -13,7 +13,18 @@ ROOT: Final = Path(exporter.__file__).parent
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
     {"vocabulary"},
-    {"exporter", "model", "remedies", "wording", "durations", "negotiation", "turns", "tls_names", "memory"},
+    {
+        "exporter",
+        "model",
+        "remedies",
+        "wording",
+        "durations",
+        "negotiation",
+        "turns",
+        "tls_names",
+        "memory",
+        "event_loop",
+    },
     {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
@@ -55,8 +66,9 @@ LIBRARIES: Final = {
     "rich": {"check", "demo", "report_text"},
     "service_identity": {"stages"},
     "starlette": {"web"},
-    "structlog": {"app", "lists", "logs", "problems", "schedule", "web"},
+    "structlog": {"app", "event_loop", "lists", "logs", "problems", "schedule", "web"},
     "uvicorn": {"web"},
+    "uvloop": {"event_loop"},
     "yaml": {"config", "targets"},
 }
 
