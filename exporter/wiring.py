@@ -11,8 +11,11 @@ from exporter.internet.resolver import NoResolversError
 from exporter.probe import Prober
 
 
-def prober(config: Config) -> Prober:
-    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have."""
+def prober(config: Config, *, remember_chains: bool = True) -> Prober:
+    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have.
+
+    Benchmarks can do without the memory of certificate chains, to see what it saves.
+    """
     network, timeout = config.network, config.probe.timeout
     try:
         internet = Internet(
@@ -21,6 +24,7 @@ def prober(config: Config) -> Prober:
             ca_file=network.ca_file,
             policy=AddressPolicy(network.address_policy is Policy.PUBLIC, network.allow_networks),
             connect_to={key: place(value) for key, value in network.connect_to.items()},
+            remember_chains=remember_chains,
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error

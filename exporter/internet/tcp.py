@@ -17,6 +17,7 @@ class TcpStream:
         self._clock = clock
         self._socket: socket.socket | None = None
         self._watched = False
+        self._told_in_vain = 0
         self._waiting: asyncio.Future[None] | None = None
 
     async def open(self, ip: IPAddress, port: int) -> None:
@@ -51,9 +52,9 @@ class TcpStream:
                 return content
 
     async def _readable(self, sock: socket.socket) -> None:
-        """The event loop goes on watching the socket until something arrives for which nobody waits."""
+        """The event loop goes on watching the socket, until something arrives that nobody waits for."""
         loop = asyncio.get_running_loop()
-        self._waiting = loop.create_future()
+        self._waiting, self._told_in_vain = loop.create_future(), 0
         if not self._watched:
             loop.add_reader(sock.fileno(), self._arrived)
             self._watched = True
@@ -66,10 +67,11 @@ class TcpStream:
             self._waiting = None
 
     def _arrived(self) -> None:
-        if self._waiting is None:
-            self._unwatch()
-        elif not self._waiting.done():
+        if self._waiting and not self._waiting.done():
             self._waiting.set_result(None)
+        self._told_in_vain += self._waiting is None
+        if self._told_in_vain > 1:  # the first time may still be about what was read a moment ago
+            self._unwatch()
 
     def _unwatch(self) -> None:
         if self._socket and self._watched:
