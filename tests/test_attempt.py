@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt
+from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, side_by_side
 from exporter.model import Failed, Passed, Problem
 from exporter.problems import Step
 from exporter.vocabulary import Reason
@@ -131,3 +131,18 @@ def test_a_stage_gets_a_share_of_the_probe_and_never_more_than_is_left() -> None
     assert whole.left() == pytest.approx(30, abs=0.5)
     assert whole.of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
     assert Deadline(whole.at, whole_at=whole.at, stage_seconds=100).of_stage().at == whole.at
+
+
+async def own_task() -> asyncio.Task[None] | None:
+    return asyncio.current_task()
+
+
+async def test_one_alone_needs_no_task_of_its_own() -> None:
+    assert await side_by_side([own_task()]) == [asyncio.current_task()]
+
+
+async def test_several_run_at_once() -> None:
+    """Each waits for the other, in whatever order they are given."""
+    met = asyncio.Barrier(2)
+    assert sorted(await asyncio.wait_for(side_by_side([met.wait(), met.wait()]), 5)) == [0, 1]
+    assert await side_by_side([]) == []
