@@ -66,7 +66,7 @@ LIBRARIES: Final = {
     "rich": {"check", "demo", "report_text"},
     "service_identity": {"stages"},
     "starlette": {"web"},
-    "structlog": {"app", "event_loop", "lists", "logs", "problems", "schedule", "web"},
+    "structlog": {"app", "lists", "logs", "problems", "schedule", "web"},
     "uvicorn": {"web"},
     "uvloop": {"event_loop"},
     "yaml": {"config", "targets"},

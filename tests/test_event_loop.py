@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from structlog.testing import capture_logs
 
 from exporter import event_loop
 
@@ -20,13 +19,9 @@ async def module_of_the_loop() -> str:
 
 
 def test_uvloop_is_used_where_it_is_installed() -> None:
-    with capture_logs() as logged:
-        assert event_loop.run(module_of_the_loop()) == "uvloop"
-    assert logged == [{"event": "running", "event_loop": "uvloop", "log_level": "info"}]
+    assert event_loop.run(module_of_the_loop()) == "uvloop"
 
 
 def test_pythons_own_loop_serves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    with capture_logs() as logged:
-        assert importlib.reload(event_loop).run(module_of_the_loop()) == "asyncio.unix_events"
-    assert logged == [{"event": "running", "event_loop": "asyncio.unix_events", "log_level": "info"}]
+    assert importlib.reload(event_loop).run(module_of_the_loop()) == "asyncio.unix_events"
