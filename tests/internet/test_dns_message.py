@@ -186,6 +186,12 @@ def test_nonsense_is_malformed(wire: bytes) -> None:
         read_answer(wire, query())
 
 
+@pytest.mark.parametrize("size", [0, 4, 15, 17])
+def test_an_address_of_ipv6_has_sixteen_bytes(size: int) -> None:
+    with pytest.raises(MalformedAnswerError, match=f"an AAAA record of {size} bytes"):
+        read_answer(by_hand(1, record(ASKED, AAAA, bytes(size)), to=query(AAAA)), query(AAAA))
+
+
 @pytest.mark.parametrize(
     ("records", "rcode"),
     [

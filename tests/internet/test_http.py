@@ -1,5 +1,7 @@
 """What a server may say over HTTP, and how much of it is read."""
 
+import asyncio
+import socket
 import time
 from collections.abc import Callable
 
@@ -9,10 +11,11 @@ import pytest
 from exporter import USER_AGENT, problems
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
 from exporter.lab.authority import Authority, Issued
+from exporter.lab.listener import streams
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 from exporter.problems import Step
 from exporter.vocabulary import Reason
-from tests.internet.raw_https import RawHttps, secured
+from tests.internet.raw_https import NAME, RawHttps, secured
 
 AT_MOST = 10
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -184,3 +187,71 @@ async def test_what_is_around_the_body_is_bounded_too(server: Fetching) -> None:
 async def test_an_end_without_an_answer_is_told_in_words(server: Fetching) -> None:
     with pytest.raises(ClosedEarlyError, match="the connection was closed before there was an answer"):
         await server.says(b"HTTP/1.1 ")
+
+
+async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority, issued: Issued) -> None:
+    """Many servers just close the connection."""
+
+    async def hang_up(accepted: socket.socket) -> None:
+        async with streams(accepted, issued.server_context()) as (reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(OK + b"\r\nto the end")
+            await writer.drain()
+            accepted.shutdown(socket.SHUT_WR)
+            await reader.read()
+
+    async with secured(hang_up, authority) as connection, asyncio.timeout(5):
+        assert (await connection.get("/", NAME, AT_MOST)).body == b"to the end"
+
+
+async def test_a_body_is_sent_as_it_is(authority: Authority, issued: Issued) -> None:
+    received = bytearray()
+
+    async def listen(accepted: socket.socket) -> None:
+        async with streams(accepted, issued.server_context()) as (reader, writer):
+            received.extend(await reader.readuntil(b"}"))
+            writer.write(NO_CONTENT)
+            await writer.drain()
+
+    async with secured(listen, authority) as connection, asyncio.timeout(5):
+        await connection.post("/path", NAME, b'{"b":2}', AT_MOST)
+    assert received.startswith(b"POST /path HTTP/1.1\r\n")
+    assert received.endswith(b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"b":2}')
+
+
+# ---------------------------------------------------------------- a body that is only announced
+
+
+@pytest.mark.parametrize(("reply", "status"), [(INTERIM, 100), (NO_CONTENT, 204), (INTERIM + NO_CONTENT, 100)])
+async def test_the_first_answer_to_an_announcement_counts(
+    authority: Authority, issued: Issued, reply: bytes, status: int
+) -> None:
+    raw = RawHttps([[reply]], [issued])
+    async with secured(raw.play, authority) as connection:
+        assert await connection.announce("/path", NAME, 12345) == status
+    assert raw.heads == [
+        b"PUT /path HTTP/1.1\r\n"
+        b"Host: " + NAME.encode() + b"\r\n"
+        b"User-Agent: " + USER_AGENT.encode() + b"\r\n"
+        b"Content-Type: application/json\r\n"
+        b"Content-Length: 12345\r\n"
+        b"Expect: 100-continue\r\n"
+        b"\r\n"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reply", "error"),
+    [
+        (b"", ClosedEarlyError),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", h11.RemoteProtocolError),
+        (OK + b"X: " + b"y" * (MAX_HEADER_BYTES + 1), TooLargeError),
+    ],
+)
+async def test_an_announcement_may_meet_nonsense(
+    authority: Authority, issued: Issued, reply: bytes, error: type[Exception]
+) -> None:
+    raw = RawHttps([[reply]], [issued])
+    async with secured(raw.play, authority) as connection:
+        with pytest.raises(error):
+            await connection.announce("/path", NAME, 12345)

@@ -31,7 +31,7 @@ def fastest_first(runner: PytestRunner, tests: Iterable[str]) -> list[str]:
     """Arguments of pytest. Tests are named without their parameters, whose texts it may not find again; none: all."""
     seconds: Counter[str] = Counter()
     for test in tests:
-        seconds[test.partition("[")[0]] += state().duration_by_test[test]
+        seconds[test.partition("[")[0]] += state().duration_by_test.get(test, 0)
     named = sorted(seconds, key=seconds.__getitem__)
     return ["-x", "-q", *(named or runner._pytest_add_cli_args_test_selection)]
 

@@ -2,7 +2,7 @@ import pytest
 
 from exporter.model import Problem
 from exporter.network import HttpAnswer
-from exporter.stages.json_body import MAX_CONTAINERS, json_type, read_object
+from exporter.stages.json_body import MAX_CONTAINERS, errcode, json_type, read_object
 from exporter.vocabulary import Reason
 
 
@@ -86,3 +86,17 @@ def test_other_json_is_named(body: bytes, kind: str) -> None:
 
 def test_an_object_has_a_name_too() -> None:
     assert json_type({}) == "an object"
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"errcode": "M_FORBIDDEN"}', "M_FORBIDDEN"),
+        (b'{"errcode": ["M_FORBIDDEN"]}', None),
+        (b'{"errcode": 7}', None),
+        (b'{"error": "a sentence"}', None),
+        (b"not JSON", None),
+    ],
+)
+def test_the_code_of_an_error_is_text_or_none(body: bytes, code: str | None) -> None:
+    assert errcode(answer(body, 403)) == code

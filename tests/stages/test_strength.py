@@ -1,6 +1,6 @@
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from exporter.lab.authority import PrivateKey
 from exporter.stages.strength import weak_signature, weaknesses
@@ -34,7 +34,13 @@ def test_weak_keys_are_found_anywhere_in_the_chain(key: PrivateKey, complaint: s
 
 
 @pytest.mark.parametrize(
-    "key", [RSA_KEY, ec.generate_private_key(ec.SECP224R1()), ec.generate_private_key(ec.SECP521R1())]
+    "key",
+    [
+        RSA_KEY,
+        ec.generate_private_key(ec.SECP224R1()),
+        ec.generate_private_key(ec.SECP521R1()),
+        ed25519.Ed25519PrivateKey.generate(),
+    ],
 )
 def test_keys_that_suffice(key: PrivateKey) -> None:
     assert list(weaknesses(chain(certificate(key=key)))) == []
