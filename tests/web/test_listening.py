@@ -1,10 +1,13 @@
 """The sockets to listen on."""
 
 import socket
+import struct
+from contextlib import ExitStack
 
 import pytest
 
 from exporter.config import Place
+from exporter.web import listening
 from exporter.web.listening import CHOOSE, ListenError, bind, place_of
 
 
@@ -63,3 +66,35 @@ def test_name_that_is_none() -> None:
     """Longer than a label may be, so that nobody is asked."""
     host = "x" * 64
     assert complaint(Place(host, 0)) == f"cannot listen on {host}:0: the name is not known ({CHOOSE})"
+
+
+# ---------------------------------------------------------------- who waits at a door
+
+
+def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once too many wait; whoever was let in is none of them."""
+    monkeypatch.setattr(listening, "MAX_WAITING", 2)
+    (door,) = bind([Place("127.0.0.1", 0)])
+    with door, ExitStack() as stack:
+        clients = []
+        for number in range(4):
+            clients.append(stack.enter_context(socket.create_connection(place_of(door))))
+            accepted = stack.enter_context(door.accept()[0])
+            if number == 0:
+                del door.waiting[accepted.fileno()]
+        clients[1].settimeout(1)
+        assert clients[1].recv(1) == b""
+        for client in (clients[0], *clients[2:]):
+            client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
+            with pytest.raises(BlockingIOError):
+                client.recv(1)
+
+
+def test_one_that_has_left_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listening, "MAX_WAITING", 1)
+    (door,) = bind([Place("127.0.0.1", 0)])
+    with door, socket.create_connection(place_of(door)) as leaving, door.accept()[0]:
+        leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        leaving.close()  # with a reset
+        with socket.create_connection(place_of(door)), door.accept()[0] as accepted:
+            assert list(door.waiting) == [accepted.fileno()]
