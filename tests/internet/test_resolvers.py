@@ -253,6 +253,11 @@ async def test_it_is_soon_clear_that_none_is_there(
         assert not await Resolver([server.place], lifetime).answers()
 
 
+async def test_one_that_talks_nonsense_is_there() -> None:
+    async with scripted(garbled) as server:
+        assert await Resolver([server.place], LIFETIME).answers()
+
+
 async def test_a_shortage_of_ours_is_no_proof_that_none_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     down = await nobody()
     monkeypatch.setattr(dns_transport, "new_socket", exhausted)
