@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter import names
 from exporter.exposition import TEXT
 from exporter.metrics import FAMILIES
+from exporter.web import asking
 from exporter.web.probe import patience
 from exporter.web.rate_limit import RateLimit
 from tests.labs import lab_servers, series
@@ -147,6 +148,13 @@ async def test_probe_takes_no_longer_than_configured(tmp_path: Path) -> None:
         labels = {"server_name": SILENT.server_name}
         assert found[series("probe_duration_seconds", labels)] < 1
         assert values(await site.get("/metrics"))[series("probes_total", labels)] == 1
+
+
+async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long a probe may take by the configuration."""
+    monkeypatch.setattr(asking, "LONGEST_SECONDS", 0.6)
+    async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site, asyncio.timeout(10):
+        assert values(await probe(site, SILENT.server_name))
 
 
 async def test_earlier_probe_that_takes_longer(tmp_path: Path) -> None:
