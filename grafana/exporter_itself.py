@@ -153,7 +153,7 @@ def lag() -> Json:
 def event_loop() -> Json:
     return lines(
         "Event loop lag",
-        "How late work is begun that is due. Probes during which it exceeded 50 ms show no durations: those are counted.",
+        "How late due work is begun. Probes during which that exceeded 50 ms are counted, and show no durations.",
         SECONDS,
         over_time(quantile(0.99, "event_loop_lag_seconds", "instance"), f"{INSTANCE} 99 of 100 are earlier"),
     )
