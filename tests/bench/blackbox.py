@@ -37,16 +37,17 @@ class Blackbox:
         self._ca_file = config.network.ca_file
         (resolver,) = config.network.resolvers
         name = self._names[0]
-        web, homeserver = (
-            config.network.connect_to[f"{ADDRESS}:{port}"] for port in (WEB_PORT, FEDERATION_PORT)
-        )
+        web, homeserver = (config.network.connect_to[f"{ADDRESS}:{port}"] for port in (WEB_PORT, FEDERATION_PORT))
         self._requests = [
             ("https", f"https://{web}{WELL_KNOWN}"),
             ("https", f"https://{homeserver}{VERSION}"),
             ("https", f"https://{homeserver}{KEYS}"),
             *((f"dns{number}", str(resolver)) for number in range(len(QUESTIONS))),
         ]
-        self._modules = {"https": https(), **{f"dns{n}": dns(prefix + name, kind) for n, (prefix, kind) in enumerate(QUESTIONS)}}
+        self._modules = {
+            "https": https(),
+            **{f"dns{n}": dns(prefix + name, kind) for n, (prefix, kind) in enumerate(QUESTIONS)},
+        }
 
     def __enter__(self) -> Self:
         program = shutil.which(PROGRAM)
@@ -84,7 +85,9 @@ class Blackbox:
                 for name in names:
                     for module, target in self._requests:
                         asked = {"module": module, "target": target}
-                        answer = await client.get("/probe", params=asked | ({"hostname": name} if module == "https" else {}))
+                        answer = await client.get(
+                            "/probe", params=asked | ({"hostname": name} if module == "https" else {})
+                        )
                         assert "\nprobe_success 1\n" in answer.text, answer.text
 
             await asyncio.gather(*(probe_each() for _ in range(IN_FLIGHT)))
@@ -106,4 +109,8 @@ def https() -> dict[str, Any]:
 def dns(name: str, kind: str) -> dict[str, Any]:
     """Where there is nothing of the kind, that is a good answer too."""
     query = {"query_name": name, "query_type": kind, "valid_rcodes": ["NOERROR", "NXDOMAIN"]}
-    return {"prober": "dns", "timeout": "10s", "dns": {"preferred_ip_protocol": "ip4", "transport_protocol": "udp", **query}}
+    return {
+        "prober": "dns",
+        "timeout": "10s",
+        "dns": {"preferred_ip_protocol": "ip4", "transport_protocol": "udp", **query},
+    }

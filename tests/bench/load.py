@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 
 from tests.bench.processes import served_by
-from tests.bench.rows import PERCENT, QUICK, Row, at_most, quantile, tell
+from tests.bench.rows import QUICK, Row, at_most, quantile, tell
 from tests.bench.serving import EXPORTER, Scrape, quantile_since, serving, since, worst_since
 
 SERVERS, INTERVAL_SECONDS = (2_000, 30) if QUICK else (20_000, 300)
@@ -19,9 +19,9 @@ FIRST_ROUND_SECONDS = max(INTERVAL_SECONDS, SERVERS // 100) * 1.02
 SCRAPE_SECONDS = 15
 DELAY_SECONDS = 0.05
 
-TRUTH = re.compile(rb'^matrix_federation_server_info\{name="([\d.]+)",server_name="([^"]+)",version="([\d.]+)"', re.M)
+TRUTH = re.compile(rb'(?m)^matrix_federation_server_info\{name="([\d.]+)",server_name="([^"]+)",version="([\d.]+)"')
 REPORTED = re.compile(
-    rb'^matrix_federation_stage_duration_seconds\{probe_stage="(tcp|tls|version)",server_name="([^"]+)"\} (\S+)$', re.M
+    rb'(?m)^matrix_federation_stage_duration_seconds\{probe_stage="(tcp|tls|version)",server_name="([^"]+)"\} (\S+)$'
 )
 STAGES = ("tcp", "tls", "version")
 
@@ -52,7 +52,7 @@ def kept_up(scrapes: list[Scrape]) -> Iterator[Row]:
     yield Row.of("load: probes that failed", since(before, after, "probe_failures"), "", at_most(0))
     yield Row.of("load: probes skipped since the start", after.total(f"{EXPORTER}probes_skipped_total"), "", at_most(0))
     cpu = since(before, after, "process_cpu_seconds_total") / seconds
-    yield Row.of("load: CPU, of one core", cpu, PERCENT, at_most(0.40))
+    yield Row.of("load: CPU, of one core", cpu * 100, "%", at_most(40))
     resident = max(scrape.total("process_resident_memory_bytes") for scrape in scrapes)
     yield Row.of("load: resident memory, the most", resident / 2**20, "MiB", at_most(600))
     yield Row.of("load: schedule lag, p50", quantile_since(before, after, lag, 0.5), "s")
@@ -63,7 +63,7 @@ def kept_up(scrapes: list[Scrape]) -> Iterator[Row]:
     yield Row.of("load: time of a scrape", [scrape.seconds for scrape in scrapes], "s")
     yield Row.of("load: size of a scrape, compressed", len(after.compressed) / 2**20, "MiB")
     spoiled = since(before, after, f"{EXPORTER}probes_spoiled_total")
-    yield Row.of("load: probes that were spoiled, and show no durations", spoiled / probes, PERCENT)
+    yield Row.of("load: probes that were spoiled, and show no durations", spoiled / probes * 100, "%")
 
 
 def told_the_truth(scrapes: list[Scrape]) -> Iterator[Row]:

@@ -1,4 +1,7 @@
-"""Servers to be probed, in a process of their own, so that their work is not taken for the exporter's; what processes use."""
+"""Servers to be probed, in a process of their own, so that their work is not taken for the exporter's.
+
+And what a process uses.
+"""
 
 import asyncio
 import json
@@ -47,6 +50,10 @@ def cpu_seconds_of(pid: int) -> float:
     """The same of any process, to a hundredth."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / TICKS
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def resident_bytes() -> int:

@@ -14,13 +14,15 @@ import json
 import socket
 import ssl
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from exporter.internet import peer_clock
 from exporter.lab.authority import LINEAGES, Authority, CertificateState
-from exporter.lab.homeserver import VERSION, Homeserver
+from exporter.lab.homeserver import KEYS, VERSION, Homeserver
 from exporter.lab.https_server import WELL_KNOWN
 from exporter.lab.listener import BACKLOG, LOOPBACK
 from tests.bench.processes import serve_until_end_of_input
@@ -74,7 +76,7 @@ class Homeservers:
             return in_json({"server": {"name": f"{greeting:.6f}", "version": f"{took:.6f}"}})
         if path == WELL_KNOWN:
             return in_json({"m.server": host})
-        return self._keys_of(host.partition(":")[0])
+        return self._keys_of(host.partition(":")[0]) if path == KEYS else UNAUTHORIZED
 
     def _keys_of(self, name: str) -> bytes:
         """Signed once: it is the client's work that is measured."""
@@ -83,12 +85,17 @@ class Homeservers:
         return self._keys[name]
 
 
+def http(body: bytes, status: bytes = b"200 OK", headers: bytes = b"") -> bytes:
+    head = b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n%sContent-Length: %d\r\n\r\n"
+    return head % (status, headers, len(body)) + body
+
+
 def in_json(content: dict[str, Any]) -> bytes:
     return http(json.dumps(content).encode())
 
 
-def http(body: bytes) -> bytes:
-    return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+UNAUTHORIZED = http(b'{"errcode": "M_UNAUTHORIZED", "error": "Missing"}', b"401 Unauthorized", b"Connection: close\r\n")
+"""To all that only deep looks ask for. Bodies are not read, so that nothing can follow them."""
 
 
 class Conversation:
@@ -127,7 +134,7 @@ class Conversation:
             self._flush()
             self._greeting = self._greeting or time.monotonic() - arrived_at
             return
-        if self._request.endswith(END_OF_HEAD):
+        if END_OF_HEAD in self._request:
             request, self._request = self._request.decode(), b""
             self._loop.call_later(self._homeservers.delay, self._answer, request, arrived_at)
 
@@ -144,6 +151,8 @@ class Conversation:
             self._socket.send(content)
 
     def _leave(self) -> None:
+        if self._socket.fileno() < 0:  # an answer was still to come
+            return
         self._loop.remove_reader(self._socket)
         self._socket.close()
 
@@ -167,30 +176,24 @@ def listen(context: ssl.SSLContext, homeservers: Homeservers) -> str:
     return f"{LOOPBACK}:{listening.getsockname()[1]}"
 
 
-def refuse() -> str:
+@contextmanager
+def refusing() -> Iterator[str]:
     """A place where nobody listens, and nobody else can."""
-    held = socket.socket()
-    held.bind((LOOPBACK, 0))
-    HELD.append(held)
-    return f"{LOOPBACK}:{held.getsockname()[1]}"
-
-
-HELD: list[socket.socket] = []
+    with socket.socket() as held:
+        held.bind((LOOPBACK, 0))
+        yield f"{LOOPBACK}:{held.getsockname()[1]}"
 
 
 # ---------------------------------------------------------------- all of it
 
 
 async def main(chosen: argparse.Namespace) -> None:
-    with TemporaryDirectory(prefix="bench-") as folder:
+    with TemporaryDirectory(prefix="bench-") as folder, refusing() as nowhere:
         authority = Authority(Path(folder), LINEAGES[chosen.lineage])
         resolver = await listen_for_questions()
         web = listen(context_of(authority, CertificateState.VALID), Homeservers(chosen.delay))
-        homeserver = web
-        if chosen.failing == "refused":
-            homeserver = refuse()
-        elif chosen.failing == "expired":
-            homeserver = listen(context_of(authority, CertificateState.EXPIRED), Homeservers(chosen.delay))
+        expired = listen(context_of(authority, CertificateState.EXPIRED), Homeservers(chosen.delay))
+        homeserver = {None: web, "refused": nowhere, "expired": expired}[chosen.failing]
         await serve_until_end_of_input(
             {
                 "servers": [f"s{number}.{DOMAIN}" for number in range(1, chosen.count + 1)],

@@ -16,7 +16,6 @@ QUICK = os.environ.get("BENCH") == "quick"
 RUNS = 2 if QUICK else 5
 """Of which the median is shown; everything that is compared is measured by turns, as machines have their moods."""
 VERDICTS = {True: "yes", False: "NO", None: ""}
-PERCENT = "%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,9 @@ class Row:
     def of(cls, name: str, values: float | Sequence[float], unit: str = "", target: Target | None = None) -> Self:
         """Of several values, their median."""
         value = float(median(values) if isinstance(values, Sequence) else values)
-        return cls(name, value, unit, target and str(target), target and target.holds(value))
+        if target is None:
+            return cls(name, value, unit)
+        return cls(name, value, unit, str(target), target.holds(value))
 
     @property
     def benchmark(self) -> str:
@@ -63,9 +64,8 @@ class Row:
 
     @property
     def written(self) -> str:
-        number = f"{self.value * 100:.3g}" if self.unit == PERCENT else f"{self.value:,.0f}"
-        if self.unit != PERCENT and abs(self.value) < 1000:
-            number = f"{self.value:.3g}"
+        """To three digits, or as a whole number."""
+        number = f"{self.value:.3g}" if abs(self.value) < 1000 else f"{self.value:,.0f}"
         return f"{number} {self.unit}".rstrip()
 
 

@@ -32,7 +32,9 @@ def main() -> None:
 
 def rows(reports: list[Report]) -> Iterator[Row]:
     seen = [answer for report in reports for answer in true_and_measured(report)]
-    yield Row.of("truth: probes that failed", sum(not list(true_and_measured(report)) for report in reports), "", at_most(0))
+    yield Row.of(
+        "truth: probes that failed", sum(not list(true_and_measured(report)) for report in reports), "", at_most(0)
+    )
     for stage in ("tls", "version"):
         errors = [abs(measured - true) for found, true, measured in seen if found == stage]
         took = [true for found, true, _ in seen if found == stage]
