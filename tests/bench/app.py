@@ -1,4 +1,4 @@
-"""The exporter in this process, with reports that nobody had to probe for, and how long it keeps its event loop busy."""
+"""The exporter in this process, with reports that nobody had to probe for, and how long it holds its event loop."""
 
 import asyncio
 import json

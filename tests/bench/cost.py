@@ -1,7 +1,7 @@
-"""What does a full probe cost? CPU time of the exporter alone (user and system), from the name to the lines of /metrics.
+"""What does a full probe cost? CPU time of the exporter alone, user and system, from the name to the lines of /metrics.
 
-It is compared with the bare handshakes that it contains, `openssl s_time -new -verify`, and with blackbox_exporter doing
-the same requests and the same verification.
+It is compared with the bare handshakes that it contains, `openssl s_time -new -verify`, and with blackbox_exporter that
+does the same requests and the same verification.
 """
 
 import asyncio

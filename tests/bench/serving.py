@@ -103,13 +103,13 @@ def since(before: Scrape, after: Scrape, name: str) -> float:
 
 
 def quantile_since(before: Scrape, after: Scrape, name: str, share: float) -> float:
-    """As `histogram_quantile` has it: within a bucket, evenly spread."""
+    """As `histogram_quantile` has it: within a bucket, evenly spread, and above all buckets, the highest bound."""
     earlier, later = before.buckets(name), after.buckets(name)
     grown = {bound: later[bound] - earlier[bound] for bound in sorted(later)}
     wanted, lower, below = share * max(grown.values()), 0.0, 0.0
     for bound, count in grown.items():
         if count >= wanted and count > below:
-            return bound if bound == float("inf") else lower + (bound - lower) * (wanted - below) / (count - below)
+            return lower if bound == float("inf") else lower + (bound - lower) * (wanted - below) / (count - below)
         lower, below = bound, count
     return 0.0
 
