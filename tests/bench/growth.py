@@ -23,7 +23,7 @@ from tests.bench.rows import QUICK, RUNS, Row, at_most, tell
 
 SIZES = (100, 2_000) if QUICK else (100, 1_000, 20_000)
 PROBES_A_SECOND = 20
-WARM_SECONDS, SECONDS = (2, 8) if QUICK else (6, 20)
+WARM_SECONDS, SECONDS = (2, 5) if QUICK else (6, 20)
 
 
 def main() -> None:
