@@ -1,8 +1,8 @@
 """Does `serve` keep up with the whole public network, and are its timings true meanwhile?
 
-20,000 servers every 5 minutes that need exactly 50 ms for every answer, open loop, scraped every 15 s as Prometheus does.
-The servers say what they truly took, for a greeting in TLS and for an answer, and the exporter shows that beside what it
-measured: both are read from the same scrape. TCP on loopback takes nothing.
+20,000 servers every 5 minutes that need exactly 50 ms for every answer, open loop, scraped every 15 s like Prometheus.
+The servers say what they truly took, for a greeting in TLS and for an answer, and the exporter shows that beside what
+it measured: both are read from the same scrape. TCP on loopback takes nothing.
 """
 
 import re

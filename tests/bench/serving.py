@@ -37,7 +37,7 @@ def serving(config: Path, *options: str) -> Iterator[Serving]:
             assert process.stderr is not None
             yield Serving(process.pid, listening_at(process.stderr))
         finally:
-            process.terminate()
+            process.kill()  # nobody waits for the probes in flight; workers end with it
 
 
 def listening_at(log: IO[str]) -> str:
