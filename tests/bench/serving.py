@@ -16,6 +16,7 @@ from typing import IO
 
 AS_PROMETHEUS = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
 SCRAPE_TIMEOUT_SECONDS = 30
+PAUSE_SECONDS = 0.01
 SERVER, EXPORTER = "matrix_federation_", "matrix_federation_exporter_"
 OWN_SAMPLE = re.compile(rb"^((?:matrix_federation_exporter|process|python)_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 PROBES = re.compile(rb"^matrix_federation_(probes|probe_failures)_total\{.*\} (\S+)$", re.MULTILINE)
@@ -30,12 +31,15 @@ class Serving:
 
 @contextmanager
 def serving(config: Path, *options: str) -> Iterator[Serving]:
-    """The exporter, from when it listens."""
+    """The exporter, from when it is ready."""
     own = ["--config", str(config), "--web.listen-address", "127.0.0.1:0", "--log.format", "json", *options]
     with Popen([sys.executable, "-m", "exporter", "serve", *own], stderr=PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            yield Serving(process.pid, listening_at(process.stderr))
+            address = listening_at(process.stderr)
+            while get(address, "/-/ready")[0] != 200:
+                time.sleep(PAUSE_SECONDS)
+            yield Serving(process.pid, address)
         finally:
             process.kill()  # nobody waits for the probes in flight; workers end with it
 
