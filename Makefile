@@ -40,7 +40,7 @@ chart: ## copy rules and dashboards into the Helm chart
 	cp deploy/prometheus/rules/*.yml $(CHART)/rules
 	cp grafana/dashboards/*.json $(CHART)/dashboards
 
-bench: .venv-test/installed ## cost and truthfulness, as ratios
+bench: .venv-test/installed ## cost, load and truthfulness, against targets (BENCH=quick: a few minutes)
 	$(TEST)/python -m tests.bench
 
 faults: .venv-test/installed ## every hostile server, and what the exporter makes of it
