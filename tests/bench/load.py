@@ -9,13 +9,14 @@ import re
 import time
 from collections.abc import Iterator
 
+from exporter import schedule
 from tests.bench.processes import served_by
 from tests.bench.rows import QUICK, Row, at_most, quantile, tell
 from tests.bench.serving import EXPORTER, Scrape, quantile_since, serving, since, worst_since
 
 SERVERS, INTERVAL_SECONDS = (2_000, 30) if QUICK else (20_000, 300)
 INTERVALS = 2
-FIRST_ROUND_SECONDS = max(INTERVAL_SECONDS, SERVERS // 100) * 1.02
+FIRST_ROUND_SECONDS = min(INTERVAL_SECONDS, max(schedule.FIRST_ROUND_SECONDS, SERVERS * schedule.FIRST_APART_SECONDS))
 SCRAPE_SECONDS = 15
 DELAY_SECONDS = 0.05
 
@@ -30,6 +31,8 @@ def main() -> None:
     options = ("--interval", f"{INTERVAL_SECONDS}s", "--delay", str(DELAY_SECONDS))
     with served_by("tests.bench.responder", str(SERVERS), *options) as file, serving(file) as exporter:
         time.sleep(FIRST_ROUND_SECONDS)
+        while Scrape(exporter.address).total("probes") < SERVERS:
+            time.sleep(SCRAPE_SECONDS)
         scrapes = list(scraped(exporter.address))
     tell(kept_up(scrapes))
     tell(told_the_truth(scrapes))
