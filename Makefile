@@ -4,7 +4,7 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench lock clean
+.PHONY: help demo test lint format docs chart bench faults lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -41,6 +41,9 @@ chart: ## copy rules and dashboards into the Helm chart
 
 bench: .venv-test/installed ## cost and truthfulness, as ratios
 	$(TEST)/python -m tests.bench
+
+faults: .venv-test/installed ## every hostile server, and what the exporter makes of it
+	$(TEST)/python -m tests.faults
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
   --no-annotate --upgrade --quiet

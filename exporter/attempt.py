@@ -80,6 +80,11 @@ async def attempt(
     return Passed(seconds, reading)
 
 
+async def in_turn(turns: asyncio.Semaphore, work: Callable[[], Awaitable[Evidence]]) -> Evidence:
+    async with turns:
+        return await work()
+
+
 def named(error: Exception, step: Step, deadline: Deadline) -> Problem:
     if isinstance(error, TimeoutError) and deadline.whole_probe_is_over():
         return Problem(Reason.TIMEOUT, f"the probe ended during its {step.name} step")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from exporter import names, routes
-from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.attempt import Deadline, as_it_is, attempt, in_turn
 from exporter.model import (
     DeepLook,
     EndpointLook,
@@ -26,15 +26,19 @@ from exporter.notaries import ask_each_notary
 from exporter.problems import Step
 from exporter.stages import keys, proxy, srv, tls, well_known
 
+ENDPOINTS_AT_ONCE = 8  # a connection costs memory, and a server may have us dial 32
+
 
 async def look_deeper(network: Network, report: Report, seconds: float, notaries: Sequence[ServerName] = ()) -> Report:
     """The report of a probe that just ended, with what a deep look of at most so many `seconds` adds to it."""
-    deadline = Deadline.of_probe(seconds)
+    deadline, turns = Deadline.of_probe(seconds), asyncio.Semaphore(ENDPOINTS_AT_ONCE)
     well_knowns, records, notarised, looks = await asyncio.gather(
         each_well_known(network, report, deadline),
         own_srv(network, report, deadline),
         ask_each_notary(network, report, notaries, deadline),
-        asyncio.gather(*(look_at(network, report, endpoint, deadline) for endpoint in report.endpoints)),
+        asyncio.gather(
+            *(in_turn(turns, partial(look_at, network, report, seen, deadline)) for seen in report.endpoints)
+        ),
     )
     endpoints = tuple(replace(seen, deep=look) for seen, look in zip(report.endpoints, looks, strict=True))
     return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notarised))

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Protocol
 
 from exporter import connectivity
-from exporter.attempt import Deadline, as_it_is, attempt
+from exporter.attempt import Deadline, as_it_is, attempt, in_turn
 from exporter.connectivity import Loss
-from exporter.deep_look import look_deeper
+from exporter.deep_look import ENDPOINTS_AT_ONCE, look_deeper
 from exporter.discovery import discover
 from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
 from exporter.network import Network
@@ -67,7 +67,11 @@ class Prober:
         seconds = self._timeout if within is None else min(within, self._timeout)
         started, deadline = time.monotonic(), Deadline.of_probe(seconds)
         discovered = await discover(self._network, name, deadline)
-        examined = (self._examine(name, discovered.route, endpoint, deadline) for endpoint in discovered.endpoints)
+        turns = asyncio.Semaphore(ENDPOINTS_AT_ONCE)
+        examined = (
+            in_turn(turns, partial(self._examine, name, discovered.route, endpoint, deadline))
+            for endpoint in discovered.endpoints
+        )
         return Report(
             server_name=name,
             well_known=discovered.well_known,

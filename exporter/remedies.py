@@ -173,6 +173,10 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     (Stage.WELL_KNOWN, Reason.TOO_LARGE): (
         WEB_SERVER_OF_THE_NAME + "serve nothing but the delegation at /.well-known/matrix/server."
     ),
+    (Stage.TLS, Reason.TOO_LARGE): (
+        "The certificates are far larger than usual: let the reverse proxy or homeserver send its own and the "
+        "intermediate, and nothing else, and name fewer hosts in it."
+    ),
     (Stage.WELL_KNOWN, Reason.HTTP_TIMEOUT): (
         WEB_SERVER_OF_THE_NAME + "answer /.well-known/matrix/server at once: a file is all that it takes."
     ),

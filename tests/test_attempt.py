@@ -1,11 +1,12 @@
 import asyncio
 import time
 from dataclasses import replace
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt
+from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn
 from exporter.model import Failed, Passed, Problem
 from exporter.problems import Step
 from exporter.vocabulary import Reason
@@ -131,3 +132,19 @@ def test_a_stage_gets_a_share_of_the_probe_and_never_more_than_is_left() -> None
     assert whole.left() == pytest.approx(30, abs=0.5)
     assert whole.of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
     assert Deadline(whole.at, whole_at=whole.at, stage_seconds=100).of_stage().at == whole.at
+
+
+async def test_no_more_work_is_done_at_once_than_there_are_turns() -> None:
+    """The next one begins as one ends, and brings what it found."""
+    turns, at_work, most = asyncio.Semaphore(2), 0, 0
+
+    async def work(number: int) -> int:
+        nonlocal at_work, most
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0)
+        at_work -= 1
+        return number
+
+    done = await asyncio.gather(*(in_turn(turns, partial(work, number)) for number in range(5)))
+    assert (done, most) == ([0, 1, 2, 3, 4], 2)

@@ -4,8 +4,9 @@ from OpenSSL import SSL, crypto
 
 from exporter import names
 from exporter.internet.tcp import READ_BYTES, TcpStream
-from exporter.network import ClosedEarlyError, Handshake, NotTlsError, VerifyError
+from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError, VerifyError
 
+MAX_HANDSHAKE_BYTES = 32 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
 ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
@@ -18,16 +19,18 @@ class TlsStream:
         self._tls.set_connect_state()
 
     async def handshake(self, tls_name: str) -> Handshake:
-        """Raises NotTlsError, ClosedEarlyError, OSError or SSL.Error; not for a bad certificate."""
+        """Raises NotTlsError, TooLargeError, ClosedEarlyError, OSError or SSL.Error; not for a bad certificate."""
         if not names.ip_literal(tls_name):
             self._tls.set_tlsext_host_name(tls_name.encode())
-        greeted = False
+        received = 0
         while not self._finished():
             await self._flush()
             content = await self._received()
-            if not greeted and content[0] not in (ALERT, HANDSHAKE):
+            if not received and content[0] not in (ALERT, HANDSHAKE):
                 raise NotTlsError(f"the server greets with {content[:16]!r}")
-            greeted = True
+            received += len(content)
+            if received > MAX_HANDSHAKE_BYTES:
+                raise TooLargeError(f"the handshake has more than {MAX_HANDSHAKE_BYTES} bytes")
             self._tls.bio_write(content)
         await self._flush()
         chain = tuple(

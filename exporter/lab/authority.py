@@ -97,7 +97,7 @@ class Issued:
         return key + b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
 
     def server_context(self, only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-        """TLS 1.2 and newer, or `only` one version."""
+        """TLS 1.2 and newer, or `only` one version; with keys and signatures that are weak, too."""
         context = empty_context(only)
         with NamedTemporaryFile(suffix=".pem") as file:  # OpenSSL's wrapper reads keys from files only
             file.write(self.pem)
@@ -109,9 +109,9 @@ class Issued:
 def empty_context(only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
     """For servers, without a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL's default level has no weak keys, and nothing below 1.2
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if only:
-        context.set_ciphers("ALL:@SECLEVEL=0")  # OpenSSL's default level has nothing below 1.2
         with warnings.catch_warnings():  # Python's are about old versions, which are just what is wanted
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = context.maximum_version = only
@@ -129,23 +129,27 @@ class Issuer:
 
 
 class Hierarchy:
-    """A root, and the intermediate that signs in its name."""
+    """A root, and the intermediate that signs in its name. The root `ends` so long from now."""
 
-    def __init__(self, name: str) -> None:
-        root = Issuer(common_name(f"{name} Root"), new_key(KeyType.EC))
+    def __init__(self, name: str, ends: timedelta = AUTHORITY_LIFE) -> None:
+        self.root_signer = Issuer(common_name(f"{name} Root"), new_key(KeyType.EC))
         self.signer = Issuer(common_name(f"{name} Intermediate"), new_key(KeyType.EC))
-        self.root = root.sign(authority_draft(root, path_length=None))
-        self.intermediate = root.sign(authority_draft(self.signer, path_length=0))
+        self.root = self.root_signer.sign(authority_draft(self.root_signer, path_length=None, ends=ends))
+        self.intermediate = self.root_signer.sign(authority_draft(self.signer, path_length=0))
 
 
 class Authority:
-    """Issues certificates. `ca_file` holds the root that clients are to trust, as PEM, and lies in `folder`."""
+    """Issues certificates. `ca_file` holds the roots that clients are to trust, as PEM, and lies in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        trusted = Hierarchy("Lab")
-        self._hierarchies = {Signer.TRUSTED: trusted, Signer.UNKNOWN: Hierarchy("Unknown")}
+        self.trusted = Hierarchy("Lab")
+        self.lapsed = Hierarchy("Lapsed", ends=-timedelta(days=1))
+        """Trusted, but for its root having expired yesterday."""
+        self._hierarchies = {Signer.TRUSTED: self.trusted, Signer.UNKNOWN: Hierarchy("Unknown")}
         self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(trusted.root.public_bytes(Encoding.PEM))
+        self.ca_file.write_bytes(
+            b"".join(hierarchy.root.public_bytes(Encoding.PEM) for hierarchy in (self.trusted, self.lapsed))
+        )
 
     def issue(
         self,
@@ -207,11 +211,17 @@ def draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.Ce
     )
 
 
-def authority_draft(subject: Issuer, path_length: int | None) -> x509.CertificateBuilder:
-    """`path_length`: how many more authorities may stand beneath; none for no bound."""
+def authority_draft(
+    subject: Issuer,
+    path_length: int | None,
+    *,
+    begins: timedelta = -AUTHORITY_LIFE,
+    ends: timedelta = AUTHORITY_LIFE,
+) -> x509.CertificateBuilder:
+    """`path_length`: how many more authorities may stand beneath; none for no bound. The times are counted from now."""
     now = datetime.now(UTC)
     return (
-        draft(subject, now - AUTHORITY_LIFE, now + AUTHORITY_LIFE)
+        draft(subject, now + begins, now + ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
         .add_extension(key_usage(authority=True), critical=True)
     )

@@ -3,10 +3,9 @@
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any
 
 import dns.exception
 import dns.flags
@@ -23,22 +22,22 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from exporter.lab.listener import LOOPBACK, Listener, streams
-from exporter.lab.zone import TTL_SECONDS, DnsFault, Zone, start_of_authority
+from exporter.lab.zone import (
+    HANG_UP,
+    TTL_SECONDS,
+    DnsFault,
+    Misbehaviour,
+    Over,
+    Wire,
+    Zone,
+    start_of_authority,
+)
 
 QUESTIONS_KEPT = 10_000  # a demo may run for weeks
 PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
 UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
 TCP_BYTES = 65535
 RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kernel cuts it to what it allows
-
-Wire: TypeAlias = bytes | None
-"""An answer as it is sent; none: silence."""
-HANG_UP = b""
-
-
-class Over(StrEnum):
-    UDP = "udp"
-    TCP = "tcp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +86,7 @@ class DnsServer(asyncio.DatagramProtocol):
         self._datagrams: asyncio.DatagramTransport = transport
 
     def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
-        if answer := self.answer(wire, Over.UDP):
+        for answer in each(self.answer(wire, Over.UDP)):
             self._datagrams.sendto(answer, client)
 
     async def _converse(self, accepted: socket.socket) -> None:
@@ -98,8 +97,8 @@ class DnsServer(asyncio.DatagramProtocol):
                 answer = self.answer(await reader.readexactly(length), Over.TCP)
                 if answer == HANG_UP:
                     return
-                if answer is not None:
-                    writer.write(len(answer).to_bytes(2, "big") + answer)
+                for message in each(answer):
+                    writer.write(len(message).to_bytes(2, "big") + message)
 
     def answer(self, wire: bytes, over: Over) -> Wire:
         try:
@@ -111,7 +110,8 @@ class DnsServer(asyncio.DatagramProtocol):
         self.questions.append(Question(question.name.to_text(omit_final_dot=True).lower(), kind, over))
         reply, fault = reply_from(self.zone, query)
         if fault:
-            return FAULTS[fault](reply, over)
+            misbehave = FAULTS[fault] if isinstance(fault, DnsFault) else fault
+            return misbehave(reply, over)
         return reply.to_wire(max_size=room(query, over), prefer_truncation=True)
 
 
@@ -122,11 +122,17 @@ def udp_socket(port: int) -> socket.socket:
     return datagrams
 
 
+def each(answer: Wire) -> Sequence[bytes]:
+    if isinstance(answer, bytes):
+        return (answer,)
+    return answer or ()
+
+
 def room(query: Message, over: Over) -> int:
     return TCP_BYTES if over is Over.TCP else max(query.payload, UDP_BYTES)
 
 
-def reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | None]:
+def reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | Misbehaviour | None]:
     """What the zone holds, with the aliases on the way; the fault is still to be applied."""
     reply = dns.message.make_response(query, recursion_available=True)
     question = query.question[0]
@@ -149,7 +155,7 @@ def emptied(reply: Message) -> Message:
     return reply
 
 
-def failing(rcode: Rcode) -> "Misbehaviour":
+def failing(rcode: Rcode) -> Misbehaviour:
     def fail(reply: Message, _: Over) -> Wire:
         emptied(reply).set_rcode(rcode)
         return reply.to_wire()
@@ -198,8 +204,6 @@ def alias_loop(reply: Message, _: Over) -> Wire:
 def alias(owner: Name, target: Name) -> RRset:
     return dns.rrset.from_text(owner, TTL_SECONDS, IN, RdataType.CNAME, target.to_text())
 
-
-Misbehaviour: TypeAlias = Callable[[Message, Over], Wire]
 
 FAULTS: dict[DnsFault, Misbehaviour] = {
     DnsFault.SERVFAIL: failing(Rcode.SERVFAIL),

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from socket import socket
-from ssl import SSLContext, TLSVersion
+from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from exporter.lab.authority import Authority, CertificateState, Issued
+from exporter.lab.authority import Authority, Issued
 from exporter.lab.broken import BROKEN_SERVERS
 from exporter.lab.dns_server import DnsServer
 from exporter.lab.faults import FAULTS, Fault
@@ -106,7 +106,7 @@ class Federation:
         self.authority: Authority
         self._running: dict[str, Running] = {}
         self._listeners: dict[str, HttpsServer] = {}
-        self._contexts: dict[tuple[str, CertificateState, TLSVersion | None], SSLContext] = {}
+        self._contexts: dict[tuple[object, ...], SSLContext] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -185,7 +185,7 @@ class Federation:
             return await self._start(Listener(partial(talk_over_tls, context, place.talk)))
         listener = self._listeners.get(address)
         if listener is None:
-            listener = self._listeners[address] = await self._start(HttpsServer(place.tls_version))
+            listener = self._listeners[address] = await self._start(HttpsServer(place.tls_version, place.adjust))
         listener.certificates[place.name] = self._context(place)
         listener.sites[place.name] = site_of(place, homeserver)
         return listener
@@ -201,9 +201,13 @@ class Federation:
     def _context(self, place: Website) -> SSLContext:
         """One for all who bear the same certificate: a thousand servers start in no time."""
         name = place.certificate_for or place.name
-        bears = (name, place.state, place.tls_version)
+        bears = (name, place.state, place.issue, place.tls_version, place.adjust)
         if bears not in self._contexts:
-            self._contexts[bears] = self.authority.issue([name], place.state).server_context(place.tls_version)
+            authority = self.authority
+            issued = place.issue(authority, name) if place.issue else authority.issue([name], place.state)
+            context = self._contexts[bears] = issued.server_context(place.tls_version)
+            if place.adjust:
+                place.adjust(context)
         return self._contexts[bears]
 
 

@@ -106,8 +106,12 @@ class HttpsServer:
     whatever became of them.
     """
 
-    def __init__(self, only: ssl.TLSVersion | None = None) -> None:
-        """`only`: the one TLS version that is spoken; the certificates' own contexts must speak it too."""
+    def __init__(
+        self, only: ssl.TLSVersion | None = None, adjust: Callable[[ssl.SSLContext], None] | None = None
+    ) -> None:
+        """`only`: the one TLS version that is spoken; the certificates' own contexts must speak it too. `adjust` the
+        rest of it, but for the certificates.
+        """
         self.certificates: dict[str, ssl.SSLContext] = {}
         self.sites: dict[str, Site] = {}
         self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
@@ -116,6 +120,8 @@ class HttpsServer:
         self._sni: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None] = WeakKeyDictionary()
         self._greeter = empty_context(only)  # it is the greeter who chooses the version
         self._greeter.sni_callback = self._pick_certificate
+        if adjust:
+            adjust(self._greeter)
 
     @property
     def address(self) -> str:

@@ -3,17 +3,17 @@
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ssl import TLSVersion
+from ssl import SSLContext, TLSVersion
 from typing import TypeAlias
 
-from exporter.lab.authority import CertificateState
+from exporter.lab.authority import Authority, CertificateState, Issued
 from exporter.lab.faults import Fault
 from exporter.lab.homeserver import KeyFault
 from exporter.lab.https_server import WELL_KNOWN, Page, delegation
 from exporter.lab.listener import Behaviour
 from exporter.lab.notary import GivenKeys
 from exporter.lab.reverse_proxy import ProxyFault
-from exporter.lab.zone import DnsFault
+from exporter.lab.zone import DnsFault, Misbehaviour
 from exporter.model import host_port
 from exporter.names import ip_literal, parse
 from exporter.vocabulary import Method, Reason, Stage, WarningName
@@ -22,6 +22,10 @@ WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448
 HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
 NO_WARNING: frozenset[WarningName] = frozenset()
+
+
+Issuing: TypeAlias = Callable[[Authority, str], Issued]
+"""For a name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +42,12 @@ class Website:
     state: CertificateState = CertificateState.VALID
     certificate_for: str | None = None
     """Another name than that of the host, such as a wildcard above it."""
+    issue: Issuing | None = None
+    """Makes a certificate that no `state` describes."""
     tls_version: TLSVersion | None = None
     """The only one that is spoken; none for 1.2 and newer."""
+    adjust: Callable[[SSLContext], None] | None = None
+    """Of the TLS of its port."""
 
 
 def delegates(name: str, m_server: str) -> Website:
@@ -96,7 +104,7 @@ class LabServer:
     """All of the problems that a probe and a deep look find, and no other."""
     warnings: frozenset[WarningName] = NO_WARNING
     """All of the warnings that these lead to, and no other."""
-    dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
+    dns_faults: Mapping[tuple[str, str], DnsFault | Misbehaviour] = field(default_factory=dict)
     """By name and type."""
     key_fault: KeyFault | None = None
     missing: tuple[str, ...] = ()

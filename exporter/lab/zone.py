@@ -1,13 +1,15 @@
 """What a DNS server knows: records, and how it misbehaves, both in tables that may be changed at any time."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
+from typing import TypeAlias
 
 import dns.name
 import dns.rdataclass
 import dns.rdatatype
 import dns.rrset
+from dns.message import Message
 from dns.name import Name
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
@@ -31,12 +33,25 @@ class DnsFault(StrEnum):
     ALIAS_LOOP = "alias_loop"
 
 
+class Over(StrEnum):
+    UDP = "udp"
+    TCP = "tcp"
+
+
+Wire: TypeAlias = bytes | Sequence[bytes] | None
+"""An answer as it is sent, or several; none: silence."""
+HANG_UP = b""
+
+Misbehaviour: TypeAlias = Callable[[Message, Over], Wire]
+"""What becomes of a good reply."""
+
+
 class Zone:
     """Names are absolute, with or without the dot at the end, in any case. Types are written as usual: "A", "SRV"."""
 
     def __init__(self) -> None:
         self._records: dict[tuple[Name, RdataType], RRset] = {}
-        self._faults: dict[tuple[Name, RdataType], DnsFault] = {}
+        self._faults: dict[tuple[Name, RdataType], DnsFault | Misbehaviour] = {}
         self._nodes: Counter[Name] = Counter()
 
     def load(self, text: str) -> None:
@@ -59,7 +74,7 @@ class Zone:
         if records := self._records.pop(key(name, kind), None):
             self._nodes.subtract(lineage(records.name))
 
-    def fail(self, name: str, kind: str, fault: DnsFault) -> None:
+    def fail(self, name: str, kind: str, fault: DnsFault | Misbehaviour) -> None:
         """Questions for this name and type are answered so, whatever it holds."""
         self._faults[key(name, kind)] = fault
 
@@ -83,7 +98,7 @@ class Zone:
         """It holds records, or a name beneath it does (RFC 8020)."""
         return self._nodes[name] > 0
 
-    def fault(self, names: list[Name], kind: RdataType) -> DnsFault | None:
+    def fault(self, names: list[Name], kind: RdataType) -> DnsFault | Misbehaviour | None:
         """The first one on the way."""
         return next((fault for name in names if (fault := self._faults.get((name, kind)))), None)
 

@@ -12,8 +12,8 @@ import pytest
 from exporter import problems
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import Resolver
-from exporter.lab.dns_server import DnsServer, Over, Question
-from exporter.lab.zone import DnsFault
+from exporter.lab.dns_server import DnsServer, Question
+from exporter.lab.zone import DnsFault, Over
 from exporter.model import Target
 from exporter.network import Addresses
 from exporter.problems import Step

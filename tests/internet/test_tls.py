@@ -12,8 +12,9 @@ from exporter import problems
 from exporter.attempt import Faulty
 from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
 from exporter.lab.faults import reset
+from exporter.lab.hostile.tls import choose_group
 from exporter.lab.listener import Behaviour, streams
-from exporter.network import ClosedEarlyError, Handshake, NotTlsError
+from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError
 from exporter.problems import Step
 from exporter.stages import tls
 from exporter.vocabulary import Reason
@@ -82,6 +83,21 @@ async def test_old_versions_are_seen_as_what_they_are(
     authority: Authority, issued: Issued, version: ssl.TLSVersion, shown: str
 ) -> None:
     assert (await greet(answering(speaking(issued, version)), authority)).tls_version == shown
+
+
+async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: Issued) -> None:
+    """A hundred copies of a certificate are more than anybody needs, and OpenSSL would keep them all."""
+    giant = Issued(issued.key, (*issued.chain, *issued.chain[1:] * 100))
+    with pytest.raises(TooLargeError, match="the handshake has more than 32768 bytes"):
+        await greet(answering(giant.server_context()), authority)
+
+
+async def test_no_server_chooses_the_group_of_a_key_exchange(authority: Authority) -> None:
+    """With one of 10,000 bits, each handshake would take half a second, in which no other probe can go on."""
+    context = speaking(authority.issue([NAME], key_type=KeyType.RSA), ssl.TLSVersion.TLSv1_2)
+    choose_group(context)
+    with pytest.raises((SSL.Error, ClosedEarlyError)):
+        await greet(answering(context), authority)
 
 
 @pytest.mark.parametrize(

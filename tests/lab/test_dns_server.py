@@ -16,9 +16,9 @@ import pytest_asyncio
 from dns.message import Message
 from dns.rrset import RRset
 
-from exporter.lab.dns_server import DnsServer, Over, Question
+from exporter.lab.dns_server import DnsServer, Question
 from exporter.lab.listener import Listener
-from exporter.lab.zone import DnsFault
+from exporter.lab.zone import DnsFault, Over
 from tests.lab.judges import place
 
 NAME = "x.lab.test"
@@ -262,7 +262,9 @@ async def test_wrong_id_and_wrong_question_are_wrong_in_this_only(server: DnsSer
     query = dns.message.make_query(NAME, "A")
     for fault in (DnsFault.WRONG_ID, DnsFault.WRONG_QUESTION):
         server.zone.fail(NAME, "A", fault)
-        reply = dns.message.from_wire(server.answer(query.to_wire(), Over.UDP) or b"")
+        wire = server.answer(query.to_wire(), Over.UDP)
+        assert isinstance(wire, bytes)
+        reply = dns.message.from_wire(wire)
         same_id, same_question = reply.id == query.id, reply.question == query.question
         assert (same_id, same_question) == (fault is DnsFault.WRONG_QUESTION, fault is DnsFault.WRONG_ID)
         assert facts(reply) == ("NOERROR", A, [])

@@ -1,0 +1,17 @@
+"""Hostile servers: whatever a remote may do on the way to an answer, one fault each, a table for each stage.
+
+They are many, so they are in no demo: `python -m tests.faults` probes them all.
+"""
+
+from exporter.lab.hostile.dns import DNS_SERVERS
+from exporter.lab.hostile.tcp import TCP_SERVERS
+from exporter.lab.hostile.tls import TLS_SERVERS
+from exporter.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
+
+HOSTILE_SERVERS = (
+    *DNS_SERVERS,
+    *TCP_SERVERS,
+    *TLS_SERVERS,
+    *CERTIFICATE_SERVERS,
+)
+"""`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""

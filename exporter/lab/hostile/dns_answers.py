@@ -1,0 +1,109 @@
+"""What becomes of a good reply at a hostile DNS server, beside the faults that every table may name (`DnsFault`)."""
+
+from collections.abc import Sequence
+
+import dns.flags
+import dns.name
+import dns.rdatatype
+import dns.rrset
+from dns.message import Message
+from dns.name import Name
+from dns.rcode import Rcode
+from dns.rdataclass import IN
+from dns.rdatatype import RdataType
+from dns.rrset import RRset
+
+from exporter.lab.dns_server import FAULTS
+from exporter.lab.zone import TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire
+
+STRANGER = dns.name.from_text("not-what-you-asked.test")
+STRANGERS_ADDRESS = "192.0.2.254"
+FORGERIES = 50
+TEXTS = 100  # records, of about 300 bytes each
+WHOLE_TEXT = f'"{"x" * 255}"'
+
+
+def only_over_tcp(fault: DnsFault) -> Misbehaviour:
+    """Cut short over UDP, so that everybody comes back over TCP."""
+
+    def misbehave(reply: Message, over: Over) -> Wire:
+        return FAULTS[DnsFault.TRUNCATE if over is Over.UDP else fault](reply, over)
+
+    return misbehave
+
+
+def empty(*_: object) -> Wire:
+    """A datagram of no bytes."""
+    return (b"",)
+
+
+def forgeries(reply: Message) -> Sequence[bytes]:
+    """As somebody sends them who neither sees the id nor the question."""
+    wire = reply.to_wire()
+    ids = (reply.id ^ (number + 1) for number in range(FORGERIES))
+    return tuple(number.to_bytes(2, "big") + wire[2:] for number in ids)
+
+
+def forged(reply: Message, _: Over) -> Wire:
+    return forgeries(reply)
+
+
+def forged_first(reply: Message, _: Over) -> Wire:
+    return (*forgeries(reply), reply.to_wire())
+
+
+def of_a_stranger(reply: Message, _: Over) -> Wire:
+    """Nothing but the address of a name that nobody asked for."""
+    reply.answer[:] = [address(STRANGER)]
+    return answered(reply)
+
+
+def beside_a_stranger(reply: Message, _: Over) -> Wire:
+    """Records for other names in every section, as those bring who want them in somebody's cache."""
+    for section in (reply.answer, reply.authority, reply.additional):
+        section.insert(0, address(STRANGER))
+    return answered(reply)
+
+
+def of_another_type(reply: Message, _: Over) -> Wire:
+    name = reply.question[0].name
+    reply.answer[:] = [dns.rrset.from_text(name, TTL_SECONDS, IN, RdataType.TXT, '"no address"')]
+    return answered(reply)
+
+
+def with_much_text(reply: Message, over: Over) -> Wire:
+    """Far too much for a datagram."""
+    if over is Over.UDP:
+        return FAULTS[DnsFault.TRUNCATE](reply, over)
+    for number in range(TEXTS):
+        name = dns.name.from_text(f"text-{number}", STRANGER)
+        reply.additional.append(dns.rrset.from_text(name, TTL_SECONDS, IN, RdataType.TXT, WHOLE_TEXT))
+    return reply.to_wire(max_size=0xFFFF)
+
+
+def aliases(length: int) -> Misbehaviour:
+    """So many, each to the next; with 0, the name is an alias of itself. The last one has an address."""
+
+    def misbehave(reply: Message, _: Over) -> Wire:
+        asked = reply.question[0]
+        names = [asked.name, *(dns.name.from_text(f"alias-{number}", asked.name) for number in range(length))]
+        steps = zip(names, names[1:] or names, strict=False)
+        reply.answer[:] = [alias(owner, target) for owner, target in steps]
+        if length and asked.rdtype is RdataType.A:
+            reply.answer.append(address(names[-1]))
+        return answered(reply)
+
+    return misbehave
+
+
+def answered(reply: Message) -> bytes:
+    reply.set_rcode(Rcode.NOERROR)
+    return reply.to_wire()
+
+
+def alias(owner: Name, target: Name) -> RRset:
+    return dns.rrset.from_text(owner, TTL_SECONDS, IN, RdataType.CNAME, target.to_text())
+
+
+def address(owner: Name) -> RRset:
+    return dns.rrset.from_text(owner, TTL_SECONDS, IN, RdataType.A, STRANGERS_ADDRESS)

@@ -1,0 +1,127 @@
+"""Certificates, as servers present them."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from cryptography.hazmat.primitives import hashes
+
+from exporter.lab.authority import CertificateState
+from exporter.lab.hostile import certificates
+from exporter.lab.hostile.at_8448 import Hostile, found, numbered
+from exporter.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with
+from exporter.lab.servers import HEALTHY, Issuing, Place, Website, federates
+from exporter.vocabulary import Reason, Stage
+
+INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
+EXPIRED = found(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
+UNTRUSTED = found(Stage.TLS, Reason.CERTIFICATE_UNTRUSTED)
+MISMATCH = found(Stage.TLS, Reason.CERTIFICATE_NAME_MISMATCH)
+TOO_LARGE = found(Stage.TLS, Reason.TOO_LARGE)
+REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
+YEAR = timedelta(days=365)
+
+
+def presents(issue: Issuing) -> Callable[[str], Place]:
+    return lambda name: Website(name, homeserver=True, issue=issue)
+
+
+def in_state(state: CertificateState) -> Callable[[str], Place]:
+    return lambda name: federates(name, state)
+
+
+CERTIFICATE_SERVERS = numbered(
+    "203.0.113.",
+    (
+        # ------------------------------------------------------------ the chain
+        Hostile("leaf-expired", "expired yesterday", in_state(CertificateState.EXPIRED), EXPIRED),
+        Hostile(
+            "middle-expired",
+            "the intermediate expired yesterday",
+            presents(certificates.under_an_intermediate(ends=-DAY)),
+            EXPIRED,
+        ),
+        Hostile("root-expired", "the root expired yesterday", presents(certificates.under_a_lapsed_root), EXPIRED),
+        Hostile(
+            "leaf-future",
+            "not valid before tomorrow",
+            in_state(CertificateState.NOT_YET_VALID),
+            found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
+        ),
+        Hostile(
+            "middle-future",
+            "an intermediate that is not valid before tomorrow",
+            presents(certificates.under_an_intermediate(begins=DAY, ends=YEAR)),
+            found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
+        ),
+        Hostile("chain-self-signed", "signed by itself", in_state(CertificateState.SELF_SIGNED), UNTRUSTED),
+        Hostile("chain-untrusted", "of a root that nobody trusts", in_state(CertificateState.UNTRUSTED), UNTRUSTED),
+        Hostile(
+            "chain-incomplete",
+            "sent alone",
+            in_state(CertificateState.INCOMPLETE_CHAIN),
+            found(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN),
+        ),
+        Hostile("chain-of-leaf", "signed by one who may not sign", presents(certificates.under_a_leaf), INVALID),
+        Hostile("chain-too-deep", "one authority too many", presents(certificates.under_one_too_many), INVALID),
+        Hostile("chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID),
+        Hostile("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
+        Hostile("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
+        Hostile("chain-long", "40 more certificates", presents(certificates.with_copies(40)), HEALTHY),
+        Hostile("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
+        Hostile("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
+        Hostile("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
+        Hostile("without-end", "valid until the year 9999", presents(certificates.without_end), HEALTHY),
+        # ------------------------------------------------------------ keys and signatures
+        Hostile("weak-rsa", "an RSA key of 1024 bits", presents(certificates.with_weak_rsa), INVALID),
+        Hostile("weak-curve", "a curve that is no longer offered", presents(certificates.with_weak_curve), REFUSED),
+        Hostile("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),  # noqa: S303 - it is what is tested
+        Hostile("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),  # noqa: S303 - as above
+        # ------------------------------------------------------------ names
+        Hostile("name-wrong", "for another name", in_state(CertificateState.WRONG_NAME), MISMATCH),
+        Hostile("name-common", "only a common name", in_state(CertificateState.COMMON_NAME_ONLY), MISMATCH),
+        Hostile("wildcard", "for *.hostile.test", presents(certificates.bearing(["*.hostile.test"])), HEALTHY),
+        Hostile("wildcard-wide", "for *.test", presents(certificates.bearing(["*.test"])), INVALID),
+        Hostile("wildcard-bare", "for *", presents(certificates.bearing(["*"])), INVALID),
+        Hostile("wildcard-twice", "for *.*.test", presents(certificates.bearing(["*.*.test"])), INVALID),
+        Hostile(
+            "wildcard-partial",
+            "for wild*.hostile.test",
+            presents(certificates.bearing(["wild*.hostile.test"])),
+            MISMATCH,
+        ),
+        Hostile("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
+        Hostile(
+            "name-many",
+            "2000 other names",
+            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(2000))])),
+            HEALTHY,
+        ),
+        Hostile("name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID),
+        Hostile(
+            "name-latin",
+            "with a letter of Latin-1",
+            presents(certificates.bearing_raw(DNS_NAME, b"b\xfccher.hostile.test")),
+            INVALID,
+        ),
+        Hostile(
+            "name-utf8",
+            "with a letter in UTF-8",
+            presents(certificates.bearing_raw(DNS_NAME, "bücher.hostile.test".encode())),
+            MISMATCH,
+        ),
+        Hostile("name-empty", "for the empty name", presents(certificates.bearing_raw(DNS_NAME, b"")), INVALID),
+        Hostile(
+            "name-dot",
+            "with a dot at the end",
+            presents(certificates.bearing_raw(DNS_NAME, b"{}.")),
+            MISMATCH,
+        ),
+        Hostile(
+            "name-short-ip",
+            "for an IP address of three bytes",
+            presents(certificates.bearing_raw(IP_ADDRESS, b"\x7f\0\1")),
+            INVALID,
+        ),
+        Hostile("name-markup", "names that would do harm", presents(certificates.called_by_markup), HEALTHY),
+    ),
+)

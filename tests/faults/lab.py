@@ -1,0 +1,20 @@
+"""`python -m tests.faults.lab 3s`: the hostile servers, and a healthy one, each to be probed within so long."""
+
+import asyncio
+import sys
+
+from exporter.lab.federation import Federation
+from exporter.lab.hostile import HOSTILE_SERVERS
+from exporter.lab.servers import many
+from tests.bench.processes import serve_until_end_of_input
+
+(HEALTHY,) = many(1)
+
+
+async def main(within: str) -> None:
+    async with Federation((HEALTHY, *HOSTILE_SERVERS)) as federation:
+        await serve_until_end_of_input(federation.config() | {"probe": {"timeout": within}})
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,34 @@
+from collections import Counter
+from collections.abc import Mapping
+
+import pytest
+
+from exporter.lab.hostile import HOSTILE_SERVERS
+from exporter.lab.servers import LabServer, Website
+from tests.faults.matrix import complaints, probe_all
+from tests.faults.measuring import Finding
+
+
+@pytest.fixture(scope="session")
+def findings() -> Mapping[str, Finding]:
+    return probe_all()
+
+
+@pytest.mark.parametrize("server", HOSTILE_SERVERS, ids=lambda server: server.server_name.partition(".")[0])
+def test_a_hostile_server_is_named_in_time_and_leaves_no_trace(
+    findings: Mapping[str, Finding], server: LabServer
+) -> None:
+    """The right reasons, within the deadline and 2 MiB, and no task, descriptor or internal error is left."""
+    assert list(complaints(server, findings[server.server_name])) == []
+
+
+def test_no_two_hostile_servers_share_a_name_or_an_address() -> None:
+    """One would be taken for the other. Websites may share one: they tell by the name who is asked."""
+    names = Counter(server.server_name for server in HOSTILE_SERVERS)
+    addresses = Counter(
+        address
+        for server in HOSTILE_SERVERS
+        for address in server.addresses()
+        if not isinstance(server.places.get(address), Website)
+    )
+    assert [what for what, count in (names + addresses).items() if count > 1] == []
