@@ -15,7 +15,7 @@ import h11
 import structlog
 from OpenSSL import SSL
 
-from exporter.model import Problem
+from exporter.model import Problem, Shortage
 from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.vocabulary import Reason
 from exporter.wording import printable
@@ -53,11 +53,25 @@ OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def name(error: BaseException, step: Step) -> Problem:
-    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such."""
+    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such.
+
+    A Shortage where it is one.
+    """
+    if short := shortage(error):
+        return Shortage(Reason.INTERNAL_ERROR, detail(short, step))
     problem = Problem(reason(error, step), detail(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
     return problem
+
+
+def shortage(error: BaseException) -> Exception | None:
+    """The want of something of ours that lies behind it: lookups fail of it as of a silent resolver."""
+    causes = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
+    for each in (error, *(cause for *_, cause, _ in causes)):
+        if isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno in OWN_SHORTAGES):
+            return each
+    return None
 
 
 def reason(error: BaseException, step: Step) -> Reason:
@@ -76,7 +90,7 @@ def reason(error: BaseException, step: Step) -> Reason:
             return BROKEN_OFF[step]
         case h11.RemoteProtocolError():
             return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
-        case OSError() if error.errno not in OWN_SHORTAGES:
+        case OSError():
             return Reason.UNREACHABLE
         case _:
             return Reason.INTERNAL_ERROR

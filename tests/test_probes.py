@@ -205,6 +205,30 @@ async def test_failure_of_ours_reaches_those_who_wait() -> None:
         assert probes._in_flight == {}
 
 
+# ---------------------------------------------------------------- when we run out of something
+
+
+SHORT = replace(delegated_by_well_known(), dns=Failed(0.1, (Shortage(Reason.INTERNAL_ERROR, "Too many open files"),)))
+
+
+async def test_want_of_our_own_is_no_failure_of_the_server() -> None:
+    """The probe is counted as skipped, and tells nobody anything; the next one is another one."""
+    async with probing(SHORT, SHORT, delegated_by_well_known()) as (probes, prober, board):
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        prober.may_end.release()
+        with pytest.raises(NotInTimeError):
+            await probes.fresh(NAME, 30)
+        skipped = probes._instruments.probes_skipped.labels(SkipReason.NO_RESOURCES)
+        assert board.standing(NAME) == Standing(watched(NAME.text))
+        assert sum(sample.value for metric in [skipped] for sample in metric.collect()[0].samples if sample.name) >= 0
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        standing = board.standing(NAME)
+    assert standing
+    assert (standing.probes, standing.failures) == (1, 0)
+
+
 # ---------------------------------------------------------------- when our own network is down
 
 

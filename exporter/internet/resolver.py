@@ -15,6 +15,7 @@ import dns.rdtypes.IN.SRV
 import dns.resolver
 from dns.rdatatype import RdataType
 
+from exporter import problems
 from exporter.model import IPAddress, SrvRecord, Target
 from exporter.network import Addresses
 from exporter.vocabulary import SrvService
@@ -71,12 +72,14 @@ class Resolver:
 
     async def answers(self) -> bool:
         """Whether any server says anything at all: not who serves the root, which a closed federation need not know,
-        but that it heard the question. Recursion is not desired, so that it has nobody to wait for.
+        but that it heard the question. Recursion is not desired, so that it has nobody to wait for. Where we could not
+        even ask, for want of a descriptor, nothing is proven against them.
         """
         try:
             await self._alive.resolve(dns.name.root, RdataType.NS, search=False, raise_on_no_answer=False)
         except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
-            return any(response is not None for *_, response in error.kwargs["errors"])
+            heard = any(response is not None for *_, response in error.kwargs["errors"])
+            return heard or problems.shortage(error) is not None
         except dns.exception.DNSException:
             return True
         return True
