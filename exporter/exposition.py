@@ -18,7 +18,9 @@ from exporter.instruments import Instruments
 from exporter.metrics import FAMILIES, SUFFIXES, Family, Kind
 from exporter.negotiation import wants_gzip, wants_openmetrics
 from exporter.samples import Sample
+from exporter.wording import printable
 
+MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
 CHUNK_BYTES = 64 * 1024  # about a tenth of a millisecond of joining: the event loop can breathe between two
 GZIP_LEVEL = 1  # level 9 takes ten times as long for four fifths of the size
 GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
@@ -45,7 +47,8 @@ def line(family: Family, server_name: str, sample: Sample) -> str:
 
 
 def escaped(label_value: str) -> str:
-    return label_value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    """Whatever it is made of: a remote server may have had a hand in it."""
+    return printable(label_value, MAX_LABEL_CHARACTERS).replace("\\", r"\\").replace('"', r"\"")
 
 
 # ---------------------------------------------------------------- the two formats

@@ -38,7 +38,7 @@ LIBRARIES = {
     "asyncio": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
-    "uvicorn": logging.WARNING,
+    "uvicorn": logging.ERROR,  # it warns of whatever clients do wrong, and they may do that all day
 }
 """What lies below is noise at every level of ours."""
 ACCESS_LOG = "uvicorn.access"

@@ -4,9 +4,11 @@ import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from exporter.model import IPAddress, ServerName
+from exporter.wording import printable
 
 MAX_HOST_CHARACTERS = 255  # dns-name = 1*255dns-char
 MAX_PORT = 65535  # the grammar admits five digits, TCP does not
+MAX_SHOWN = 50  # characters of what is no address or port, in a complaint
 
 SPLIT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 DNS_NAME = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*", re.ASCII)
@@ -60,7 +62,7 @@ def ipv6(text: str) -> IPAddress:
     try:
         address = IPv6Address(text)
     except AddressValueError as error:
-        raise InvalidServerNameError(f"[{text}] is no IPv6 address") from error
+        raise InvalidServerNameError(f"[{printable(text, MAX_SHOWN)}] is no IPv6 address") from error
     if "%" in text:
         raise InvalidServerNameError("an IPv6 address in a server name bears no zone")
     return address
@@ -81,9 +83,9 @@ def complaint(text: str) -> str:
     if ":" in text and "[" not in text:
         port = text.partition(":")[2]
         if not port.isdecimal():
-            return f"the port {port!r} is no number" if port else "the port is empty"
+            return f"the port {printable(port, MAX_SHOWN)!r} is no number" if port else "the port is empty"
         if len(port) > len(str(MAX_PORT)):
-            return f"the port {port} is above {MAX_PORT}"
+            return f"the port {printable(port, MAX_SHOWN)} is above {MAX_PORT}"
     if text.endswith(".") or text.startswith(".") or ".." in text:
         return "a label of the name is empty: there is a dot too many"
     return "only letters, digits, '-' and '.' are allowed in a name"

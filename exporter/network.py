@@ -1,7 +1,7 @@
 """The seam to the network: what a probe asks of it, and the raw evidence that comes back.
 
 `internet.Internet` is the real one; the tests have another, written as tables. What fails raises the exception of
-whoever noticed it (OSError, dnspython's, OpenSSL's, h11's); `problems` names them.
+whoever noticed it (OSError, OpenSSL's, h11's, or one of those below); `problems` names them.
 """
 
 from dataclasses import dataclass
@@ -9,6 +9,14 @@ from typing import Protocol
 
 from exporter.model import Endpoint, IPAddress, SrvRecord
 from exporter.vocabulary import SrvService
+
+
+class DnsFailureError(Exception):
+    """A resolver answered, but with an error or with nonsense."""
+
+
+class DnsTimeoutError(Exception):
+    """No resolver answered at all."""
 
 
 class BlockedAddressError(Exception):

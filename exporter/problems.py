@@ -9,14 +9,19 @@ import os
 from enum import Enum, auto
 from typing import Final
 
-import dns.exception
-import dns.resolver
 import h11
 import structlog
 from OpenSSL import SSL
 
 from exporter.model import Problem, Shortage
-from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.network import (
+    BlockedAddressError,
+    ClosedEarlyError,
+    DnsFailureError,
+    DnsTimeoutError,
+    NotTlsError,
+    TooLargeError,
+)
 from exporter.vocabulary import Reason
 from exporter.wording import printable
 
@@ -57,21 +62,16 @@ def name(error: BaseException, step: Step) -> Problem:
 
     A Shortage where it is one.
     """
-    if short := shortage(error):
-        return Shortage(Reason.INTERNAL_ERROR, detail(short, step))
+    if is_shortage(error):
+        return Shortage(Reason.INTERNAL_ERROR, detail(error, step))
     problem = Problem(reason(error, step), detail(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
     return problem
 
 
-def shortage(error: BaseException) -> Exception | None:
-    """The want of something of ours that lies behind it: lookups fail of it as of a silent resolver."""
-    causes = error.kwargs.get("errors", ()) if isinstance(error, dns.exception.DNSException) else ()
-    for each in (error, *(cause for *_, cause, _ in causes)):
-        if isinstance(each, MemoryError) or (isinstance(each, OSError) and each.errno in OWN_SHORTAGES):
-            return each
-    return None
+def is_shortage(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OWN_SHORTAGES)
 
 
 def reason(error: BaseException, step: Step) -> Reason:
@@ -82,8 +82,10 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.TOO_LARGE
         case NotTlsError():
             return Reason.NOT_TLS
-        case dns.exception.DNSException():
-            return Reason.DNS_TIMEOUT if only_timeouts(error) else Reason.DNS_FAILURE
+        case DnsTimeoutError():
+            return Reason.DNS_TIMEOUT
+        case DnsFailureError():
+            return Reason.DNS_FAILURE
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():
@@ -94,14 +96,6 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.UNREACHABLE
         case _:
             return Reason.INTERNAL_ERROR
-
-
-def only_timeouts(error: dns.exception.DNSException) -> bool:
-    """Whether no resolver answered at all, rather than one of them badly."""
-    if isinstance(error, dns.resolver.NoNameservers):
-        causes = [cause for *_, cause, _ in error.kwargs["errors"]]
-        return bool(causes) and all(isinstance(cause, dns.exception.Timeout) for cause in causes)
-    return isinstance(error, dns.exception.Timeout)
 
 
 def detail(error: BaseException, step: Step) -> str:

@@ -191,17 +191,10 @@ def connection(seen: EndpointReport) -> JsonObject:
 def certificates(secured: Secured) -> Iterator[JsonObject]:
     """The chain as presented. Of those above the leaf, no names are kept: they hardly ever bear any."""
     leaf = secured.certificate
-    dns_names = [name for name in leaf.names if names_a_host(name)]
+    dns_names = [name for name in leaf.names if names.ip_literal(name) is None]
     yield certificate(leaf.subject, leaf.issuer, leaf.fingerprint_sha256, dns_names or None)
     for above in secured.above:
         yield certificate(above.subject, above.issuer, above.fingerprint_sha256, None)
-
-
-def names_a_host(name: str) -> bool:
-    try:
-        return names.ip_literal(name) is None
-    except names.InvalidServerNameError:
-        return True
 
 
 def certificate(subject: str, issuer: str, fingerprint: str, dns_names: list[str] | None) -> JsonObject:

@@ -6,4 +6,6 @@ ELLIPSIS = "…"
 def printable(text: str, at_most: int) -> str:
     """`text` with every character that a terminal or a page could act on replaced, and cut to `at_most` characters."""
     cut = text if len(text) <= at_most else text[: at_most - 1] + ELLIPSIS
+    if cut.isprintable():
+        return cut
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)

@@ -5,12 +5,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
-
-from dns.exception import DNSException
 
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import NOT_FOUND, Answer, json_answer
@@ -174,9 +172,3 @@ def federates(server_name: str, tls_name: str) -> Server:
 
 def srv_record(priority: int, weight: int, port: int, host: str) -> SrvRecord:
     return SrvRecord(priority, weight, Target(host, port))
-
-
-def dns_failure(kind: type[DNSException], **details: object) -> Exception:
-    """An exception of dnspython, whose constructors bear no types."""
-    make: Callable[..., Exception] = kind
-    return make(**details)

@@ -46,8 +46,8 @@ LIBRARIES: Final = {
     "bcrypt": {"web"},
     "canonicaljson": {"stages", "lab"},
     "cryptography": {"stages", "lab", "web"},
-    "dns": {"internet", "problems", "lab"},
-    "h11": {"internet", "problems", "lab"},
+    "dns": {"internet", "lab"},
+    "h11": {"internet", "problems", "lab", "web"},
     "httpx": {"lists", "stages"},
     "prometheus_client": {"exposition", "instruments", "processes"},
     "pydantic": {"config", "lists", "targets", "web"},
@@ -63,6 +63,7 @@ LIBRARIES: Final = {
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
     *("model", "names", "routes", "shards", "verdict", "warning_rules", "wording"),
+    "internet.dns_message",
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

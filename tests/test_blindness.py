@@ -162,7 +162,7 @@ async def test_servers_that_break_are_not_our_blindness(tmp_path: Path) -> None:
 async def test_server_that_is_alone_is_down(tmp_path: Path, server: LabServer) -> None:
     """Nothing proves that it is us, for the resolver answers; not even one that refuses to speak of the root."""
     async with exporter_of(tmp_path, server) as (app, federation):
-        federation.dns.zone.fail(".", "NS", DnsFault.REFUSED)
+        federation.dns.zone.fail(".", "A", DnsFault.REFUSED)
         found = await probed_more(app, [server], 2)
     assert (found[UP], successes(found, [server])) == (1, {server.server_name: 0})
 

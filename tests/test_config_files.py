@@ -67,6 +67,8 @@ def test_an_empty_file_is_told(content: str, tmp_path: Path) -> None:
         ("servers: []".encode("utf-16"), "1: expected UTF-8, found the byte 0xff: save the file as UTF-8"),
         (b"servers:\n  - a\0b\n", "2: expected text, found the control character 0x00: remove it"),
         (b"servers:\n\n  - a\x1bb\n", "3: expected text, found the control character 0x1b: remove it"),
+        (b"a: \xc2\x9b\n", "1: expected text, found the control character 0x9b: remove it"),
+        (b"a: b\nc: \xef\xbf\xbe", "2: expected text, found the control character 0xfffe: remove it"),
         (b"\x7fELF\x02", "1: expected text, found the control character 0x7f: remove it"),
     ],
 )
@@ -118,6 +120,14 @@ def test_what_is_shown_of_a_value_is_bounded_and_printable(tmp_path: Path) -> No
         f"{path}:1: servers[0]: expected a server name such as example.org or example.org:8448,"
         f" found `\N{REPLACEMENT CHARACTER}[31m{'x' * 74}…`: only letters, digits, '-' and '.' are allowed in a name"
     )
+
+
+@pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
+def test_lines_end_as_yaml_says(end: str) -> None:
+    """So a syntax error may be further down than there are newlines."""
+    with pytest.raises(ConfigError) as refused:
+        parse_yaml("config.yaml", f"a: b{end * 3}- c")
+    assert str(refused.value).startswith("config.yaml:4: this is not YAML")
 
 
 @pytest.mark.parametrize(

@@ -4,22 +4,21 @@ import asyncio
 import errno
 from dataclasses import replace
 
-import dns.exception
 import pytest
 
 from exporter import connectivity
 from exporter.connectivity import Loss, loss, silence
 from exporter.model import EndpointReport, Failed, Problem, Report, Target
-from exporter.network import Addresses, BlockedAddressError
+from exporter.network import Addresses, BlockedAddressError, DnsFailureError, DnsTimeoutError
 from exporter.vocabulary import Reason
-from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, dns_failure, federates
+from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
 from tests.reports import DELEGATED, delegated_by_well_known, expired_certificate, nothing_resolved, with_endpoints
 
 WITNESSES = tuple(Target(f"{label}.test", 8448) for label in ("one", "two", "three"))
 NO_ROUTE = OSError(errno.ENETUNREACH, "Network is unreachable")
 REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-FAILING = Addresses("", (), failures=(dns_failure(dns.exception.FormError),))
-TIMEOUT = Addresses("", (), failures=(dns_failure(dns.exception.Timeout),))
+FAILING = Addresses("", (), failures=(DnsFailureError("nonsense"),))
+TIMEOUT = Addresses("", (), failures=(DnsTimeoutError("no resolver answers"),))
 GONE = Addresses("", (), exists=False)
 
 Lookup = tuple[str, ...] | Reaction[Addresses]

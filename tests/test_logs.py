@@ -97,7 +97,7 @@ def test_levels(level: Level, said: list[str], stream: io.StringIO) -> None:
     for method in ("debug", "info", "warning", "error"):
         getattr(log, method)(method)
     logging.getLogger("uvicorn.access").info("%s", "access")
-    logging.getLogger("uvicorn.error").info("chatter")
+    logging.getLogger("uvicorn.error").warning("a client's fault")
     logging.getLogger("apscheduler.scheduler").warning("chatter")
     assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == said
 

@@ -68,6 +68,15 @@ def test_says_what_is_wrong(text: str, complaint: str) -> None:
     assert str(caught.value) == complaint
 
 
+@pytest.mark.parametrize("text", ["[\x1b]", "[" + "f" * 50_000 + "]", "a.test:" + "9" * 50_000])
+def test_what_it_says_can_be_shown(text: str) -> None:
+    """A well-known, which may hold anything, reaches logs and terminals with it."""
+    with pytest.raises(InvalidServerNameError) as caught:
+        names.parse(text)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 120
+
+
 @given(st.text(alphabet="a1.:[]%-_é \n@/", max_size=40) | st.text(max_size=40))
 def test_knows_no_third_outcome(text: str) -> None:
     """Whatever comes, it is a name whose parts make up the text again, or the one exception."""
@@ -95,7 +104,9 @@ def test_knows_no_third_outcome(text: str) -> None:
         ("fe80::1%lo", None),
         ("::1%1", None),
         ("a:b", None),
+        ("a:b.example.test", None),
     ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:
+    """DNS may call a host anything, with colons too."""
     assert names.ip_literal(host) == (ip_address(address) if address else None)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 
-import dns.exception
 import pytest
 import pytest_asyncio
 
@@ -18,12 +17,13 @@ from exporter.lab.https_server import Answer, Request, json_answer
 from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
 from exporter.lab.notary import QUERY
 from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.network import DnsTimeoutError
 from exporter.notaries import ask_each_notary
 from exporter.probe import Prober
 from exporter.vocabulary import Reason, WarningName
 from exporter.warning_rules import LocatedWarning, warnings
 from tests.certificates import handshake
-from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, dns_failure, federates, received, srv_record
+from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
 from tests.places import place
 from tests.reports import watched
 from tests.scrapes import board_of, samples_of, text_of
@@ -236,7 +236,7 @@ async def test_a_notary_that_cannot_be_asked_tells_nothing(
 async def test_a_notary_that_cannot_be_found_tells_nothing(network: FakeNetwork, name: str, because: str) -> None:
     """The step at which its own discovery ends says why."""
     network.services["_matrix-fed._tcp.refuses.test"] = (srv_record(0, 0, 0, "."),)
-    network.services["_matrix-fed._tcp.failing.test"] = dns_failure(dns.exception.Timeout)
+    network.services["_matrix-fed._tcp.failing.test"] = DnsTimeoutError("no resolver answers")
     ((_, told),) = await asked(network, names.parse(name))
     assert told is not None
     assert told.startswith(because)

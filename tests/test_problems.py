@@ -2,9 +2,6 @@ import errno
 import os
 import ssl
 
-import dns.exception
-import dns.message
-import dns.resolver
 import h11
 import pytest
 from OpenSSL import SSL
@@ -12,11 +9,17 @@ from structlog.testing import capture_logs
 
 from exporter import problems, remedies
 from exporter.model import Problem, Shortage
-from exporter.network import BlockedAddressError, ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.network import (
+    BlockedAddressError,
+    ClosedEarlyError,
+    DnsFailureError,
+    DnsTimeoutError,
+    NotTlsError,
+    TooLargeError,
+)
 from exporter.problems import Step
 from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
 from exporter.vocabulary import Reason, Stage, WarningName
-from tests.fake_world import dns_failure
 
 
 def from_kernel(number: int) -> OSError:
@@ -24,21 +27,12 @@ def from_kernel(number: int) -> OSError:
     return OSError(number, os.strerror(number))
 
 
-def no_resolver_answered(*causes: Exception) -> Exception:
-    errors = [("192.0.2.53", False, 53, cause, None) for cause in causes]
-    return dns_failure(dns.resolver.NoNameservers, request=dns.message.make_query("example.test", "A"), errors=errors)
-
-
-TIMED_OUT = dns_failure(dns.exception.Timeout)
-SERVFAIL = Exception("SERVFAIL")
-
 EVERYWHERE = (
     (BlockedAddressError("10.0.0.1"), Reason.BLOCKED_ADDRESS),
     (TooLargeError("more than 5 bytes"), Reason.TOO_LARGE),
     (NotTlsError("greets with b'HTTP'"), Reason.NOT_TLS),
-    (no_resolver_answered(SERVFAIL), Reason.DNS_FAILURE),
-    (dns_failure(dns.resolver.LifetimeTimeout, timeout=1.0, errors=[]), Reason.DNS_TIMEOUT),
-    (dns_failure(dns.message.Truncated), Reason.DNS_FAILURE),
+    (DnsTimeoutError("no resolver answers"), Reason.DNS_TIMEOUT),
+    (DnsFailureError("SERVFAIL"), Reason.DNS_FAILURE),
     (h11.RemoteProtocolError("illegal status line"), Reason.HTTP_PROTOCOL),
     (h11.RemoteProtocolError("Receive buffer too long", error_status_hint=431), Reason.TOO_LARGE),
     (h11.LocalProtocolError("we said nonsense"), Reason.INTERNAL_ERROR),
@@ -88,19 +82,6 @@ def test_names_a_connection_that_was_broken_off_by_its_step(error: Exception, st
 
 
 @pytest.mark.parametrize(
-    ("error", "reason"),
-    [
-        (no_resolver_answered(TIMED_OUT, TIMED_OUT), Reason.DNS_TIMEOUT),
-        (no_resolver_answered(TIMED_OUT, SERVFAIL), Reason.DNS_FAILURE),
-        (no_resolver_answered(SERVFAIL), Reason.DNS_FAILURE),
-        (no_resolver_answered(), Reason.DNS_FAILURE),
-    ],
-)
-def test_silence_of_all_resolvers_is_a_timeout_and_one_bad_answer_a_failure(error: Exception, reason: Reason) -> None:
-    assert problems.reason(error, Step.DNS) is reason
-
-
-@pytest.mark.parametrize(
     ("error", "detail"),
     [
         (TimeoutError(), "no answer in time (TLS step)"),
@@ -131,11 +112,10 @@ def test_only_faults_of_ours_are_logged() -> None:
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
 def test_what_we_run_out_of_is_a_shortage_and_no_fault(number: int) -> None:
-    """Also where it kept a lookup from being made; no traceback is logged."""
+    """No traceback is logged."""
     with capture_logs() as logs:
         short = Shortage(Reason.INTERNAL_ERROR, os.strerror(number))
         assert problems.name(from_kernel(number), Step.TCP) == short
-        assert problems.name(no_resolver_answered(TIMED_OUT, from_kernel(number)), Step.DNS) == short
         assert problems.name(MemoryError(), Step.HTTP) == Shortage(Reason.INTERNAL_ERROR, "MemoryError")
     assert logs == []
 

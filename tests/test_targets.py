@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from exporter import names
-from exporter.config import Complaint, Config, Probe
+from exporter.config import Complaint, Config, ConfigError, Probe
 from exporter.model import ServerName, Target, Watched
-from exporter.targets import ServerFiles, watched
+from exporter.targets import ServerFiles, names_in, watched
 
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"
@@ -157,6 +157,22 @@ def test_new_patterns_keep_what_is_known(tmp_path: Path) -> None:
     files.patterns = (f"{tmp_path}/*.yaml",)
     files.refresh()
     assert files.names == server_names("example.org")
+
+
+@pytest.mark.parametrize("file", ["servers.json", "servers.yaml"])
+def test_of_a_key_that_is_given_twice_the_last_one_counts(file: str) -> None:
+    """Its values, and the lines on which they stand."""
+    with pytest.raises(ConfigError) as refused:
+        names_in(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]')
+    wrong = f"[0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}"
+    assert str(refused.value.complaints[-1]) == f"{file}:3: {wrong}"
+
+
+def test_half_a_surrogate_pair_is_no_key() -> None:
+    """Only JSON can write one."""
+    with pytest.raises(ConfigError) as refused:
+        names_in("servers.json", rb'[{"\ud800": []}]')
+    assert str(refused.value).startswith("servers.json: [0]: expected a key that is text, found ")
 
 
 def test_json_tells_its_lines(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ MAX_DEPTH = 20  # our deepest key stands at 4, and PyYAML recurses
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
 
 STANDARD = "tag:yaml.org,2002:"
+LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # in YAML 1.1
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
 NOTHING = "nothing"
 READ_AS = {"null": NOTHING, "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
@@ -87,11 +88,13 @@ Entry: TypeAlias = tuple[yaml.Node, int]
 
 
 def inside(node: yaml.Node, key: str | int) -> Entry | None:
-    """The value under a key or an index, and the line on which it begins."""
+    """The value under a key or an index, and the line on which it begins; of a key that is given twice, the last one
+    counts here as elsewhere.
+    """
     if isinstance(node, yaml.SequenceNode) and isinstance(key, int):
         return node.value[key], line_of(node.value[key])
     entries = node.value if isinstance(node, yaml.MappingNode) else []
-    return next(((value, line_of(name)) for name, value in entries if name.value == key), None)
+    return next(((value, line_of(name)) for name, value in reversed(entries) if name.value == key), None)
 
 
 def line_of(where: yaml.Node | yaml.Event) -> int:
@@ -135,7 +138,7 @@ def refuse_the_unbounded(file: str, text: str) -> None:
 def not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> Complaint:
     mark = error.problem_mark or error.context_mark
     index = mark.line if mark else 0
-    blamed = [*text.split("\n"), ""][index]
+    blamed = [*LINE_BREAK.split(text), ""][index]
     hints = [hint for pattern, hint in HINTS if pattern.search(blamed)]
     found = " ".join(part for part in (error.context, error.problem) if part)
     return Complaint(file, index + 1, "", ": ".join([f"this is not YAML, {found}", *hints[:1]]))

@@ -7,7 +7,7 @@ from exporter.config.complaint import Complaint, ConfigError
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
 TOKEN = re.compile(rb"[!-~]{1,4096}")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML has none of them either
 
 
 class UnreadableError(Exception):

@@ -11,6 +11,7 @@ from exporter.model import ServerName, Target, host_port
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53
 SCHEME = re.compile("https?://", re.IGNORECASE)
+SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*(token|api_?key|passw|secret|signature)[^=&;]*=", re.IGNORECASE)
 URL_CHARACTERS = re.compile("[!-~]+")
 
 
@@ -91,6 +92,8 @@ def url(text: str) -> str:
     scheme = SCHEME.match(text)
     if "@" in re.split("[/?#]", text[scheme.end() :])[0] if scheme else "@" in text:
         raise SecretError("leave the user and the password out, and name a file with a token")
+    if SECRET_PARAMETER.search(text):
+        raise SecretError("leave the secret out, and send it in a header, or name a file with a token")
     if not scheme:
         raise ValueError("it must begin with https:// or http://")
     if "#" in text:

@@ -1,16 +1,24 @@
 """HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
 
+import re
 from dataclasses import dataclass
 
 import h11
+from h11 import _abnf, _readers
 
 from exporter import USER_AGENT
 from exporter.internet.tls import TlsStream
 from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
 
-MAX_HEADER_BYTES = 64 * 1024
+MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100
 MAX_INTERIM_ANSWERS = 10
+MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
+
+# The patterns of h11 give back, blank by blank, what they have matched: a line with 60 KB of blanks takes 7 seconds.
+# These match the same, but that a chunk extension bears no bare CR or LF, and give nothing back.
+_readers.header_field_re = re.compile(_abnf.header_field.replace(f":{_abnf.OWS}", f":{_abnf.OWS}+", 1).encode())
+_readers.chunk_header_re = re.compile(_abnf.chunk_header.replace(";.*", r";[^\r\n]*+", 1).encode())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +48,21 @@ class HttpExchange:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
         self.answered = False
         """Whether anything was received since the latest request began."""
+        self._left = 0
+        """Bytes that may still be received, whatever they are."""
 
     def can_be_used(self) -> bool:
-        """For another request: the remote keeps the connection, and nothing of an earlier answer is left in it."""
-        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
+        """For another request: the remote keeps the connection, and nothing of an earlier answer is left in it, which
+        would be taken for an answer to the next request.
+        """
+        surplus, _ = self._http.trailing_data
+        if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not surplus:
             self._http.start_next_cycle()
         return self._http.our_state is h11.IDLE
 
     async def ask(self, question: Question, at_most: int) -> HttpAnswer:
         """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
-        self.answered = False
+        self.answered, self._left = False, MAX_HEADER_BYTES + MAX_FRAMING * at_most
         events: tuple[h11.Event, ...] = (question.head(), h11.Data(data=question.body or b""), h11.EndOfMessage())
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
         answer = await self._head()
@@ -64,6 +77,7 @@ class HttpExchange:
             "Content-Length": str(body_bytes),
             "Expect": "100-continue",
         }
+        self._left = MAX_HEADER_BYTES
         await self._stream.send(self._http.send(h11.Request(method="PUT", target=path, headers=list(headers.items()))))
         event = await self._next_event()
         if isinstance(event, h11.InformationalResponse | h11.Response):
@@ -74,6 +88,8 @@ class HttpExchange:
         for _ in range(MAX_INTERIM_ANSWERS + 1):
             event = await self._next_event()
             if isinstance(event, h11.Response):
+                if not event.http_version.startswith(b"1."):
+                    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode()}, which was not asked for")
                 if len(event.headers) > MAX_HEADERS:
                     raise TooLargeError(f"{len(event.headers)} headers, at most {MAX_HEADERS} are read")
                 return event
@@ -83,8 +99,10 @@ class HttpExchange:
 
     async def _body(self, answer: h11.Response, at_most: int) -> bytes:
         body = bytearray()
-        announced = dict(answer.headers).get(b"content-length", b"0")
-        while len(body) <= at_most and int(announced) <= at_most:
+        headers = dict(answer.headers)
+        # Chunks take precedence (RFC 9112, section 6.3).
+        announced = 0 if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
+        while len(body) <= at_most and announced <= at_most:
             event = await self._next_event()
             if isinstance(event, h11.EndOfMessage):
                 return bytes(body)
@@ -98,6 +116,9 @@ class HttpExchange:
             if not content and self._http.their_state is h11.SEND_RESPONSE:
                 raise ClosedEarlyError("the connection was closed before there was an answer")
             self.answered = self.answered or bool(content)
+            self._left -= len(content)
+            if self._left < 0:
+                raise TooLargeError("the answer goes on and on, headers and framing included")
             self._http.receive_data(content)
         return event
 

@@ -1,29 +1,31 @@
-"""DNS by dnspython, with resolvers of our own choice: absolute names, no search list, no cache, TCP on truncation.
+"""DNS lookups by resolvers of our own choice: absolute names, no search list, no cache, TCP on truncation.
 The operating system's resolver library is never asked.
 """
 
 import asyncio
+import os
+from collections import deque
 from collections.abc import Sequence
-from copy import copy
 from ipaddress import ip_address
+from itertools import cycle, islice
 
-import dns.asyncresolver
-import dns.exception
 import dns.name
-import dns.nameserver
-import dns.rdtypes.IN.SRV
 import dns.resolver
+from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter import problems
-from exporter.model import IPAddress, SrvRecord, Target
-from exporter.network import Addresses
+from exporter.internet.dns_message import Answer, text, wire_name
+from exporter.internet.dns_transport import Place, exchange, says_anything
+from exporter.model import SrvRecord, host_port
+from exporter.network import Addresses, DnsFailureError, DnsTimeoutError
+from exporter.problems import OWN_SHORTAGES
 from exporter.vocabulary import SrvService
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
 ALIVE_SECONDS, ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
-UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
-DNS_PORT = 53
+AGAIN_SECONDS = 0.1  # before the same one is asked again: it may have said at once that nobody listens
+
+CANNOT_EXIST = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
 class NoResolversError(Exception):
@@ -36,74 +38,87 @@ class Resolver:
     `lifetime` is for one lookup with all its repetitions, in seconds. Raises NoResolversError.
     """
 
-    def __init__(self, servers: Sequence[tuple[IPAddress, int]], lifetime: float) -> None:
-        self._resolver = dns.asyncresolver.Resolver(configure=False) if servers else of_the_system()
-        if servers:
-            self._resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in servers]
-        self._resolver.lifetime = lifetime
-        self._resolver.timeout = min(TRY_SECONDS, lifetime)
-        self._resolver.use_edns(0, 0, UDP_BYTES)
-        self._alive = copy(self._resolver)
-        self._alive.timeout = min(ALIVE_SECONDS, lifetime)
-        self._alive.lifetime = self._alive.timeout * max(ALIVE_TRIES, len(self._alive.nameservers))
-        self._alive.set_flags(0)
+    def __init__(self, servers: Sequence[Place], lifetime: float) -> None:
+        self._servers = tuple(servers) or of_the_system()
+        self._lifetime = lifetime
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
-        """Empty where there is none, or where DNS cannot hold the name. Raises dns.exception.DNSException."""
+        """Empty where there is none, or where DNS cannot hold the name. Raises as `_ask`."""
         try:
-            answer = await self._ask(f"_{service}._tcp.{host}", RdataType.SRV)
-        except NOTHING_THERE:
+            name = wire_name(f"_{service}._tcp.{host}")
+        except CANNOT_EXIST:
             return ()
-        return tuple(srv_record(record) for record in answer if isinstance(record, dns.rdtypes.IN.SRV.SRV))
+        answer = await self._ask(name, RdataType.SRV)
+        return tuple(record for record in answer.records if isinstance(record, SrvRecord))
 
     async def addresses(self, host: str) -> Addresses:
         """Both families at once; IPv4 first, as it stands in most zones."""
-        kinds = (RdataType.A, RdataType.AAAA)
-        asked = (self._ask(host, kind) for kind in kinds)
-        answers = await asyncio.gather(*asked, return_exceptions=True)
-        good = [answer for answer in answers if isinstance(answer, dns.resolver.Answer)]
-        failures = [answer for answer in answers if isinstance(answer, Exception)]
+        try:
+            name = wire_name(host)
+        except CANNOT_EXIST:
+            return Addresses(host, (), exists=False)
+        asked = (self._ask(name, kind) for kind in (RdataType.A, RdataType.AAAA))
+        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
+        canonical = next((answer.canonical_name for answer in answers if answer.records), name)
+        records = (record for answer in answers for record in answer.records if not isinstance(record, SrvRecord))
         return Addresses(
-            canonical_name=text(good[0].canonical_name) if good else host,
-            ips=tuple(dict.fromkeys(ip_address(record.address) for answer in good for record in answer)),
-            exists=not all(isinstance(failure, NO_SUCH_NAME) for failure in failures) or bool(good),
-            failures=tuple(failure for failure in failures if not isinstance(failure, NOTHING_THERE)),
+            canonical_name=host if canonical == name else text(canonical),
+            ips=tuple(records),
+            exists=[answer.rcode for answer in answers] != [Rcode.NXDOMAIN] * len(outcomes),
+            failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Exception)),
         )
 
     async def answers(self) -> bool:
-        """Whether any server says anything at all: not who serves the root, which a closed federation need not know,
-        but that it heard the question. Recursion is not desired, so that it has nobody to wait for. Where we could not
-        even ask, for want of a descriptor, nothing is proven against them.
+        """Whether any server says anything at all."""
+        loop, tries = asyncio.get_running_loop(), max(ALIVE_TRIES, len(self._servers))
+        for server in islice(cycle(self._servers), tries):
+            if await says_anything(server, loop.time() + min(ALIVE_SECONDS, self._lifetime)):
+                return True
+        return False
+
+    async def _ask(self, name: bytes, kind: RdataType) -> Answer:
+        """One resolver after the other; again those that are silent, but none that has given a bad answer.
+
+        Raises DnsTimeoutError where all are silent, otherwise DnsFailureError; OSError where we lack sockets or memory.
         """
-        try:
-            await self._alive.resolve(dns.name.root, RdataType.NS, search=False, raise_on_no_answer=False)
-        except (dns.resolver.NoNameservers, dns.resolver.LifetimeTimeout) as error:
-            heard = any(response is not None for *_, response in error.kwargs["errors"])
-            return heard or problems.shortage(error) is not None
-        except dns.exception.DNSException:
-            return True
-        return True
+        loop = asyncio.get_running_loop()
+        end = loop.time() + self._lifetime
+        complaints: dict[Place, Exception] = {}
+        waiting = deque(self._servers)
+        while waiting and loop.time() < end:
+            server = waiting.popleft()
+            if server in complaints:
+                await asyncio.sleep(AGAIN_SECONDS)
+            try:
+                return await exchange(server, name, kind, min(loop.time() + TRY_SECONDS, end))
+            except DnsFailureError as error:
+                complaints[server] = error
+            except OSError as error:
+                if error.errno in OWN_SHORTAGES:
+                    raise
+                complaints[server] = error
+                waiting.append(server)
+        raise unanswered(kind, complaints)
 
-    async def _ask(self, name: str, kind: RdataType) -> dns.resolver.Answer:
-        absolute = dns.name.from_text(name, origin=dns.name.root)
-        return await self._resolver.resolve(absolute, kind, search=False)
+
+def unanswered(kind: RdataType, complaints: dict[Place, Exception]) -> DnsFailureError | DnsTimeoutError:
+    """Which of the two is right, and every resolver's latest part in it."""
+    story = "; ".join(f"{host_port(str(ip), port)}: {in_words(error)}" for (ip, port), error in complaints.items())
+    failed = any(isinstance(error, DnsFailureError) for error in complaints.values())
+    return (DnsFailureError if failed else DnsTimeoutError)(f"asked for {kind.name}, {story}")
 
 
-NO_SUCH_NAME = (dns.resolver.NXDOMAIN, dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
-NOTHING_THERE = (*NO_SUCH_NAME, dns.resolver.NoAnswer)
+def in_words(error: Exception) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def of_the_system() -> dns.asyncresolver.Resolver:
+def of_the_system() -> tuple[Place, ...]:
+    """Dnspython reads the file."""
     try:
-        return dns.asyncresolver.Resolver()
+        system = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration as error:
         raise NoResolversError("expected a DNS server, found none: name some in `network.resolvers`") from error
-
-
-def srv_record(record: dns.rdtypes.IN.SRV.SRV) -> SrvRecord:
-    return SrvRecord(record.priority, record.weight, Target(text(record.target).lower(), record.port))
-
-
-def text(name: dns.name.Name) -> str:
-    """Without the dot at the end; the root is `.`."""
-    return name.to_text(omit_final_dot=True)
+    return tuple((ip_address(str(server)), system.port) for server in system.nameservers)

@@ -37,8 +37,12 @@ class TcpStream:
         await asyncio.get_running_loop().sock_sendall(self._opened(), content)
 
     async def receive(self) -> bytes:
-        """At most READ_BYTES; empty at the end of the stream."""
+        """At most READ_BYTES; empty at the end of the stream.
+
+        Others get to run first, deadlines included: a remote that sends faster than we read must not keep them waiting.
+        """
         sock = self._opened()
+        await asyncio.sleep(0)
         while True:
             try:
                 content, ancillary, _, _ = sock.recvmsg(READ_BYTES, peer_clock.ANCILLARY_BYTES)

@@ -6,6 +6,7 @@ from exporter import names
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError, VerifyError
 
+RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
 MAX_HANDSHAKE_BYTES = 32 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
 ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
@@ -61,7 +62,7 @@ class TlsStream:
         """Empty at the end of the stream, be it announced or not: HTTP knows whether anything is missing."""
         while True:
             try:
-                return self._tls.recv(READ_BYTES)
+                return self._tls.recv(RECEIVE_BYTES)
             except SSL.ZeroReturnError:
                 return b""
             except SSL.WantReadError:

@@ -1,9 +1,10 @@
 """One GET for a list. Its answer is bounded, and nothing secret is in what is said of a failure."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from exporter.wording import printable
 ANSWER_SECONDS = 30.0  # for one answer, however it comes
 MAX_BYTES = 32 * 1024 * 1024  # 200,000 names take 6 MiB
 MAX_SHOWN = 200  # characters of what a remote server said
+
+SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
+"""Where a URL may hold them: its user and password, and what follows its path."""
 
 ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check the token",
@@ -32,7 +36,7 @@ class ListError(Exception):
 class Access:
     """How to reach a list. The files are read again for every request."""
 
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
     token_file: Path | None
     ca_file: Path | None
 
@@ -74,7 +78,7 @@ def refuse_all_but_200(answer: httpx.Response) -> None:
     """A redirect is not followed: the token is for the server that was named, and for no other."""
     status = answer.status_code
     if answer.has_redirect_location:
-        where = printable(answer.headers["location"].partition("?")[0], MAX_SHOWN)
+        where = printable(SECRETS.sub("", answer.headers["location"]), MAX_SHOWN)
         raise ListError(f"expected status 200, found {status}, a redirect to {where}: write the final URL")
     if status != HTTPStatus.OK:
         advice = f": {ADVICE[status]}" if status in ADVICE else ""

@@ -85,7 +85,7 @@ class Synapse:
 
     def gone(self, destination: Destination) -> bool:
         longest, since = self.settings.failing_at_most, destination.failure_ts
-        return longest is not None and since is not None and time.time() - since / 1000 > longest
+        return longest is not None and since is not None and since < (time.time() - longest) * 1000
 
 
 def server_names(texts: Iterable[str]) -> Iterator[ServerName]:

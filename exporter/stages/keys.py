@@ -22,15 +22,21 @@ from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"
-MAX_BYTES = 256 * 1024
+MAX_BYTES = 32 * 1024  # hundreds of keys; made of small objects they take 2 MB of memory
 MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
 CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
 MAX_KEYS = 64  # each costs a signature check
 
 KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
+# The y of all points of order 1, 2, 4 and 8, in each encoding: signatures of such keys can be made up by anybody.
+# libsodium, which Synapse uses, refuses them (ge25519_has_small_order), OpenSSL does not.
+P = 2**255 - 19
+Y_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER = {0, 1, P - 1, P, P + 1, Y_OF_ORDER_8, P - Y_OF_ORDER_8}
 EPOCH = datetime.fromtimestamp(0, UTC)
-LAST_MILLISECOND = int((datetime.max.replace(tzinfo=UTC) - EPOCH) / timedelta(milliseconds=1))
+LARGEST_INTEGER = 2**53 - 1  # of canonical JSON
+LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | Faulty[SigningKeys]:
@@ -69,7 +75,7 @@ def malformed(content: JsonObject) -> str | None:
     ):
         if not isinstance(content.get(field), kind) or isinstance(content[field], bool):
             return f"{field} should be {expected}" if field in content else f"{field} is missing"
-    if not 0 <= content["valid_until_ts"] <= LAST_MILLISECOND:
+    if not 0 <= content["valid_until_ts"] <= LARGEST_INTEGER:
         return "valid_until_ts is no time in milliseconds since 1970"
     if len(content["verify_keys"]) > MAX_KEYS:
         return f"{len(content['verify_keys'])} verify keys, at most {MAX_KEYS} were expected"
@@ -77,8 +83,8 @@ def malformed(content: JsonObject) -> str | None:
 
 
 def valid_until(content: JsonObject) -> datetime:
-    """Of a document that is not malformed."""
-    return EPOCH + timedelta(milliseconds=content["valid_until_ts"])
+    """Of a document that is not malformed; the end of our calendar for "never"."""
+    return EPOCH + timedelta(milliseconds=min(content["valid_until_ts"], LAST_MILLISECOND))
 
 
 def name_faults(found: str, expected: str) -> Iterator[Problem]:
@@ -119,7 +125,7 @@ def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Pr
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys holds no ed25519 key"),)
     try:
-        message = encode_canonical_json({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+        message = canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"no canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
@@ -129,6 +135,29 @@ def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Pr
     return good, tuple(
         Problem(Reason.SIGNATURE_INVALID, f"{key_id}: {why}") for key_id, why in complaints.items() if why
     )
+
+
+def canonical(content: JsonObject) -> bytes:
+    """Raises ValueError or RecursionError. Numbers are integers that every peer reads alike (appendices, "Canonical
+    JSON"), which the library does not insist on.
+    """
+    for number in numbers(content):
+        if isinstance(number, float) or abs(number) > LARGEST_INTEGER:
+            raise ValueError("a number is no integer of at most 53 bits")
+    return encode_canonical_json(content)
+
+
+def numbers(content: object) -> Iterator[int | float]:
+    """At any depth, booleans among them."""
+    waiting = [content]
+    while waiting:
+        match waiting.pop():
+            case dict() as entries:
+                waiting.extend(entries.values())
+            case list() as items:
+                waiting.extend(items)
+            case int() | float() as number:
+                yield number
 
 
 def key_text(entry: object) -> str | None:
@@ -143,11 +172,14 @@ def fault(key: str | None, signature: object, message: bytes) -> str | None:
     if not isinstance(signature, str):
         return "the key has not signed the answer"
     try:
-        Ed25519PublicKey.from_public_bytes(decode_base64(key)).verify(decode_base64(signature), message)
+        point = decode_base64(key)
+        Ed25519PublicKey.from_public_bytes(point).verify(decode_base64(signature), message)
     except InvalidSignature:
         return "the signature does not match the answer"
     except ValueError as error:
         return printable(str(error), 100)
+    if int.from_bytes(point, "little") % 2**255 in SMALL_ORDER:
+        return "the key is a point of small order, for which anybody can sign"
     return None
 
 

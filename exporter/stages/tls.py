@@ -38,7 +38,15 @@ VERIFY_REASONS: Final = {
     NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
 }
 
-UNREADABLE = (ValueError, IndexError, crypto.Error, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    IndexError,
+    crypto.Error,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:

@@ -8,7 +8,7 @@ from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/federation/v1/version"
-MAX_BYTES = 64 * 1024
+MAX_BYTES = 16 * 1024
 MAX_CHARACTERS = 64  # of a name or version that we keep
 
 

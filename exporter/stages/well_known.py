@@ -159,11 +159,12 @@ def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page 
         return Problem(Reason.REDIRECT, f"status {answer.status} without a Location")
     shown = printable(location, 200)
     try:
-        url = httpx.URL(str(page)).join(location)
+        reference = httpx.URL(location)
+        url = httpx.URL(str(page)).join(reference)
         following = Page(names.parse(url.netloc.decode()), url.raw_path.decode())
     except (httpx.InvalidURL, ValueError) as error:
         return Problem(Reason.REDIRECT, f"to {shown}, which leads nowhere: {printable(str(error), 100)}")
-    if url.scheme != "https" or url.userinfo:
+    if url.scheme != "https" or url.userinfo or (reference.scheme and not reference.raw_host):
         return Problem(Reason.REDIRECT, f"to {shown}, which is no plain https URL")
     if following in visited:
         return Problem(Reason.REDIRECT, f"in a loop: to {shown} again")
@@ -214,7 +215,7 @@ def delegated_server(content: JsonObject) -> ServerName | Problem:
     try:
         return names.parse(text)
     except names.InvalidServerNameError as error:
-        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {error}")
+        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {printable(str(error), 200)}")
 
 
 # ---------------------------------------------------------------- the deep look

@@ -12,18 +12,15 @@ from exporter.web.asking import RefusedError
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-# What it says is true at this moment, and holds words of remote servers that no browser should take for a page.
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
 
 def in_json(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
     """In ASCII, so that whatever a remote server wrote can be encoded."""
     body = json.dumps(content, allow_nan=False, indent=2) + "\n"
-    return Response(body, status, HEADERS, "application/json")
+    return Response(body, status, media_type="application/json")
 
 
 def in_text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    return PlainTextResponse(text, status, HEADERS)
+    return PlainTextResponse(text, status)
 
 
 def refusal_in_json(refused: RefusedError) -> Response:

@@ -1,7 +1,8 @@
 """What may be asked about one server, and by whom: common to `/probe` and the reports."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -16,6 +17,7 @@ from exporter.web.rate_limit import RateLimit
 from exporter.wording import printable
 
 UNWATCHED_PER_MINUTE, UNWATCHED_BURST = 10, 10
+MAX_WAITING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through
 LONGEST_SECONDS = 60.0  # the site ends a connection that has no answer after 90
 MAX_SHOWN = 100  # characters of what was asked for, in an answer
 FLAGS = {"true": True, "false": False}
@@ -76,6 +78,8 @@ class Asking:
     config: Callable[[], Config]
     listed: Callable[[ServerName], bool] = lambda _: False
     limit: RateLimit = field(default_factory=lambda: RateLimit(UNWATCHED_PER_MINUTE, UNWATCHED_BURST))
+    waiting: int = 0
+    """Requests that wait for a probe."""
 
     async def latest(self, name: ServerName) -> Standing:
         """As it is; only a server that is not watched is probed."""
@@ -91,6 +95,10 @@ class Asking:
         """With a probe of at most so many seconds, and no more than one of the schedule may take."""
         if self.board.standing(name) is None and not self.listed(name):
             self._admit(name)
+        with self._a_place():
+            return await self._probed(name, seconds)
+
+    async def _probed(self, name: ServerName, seconds: float) -> Standing:
         try:
             standing = await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
         except NotInTimeError as error:
@@ -102,6 +110,17 @@ class Asking:
             sentence = f"The exporter's own network is down, so {name} cannot be judged: ask again when it is back."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         return standing
+
+    @contextmanager
+    def _a_place(self) -> Iterator[None]:
+        if self.waiting >= MAX_WAITING:
+            sentence = f"{MAX_WAITING} requests wait for probes already: ask again."
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=1)
+        self.waiting += 1
+        try:
+            yield
+        finally:
+            self.waiting -= 1
 
     def _admit(self, name: ServerName) -> None:
         if not self.config().web.probe_any:

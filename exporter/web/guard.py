@@ -2,19 +2,22 @@
 
 from http import HTTPStatus
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.web.browsers import is_of_another_page
 from exporter.web.config_in_force import WebConfig, WebConfigInForce
+from exporter.web.connection import CLIENT_CERTIFICATE
+from exporter.web.headers import with_headers
 from exporter.web.passwords import credentials
-from exporter.web.server import CLIENT_CERTIFICATE
 
 HEALTH = ("/-/healthy", "/-/ready")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}
 
 TOO_MANY = PlainTextResponse("Too many requests: ask more rarely.\n", HTTPStatus.TOO_MANY_REQUESTS)
 NO_CERTIFICATE = PlainTextResponse("A client certificate is needed.\n", HTTPStatus.FORBIDDEN)
+OTHER_PAGE = PlainTextResponse("Pages of other sites may not ask this exporter.\n", HTTPStatus.FORBIDDEN)
 NO_PASSWORD = PlainTextResponse("A user name and password are needed.\n", HTTPStatus.UNAUTHORIZED, CHALLENGE)
 
 
@@ -28,8 +31,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         config = self._in_force.today()
         exempt = self._in_force.health_without_auth and scope["path"] in HEALTH
-        refusal = too_many(config) or (None if exempt else await self._refusal(config, scope))
-        await (refusal or self._site)(scope, receive, with_headers(config, send))
+        refusal = too_many(config) or strange_page(scope) or (None if exempt else await self._refusal(config, scope))
+        await (refusal or self._site)(scope, receive, with_headers(config.headers, send))
 
     async def _refusal(self, config: WebConfig, scope: Scope) -> ASGIApp | None:
         if config.client_certificate_needed and not scope["state"][CLIENT_CERTIFICATE]:
@@ -44,14 +47,5 @@ def too_many(config: WebConfig) -> ASGIApp | None:
     return TOO_MANY if config.rate_limit and config.rate_limit.take() else None
 
 
-def with_headers(config: WebConfig, send: Send) -> Send:
-    """Those of an answer itself go first."""
-
-    async def sent(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for header, value in config.headers.items():
-                headers.setdefault(header, value)
-        await send(message)
-
-    return sent
+def strange_page(scope: Scope) -> ASGIApp | None:
+    return OTHER_PAGE if is_of_another_page(scope["method"], Headers(scope=scope)) else None

@@ -62,7 +62,7 @@ def site(exporter: Exporter) -> Starlette:
     async def reload(_: Request) -> Response:
         if exporter.reload is None:
             return PlainTextResponse(RELOAD_IS_OFF, HTTPStatus.FORBIDDEN)
-        if complaints := await exporter.reload():
+        if complaints := await asyncio.shield(exporter.reload()):  # not by halves, should the client leave
             lines = ["The configuration is not put to use:", *map(str, complaints), ""]
             return PlainTextResponse("\n".join(lines), HTTPStatus.INTERNAL_SERVER_ERROR)
         return PlainTextResponse("The configuration is reloaded.\n")

@@ -5,16 +5,17 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import bcrypt
 
 MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
 
 
-class Credentials(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Credentials:
     user: bytes
-    password: bytes
+    password: bytes = field(repr=False)
 
 
 def credentials(authorization: str) -> Credentials | None:
@@ -42,10 +43,15 @@ class Passwords:
     async def are_right(self, given: Credentials) -> bool:
         mark = self._mark(given)
         if mark not in self._right:
-            async with self._one_at_a_time:
-                if mark not in self._right and await asyncio.to_thread(self._check, given):
-                    self._right.add(mark)
+            await self._one_at_a_time.acquire()
+            learning = asyncio.create_task(self._learn(mark, given))
+            learning.add_done_callback(lambda _: self._one_at_a_time.release())
+            await asyncio.shield(learning)  # a thread does not end where its client leaves, and the next one must wait
         return mark in self._right
+
+    async def _learn(self, mark: bytes, given: Credentials) -> None:
+        if mark not in self._right and await asyncio.to_thread(self._check, given):
+            self._right.add(mark)
 
     def _mark(self, given: Credentials) -> bytes:
         """Keyed, so that neither memory nor the time of a look-up tells anything about a password."""

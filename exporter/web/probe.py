@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from exporter import exposition, report_text
 from exporter.board import Standing
-from exporter.web.answers import HEADERS, in_text, or_refuse, refusal_in_text
+from exporter.web.answers import in_text, or_refuse, refusal_in_text
 from exporter.web.asking import Asking, flag, server_name
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
@@ -23,7 +23,7 @@ def routes(asking: Asking) -> list[Route]:
         if debug:
             return in_text(account(standing))
         answer = exposition.of_one(standing, request.headers.get("accept"))
-        return Response(b"".join(answer.chunks), headers={**HEADERS, "Content-Type": answer.content_type})
+        return Response(b"".join(answer.chunks), headers={"Content-Type": answer.content_type})
 
     return [Route("/probe", or_refuse(probe, refusal_in_text))]
 

@@ -6,7 +6,7 @@
 import subprocess
 import sys
 
-BENCHMARKS = ("cost", "scale", "schedule", "truth")
+BENCHMARKS = ("cost", "dns", "scale", "schedule", "truth")
 
 for name in sys.argv[1:] or BENCHMARKS:
     subprocess.run([sys.executable, "-m", f"tests.bench.{name}"], check=True)

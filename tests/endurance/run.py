@@ -12,6 +12,8 @@ from pathlib import Path
 from statistics import median
 from subprocess import PIPE, Popen
 
+import httpx
+
 from exporter.config import load
 from exporter.schedule import Grid
 from tests.endurance import troubles
@@ -134,7 +136,7 @@ async def watch(world: World, memory: list[tuple[float, float]]) -> None:
     """As Prometheus does, in both formats by turns."""
     openmetrics = False
     while True:
-        with suppress(OSError):
+        with suppress(httpx.HTTPError):
             await asyncio.to_thread(world.exporter.scrape, openmetrics=openmetrics)
         openmetrics = not openmetrics
         memory.append((time.monotonic(), world.exporter.held().resident_bytes))
@@ -246,5 +248,3 @@ def counted(what: Counter[str]) -> str:
 
 def mebibytes(size: float) -> str:
     return f"{size / 2**20:.1f} MiB"
-
-

@@ -218,5 +218,3 @@ async def connected(world: World, stack: ExitStack) -> socket.socket:
 def address(exporter: Exporter) -> tuple[str, int]:
     host, _, port = exporter.address.rpartition(":")
     return host, int(port)
-
-

@@ -13,7 +13,8 @@ from tests.bench.processes import serve_until_end_of_input
 
 async def main(within: str) -> None:
     async with Federation((HEALTHY, *HOSTILE_SERVERS)) as federation:
-        await serve_until_end_of_input(federation.config() | {"probe": {"timeout": within}})
+        network = federation.config()["network"] | {"address_policy": "public"}
+        await serve_until_end_of_input(federation.config() | {"network": network, "probe": {"timeout": within}})
 
 
 if __name__ == "__main__":

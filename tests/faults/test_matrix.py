@@ -5,8 +5,10 @@ import pytest
 
 from exporter.lab.hostile import HOSTILE_SERVERS
 from exporter.lab.servers import LabServer, Website
-from tests.faults.matrix import complaints, probe_all
+from tests.faults.matrix import GIVEN_UP_AFTER_SECONDS, complaints, probe_all
 from tests.faults.measuring import Finding
+
+pytestmark = pytest.mark.timeout(GIVEN_UP_AFTER_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -37,8 +37,9 @@ async def bodies(connection: InternetConnection, count: int) -> list[bytes]:
         [[b"HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\none"], [page(b"two")]],
         [[b"HTTP/1.1 200 OK\r\n\r\none"], [page(b"two")]],
         [[page(b"one") + b"more than was announced"], [page(b"two")]],
+        [[page(b"one") + page(b"an answer to nothing")], [page(b"two")]],
     ],
-    ids=["kept", "closed", "announced", "1.0", "to the end", "leftovers"],
+    ids=["kept", "closed", "announced", "1.0", "to the end", "leftovers", "surplus"],
 )
 async def test_the_second_request_is_answered(
     authority: Authority, issued: Issued, scripts: Sequence[Sequence[bytes]]

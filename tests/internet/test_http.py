@@ -1,5 +1,6 @@
 """What a server may say over HTTP, and how much of it is read."""
 
+import time
 from collections.abc import Callable
 
 import h11
@@ -99,6 +100,12 @@ async def test_a_body_may_be_so_large_and_no_larger(server: Fetching, framing: C
         await server.says(framing(ELEVEN))
 
 
+async def test_chunks_count_and_no_length_beside_them(server: Fetching) -> None:
+    """RFC 9112, section 6.3."""
+    answer = await server.says(OK + b"Content-Length: 999999\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
+    assert answer.body == b"{}"
+
+
 async def test_an_announcement_is_enough_to_stop(server: Fetching) -> None:
     """Nothing of the body is waited for."""
     with pytest.raises(TooLargeError):
@@ -130,6 +137,8 @@ async def test_so_many_headers_are_read_and_no_more(server: Fetching) -> None:
         (OK + b"no colon\r\n\r\n", Reason.HTTP_PROTOCOL),
         (b"SSH-2.0-OpenSSH_9.2\r\n", Reason.HTTP_PROTOCOL),
         (b"HTTP/2 200\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (b"HTTP/2.0 204 No Content\r\n\r\n", Reason.HTTP_PROTOCOL),
+        (b"HTTP/0.9 204 No Content\r\n\r\n", Reason.HTTP_PROTOCOL),
         (b"\x00" * 100, Reason.HTTP_PROTOCOL),
         (INTERIM, Reason.HTTP_PROTOCOL),
         (INTERIM * (MAX_INTERIM_ANSWERS + 1) + NO_CONTENT, Reason.HTTP_PROTOCOL),
@@ -144,6 +153,32 @@ async def test_an_answer_that_breaks_off_or_makes_no_sense(server: Fetching, rep
     with pytest.raises((ClosedEarlyError, h11.RemoteProtocolError, TooLargeError)) as caught:
         await server.says(reply)
     assert problems.reason(caught.value, Step.HTTP) is reason
+
+
+BLANKS = b" " * (MAX_HEADER_BYTES - 100)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        OK + b"X:" + BLANKS + b"\0\r\n\r\n",
+        OK + b"Transfer-Encoding: chunked\r\n\r\n5;" + BLANKS + b"\n\r\n",
+    ],
+    ids=["header", "chunk extension"],
+)
+async def test_blanks_are_read_at_once(server: Fetching, reply: bytes) -> None:
+    """However many there are: while we read, no other probe goes on."""
+    started = time.process_time()
+    with pytest.raises(h11.RemoteProtocolError, match="illegal"):
+        await server.says(reply)
+    assert time.process_time() - started < 1
+
+
+async def test_what_is_around_the_body_is_bounded_too(server: Fetching) -> None:
+    """Each of these chunks holds a byte, and all of them together nothing that is too large."""
+    chunk = b"1;" + b"x" * (MAX_HEADER_BYTES // 2) + b"\r\nx\r\n"
+    with pytest.raises(TooLargeError, match="the answer goes on and on"):
+        await server.says(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * AT_MOST)
 
 
 async def test_an_end_without_an_answer_is_told_in_words(server: Fetching) -> None:

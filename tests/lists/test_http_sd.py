@@ -101,10 +101,11 @@ async def test_other_statuses_are_failures(status: str, said: str) -> None:
 
 
 async def test_redirects_are_not_followed(tmp_path: Path) -> None:
-    """They could lead a token to anybody; what the query bears is not shown."""
+    """They could lead a token to anybody; a password and what the query bears are not shown."""
     (tmp_path / "token").write_text("hunter2")
     async with serving(lambda _: groups("example.org")) as elsewhere:
-        redirect = answer(b"", f"Location: {elsewhere.url}/list?key=hunter2", status="301 Moved Permanently")
+        location = elsewhere.url.replace("//", "//admin:hunter3@")
+        redirect = answer(b"", f"Location: {location}/list?key=hunter2", status="301 Moved Permanently")
         async with serving(lambda _: redirect) as server:
             said = await refusal(HttpSd(ServerUrl(server.url, token_file=tmp_path / "token")))
     assert said == f"expected status 200, found 301, a redirect to {elsewhere.url}/list: write the final URL"

@@ -93,6 +93,14 @@ async def test_those_that_fail_for_long_may_be_left_out(token: Path) -> None:
     assert list(map(str, alive)) == ["healthy.example", "late.example"]
 
 
+async def test_a_time_beyond_all_clocks_is_in_the_future(token: Path) -> None:
+    """Integers in JSON have no end."""
+    far = destination("odd.example") | {"failure_ts": 10**400}
+    async with serving(paging([far])) as server:
+        alive = await Synapse(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
+    assert list(map(str, alive)) == ["odd.example"]
+
+
 async def test_half_a_list_is_none(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that fails spoils those before it, else the servers of the others would be dropped."""
     monkeypatch.setattr(synapse, "PAGE", 1)

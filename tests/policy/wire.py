@@ -18,7 +18,7 @@ OS_LOOKUPS: Final = frozenset(
 @dataclass(slots=True)
 class Wire:
     dialled: set[tuple[str, int]] = field(default_factory=set)
-    """Where a socket was to be connected. Beyond loopback none is. Questions to DNS are sent without a connection."""
+    """Where a TCP socket was to be connected. Beyond loopback none is, of whatever kind."""
     looked_up: set[str] = field(default_factory=set)
     """What the operating system was asked for."""
 
@@ -27,7 +27,8 @@ class Wire:
             self.looked_up.add(str(args[0]))
         elif event == "socket.connect" and args[0].family != socket.AF_UNIX:
             ip, port = args[1][:2]
-            self.dialled.add((ip, port))
+            if args[0].type == socket.SOCK_STREAM:
+                self.dialled.add((ip, port))
             if not ip_address(ip).is_loopback:
                 raise OSError(errno.ENETUNREACH, "the tests do not leave this machine")
 

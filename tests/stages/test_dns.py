@@ -1,18 +1,17 @@
 from ipaddress import ip_address
 
-import dns.exception
 import pytest
 
 from exporter.attempt import Faulty
 from exporter.model import Endpoint, Problem, Resolved, Target
-from exporter.network import Addresses
+from exporter.network import Addresses, DnsTimeoutError
 from exporter.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
 from exporter.vocabulary import Reason
-from tests.fake_world import FakeNetwork, dns_failure
+from tests.fake_world import FakeNetwork
 
 HS, SPARE = Target("hs.test", 8448), Target("spare.test", 8449)
 V4, V6, OTHER = ip_address("192.0.2.1"), ip_address("2001:db8::1"), ip_address("192.0.2.2")
-TIMED_OUT = dns_failure(dns.exception.Timeout)
+TIMED_OUT = DnsTimeoutError("no resolver answers")
 
 
 async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
@@ -23,6 +22,12 @@ async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
         literal: Addresses("2001:db8::1", (V6,)),
     }
     assert network.asked == ["addresses hs.test 8448"]
+
+
+async def test_a_target_with_a_colon_is_a_name() -> None:
+    """DNS allows it; where it is none, it is a target without addresses."""
+    odd = Target("hs:8448.test", 8448)
+    assert await look(FakeNetwork(), [odd]) == {odd: Addresses("hs:8448.test", (), exists=False)}
 
 
 def test_every_address_is_an_endpoint_in_the_order_of_the_targets() -> None:
@@ -61,7 +66,7 @@ MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
         (Addresses("hs.test", ()), Problem(Reason.NO_ADDRESSES, "hs.test has neither an A nor an AAAA record")),
         (
             Addresses("hs.test", (), failures=(TIMED_OUT,)),
-            Problem(Reason.DNS_TIMEOUT, "hs.test: The DNS operation timed out."),
+            Problem(Reason.DNS_TIMEOUT, "hs.test: no resolver answers"),
         ),
     ],
 )

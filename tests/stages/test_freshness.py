@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -37,6 +38,14 @@ IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
 def test_cache_control(cache_control: str, seconds: int) -> None:
     """At most 48 hours; what cannot be read is as good as missing, which means a day."""
     assert bounded(announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW)) == seconds
+
+
+@pytest.mark.parametrize("cache_control", ["a" * 60_000 + " b", " " * 60_000 + "=", 'a="' * 20_000, 'a="",' * 12_000])
+def test_hostile_headers_are_read_at_once(cache_control: str) -> None:
+    """While we read, no other probe goes on."""
+    started = time.process_time()
+    assert announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW) is None
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize(

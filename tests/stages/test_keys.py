@@ -89,6 +89,17 @@ def test_accepts_the_signatures_of_the_appendix(message: bytes, signed_by_specif
     assert fault(PUBLIC, signed_by_specification, message + b" ") == "the signature does not match the answer"
 
 
+@pytest.mark.parametrize("sign", [0, 1 << 255])
+@pytest.mark.parametrize("y", sorted(keys.SMALL_ORDER))
+def test_a_key_with_which_anybody_can_sign_is_none(y: int, sign: int) -> None:
+    """The signature fits one message in eight, or all of them."""
+    point, made_up = (y | sign).to_bytes(32, "little"), bytes([1]) + bytes(63)
+    answers = {fault(unpadded(point), unpadded(made_up), b"%d" % number) for number in range(100)}
+    assert answers - {"the signature does not match the answer"} == {
+        "the key is a point of small order, for which anybody can sign"
+    }
+
+
 # ---------------------------------------------------------------- what is signed
 
 
@@ -278,6 +289,7 @@ def test_tells_every_fault() -> None:
         ({"valid_until_ts": 1.7e12}, "valid_until_ts should be an integer"),
         ({"valid_until_ts": True}, "valid_until_ts should be an integer"),
         ({"valid_until_ts": -1}, "valid_until_ts is no time in milliseconds since 1970"),
+        ({"valid_until_ts": 2**53}, "valid_until_ts is no time in milliseconds since 1970"),
         ({"valid_until_ts": 10**18}, "valid_until_ts is no time in milliseconds since 1970"),
         (
             {"verify_keys": {f"ed25519:{number}": {} for number in range(MAX_KEYS + 1)}},
@@ -298,7 +310,14 @@ def test_the_farthest_time_that_there_is() -> None:
     assert reading.valid_until.year == 9999
 
 
-@pytest.mark.parametrize("value", ["1e400", r'"\ud800"'])
+def test_a_time_beyond_our_calendar_is_far_enough() -> None:
+    """Peers keep keys for seven days at most, whatever the document says."""
+    reading = read(signed(document(valid_until_ts=2**53 - 1)))
+    assert isinstance(reading, SigningKeys)
+    assert reading.valid_until.year == 9999
+
+
+@pytest.mark.parametrize("value", ["1e400", r'"\ud800"', "1.0", "[{}, [1e3]]", str(2**53), str(-(2**53))])
 def test_what_has_no_canonical_form_has_no_signature(value: str) -> None:
     body = json.dumps(KNOWN)[:-1] + f', "odd": {value}}}'
     reading = keys.read(HttpAnswer(200, (), body.encode()), "domain", NOW)

@@ -61,7 +61,9 @@ async def test_every_hop_is_verified_and_only_the_first_certificate_is_kept() ->
     assert (stage.found.secured.certificate.names, stage.found.secured.certificate.valid) == (("example.test",), True)
 
 
-@pytest.mark.parametrize("location", ["https://missing.test/wk", "https://www.example.test:1/wk"])
+@pytest.mark.parametrize(
+    "location", ["https://missing.test/wk", "https://www.example.test:1/wk", "https://xn--mnchen--1/"]
+)
 async def test_a_redirect_to_nobody_is_a_failure(location: str) -> None:
     """There is a delegation, but nobody can read it: that is not the same as having none."""
     assert reason(await probe(serving(well_known=to(location)))) in (Reason.NXDOMAIN, Reason.CONNECT_REFUSED)
@@ -77,6 +79,8 @@ async def test_a_redirect_to_a_missing_page_is_an_absence() -> None:
         ("", "status 302 without a Location"),
         ("http://example.test/wk", "to http://example.test/wk, which is no plain https URL"),
         ("https://me:secret@example.test/", "to https://me:secret@example.test/, which is no plain https URL"),
+        ("https:///wk", "to https:///wk, which is no plain https URL"),
+        ("https:wk", "to https:wk, which is no plain https URL"),
         (PATH, f"in a loop: to {PATH} again"),
         ("mailto:me@example.test", "to mailto:me@example.test, which leads nowhere: the host is empty"),
         ("https://256.1.1.1/", "to https://256.1.1.1/, which leads nowhere: Invalid IPv4 address: '256.1.1.1'"),

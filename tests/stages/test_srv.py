@@ -1,20 +1,19 @@
 import asyncio
 
-import dns.exception
-import dns.resolver
 import pytest
 
 from exporter.attempt import Faulty
 from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Resolved, SrvRecord, SrvRecords, Target
+from exporter.network import DnsTimeoutError
 from exporter.stages import srv
 from exporter.stages.srv import MAX_RECORDS, UNANSWERED
 from exporter.vocabulary import Reason, SrvService
-from tests.fake_world import FakeNetwork, Silence, dns_failure, srv_record
+from tests.fake_world import FakeNetwork, Silence, srv_record
 from tests.places import place
 
 FED, LEGACY = SrvService.MATRIX_FED, SrvService.MATRIX
 RECORD, OTHER, REFUSAL = srv_record(10, 5, 443, "hs.test"), srv_record(0, 0, 8448, "old.test"), srv_record(0, 0, 0, ".")
-TIMED_OUT = dns_failure(dns.exception.Timeout)
+TIMED_OUT = DnsTimeoutError("no resolver answers")
 
 
 async def test_asks_for_both_services_at_once() -> None:
@@ -47,7 +46,7 @@ def test_the_first_service_with_records_decides(
 
 def test_a_failed_lookup_decides_where_nothing_better_came_before() -> None:
     failed = Faulty(
-        (Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: The DNS operation timed out."),),
+        (Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: no resolver answers"),),
         SrvRecords({LEGACY: (OTHER,)}, FED),
     )
     assert srv.read({FED: TIMED_OUT, LEGACY: (OTHER,)}) == failed

@@ -159,6 +159,23 @@ def test_what_cannot_be_read_is_invalid(presented: tuple[bytes, ...]) -> None:
     assert reading.problems[0].detail.startswith("it cannot be read: ")
 
 
+def test_a_version_that_no_certificate_has_is_invalid() -> None:
+    """OpenSSL lets it pass."""
+    leaf = certificate("example.test").replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x42", 1)
+    reading = read(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert reading == Faulty(
+        (Problem(Reason.CERTIFICATE_INVALID, "it cannot be read: 66 is not a valid X509 version"),)
+    )
+
+
+def test_a_name_of_an_odd_type_is_invalid() -> None:
+    """A common name may not be a string of bits; OpenSSL lets it pass."""
+    leaf = certificate("example.test", issuer="\0bits").replace(b"\x0c\x05\0bits", b"\x03\x05\0bits")
+    reading = read(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Faulty)
+    assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
+
+
 def test_keeps_no_more_names_than_anybody_reads() -> None:
     names = [f"n{number}.test" for number in range(500)]
     reading = read(handshake(*names), "n499.test")

@@ -4,14 +4,13 @@ from dataclasses import replace
 from ipaddress import ip_address
 from typing import cast
 
-import dns.exception
 import pytest
 
 from exporter import names
 from exporter.attempt import Deadline
 from exporter.lab.https_server import Answer
 from exporter.model import Answered, Delegation, Endpoint, Failed, Passed, Problem, Secured, Target
-from exporter.network import Addresses, Network, VerifyError
+from exporter.network import Addresses, DnsTimeoutError, Network, VerifyError
 from exporter.stages import well_known
 from exporter.stages.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
 from exporter.stages.well_known import MAX_BYTES, PATH
@@ -24,7 +23,6 @@ from tests.fake_world import (
     FakeNetwork,
     Reaction,
     Server,
-    dns_failure,
     received,
     website,
 )
@@ -98,6 +96,14 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
                 "m.server is '\ufffd\ufffd': only ASCII is allowed: write an internationalised name in its xn-- form",
             ),
         ),
+        (
+            b'{"m.server": "[\\r]"}',
+            Problem(Reason.INVALID_DELEGATION, "m.server is '[\ufffd]': [\ufffd] is no IPv6 address"),
+        ),
+        (
+            b'{"m.server": "[' + b"x" * 1000 + b']"}',
+            Problem(Reason.INVALID_DELEGATION, f"m.server is '[{'x' * 98}…': [{'x' * 49}…] is no IPv6 address"),
+        ),
     ],
 )
 async def test_a_delegation_to_nothing(body: bytes, problem: Problem) -> None:
@@ -146,7 +152,7 @@ async def test_trouble_on_the_way_is_a_failure(server: Reaction[Server], expecte
 
 
 async def test_dns_trouble_is_a_failure() -> None:
-    failing = Addresses("example.test", (), failures=(dns_failure(dns.exception.Timeout),))
+    failing = Addresses("example.test", (), failures=(DnsTimeoutError("no resolver answers"),))
     assert reason(await probe(FakeNetwork(hosts={"example.test": failing}))) is Reason.DNS_TIMEOUT
 
 

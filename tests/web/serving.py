@@ -10,6 +10,8 @@ from exporter.board import Board
 from exporter.config import Config, Place
 from exporter.instruments import Instruments
 from exporter.web.asking import Asking
+from exporter.web.config_in_force import WebConfigInForce
+from exporter.web.guard import Guard
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
@@ -37,7 +39,9 @@ async def served(
     board = board or board_of(())
     exporter = Exporter(board, Instruments(), lambda: ready, reload, asking or Asking(board, NOBODY, Config))
     sockets = bind([ANYWHERE])
-    async with Server(site(exporter), sockets):
+    web = WebConfigInForce(None)
+    web.read()
+    async with Server(Guard(site(exporter), web), sockets):
         yield place_of(sockets[0])
 
 

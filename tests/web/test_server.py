@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from exporter.config import Place
-from exporter.web import server
+from exporter.web import connection, server
 from exporter.web.listening import bind, place_of
 from exporter.web.pages import unhurried
 from exporter.web.server import Server
@@ -50,7 +50,7 @@ def large_site() -> Starlette:
 )
 async def test_slow_client_is_cut_off(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a few of them would keep everyone else out."""
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
     async with served() as place, connected(place, sent) as reader:
         await until_cut_off(reader)
 
@@ -63,7 +63,7 @@ async def until_cut_off(reader: asyncio.StreamReader) -> None:
 
 async def test_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is larger than what the kernel takes for it."""
-    monkeypatch.setattr(server, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
     sockets = bind([ANYWHERE])
     async with Server(large_site(), sockets) as running, connected(place_of(sockets[0]), REQUEST % b"/metrics"):
         connections = running._server.server_state.connections
@@ -85,14 +85,6 @@ async def test_long_header_is_refused() -> None:
     """It is not kept in memory until it ends, if it ever does."""
     async with served() as place, connected(place, b"GET / HTTP/1.1\r\nX: " + b"x" * 40_000) as reader:
         assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
-
-
-async def test_crowd_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the bound the answer is 503, and nothing is worked out for it."""
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 3)
-    asked = REQUEST % b"/-/healthy"
-    async with served() as place, connected(place), connected(place), connected(place, asked) as reader:
-        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
 
 
 async def test_end_does_not_wait_for_slow_clients(

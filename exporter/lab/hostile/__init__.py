@@ -3,7 +3,11 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
+from exporter.lab.hostile.answers import ANSWER_SERVERS
 from exporter.lab.hostile.dns import DNS_SERVERS
+from exporter.lab.hostile.documents import DOCUMENT_SERVERS
+from exporter.lab.hostile.keys import KEYS_SERVERS
+from exporter.lab.hostile.redirects import REDIRECT_SERVERS
 from exporter.lab.hostile.tcp import TCP_SERVERS
 from exporter.lab.hostile.tls import TLS_SERVERS
 from exporter.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
@@ -13,5 +17,9 @@ HOSTILE_SERVERS = (
     *TCP_SERVERS,
     *TLS_SERVERS,
     *CERTIFICATE_SERVERS,
+    *ANSWER_SERVERS,
+    *REDIRECT_SERVERS,
+    *DOCUMENT_SERVERS,
+    *KEYS_SERVERS,
 )
 """`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""

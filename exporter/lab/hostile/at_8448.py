@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from exporter.lab.servers import FEDERATION_PORT, LabServer, Place
 from exporter.model import host_port
@@ -30,7 +30,13 @@ class Hostile:
         return LabServer(host, self.shows, Method.DEFAULT_8448, f"{host} A {ip}", places, self.expected)
 
 
-def numbered(network: str, rows: Iterable[Hostile], first: int = 1) -> tuple[LabServer, ...]:
+class Row(Protocol):
+    """What becomes a hostile server at an address."""
+
+    def at(self, ip: str) -> LabServer: ...
+
+
+def numbered(network: str, rows: Iterable[Row], first: int = 1) -> tuple[LabServer, ...]:
     """Each at an address of its own: `network` is followed by `first` and the numbers after it."""
     return tuple(row.at(f"{network}{number}") for number, row in enumerate(rows, first))
 

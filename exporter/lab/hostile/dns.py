@@ -135,7 +135,7 @@ DNS_SERVERS = (
         "srv-port-0",
         "an SRV record with port 0",
         ["10 5 0 hs.srv-port-0.hostile.test."],
-        found(Stage.TCP, Reason.CONNECT_REFUSED),
+        found(Stage.TCP, Reason.BLOCKED_ADDRESS),
         zone="hs.srv-port-0.hostile.test A 127.0.0.1",
     ),
     srv(
@@ -154,6 +154,6 @@ DNS_SERVERS = (
         "srv-address",
         "an address where the name of a target belongs",
         ["10 5 1 127.0.0.1."],
-        found(Stage.TCP, Reason.CONNECT_REFUSED),
+        found(Stage.TCP, Reason.BLOCKED_ADDRESS),
     ),
 )

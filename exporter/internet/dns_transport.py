@@ -1,0 +1,137 @@
+"""One question to one resolver: over UDP, and over TCP where the answer does not fit.
+
+Every message has a socket of its own, so that the kernel chooses a random port for it. The socket is connected, so that
+the kernel drops what comes from elsewhere, and tells where nobody listens.
+"""
+
+import asyncio
+import socket
+from contextlib import closing
+from typing import Final, TypeAlias
+
+import dns.rcode
+from dns.rcode import Rcode
+from dns.rdatatype import RdataType
+
+from exporter.internet.dns_message import (
+    ROOT,
+    WITH_ANSWER,
+    Answer,
+    MalformedAnswerError,
+    Query,
+    StrayMessageError,
+    read_answer,
+)
+from exporter.model import IPAddress
+from exporter.network import DnsFailureError
+from exporter.problems import OWN_SHORTAGES
+
+MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
+LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
+REFUSALS_OF_EDNS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
+
+Place: TypeAlias = tuple[IPAddress, int]
+
+
+async def exchange(place: Place, name: bytes, kind: RdataType, until: float) -> Answer:
+    """What there is, or that there is nothing. `until` is a time of the event loop's clock.
+
+    Raises DnsFailureError for any other answer; OSError, which TimeoutError is too, where none comes.
+    """
+    answer = await over_udp(place, Query(name, kind), until)
+    if answer.rcode in REFUSALS_OF_EDNS:
+        answer = await over_udp(place, Query(name, kind, edns=False), until)
+    if answer.truncated:
+        answer = await over_tcp(place, Query(name, kind), until)
+    if answer.rcode not in WITH_ANSWER:
+        raise DnsFailureError(dns.rcode.to_text(Rcode.make(answer.rcode)))
+    return answer
+
+
+async def says_anything(place: Place, until: float) -> bool:
+    """It need not know the root, which a closed federation does without, nor ask anybody, who may be down: whatever it
+    says, it is there. Where we lack a socket to ask with, it is given the benefit of the doubt.
+    """
+    try:
+        await over_udp(place, Query(ROOT, RdataType.A, recursion_desired=False), until)
+    except DnsFailureError:
+        return True
+    except OSError as error:
+        return error.errno in OWN_SHORTAGES
+    return True
+
+
+async def over_udp(place: Place, query: Query, until: float) -> Answer:
+    loop = asyncio.get_running_loop()
+    with closing(new_socket(place, socket.SOCK_DGRAM)) as sock:
+        sock.connect((str(place[0]), place[1]))
+        sock.send(query.wire)
+        mailbox = Mailbox(sock, query, loop.create_future())
+        loop.add_reader(sock.fileno(), mailbox.receive)
+        timer = loop.call_at(until, mailbox.give_up)
+        try:
+            return await mailbox.answer
+        finally:
+            timer.cancel()
+            loop.remove_reader(sock.fileno())
+
+
+class Mailbox:
+    """Where the answer to one question arrives, and whatever else anybody sends there: one message for each turn of
+    the event loop, so that no flood of them holds it.
+    """
+
+    def __init__(self, sock: socket.socket, query: Query, answer: "asyncio.Future[Answer]") -> None:
+        self.answer = answer
+        self._sock, self._query = sock, query
+        self._nonsense: MalformedAnswerError | None = None
+
+    def receive(self) -> None:
+        if self.answer.done():
+            return
+        try:
+            self.answer.set_result(read_answer(self._sock.recv(MAX_DATAGRAM_BYTES), self._query))
+        except (StrayMessageError, BlockingIOError):
+            pass
+        except MalformedAnswerError as error:
+            self._nonsense = error
+        except Exception as error:  # noqa: BLE001 - the event loop would only log it
+            self.answer.set_exception(error)
+
+    def give_up(self) -> None:
+        """Nonsense is told only if nothing better came after it."""
+        if not self.answer.done():
+            self.answer.set_exception(self._nonsense or TimeoutError())
+
+
+async def over_tcp(place: Place, query: Query, until: float) -> Answer:
+    """Nobody else can speak here: a stray message is as bad as nonsense."""
+    loop = asyncio.get_running_loop()
+    with closing(new_socket(place, socket.SOCK_STREAM)) as sock:
+        async with asyncio.timeout_at(until):
+            await loop.sock_connect(sock, (str(place[0]), place[1]))
+            await loop.sock_sendall(sock, len(query.wire).to_bytes(LENGTH_BYTES, "big") + query.wire)
+            length = int.from_bytes(await receive(sock, LENGTH_BYTES), "big")
+            wire = await receive(sock, length)
+    try:
+        answer = read_answer(wire, query)
+    except StrayMessageError as error:
+        raise DnsFailureError(f"{error}, over TCP") from error
+    if answer.truncated:
+        raise DnsFailureError("its answer is truncated even over TCP")
+    return answer
+
+
+async def receive(sock: socket.socket, size: int) -> bytes:
+    content = b""
+    while len(content) < size:
+        piece = await asyncio.get_running_loop().sock_recv(sock, size - len(content))
+        if not piece:
+            raise DnsFailureError("it closed the connection before its answer was whole")
+        content += piece
+    return content
+
+
+def new_socket(place: Place, kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET6 if place[0].version == 6 else socket.AF_INET
+    return socket.socket(family, kind | socket.SOCK_NONBLOCK)

@@ -1,0 +1,250 @@
+"""Signing keys: documents that are no JSON of Matrix, keys that are none, and signatures of somebody else."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from canonicaljson import encode_canonical_json
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from exporter.lab.homeserver import KEYS, Document, Homeserver, key_id, public, unpadded
+from exporter.lab.hostile.at_8448 import numbered
+from exporter.lab.hostile.said import Said, Spoilt, page
+from exporter.lab.servers import LabServer
+from exporter.vocabulary import Reason
+
+IDENTITY, ZERO = bytes([1]) + bytes(31), bytes(32)  # points of order 1 and 4
+MADE_UP = unpadded(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0
+JSON = b"Content-Type: application/json"
+MAX_KEYS = 64  # that the exporter checks
+INVALID, UNSIGNED, NO_KEY = Reason.INVALID_CONTENT, Reason.SIGNATURE_INVALID, Reason.NO_SIGNING_KEY
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A row: what the homeserver publishes as its keys."""
+
+    label: str
+    shows: str
+    published: Callable[[Homeserver], Document | bytes]
+    reason: Reason | None
+
+    def at(self, ip: str) -> LabServer:
+        return Spoilt(f"keys-{self.label}", self.shows, KEYS, self._said, self.reason).at(ip)
+
+    def _said(self, homeserver: Homeserver, _: bytes) -> Said:
+        document = self.published(homeserver)
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        return Said(page(body, b"200 OK", JSON))
+
+
+# ---------------------------------------------------------------- documents
+
+
+def signature(homeserver: Homeserver, document: Document) -> str:
+    return unpadded(homeserver.key.sign(encode_canonical_json(document)))
+
+
+def signed(homeserver: Homeserver, document: Document) -> Document:
+    """As the homeserver would sign it, whatever it is."""
+    return document | {
+        "signatures": {homeserver.server_name: {key_id(homeserver.key): signature(homeserver, document)}}
+    }
+
+
+def changed(label: str, shows: str, reason: Reason | None, **changes: Any) -> Published:
+    """Before it was signed."""
+    return Published(label, shows, lambda homeserver: signed(homeserver, homeserver.unsigned_keys() | changes), reason)
+
+
+def valid_until(label: str, moment: object, reason: Reason | None = INVALID) -> Published:
+    return changed(f"until-{label}", f"valid until {moment!r}", reason, valid_until_ts=moment)
+
+
+def bears(label: str, shows: str, name: str, key: str, reason: Reason) -> Published:
+    """One key, with a signature that anybody can make up."""
+    return Published(
+        label, shows, lambda homeserver: made_up(homeserver, {name: {"key": key}}, {name: MADE_UP}), reason
+    )
+
+
+def made_up(homeserver: Homeserver, keys: Document, signatures: Document) -> Document:
+    unsigned = homeserver.unsigned_keys() | {"verify_keys": keys}
+    return unsigned | {"signatures": {homeserver.server_name: signatures}}
+
+
+def beside(label: str, shows: str, others: Callable[[], Document], reason: Reason | None) -> Published:
+    """Verify keys beside the right one, which signs them all."""
+
+    def published(homeserver: Homeserver) -> Document:
+        unsigned = homeserver.unsigned_keys()
+        return signed(homeserver, unsigned | {"verify_keys": unsigned["verify_keys"] | others()})
+
+    return Published(label, shows, published, reason)
+
+
+def differs(label: str, shows: str, reason: Reason | None, change: Callable[[Document], Document]) -> Published:
+    """From what was signed."""
+    return Published(label, shows, lambda homeserver: change(signed(homeserver, homeserver.unsigned_keys())), reason)
+
+
+def as_text(label: str, shows: str, reason: Reason | None, change: Callable[[bytes], bytes]) -> Published:
+    """What no JSON library writes."""
+    return Published(label, shows, lambda homeserver: change(homeserver.keys().body), reason)
+
+
+# ---------------------------------------------------------------- those that need more than a line
+
+
+def all_sign(homeserver: Homeserver) -> Document:
+    """As many keys as are checked, over as large a document as is read with them."""
+    signers = {f"ed25519:{number}": Ed25519PrivateKey.generate() for number in range(MAX_KEYS)}
+    verify_keys = {name: {"key": public(signer)} for name, signer in signers.items()}
+    unsigned = homeserver.unsigned_keys() | {"verify_keys": verify_keys, "padding": "x" * 10_000}
+    message = encode_canonical_json(unsigned)
+    signatures = {name: unpadded(signer.sign(message)) for name, signer in signers.items()}
+    return unsigned | {"signatures": {homeserver.server_name: signatures}}
+
+
+def by_another(homeserver: Homeserver) -> Document:
+    unsigned = homeserver.unsigned_keys()
+    name = key_id(homeserver.key)
+    return unsigned | {"signatures": {homeserver.server_name: {name: signature(Homeserver("hs.test"), unsigned)}}}
+
+
+def under_another_name(homeserver: Homeserver) -> Document:
+    unsigned = homeserver.unsigned_keys()
+    return unsigned | {"signatures": {"hs.test": {key_id(homeserver.key): signature(homeserver, unsigned)}}}
+
+
+def among_signatures(document: Document) -> Document:
+    ((name, right),) = document["signatures"].items()
+    others = {f"ed25519:{number}": MADE_UP for number in range(100)}
+    strangers = {f"{number}.test": {"ed25519:1": "x"} for number in range(400)}
+    return document | {"signatures": strangers | {name: others | right}}
+
+
+def with_signature(given: object) -> Callable[[Document], Document]:
+    """Instead of every one."""
+    return lambda document: (
+        document | {"signatures": {name: dict.fromkeys(right, given) for name, right in document["signatures"].items()}}
+    )
+
+
+def not_canonical(homeserver: Homeserver) -> Document:
+    """Signed as it is sent, in which the order of fields is another one."""
+    unsigned = dict(reversed(homeserver.unsigned_keys().items()))
+    given = unpadded(homeserver.key.sign(json.dumps(unsigned).encode()))
+    return unsigned | {"signatures": {homeserver.server_name: {key_id(homeserver.key): given}}}
+
+
+def without_nested(homeserver: Homeserver) -> Document:
+    """Signed as if nested signatures were taken away too."""
+    unsigned = homeserver.unsigned_keys()
+    whole = unsigned | {"nested": {"signatures": {"a": 1}, "unsigned": 1}}
+    return whole | {"signatures": signed(homeserver, unsigned | {"nested": {}})["signatures"]}
+
+
+def in_capitals(homeserver: Homeserver) -> Document:
+    name = homeserver.server_name.upper()
+    unsigned = homeserver.unsigned_keys() | {"server_name": name}
+    return unsigned | {"signatures": {name: {key_id(homeserver.key): signature(homeserver, unsigned)}}}
+
+
+# ---------------------------------------------------------------- the table
+
+ROWS = (
+    bears("curve25519", "a key of another curve", "curve25519:1", unpadded(ZERO), NO_KEY),
+    bears("ed448", "a key of Ed448 by its own name", "ed448:1", unpadded(bytes(57)), NO_KEY),
+    bears("ed448-length", "a key of 57 bytes", "ed25519:1", unpadded(bytes(57)), UNSIGNED),
+    bears("short", "a key of 31 bytes", "ed25519:1", unpadded(bytes(31)), UNSIGNED),
+    bears("empty", "a key of no bytes", "ed25519:1", "", UNSIGNED),
+    bears("long", "a key of 15,000 bytes", "ed25519:1", unpadded(bytes(15_000)), UNSIGNED),
+    bears("no-base64", "a key that is no base64", "ed25519:1", "%\n\x1b[0m", UNSIGNED),
+    bears("not-ascii", "a key that is not ASCII", "ed25519:1", "ü", UNSIGNED),
+    bears("zero", "a key of zeros, a point of order 4", "ed25519:1", unpadded(ZERO), UNSIGNED),
+    bears("identity", "a key for which every signature holds", "ed25519:1", unpadded(IDENTITY), UNSIGNED),
+    bears("id-empty", "a key without a version", "ed25519:", unpadded(ZERO), NO_KEY),
+    bears("id-no-colon", "a key whose id has no colon", "ed25519", unpadded(ZERO), NO_KEY),
+    bears("id-not-ascii", "a key id that is not ASCII", "ed25519:ü", unpadded(ZERO), NO_KEY),
+    bears("id-long", "a key id of 10,000 characters", "ed25519:" + "x" * 10_000, unpadded(ZERO), NO_KEY),
+    bears("id-quote", "a key id with quote and line break", 'ed25519:a"} 1\n', unpadded(ZERO), NO_KEY),
+    beside("id-odd", "an id that is none beside the right one", lambda: {'ed25519:"\n': {"key": "x"}}, None),
+    beside("entry", "a verify key that is a number", lambda: {"ed25519:1": 5}, UNSIGNED),
+    beside("unsigned", "a second verify key that has not signed", lambda: {"ed25519:1": {"key": MADE_UP}}, UNSIGNED),
+    beside("thousand", "a thousand verify keys", lambda: {f"ed25519:{n}": {"key": "x"} for n in range(1000)}, INVALID),
+    changed("array", "verify keys in an array", INVALID, verify_keys=[]),
+    changed("none", "no verify key", NO_KEY, verify_keys={}),
+    Published("all-sign", "64 keys, each of which has signed", all_sign, None),
+    # ------------------------------------------------------------ signatures
+    Published("by-another", "a signature by another key", by_another, UNSIGNED),
+    Published("by-another-name", "a signature in another server's name", under_another_name, UNSIGNED),
+    differs("signatures-of-others", "five hundred signatures, and the right one", None, among_signatures),
+    differs("signature-number", "a signature that is a number", UNSIGNED, with_signature(1)),
+    differs("signature-long", "a signature of 30,000 characters", UNSIGNED, with_signature("x" * 30_000)),
+    differs("signature-lines", "a signature with line breaks", UNSIGNED, with_signature("\n\n\n\n")),
+    differs("signature-empty", "an empty signature", UNSIGNED, with_signature("")),
+    differs("signatures-null", "no signatures", INVALID, lambda document: document | {"signatures": None}),
+    differs(
+        "signatures-text",
+        "a server's signatures are text",
+        UNSIGNED,
+        lambda document: document | {"signatures": dict.fromkeys(document["signatures"], "x")},
+    ),
+    differs("added", "a field that was added after signing", UNSIGNED, lambda document: document | {"added": 1}),
+    differs(
+        "unsigned-field", "what is unsigned may be added", None, lambda document: document | {"unsigned": {"a": 1.5}}
+    ),
+    # ------------------------------------------------------------ canonical JSON
+    Published("not-canonical", "a signature over the text as it is sent", not_canonical, UNSIGNED),
+    Published("nested", "a signature that leaves nested signatures out", without_nested, UNSIGNED),
+    changed("nested-signed", "a field with signatures in it", None, nested={"signatures": {"a": 1}, "unsigned": 1}),
+    changed("float", "a float, which canonical JSON has none of", INVALID, odd=1.5),
+    changed("whole-float", "1.0, which some write as 1", INVALID, odd=[{"a": 1.0}]),
+    changed("largest-integer", "2^53 - 1", None, odd=2**53 - 1),
+    changed("larger-integer", "2^53 + 1, which some read as 2^53", INVALID, odd=2**53 + 1),
+    changed("wide", "seven thousand empty objects", None, odd=[{}] * 7000),
+    changed("deep", "arrays in arrays, 300 deep", None, odd=json.loads("[" * 300 + "]" * 300)),
+    as_text(
+        "small",
+        "four thousand small objects",
+        UNSIGNED,
+        lambda body: b'{"a": [' + b'{"":0},' * 4000 + b"0], " + body[1:],
+    ),
+    as_text("nan", "NaN", Reason.NOT_JSON, lambda body: b'{"odd": NaN, ' + body[1:]),
+    as_text("utf-16", "UTF-16", Reason.NOT_JSON, lambda body: body.decode().encode("utf-16")),
+    as_text("depth", "arrays in arrays, 30,000 deep", Reason.NOT_JSON, lambda _: b"[" * 30_000),
+    as_text("surrogate", "a lone surrogate", INVALID, lambda body: rb'{"odd": "\ud800", ' + body[1:]),
+    as_text(
+        "twice", "two server names, the last of which counts", None, lambda body: b'{"server_name": "a", ' + body[1:]
+    ),
+    as_text("exponent", "a number that no computer holds", INVALID, lambda body: b'{"odd": 1e99999, ' + body[1:]),
+    as_text("digits", "4000 digits", INVALID, lambda body: b'{"odd": ' + b"9" * 4000 + b", " + body[1:]),
+    as_text("large", "8 MiB", Reason.TOO_LARGE, lambda body: body.ljust(8 << 20)),
+    # ------------------------------------------------------------ names and times
+    Published("in-capitals", "the server's name in capitals", in_capitals, Reason.SERVER_NAME_MISMATCH),
+    changed("name-number", "a server name that is a number", INVALID, server_name=1),
+    valid_until("negative", -1),
+    valid_until("zero", 0, Reason.KEY_EXPIRED),
+    valid_until("largest", 2**53 - 1, None),
+    valid_until("calendar", 253402300800000, None),
+    valid_until("larger", 2**63),
+    valid_until("float", 1.9e12),
+    valid_until("text", "1900000000000"),
+    valid_until("true", moment=True),
+    valid_until("null", None),
+    changed("old-array", "old keys in an array: a warning, no fault", None, old_verify_keys=[]),
+    changed(
+        "old-odd",
+        "old keys that make no sense: a warning, no fault",
+        None,
+        old_verify_keys={
+            "": 1,
+            'a"\n': {"expired_ts": -(2**53) + 1, "key": []},
+            "ed25519:1": {"key": "", "expired_ts": 2**53 - 1},
+        },
+    ),
+    changed("old-thousand", "a thousand old keys", None, old_verify_keys={f"ed25519:{n}": {} for n in range(1000)}),
+)
+KEYS_SERVERS = numbered("198.18.5.", ROWS)

@@ -1,0 +1,114 @@
+"""What do the DNS lookups of a probe cost? CPU time for two SRV queries, A and AAAA.
+
+The yardstick is dnspython's resolver, which does the same. Both are measured by turns, as machines have their moods.
+"""
+
+import asyncio
+import resource
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from statistics import median
+from typing import TypeAlias
+
+import dns.asyncresolver
+import dns.nameserver
+import dns.resolver
+
+from exporter.config import load
+from exporter.internet import Place
+from exporter.internet.dns_message import UDP_BYTES
+from exporter.internet.resolver import Resolver
+from exporter.vocabulary import SrvService
+from tests.bench.cost import cpu_seconds
+from tests.bench.processes import served_by
+from tests.bench.tables import QUICK, console, show
+from tests.places import place
+
+SERVERS = 1000
+IN_FLIGHT = 20
+ROUNDS = 3 if QUICK else 9
+LIFETIME_SECONDS = 5.0
+
+LookUp: TypeAlias = Callable[[str], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """CPU seconds for the four lookups of a probe."""
+
+    dnspython: float
+    own: float
+
+
+def main() -> None:
+    with served_by("tests.bench.lab", str(SERVERS), "5m") as file:
+        config = load(file)
+        places = [place(str(resolver)) for resolver in config.network.resolvers]
+        hosts = [watched.server_name.host for watched in config.servers]
+        by_dnspython, by_ourselves = dnspython(places), ourselves(places)
+        cost(by_ourselves, hosts)  # the first round pays for what is made once
+        rounds = [Costs(cost(by_dnspython, hosts), cost(by_ourselves, hosts)) for _ in range(ROUNDS)]
+    show_costs(rounds)
+
+
+def show_costs(rounds: list[Costs]) -> None:
+    dnspython, own = (median(getattr(costs, what) * 1e6 for costs in rounds) for what in ("dnspython", "own"))
+    ratio = median(costs.own / costs.dnspython for costs in rounds)
+    show(
+        f"dns: the four lookups of a probe, for {SERVERS} servers; medians of {ROUNDS} rounds",
+        ["CPU time, user and system", "", "by dnspython's"],
+        [
+            ["dnspython's resolver", f"{dnspython:.0f} µs", "1"],
+            ["the exporter's", f"{own:.0f} µs", f"{ratio:.2f}"],
+        ],
+    )
+    console.print()
+
+
+def cost(look_up: LookUp, hosts: Iterable[str]) -> float:
+    names = list(hosts)
+    before = cpu_seconds(resource.RUSAGE_SELF)
+    asyncio.run(look_up_all(look_up, names))
+    return (cpu_seconds(resource.RUSAGE_SELF) - before) / len(names)
+
+
+async def look_up_all(look_up: LookUp, hosts: Iterable[str]) -> None:
+    waiting = iter(hosts)
+    await asyncio.gather(*(look_up_each(look_up, waiting) for _ in range(IN_FLIGHT)))
+
+
+async def look_up_each(look_up: LookUp, hosts: Iterator[str]) -> None:
+    for host in hosts:
+        await look_up(host)
+
+
+def ourselves(places: Iterable[Place]) -> LookUp:
+    resolver = Resolver(list(places), LIFETIME_SECONDS)
+
+    async def look_up(host: str) -> None:
+        await asyncio.gather(*(resolver.srv(service, host) for service in SrvService))
+        await resolver.addresses(host)
+
+    return look_up
+
+
+def dnspython(places: Iterable[Place]) -> LookUp:
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in places]
+    resolver.lifetime = LIFETIME_SECONDS
+    resolver.use_edns(0, 0, UDP_BYTES)
+
+    async def resolve(name: str, kind: str) -> None:
+        with suppress(dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+            await resolver.resolve(f"{name}.", kind, search=False)
+
+    async def look_up(host: str) -> None:
+        await asyncio.gather(*(resolve(f"_{service}._tcp.{host}", "SRV") for service in SrvService))
+        await asyncio.gather(resolve(host, "A"), resolve(host, "AAAA"))
+
+    return look_up
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""What remote servers call themselves, on the way to Prometheus and to readers of JSON."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+
+from prometheus_client import Metric
+from prometheus_client.openmetrics import parser as openmetrics
+from prometheus_client.parser import text_string_to_metric_families
+
+from exporter.board import Standing
+from exporter.exposition import MAX_LABEL_CHARACTERS, lines
+from exporter.metrics import FAMILIES
+from exporter.model import EndpointReport, Passed, Report, Secured, Software, Target
+from exporter.report_json import standing_json
+from exporter.tester_json import tester_json
+from exporter.wording import printable
+from tests.reports import at, certificate, delegated_by_well_known, watched
+
+REMOTE = {"target", "issuer", "name", "version"}  # labels that a remote server has a say in
+OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
+
+
+def metrics(written: bytes) -> None:
+    """Texts from outside, one after each NUL: both formats are read back as what was meant, and JSON is JSON."""
+    standing = Standing(watched("example.org")).after(saying(*written.split(b"\0")))
+    meant = sorted(samples_of(standing))
+    drawn = dict(zip(FAMILIES, lines(standing), strict=True))
+    text = b"".join(drawn[family] for family in OUTSPOKEN).decode()
+    assert sorted(read(text_string_to_metric_families(text))) == meant
+    again = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]
+    assert sorted(read(again)) == meant
+    assert standing.report
+    for document in (standing_json(standing), tester_json(standing.report)):
+        assert json.loads(json.dumps(document, allow_nan=False)) is not None
+
+
+def saying(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = b"", *hosts: bytes) -> Report:
+    """Python's texts may hold halves of surrogate pairs, as JSON does; those of OpenSSL and DNS hold none."""
+    endpoint = speaking(at("192.0.2.1"), text(name), text(version), text(issuer), tls.decode(errors="replace"))
+    report = delegated_by_well_known("example.org")
+    targets = tuple(dict.fromkeys(Target(host.decode(errors="replace"), 443) for host in hosts[:3]))
+    return replace(report, endpoints=(endpoint,), route=replace(report.route, targets=targets))
+
+
+def speaking(endpoint: EndpointReport, name: str, version: str, issuer: str, tls_version: str) -> EndpointReport:
+    leaf = replace(certificate("matrix.example.org"), issuer=issuer, subject=issuer, names=(issuer,))
+    return replace(
+        endpoint, tls=Passed(0.02, Secured(leaf, tls_version)), version=Passed(0.03, Software(name, version))
+    )
+
+
+def text(written: bytes) -> str:
+    try:
+        return written.decode(errors="surrogatepass")
+    except UnicodeDecodeError:
+        return written.decode(errors="replace")
+
+
+def shown(value: str) -> str:
+    """As it may stand in a label."""
+    return printable(value, MAX_LABEL_CHARACTERS)
+
+
+Read = tuple[str, tuple[tuple[str, str], ...], float]
+
+
+def samples_of(standing: Standing) -> Iterable[Read]:
+    server_name = str(standing.watched.server_name)
+    for family in OUTSPOKEN:
+        for values, number in family.samples(standing):
+            labels = {**dict(zip(family.labels, values, strict=True)), "server_name": server_name}
+            yield family.full_name, tuple(sorted((name, shown(value)) for name, value in labels.items())), float(number)
+
+
+def read(families: Iterable[Metric]) -> Iterable[Read]:
+    for family in families:
+        for sample in family.samples:
+            yield sample.name, tuple(sorted(sample.labels.items())), float(sample.value)

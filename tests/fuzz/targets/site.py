@@ -1,0 +1,134 @@
+"""What clients send to the exporter itself."""
+
+import asyncio
+import re
+import socket
+from functools import cache
+from typing import Any
+
+import h11
+import uvicorn
+from starlette.types import Receive, Scope, Send
+from uvicorn.server import ServerState
+
+from exporter.board import Standing
+from exporter.config import Config
+from exporter.instruments import Instruments
+from exporter.model import ServerName
+from exporter.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
+from exporter.web.asking import Asking
+from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
+from exporter.web.pages import Exporter, site
+from exporter.web.server import for_the_client
+from tests.fuzz.targets.judging import loop, run
+from tests.reports import delegated_by_well_known, expired_certificate, watched
+from tests.scrapes import board_of
+
+MAX_TURNS = 1000  # of the event loop, for an answer
+UNCONNECTED = socket.socket()
+FAILURES: list[Exception] = []
+"""Of the site: uvicorn answers with status 500 only where no answer has begun."""
+STATUS = re.compile(rb"^HTTP/1\.1 ([0-9]{3}) ", re.MULTILINE)
+
+
+class Client(asyncio.Transport):
+    """Keeps what it is sent."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.received = bytearray()
+        self.closed = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return {"socket": UNCONNECTED}.get(name, default)
+
+    def write(self, data: Any) -> None:
+        self.received += data
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+    abort = close
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class Probed:
+    """Probes that have just ended, with the same result every time."""
+
+    async def fresh(self, name: ServerName, seconds: float) -> Standing:
+        return Standing(watched(name.text)).after(delegated_by_well_known(name.text))
+
+
+@cache
+def served() -> uvicorn.Config:
+    board = board_of(
+        [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+    )
+    probes: Any = Probed()
+
+    async def reload() -> tuple[()]:
+        return ()
+
+    asking = Asking(board, probes, Config)
+    application = for_the_client(site(Exporter(board, Instruments(), lambda: True, reload, asking)))
+
+    async def watched_over(scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await application(scope, receive, send)
+        except h11.LocalProtocolError:
+            raise  # uvicorn has refused the rest of the request meanwhile, and closes the connection
+        except Exception as error:
+            FAILURES.append(error)
+            raise
+
+    config = uvicorn.Config(
+        watched_over,
+        http=BoundedConnection,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        log_level="critical",
+        server_header=False,
+        h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+    )
+    config.load()
+    return config
+
+
+def requests(written: bytes) -> None:
+    """The bytes of any number of requests: the site does not fail, and no answer has a status of 500 or above."""
+    FAILURES.clear()
+    if written:  # else there is no event
+        run(converse(written))
+    assert not FAILURES
+
+
+async def converse(written: bytes) -> None:
+    client, state = Client(), ServerState()
+    connection = BoundedConnection(served(), state, {}, loop(), came_in=lambda _: None)
+    connection.connection_made(client)
+    connection.data_received(written)
+    for _ in range(MAX_TURNS):
+        if not state.tasks:
+            break
+        await asyncio.sleep(0)
+    connection.connection_lost(None)
+    await asyncio.gather(*state.tasks)
+    assert all(int(status) < 500 for status in STATUS.findall(client.received)), bytes(client.received[:500])
+
+
+def accept(written: bytes) -> None:
+    """Whatever stands in `Accept` and `Accept-Encoding`, it is read."""
+    header = written.decode("latin-1")
+    assert all(preference.name and 0 <= preference.weight <= 1 for preference in preferences(header))
+    assert wants_openmetrics(header) in (True, False)
+    assert wants_openmetrics(f"{header}, application/openmetrics-text;q=0") is False or OPENMETRICS in header.lower()
+    assert wants_gzip(f"{header}, ") is wants_gzip(header)

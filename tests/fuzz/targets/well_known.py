@@ -1,0 +1,50 @@
+"""The well-known: its body and headers, and where a redirect leads."""
+
+from exporter import names
+from exporter.attempt import Faulty
+from exporter.internet.http import Question
+from exporter.model import Problem
+from exporter.network import HttpAnswer
+from exporter.stages import freshness
+from exporter.stages.well_known import PATH, Page, Visit, in_short, next_hop, read
+from exporter.vocabulary import Reason
+from tests.fuzz.targets.judging import answer_of, in_order
+
+HERE = Page(names.parse("example.test"), PATH)
+
+
+def well_known(written: bytes) -> None:
+    """A delegation that says what the body says and is kept for a bounded time, or problems that can be shown."""
+    visit = Visit(0.1, answer=answer_of(written))
+    for redirected in (False, True):
+        reading = read(visit, redirected=redirected)
+        if isinstance(reading, Faulty):
+            in_order(reading.problems)
+        delegation = reading.found if isinstance(reading, Faulty) else reading
+        assert delegation
+        assert delegation.answered
+        assert 0 <= delegation.cache_seconds <= freshness.MAX_SECONDS
+        assert (delegation.answered.announced_seconds or 0) >= 0
+        if delegation.server:
+            assert names.parse(delegation.server.text) == delegation.server
+    assert in_short(visit).isprintable()
+
+
+def leads_to(location: str, *visited: Page) -> Page | Problem:
+    return next_hop(HERE, HttpAnswer(302, (("location", location),), b""), visited)
+
+
+def redirect(written: bytes) -> None:
+    """A page that can be asked for, and that is the same when it is written down, or a problem."""
+    location = written.decode("latin-1")
+    following = leads_to(location, HERE)
+    if isinstance(following, Problem):
+        assert following.reason is Reason.REDIRECT
+        in_order([following])
+        return
+    Question(following.path, following.place.text).head()
+    assert following.path.startswith("/")
+    assert leads_to(str(following), HERE) == following
+    loop = leads_to(location, HERE, following)
+    assert isinstance(loop, Problem)
+    in_order([loop])

@@ -1,0 +1,55 @@
+"""A name server over UDP that says what a test tells it to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import dns.message
+from dns.message import Message
+
+from exporter.internet import Place
+from tests.places import place
+
+Script: TypeAlias = Callable[[Message], Iterable[bytes]]
+"""From a question to the datagrams that follow it."""
+
+
+class ScriptedResolver(asyncio.DatagramProtocol):
+    def __init__(self, script: Script) -> None:
+        self._script = script
+        self.queries: list[Message] = []
+        self.clients: list[tuple[str, int]] = []
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport: asyncio.DatagramTransport = transport
+
+    def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
+        query = dns.message.from_wire(wire)
+        self.queries.append(query)
+        self.clients.append((client[0], client[1]))
+        for datagram in self._script(query):
+            self.transport.sendto(datagram, client)
+
+    @property
+    def place(self) -> Place:
+        address, port = self.transport.get_extra_info("sockname")
+        return place(f"{address}:{port}")
+
+
+@asynccontextmanager
+async def scripted(script: Script) -> AsyncIterator[ScriptedResolver]:
+    resolver = ScriptedResolver(script)
+    await asyncio.get_running_loop().create_datagram_endpoint(lambda: resolver, ("127.0.0.1", 0))
+    yield resolver
+    resolver.transport.abort()
+    await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
+
+
+def answer(query: Message, *records: str) -> Message:
+    """Records as in a zone file, of the type asked for, at the name asked for."""
+    reply = dns.message.make_response(query, recursion_available=True)
+    question = query.question[0]
+    if records:
+        reply.answer.append(dns.rrset.from_text_list(question.name, 60, "IN", question.rdtype, records))
+    return reply

@@ -1,0 +1,111 @@
+"""What is installed is what was chosen: few packages, each with a reason, each pinned by hash, all of them listed."""
+
+import json
+import os
+import re
+import subprocess
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).parents[1]
+REQUIREMENTS: Final = sorted((ROOT / "requirements").glob("*.txt"))
+REASONS: Final = (ROOT / "docs" / "dependencies.md").read_text()
+
+
+class Pin(NamedTuple):
+    requirement: Requirement
+    hashes: list[str]
+
+
+def pins(file: Path) -> list[Pin]:
+    lines = file.read_text().replace("\\\n", " ").splitlines()
+    return [
+        Pin(Requirement(line.split(" --hash")[0]), re.findall("--hash=sha256:([0-9a-f]{64})", line)) for line in lines
+    ]
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {canonicalize_name(Requirement(text).name) for text in requirements}
+
+
+PROJECT: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())
+DIRECT: Final = names(PROJECT["project"]["dependencies"])
+OF_RUN: Final = pins(ROOT / "requirements" / "run.txt")
+
+
+def test_every_dependency_has_its_reason() -> None:
+    """In the table, and nothing stands there that is no dependency any more."""
+    rows = re.findall(r"^\| ([a-z][^|]*) \| (\S[^|]*) \|$", REASONS, re.MULTILINE)
+    assert {name for row, _ in rows if row != "package" for name in row.split(", ")} == DIRECT
+
+
+def test_nothing_else_is_brought_along() -> None:
+    """A release that wants one more package is noticed."""
+    (brought,) = re.findall(r"^They bring along (.*) install the exporter itself", REASONS, re.MULTILINE | re.DOTALL)
+    indirect = re.split(r",\s+(?:and\s+)?|; and\s+", brought)
+    assert {pin.requirement.name for pin in OF_RUN} == DIRECT | set(indirect)
+
+
+@pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: file.stem)
+def test_pinned_by_hash(file: Path) -> None:
+    """One version of each package, and nothing but what was seen when it was chosen; no other index, no URL."""
+    for pin in pins(file):
+        (only,) = pin.requirement.specifier
+        assert (only.operator, "*" in only.version, pin.requirement.url, bool(pin.hashes)) == ("==", False, None, True)
+
+
+def test_tested_with_what_is_installed() -> None:
+    """These tests run with the very versions that run.txt pins."""
+    wanted = [pin.requirement for pin in OF_RUN if not pin.requirement.marker or pin.requirement.marker.evaluate()]
+    assert {each.name: version(each.name) for each in wanted} == {each.name: pinned(each) for each in wanted}
+
+
+def pinned(requirement: Requirement) -> str:
+    return next(iter(requirement.specifier)).version
+
+
+@pytest.fixture(scope="module")
+def bill() -> Any:
+    """Of materials; `make sbom` also holds it against the schema of CycloneDX."""
+    subprocess.run(["make", "--silent", "sbom"], cwd=ROOT, check=True)
+    return json.loads((ROOT / "build" / "sbom.cdx.json").read_text())
+
+
+def test_bill_is_of_the_exporter(bill: Any) -> None:
+    """In the format that tools read."""
+    described = bill["metadata"]["component"]
+    assert (bill["bomFormat"], bill["specVersion"]) == ("CycloneDX", "1.6")
+    assert (described["name"], described["version"]) == (PROJECT["project"]["name"], PROJECT["project"]["version"])
+
+
+def test_bill_lists_every_package(bill: Any) -> None:
+    """With its version, its hashes, and the name by which advisories know it."""
+    listed = {
+        part["purl"]: sorted(each["content"] for source in part["externalReferences"] for each in source["hashes"])
+        for part in bill["components"]
+    }
+    packages = {f"pkg:pypi/{pin.requirement.name}@{pinned(pin.requirement)}": sorted(pin.hashes) for pin in OF_RUN}
+    assert listed == packages
+
+
+def test_audit_that_cannot_ask_says_so() -> None:
+    """It ends soon, with a sentence; nothing listens at the discard port."""
+    nowhere = {**os.environ, "https_proxy": "http://127.0.0.1:9", "no_proxy": "", "NO_PROXY": ""}
+    audit = subprocess.run(
+        ["make", "--silent", "audit"], cwd=ROOT, env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert audit.returncode == 2
+    assert "or the advisories, which are on the network, cannot be had" in audit.stderr
+
+
+def test_threat_model_points_at_what_is_there() -> None:
+    """Code and tests, by their paths."""
+    links = re.findall(r"\]\((?!https)([^)]+)\)", (ROOT / "SECURITY.md").read_text())
+    assert len(links) > 30
+    assert [link for link in links if not (ROOT / link).exists()] == []
