@@ -113,6 +113,7 @@ class Probes:
 
     def _ask(self, name: ServerName, seconds: float) -> asyncio.Task[Report]:
         asked = asyncio.create_task(self._in_its_turn(name, seconds))
+        asked.add_done_callback(lambda task: task.cancelled() or task.exception())  # all who asked may have left
         return listed(self._asked_for, name, asked, asked)
 
     async def _in_its_turn(self, name: ServerName, seconds: float) -> Report:

@@ -1,6 +1,7 @@
 """Who probes when, over a prober that does what it is told."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -198,6 +199,20 @@ async def test_waiting_for_a_turn_takes_from_the_time() -> None:
     (within,) = prober.asked
     assert within
     assert 4 < within < 4.96
+
+
+async def test_nobody_need_hear_that_there_was_no_turn() -> None:
+    """Where all who asked have left by then, asyncio has nothing to complain of."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, _, _):
+        await probes._turns().take()
+        asked = asyncio.create_task(probes.fresh(NAME, 0.05))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await until(lambda: not probes._asked_for)
+        gc.collect()
+    assert complaints == []
 
 
 async def test_failure_of_ours_reaches_those_who_wait() -> None:

@@ -7,7 +7,7 @@ is a span, and what is due lies between two numbers, which for nearly every serv
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from exporter.schedule import Grid
@@ -51,14 +51,17 @@ def points(grid: Grid, after: float, until: float) -> int:
     return max(0, math.floor((until - grid.phase) / grid.interval) - math.floor((after - grid.phase) / grid.interval))
 
 
-def account(grid: Grid, stretches: Iterable[Stretch], planned: int, done: int, skipped: int, extra: int = 0) -> Account:
-    """`planned` probes come on top: those that were planned when the interval became a long one. `extra` ones were
-    asked for by others: each may have come beside the schedule, or have served it as well.
+def account(grid: Grid, stretches: Sequence[Stretch], last: float, done: int, skipped: int, extra: int = 0) -> Account:
+    """`last` is when the last probe ended, which was planned when the interval became a long one: the next one that was
+    due, or the one after it. `extra` ones were asked for by others: each may have come beside the schedule, or have
+    served it as well. What was planned late for a time that never came, as the clock was set back, may have been told
+    as left out.
     """
-    lengths = list(stretches)
+    *others, final = stretches
+    lengths = [*others, Stretch(final.begins, Moment(max(last, final.ends.earliest), max(last, final.ends.latest)))]
     least = sum(points(grid, each.begins.latest, each.ends.earliest) for each in lengths)
     most = sum(points(grid, each.begins.earliest, each.ends.latest) for each in lengths)
-    return Account(least + planned - extra, most + planned + extra, done, skipped)
+    return Account(least - extra, most + extra + len(others), done, skipped)
 
 
 def grown(before: Mapping[str, float], after: Mapping[str, float]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""`python -m tests.endurance.lab COUNT`: so many healthy servers, and every broken and hostile one of the lab.
+"""`python -m tests.endurance.lab COUNT NTH`: so many healthy servers, and every NTH of the broken and hostile ones.
 
 Each line of its input is a command: `silence` ends its DNS server, `speak` starts it again at the same port.
 """
@@ -16,8 +16,9 @@ from exporter.lab.servers import many
 SILENCE, SPEAK = "silence", "speak"
 
 
-async def main(count: int) -> None:
-    async with Federation((*many(count), *EVERY_SERVER, *HOSTILE_SERVERS)) as federation:
+async def main(count: int, nth: int) -> None:
+    others = (*EVERY_SERVER, *HOSTILE_SERVERS)[::nth]
+    async with Federation((*many(count), *others)) as federation:
         with TemporaryDirectory(prefix="endurance-lab-") as folder:
             file = Path(folder) / "config.json"
             file.write_text(json.dumps(federation.config()))
@@ -38,4 +39,4 @@ def answer(line: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))

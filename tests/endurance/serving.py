@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from prometheus_client import Metric
+from prometheus_client.samples import Sample
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -76,8 +77,8 @@ class Scrape:
     def by_server(self, name: str) -> dict[str, float]:
         return {sample.labels["server_name"]: sample.value for sample in self.samples if sample.name == name}
 
-    def series(self) -> set[str]:
-        return {f"{sample.name}{sorted(sample.labels.items())}" for sample in self.samples}
+    def of_itself(self) -> list[Sample]:
+        return [sample for sample in self.samples if "server_name" not in sample.labels]
 
 
 class Exporter:

@@ -26,10 +26,14 @@ PLANNING_SECONDS = 0.3  # for all probes to be planned anew
 SLOW_CLIENTS = 20
 ANSWER_SECONDS = 30.0
 
-SHORT, LONG = "3s", "10s"
+SHORT, LONG = "5s", "6s"
 """Intervals: of healthy servers, and of all others."""
 NEVER = "360d"
-TIMEOUT = "1900ms"
+TIMEOUT = "4s"
+
+
+def interval(server_name: str) -> str:
+    return SHORT if ".many." in server_name else LONG
 
 
 @dataclass(slots=True)
@@ -65,7 +69,7 @@ class World:
     def configuration(self, *, resting: bool = False, **changed: Any) -> dict[str, Any]:
         """`resting`: nothing is due for a year."""
         servers = [
-            {"server_name": name, "interval": NEVER if resting else SHORT if ".many." in name else LONG}
+            {"server_name": name, "interval": NEVER if resting else interval(name)}
             for name in sorted(self.steady)
         ]
         probe = {"timeout": TIMEOUT, "interval": NEVER if resting else LONG, "concurrency": 60, "deep_interval": "20s"}
