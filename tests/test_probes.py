@@ -211,6 +211,7 @@ async def test_nobody_need_hear_that_there_was_no_turn() -> None:
         await asyncio.sleep(0)
         asked.cancel()
         await until(lambda: not probes._asked_for)
+        del asked
         gc.collect()
     assert complaints == []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.bench.tables import console, show
+from tests.endurance.killed import kill
 from tests.endurance.run import Row, endure
 
 SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "600"))
@@ -21,6 +22,8 @@ def main() -> None:
     for workers in WORKERS:
         with TemporaryDirectory(prefix="endurance-") as folder:
             rows = endure(Path(folder) / "run", workers, SECONDS / len(WORKERS))
+        with TemporaryDirectory(prefix="endurance-") as folder:
+            rows += kill(Path(folder) / "killed", workers)
         show_rows(f"endurance: {workers} process{'es' if workers > 1 else ''}", rows)
         breached = breached or not all(each.holds for each in rows)
     if breached:

@@ -186,7 +186,8 @@ def by_server(world: World, before: Rest, after: Rest, events: list[Event]) -> d
 def grids(world: World) -> dict[str, Grid]:
     """Of the steady servers."""
     return {
-        name: Grid.of(Watched(names.parse(name), durations.parse(troubles.interval(name)), None)) for name in world.steady
+        name: Grid.of(Watched(names.parse(name), durations.parse(troubles.interval(name)), None))
+        for name in world.steady
     }
 
 

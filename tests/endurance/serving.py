@@ -16,9 +16,9 @@ from typing import Any
 
 import httpx
 from prometheus_client import Metric
-from prometheus_client.samples import Sample
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
+from prometheus_client.samples import Sample
 
 EXPORTER = "matrix_federation_exporter_"
 MAX_DESCRIPTORS = 256

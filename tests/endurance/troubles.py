@@ -69,8 +69,7 @@ class World:
     def configuration(self, *, resting: bool = False, **changed: Any) -> dict[str, Any]:
         """`resting`: nothing is due for a year."""
         servers = [
-            {"server_name": name, "interval": NEVER if resting else interval(name)}
-            for name in sorted(self.steady)
+            {"server_name": name, "interval": NEVER if resting else interval(name)} for name in sorted(self.steady)
         ]
         probe = {"timeout": TIMEOUT, "interval": NEVER if resting else LONG, "concurrency": 60, "deep_interval": "20s"}
         return {
