@@ -51,7 +51,9 @@ def points(grid: Grid, after: float, until: float) -> int:
     return max(0, math.floor((until - grid.phase) / grid.interval) - math.floor((after - grid.phase) / grid.interval))
 
 
-def account(grid: Grid, stretches: Sequence[Stretch], last: float, done: int, skipped: int, extra: int = 0) -> Account:
+def account(
+    grid: Grid, stretches: Sequence[Stretch], last: float, done: int, skipped: int, *, extra: int = 0
+) -> Account:
     """`last` is when the last probe ended, which was planned when the interval became a long one: the next one that was
     due, or the one after it. `extra` ones were asked for by others: each may have come beside the schedule, or have
     served it as well. What was planned late for a time that never came, as the clock was set back, may have been told

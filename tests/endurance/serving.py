@@ -6,7 +6,7 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ MAX_MEMORY_BYTES = 2 << 30  # of addresses, of which most are never touched
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+FAKETIME = "*/faketime/libfaketime.so.1"
 
 Event = Mapping[str, Any]
 
@@ -49,8 +49,9 @@ class WallClock:
         self.ahead = ahead
 
     def environment(self) -> dict[str, str]:
+        (library,) = Path("/usr/lib").glob(FAKETIME)
         return {
-            "LD_PRELOAD": str(FAKETIME),
+            "LD_PRELOAD": str(library),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -68,7 +69,7 @@ class Held:
 
 
 class Scrape:
-    def __init__(self, families: Iterator[Metric]) -> None:
+    def __init__(self, families: Iterable[Metric]) -> None:
         self.samples = [sample for family in families for sample in family.samples]
 
     def total(self, name: str) -> float:

@@ -19,7 +19,7 @@ HOUR = Stretch(Moment(1000, 1001), Moment(4600, 4601))
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     """With two workers, one of whom is killed: the process that schedules is the same with one."""
-    program("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+    program("faketime")
     assert [row for row in endure(tmp_path / "run", workers=2, seconds=1) if not row.holds] == []
 
 

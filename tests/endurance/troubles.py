@@ -63,7 +63,7 @@ class World:
     asked: Counter[str] = field(default_factory=Counter)
     """How often each server was asked for by others than the schedule."""
     stretches: list[Stretch] = field(default_factory=list)
-    begun: Moment = Moment(0, 0)
+    begun: Moment = field(default_factory=lambda: Moment(0, 0))
     suffered: Counter[str] = field(default_factory=Counter)
 
     def configuration(self, *, resting: bool = False, **changed: Any) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def crowd_at_the_door(world: World) -> None:
     with ExitStack() as stack:
         for _ in range(300):
             client = stack.enter_context(socket.socket())
-            client.setblocking(False)
+            client.settimeout(0)
             client.connect_ex(address(world.exporter))
         time.sleep(SHORTAGE_SECONDS)
 
@@ -213,7 +213,7 @@ async def dawdle(world: World) -> None:
 
 async def connected(world: World, stack: ExitStack) -> socket.socket:
     client = stack.enter_context(socket.socket())
-    client.setblocking(False)
+    client.settimeout(0)
     await asyncio.get_running_loop().sock_connect(client, address(world.exporter))
     return client
 

@@ -42,7 +42,7 @@ async def test_a_shortage_is_told_once_and_then_waited_out(monkeypatch: pytest.M
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["message"]))
     monkeypatch.setattr(listening, "SHORT_SECONDS", 0.05)
-    monkeypatch.setattr(asyncio.constants, "ACCEPT_RETRY_DELAY", 0.1)
+    monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
     met = asyncio.Event()
 
     def meet(_: object, writer: asyncio.StreamWriter) -> None:
