@@ -225,9 +225,12 @@ class Schedule:
         )
 
     def _reschedule(self, server: Watched) -> None:
-        """The next probe comes when it was planned, or sooner."""
-        job, grid = self._scheduler.get_job(server.server_name.text), Grid.of(server)
-        first = min(job.next_run_time.timestamp(), grid.at_or_after(self._clock.now()))
+        """The next probe comes when it was planned, or sooner; what is overdue is made up for once."""
+        job, grid, now = self._scheduler.get_job(server.server_name.text), Grid.of(server), self._clock.now()
+        due = job.next_run_time.timestamp()
+        if (overdue := job.trigger.grid.held_up(due, now)) > 1:
+            self._skip(job.id, SkipReason.MISSED, overdue - 1)
+        first = min(due, grid.at_or_after(now))
         job.reschedule(Trigger(grid, first))
 
     # ------------------------------------------------------------ one probe

@@ -335,6 +335,17 @@ async def test_what_a_clock_that_was_set_back_held_up_is_counted() -> None:
     assert count(instruments, "probes_skipped_total", reason="missed") == 3
 
 
+async def test_what_is_overdue_when_the_interval_changes_is_counted() -> None:
+    """All but the one that is made up for."""
+    wall, instruments = NOW, Instruments()
+    async with Schedule(Probes().probe, instruments, clock=Clock(lambda: wall, lambda: 0)) as schedule:
+        schedule.watch([server(A)], concurrency=10)
+        due = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
+        wall = due + 2 * 300 + 1
+        schedule.watch([server(A, 3600)], concurrency=10)
+    assert count(instruments, "probes_skipped_total", reason="missed") == 2
+
+
 async def test_clock_that_is_slewed_changes_nothing() -> None:
     """Half a second between two checks is no step back, and neither is any step forward."""
     wall = NOW

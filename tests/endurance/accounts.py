@@ -61,7 +61,9 @@ def account(
     """
     *others, final = stretches
     lengths = [*others, Stretch(final.begins, Moment(max(last, final.ends.earliest), max(last, final.ends.latest)))]
-    least = sum(points(grid, each.begins.latest, each.ends.earliest) for each in lengths)
+    least = sum(points(grid, each.begins.latest, each.ends.earliest) for each in others)
+    planned = points(grid, final.begins.latest, final.ends.earliest) + 1
+    least += min(planned, points(grid, final.begins.latest, lengths[-1].ends.earliest))
     most = sum(points(grid, each.begins.earliest, each.ends.latest) for each in lengths)
     return Account(least - extra, most + extra + len(others), done, skipped)
 
