@@ -73,7 +73,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-
 
 lock: ## choose the newest versions of everything, again (needs uv)
 	$(LOCK) pyproject.toml --group build -o requirements/run.txt
-	$(LOCK) pyproject.toml --group build --group test -o requirements/test.txt
+	$(LOCK) pyproject.toml --group build --group test --extra uvloop -o requirements/test.txt
 	$(LOCK) pyproject.toml --group build --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group synapse -o requirements/synapse.txt
 	$(LOCK) --group supply -o requirements/supply.txt

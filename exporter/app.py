@@ -99,7 +99,8 @@ class App:
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
             self.addresses = tuple(map(place_of, sockets))
-            log.info("listening", addresses=", ".join(map(str, self.addresses)))
+            loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
+            log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)

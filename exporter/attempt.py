@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from exporter import problems
@@ -44,17 +44,26 @@ class Deadline:
         return cls(at, at, seconds * STAGE_SHARE)
 
     def of_stage(self) -> "Deadline":
-        return replace(self, at=self.whole_at).sooner(self.stage_seconds)
+        return self._at_most(self.whole_at, self.stage_seconds)
 
     def sooner(self, seconds: float) -> "Deadline":
         """At most that far from now."""
-        return replace(self, at=min(self.at, time.monotonic() + seconds))
+        return self._at_most(self.at, seconds)
+
+    def _at_most(self, at: float, seconds: float) -> "Deadline":
+        return Deadline(min(at, time.monotonic() + seconds), self.whole_at, self.stage_seconds)
 
     def left(self) -> float:
         return self.at - time.monotonic()
 
     def whole_probe_is_over(self) -> bool:
         return self.whole_at <= time.monotonic()
+
+
+async def side_by_side(looks: Iterable[Awaitable[Evidence]]) -> Sequence[Evidence]:
+    """All of them at once; one alone, as it mostly is, needs no task of its own."""
+    looks = list(looks)
+    return [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
 
 
 async def attempt(

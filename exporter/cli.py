@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, check, logs, targets
+from exporter import DISTRIBUTION, VERSION, check, event_loop, logs, targets
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
 from exporter.demo import demo
@@ -162,7 +162,7 @@ def serve(chosen: Arguments) -> int:
         shard=shard,
         workers=Workers(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
     )
-    asyncio.run(until_told(app))
+    event_loop.run(until_told(app))
     return 0
 
 

@@ -6,7 +6,7 @@ The lines of a server are made once, when something about it changes; a scrape o
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -31,19 +31,27 @@ GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
 
 def lines(standing: Standing) -> Lines:
     """All that is said of one server: the text of every family, which both formats share."""
-    server_name = str(standing.watched.server_name)
+    server_name = escaped(str(standing.watched.server_name))
     return tuple(
-        "".join(line(family, server_name, sample) for sample in family.samples(standing)).encode()
-        for family in FAMILIES
+        "".join([line(layout, server_name, sample) for sample in family.samples(standing)]).encode()
+        for family, layout in LAYOUTS
     )
 
 
-def line(family: Family, server_name: str, sample: Sample) -> str:
+def layout(family: Family) -> str:
+    """A line to be filled in: {0} is the server name, {1} the value, and the labels follow as in the table."""
+    places = {"server_name": 0} | {label: place for place, label in enumerate(family.labels, start=2)}
+    text = ",".join(f'{label}="{{{place}}}"' for label, place in sorted(places.items()))
+    return f"{family.full_name}{{{{{text}}}}} {{1}}\n"
+
+
+LAYOUTS: Final = tuple((family, layout(family)) for family in FAMILIES)
+
+
+def line(layout: str, server_name: str, sample: Sample) -> str:
     label_values, number = sample
-    labels = sorted(zip((*family.labels, "server_name"), (*label_values, server_name), strict=True))
-    text = ",".join(f'{name}="{escaped(value)}"' for name, value in labels)
     written = floatToGoString(number)  # type: ignore[no-untyped-call]
-    return f"{family.full_name}{{{text}}} {written}\n"
+    return layout.format(server_name, written, *map(escaped, label_values))
 
 
 def escaped(label_value: str) -> str:

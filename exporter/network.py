@@ -5,6 +5,7 @@ whoever noticed it (OSError, OpenSSL's, h11's, or one of those below); `problems
 """
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Protocol
 
 from exporter.model import Endpoint, IPAddress, SrvRecord
@@ -66,6 +67,11 @@ class Handshake:
     """As OpenSSL names it, such as TLSv1.3."""
     cipher: str | None = None
     """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None where nobody looked."""
+
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the whole chain; DER says itself where it ends."""
+        return sha256(b"".join(self.chain)).digest()
 
 
 @dataclass(frozen=True, slots=True)

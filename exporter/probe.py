@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 from exporter import connectivity
-from exporter.attempt import Deadline, as_it_is, attempt, in_turn
+from exporter.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
 from exporter.connectivity import Loss
 from exporter.deep_look import ENDPOINTS_AT_ONCE, look_deeper
 from exporter.discovery import discover
@@ -78,7 +78,7 @@ class Prober:
             srv=discovered.srv,
             route=discovered.route,
             dns=discovered.dns,
-            endpoints=tuple(await asyncio.gather(*examined)),
+            endpoints=tuple(await side_by_side(examined)),
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
             spoiled=self._spoiled_since(started),

@@ -12,8 +12,13 @@ from exporter.internet.resolver import NoResolversError
 from exporter.probe import Prober
 
 
-def prober(config: Config, spoiled_since: Callable[[float], bool] = lambda _: False) -> Prober:
-    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have."""
+def prober(
+    config: Config, spoiled_since: Callable[[float], bool] = lambda _: False, *, remember_chains: bool = True
+) -> Prober:
+    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have.
+
+    Benchmarks can do without the memory of certificate chains, to see what it saves.
+    """
     network, timeout = config.network, config.probe.timeout
     try:
         internet = Internet(
@@ -24,6 +29,7 @@ def prober(config: Config, spoiled_since: Callable[[float], bool] = lambda _: Fa
                 network.address_policy is Policy.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
             ),
             connect_to={key: place(value) for key, value in network.connect_to.items()},
+            remember_chains=remember_chains,
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error

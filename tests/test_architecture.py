@@ -13,7 +13,19 @@ ROOT: Final = Path(exporter.__file__).parent
 # From the ground up. A room imports from the floors below it, and from no other room on its own floor.
 FLOORS: Final = (
     {"vocabulary"},
-    {"exporter", "model", "remedies", "wording", "durations", "negotiation", "turns", "tls_names", "loop_lag"},
+    {
+        "exporter",
+        "model",
+        "remedies",
+        "wording",
+        "durations",
+        "negotiation",
+        "turns",
+        "tls_names",
+        "loop_lag",
+        "memory",
+        "event_loop",
+    },
     {"names", "network", "shards"},
     {"problems", "routes"},
     {"attempt", "verdict"},
@@ -57,6 +69,7 @@ LIBRARIES: Final = {
     "starlette": {"web"},
     "structlog": {"app", "lists", "logs", "probes", "problems", "schedule", "sight", "web", "workers"},
     "uvicorn": {"web"},
+    "uvloop": {"event_loop"},
     "yaml": {"config", "targets"},
 }
 

@@ -6,7 +6,7 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn
+from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn, side_by_side
 from exporter.model import Failed, Passed, Problem
 from exporter.problems import Step
 from exporter.vocabulary import Reason
@@ -148,3 +148,18 @@ async def test_no_more_work_is_done_at_once_than_there_are_turns() -> None:
 
     done = await asyncio.gather(*(in_turn(turns, partial(work, number)) for number in range(5)))
     assert (done, most) == ([0, 1, 2, 3, 4], 2)
+
+
+async def own_task() -> asyncio.Task[None] | None:
+    return asyncio.current_task()
+
+
+async def test_one_alone_needs_no_task_of_its_own() -> None:
+    assert await side_by_side([own_task()]) == [asyncio.current_task()]
+
+
+async def test_several_run_at_once() -> None:
+    """Each waits for the other, in whatever order they are given."""
+    met = asyncio.Barrier(2)
+    assert sorted(await asyncio.wait_for(side_by_side([met.wait(), met.wait()]), 5)) == [0, 1]
+    assert await side_by_side([]) == []

@@ -104,6 +104,7 @@ async def serving(file: Path, *arguments: str) -> AsyncIterator[Running]:
         listening = await running.until_logged("listening")
         host, _, port = str(listening["addresses"]).rpartition(":")
         running.place = Place(host, int(port))
+        assert listening["event_loop"] == "uvloop"  # which the tests install
         await running.until_logged("watching")
         yield running
 

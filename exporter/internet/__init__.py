@@ -6,8 +6,9 @@ from typing import TypeAlias
 
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
+from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
-from exporter.internet.trust import make_context
+from exporter.internet.trust import Trust
 from exporter.model import Endpoint, IPAddress, SrvRecord, host_port
 from exporter.network import Addresses
 from exporter.vocabulary import SrvService
@@ -23,9 +24,10 @@ class Internet:
 
     `connect_to` redirects connections, as curl's --connect-to: from "host:port" (then the host is not looked up) or
     "ip:port" to a place. That is the operator's word, so the address policy is not asked about it.
+    With `remember_chains`, a certificate chain that was found good is not verified again as long as it stays the same.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each has a name, and all but one may be left out
         self,
         *,
         timeout: float,
@@ -33,9 +35,10 @@ class Internet:
         ca_file: Path | None = None,
         policy: AddressPolicy = PUBLIC_ONLY,
         connect_to: Mapping[str, Place] | None = None,
+        remember_chains: bool = True,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * LOOKUP_SHARE)
-        self._context = make_context(ca_file)
+        self._trust = Trust(ca_file, KnownChains() if remember_chains else KnownChains(at_most=0))
         self._policy = policy
         self._connect_to = connect_to or {}
 
@@ -56,4 +59,4 @@ class Internet:
         redirected = redirected or self._connect_to.get(endpoint.address)
         ip, port = redirected or (endpoint.ip, target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
-        return InternetConnection(ip, port, self._context, refusal)
+        return InternetConnection(ip, port, self._trust, refusal)

@@ -9,6 +9,7 @@ from exporter.internet.http import HttpExchange, Question
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
 from exporter.internet.tls import TlsStream
+from exporter.internet.trust import Trust
 from exporter.model import IPAddress
 from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
 
@@ -16,9 +17,9 @@ from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, H
 class InternetConnection:
     """`refusal` is set where the address policy forbids the address: then nothing is ever sent there."""
 
-    def __init__(self, ip: IPAddress, port: int, context: SSL.Context, refusal: str | None) -> None:
+    def __init__(self, ip: IPAddress, port: int, trust: Trust, refusal: str | None) -> None:
         self._place = (ip, port)
-        self._context = context
+        self._trust = trust
         self._refusal = refusal
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
@@ -32,11 +33,33 @@ class InternetConnection:
         await self._tcp.open(*self._place)
 
     async def start_tls(self, tls_name: str) -> Handshake:
-        stream = TlsStream(self._tcp, self._context)
-        handshake = await stream.handshake(tls_name)
+        handshake = await self._met_again(tls_name) or await self._verified(tls_name)
         self._secured = tls_name, handshake
-        self._http = HttpExchange(stream)
         return handshake
+
+    async def _met_again(self, tls_name: str) -> Handshake | None:
+        """With a chain that is known to be good. None where there is no such hope, or another chain came: then over a
+        new connection.
+        """
+        chains, waited = self._trust.chains, self.waited()
+        if not chains.expected_at((*self._place, tls_name)):
+            return None
+        _, handshake = await self._greet(tls_name, self._trust.unverifying)
+        if chains.vouch_for(handshake):
+            return handshake
+        await self._open_again(waited)
+        return None
+
+    async def _verified(self, tls_name: str) -> Handshake:
+        stream, handshake = await self._greet(tls_name, self._trust.verifying)
+        self._trust.chains.learn((*self._place, tls_name), handshake, stream.verified_chain())
+        return handshake
+
+    async def _greet(self, tls_name: str, context: SSL.Context) -> tuple[TlsStream, Handshake]:
+        stream = TlsStream(self._tcp, context)
+        handshake = await stream.handshake(tls_name)
+        self._http = HttpExchange(stream)
+        return stream, handshake
 
     async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
         return await self._ask(Question(path, host_header), at_most)
@@ -66,17 +89,22 @@ class InternetConnection:
         return await self._reopened()
 
     async def _reopened(self) -> HttpExchange:
-        """The time that this takes belongs to no stage. The certificate must be the one that was judged."""
+        """The certificate must be the one that was judged."""
         assert self._secured is not None
         waited, (tls_name, judged) = self.waited(), self._secured
-        self.close()
-        await self.open()
+        await self._open_again(waited)
         handshake = await self.start_tls(tls_name)
         if handshake.chain != judged.chain:
             raise ClosedEarlyError("the connection was closed, and the next one presented another certificate")
         self._clock.forget_since(waited)
         assert self._http is not None
         return self._http
+
+    async def _open_again(self, waited: float) -> None:
+        """The time since `waited()` was so much belongs to no stage."""
+        self.close()
+        await self.open()
+        self._clock.forget_since(waited)
 
     def close(self) -> None:
         self._http = None

@@ -1,6 +1,7 @@
 """HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import h11
@@ -29,7 +30,13 @@ class Question:
     host_header: str
     body: bytes | None = None
 
-    def head(self) -> h11.Request:
+    def events(self) -> Iterator[h11.Event]:
+        yield self._head()
+        if self.body is not None:
+            yield h11.Data(data=self.body)
+        yield h11.EndOfMessage()
+
+    def _head(self) -> h11.Request:
         headers = {
             "Host": self.host_header,
             "User-Agent": USER_AGENT,
@@ -63,8 +70,7 @@ class HttpExchange:
     async def ask(self, question: Question, at_most: int) -> HttpAnswer:
         """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
         self.answered, self._left = False, MAX_HEADER_BYTES + MAX_FRAMING * at_most
-        events: tuple[h11.Event, ...] = (question.head(), h11.Data(data=question.body or b""), h11.EndOfMessage())
-        await self._stream.send(b"".join(self._http.send(event) or b"" for event in events))
+        await self._stream.send(b"".join(self._http.send(event) or b"" for event in question.events()))
         answer = await self._head()
         return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
 

@@ -16,6 +16,9 @@ class TcpStream:
     def __init__(self, clock: PeerClock) -> None:
         self._clock = clock
         self._socket: socket.socket | None = None
+        self._watched = False
+        self._told_in_vain = 0
+        self._waiting: asyncio.Future[None] | None = None
 
     async def open(self, ip: IPAddress, port: int) -> None:
         """Raises OSError."""
@@ -53,18 +56,34 @@ class TcpStream:
                 return content
 
     async def _readable(self, sock: socket.socket) -> None:
+        """The event loop goes on watching the socket, until something arrives that nobody waits for."""
         loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_reader(sock, ready.set)
+        self._waiting, self._told_in_vain = loop.create_future(), 0
+        if not self._watched:
+            loop.add_reader(sock.fileno(), self._arrived)
+            self._watched = True
         try:
-            await ready.wait()
+            await self._waiting
         except asyncio.CancelledError:
             self._clock.gave_up()
             raise
         finally:
-            loop.remove_reader(sock)
+            self._waiting = None
+
+    def _arrived(self) -> None:
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(None)
+        self._told_in_vain += self._waiting is None
+        if self._told_in_vain > 1:  # the first time may still be about what was read a moment ago
+            self._unwatch()
+
+    def _unwatch(self) -> None:
+        if self._socket and self._watched:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+        self._watched = False
 
     def close(self) -> None:
+        self._unwatch()
         if self._socket:
             self._socket.close()
             self._socket = None

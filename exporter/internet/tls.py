@@ -1,5 +1,7 @@
 """TLS over a TCP stream, driven between two memory buffers of OpenSSL."""
 
+from collections.abc import Sequence
+
 from OpenSSL import SSL, crypto
 
 from exporter import names
@@ -41,6 +43,10 @@ class TlsStream:
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
         return Handshake(chain, tuple(self._verify_errors), version, cipher)
 
+    def verified_chain(self) -> Sequence[crypto.X509]:
+        """As OpenSSL built it, the leaf first, up to the trust anchor. It means nothing where there are complaints."""
+        return self._tls.get_verified_chain() or ()
+
     def _finished(self) -> bool:
         try:
             self._tls.do_handshake()
@@ -75,7 +81,9 @@ class TlsStream:
     async def _flush(self) -> None:
         """Sends what OpenSSL has ready, be it ours or its own."""
         try:
-            while True:
-                await self._tcp.send(self._tls.bio_read(READ_BYTES))
+            content = self._tls.bio_read(READ_BYTES)
         except SSL.WantReadError:
             return
+        await self._tcp.send(content)
+        if len(content) == READ_BYTES:
+            await self._flush()

@@ -1,9 +1,10 @@
-"""The TLS context of all connections: one for the process, as loading the trust store costs tens of milliseconds."""
+"""The TLS contexts of all connections, and what OpenSSL thought of the chains that were met over them."""
 
 from pathlib import Path
 
 from OpenSSL import SSL
 
+from exporter.internet.known_chains import KnownChains
 from exporter.network import VerifyError
 
 ALPN = [b"http/1.1"]
@@ -13,18 +14,38 @@ ALPN = [b"http/1.1"]
 CIPHERS = b"DEFAULT:!kDHE:@SECLEVEL=0"
 
 
-def make_context(ca_file: Path | None) -> SSL.Context:
-    """`ca_file` (PEM) replaces the trust store of the operating system."""
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_VERSION)
-    context.set_cipher_list(CIPHERS)
-    context.set_alpn_protos(ALPN)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+class Trust:
+    """One for an `Internet`, as loading the trust store costs tens of milliseconds.
+
+    Both contexts greet a server alike, so that it cannot tell them apart. `verifying` has OpenSSL verify the chain. The
+    `unverifying` one is for a chain that is known by `chains`: whoever uses it must ask them about what came. That the
+    server possesses the key of its certificate is proven in either.
+    """
+
+    def __init__(self, ca_file: Path | None, chains: KnownChains) -> None:
+        """`ca_file` (PEM) replaces the trust store of the operating system."""
+        self.verifying = verifying_context(ca_file)
+        self.unverifying = new_context()
+        self.chains = chains
+
+
+def verifying_context(ca_file: Path | None) -> SSL.Context:
+    context = new_context()
     context.set_verify(SSL.VERIFY_PEER, note_and_go_on)
     if ca_file is None:
         context.set_default_verify_paths()
     else:
         context.load_verify_locations(str(ca_file))
+    return context
+
+
+def new_context() -> SSL.Context:
+    """It trusts nobody: with authorities in its store, OpenSSL would build the chain even where it is not to verify."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_VERSION)
+    context.set_cipher_list(CIPHERS)
+    context.set_alpn_protos(ALPN)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     return context
 
 

@@ -5,14 +5,15 @@ Leaf <- intermediate <- root, with the extensions of real authorities, so that s
 
 import ssl
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -26,7 +27,6 @@ LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
 AUTHORITY_LIFE = timedelta(days=3650)
 BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
 MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
-RSA_BITS = 2048
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -34,6 +34,38 @@ PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 class KeyType(StrEnum):
     EC = "ec"
     RSA = "rsa"
+
+
+def p256() -> PrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def p384() -> PrivateKey:
+    return ec.generate_private_key(ec.SECP384R1())
+
+
+def rsa_key(bits: int) -> PrivateKey:
+    return rsa.generate_private_key(65537, bits)
+
+
+KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: p256, KeyType.RSA: partial(rsa_key, 2048)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What keys a chain is made of."""
+
+    root: Callable[[], PrivateKey]
+    intermediate: Callable[[], PrivateKey]
+    leaf: KeyType
+
+
+LIGHT: Final = Lineage(p256, p256, KeyType.EC)
+# As Let's Encrypt has them (https://letsencrypt.org/certificates/), and with it most of the servers there are.
+LINEAGES: Final = {
+    "ecdsa": Lineage(partial(rsa_key, 4096), p384, KeyType.EC),
+    "rsa": Lineage(partial(rsa_key, 4096), partial(rsa_key, 2048), KeyType.RSA),
+}
 
 
 class CertificateState(StrEnum):
@@ -131,9 +163,9 @@ class Issuer:
 class Hierarchy:
     """A root, and the intermediate that signs in its name. The root `ends` so long from now."""
 
-    def __init__(self, name: str, ends: timedelta = AUTHORITY_LIFE) -> None:
-        self.root_signer = Issuer(common_name(f"{name} Root"), new_key(KeyType.EC))
-        self.signer = Issuer(common_name(f"{name} Intermediate"), new_key(KeyType.EC))
+    def __init__(self, name: str, lineage: Lineage = LIGHT, ends: timedelta = AUTHORITY_LIFE) -> None:
+        self.root_signer = Issuer(common_name(f"{name} Root"), lineage.root())
+        self.signer = Issuer(common_name(f"{name} Intermediate"), lineage.intermediate())
         self.root = self.root_signer.sign(authority_draft(self.root_signer, path_length=None, ends=ends))
         self.intermediate = self.root_signer.sign(authority_draft(self.signer, path_length=0))
 
@@ -141,11 +173,12 @@ class Hierarchy:
 class Authority:
     """Issues certificates. `ca_file` holds the roots that clients are to trust, as PEM, and lies in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
-        self.trusted = Hierarchy("Lab")
+    def __init__(self, folder: Path, lineage: Lineage = LIGHT) -> None:
+        self.trusted = Hierarchy("Lab", lineage)
         self.lapsed = Hierarchy("Lapsed", ends=-timedelta(days=1))
         """Trusted, but for its root having expired yesterday."""
         self._hierarchies = {Signer.TRUSTED: self.trusted, Signer.UNKNOWN: Hierarchy("Unknown")}
+        self._leaf = lineage.leaf
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(
             b"".join(hierarchy.root.public_bytes(Encoding.PEM) for hierarchy in (self.trusted, self.lapsed))
@@ -158,14 +191,14 @@ class Authority:
         *,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
-        key_type: KeyType = KeyType.EC,
+        key_type: KeyType | None = None,
     ) -> Issued:
         """A certificate for DNS names (wildcards too) and IP addresses.
 
         Dates are cut to the second, and replace those of the state.
-        `key_type` is that of the leaf; the authority's own keys are P-256.
+        `key_type` is that of the leaf, instead of the lineage's.
         """
-        making, now, key = MAKINGS[state], datetime.now(UTC), new_key(key_type)
+        making, now, key = MAKINGS[state], datetime.now(UTC), new_key(key_type or self._leaf)
         names = making.names or tuple(names)
         subject = Issuer(common_name(names[0]), key)
         leaf = leaf_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
@@ -180,9 +213,7 @@ class Authority:
 
 
 def new_key(key_type: KeyType) -> PrivateKey:
-    if key_type is KeyType.RSA:
-        return rsa.generate_private_key(65537, RSA_BITS)
-    return ec.generate_private_key(ec.SECP256R1())
+    return KEYS[key_type]()
 
 
 def common_name(text: str) -> x509.Name:

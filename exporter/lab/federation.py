@@ -14,7 +14,7 @@ from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from exporter.lab.authority import Authority, Issued
+from exporter.lab.authority import LIGHT, Authority, Issued, Lineage
 from exporter.lab.broken import BROKEN_SERVERS
 from exporter.lab.dns_server import DnsServer
 from exporter.lab.faults import FAULTS, Fault
@@ -98,8 +98,9 @@ class Running:
 class Federation:
     """Runs the servers within `async with`; afterwards nothing is left of them."""
 
-    def __init__(self, servers: Sequence[LabServer] = SERVERS) -> None:
+    def __init__(self, servers: Sequence[LabServer] = SERVERS, lineage: Lineage = LIGHT) -> None:
         self.servers = tuple(servers)
+        self._lineage = lineage
         self.dns = DnsServer()
         self.connect_to: dict[str, str] = {}
         """`ip:port` as DNS says it, and where on loopback that is."""
@@ -146,7 +147,7 @@ class Federation:
 
     async def _start_all(self) -> None:
         folder = self._stack.enter_context(TemporaryDirectory(prefix="federation-lab-"))
-        self.authority = Authority(Path(folder))
+        self.authority = Authority(Path(folder), self._lineage)
         await self._start(self.dns)
         refused = await self._start(FAULTS[Fault.CONNECTION_REFUSED]())
         for server in self.servers:

@@ -1,12 +1,11 @@
 """Stage `dns`: A and AAAA of every target."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
 from exporter import names, problems
-from exporter.attempt import Faulty
+from exporter.attempt import Faulty, side_by_side
 from exporter.model import Endpoint, IPAddress, Problem, Resolved, Target
 from exporter.network import Addresses, Network
 from exporter.problems import Step
@@ -17,7 +16,7 @@ MAX_ENDPOINTS = 32
 
 
 async def look(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
-    answers = await asyncio.gather(*(resolve(network, target) for target in targets))
+    answers = await side_by_side(resolve(network, target) for target in targets)
     return dict(zip(targets, answers, strict=True))
 
 

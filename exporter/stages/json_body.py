@@ -12,12 +12,15 @@ from exporter.wording import printable
 
 JsonObject: TypeAlias = Mapping[str, Any]
 EXCERPT_CHARACTERS = 60
+MAX_CONTAINERS = 4096  # objects and arrays: the smallest take two bytes in the body, and a hundred times that in memory
 
 
 def read_object(answer: HttpAnswer) -> JsonObject | Problem:
     """The JSON object in an answer of status 200."""
     if answer.status != 200:
         return Problem(Reason.HTTP_STATUS, f"status {answer.status}, expected 200")
+    if answer.body.count(b"}") + answer.body.count(b"]") > MAX_CONTAINERS:
+        return Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
     try:
         content = json.loads(answer.body.decode(), parse_constant=refuse)
     except (ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ OpenSSL's verdict on the chain comes with the handshake; the name is checked as 
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
@@ -16,6 +17,7 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from exporter import names
 from exporter.attempt import Faulty
+from exporter.memory import Memory
 from exporter.model import Certificate, ChainCertificate, Problem, Secured
 from exporter.network import Handshake, VerifyError
 from exporter.stages.strength import weaknesses
@@ -25,6 +27,7 @@ from exporter.wording import printable
 MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 100  # of a certificate that we keep
 MAX_CHAIN = 10  # certificates that we keep
+JUDGED_KEPT = 2**16  # 20,000 servers with a website and two addresses; some 400 bytes each
 AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
 
 # X509_V_ERR codes (openssl/x509_vfy.h)
@@ -49,19 +52,42 @@ UNREADABLE = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A chain, as it was presented under a name; no `certificate` where it cannot be read."""
+
+    problems: tuple[Problem, ...]
+    certificate: Certificate | None = None
+    above: tuple[ChainCertificate, ...] = ()
+
+
+JUDGED: Final[Memory[tuple[bytes, tuple[VerifyError, ...], str], Judged]] = Memory(JUDGED_KEPT)
+"""All that a judgement depends on: as long as a server presents the same chain, there is nothing new to read in it."""
+
+
 def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
     """The certificate's facts are there for a bad one too, unless it cannot be read at all."""
+    presented = (handshake.fingerprint, handshake.verify_errors, tls_name)
+    judged = JUDGED.recall(presented)
+    if judged is None:
+        judged = judge(handshake, tls_name)
+        JUDGED.keep(presented, judged)
+    if judged.certificate is None:
+        return Faulty(judged.problems)
+    secured = Secured(judged.certificate, handshake.tls_version, handshake.cipher, judged.above)
+    return Faulty(judged.problems, secured) if judged.problems else secured
+
+
+def judge(handshake: Handshake, tls_name: str) -> Judged:
     try:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
         faults = (*chain_faults(handshake, leaf), *weak_faults(chain), *name_faults(leaf, tls_name))
         problems = tuple(dict.fromkeys(faults))
-        certificate = describe(chain, valid=not problems)
+        return Judged(problems, describe(chain, valid=not problems), tuple(map(above, chain[1:MAX_CHAIN])))
     except UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
-        return Faulty((Problem(Reason.CERTIFICATE_INVALID, text),))
-    secured = Secured(certificate, handshake.tls_version, handshake.cipher, tuple(map(above, chain[1:MAX_CHAIN])))
-    return Faulty(problems, secured) if problems else secured
+        return Judged((Problem(Reason.CERTIFICATE_INVALID, text),))
 
 
 def chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:

@@ -126,6 +126,8 @@ async def converse(connection: Connection, page: Page, deadline: Deadline) -> Vi
 
 async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
     """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
+    if len(endpoints) == 1:
+        return await open_for([], network.connection(endpoints[0]))
     opened: list[Connection] = []
     winner: Connection | None = None
     attempts = [partial(open_for, opened, network.connection(endpoint)) for endpoint in endpoints]

@@ -149,11 +149,11 @@ class Worker:
 
     async def _start(self) -> None:
         ours, theirs = socket.socketpair()
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
         with theirs:
             inherited = theirs.fileno()
             command = [sys.executable, "-m", "exporter.workers.worker", str(inherited), *self._options]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
         self._edition = NO_EDITION
         self.pid = self._process.pid
 

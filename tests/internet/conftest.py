@@ -1,7 +1,16 @@
+import asyncio
+from collections.abc import Callable, Mapping
+
 import pytest
+import uvloop
 
 from exporter.lab.authority import Authority, Issued
 from tests.internet.raw_https import NAME
+
+
+def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Both loops that `serve` may run in: they handle sockets in ways of their own."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from exporter.internet.connection import InternetConnection
-from exporter.internet.trust import make_context
+from exporter.internet.known_chains import KnownChains
+from exporter.internet.trust import Trust
 from exporter.lab.authority import Authority, Issued
 from exporter.lab.listener import Behaviour, Listener, streams
 from tests.places import place
@@ -46,10 +47,12 @@ async def listening(behaviour: Behaviour) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(address: str, authority: Authority) -> AsyncIterator[InternetConnection]:
+async def connected(
+    address: str, authority: Authority, chains: KnownChains | None = None
+) -> AsyncIterator[InternetConnection]:
     """TCP only."""
     ip, port = place(address)
-    connection = InternetConnection(ip, port, make_context(authority.ca_file), None)
+    connection = InternetConnection(ip, port, Trust(authority.ca_file, chains or KnownChains()), None)
     try:
         await connection.open()
         yield connection

@@ -18,7 +18,7 @@ from dns.message import Message
 from dns.rcode import Rcode
 
 from exporter import problems
-from exporter.internet import Place
+from exporter.internet import Place, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
 from exporter.lab.dns_server import DnsServer
@@ -223,7 +223,7 @@ async def test_a_shortage_of_ours_is_no_fault_of_the_resolvers(monkeypatch: pyte
         raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     down = await nobody()
-    monkeypatch.setattr(socket, "socket", exhausted)
+    monkeypatch.setattr(dns_transport, "new_socket", exhausted)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
     assert problems.name(outcome, Step.DNS).detail == "Too many open files"

@@ -2,7 +2,7 @@ import pytest
 
 from exporter.model import Problem
 from exporter.network import HttpAnswer
-from exporter.stages.json_body import json_type, read_object
+from exporter.stages.json_body import MAX_CONTAINERS, json_type, read_object
 from exporter.vocabulary import Reason
 
 
@@ -22,6 +22,15 @@ def answer(body: bytes, status: int = 200) -> HttpAnswer:
 def test_reads_an_object(body: bytes, content: dict[str, object]) -> None:
     """Whatever the Content-Type says. Half of a surrogate pair is JSON, and left to whoever reads the field."""
     assert read_object(answer(body)) == content
+
+
+@pytest.mark.parametrize("smallest", [b"{}", b"[]"])
+def test_takes_so_many_objects_and_arrays_and_no_more(smallest: bytes) -> None:
+    """In memory they are far larger than their bytes."""
+    body = b'{"a": [' + b",".join([smallest] * (MAX_CONTAINERS - 2)) + b"]}"
+    assert isinstance(read_object(answer(body)), dict)
+    one_more = body.replace(b"]}", b"," + smallest + b"]}")
+    assert read_object(answer(one_more)) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
 
 
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])

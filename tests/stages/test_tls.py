@@ -202,3 +202,28 @@ def test_a_long_chain_is_cut() -> None:
     reading = read(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3"), "example.test")
     assert isinstance(reading, Secured)
     assert len(reading.above) == MAX_CHAIN - 1
+
+
+# ---------------------------------------------------------------- the same chain once more
+
+
+def test_an_unchanged_chain_is_read_once() -> None:
+    finished = handshake("example.test")
+    first, second = (read(finished, "example.test") for _ in range(2))
+    assert isinstance(first, Secured)
+    assert isinstance(second, Secured)
+    assert second.certificate is first.certificate
+
+
+def test_what_a_judgement_depends_on_is_never_mixed_up() -> None:
+    """Name, complaints and every certificate of the chain; version and cipher are of this handshake."""
+    finished = handshake("example.test")
+    assert problems(finished) == []
+    assert [problem.reason for problem in problems(finished, "other.test")] == [Reason.CERTIFICATE_NAME_MISMATCH]
+    expired = replace(finished, verify_errors=(VerifyError(10, 0),))
+    assert [problem.reason for problem in problems(expired)] == [Reason.CERTIFICATE_EXPIRED]
+    short = replace(finished, chain=finished.chain[:1])
+    reading = read(replace(short, tls_version="TLSv1.2", cipher="AES128-SHA"), "example.test")
+    assert isinstance(reading, Secured)
+    assert (reading.above, reading.tls_version, reading.cipher) == ((), "TLSv1.2", "AES128-SHA")
+    assert problems(finished) == []

@@ -13,7 +13,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 from exporter.lab.authority import (
     AUTHORITY_LIFE,
     LEAF_LIFE,
-    RSA_BITS,
     Authority,
     Issued,
     Issuer,
@@ -28,7 +27,7 @@ from exporter.lab.authority import (
 from exporter.lab.servers import Issuing
 
 DAY = timedelta(days=1)
-WEAK_RSA_BITS = 1024
+RSA_BITS, WEAK_RSA_BITS = 2048, 1024
 SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")  # object identifiers, DER (RFC 8017, appendix C)
 SHA1_WITH_RSA = bytes.fromhex("2a864886f70d010105")
 MD5_WITH_RSA = bytes.fromhex("2a864886f70d010104")

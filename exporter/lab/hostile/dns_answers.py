@@ -1,6 +1,6 @@
 """What becomes of a good reply at a hostile DNS server, beside the faults that every table may name (`DnsFault`)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dns.flags
 import dns.name
@@ -20,6 +20,9 @@ STRANGER = dns.name.from_text("not-what-you-asked.test")
 STRANGERS_ADDRESS = "192.0.2.254"
 FORGERIES = 50
 TEXTS = 100  # records, of about 300 bytes each
+FLAGS, QUESTION_COUNT, ANSWER_COUNT = 2, 4, 6  # where they stand in the header
+ASKED = b"\xc0\x0c"  # a pointer to the name in the question
+ADDRESS_IN, ADDRESS_CHAOS = b"\0\1\0\1\0\0\0\x3c", b"\0\1\0\3\0\0\0\x3c"  # type, class, and a TTL of a minute
 WHOLE_TEXT = f'"{"x" * 255}"'
 
 
@@ -94,6 +97,36 @@ def aliases(length: int) -> Misbehaviour:
         return answered(reply)
 
     return misbehave
+
+
+def spoilt(change: Callable[[bytes], bytes]) -> Misbehaviour:
+    """A good answer, but for some of its bytes. It bears the right id, so that it may be taken for the true one."""
+    return lambda reply, _: change(answered(reply))
+
+
+def with_header(at: int, value: int) -> Misbehaviour:
+    """Two bytes of the header (RFC 1035, 4.1.1) are others."""
+    return spoilt(lambda wire: wire[:at] + value.to_bytes(2, "big") + wire[at + 2 :])
+
+
+def with_record(record: bytes) -> Misbehaviour:
+    """Instead of all records there is this one, whose owner is the name asked for."""
+
+    def misbehave(reply: Message, _: Over) -> Wire:
+        reply.answer.clear()
+        reply.authority.clear()
+        reply.additional.clear()
+        reply.use_edns(edns=False)
+        wire = answered(reply)
+        return wire[:ANSWER_COUNT] + b"\x00\x01" + wire[ANSWER_COUNT + 2 :] + record
+
+    return misbehave
+
+
+def nowhere(reply: Message, _: Over) -> Wire:
+    """Records of a name that is said not to exist."""
+    reply.set_rcode(Rcode.NXDOMAIN)
+    return reply.to_wire()
 
 
 def answered(reply: Message) -> bytes:

@@ -204,7 +204,7 @@ ROWS = (
     changed("whole-float", "1.0, which some write as 1", INVALID, odd=[{"a": 1.0}]),
     changed("largest-integer", "2^53 - 1", None, odd=2**53 - 1),
     changed("larger-integer", "2^53 + 1, which some read as 2^53", INVALID, odd=2**53 + 1),
-    changed("wide", "seven thousand empty objects", None, odd=[{}] * 7000),
+    changed("wide", "seven thousand empty objects", Reason.TOO_LARGE, odd=[{}] * 7000),
     changed("deep", "arrays in arrays, 300 deep", None, odd=json.loads("[" * 300 + "]" * 300)),
     as_text(
         "small",

@@ -42,7 +42,7 @@ def redirect(written: bytes) -> None:
         assert following.reason is Reason.REDIRECT
         in_order([following])
         return
-    Question(following.path, following.place.text).head()
+    assert list(Question(following.path, following.place.text).events())
     assert following.path.startswith("/")
     assert leads_to(str(following), HERE) == following
     loop = leads_to(location, HERE, following)

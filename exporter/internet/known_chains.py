@@ -1,0 +1,74 @@
+"""Certificate chains that OpenSSL has verified without complaint, and where they are met again.
+
+To verify a chain is most of the work of a handshake, and nearly always its outcome is known. OpenSSL's verdict follows
+from the chain, the trust store and the time: the store belongs to one `Internet`, as this memory does, and the times
+between which the verdict holds are remembered with it. The name is not part of it, and is judged by `stages.tls`.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import NamedTuple, TypeAlias
+
+from OpenSSL import crypto
+
+from exporter.memory import Memory
+from exporter.model import IPAddress
+from exporter.network import Handshake
+
+AT_MOST = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
+# Nothing that OpenSSL looks at can change but the time: this bounds what we might have failed to think of.
+BELIEVED_SECONDS = 24 * 3600
+
+Meeting: TypeAlias = tuple[IPAddress, int, str]
+"""Address, port and the name that is asked for there."""
+
+
+class Span(NamedTuple):
+    """Seconds since 1970."""
+
+    begins: float
+    ends: float
+
+
+class KnownChains:
+    """At most so many of them. 0: none is remembered."""
+
+    def __init__(self, at_most: int = AT_MOST, now: Callable[[], float] = time.time) -> None:
+        self._now = now
+        self._verified: Memory[bytes, Span] = Memory(at_most)
+        """By fingerprint: until when it needs no other look."""
+        self._met: Memory[Meeting, bytes] = Memory(at_most)
+        """The fingerprint of what was presented there last."""
+
+    def expected_at(self, meeting: Meeting) -> bool:
+        """Whether one that we can vouch for was presented there last. Another may come all the same."""
+        fingerprint = self._met.recall(meeting)
+        return fingerprint is not None and self._known(fingerprint)
+
+    def vouch_for(self, handshake: Handshake) -> bool:
+        """Whether OpenSSL, if it were asked, would have no complaint about the chain."""
+        return self._known(handshake.fingerprint)
+
+    def learn(self, meeting: Meeting, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
+        """Of a handshake in which OpenSSL was asked. `verified` is the chain that it built, up to the trust anchor."""
+        if handshake.verify_errors or not verified:
+            self._met.forget(meeting)
+            return
+        self._verified.keep(handshake.fingerprint, self._believed(verified))
+        self._met.keep(meeting, handshake.fingerprint)
+
+    def _known(self, fingerprint: bytes) -> bool:
+        span = self._verified.recall(fingerprint)
+        return span is not None and span.begins <= self._now() < span.ends
+
+    def _believed(self, verified: Sequence[crypto.X509]) -> Span:
+        begins = max(posix(certificate.get_notBefore()) for certificate in verified)
+        ends = min(posix(certificate.get_notAfter()) for certificate in verified)
+        return Span(begins, min(ends, self._now() + BELIEVED_SECONDS))
+
+
+def posix(moment: bytes | None) -> float:
+    """Of ASN.1's GeneralizedTime, as OpenSSL accepts it: in UTC, to the second."""
+    assert moment is not None
+    return datetime.strptime(moment.decode(), "%Y%m%d%H%M%S%z").timestamp()
