@@ -5,7 +5,7 @@ TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench faults fuzz sbom audit lock clean
+.PHONY: help demo test lint format docs chart bench faults endurance fuzz sbom audit lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,9 @@ FUZZ_SECONDS ?= 180
 
 fuzz: .venv-fuzz/installed ## FUZZ_SECONDS of coverage-guided fuzzing for each target in FUZZ_TARGETS, or for all
 	.venv-fuzz/bin/python -m tests.fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+endurance: .venv-test/installed ## ten minutes of trouble, and kill -9: nothing may be lost, nothing may grow
+	$(TEST)/python -m tests.endurance
 
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
   --no-annotate --upgrade --quiet
