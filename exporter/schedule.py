@@ -24,7 +24,7 @@ from exporter.model import ServerName, Watched
 from exporter.turns import Task, Turns, end, listed
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
-FIRST_APART_SECONDS = 0.01  # of many servers the first round takes longer: a core must not be busy with nothing else
+FIRST_APART_SECONDS = 0.02  # of many servers the first round takes longer: a core must not be busy with nothing else
 GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
 CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can hold up the probes
 CLOCK_TOLERANCE_SECONDS = 1.0  # between two checks NTP slews by some milliseconds; more is a step

@@ -9,13 +9,15 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.bench.tables import console, show
+from rich.console import Console
+from rich.table import Table
 
 from tests.endurance.killed import kill
 from tests.endurance.run import Row, endure
 
 SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "600"))
 WORKERS = (1, 2)
+WIDTH = 120  # columns
 
 
 def main() -> None:
@@ -32,12 +34,10 @@ def main() -> None:
 
 
 def show_rows(title: str, rows: list[Row]) -> None:
-    show(
-        title,
-        ["what", "before", "after", "verdict"],
-        [[each.what, each.before, each.after, "holds" if each.holds else "BROKEN"] for each in rows],
-    )
-    console.print()
+    table = Table("what", "before", "after", "verdict", title=title, title_justify="left")
+    for each in rows:
+        table.add_row(each.what, each.before, each.after, "holds" if each.holds else "BROKEN")
+    Console(width=WIDTH).print(table)
 
 
 if __name__ == "__main__":
