@@ -5,7 +5,7 @@ TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench faults endurance fuzz sbom audit lock clean
+.PHONY: help demo test lint format docs chart bench faults endurance fuzz mutate sbom audit lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -68,22 +68,29 @@ fuzz: .venv-fuzz/installed ## FUZZ_SECONDS of coverage-guided fuzzing for each t
 endurance: .venv-test/installed ## ten minutes of trouble, and kill -9: nothing may be lost, nothing may grow
 	$(TEST)/python -m tests.endurance
 
+mutate: .venv-mutate/installed ## take out every bound and check, one at a time, and see a test fail
+	rm -rf mutants
+	.venv-mutate/bin/python -m tests.mutation run --max-children 2
+	.venv-mutate/bin/python -m tests.mutation results
+
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
   --no-annotate --upgrade --quiet
 
 lock: ## choose the newest versions of everything, again (needs uv)
 	$(LOCK) pyproject.toml --group build -o requirements/run.txt
 	$(LOCK) pyproject.toml --group build --group test --extra uvloop -o requirements/test.txt
+	$(LOCK) pyproject.toml --group build --group test --group mutate --extra uvloop -o requirements/mutate.txt
 	$(LOCK) pyproject.toml --group build --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group synapse -o requirements/synapse.txt
 	$(LOCK) --group supply -o requirements/supply.txt
 
 clean: ## remove what the other targets made
-	rm -rf .venv .venv-test .venv-fuzz .venv-supply .venv-synapse build .coverage
+	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-supply .venv-synapse build mutants .coverage
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
-.venv/installed .venv-test/installed:
+.venv-mutate/installed: requirements/mutate.txt pyproject.toml
+.venv/installed .venv-test/installed .venv-mutate/installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<
 	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .

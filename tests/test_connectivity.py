@@ -3,6 +3,7 @@
 import asyncio
 import errno
 from dataclasses import replace
+from ipaddress import ip_address
 
 import pytest
 
@@ -20,6 +21,7 @@ REFUSAL = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
 FAILING = Addresses("", (), failures=(DnsFailureError("nonsense"),))
 TIMEOUT = Addresses("", (), failures=(DnsTimeoutError("no resolver answers"),))
 GONE = Addresses("", (), exists=False)
+BEHIND_ALIAS = Addresses("alias.test", (ip_address("192.0.2.1"),))
 
 Lookup = tuple[str, ...] | Reaction[Addresses]
 
@@ -47,6 +49,7 @@ ADDRESSES = ("192.0.2.1",)
     ("network", "proven"),
     [
         pytest.param(world(ADDRESSES, SILENCE), Loss.EVERYBODY, id="black hole"),
+        pytest.param(world(BEHIND_ALIAS, SILENCE), Loss.EVERYBODY, id="black hole behind an alias"),
         pytest.param(world(ADDRESSES, NO_ROUTE), Loss.EVERYBODY, id="no route"),
         pytest.param(world(FAILING, HEALTHY), Loss.EVERYBODY, id="lookups fail"),
         pytest.param(world(TIMEOUT, HEALTHY), Loss.EVERYBODY, id="lookups time out"),

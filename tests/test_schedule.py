@@ -179,16 +179,14 @@ async def test_first_round_is_spread() -> None:
 
 async def test_a_large_first_round_takes_its_time() -> None:
     """Else the exporter would do nothing else for a minute, and everything it measures would be late."""
-    clock, thousands = (
-        Clock(wall=lambda: NOW),
-        [server(names.parse(f"s{number}.example.org"), 3600) for number in range(5000)],
-    )
+    clock = Clock(wall=lambda: NOW)
+    thousands = [server(names.parse(f"s{number}.example.org"), 3600) for number in range(5000)]
     async with Schedule(Probes().probe, Instruments(), first_round=10, clock=clock) as schedule:
         schedule.watch(thousands, concurrency=10)
         schedule._scheduler.pause()
         planned = sorted(job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs())
-    assert planned[-1] <= 50
-    assert planned[2500] == pytest.approx(25, abs=2)
+    assert planned[-1] <= 100
+    assert planned[2500] == pytest.approx(50, abs=4)
 
 
 async def test_probes_of_one_server_never_overlap() -> None:

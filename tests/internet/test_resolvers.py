@@ -217,17 +217,46 @@ async def test_a_resolver_that_is_down_is_silent() -> None:
     assert isinstance(await look_up(await nobody(), lifetime=LIFETIME), DnsTimeoutError)
 
 
+def exhausted(*_: Any, **__: Any) -> NoReturn:
+    raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+
 async def test_a_shortage_of_ours_is_no_fault_of_the_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told at once, and as what it is."""
-
-    def exhausted(*_: Any, **__: Any) -> NoReturn:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-
     down = await nobody()
     monkeypatch.setattr(dns_transport, "new_socket", exhausted)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
     assert problems.name(outcome, Step.DNS) == Shortage(Reason.INTERNAL_ERROR, "Too many open files")
+
+
+# ---------------------------------------------------------------- whether any is there at all
+
+
+async def test_a_single_one_is_asked_three_times_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "ALIVE_SECONDS", 0.05)
+    answers = iter([silent, silent, failing(Rcode.REFUSED)])
+
+    def at_last(query: Message) -> Iterable[bytes]:
+        return next(answers)(query)
+
+    async with scripted(at_last) as server:
+        assert await Resolver([server.place], PATIENT).answers()
+
+
+@pytest.mark.parametrize(("alive", "lifetime"), [(0.05, 3600.0), (3600.0, 0.05)])
+async def test_it_is_soon_clear_that_none_is_there(
+    alive: float, lifetime: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "ALIVE_SECONDS", alive)
+    async with scripted(silent) as server, asyncio.timeout(5):
+        assert not await Resolver([server.place], lifetime).answers()
+
+
+async def test_a_shortage_of_ours_is_no_proof_that_none_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = await nobody()
+    monkeypatch.setattr(dns_transport, "new_socket", exhausted)
+    assert await Resolver([down], LIFETIME).answers()
 
 
 # ---------------------------------------------------------------- over TCP
