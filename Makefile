@@ -5,7 +5,7 @@ TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench faults fuzz mutate sbom audit lock clean
+.PHONY: help demo test lint format docs chart bench faults endurance fuzz mutate sbom audit lock clean
 
 help: ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,7 +40,7 @@ chart: ## copy rules and dashboards into the Helm chart
 	cp deploy/prometheus/rules/*.yml $(CHART)/rules
 	cp grafana/dashboards/*.json $(CHART)/dashboards
 
-bench: .venv-test/installed ## cost and truthfulness, as ratios
+bench: .venv-test/installed ## cost, load and truthfulness, against targets (BENCH=quick: a few minutes)
 	$(TEST)/python -m tests.bench
 
 faults: .venv-test/installed ## every hostile server, and what the exporter makes of it
@@ -64,6 +64,9 @@ FUZZ_SECONDS ?= 180
 
 fuzz: .venv-fuzz/installed ## FUZZ_SECONDS of coverage-guided fuzzing for each target in FUZZ_TARGETS, or for all
 	.venv-fuzz/bin/python -m tests.fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+endurance: .venv-test/installed ## ten minutes of trouble, and kill -9: nothing may be lost, nothing may grow
+	$(TEST)/python -m tests.endurance
 
 mutate: .venv-mutate/installed ## take out every bound and check, one at a time, and see a test fail
 	rm -rf mutants

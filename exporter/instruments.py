@@ -52,6 +52,8 @@ class SkipReason(StrEnum):
     """The exporter was stopping."""
     WORKER_LOST = "worker_lost"
     """The process that probed it ended, and so did the one that took its place."""
+    NO_RESOURCES = "no_resources"
+    """The exporter had no file descriptor or no memory left for it."""
 
 
 class Instruments:

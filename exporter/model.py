@@ -24,6 +24,11 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortage(Problem):
+    """Of ours: no descriptor or no memory was left. It tells nothing of the server."""
+
+
+@dataclass(frozen=True, slots=True)
 class Passed(Generic[Found]):
     seconds: float
     found: Found

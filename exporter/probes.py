@@ -113,6 +113,7 @@ class Probes:
 
     def _ask(self, name: ServerName, seconds: float) -> asyncio.Task[Report]:
         asked = asyncio.create_task(self._in_its_turn(name, seconds))
+        asked.add_done_callback(lambda task: task.cancelled() or task.exception())  # all who asked may have left
         return listed(self._asked_for, name, asked, asked)
 
     async def _in_its_turn(self, name: ServerName, seconds: float) -> Report:
@@ -148,22 +149,26 @@ class Probes:
         in_use = self._in_use()
         try:
             report = await in_use.prober.probe(name, within)
+            if verdict.fell_short(report):
+                self._lose(name, within, SkipReason.NO_RESOURCES)
+                return False
             report = replace(report, blind=await self.sight.fails(report))
             ended.set_result(report)
         except LostError:
-            self._lose(name, within)
+            self._lose(name, within, SkipReason.WORKER_LOST)
             return False
         finally:
             ended.cancel()  # which does nothing to one that is done
         if within is None and not report.blind and self._deep_look_is_due(report, in_use.config.probe.deep_interval):
-            report = await in_use.prober.look_deeper(report)
+            deeper = await in_use.prober.look_deeper(report)
+            report = report if verdict.fell_short(deeper) else deeper
         return not is_hurried(report, within, in_use.config.probe.timeout) and self._keep(report)
 
-    def _lose(self, name: ServerName, within: float | None) -> None:
-        """There is no report, and that tells nothing of the server."""
-        log.error("probe lost", server_name=name.text)
+    def _lose(self, name: ServerName, within: float | None, why: SkipReason) -> None:
+        """There is no report that tells anything of the server."""
+        log.error("probe lost", server_name=name.text, reason=why.value)
         if within is None:
-            self._instruments.probes_skipped.labels(SkipReason.WORKER_LOST).inc()
+            self._instruments.probes_skipped.labels(why).inc()
 
     def _deep_look_is_due(self, report: Report, interval: float) -> bool:
         standing = self._board.standing(report.server_name)

@@ -13,7 +13,7 @@ import h11
 import structlog
 from OpenSSL import SSL
 
-from exporter.model import Problem
+from exporter.model import Problem, Shortage
 from exporter.network import (
     BlockedAddressError,
     ClosedEarlyError,
@@ -58,11 +58,20 @@ OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def name(error: BaseException, step: Step) -> Problem:
-    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such."""
+    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such.
+
+    A Shortage where it is one.
+    """
+    if is_shortage(error):
+        return Shortage(Reason.INTERNAL_ERROR, detail(error, step))
     problem = Problem(reason(error, step), detail(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
     return problem
+
+
+def is_shortage(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OWN_SHORTAGES)
 
 
 def reason(error: BaseException, step: Step) -> Reason:
@@ -83,7 +92,7 @@ def reason(error: BaseException, step: Step) -> Reason:
             return BROKEN_OFF[step]
         case h11.RemoteProtocolError():
             return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
-        case OSError() if error.errno not in OWN_SHORTAGES:
+        case OSError():
             return Reason.UNREACHABLE
         case _:
             return Reason.INTERNAL_ERROR

@@ -24,7 +24,7 @@ from exporter.model import ServerName, Watched
 from exporter.turns import Task, Turns, end, listed
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
-FIRST_APART_SECONDS = 0.01  # of many servers the first round takes longer: a core must not be busy with nothing else
+FIRST_APART_SECONDS = 0.02  # of many servers the first round takes longer: a core must not be busy with nothing else
 GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
 CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can hold up the probes
 CLOCK_TOLERANCE_SECONDS = 1.0  # between two checks NTP slews by some milliseconds; more is a step
@@ -85,6 +85,10 @@ class Grid:
         """How many lie between two that are not neighbours."""
         return max(0, math.floor((following - due) / self.interval - 0.5))
 
+    def held_up(self, due: float, now: float) -> int:
+        """How many should have come from one that was due until now."""
+        return max(0, math.floor((now - due) / self.interval) + 1)
+
 
 class Trigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     """Once at `first`, then on the grid. APScheduler asks when what was late has been made up for: `now` counts too,
@@ -118,10 +122,15 @@ class Clock:
         self._steady = steady
         self._ahead = wall() - steady()
 
-    def went_back(self) -> bool:
-        """Since this was last asked."""
+    def heed(self) -> None:
+        """A plan is made by the clock as it is now: one that goes forward and soon back again has gone back too."""
+        self._ahead = max(self._ahead, self.now() - self._steady())
+
+    def went_back(self) -> float:
+        """By how many seconds, since this was last asked, or heeded; 0 where it was not set."""
         before, self._ahead = self._ahead, self.now() - self._steady()
-        return self._ahead < before - CLOCK_TOLERANCE_SECONDS
+        went = before - self._ahead
+        return went if went > CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 # ---------------------------------------------------------------- the schedule
@@ -216,9 +225,12 @@ class Schedule:
         )
 
     def _reschedule(self, server: Watched) -> None:
-        """The next probe comes when it was planned, or sooner."""
-        job, grid = self._scheduler.get_job(server.server_name.text), Grid.of(server)
-        first = min(job.next_run_time.timestamp(), grid.at_or_after(self._clock.now()))
+        """The next probe comes when it was planned, or sooner; what is overdue is made up for once."""
+        job, grid, now = self._scheduler.get_job(server.server_name.text), Grid.of(server), self._clock.now()
+        due = job.next_run_time.timestamp()
+        if (overdue := job.trigger.grid.held_up(due, now)) > 1:
+            self._skip(job.id, SkipReason.MISSED, overdue - 1)
+        first = min(due, grid.at_or_after(now))
         job.reschedule(Trigger(grid, first))
 
     # ------------------------------------------------------------ one probe
@@ -247,10 +259,12 @@ class Schedule:
 
     def _submitted(self, event: JobSubmissionEvent) -> None:
         """Comes before the job itself begins."""
+        self._clock.heed()
         self._due[event.job_id] = event.scheduled_run_times[-1].timestamp()
         self._count_left_out(event)
 
     def _overlapped(self, event: JobSubmissionEvent) -> None:
+        self._clock.heed()
         self._skip(event.job_id, SkipReason.OVERLAP, 1)
         self._count_left_out(event)
 
@@ -276,9 +290,14 @@ class Schedule:
 
         A clock that is set forward makes everything due at once, which the turns spread.
         """
-        if not self._clock.went_back():
+        if not (went := self._clock.went_back()):
             return
         log.warning("the clock was set back: planning all probes anew")
+        now = self._clock.now()
         with self._paused():
             for job in self._scheduler.get_jobs():
-                job.modify(next_run_time=moment(job.trigger.grid.at_or_after(self._clock.now())))
+                grid, due = job.trigger.grid, job.next_run_time.timestamp()
+                following = grid.at_or_after(now)
+                if following < due and (count := grid.held_up(due, now + went)):
+                    self._skip(job.id, SkipReason.MISSED, count)
+                job.modify(next_run_time=moment(following))

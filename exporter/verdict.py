@@ -11,6 +11,7 @@ from exporter.model import (
     Problem,
     Report,
     Secured,
+    Shortage,
     SigningKeys,
     Skipped,
     Software,
@@ -33,6 +34,11 @@ class LocatedProblem:
     stage: Stage
     endpoint: Endpoint | None
     problem: Problem
+
+
+def fell_short(report: Report) -> bool:
+    """We did, of what a probe needs: the report tells nothing of the server."""
+    return any(isinstance(located.problem, Shortage) for located in problems(report))
 
 
 def federates(report: Report) -> bool:

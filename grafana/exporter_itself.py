@@ -150,6 +150,24 @@ def lag() -> Json:
     )
 
 
+def event_loop() -> Json:
+    return lines(
+        "Event loop lag",
+        "How late due work is begun. Probes during which that exceeded 50 ms are counted, and show no durations.",
+        SECONDS,
+        over_time(quantile(0.99, "event_loop_lag_seconds", "instance"), f"{INSTANCE} 99 of 100 are earlier"),
+    )
+
+
+def spoiled() -> Json:
+    return lines(
+        "Probes without durations",
+        "The exporter was too slow to tell how long anything took. All else that they saw is shown.",
+        PER_SECOND,
+        over_time(rate(of_exporter("probes_spoiled_total")), INSTANCE),
+    )
+
+
 def skipped() -> Json:
     expression = f"sum by (instance, reason) ({rate(of_exporter('probes_skipped_total'))})"
     return lines(
@@ -193,7 +211,7 @@ def scrape_samples() -> Json:
 def processor() -> Json:
     return lines(
         "Processor",
-        "Cores in use: an exporter uses one at most. Near 1 it is time for another shard.",
+        "Cores in use: every process uses one at most. Near that it is time for workers, or for another shard.",
         CORES,
         over_time(rate(series("process_cpu_seconds_total")), INSTANCE),
     )
@@ -227,6 +245,7 @@ def exporter_itself() -> Dashboard:
                 (
                     evenly(8, probes(), in_flight()),
                     evenly(8, lag(), skipped()),
+                    evenly(8, event_loop(), spoiled()),
                     evenly(
                         8,
                         stage_durations("Duration of stages: median", 0.5),

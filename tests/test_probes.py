@@ -1,6 +1,7 @@
 """Who probes when, over a prober that does what it is told."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -11,11 +12,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter import names
-from exporter.board import Board
+from exporter.board import Board, Standing
 from exporter.config import Config, Probe
 from exporter.connectivity import Loss
 from exporter.instruments import Instruments
-from exporter.model import EndpointReport, Failed, Problem, Report, ServerName, Target
+from exporter.model import EndpointReport, Failed, Problem, Report, ServerName, Shortage, Target
 from exporter.probes import InUse, NotInTimeError, Probes, is_hurried
 from exporter.turns import Turns
 from exporter.vocabulary import Reason
@@ -30,6 +31,9 @@ TIMED_OUT = replace(
     endpoints=(EndpointReport(DELEGATED, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
 )
 
+SHORT = replace(delegated_by_well_known(), dns=Failed(0.1, (Shortage(Reason.INTERNAL_ERROR, "Too many open files"),)))
+SKIPPED = "matrix_federation_exporter_probes_skipped_total"
+
 
 @dataclass
 class FakeProber:
@@ -38,6 +42,8 @@ class FakeProber:
     reports: list[Report]
     asked: list[float | None] = field(default_factory=list)
     deep: int = 0
+    short: bool = False
+    """At deep looks."""
     down: Loss | None = None
     may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released once for each probe that may."""
@@ -54,6 +60,8 @@ class FakeProber:
 
     async def look_deeper(self, report: Report) -> Report:
         self.deep += 1
+        if self.short:
+            return SHORT
         return replace(report, deep=looked_deep(0).deep, endpoints=looked_deep(0).endpoints)
 
 
@@ -193,6 +201,21 @@ async def test_waiting_for_a_turn_takes_from_the_time() -> None:
     assert 4 < within < 4.96
 
 
+async def test_nobody_need_hear_that_there_was_no_turn() -> None:
+    """Where all who asked have left by then, asyncio has nothing to complain of."""
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with probing(delegated_by_well_known(), concurrency=1) as (probes, _, _):
+        await probes._turns().take()
+        asked = asyncio.create_task(probes.fresh(NAME, 0.05))
+        await asyncio.sleep(0)
+        asked.cancel()
+        await until(lambda: not probes._asked_for)
+        del asked
+        gc.collect()
+    assert complaints == []
+
+
 async def test_failure_of_ours_reaches_those_who_wait() -> None:
     """And the next probe is another one."""
     async with probing(delegated_by_well_known()) as (probes, prober, _):
@@ -203,6 +226,39 @@ async def test_failure_of_ours_reaches_those_who_wait() -> None:
             await probes.scheduled(NAME)
         assert standing.probes == 1
         assert probes._in_flight == {}
+
+
+# ---------------------------------------------------------------- when we run out of something
+
+
+async def test_want_of_our_own_is_no_failure_of_the_server() -> None:
+    """The probe is counted as skipped, and tells nobody anything; the next one is another one."""
+    async with probing(SHORT, SHORT, delegated_by_well_known()) as (probes, prober, board):
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        prober.may_end.release()
+        with pytest.raises(NotInTimeError):
+            await probes.fresh(NAME, 30)
+        assert board.standing(NAME) == Standing(watched(NAME.text))
+        skipped = probes._instruments.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        standing = board.standing(NAME)
+    assert standing
+    assert (standing.probes, standing.failures, skipped) == (1, 0, 1)
+
+
+async def test_a_deep_look_that_falls_short_is_made_again() -> None:
+    """The probe before it holds."""
+    async with probing(delegated_by_well_known(), later(1)) as (probes, prober, board):
+        prober.short = True
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        standing = board.standing(NAME)
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+    assert standing
+    assert (standing.report, prober.deep) == (delegated_by_well_known(), 2)
 
 
 # ---------------------------------------------------------------- when our own network is down

@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from structlog.testing import capture_logs
 
 from exporter import problems, remedies
-from exporter.model import Problem
+from exporter.model import Problem, Shortage
 from exporter.network import (
     BlockedAddressError,
     ClosedEarlyError,
@@ -40,8 +40,6 @@ EVERYWHERE = (
     (from_kernel(errno.EHOSTUNREACH), Reason.UNREACHABLE),
     (from_kernel(errno.EADDRNOTAVAIL), Reason.UNREACHABLE),
     (from_kernel(errno.EACCES), Reason.UNREACHABLE),
-    (from_kernel(errno.EMFILE), Reason.INTERNAL_ERROR),
-    (from_kernel(errno.ENOMEM), Reason.INTERNAL_ERROR),
     (ValueError("ours"), Reason.INTERNAL_ERROR),
     (AssertionError(), Reason.INTERNAL_ERROR),
 )
@@ -110,6 +108,16 @@ def test_only_faults_of_ours_are_logged() -> None:
         assert problems.name(error, Step.TLS).reason is Reason.UNREACHABLE
         assert problems.name(KeyError("x"), Step.HTTP) == Problem(Reason.INTERNAL_ERROR, "'x'")
     assert [(entry["log_level"], entry["step"]) for entry in logs] == [("error", "HTTP")]
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
+def test_what_we_run_out_of_is_a_shortage_and_no_fault(number: int) -> None:
+    """No traceback is logged."""
+    with capture_logs() as logs:
+        short = Shortage(Reason.INTERNAL_ERROR, os.strerror(number))
+        assert problems.name(from_kernel(number), Step.TCP) == short
+        assert problems.name(MemoryError(), Step.HTTP) == Shortage(Reason.INTERNAL_ERROR, "MemoryError")
+    assert logs == []
 
 
 # ---------------------------------------------------------------- remedies

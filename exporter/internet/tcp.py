@@ -19,6 +19,7 @@ class TcpStream:
         self._watched = False
         self._told_in_vain = 0
         self._waiting: asyncio.Future[None] | None = None
+        self._read_at_once = False
 
     async def open(self, ip: IPAddress, port: int) -> None:
         """Raises OSError."""
@@ -42,14 +43,18 @@ class TcpStream:
     async def receive(self) -> bytes:
         """At most READ_BYTES; empty at the end of the stream.
 
-        Others get to run first, deadlines included: a remote that sends faster than we read must not keep them waiting.
+        Between two reads others get to run, deadlines included: a remote that sends faster than we read must not keep
+        them waiting.
         """
         sock = self._opened()
-        await asyncio.sleep(0)
+        if self._read_at_once:
+            await asyncio.sleep(0)
+        self._read_at_once = True
         while True:
             try:
                 content, ancillary, _, _ = sock.recvmsg(READ_BYTES, peer_clock.ANCILLARY_BYTES)
             except BlockingIOError:
+                self._read_at_once = False
                 await self._readable(sock)
             else:
                 self._clock.arrived(peer_clock.lay_in_the_socket(ancillary))

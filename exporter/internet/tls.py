@@ -35,7 +35,7 @@ class TlsStream:
             if received > MAX_HANDSHAKE_BYTES:
                 raise TooLargeError(f"the handshake has more than {MAX_HANDSHAKE_BYTES} bytes")
             self._tls.bio_write(content)
-        await self._flush()
+        # What OpenSSL still has to say in TLS 1.3 goes out together with the first request, if there is one.
         chain = tuple(
             crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
             for certificate in self._tls.get_peer_cert_chain() or ()

@@ -1,6 +1,7 @@
 """Stage `dns`: A and AAAA of every target."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 
 from exporter import names, problems
@@ -49,7 +50,7 @@ def no_address(target: Target, addresses: Addresses) -> Problem:
     """Why a target without addresses has none."""
     if addresses.failures:
         named = problems.name(addresses.failures[0], Step.DNS)
-        return Problem(named.reason, f"{target.host}: {named.detail}")
+        return replace(named, detail=f"{target.host}: {named.detail}")
     if not addresses.exists:
         return Problem(Reason.NXDOMAIN, f"{target.host} does not exist in DNS")
     return Problem(Reason.NO_ADDRESSES, f"{target.host} has neither an A nor an AAAA record")

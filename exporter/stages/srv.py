@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
 from exporter import problems
@@ -32,7 +33,7 @@ def read(answers: Answers) -> SrvRecords | Faulty[SrvRecords]:
     for service, answer in answers.items():
         if isinstance(answer, BaseException):
             named = problems.name(answer, Step.DNS)
-            failure = Problem(named.reason, f"_{service}._tcp: {named.detail}")
+            failure = replace(named, detail=f"_{service}._tcp: {named.detail}")
             return Faulty((failure,), SrvRecords(records, service))
         if answer and not records[service]:
             refusal = Problem(Reason.SRV_SERVICE_UNAVAILABLE, f"the target of _{service}._tcp is '.'")

@@ -1,13 +1,16 @@
 """The sockets on which the exporter listens: bound before anything else begins."""
 
 import errno
+import math
 import os
 import socket
+import time
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from exporter.config import Place
+from exporter.problems import OWN_SHORTAGES
 
 ADVICE = {
     errno.EADDRINUSE: "another program listens there already: stop it, or choose another address",
@@ -17,6 +20,7 @@ ADVICE = {
 CHOOSE = "choose the address with --web.listen-address, or with `web.listen` in the configuration"
 
 
+SHORT_SECONDS = 0.5  # in which the event loop is told of a shortage once; it tries again after a second
 MAX_WAITING = 64  # connections at a door; a handshake takes some milliseconds, or it stalls
 
 
@@ -30,9 +34,20 @@ class Door(socket.socket):
         super().__init__(fileno=listening.detach())
         self.waiting: dict[int, socket.socket] = {}
         """By descriptor, the longest waiting first. Whoever lets a client in takes it out."""
+        self._short_until = -math.inf
 
     def accept(self) -> tuple[socket.socket, Any]:
-        connection, address = super().accept()
+        """Asyncio answers a shortage with a traceback, and tries on for every place in the backlog: for the second try
+        there is nobody at the door.
+        """
+        if time.monotonic() < self._short_until:
+            raise BlockingIOError
+        try:
+            connection, address = super().accept()
+        except OSError as error:
+            if error.errno in OWN_SHORTAGES:
+                self._short_until = time.monotonic() + SHORT_SECONDS
+            raise
         self.waiting = {number: one for number, one in self.waiting.items() if one.fileno() == number}
         if len(self.waiting) >= MAX_WAITING:
             self._send_away(next(iter(self.waiting)))

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import structlog
 
-from exporter import logs, wiring
+from exporter import event_loop, logs, wiring
 from exporter.loop_lag import LoopLag
 from exporter.model import Report
 from exporter.probe import Prober
@@ -77,4 +77,4 @@ class Worker:
 if __name__ == "__main__":
     inherited, level, form = sys.argv[1:]
     logs.configure(logs.Level(level), logs.Format(form))
-    asyncio.run(main(int(inherited)))
+    event_loop.run(main(int(inherited)))

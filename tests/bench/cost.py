@@ -1,113 +1,166 @@
-"""What does a probe cost? CPU time of the exporter alone, in bare TLS handshakes with the same server.
+"""What does a full probe cost? CPU time of the exporter alone, user and system, from the name to the lines of /metrics.
 
-The yardstick is `openssl s_time -new`, which does nothing but handshakes, and verifies the chain. Both are measured by
-turns, as machines have their moods.
+It is compared with the bare handshakes that it contains, `openssl s_time -new -verify`, and with blackbox_exporter that
+does the same requests and the same verification.
 """
 
 import asyncio
 import re
-import resource
 import subprocess
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
-from statistics import median
+from itertools import product
+from typing import Any, Self
 
+import uvloop
+
+from exporter import verdict
 from exporter.board import Board
 from exporter.config import Config, load
 from exporter.exposition import lines
 from exporter.lab.authority import LINEAGES
-from exporter.lab.servers import CROWD_PLACE
-from exporter.probe import Prober
+from exporter.model import Report
 from exporter.wiring import prober
+from tests.bench.blackbox import Blackbox
 from tests.bench.probing import probe_all
-from tests.bench.processes import served_by
-from tests.bench.tables import QUICK, console, show
+from tests.bench.processes import CHILDREN, SELF, cpu_seconds, resident_bytes, served_by
+from tests.bench.responder import ADDRESS, FEDERATION_PORT
+from tests.bench.rows import QUICK, RUNS, Row, at_most, tell
 
-SERVERS = 1000
+SERVERS = 150 if QUICK else 500
 IN_FLIGHT = 20  # enough to keep one core busy
-ROUNDS = 1 if QUICK else 5
-YARDSTICK_SECONDS = 2
+YARDSTICK_SECONDS = 1 if QUICK else 2
 HANDSHAKES = 2  # of a probe: with the web server that has the well-known, and with the homeserver
+HANGING, HANGING_SECONDS = (100, 4) if QUICK else (1000, 20)  # probes in flight at once, and how long an answer takes
+
+HANDSHAKES_TARGETS = {("ecdsa", "asyncio"): at_most(1.2)}
+BLACKBOX_TARGETS = {("ecdsa", "asyncio"): at_most(0.45), ("rsa", "asyncio"): at_most(0.65)}
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+CHAINS = {"chain remembered": True, "chain verified": False}
+FAILING = ("expired", "refused")
 
 CONNECTIONS = re.compile(r"(\d+) connections in \d+ real seconds")
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """CPU seconds of one of each."""
-
-    handshake: float
-    probe: float
-    """With a certificate chain that is remembered as good."""
-    first_probe: float
-    """With one that is verified."""
-
-
 def main() -> None:
     for lineage in LINEAGES:
-        with served_by("tests.bench.lab", str(SERVERS), "5m", lineage) as file:
-            measure(lineage, load(file))
+        tell(healthy(lineage))
+    tell(failing())
+    tell(memory())
 
 
-def measure(lineage: str, config: Config) -> None:
-    board = Board(lines, lambda: datetime.now(UTC))
-    board.watch(config.servers)
-    rounds = [
-        Costs(
-            handshake_cost(config),
-            asyncio.run(probe_cost(prober(config), config, board)),
-            asyncio.run(probe_cost(prober(config, remember_chains=False), config, board)),
-        )
-        for _ in range(ROUNDS)
-    ]
-    show_costs(lineage, rounds)
-    failures = sum(posted.standing.failures for posted in board.snapshot().posted)
-    resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    console.print(f"probes that failed: {failures}; resident memory, at its peak: {resident:.0f} MiB\n")
+# ---------------------------------------------------------------- CPU time
 
 
-def show_costs(lineage: str, rounds: list[Costs]) -> None:
-    def row(what: str, read: Callable[[Costs], float]) -> tuple[str, str, str]:
-        milliseconds = median(read(costs) * 1000 for costs in rounds)
-        ratio = median(read(costs) / (HANDSHAKES * costs.handshake) for costs in rounds)
-        return what, f"{milliseconds:.2f} ms", f"{ratio:.2f}"
+class Probes:
+    """Rounds of probes of all servers, within `with`, whose beginning pays for what is made, and learnt, once."""
 
-    show(
-        f"cost: {SERVERS} healthy servers, {lineage}, each delegated by a well-known; medians of {ROUNDS} rounds",
-        ["CPU time, user and system", "", "ratio"],
-        [
-            row("two bare handshakes (openssl s_time -new -verify)", lambda costs: HANDSHAKES * costs.handshake),
-            row("probe: 4 DNS queries, 2 handshakes, 3 requests; its metrics", lambda costs: costs.probe),
-            row("the same, without a memory of certificate chains", lambda costs: costs.first_probe),
-        ],
-    )
+    def __init__(self, config: Config, loop: str, *, remember_chains: bool) -> None:
+        self._names = [watched.server_name for watched in config.servers]
+        self._board = Board(lines, lambda: datetime.now(UTC))
+        self._board.watch(config.servers)
+        self._prober = prober(config, remember_chains=remember_chains)
+        self._runner = asyncio.Runner(loop_factory=LOOPS[loop])
+
+    def __enter__(self) -> Self:
+        self.cost()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._runner.close()
+
+    def cost(self) -> float:
+        """CPU seconds of one."""
+        before = cpu_seconds(SELF)
+        self._runner.run(probe_all(self._prober, self._names, IN_FLIGHT, self._board.put))
+        return (cpu_seconds(SELF) - before) / len(self._names)
+
+    @property
+    def successes(self) -> int:
+        """Of the latest reports."""
+        reports = (posted.standing.report for posted in self._board.snapshot().posted)
+        return sum(report is not None and verdict.federates(report) for report in reports)
 
 
-async def probe_cost(prober: Prober, config: Config, board: Board) -> float:
-    """From the name to the lines of /metrics. The first time pays for what is made, and learnt, once."""
-    names = [watched.server_name for watched in config.servers]
-    await probe_all(prober, names, IN_FLIGHT, board.put)
-    before = cpu_seconds(resource.RUSAGE_SELF)
-    await probe_all(prober, names, IN_FLIGHT, board.put)
-    return (cpu_seconds(resource.RUSAGE_SELF) - before) / len(names)
+def healthy(lineage: str) -> Iterator[Row]:
+    with ExitStack() as stack:
+        config = load(stack.enter_context(served_by("tests.bench.responder", str(SERVERS), "--lineage", lineage)))
+        blackbox = stack.enter_context(Blackbox(config))
+        variants = {
+            (chain, loop): stack.enter_context(Probes(config, loop, remember_chains=CHAINS[chain]))
+            for chain, loop in product(CHAINS, LOOPS)
+        }
+        measures: dict[Any, Callable[[], float]] = {
+            "handshakes": lambda: HANDSHAKES * handshake_cost(config),
+            "blackbox": blackbox.cost,
+            **{name: probes.cost for name, probes in variants.items()},
+        }
+        rounds = [{name: measure() for name, measure in measures.items()} for _ in range(RUNS)]
+        assert all(probes.successes == SERVERS for probes in variants.values())
+    yield milliseconds(f"{lineage}, the {HANDSHAKES} bare handshakes in a probe", rounds, "handshakes")
+    yield milliseconds(f"{lineage}, blackbox_exporter, same requests", rounds, "blackbox")
+    for variant in variants:
+        chain, loop = variant
+        name = f"{lineage}, {chain}, {loop}"
+        yield milliseconds(name, rounds, variant)
+        ratios = [costs[variant] / costs["handshakes"] for costs in rounds]
+        yield Row.of(f"cost: {name}, in its bare handshakes", ratios, "", HANDSHAKES_TARGETS.get((lineage, loop)))
+        ratios = [costs[variant] / costs["blackbox"] for costs in rounds]
+        yield Row.of(f"cost: {name}, in blackbox_exporter's", ratios, "", BLACKBOX_TARGETS.get((lineage, loop)))
+
+
+def milliseconds(name: str, rounds: Sequence[dict[Any, float]], what: object) -> Row:
+    return Row.of(f"cost: {name}", [costs[what] * 1000 for costs in rounds], "ms")
 
 
 def handshake_cost(config: Config) -> float:
-    """Raises CalledProcessError, or FileNotFoundError where there is no openssl."""
-    where = str(config.network.connect_to[CROWD_PLACE])
+    """CPU seconds. Raises CalledProcessError, or FileNotFoundError where there is no openssl."""
+    where = str(config.network.connect_to[f"{ADDRESS}:{FEDERATION_PORT}"])
     trust = ["-CAfile", str(config.network.ca_file), "-verify", "3"]
     command = ["openssl", "s_time", "-connect", where, "-new", *trust, "-time", str(YARDSTICK_SECONDS)]
-    before = cpu_seconds(resource.RUSAGE_CHILDREN)
+    before = cpu_seconds(CHILDREN)
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     connections = CONNECTIONS.search(done.stdout)
     assert connections is not None
-    return (cpu_seconds(resource.RUSAGE_CHILDREN) - before) / int(connections[1])
+    return (cpu_seconds(CHILDREN) - before) / int(connections[1])
 
 
-def cpu_seconds(whose: int) -> float:
-    usage = resource.getrusage(whose)
-    return usage.ru_utime + usage.ru_stime
+def failing() -> Iterator[Row]:
+    for how in FAILING:
+        with (
+            served_by("tests.bench.responder", str(SERVERS), "--failing", how) as file,
+            Probes(load(file), "asyncio", remember_chains=True) as probes,
+        ):
+            costs = [probes.cost() * 1000 for _ in range(RUNS)]
+            assert probes.successes == 0
+            yield Row.of(f"cost: ecdsa, failing: {how}", costs, "ms")
+
+
+# ---------------------------------------------------------------- memory
+
+
+def memory() -> Iterator[Row]:
+    options = ("--delay", str(HANGING_SECONDS), "--timeout", f"{6 * HANGING_SECONDS}s")
+    with served_by("tests.bench.responder", str(HANGING), *options) as file:
+        yield Row.of("cost: memory of a probe in flight", asyncio.run(in_flight(load(file))) / 1024, "KiB")
+
+
+async def in_flight(config: Config) -> float:
+    """Bytes of each, when all are in flight."""
+    looking, names = prober(config), [watched.server_name for watched in config.servers]
+    reports: list[Report] = []
+    before = resident_bytes()
+    probing = asyncio.create_task(probe_all(looking, names, len(names), reports.append))
+    await asyncio.sleep(HANGING_SECONDS)
+    assert not reports
+    used = resident_bytes() - before
+    probing.cancel()
+    await asyncio.wait([probing])
+    return used / len(names)
 
 
 if __name__ == "__main__":

@@ -4,11 +4,8 @@ The yardstick is dnspython's resolver, which does the same. Both are measured by
 """
 
 import asyncio
-import resource
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from statistics import median
 from typing import TypeAlias
 
 import dns.asyncresolver
@@ -20,12 +17,11 @@ from exporter.internet import Place
 from exporter.internet.dns_message import UDP_BYTES
 from exporter.internet.resolver import Resolver
 from exporter.vocabulary import SrvService
-from tests.bench.cost import cpu_seconds
-from tests.bench.processes import served_by
-from tests.bench.tables import QUICK, console, show
+from tests.bench.processes import SELF, cpu_seconds, served_by
+from tests.bench.rows import QUICK, Row, tell
 from tests.places import place
 
-SERVERS = 1000
+SERVERS = 200 if QUICK else 1000
 IN_FLIGHT = 20
 ROUNDS = 3 if QUICK else 9
 LIFETIME_SECONDS = 5.0
@@ -33,44 +29,29 @@ LIFETIME_SECONDS = 5.0
 LookUp: TypeAlias = Callable[[str], Awaitable[object]]
 
 
-@dataclass(frozen=True, slots=True)
-class Costs:
-    """CPU seconds for the four lookups of a probe."""
-
-    dnspython: float
-    own: float
-
-
 def main() -> None:
-    with served_by("tests.bench.lab", str(SERVERS), "5m") as file:
+    with served_by("tests.bench.responder", str(SERVERS)) as file:
         config = load(file)
         places = [place(str(resolver)) for resolver in config.network.resolvers]
         hosts = [watched.server_name.host for watched in config.servers]
         by_dnspython, by_ourselves = dnspython(places), ourselves(places)
         cost(by_ourselves, hosts)  # the first round pays for what is made once
-        rounds = [Costs(cost(by_dnspython, hosts), cost(by_ourselves, hosts)) for _ in range(ROUNDS)]
-    show_costs(rounds)
+        rounds = [(cost(by_dnspython, hosts), cost(by_ourselves, hosts)) for _ in range(ROUNDS)]
+    tell(rows(rounds))
 
 
-def show_costs(rounds: list[Costs]) -> None:
-    dnspython, own = (median(getattr(costs, what) * 1e6 for costs in rounds) for what in ("dnspython", "own"))
-    ratio = median(costs.own / costs.dnspython for costs in rounds)
-    show(
-        f"dns: the four lookups of a probe, for {SERVERS} servers; medians of {ROUNDS} rounds",
-        ["CPU time, user and system", "", "by dnspython's"],
-        [
-            ["dnspython's resolver", f"{dnspython:.0f} µs", "1"],
-            ["the exporter's", f"{own:.0f} µs", f"{ratio:.2f}"],
-        ],
-    )
-    console.print()
+def rows(rounds: list[tuple[float, float]]) -> Iterator[Row]:
+    yield Row.of("dns: the four lookups of a probe, by dnspython", [theirs * 1e6 for theirs, _ in rounds], "µs")
+    yield Row.of("dns: the four lookups of a probe", [ours * 1e6 for _, ours in rounds], "µs")
+    yield Row.of("dns: the four lookups of a probe, in dnspython's", [ours / theirs for theirs, ours in rounds])
 
 
 def cost(look_up: LookUp, hosts: Iterable[str]) -> float:
+    """CPU seconds for the four lookups of one."""
     names = list(hosts)
-    before = cpu_seconds(resource.RUSAGE_SELF)
+    before = cpu_seconds(SELF)
     asyncio.run(look_up_all(look_up, names))
-    return (cpu_seconds(resource.RUSAGE_SELF) - before) / len(names)
+    return (cpu_seconds(SELF) - before) / len(names)
 
 
 async def look_up_all(look_up: LookUp, hosts: Iterable[str]) -> None:

@@ -38,6 +38,7 @@ WITHOUT_A_REASON = {
     "ExporterDown": "speaks of no server",
     "ExporterNoServers": "speaks of no server",
     "ExporterOverloaded": "speaks of no server",
+    "ExporterSlow": "speaks of no server",
     "ProbeStale": "the latest result is too old to tell",
     "Slow": "has stages, but no reason",
     "Warning": "nothing fails",

@@ -25,12 +25,15 @@ def test_a_hostile_server_is_named_in_time_and_leaves_no_trace(
 
 
 def test_no_two_hostile_servers_share_a_name_or_an_address() -> None:
-    """One would be taken for the other. Websites may share one: they tell by the name who is asked."""
+    """One would be taken for the other. Websites may share one: they tell by the name who is asked. So may those who
+    have nothing there.
+    """
     names = Counter(server.server_name for server in HOSTILE_SERVERS)
-    addresses = Counter(
+    nameless = {
         address
         for server in HOSTILE_SERVERS
-        for address in server.addresses()
-        if not isinstance(server.places.get(address), Website)
-    )
+        for address, place in server.places.items()
+        if not isinstance(place, Website)
+    }
+    addresses = Counter(address for server in HOSTILE_SERVERS for address in server.addresses() if address in nameless)
     assert [what for what, count in (names + addresses).items() if count > 1] == []

@@ -23,6 +23,7 @@ from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
 from exporter.lab.dns_server import DnsServer
 from exporter.lab.zone import Over
+from exporter.model import Shortage
 from exporter.network import DnsFailureError, DnsTimeoutError
 from exporter.problems import Step
 from exporter.vocabulary import Reason, SrvService
@@ -226,8 +227,7 @@ async def test_a_shortage_of_ours_is_no_fault_of_the_resolvers(monkeypatch: pyte
     monkeypatch.setattr(dns_transport, "new_socket", exhausted)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
-    assert problems.name(outcome, Step.DNS).detail == "Too many open files"
-    assert problems.reason(outcome, Step.DNS) is Reason.INTERNAL_ERROR
+    assert problems.name(outcome, Step.DNS) == Shortage(Reason.INTERNAL_ERROR, "Too many open files")
 
 
 # ---------------------------------------------------------------- whether any is there at all

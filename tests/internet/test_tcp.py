@@ -12,7 +12,7 @@ from tests.internet.raw_https import listening
 from tests.places import place
 from tests.waiting import until
 
-READS = 3
+READS = 5
 
 
 @asynccontextmanager
@@ -91,4 +91,4 @@ async def test_who_reads_what_is_there_already_lets_others_run() -> None:
         counting.cancel()
         stream.close()
     assert received == [READ_BYTES] * READS
-    assert turns >= READS - 1
+    assert turns >= READS - 2

@@ -53,6 +53,8 @@ async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: 
 
     async with listening(note) as address, connected(address, authority) as connection:
         await connection.start_tls(NAME)
+        with pytest.raises(ClosedEarlyError):
+            await connection.get("/", NAME, 0)
         assert await chosen == "http/1.1"
 
 

@@ -97,7 +97,7 @@ def test_every_key_has_its_effect(folder: Path) -> None:
     assert suites == {"ECDHE-ECDSA-AES128-GCM-SHA256"}
     assert found.tls.verify_mode is ssl.CERT_REQUIRED
     assert not found.tls.options & ssl.OP_CIPHER_SERVER_PREFERENCE
-    assert found.tls.cert_store_stats()["x509_ca"] == 1
+    assert found.tls.cert_store_stats()["x509_ca"] == 2
     assert (found.client_certificate_needed, found.headers) == (
         True,
         {"X-Frame-Options": "deny", "X-XSS-Protection": "0"},

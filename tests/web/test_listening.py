@@ -1,5 +1,7 @@
 """The sockets to listen on."""
 
+import asyncio
+import resource
 import socket
 import struct
 from contextlib import ExitStack
@@ -33,6 +35,35 @@ def test_all_addresses_of_both_families_can_be_listed() -> None:
     with first:
         (second,) = bind([Place("::", place_of(first).port)])
         second.close()
+
+
+@pytest.mark.timeout(10)
+async def test_a_shortage_is_told_once_and_then_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop would try, and log a traceback, as often as the backlog is long."""
+    told: list[str] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    monkeypatch.setattr(listening, "SHORT_SECONDS", 0.05)
+    monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
+    met = asyncio.Event()
+
+    def meet(_: object, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        met.set()
+
+    (door,) = bind([Place("127.0.0.1", 0)])
+    async with await asyncio.start_server(meet, sock=door):
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        with socket.socket() as client:
+            client.settimeout(0)
+            client.connect_ex(place_of(door))
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
+            try:
+                await asyncio.sleep(0.05)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            await met.wait()
+    assert told == ["socket.accept() out of system resource"]
 
 
 def test_name_of_both_families_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -97,7 +97,7 @@ async def test_answers_and_log(tmp_path: Path, log: io.StringIO, monkeypatch: py
     assert not shows_secret(log.getvalue())
 
 
-def broken_page(_: int) -> str:
+def broken_page(*_: object) -> str:
     password = PASSWORD
     assert password
     raise RuntimeError("a fault of ours")

@@ -170,6 +170,16 @@ async def test_a_deep_look_that_is_lost_is_left_out(tmp_path: Path, monkeypatch:
         assert await elsewhere.look_deeper(report) is report
 
 
+async def test_workers_run_in_the_loop_of_serve() -> None:
+    """In uvloop's where it is installed: the library is loaded in each of them."""
+    async with staff(2) as workers:
+        assert all(map(has_loaded_uvloop, workers.pids()))
+
+
+def has_loaded_uvloop(pid: int) -> bool:
+    return "uvloop" in Path(f"/proc/{pid}/maps").read_text()
+
+
 async def test_no_worker_outlives_the_exporter(tmp_path: Path) -> None:
     """Not even one that it was not able to stop: each ends when nobody is at the other end of its socket."""
     async with workers_over(tmp_path, HEALTHY) as (workers, config):

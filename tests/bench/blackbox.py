@@ -1,0 +1,116 @@
+"""blackbox_exporter, as Debian has it, doing what a full probe does: four DNS queries and three requests over https."""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import time
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, Popen
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import httpx
+
+from exporter.config import Config
+from exporter.lab.homeserver import KEYS, VERSION
+from exporter.lab.https_server import WELL_KNOWN
+from exporter.lab.listener import LOOPBACK
+from tests.bench.processes import cpu_seconds_of
+from tests.bench.responder import ADDRESS, FEDERATION_PORT, WEB_PORT
+from tests.bench.rows import QUICK
+
+PROGRAM = "prometheus-blackbox-exporter"
+SERVERS = 60 if QUICK else 200
+IN_FLIGHT = 20
+START_SECONDS = 10
+QUESTIONS = (("_matrix-fed._tcp.", "SRV"), ("_matrix._tcp.", "SRV"), ("", "A"), ("", "AAAA"))
+
+
+class Blackbox:
+    """Runs within `with`. It trusts what the exporter trusts, as its system's store: read once, which is its best."""
+
+    def __init__(self, config: Config) -> None:
+        self._names = [watched.server_name.host for watched in config.servers][:SERVERS]
+        self._ca_file = config.network.ca_file
+        (resolver,) = config.network.resolvers
+        name = self._names[0]
+        web, homeserver = (config.network.connect_to[f"{ADDRESS}:{port}"] for port in (WEB_PORT, FEDERATION_PORT))
+        self._requests = [
+            ("https", f"https://{web}{WELL_KNOWN}"),
+            ("https", f"https://{homeserver}{VERSION}"),
+            ("https", f"https://{homeserver}{KEYS}"),
+            *((f"dns{number}", str(resolver)) for number in range(len(QUESTIONS))),
+        ]
+        self._modules = {
+            "https": https(),
+            **{f"dns{n}": dns(prefix + name, kind) for n, (prefix, kind) in enumerate(QUESTIONS)},
+        }
+
+    def __enter__(self) -> Self:
+        program = shutil.which(PROGRAM)
+        if program is None:
+            raise SystemExit(f"{PROGRAM} is not installed: tests/install-programs installs it")
+        self._folder = TemporaryDirectory(prefix="bench-")
+        file = Path(self._folder.name) / "blackbox.yml"
+        file.write_text(json.dumps({"modules": self._modules}))
+        with socket.create_server((LOOPBACK, 0)) as free:
+            self._address = f"{LOOPBACK}:{free.getsockname()[1]}"
+        options = [f"--config.file={file}", f"--web.listen-address={self._address}", "--log.level=error"]
+        trust = {"SSL_CERT_FILE": str(self._ca_file), "SSL_CERT_DIR": self._folder.name}
+        self._process = Popen([program, *options], env=os.environ | trust, stdout=DEVNULL, stderr=DEVNULL)
+        self._wait()
+        self.cost()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait()
+        self._folder.cleanup()
+
+    def cost(self) -> float:
+        """CPU seconds for what one full probe does. Raises AssertionError where not everything succeeds."""
+        before = cpu_seconds_of(self._process.pid)
+        asyncio.run(self._probe_all())
+        return (cpu_seconds_of(self._process.pid) - before) / len(self._names)
+
+    async def _probe_all(self) -> None:
+        names = iter(self._names)
+        limits = httpx.Limits(max_keepalive_connections=IN_FLIGHT)
+        async with httpx.AsyncClient(base_url=f"http://{self._address}", trust_env=False, limits=limits) as client:
+
+            async def probe_each() -> None:
+                for name in names:
+                    for module, target in self._requests:
+                        asked = {"module": module, "target": target}
+                        answer = await client.get(
+                            "/probe", params=asked | ({"hostname": name} if module == "https" else {})
+                        )
+                        assert "\nprobe_success 1\n" in answer.text, answer.text
+
+            await asyncio.gather(*(probe_each() for _ in range(IN_FLIGHT)))
+
+    def _wait(self) -> None:
+        give_up_at = time.monotonic() + START_SECONDS
+        while time.monotonic() < give_up_at:
+            with suppress(httpx.TransportError):
+                httpx.get(f"http://{self._address}/-/healthy", trust_env=False)
+                return
+            time.sleep(0.05)
+        raise SystemExit(f"{PROGRAM} did not start")
+
+
+def https() -> dict[str, Any]:
+    return {"prober": "http", "timeout": "10s", "http": {"preferred_ip_protocol": "ip4", "enable_http2": False}}
+
+
+def dns(name: str, kind: str) -> dict[str, Any]:
+    """Where there is nothing of the kind, that is a good answer too."""
+    query = {"query_name": name, "query_type": kind, "valid_rcodes": ["NOERROR", "NXDOMAIN"]}
+    return {
+        "prober": "dns",
+        "timeout": "10s",
+        "dns": {"preferred_ip_protocol": "ip4", "transport_protocol": "udp", **query},
+    }

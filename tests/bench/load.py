@@ -1,0 +1,99 @@
+"""Does `serve` keep up with the whole public network, and are its timings true meanwhile?
+
+20,000 servers every 5 minutes that need exactly 50 ms for every answer, open loop, scraped every 15 s like Prometheus.
+The servers say what they truly took, for a greeting in TLS and for an answer, and the exporter shows that beside what
+it measured: both are read from the same scrape. TCP on loopback takes nothing.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+
+from exporter import schedule
+from tests.bench.processes import served_by
+from tests.bench.rows import QUICK, Row, at_most, quantile, tell
+from tests.bench.serving import EXPORTER, Scrape, quantile_since, serving, since, worst_since
+
+SERVERS, INTERVAL_SECONDS = (2_000, 30) if QUICK else (20_000, 300)
+INTERVALS = 2
+FIRST_ROUND_SECONDS = min(INTERVAL_SECONDS, max(schedule.FIRST_ROUND_SECONDS, SERVERS * schedule.FIRST_APART_SECONDS))
+SCRAPE_SECONDS = 15
+DELAY_SECONDS = 0.05
+
+TRUTH = re.compile(rb'(?m)^matrix_federation_server_info\{name="([\d.]+)",server_name="([^"]+)",version="([\d.]+)"')
+REPORTED = re.compile(
+    rb'(?m)^matrix_federation_stage_duration_seconds\{probe_stage="(tcp|tls|version)",server_name="([^"]+)"\} (\S+)$'
+)
+STAGES = ("tcp", "tls", "version")
+
+
+def main() -> None:
+    options = ("--interval", f"{INTERVAL_SECONDS}s", "--delay", str(DELAY_SECONDS))
+    with served_by("tests.bench.responder", str(SERVERS), *options) as file, serving(file) as exporter:
+        time.sleep(FIRST_ROUND_SECONDS)
+        while Scrape(exporter.address).total("probes") < SERVERS:
+            time.sleep(SCRAPE_SECONDS)
+        scrapes = list(scraped(exporter.address))
+    tell(kept_up(scrapes))
+    tell(told_the_truth(scrapes))
+
+
+def scraped(address: str) -> Iterator[Scrape]:
+    """Beginning and end included."""
+    begun = time.monotonic()
+    for number in range(int(INTERVALS * INTERVAL_SECONDS / SCRAPE_SECONDS) + 1):
+        time.sleep(max(0.0, begun + number * SCRAPE_SECONDS - time.monotonic()))
+        yield Scrape(address)
+
+
+def kept_up(scrapes: list[Scrape]) -> Iterator[Row]:
+    before, after = scrapes[0], scrapes[-1]
+    lag, own_lag = f"{EXPORTER}schedule_lag_seconds", f"{EXPORTER}event_loop_lag_seconds"
+    probes, seconds = since(before, after, "probes"), after.at - before.at
+    yield Row.of("load: servers", SERVERS)
+    yield Row.of("load: probes", probes / seconds, "a second")
+    yield Row.of("load: probes that failed", since(before, after, "probe_failures"), "", at_most(0))
+    yield Row.of("load: probes skipped since the start", after.total(f"{EXPORTER}probes_skipped_total"), "", at_most(0))
+    cpu = since(before, after, "process_cpu_seconds_total") / seconds
+    yield Row.of("load: CPU, of one core", cpu * 100, "%", at_most(40))
+    resident = max(scrape.total("process_resident_memory_bytes") for scrape in scrapes)
+    yield Row.of("load: resident memory, the most", resident / 2**20, "MiB", at_most(600))
+    yield Row.of("load: schedule lag, p50", quantile_since(before, after, lag, 0.5), "s")
+    yield Row.of("load: schedule lag, p99", quantile_since(before, after, lag, 0.99), "s", at_most(1))
+    yield Row.of("load: event loop lag, p99", quantile_since(before, after, own_lag, 0.99), "s")
+    yield Row.of("load: event loop lag, at most", worst_since(before, after, own_lag), "s")
+    yield Row.of("load: full garbage collections", after.full_collections - before.full_collections)
+    yield Row.of("load: time of a scrape", [scrape.seconds for scrape in scrapes], "s")
+    yield Row.of("load: size of a scrape, compressed", len(after.compressed) / 2**20, "MiB")
+    spoiled = since(before, after, f"{EXPORTER}probes_spoiled_total")
+    yield Row.of("load: probes that were spoiled, and show no durations", spoiled / probes * 100, "%")
+
+
+def told_the_truth(scrapes: list[Scrape]) -> Iterator[Row]:
+    """An interval apart, so that every report is seen once."""
+    apart = INTERVAL_SECONDS // SCRAPE_SECONDS
+    texts = [scrape.text() for scrape in scrapes[apart::apart]]
+    for stage in STAGES:
+        errors = [error for text in texts for error in errors_in(text, stage)]
+        if not errors:
+            raise SystemExit(
+                "every probe was spoiled: this machine is too busy with something else to measure anything"
+            )
+        for share, bound in ((0.5, 2), (0.99, 5)):
+            name = f"load: error of the duration of `{stage}`, p{share * 100:.0f}"
+            yield Row.of(name, quantile(errors, share) * 1000, "ms", at_most(bound))
+
+
+def errors_in(text: bytes, stage: str) -> Iterator[float]:
+    """Of servers whose durations are shown."""
+    true = {
+        server: {"tcp": 0.0, "tls": float(greeting), "version": float(answer)}
+        for greeting, server, answer in TRUTH.findall(text)
+    }
+    for found, server, seconds in REPORTED.findall(text):
+        if found.decode() == stage and server in true:
+            yield abs(float(seconds) - true[server][stage])
+
+
+if __name__ == "__main__":
+    main()

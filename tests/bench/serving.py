@@ -1,0 +1,123 @@
+"""`serve`, the real exporter in a process of its own, and what it says of itself on `/metrics`."""
+
+import http.client
+import json
+import re
+import sys
+import time
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from subprocess import PIPE, Popen
+from threading import Thread
+from typing import IO
+
+AS_PROMETHEUS = {"Accept": "application/openmetrics-text;version=1.0.0", "Accept-Encoding": "gzip"}
+SCRAPE_TIMEOUT_SECONDS = 30
+PAUSE_SECONDS = 0.01
+SERVER, EXPORTER = "matrix_federation_", "matrix_federation_exporter_"
+OWN_SAMPLE = re.compile(rb"^((?:matrix_federation_exporter|process|python)_\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+PROBES = re.compile(rb"^matrix_federation_(probes|probe_failures)_total\{.*\} (\S+)$", re.MULTILINE)
+GZIP_WINDOW_BITS = 31
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    pid: int
+    address: str
+
+
+@contextmanager
+def serving(config: Path, *options: str) -> Iterator[Serving]:
+    """The exporter, from when it is ready."""
+    own = ["--config", str(config), "--web.listen-address", "127.0.0.1:0", "--log.format", "json", *options]
+    with Popen([sys.executable, "-m", "exporter", "serve", *own], stderr=PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            address = listening_at(process.stderr)
+            while get(address, "/-/ready")[0] != 200:
+                time.sleep(PAUSE_SECONDS)
+            yield Serving(process.pid, address)
+        finally:
+            process.kill()  # nobody waits for the probes in flight; workers end with it
+
+
+def listening_at(log: IO[str]) -> str:
+    """Read on to the end, else the exporter would come to a stop when the pipe is full."""
+    address = next((event["addresses"] for line in log if (event := json.loads(line))["msg"] == "listening"), None)
+    if address is None:
+        raise SystemExit("the exporter did not start")
+    Thread(target=log.read, daemon=True).start()
+    return str(address)
+
+
+def get(address: str, path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(address, timeout=SCRAPE_TIMEOUT_SECONDS)
+    try:
+        connection.request(method, path, headers=headers or {})
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+@dataclass(slots=True)
+class Scrape:
+    """As Prometheus does it. It stays compressed: many of them are kept."""
+
+    address: str
+    at: float = field(init=False)
+    seconds: float = field(init=False)
+    compressed: bytes = field(init=False)
+    _own: dict[str, dict[str, float]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.at = time.monotonic()
+        _, self.compressed = get(self.address, "/metrics", headers=AS_PROMETHEUS)
+        self.seconds = time.monotonic() - self.at
+        text = self.text()
+        self._own = {}
+        for name, labels, value in OWN_SAMPLE.findall(text):
+            self._own.setdefault(name.decode(), {})[labels.decode()] = float(value)
+        self._own |= {"probes": {}, "probe_failures": {}}
+        for name, value in PROBES.findall(text):
+            of_servers = self._own[name.decode()]
+            of_servers[""] = of_servers.get("", 0.0) + float(value)
+
+    def text(self) -> bytes:
+        return zlib.decompress(self.compressed, GZIP_WINDOW_BITS)
+
+    def total(self, name: str) -> float:
+        """The sum of all samples of this name, which is one of the exporter's own, `probes` or `probe_failures`."""
+        return sum(self._own.get(name, {}).values())
+
+    def buckets(self, name: str) -> dict[float, float]:
+        """Of a histogram, by their upper bounds."""
+        return {float(labels.split('"')[1]): value for labels, value in self._own[f"{name}_bucket"].items()}
+
+    @property
+    def full_collections(self) -> float:
+        return self._own["python_gc_collections_total"]['generation="2"']
+
+
+def since(before: Scrape, after: Scrape, name: str) -> float:
+    return after.total(name) - before.total(name)
+
+
+def quantile_since(before: Scrape, after: Scrape, name: str, share: float) -> float:
+    """As `histogram_quantile` has it: within a bucket, evenly spread, and above all buckets, the highest bound."""
+    earlier, later = before.buckets(name), after.buckets(name)
+    grown = {bound: later[bound] - earlier[bound] for bound in sorted(later)}
+    wanted, lower, below = share * max(grown.values()), 0.0, 0.0
+    for bound, count in grown.items():
+        if count >= wanted and count > below:
+            return lower if bound == float("inf") else lower + (bound - lower) * (wanted - below) / (count - below)
+        lower, below = bound, count
+    return 0.0
+
+
+def worst_since(before: Scrape, after: Scrape, name: str) -> float:
+    """The upper bound of the highest bucket that anything fell into."""
+    return quantile_since(before, after, name, 1.0)

@@ -1,0 +1,111 @@
+"""`kill -9` under load, and another start at once: what Prometheus has by then is all that there was to lose."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.e2e.monitoring import listening
+from tests.endurance.run import Row, grids, lab, row
+from tests.endurance.serving import Exporter, WallClock
+from tests.endurance.troubles import World
+from tests.programs import program
+
+LOAD_SECONDS = 20.0
+FEW = 16  # every so many of the broken and hostile servers: only a machine with time to spare calls nobody down
+SCRAPE_SECONDS = 1.0
+BUSY_SECONDS = 3.0  # by which a scrape or a probe may be late on a busy machine
+LAST = "matrix_federation_probe_last_timestamp_seconds"
+HEALTHY = 'server_name=~".*many.*"'
+
+
+@dataclass(frozen=True, slots=True)
+class Prometheus:
+    address: str
+
+    def ask(self, query: str) -> list[dict[str, Any]]:
+        answer = httpx.get(f"http://{self.address}/api/v1/query", params={"query": query}, trust_env=False)
+        answer.raise_for_status()
+        found: list[dict[str, Any]] = answer.json()["data"]["result"]
+        return found
+
+    def number(self, query: str) -> float:
+        (one,) = self.ask(query)
+        return float(one["value"][1])
+
+    def longest_gap(self) -> float:
+        """Seconds between two scrapes that succeeded."""
+        (up,) = self.ask("up[5m]")
+        times = [float(at) for at, value in up["values"] if value == "1"]
+        return max(after - before for before, after in pairwise(times))
+
+
+@contextmanager
+def prometheus(folder: Path, exporter: str) -> Iterator[Prometheus]:
+    folder.mkdir()
+    file = folder / "prometheus.yml"
+    job = {"job_name": "matrix-federation", "static_configs": [{"targets": [exporter]}]}
+    file.write_text(json.dumps({"global": {"scrape_interval": f"{SCRAPE_SECONDS:.0f}s"}, "scrape_configs": [job]}))
+    command = [program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'samples'}"]
+    with listening(folder, command) as address:
+        yield Prometheus(address)
+
+
+def kill(folder: Path, workers: int) -> list[Row]:
+    """The exporter writes nothing, so that nothing can be left half written: its folder is as it was."""
+    (folder / "exporter").mkdir(parents=True)
+    with lab(FEW) as federation:
+        exporter = Exporter(folder / "exporter", workers)
+        healthy = tuple(name for name in federation.told["servers"] if ".many." in name)
+        world = World(exporter, WallClock(folder), federation, frozenset(federation.told["servers"]), healthy[:0])
+        world.list_restless([])
+        exporter.configure(world.configuration())
+        exporter.start()
+        try:
+            with prometheus(folder / "prometheus", exporter.address) as seen:
+                return list(killed(world, seen))
+        finally:
+            exporter.stop()
+
+
+def killed(world: World, seen: Prometheus) -> Iterator[Row]:
+    exporter = world.exporter
+    time.sleep(LOAD_SECONDS)
+    ended, files = exporter.pids(), left_in(exporter.folder)
+    probes = seen.number("sum(matrix_federation_probes_total)")
+    at = time.monotonic()
+    exporter.process.kill()
+    exporter.process.wait()
+    exporter.start()
+    down = time.monotonic() - at
+    time.sleep(LOAD_SECONDS)
+    gap, allowed = seen.longest_gap(), down + 2 * SCRAPE_SECONDS + BUSY_SECONDS
+    failed = seen.ask(f"min_over_time(matrix_federation_probe_success{{{HEALTHY}}}[5m]) == 0")
+    counted = seen.number("sum(increase(matrix_federation_probes_total[5m]))")
+    yield Row("longest gap between scrapes", f"down for {down:.1f} s", f"{gap:.1f} s", gap < allowed)
+    yield Row("probes in Prometheus", f"{probes:.0f}", f"{counted:.0f} more", counted > probes)
+    yield Row("healthy servers that were ever late for a probe", "", str(len(failed)), holds=True)
+    yield row("processes left of the old one", 0, sum(Path(f"/proc/{pid}").exists() for pid in ended))
+    yield row("files of the exporter", len(files), len(left_in(exporter.folder) & files))
+    yield Row("probes off their grid", "", str(off := len(off_the_grid(world))), off == 0)
+
+
+def left_in(folder: Path) -> set[tuple[str, int]]:
+    """All but the log, with the time of the latest change."""
+    return {(file.name, file.stat().st_mtime_ns) for file in folder.rglob("*") if file.name != "log"}
+
+
+def off_the_grid(world: World) -> list[str]:
+    """Healthy servers whose latest probe ended long after one that was due, by the grid of the old process."""
+    latest = world.exporter.scrape().by_server(LAST)
+    return [
+        name
+        for name, grid in grids(world).items()
+        if ".many." in name and (latest[name] - grid.phase) % grid.interval > grid.interval / 2
+    ]

@@ -1,0 +1,42 @@
+"""`python -m tests.endurance.lab COUNT NTH`: so many healthy servers, and every NTH of the broken and hostile ones.
+
+Each line of its input is a command: `silence` ends its DNS server, `speak` starts it again at the same port.
+"""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from exporter.lab.federation import EVERY_SERVER, Federation
+from exporter.lab.hostile import HOSTILE_SERVERS
+from exporter.lab.servers import many
+
+SILENCE, SPEAK = "silence", "speak"
+
+
+async def main(count: int, nth: int) -> None:
+    others = (*EVERY_SERVER, *HOSTILE_SERVERS)[::nth]
+    async with Federation((*many(count), *others)) as federation:
+        with TemporaryDirectory(prefix="endurance-lab-") as folder:
+            file = Path(folder) / "config.json"
+            file.write_text(json.dumps(federation.config()))
+            answer(str(file))
+            await obey(federation)
+
+
+async def obey(federation: Federation) -> None:
+    """Each command is answered when it is done. Ends with whoever gives them."""
+    while command := (await asyncio.to_thread(sys.stdin.readline)).strip():
+        await {SILENCE: federation.dns.stop, SPEAK: federation.dns.start}[command]()
+        answer(command)
+
+
+def answer(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1]), int(sys.argv[2])))
