@@ -131,6 +131,7 @@ def test_a_stage_gets_a_share_of_the_probe_and_never_more_than_is_left() -> None
     whole = Deadline.of_probe(30)
     assert whole.left() == pytest.approx(30, abs=0.5)
     assert whole.of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
+    assert whole.sooner(1).of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
     assert Deadline(whole.at, whole_at=whole.at, stage_seconds=100).of_stage().at == whole.at
 
 

@@ -131,4 +131,5 @@ def make_room(others: Collection[BoundedConnection]) -> None:
 
 
 def address(connection: BoundedConnection) -> str:
+    """Empty where the client left before anybody asked for it."""
     return connection.client[0] if connection.client else ""

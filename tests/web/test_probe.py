@@ -256,3 +256,14 @@ def test_rate_limit_fills_up_again() -> None:
     assert limit.take() == 5
     now[0] = 10_000
     assert [limit.take() for _ in range(3)] == [0, 0, 10]
+
+
+async def test_servers_of_another_shard_are_probed_too(tmp_path: Path) -> None:
+    """Whoever asks need not know who watches which; a server that is on no list is refused."""
+    other = OTHER.server_name
+    async with lab_site(tmp_path, HEALTHY, OTHER, servers=[HEALTHY.server_name]) as site:
+        refused = await probe(site, other)
+        site.app.asking.listed = lambda name: name.text == other
+        answered = await probe(site, other)
+    assert refused.status_code == 404
+    assert values(answered)[series("probe_success", {"server_name": other})] == 1
