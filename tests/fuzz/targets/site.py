@@ -95,7 +95,6 @@ def served() -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
-        log_level="critical",
         server_header=False,
         h11_max_incomplete_event_size=MAX_HEADER_BYTES,
     )
