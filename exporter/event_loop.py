@@ -11,8 +11,8 @@ try:
 except ImportError:
     from asyncio import new_event_loop
 
-# A full collection looks at every report: half a second for those of 20,000 servers, during which nothing is probed. They
-# hold no cycles, and what does, such as exceptions, is found in the young generations.
+# A full collection looks at every report: half a second for those of 20,000 servers, and nothing is probed meanwhile.
+# They hold no cycles; what does, such as exceptions, is found in the young generations.
 FULL_COLLECTION_AFTER = 1000  # collections of the middle generation; Python's own choice is 10
 
 Result = TypeVar("Result")
