@@ -169,7 +169,7 @@ def rows(
     yield Row("unaccounted for", "", str(unaccounted) + worst(accounts), unaccounted == 0)
     yield Row("skipped, by reason", "", counted(reasons(before, after)), holds=True)
     failed = blamed(world, before, after)
-    yield Row("healthy servers that were late for a probe", "", f"{len(failed)}, {failed.total()} times", holds=True)
+    yield Row("healthy servers that were called down", "", f"{len(failed)}, {failed.total()} times", not failed)
     yield from of_what_it_holds(before, after)
     yield of_memory(memory)
     wrong = complaints(events)
