@@ -16,7 +16,7 @@ from exporter.model import EndpointReport, IPAddress, Report, Target
 from exporter.probe import Probing
 from exporter.turns import end
 
-FRESH_SECONDS = 2.0  # an answer that somebody got within them speaks for the network, and no check is made
+FRESH_SECONDS = 0.5  # an answer that somebody got within them speaks for the network: less than any wait in vain
 RECHECK_SECONDS = 10.0  # while it is down, until somebody answers again
 
 MOST_WITNESSES = 8  # that all of them are in league, or down, is as good as impossible on a mixed list
