@@ -73,8 +73,9 @@ mutate: .venv-mutate/installed ## take out every bound and check, one at a time,
 	.venv-mutate/bin/python -m tests.mutation run --max-children 2
 	.venv-mutate/bin/python -m tests.mutation results
 
+# With extras, or pip looks for the newest version of what is asked for with one, and finds no hash for it.
 LOCK := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
-  --no-annotate --upgrade --quiet
+  --no-annotate --no-strip-extras --upgrade --quiet
 
 lock: ## choose the newest versions of everything, again (needs uv)
 	$(LOCK) pyproject.toml --group build -o requirements/run.txt

@@ -5,7 +5,8 @@ import os
 import re
 import subprocess
 import tomllib
-from importlib.metadata import version
+from collections.abc import Iterator
+from importlib.metadata import Distribution, distributions, version
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -68,6 +69,30 @@ def test_tested_with_what_is_installed() -> None:
 
 def pinned(requirement: Requirement) -> str:
     return next(iter(requirement.specifier)).version
+
+
+@pytest.mark.parametrize("environment", ["test", "supply", "synapse"])
+def test_pinned_with_extras(environment: str) -> None:
+    """What is asked for with an extra is pinned with it: else pip takes the newest version, for which there is no hash."""
+    pinned_with = {
+        pin.requirement.name: pin.requirement.extras for pin in pins(ROOT / "requirements" / f"{environment}.txt")
+    }
+    site_packages = map(str, (ROOT / f".venv-{environment}").glob("lib/python*/site-packages"))
+    wanted = [
+        requirement
+        for installed in distributions(path=list(site_packages))
+        for requirement in with_extras(installed, pinned_with.get(canonicalize_name(installed.name), set()))
+    ]
+    assert wanted
+    assert [str(each) for each in wanted if not each.extras <= pinned_with[canonicalize_name(each.name)]] == []
+
+
+def with_extras(installed: Distribution, its_own: set[str]) -> Iterator[Requirement]:
+    """What it asks for, being installed with extras of its own."""
+    for requirement in map(Requirement, installed.requires or ()):
+        marker = requirement.marker
+        if requirement.extras and (not marker or any(marker.evaluate({"extra": own}) for own in {"", *its_own})):
+            yield requirement
 
 
 @pytest.fixture(scope="module")
