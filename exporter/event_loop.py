@@ -20,6 +20,10 @@ Result = TypeVar("Result")
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """As asyncio.run, and with a garbage collector that hardly ever looks at everything."""
-    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_AFTER)
+    collect_garbage_rarely()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(main)
+
+
+def collect_garbage_rarely() -> None:
+    gc.set_threshold(*gc.get_threshold()[:2], FULL_COLLECTION_AFTER)

@@ -73,7 +73,7 @@ def pinned(requirement: Requirement) -> str:
 
 @pytest.mark.parametrize("environment", ["test", "supply", "synapse"])
 def test_pinned_with_extras(environment: str) -> None:
-    """What is asked for with an extra is pinned with it: else pip takes the newest version, for which there is no hash."""
+    """What is asked for with an extra is pinned with it: else pip takes the newest version, with no hash."""
     pinned_with = {
         pin.requirement.name: pin.requirement.extras for pin in pins(ROOT / "requirements" / f"{environment}.txt")
     }

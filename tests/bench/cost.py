@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import uvloop
 
-from exporter import verdict
+from exporter import event_loop, verdict
 from exporter.board import Board
 from exporter.config import Config, load
 from exporter.exposition import lines
@@ -47,6 +47,7 @@ CONNECTIONS = re.compile(r"(\d+) connections in \d+ real seconds")
 
 
 def main() -> None:
+    event_loop.collect_garbage_rarely()  # as `serve` does
     for lineage in LINEAGES:
         tell(healthy(lineage))
     tell(failing())
