@@ -99,8 +99,6 @@ class HttpExchange:
                 if len(event.headers) > MAX_HEADERS:
                     raise TooLargeError(f"{len(event.headers)} headers, at most {MAX_HEADERS} are read")
                 return event
-            if not isinstance(event, h11.InformationalResponse):
-                break
         raise h11.RemoteProtocolError(f"no answer after {MAX_INTERIM_ANSWERS} interim ones")
 
     async def _body(self, answer: h11.Response, at_most: int) -> bytes:

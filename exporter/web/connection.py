@@ -67,9 +67,7 @@ class BoundedConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as in uvicorn
         """Only where no answer has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            answer = h11.Response(
-                status_code=400, headers=[*REFUSED.items(), ("Connection", "close")], reason="Bad Request"
-            )
+            answer = h11.Response(status_code=400, headers=[*REFUSED.items(), ("Connection", "close")])
             for event in (answer, h11.Data(data=NO_REQUEST), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._give_up()

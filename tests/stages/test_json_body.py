@@ -68,6 +68,12 @@ def test_everything_else_is_no_json(body: bytes) -> None:
     assert len(problem.detail) < 300
 
 
+def test_says_what_is_wrong_and_where() -> None:
+    """With the beginning of the body, to recognise it by."""
+    expected = Problem(Reason.NOT_JSON, "Expecting value: line 1 column 1 (char 0), in '<!doctype html>'")
+    assert read_object(answer(b"<!doctype html>")) == expected
+
+
 @pytest.mark.parametrize(
     ("body", "kind"),
     [

@@ -49,6 +49,14 @@ async def test_latest_report(tmp_path: Path) -> None:
         assert site.probes(HEALTHY) == 1
 
 
+async def test_report_before_the_first_probe(tmp_path: Path) -> None:
+    """There is none yet, which is told, and when to come back."""
+    async with lab_site(tmp_path, HEALTHY) as site:
+        answer = await site.client.get(f"/api/v1/report?server_name={HEALTHY.server_name}")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "60")
+    assert f"{HEALTHY.server_name} has not been probed yet: ask again in a minute" in answer.text
+
+
 async def test_fresh_report(tmp_path: Path) -> None:
     """Of a probe of its own, which is remembered, and without a deep look: that keeps its own pace."""
     async with lab_site(tmp_path, HEALTHY) as site:
