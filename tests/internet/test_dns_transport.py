@@ -8,7 +8,7 @@ import pytest
 from dns.rdatatype import RdataType
 
 from exporter.internet.dns_message import Answer, Query, wire_name
-from exporter.internet.dns_transport import over_tcp
+from exporter.internet.dns_transport import Mailbox, over_tcp
 from exporter.lab.listener import Behaviour
 from tests.fake_world import srv_record
 from tests.internet.raw_https import listening
@@ -20,6 +20,17 @@ QUERY = Query(wire_name("x.test"), RdataType.SRV)
 WIRE = answer(dns.message.from_wire(QUERY.wire), "10 5 8450 hs.test.").to_wire()
 MESSAGE = len(WIRE).to_bytes(2, "big") + WIRE
 FOUND = Answer(0, canonical_name=QUERY.name, records=(srv_record(10, 5, 8450, "hs.test"),))
+
+
+async def test_what_comes_after_the_answer_is_left_alone() -> None:
+    """Whoever waits for the answer may not have run yet when another message is there."""
+    resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
+    with resolver, client:
+        mailbox = Mailbox(client, QUERY, asyncio.get_running_loop().create_future())
+        for _ in range(2):
+            resolver.send(WIRE)
+            mailbox.receive()
+        assert await mailbox.answer == FOUND
 
 
 def saying(*pieces: bytes) -> Behaviour:

@@ -210,6 +210,6 @@ def test_what_is_no_stamp_tells_nothing(ancillary: Ancillary) -> None:
 
 def test_elsewhere_the_time_of_reading_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "other")
-    with socket.socket() as sock:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
         peer_clock.ask_for_timestamps(sock)
         assert round_trip(sock) is None

@@ -217,6 +217,29 @@ async def test_a_resolver_that_is_down_is_silent() -> None:
     assert isinstance(await look_up(await nobody(), lifetime=LIFETIME), DnsTimeoutError)
 
 
+async def test_a_resolver_that_is_down_is_not_asked_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel says at once that nobody listens: to ask again and again would keep a core busy."""
+    asked: list[float] = []
+
+    async def refused(*_: Any) -> NoReturn:
+        asked.append(asyncio.get_running_loop().time())
+        raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+    monkeypatch.setattr(resolving, "exchange", refused)
+    await look_up(await nobody(), lifetime=LIFETIME)
+    assert all(later - earlier >= resolving.AGAIN_SECONDS for earlier, later in pairwise(asked))
+    assert len(asked) > 1
+
+
+async def test_a_lookup_ends_though_a_try_might_take_longer() -> None:
+    """The last try has only what is left of its lifetime."""
+    loop = asyncio.get_running_loop()
+    async with scripted(silent) as server:
+        begun = loop.time()
+        await look_up(server.place, lifetime=LIFETIME)
+        assert loop.time() - begun < resolving.TRY_SECONDS
+
+
 def exhausted(*_: Any, **__: Any) -> NoReturn:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from ipaddress import ip_address
 
+import pytest
+
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from tests.internet.raw_https import listening
@@ -39,6 +41,15 @@ async def test_waits_for_one_thing_after_the_other() -> None:
             assert await receiving == content
         says.put_nowait(b"")
         assert await stream.receive() == b""
+
+
+async def test_what_is_not_open_is_not_connected() -> None:
+    """An error like any other of a socket, not ours."""
+    stream = TcpStream(PeerClock())
+    with pytest.raises(OSError, match="not connected"):
+        await stream.send(b"anything")
+    with pytest.raises(OSError, match="not connected"):
+        await stream.receive()
 
 
 async def test_what_nobody_waits_for_is_left_alone() -> None:

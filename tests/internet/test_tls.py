@@ -18,7 +18,7 @@ from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeE
 from exporter.problems import Step
 from exporter.stages import tls
 from exporter.vocabulary import Reason
-from tests.internet.raw_https import NAME, answering, connected, listening
+from tests.internet.raw_https import NAME, RawHttps, answering, connected, listening, secured
 
 
 async def greet(behaviour: Behaviour, authority: Authority, tls_name: str = NAME) -> Handshake:
@@ -85,6 +85,15 @@ async def test_old_versions_are_seen_as_what_they_are(
     authority: Authority, issued: Issued, version: ssl.TLSVersion, shown: str
 ) -> None:
     assert (await greet(answering(speaking(issued, version)), authority)).tls_version == shown
+
+
+async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, issued: Issued) -> None:
+    """A redirect may lead to a path of 40,000 characters."""
+    path = "/" + "a" * 40_000
+    server = RawHttps([[b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]], [issued])
+    async with secured(server.play, authority) as connection:
+        assert (await connection.get(path, NAME, 0)).status == 404
+    assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
 async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: Issued) -> None:

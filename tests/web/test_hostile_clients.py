@@ -126,6 +126,19 @@ async def test_answers_that_are_not_read_go_before_those_that_are_awaited(monkey
         assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
 
+async def test_with_each_answer_time_begins_anew() -> None:
+    """Else a client that asks every now and then would be cut off in the middle of it."""
+    async with serving() as (place, connections), client(place) as (reader, writer):
+        ends = []
+        for _ in range(3):
+            writer.write(REQUEST % b"/nowhere")
+            await reader.readuntil(b"Not Found")
+            await until(lambda: all(each.cycle.response_complete for each in connections))
+            (one,) = connections
+            ends.append(one._end)
+        assert [end.cancelled() for end in ends] == [True, True, False]
+
+
 async def test_answers_that_linger_are_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     """Worked out and sent, as far as we are concerned, but not read."""
     monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
