@@ -34,6 +34,7 @@ def can_be_shown(secured: Secured) -> None:
         assert each.issuer.isprintable()
         assert each.subject.isprintable()
     assert len(leaf.names) <= tls.MAX_NAMES
+    assert sum(map(len, leaf.names)) <= tls.MAX_NAMES_CHARACTERS
     assert len(secured.above) < tls.MAX_CHAIN
     assert len(leaf.fingerprint_sha256) == 64
     assert leaf.chain_not_after <= leaf.not_after
