@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from exporter.internet.http import HttpExchange, Question
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
-from exporter.internet.tls import TlsStream
+from exporter.internet.tls import TlsStream, check_chain
 from exporter.internet.trust import Trust
 from exporter.model import IPAddress
 from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
@@ -53,6 +53,7 @@ class InternetConnection:
 
     async def _verified(self, tls_name: str) -> Handshake:
         stream, handshake = await self._greet(tls_name, self._trust.verifying)
+        check_chain(handshake.chain)
         self._trust.chains.learn((*self._place, tls_name), handshake, stream.verified_chain())
         return handshake
 
