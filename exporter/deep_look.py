@@ -26,28 +26,32 @@ from exporter.notaries import ask_each_notary
 from exporter.problems import Step
 from exporter.stages import keys, proxy, srv, tls, well_known
 
-ENDPOINTS_AT_ONCE = 8  # a connection costs memory, and a server may have us dial 32
+ENDPOINTS_AT_ONCE = 8  # a socket each, and a server may have us dial 32
+TALKS_AT_ONCE = 2  # of these: TLS takes 80 KiB each, more if the server likes; IPv4 does not have to wait for IPv6
 
 
 async def look_deeper(network: Network, report: Report, seconds: float, notaries: Sequence[ServerName] = ()) -> Report:
     """The report of a probe that just ended, with what a deep look of at most so many `seconds` adds to it."""
-    deadline, turns = Deadline.of_probe(seconds), asyncio.Semaphore(ENDPOINTS_AT_ONCE)
+    deadline = Deadline.of_probe(seconds)
+    turns, talks = asyncio.Semaphore(ENDPOINTS_AT_ONCE), asyncio.Semaphore(TALKS_AT_ONCE)
     well_knowns, records, notarised, looks = await asyncio.gather(
-        each_well_known(network, report, deadline),
+        each_well_known(network, report, talks, deadline),
         own_srv(network, report, deadline),
         ask_each_notary(network, report, notaries, deadline),
         asyncio.gather(
-            *(in_turn(turns, partial(look_at, network, report, seen, deadline)) for seen in report.endpoints)
+            *(in_turn(turns, partial(look_at, network, report, seen, talks, deadline)) for seen in report.endpoints)
         ),
     )
     endpoints = tuple(replace(seen, deep=look) for seen, look in zip(report.endpoints, looks, strict=True))
     return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notarised))
 
 
-async def each_well_known(network: Network, report: Report, deadline: Deadline) -> dict[str, str]:
+async def each_well_known(
+    network: Network, report: Report, talks: asyncio.Semaphore, deadline: Deadline
+) -> dict[str, str]:
     if not routes.asks_well_known(report.server_name):
         return {}
-    return await well_known.ask_each_address(network, report.server_name, deadline.of_stage())
+    return await well_known.ask_each_address(network, report.server_name, talks, deadline)
 
 
 async def own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRecords | None:
@@ -58,7 +62,9 @@ async def own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRe
     return found(await attempt(Step.DNS, srv.look(network, report.server_name.host), srv.read, deadline.of_stage()))
 
 
-async def look_at(network: Network, report: Report, seen: EndpointReport, deadline: Deadline) -> EndpointLook | None:
+async def look_at(
+    network: Network, report: Report, seen: EndpointReport, talks: asyncio.Semaphore, deadline: Deadline
+) -> EndpointLook | None:
     """None where the endpoint was not reached."""
     route = report.route
     if not isinstance(seen.tls, Passed):
@@ -68,11 +74,12 @@ async def look_at(network: Network, report: Report, seen: EndpointReport, deadli
         opened = await attempt(Step.TCP, connection.open(), as_it_is, deadline.of_stage())
         if not isinstance(opened, Passed):
             return None
-        secured = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.of_stage())
-        if not isinstance(secured, Passed):
-            return None
-        differs = await host_with_port(connection, report, seen, deadline.of_stage())
-        handled = await proxy.probe(connection, route.host_header, found(seen.version), deadline.of_stage())
+        async with talks:
+            secured = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.of_stage())
+            if not isinstance(secured, Passed):
+                return None
+            differs = await host_with_port(connection, report, seen, deadline.of_stage())
+            handled = await proxy.probe(connection, route.host_header, found(seen.version), deadline.of_stage())
     return EndpointLook(handled, differs)
 
 

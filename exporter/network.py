@@ -4,7 +4,7 @@
 whoever noticed it (OSError, OpenSSL's, h11's, or one of those below); `problems` names them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
 
@@ -67,11 +67,11 @@ class Handshake:
     """As OpenSSL names it, such as TLSv1.3."""
     cipher: str | None = None
     """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None where nobody looked."""
+    fingerprint: bytes = field(init=False)
+    """SHA-256 of the whole chain; DER says itself where it ends."""
 
-    @property
-    def fingerprint(self) -> bytes:
-        """SHA-256 of the whole chain; DER says itself where it ends."""
-        return sha256(b"".join(self.chain)).digest()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fingerprint", sha256(b"".join(self.chain)).digest())
 
 
 @dataclass(frozen=True, slots=True)

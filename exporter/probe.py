@@ -11,7 +11,7 @@ from typing import Protocol
 from exporter import connectivity
 from exporter.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
 from exporter.connectivity import Loss
-from exporter.deep_look import ENDPOINTS_AT_ONCE, look_deeper
+from exporter.deep_look import ENDPOINTS_AT_ONCE, TALKS_AT_ONCE, look_deeper
 from exporter.discovery import discover
 from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
 from exporter.network import Network
@@ -67,9 +67,9 @@ class Prober:
         seconds = self._timeout if within is None else min(within, self._timeout)
         started, deadline = time.monotonic(), Deadline.of_probe(seconds)
         discovered = await discover(self._network, name, deadline)
-        turns = asyncio.Semaphore(ENDPOINTS_AT_ONCE)
+        turns, talks = asyncio.Semaphore(ENDPOINTS_AT_ONCE), asyncio.Semaphore(TALKS_AT_ONCE)
         examined = (
-            in_turn(turns, partial(self._examine, name, discovered.route, endpoint, deadline))
+            in_turn(turns, partial(self._examine, name, discovered.route, endpoint, talks, deadline))
             for endpoint in discovered.endpoints
         )
         return Report(
@@ -84,20 +84,25 @@ class Prober:
             spoiled=self._spoiled_since(started),
         )
 
-    async def _examine(self, name: ServerName, route: Route, endpoint: Endpoint, deadline: Deadline) -> EndpointReport:
+    async def _examine(
+        self, name: ServerName, route: Route, endpoint: Endpoint, talks: asyncio.Semaphore, deadline: Deadline
+    ) -> EndpointReport:
         """One connection for all stages. Version and keys are asked for on their own: each tells something."""
         with closing(self._network.connection(endpoint)) as connection:
             clock = connection.waited
             tcp = await attempt(Step.TCP, connection.open(), as_it_is, deadline.of_stage(), clock)
             if not isinstance(tcp, Passed):
                 return EndpointReport(endpoint, tcp)
-            verify = partial(tls.read, tls_name=route.tls_name)
-            secured = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.of_stage(), clock)
-            if not isinstance(secured, Passed):
-                return EndpointReport(endpoint, tcp, secured)
-            ask = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
-            software = await attempt(Step.HTTP, ask, version.read, deadline.of_stage(), clock)
-            ask = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
-            check = partial(keys.read, server_name=name.text, now=datetime.now(UTC))
-            published = await attempt(Step.HTTP, ask, check, deadline.of_stage(), clock)
-            return EndpointReport(endpoint, tcp, secured, software, published)
+            async with talks:
+                verify = partial(tls.read, tls_name=route.tls_name)
+                secured = await attempt(
+                    Step.TLS, connection.start_tls(route.tls_name), verify, deadline.of_stage(), clock
+                )
+                if not isinstance(secured, Passed):
+                    return EndpointReport(endpoint, tcp, secured)
+                ask = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
+                software = await attempt(Step.HTTP, ask, version.read, deadline.of_stage(), clock)
+                ask = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
+                check = partial(keys.read, server_name=name.text, now=datetime.now(UTC))
+                published = await attempt(Step.HTTP, ask, check, deadline.of_stage(), clock)
+                return EndpointReport(endpoint, tcp, secured, software, published)

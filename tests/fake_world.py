@@ -5,7 +5,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
@@ -148,6 +148,19 @@ async def react(reaction: Reaction[Answered]) -> Answered:
     if isinstance(reaction, Exception):
         raise reaction
     return reaction
+
+
+def most_talks(asked: Sequence[str]) -> int:
+    """How many connections were past TCP at a time."""
+    talking, most = set[str](), 0
+    for line in asked:
+        step, place, *_ = line.split()
+        if step == "TLS":
+            talking.add(place)
+        elif step == "close":
+            talking.discard(place)
+        most = max(most, len(talking))
+    return most
 
 
 # ---------------------------------------------------------------- what stands in the tables

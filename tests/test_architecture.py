@@ -76,7 +76,7 @@ LIBRARIES: Final = {
 # Where no function waits, nobody touches the network: what these decide can be tested as a table.
 PURE: Final = (
     *("model", "names", "routes", "shards", "verdict", "warning_rules", "wording"),
-    "internet.dns_message",
+    *("internet.der", "internet.dns_message"),
     *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
 )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter import names
-from exporter.deep_look import look_deeper
+from exporter.deep_look import TALKS_AT_ONCE, look_deeper
 from exporter.lab.homeserver import Homeserver
 from exporter.lab.https_server import Answer, json_answer, redirect
 from exporter.model import EndpointLook, Failed, Passed, Report, SrvRecords
@@ -17,7 +17,18 @@ from exporter.stages import keys
 from exporter.stages.proxy import ENCODED, PLAIN
 from exporter.vocabulary import Reason, SrvService
 from tests.certificates import handshake
-from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, delegates, federates, received, srv_record, website
+from tests.fake_world import (
+    SILENCE,
+    FakeNetwork,
+    Reaction,
+    Server,
+    delegates,
+    federates,
+    most_talks,
+    received,
+    srv_record,
+    website,
+)
 
 LONG, SHORT = 5.0, 0.3  # seconds for what never waits, and for what does
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
@@ -100,6 +111,16 @@ async def test_silence_ends_in_time() -> None:
     looked = await look_deeper(network, report, SHORT)
     assert time.monotonic() - started < 2 * SHORT
     assert (well_knowns(looked), endpoint_looks(looked)) == ({}, [None, None])
+
+
+async def test_talks_to_few_at_once() -> None:
+    """Web servers and endpoints together: TLS takes memory."""
+    network = by_well_known()
+    report = await probe(network)
+    network.servers = dict.fromkeys(network.servers, Server(SILENCE))
+    await look_deeper(network, report, SHORT)
+    assert sum(line.startswith("open") for line in network.asked) == 4
+    assert most_talks(network.asked) == TALKS_AT_ONCE
 
 
 # ---------------------------------------------------------------- the well-known of every address

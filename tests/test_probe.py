@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from exporter import names, verdict
+from exporter.deep_look import TALKS_AT_ONCE
 from exporter.model import SKIPPED, Failed, Passed, Report, Software
 from exporter.network import Handshake, VerifyError
 from exporter.probe import Prober
@@ -23,6 +24,7 @@ from tests.fake_world import (
     Silence,
     delegates,
     federates,
+    most_talks,
     srv_record,
     website,
 )
@@ -252,6 +254,16 @@ async def test_says_so_where_the_time_of_the_whole_probe_ran_out() -> None:
         (Stage.KEYS, Reason.TIMEOUT),
     ]
     assert SHORT * 0.9 < report.seconds < SHORT * 2
+
+
+async def test_talks_to_few_endpoints_at_once_and_dials_the_others_meanwhile() -> None:
+    """TLS takes memory; a TCP connection that nobody answers would hold up all others."""
+    addresses = [f"192.0.2.{number}" for number in range(1, 6)]
+    silent = {f"{address}:8448": Server(SILENCE) for address in addresses}
+    network = FakeNetwork(hosts={"example.test": tuple(addresses)}, servers=silent)
+    report = await probe(network, "example.test:8448", SHORT)
+    assert [type(endpoint.tcp) for endpoint in report.endpoints] == [Passed] * 5
+    assert most_talks(network.asked) == TALKS_AT_ONCE
 
 
 async def test_cancelling_a_probe_ends_it_and_closes_its_connections() -> None:

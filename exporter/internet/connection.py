@@ -8,7 +8,7 @@ from OpenSSL import SSL
 from exporter.internet.http import HttpExchange, Question
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
-from exporter.internet.tls import TlsStream
+from exporter.internet.tls import TlsStream, check_chain
 from exporter.internet.trust import Trust
 from exporter.model import IPAddress
 from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
@@ -23,7 +23,7 @@ class InternetConnection:
         self._refusal = refusal
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
-        self._secured: tuple[str, Handshake] | None = None
+        self._secured: tuple[str, bytes] | None = None
         self._http: HttpExchange | None = None
         self.waited: Callable[[], float] = self._clock.waited
 
@@ -34,7 +34,7 @@ class InternetConnection:
 
     async def start_tls(self, tls_name: str) -> Handshake:
         handshake = await self._met_again(tls_name) or await self._verified(tls_name)
-        self._secured = tls_name, handshake
+        self._secured = tls_name, handshake.fingerprint
         return handshake
 
     async def _met_again(self, tls_name: str) -> Handshake | None:
@@ -44,14 +44,16 @@ class InternetConnection:
         chains, waited = self._trust.chains, self.waited()
         if not chains.expected_at((*self._place, tls_name)):
             return None
-        _, handshake = await self._greet(tls_name, self._trust.unverifying)
+        stream, handshake = await self._greet(tls_name, self._trust.unverifying)
         if chains.vouch_for(handshake):
             return handshake
+        del stream  # and what OpenSSL keeps with it, before there is another one
         await self._open_again(waited)
         return None
 
     async def _verified(self, tls_name: str) -> Handshake:
         stream, handshake = await self._greet(tls_name, self._trust.verifying)
+        check_chain(handshake.chain)
         self._trust.chains.learn((*self._place, tls_name), handshake, stream.verified_chain())
         return handshake
 
@@ -76,8 +78,8 @@ class InternetConnection:
         except (ClosedEarlyError, ConnectionError, h11.RemoteProtocolError, SSL.Error):
             if not used_before or exchange.answered:
                 raise
-        exchange = await self._reopened()
-        return await exchange.ask(question, at_most)
+        del exchange  # as above
+        return await (await self._reopened()).ask(question, at_most)
 
     async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
         exchange = await self._usable_exchange()
@@ -94,7 +96,7 @@ class InternetConnection:
         waited, (tls_name, judged) = self.waited(), self._secured
         await self._open_again(waited)
         handshake = await self.start_tls(tls_name)
-        if handshake.chain != judged.chain:
+        if handshake.fingerprint != judged:
             raise ClosedEarlyError("the connection was closed, and the next one presented another certificate")
         self._clock.forget_since(waited)
         assert self._http is not None

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from OpenSSL import SSL, crypto
 
 from exporter import names
+from exporter.internet.der import values
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError, VerifyError
 
 RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
-MAX_HANDSHAKE_BYTES = 32 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
+MAX_HANDSHAKE_BYTES = 20 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
+MAX_CHAIN_VALUES = 500  # usual are 200, with one more for each name; OpenSSL makes some 100 bytes of each
 ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
@@ -26,7 +28,11 @@ class TlsStream:
         if not names.ip_literal(tls_name):
             self._tls.set_tlsext_host_name(tls_name.encode())
         received = 0
+        chain: tuple[bytes, ...] = ()
         while not self._finished():
+            if received and not chain:
+                chain = self._chain()
+                check_chain(chain)  # now: the rest of the handshake may never come
             await self._flush()
             content = await self._received()
             if not received and content[0] not in (ALERT, HANDSHAKE):
@@ -36,12 +42,13 @@ class TlsStream:
                 raise TooLargeError(f"the handshake has more than {MAX_HANDSHAKE_BYTES} bytes")
             self._tls.bio_write(content)
         # What OpenSSL still has to say in TLS 1.3 goes out together with the first request, if there is one.
-        chain = tuple(
-            crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
-            for certificate in self._tls.get_peer_cert_chain() or ()
-        )
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
-        return Handshake(chain, tuple(self._verify_errors), version, cipher)
+        return Handshake(chain or self._chain(), tuple(self._verify_errors), version, cipher)
+
+    def _chain(self) -> tuple[bytes, ...]:
+        """As presented, the leaf first; empty as long as none has come."""
+        presented = self._tls.get_peer_cert_chain() or ()
+        return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in presented)
 
     def verified_chain(self) -> Sequence[crypto.X509]:
         """As OpenSSL built it, the leaf first, up to the trust anchor. It means nothing where there are complaints."""
@@ -87,3 +94,10 @@ class TlsStream:
         await self._tcp.send(content)
         if len(content) == READ_BYTES:
             await self._flush()
+
+
+def check_chain(chain: Sequence[bytes]) -> None:
+    """Raises TooLargeError for one that takes much memory, few bytes as it may have."""
+    count = sum(map(values, chain))
+    if count > MAX_CHAIN_VALUES:
+        raise TooLargeError(f"the certificates consist of {count} values, at most {MAX_CHAIN_VALUES} are read")

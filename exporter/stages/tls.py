@@ -5,7 +5,8 @@ OpenSSL's verdict on the chain comes with the handshake; the name is checked as 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from itertools import accumulate, islice
+from sys import getsizeof
 from typing import Final
 
 import service_identity
@@ -25,9 +26,12 @@ from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 MAX_NAME_CHARACTERS = 64
-MAX_NAMES = 100  # of a certificate that we keep
+MAX_NAMES = 50  # of a certificate that we keep
+MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 32 endpoints may have its own
 MAX_CHAIN = 10  # certificates that we keep
-JUDGED_KEPT = 2**16  # 20,000 servers with a website and two addresses; some 400 bytes each
+MAX_PROBLEMS = 10  # that we keep: each certificate of a chain may have several
+JUDGED_BYTES = 64 << 20  # 20,000 servers with a website and two addresses; some 1000 bytes each
+WITHOUT_TEXTS_BYTES = 600  # of each
 AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
 
 # X509_V_ERR codes (openssl/x509_vfy.h)
@@ -60,9 +64,24 @@ class Judged:
     certificate: Certificate | None = None
     above: tuple[ChainCertificate, ...] = ()
 
+    def texts(self) -> Iterator[str]:
+        """All of them: how many and how long they are is up to the server."""
+        yield from (problem.detail for problem in self.problems)
+        if self.certificate:
+            yield from (self.certificate.issuer, self.certificate.subject, *self.certificate.names)
+        for each in self.above:
+            yield from (each.issuer, each.subject, each.fingerprint_sha256)
 
-JUDGED: Final[Memory[tuple[bytes, tuple[VerifyError, ...], str], Judged]] = Memory(JUDGED_KEPT)
+
+def weight(judged: Judged) -> int:
+    """Bytes of memory where it is remembered, about."""
+    return WITHOUT_TEXTS_BYTES + sum(map(getsizeof, judged.texts()))
+
+
+JUDGED: Final[Memory[tuple[bytes, tuple[VerifyError, ...], str], Judged]] = Memory(JUDGED_BYTES, weight)
 """All that a judgement depends on: as long as a server presents the same chain, there is nothing new to read in it."""
+ABOVE: Final[Memory[bytes, ChainCertificate]] = Memory(AUTHORITIES_KEPT)
+"""By fingerprint."""
 
 
 def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
@@ -71,7 +90,8 @@ def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
     judged = JUDGED.recall(presented)
     if judged is None:
         judged = judge(handshake, tls_name)
-        JUDGED.keep(presented, judged)
+        if len(judged.problems) < MAX_PROBLEMS:  # of which there may be many more, and of OpenSSL's errors
+            JUDGED.keep(presented, judged)
     if judged.certificate is None:
         return Faulty(judged.problems)
     secured = Secured(judged.certificate, handshake.tls_version, handshake.cipher, judged.above)
@@ -83,7 +103,7 @@ def judge(handshake: Handshake, tls_name: str) -> Judged:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
         faults = (*chain_faults(handshake, leaf), *weak_faults(chain), *name_faults(leaf, tls_name))
-        problems = tuple(dict.fromkeys(faults))
+        problems = tuple(islice(dict.fromkeys(faults), MAX_PROBLEMS))
         return Judged(problems, describe(chain, valid=not problems), tuple(map(above, chain[1:MAX_CHAIN])))
     except UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
@@ -139,18 +159,26 @@ def describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
         chain_not_after=min(certificate.not_valid_after_utc for certificate in chain),
         issuer=issuer(leaf),
         subject=common_name(leaf.subject),
-        names=subject_alternative_names(leaf)[:MAX_NAMES],
+        names=first_names(subject_alternative_names(leaf)),
         fingerprint_sha256=leaf.fingerprint(SHA256()).hex(),
         valid=valid,
     )
 
 
-@lru_cache(AUTHORITIES_KEPT)
 def above(certificate: x509.Certificate) -> ChainCertificate:
     """One object for all servers of an authority."""
-    return ChainCertificate(
-        issuer(certificate), common_name(certificate.subject), certificate.fingerprint(SHA256()).hex()
-    )
+    fingerprint = certificate.fingerprint(SHA256())
+    known = ABOVE.recall(fingerprint)
+    if known is None:
+        known = ChainCertificate(issuer(certificate), common_name(certificate.subject), fingerprint.hex())
+        ABOVE.keep(fingerprint, known)
+    return known
+
+
+def first_names(names: Sequence[str]) -> tuple[str, ...]:
+    """As many as we keep."""
+    so_far = accumulate(map(len, names[:MAX_NAMES]))
+    return tuple(name for name, characters in zip(names, so_far, strict=False) if characters <= MAX_NAMES_CHARACTERS)
 
 
 def issuer(leaf: x509.Certificate) -> str:

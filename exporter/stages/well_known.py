@@ -223,22 +223,28 @@ def delegated_server(content: JsonObject) -> ServerName | Problem:
 # ---------------------------------------------------------------- the deep look
 
 
-async def ask_each_address(network: Network, name: ServerName, deadline: Deadline) -> dict[str, str]:
+async def ask_each_address(
+    network: Network, name: ServerName, talks: asyncio.Semaphore, deadline: Deadline
+) -> dict[str, str]:
     """What each address of the server name answers, in short; where nobody answers, peers go on to the next one."""
     page = Page(name, PATH)
-    resolved = await resolve(network, page, deadline)
+    resolved = await resolve(network, page, deadline.of_stage())
     endpoints = resolved.found.endpoints if resolved.found else ()
-    visits = await asyncio.gather(*(visit_at(network, endpoint, page, deadline) for endpoint in endpoints))
-    answers = zip(endpoints, visits, strict=True)
-    return {endpoint.address: in_short(visit) for endpoint, visit in answers if visit.answer or visit.secured}
+    answers = await asyncio.gather(*(answer_at(network, endpoint, page, talks, deadline) for endpoint in endpoints))
+    return {endpoint.address: answer for endpoint, answer in zip(endpoints, answers, strict=True) if answer}
 
 
-async def visit_at(network: Network, endpoint: Endpoint, page: Page, deadline: Deadline) -> Visit:
+async def answer_at(
+    network: Network, endpoint: Endpoint, page: Page, talks: asyncio.Semaphore, deadline: Deadline
+) -> str | None:
+    """In short; none where nobody answers."""
     with closing(network.connection(endpoint)) as connection:
-        opened = await attempt(Step.TCP, connection.open(), as_it_is, deadline, connection.waited)
+        opened = await attempt(Step.TCP, connection.open(), as_it_is, deadline.of_stage(), connection.waited)
         if isinstance(opened, Failed):
-            return Visit(opened.seconds, opened.problems[0])
-        return await converse(connection, page, deadline)
+            return None
+        async with talks:
+            visit = await converse(connection, page, deadline.of_stage())
+    return in_short(visit) if visit.answer or visit.secured else None
 
 
 def in_short(visit: Visit) -> str:

@@ -1,5 +1,6 @@
 """An https server that says byte for byte what a test tells it to."""
 
+import gc
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -7,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
+from exporter.internet.tls import TlsStream
 from exporter.internet.trust import Trust
 from exporter.lab.authority import Authority, Issued
 from exporter.lab.listener import Behaviour, Listener, streams
@@ -76,3 +78,8 @@ def answering(context: ssl.SSLContext) -> Behaviour:
             await reader.read()
 
     return greet
+
+
+def streams_there_are() -> int:
+    """Of ours, each with what OpenSSL keeps of it."""
+    return sum(isinstance(each, TlsStream) for each in gc.get_objects())

@@ -16,7 +16,7 @@ from exporter.lab.listener import streams
 from exporter.network import ClosedEarlyError
 from exporter.problems import Step
 from exporter.vocabulary import Reason
-from tests.internet.raw_https import NAME, RawHttps, listening, secured
+from tests.internet.raw_https import NAME, RawHttps, listening, secured, streams_there_are
 
 
 def page(content: bytes, *headers: bytes) -> bytes:
@@ -74,6 +74,23 @@ async def test_another_certificate_is_not_trusted_unseen(authority: Authority, i
         with pytest.raises(ClosedEarlyError, match="presented another certificate"):
             await bodies(connection, 2)
     assert len(server.heads) == 1
+
+
+async def test_what_a_connection_took_is_given_back_before_there_is_another_one(
+    authority: Authority, issued: Issued
+) -> None:
+    """A server may present large certificates over each of them."""
+    server = RawHttps([[page(b"one")], [page(b"two")]], [issued])
+    streams_there_were: list[int] = []
+
+    async def count(accepted: socket.socket) -> None:
+        streams_there_were.append(streams_there_are())
+        await server.play(accepted)
+
+    before = streams_there_are()
+    async with secured(count, authority) as connection:
+        assert await bodies(connection, 2) == [b"one", b"two"]
+    assert streams_there_were == [before, before]
 
 
 async def test_a_first_request_is_not_repeated(authority: Authority, issued: Issued) -> None:

@@ -24,7 +24,7 @@ from exporter.model import Endpoint, Target
 from exporter.network import ClosedEarlyError, Handshake
 from exporter.stages import tls
 from exporter.vocabulary import Reason
-from tests.internet.raw_https import NAME, answering, listening
+from tests.internet.raw_https import NAME, answering, listening, streams_there_are
 from tests.places import place
 
 OTHER_NAME = "other.test"
@@ -44,6 +44,7 @@ class Acquaintance:
         self._authority = authority
         self.present(presented)
         self.connections = 0
+        self.streams_there_were: list[int] = []
         self.slow_connection: int | None = None
         self.waited = 0.0
         self.now = datetime.now(UTC)
@@ -81,6 +82,7 @@ class Acquaintance:
 
     async def _serve(self, accepted: socket.socket) -> None:
         self.connections += 1
+        self.streams_there_were.append(streams_there_are())
         if self.connections == self.slow_connection:
             await asyncio.sleep(0.4)
         await answering(self._context)(accepted)
@@ -215,6 +217,17 @@ async def test_another_chain_is_verified(
         assert server.connections == 3
         assert await server.complaints() == [reason]
         assert server.connections == 4
+
+
+async def test_what_another_chain_took_is_given_back_before_it_is_verified(
+    authority: Authority, issued: Issued
+) -> None:
+    """It may be a large one, and several may come at once."""
+    async with met(authority, issued) as server:
+        server.present(authority.issue([NAME]))
+        await server.greet()
+        assert server.connections == 3
+        assert len(set(server.streams_there_were)) == 1
 
 
 async def test_another_name_is_judged_anew(authority: Authority, issued: Issued) -> None:

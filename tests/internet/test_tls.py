@@ -4,14 +4,19 @@ import asyncio
 import socket
 import ssl
 import warnings
+from contextlib import nullcontext
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from exporter import problems
 from exporter.attempt import Faulty
+from exporter.internet import der
+from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
 from exporter.lab.faults import reset
+from exporter.lab.hostile.giants import begin_a_handshake
 from exporter.lab.hostile.tls import choose_group
 from exporter.lab.listener import Behaviour, streams
 from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError
@@ -99,8 +104,28 @@ async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, 
 async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: Issued) -> None:
     """A hundred copies of a certificate are more than anybody needs, and OpenSSL would keep them all."""
     giant = Issued(issued.key, (*issued.chain, *issued.chain[1:] * 100))
-    with pytest.raises(TooLargeError, match="the handshake has more than 32768 bytes"):
+    with pytest.raises(TooLargeError, match="the handshake has more than 20480 bytes"):
         await greet(answering(giant.server_context()), authority)
+
+
+@pytest.mark.parametrize("too_many", [False, True])
+async def test_as_many_values_are_read_as_are_bearable(authority: Authority, *, too_many: bool) -> None:
+    """Each takes more memory than it has bytes; a name is one of them."""
+    fixed = values_of(authority.issue([NAME])) - 1
+    names = [f"n{number}.test" for number in range(MAX_CHAIN_VALUES - fixed + too_many)]
+    expected = pytest.raises(TooLargeError, match="consist of 501 values, at most 500") if too_many else nullcontext()
+    with expected:
+        await greet(answering(authority.issue(names).server_context()), authority)
+
+
+def values_of(issued: Issued) -> int:
+    return sum(der.values(each.public_bytes(Encoding.DER)) for each in issued.chain)
+
+
+async def test_certificates_count_before_the_end_of_the_handshake(authority: Authority) -> None:
+    """The server says nothing after them; OpenSSL has made of them what it will."""
+    with pytest.raises(TooLargeError, match="values"):
+        await asyncio.wait_for(greet(begin_a_handshake, authority), 5)
 
 
 async def test_no_server_chooses_the_group_of_a_key_exchange(authority: Authority) -> None:

@@ -1,3 +1,4 @@
+import tracemalloc
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
@@ -8,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from exporter.attempt import Faulty
 from exporter.model import Certificate, ChainCertificate, Problem, Secured
 from exporter.network import Handshake, VerifyError
-from exporter.stages.tls import MAX_CHAIN, MAX_NAMES, read
+from exporter.stages.tls import JUDGED, MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS, judge, read, weight
 from exporter.vocabulary import Reason
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
@@ -183,6 +184,24 @@ def test_keeps_no_more_names_than_anybody_reads() -> None:
     assert reading.certificate.names == tuple(names[:MAX_NAMES])
 
 
+def test_keeps_no_more_text_of_names_than_anybody_reads() -> None:
+    """The first ones, and each as a whole."""
+    names = [f"n{number}.".ljust(250, "n") for number in range(10)]
+    reading = read(handshake("example.test", *names), "example.test")
+    assert isinstance(reading, Secured)
+    assert reading.certificate.names == ("example.test", *names[:3])
+    assert MAX_NAMES_CHARACTERS == 1000
+
+
+def test_keeps_no_more_problems_than_anybody_reads() -> None:
+    """Any chain may have more of them than certificates, and hundreds of those."""
+    errors = [VerifyError(10, depth) for depth in range(1, 300)]
+    assert problems(handshake("example.test", errors=errors)) == [
+        Problem(Reason.CERTIFICATE_EXPIRED, f"the certificate {depth} above it in the chain has expired")
+        for depth in range(1, MAX_PROBLEMS + 1)
+    ]
+
+
 def test_names_from_the_certificate_are_made_safe_to_show() -> None:
     reading = read(Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test")
     assert isinstance(reading, Secured)
@@ -227,3 +246,47 @@ def test_what_a_judgement_depends_on_is_never_mixed_up() -> None:
     assert isinstance(reading, Secured)
     assert (reading.above, reading.tls_version, reading.cipher) == ((), "TLSv1.2", "AES128-SHA")
     assert problems(finished) == []
+
+
+def test_what_is_remembered_weighs_what_it_takes() -> None:
+    """About, for a chain with as much as a server can have us keep."""
+    weak = rsa.generate_private_key(65537, 1024)
+    above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
+    leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
+    tracemalloc.start()
+    try:
+        judge(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+        before, _ = tracemalloc.get_traced_memory()
+        judged = judge(Handshake((leaf, *above), (), "TLSv1.3"), "example.test")
+        taken = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert (len(judged.problems), len(judged.above)) == (5, 4)
+    assert weight(judged) == pytest.approx(taken, rel=0.25)
+
+
+def test_a_chain_with_very_many_faults_is_not_remembered() -> None:
+    """What OpenSSL complained of would have to be remembered with it."""
+    expired = [VerifyError(10, depth) for depth in range(1, 300)]
+    for errors, remembered in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
+        finished = handshake("example.test", errors=errors)
+        read(finished, "example.test")
+        known = JUDGED.recall((finished.fingerprint, finished.verify_errors, "example.test"))
+        assert (known is not None) is remembered
+
+
+def test_an_authority_is_described_once() -> None:
+    """One object for all of its servers."""
+    _, intermediate = chain("example.test")
+    servers = [Handshake((certificate(name), intermediate), (), "TLSv1.3") for name in ("a.test", "b.test")]
+    first, second = (judge(finished, "example.test").above for finished in servers)
+    assert first[0] is second[0]
+
+
+def test_memory_for_judgements_is_bounded_in_bytes() -> None:
+    """A server may present another chain at each of 32 addresses, whenever it is probed."""
+    before = JUDGED._weight
+    finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
+    read(finished, "n1.test")
+    assert JUDGED._weight - before == weight(judge(finished, "n1.test")) > 3000
+    assert JUDGED._at_most == 64 << 20

@@ -6,6 +6,7 @@ They are many, so they are in no demo: `python -m tests.faults` probes them all.
 from exporter.lab.hostile.answers import ANSWER_SERVERS
 from exporter.lab.hostile.dns import DNS_SERVERS
 from exporter.lab.hostile.documents import DOCUMENT_SERVERS
+from exporter.lab.hostile.giants import GIANT_SERVERS
 from exporter.lab.hostile.keys import KEYS_SERVERS
 from exporter.lab.hostile.redirects import REDIRECT_SERVERS
 from exporter.lab.hostile.tcp import TCP_SERVERS
@@ -17,6 +18,7 @@ HOSTILE_SERVERS = (
     *TCP_SERVERS,
     *TLS_SERVERS,
     *CERTIFICATE_SERVERS,
+    *GIANT_SERVERS,
     *ANSWER_SERVERS,
     *REDIRECT_SERVERS,
     *DOCUMENT_SERVERS,

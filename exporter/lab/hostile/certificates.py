@@ -31,7 +31,8 @@ RSA_BITS, WEAK_RSA_BITS = 2048, 1024
 SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")  # object identifiers, DER (RFC 8017, appendix C)
 SHA1_WITH_RSA = bytes.fromhex("2a864886f70d010105")
 MD5_WITH_RSA = bytes.fromhex("2a864886f70d010104")
-DNS_NAME, IP_ADDRESS = 0x82, 0x87  # in subjectAltName (RFC 5280, section 4.2.1.6)
+SEQUENCE = 0x30
+DNS_NAME, DIRECTORY_NAME, IP_ADDRESS = 0x82, 0xA4, 0x87  # in subjectAltName (RFC 5280, section 4.2.1.6)
 UNKNOWN_EXTENSION = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"\x05\x00")  # RFC 5612
 MARKUP = '<script>alert(1)</script>"\n\x1b[2J{{x}}\u202e'
 LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  # "no well-defined expiration date" (RFC 5280, 4.1.2.5)
@@ -165,12 +166,21 @@ def bearing_raw(kind: int, content: bytes) -> Issuing:
     """One entry of subjectAltName, byte for byte; `{}` in it stands for the name."""
 
     def issue(authority: Authority, name: str) -> Issued:
-        entry = content.replace(b"{}", name.encode())
-        der, key = bytes([0x30, len(entry) + 2, kind, len(entry)]) + entry, new_key(KeyType.EC)
-        names = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der)
-        return issued(authority, key, a_leaf(name, key).add_extension(names, critical=False))
+        key, entry = new_key(KeyType.EC), der(kind, content.replace(b"{}", name.encode()))
+        return issued(authority, key, a_leaf(name, key).add_extension(raw_names(entry), critical=False))
 
     return issue
+
+
+def raw_names(*entries: bytes) -> x509.UnrecognizedExtension:
+    return x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, der(SEQUENCE, b"".join(entries)))
+
+
+def der(kind: int, content: bytes) -> bytes:
+    """One value of at most 64 KiB (X.690, section 8.1)."""
+    size = len(content)
+    long_form = b"" if size < 0x80 else b"\x81" if size < 0x100 else b"\x82"
+    return bytes([kind]) + long_form + size.to_bytes(2 if size > 0xFF else 1, "big") + content
 
 
 def called_by_markup(authority: Authority, name: str) -> Issued:

@@ -66,7 +66,8 @@ CERTIFICATE_SERVERS = numbered(
         Hostile("chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID),
         Hostile("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
         Hostile("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
-        Hostile("chain-long", "40 more certificates", presents(certificates.with_copies(40)), HEALTHY),
+        Hostile("chain-long", "8 more certificates", presents(certificates.with_copies(8)), HEALTHY),
+        Hostile("chain-longer", "30 more certificates", presents(certificates.with_copies(30)), TOO_LARGE),
         Hostile("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
         Hostile("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
         Hostile("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
@@ -92,9 +93,15 @@ CERTIFICATE_SERVERS = numbered(
         Hostile("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
         Hostile(
             "name-many",
-            "2000 other names",
-            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(2000))])),
+            "300 other names",
+            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(300))])),
             HEALTHY,
+        ),
+        Hostile(
+            "name-more",
+            "1000 other names",
+            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(1000))])),
+            TOO_LARGE,
         ),
         Hostile("name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID),
         Hostile(

@@ -3,6 +3,7 @@
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 WARNING, FATAL = 1, 2
 SERVER_HELLO, CERTIFICATE = 2, 11
+MAX_RECORD = 1 << 14  # bytes
 NEVER_ENDS = 0xFFFFFF  # the longest that a handshake message may say that it is
 SECURE_RENEGOTIATION = b"\xff\x01\x00\x01\x00"
 ECDHE_RSA_AES128_GCM = b"\xc0\x2f"
@@ -45,4 +46,6 @@ def server_hello(version: bytes = b"\x03\x03") -> bytes:
 
 def certificate(*ders: bytes) -> bytes:
     chain = b"".join(len(der).to_bytes(3, "big") + der for der in ders)
-    return record(HANDSHAKE, message(CERTIFICATE, len(chain).to_bytes(3, "big") + chain))
+    whole = message(CERTIFICATE, len(chain).to_bytes(3, "big") + chain)
+    pieces = (whole[begin : begin + MAX_RECORD] for begin in range(0, len(whole), MAX_RECORD))
+    return b"".join(record(HANDSHAKE, piece) for piece in pieces)

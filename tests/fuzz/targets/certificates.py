@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from exporter import names
+from exporter.internet.der import values
 from exporter.model import Passed, Secured, found
 from exporter.names import InvalidServerNameError
 from exporter.network import Handshake, VerifyError
@@ -19,6 +20,7 @@ def certificates(written: bytes) -> None:
     tls_name, *complaints = line.decode("latin-1").split() or [""]
     errors = tuple(VerifyError(*error) for error in map(numbers, complaints) if error)
     handshake = Handshake(tuple(each_of(der)), errors, "TLSv1.3", "TLS_AES_128_GCM_SHA256")
+    assert all(0 < values(certificate) <= len(certificate) for certificate in handshake.chain)
     host = host_of(tls_name)
     outcome = attempted(Step.TLS, brought(handshake), lambda evidence: tls.read(evidence, host))
     if secured := found(outcome):
@@ -34,6 +36,7 @@ def can_be_shown(secured: Secured) -> None:
         assert each.issuer.isprintable()
         assert each.subject.isprintable()
     assert len(leaf.names) <= tls.MAX_NAMES
+    assert sum(map(len, leaf.names)) <= tls.MAX_NAMES_CHARACTERS
     assert len(secured.above) < tls.MAX_CHAIN
     assert len(leaf.fingerprint_sha256) == 64
     assert leaf.chain_not_after <= leaf.not_after

@@ -1,0 +1,75 @@
+"""How many values a certificate consists of, whatever a server makes of it."""
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from exporter.internet.der import values
+from exporter.lab.authority import Issued
+from exporter.lab.hostile.certificates import der
+from tests.certificates import certificate
+
+NULL, SEQUENCE, OCTETS, BITS = 0x05, 0x30, 0x04, 0x03
+NOTHING = der(NULL, b"")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "count"),
+    [
+        (b"", 0),
+        (NOTHING, 1),
+        (NOTHING * 3, 3),
+        (der(SEQUENCE, b""), 1),
+        (der(SEQUENCE, NOTHING * 3), 4),
+        (der(SEQUENCE, der(SEQUENCE, NOTHING) + NOTHING), 4),
+        (der(SEQUENCE, NOTHING * 100), 101),
+        (der(SEQUENCE, NOTHING * 10_000), 10_001),
+        (der(0xA0, NOTHING), 2),
+        (der(OCTETS, der(SEQUENCE, NOTHING)), 3),
+        (der(OCTETS, der(OCTETS, NOTHING)), 1),
+        (der(OCTETS, b""), 1),
+        (der(BITS, der(SEQUENCE, NOTHING)), 1),
+    ],
+)
+def test_values_are_counted_within_others_and_within_extensions(encoded: bytes, count: int) -> None:
+    """Other octets, and all bits, are the keys, fingerprints and signatures that they seem to be."""
+    assert values(encoded) == count
+
+
+@pytest.mark.parametrize(
+    ("encoded", "count"),
+    [
+        (b"\x30\x80" + NOTHING * 3 + b"\0\0", 5),
+        (b"\x30\x84\0\0\0\x04" + NOTHING * 2, 3),
+        (b"\x1f\x04\x28" + der(SEQUENCE, NOTHING * 19), 43),
+        (der(0x24, der(OCTETS, b"\x30") + der(OCTETS, b"\x00")), 8),
+    ],
+    ids=["without a length", "with a long length", "with a long kind", "in pieces"],
+)
+def test_what_only_openssl_takes_hides_no_values(encoded: bytes, count: int) -> None:
+    """It reads BER too, in which the same may be written in other ways."""
+    assert values(encoded) == count
+
+
+@pytest.mark.parametrize("cut", [b"\x30", b"\x30\x05\x05\x00", b"\x30\x84\0", b"\x05\xff" + bytes(9)])
+def test_what_is_cut_short_counts_byte_by_byte(cut: bytes) -> None:
+    assert values(NOTHING + cut) == 1 + len(cut)
+
+
+def test_what_is_longer_than_what_it_stands_in_hides_nothing_behind_it() -> None:
+    too_long = der(OCTETS, b"\x30\x82\x40\x00")
+    assert values(der(SEQUENCE, too_long + NOTHING * 50)) == 1 + 1 + 4 + 50
+
+
+def test_a_nest_has_a_bottom() -> None:
+    """Deeper than Python calls functions."""
+    nest = b""
+    for _ in range(5000):
+        nest = der(SEQUENCE, nest)
+    assert values(nest) == 5000
+
+
+def test_each_name_is_a_value(issued: Issued) -> None:
+    """And all else some hundred."""
+    few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
+    assert values(many) - values(few) == 100
+    assert 80 < sum(values(each.public_bytes(Encoding.DER)) for each in issued.chain) < 150
