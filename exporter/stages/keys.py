@@ -22,11 +22,11 @@ from exporter.vocabulary import Reason
 from exporter.wording import printable
 
 PATH = "/_matrix/key/v2/server"
-MAX_BYTES = 32 * 1024  # hundreds of keys; made of small objects they take 2 MB of memory
+MAX_BYTES = 32 * 1024  # several keys with room to spare; made of small objects they take 2 MB of memory
 MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
 CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
-MAX_KEYS = 64  # each costs a signature check
+MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 32 endpoints
 
 KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
 # The y of all points of order 1, 2, 4 and 8, in each encoding: signatures of such keys can be made up by anybody.
