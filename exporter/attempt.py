@@ -83,7 +83,9 @@ async def attempt(
             seconds = clock() - started
         reading = read(evidence)
     except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
-        return Failed(seconds, (named(error, step, deadline),))
+        problem = named(error, step, deadline)
+        problems.let_go(error)
+        return Failed(seconds, (problem,))
     if isinstance(reading, Faulty):
         return Failed(seconds, reading.problems, reading.found)
     return Passed(seconds, reading)

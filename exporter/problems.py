@@ -6,6 +6,7 @@ So each table is read from the most specific to the least.
 
 import errno
 import os
+import traceback
 from enum import Enum, auto
 from typing import Final
 
@@ -108,3 +109,13 @@ def detail(error: BaseException, step: Step) -> str:
     else:
         text = str(error)
     return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)
+
+
+def let_go(error: BaseException) -> None:
+    """Of the frames that it came through, and of all that they know. Where they hold the exception in turn, only a look
+    of the garbage collector at everything would free them, and that is hardly ever taken.
+    """
+    known: BaseException | None = error
+    while known:
+        traceback.clear_frames(known.__traceback__)
+        known = known.with_traceback(None).__context__

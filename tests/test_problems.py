@@ -1,6 +1,8 @@
 import errno
+import gc
 import os
 import ssl
+import weakref
 
 import h11
 import pytest
@@ -204,3 +206,34 @@ def test_a_remedy_fits_its_stage() -> None:
     assert at_well_known.startswith("On the web server of the server name itself (https, port 443): ")
     assert remedies.remedy(Stage.KEYS, Reason.NOT_JSON) == REMEDIES[Reason.NOT_JSON]
     assert all(remedy.endswith(".") and remedy != REMEDIES[reason] for (_, reason), remedy in STAGE_REMEDIES.items())
+
+
+class Large:
+    """What a frame may know."""
+
+
+def test_an_exception_that_was_let_go_holds_nothing() -> None:
+    """Nor does the one that it came of, though its frame holds it in turn; no garbage collector is needed."""
+    known: list[weakref.ref[Large]] = []
+
+    def fail(error: Exception) -> None:
+        large, held = Large(), list[Exception]()
+        known.append(weakref.ref(large))
+        held.append(error)
+        raise error
+
+    def fail_of_another() -> None:
+        try:
+            fail(ValueError("first"))
+        except ValueError:
+            fail(OSError("then"))
+
+    gc.disable()
+    try:
+        with pytest.raises(OSError, match="then") as raised:
+            fail_of_another()
+        assert [reference() is None for reference in known] == [False, False]
+        problems.let_go(raised.value)
+        assert [reference() is None for reference in known] == [True, True]
+    finally:
+        gc.enable()

@@ -18,7 +18,7 @@ from exporter.internet.dns_message import Answer, text, wire_name
 from exporter.internet.dns_transport import Place, exchange, says_anything
 from exporter.model import SrvRecord, host_port
 from exporter.network import Addresses, DnsFailureError, DnsTimeoutError
-from exporter.problems import OWN_SHORTAGES
+from exporter.problems import OWN_SHORTAGES, let_go
 from exporter.vocabulary import SrvService
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
@@ -94,10 +94,12 @@ class Resolver:
                 return await exchange(server, name, kind, min(loop.time() + TRY_SECONDS, end))
             except DnsFailureError as error:
                 complaints[server] = error
+                let_go(error)
             except OSError as error:
                 if error.errno in OWN_SHORTAGES:
                     raise
                 complaints[server] = error
+                let_go(error)
                 waiting.append(server)
         raise unanswered(kind, complaints)
 

@@ -14,7 +14,7 @@ from functools import partial
 
 import httpx
 
-from exporter import names
+from exporter import names, problems
 from exporter.attempt import Deadline, Faulty, as_it_is, attempt
 from exporter.model import (
     Answered,
@@ -134,10 +134,13 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
     try:
         winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
     finally:
+        attempts.clear()  # which the race holds, and itself too
         # Two may have been accepted at the same moment, or one at that of our own cancellation.
         for connection in opened:
             if connection is not winner:
                 connection.close()
+    for error in filter(None, errors):
+        problems.let_go(error)
     if winner is None:
         raise next(error for error in errors if error)
     return winner

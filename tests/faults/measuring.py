@@ -17,6 +17,7 @@ from exporter.vocabulary import Reason, Stage
 from exporter.wiring import prober
 
 RESET_PEAK = "5"  # /proc/[pid]/clear_refs (proc(5)): the peak of resident memory becomes what is resident now
+MAX_GARBAGE = 150  # objects; asyncio's race for the first of sixteen addresses leaves some hundred
 HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long, unless it never ends
 LIBC = ctypes.CDLL(None)
 
@@ -31,7 +32,7 @@ class Finding:
     counts with an error of some 100 KiB.
     """
     left_over: tuple[str, ...]
-    """Tasks and file descriptors."""
+    """Tasks, file descriptors, and objects that only the garbage collector frees."""
     errors: tuple[str, ...]
     """Whatever was logged as an error, or came to the event loop, where nobody expected it."""
 
@@ -55,6 +56,7 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     unexpected: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(str(context)))
     await look(prober, healthy)
+    gc.disable()  # so that what it would find is found afterwards
     descriptors, resident = open_descriptors(), resident_peak()
     try:
         async with asyncio.timeout(hangs_after):
@@ -62,9 +64,12 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     except TimeoutError:
         problems, seconds = frozenset(), hangs_after
     grown = peak() - resident
-    await settle()
+    garbage = await settle()
+    gc.enable()
     tasks = [str(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     left_over = (*tasks, *sorted(open_descriptors() - descriptors))
+    if garbage > MAX_GARBAGE:
+        left_over += (f"{garbage} objects that hold one another",)
     return Finding(problems, seconds, grown, left_over, tuple(unexpected))
 
 
@@ -84,11 +89,11 @@ async def look(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage,
     return problems, max(probed - started, loop.time() - probed)
 
 
-async def settle() -> None:
-    """What was closed or cancelled ends in the next turns of the loop."""
+async def settle() -> int:
+    """What was closed or cancelled ends in the next turns of the loop. How many objects are garbage then."""
     for _ in range(3):
         await asyncio.sleep(0)
-    gc.collect()
+    return gc.collect()
 
 
 def open_descriptors() -> set[str]:

@@ -1,6 +1,7 @@
 """What the matrix holds against the exporter is seen where it is there."""
 
 import asyncio
+import gc
 import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -11,7 +12,7 @@ from exporter.lab.servers import LabServer
 from exporter.model import Report, ServerName
 from exporter.vocabulary import Method, Reason, Stage
 from tests.faults.matrix import MAX_GROWN_BYTES, PATIENT_SECONDS, complaints
-from tests.faults.measuring import Finding, watch
+from tests.faults.measuring import MAX_GARBAGE, Finding, watch
 from tests.reports import delegated_by_well_known, expired_certificate
 
 HEALTHY, HOSTILE = "healthy.test", "hostile.test"
@@ -68,6 +69,19 @@ async def test_a_task_and_a_descriptor_that_are_left_over_are_named() -> None:
     task, descriptor = (await found(leak)).left_over
     sockets[0].close()
     assert ("forgotten" in task, "socket:" in descriptor) == (True, True)
+
+
+async def test_objects_that_hold_one_another_are_counted() -> None:
+    """They stay until a garbage collector looks at everything."""
+
+    async def entangle() -> None:
+        for _ in range(MAX_GARBAGE + 1):
+            ring: list[object] = []
+            ring.append(ring)
+
+    (garbage,) = (await found(entangle)).left_over
+    assert garbage.endswith("objects that hold one another")
+    assert gc.isenabled()
 
 
 async def test_an_exception_that_nobody_awaits_is_an_error() -> None:
