@@ -87,11 +87,9 @@ class Sight:
         silence = connectivity.silence(report)
         if verdict.federates(report) or not silence:
             return False
-        if started < self._back_at:
-            return True
-        if not self.lost:
+        if not self.lost and started >= self._back_at:
             await self._check_unless_seen(max(started, ended - FRESH_SECONDS), of_dns=bool(silence & OF_DNS))
-        return self.lost is not None
+        return self.lost is not None or started < self._back_at  # it may have come back since we asked
 
     async def _check_unless_seen(self, since: float, *, of_dns: bool) -> None:
         """One check serves all who wait for it to begin."""

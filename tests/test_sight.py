@@ -141,6 +141,22 @@ async def test_a_probe_that_began_before_the_return_is_not_believed() -> None:
         assert not await looking.fails(SILENT)
 
 
+async def test_who_waits_for_a_check_while_the_network_returns_is_not_believed() -> None:
+    """The outage was found out, and is over, before those were heard who met it too."""
+    async with seeing(Loss.EVERYBODY) as (looking, prober, _):
+        prober.may_end.clear()
+        first = asyncio.create_task(looking.fails(SILENT))
+        await until(lambda: prober.asked)
+        more = [asyncio.create_task(looking.fails(LOOKUPS_FAIL)) for _ in range(5)]
+        await asyncio.sleep(0.01)
+        prober.may_end.set()
+        assert await first
+        prober.down = None
+        await looking.fails(WELL)
+        assert looking.lost is None
+        assert await asyncio.gather(*more) == [True] * 5
+
+
 async def test_who_asked_nobody_saw_nobody() -> None:
     """A check without witnesses, for a probe that needed no lookups, does not speak for the resolver."""
     async with seeing(None) as (looking, prober, _):

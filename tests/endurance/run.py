@@ -179,7 +179,9 @@ def rows(
     yield Row("unaccounted for", "", str(unaccounted) + worst(accounts), unaccounted == 0)
     yield Row("skipped, by reason", "", counted(reasons(before, after)), holds=True)
     failed = blamed(world, before, after)
-    yield Row("healthy servers that were called down", "", f"{len(failed)}, {failed.total()} times", not failed)
+    why = counted(Counter(f"{each['stage']} {each['reason']}" for each in events if is_failure_of(failed, each)))
+    called_down = f"{len(failed)}, {failed.total()} times {why}".rstrip()
+    yield Row("healthy servers that were called down", "", called_down, not failed)
     yield from of_what_it_holds(before, after)
     yield of_memory(memory)
     wrong = complaints(events)
@@ -224,6 +226,10 @@ def reasons(before: Rest, after: Rest) -> Counter[str]:
 def blamed(world: World, before: Rest, after: Rest) -> Counter[str]:
     failed = grown(before.scrape.by_server(FAILURES), after.scrape.by_server(FAILURES))
     return +Counter({name: failed[name] for name in world.steady if ".many." in name})
+
+
+def is_failure_of(servers: Counter[str], event: Event) -> bool:
+    return event["msg"] == "stage failed" and event["server_name"] in servers
 
 
 def of_what_it_holds(before: Rest, after: Rest) -> Iterator[Row]:
