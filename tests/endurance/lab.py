@@ -6,12 +6,16 @@ Each line of its input is a command: `silence` ends its DNS server, `speak` star
 import asyncio
 import json
 import sys
+from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from exporter.lab.dns_server import DnsServer
 from exporter.lab.federation import EVERY_SERVER, Federation
 from exporter.lab.hostile import HOSTILE_SERVERS
 from exporter.lab.servers import many
+from tests.endurance.serving import PATIENCE_SECONDS, PAUSE_SECONDS
 
 SILENCE, SPEAK = "silence", "speak"
 
@@ -28,9 +32,23 @@ async def main(count: int, nth: int) -> None:
 
 async def obey(federation: Federation) -> None:
     """Each command is answered when it is done. Ends with whoever gives them."""
+    deeds: dict[str, Callable[[], Awaitable[None]]] = {
+        SILENCE: federation.dns.stop,
+        SPEAK: partial(speak, federation.dns),
+    }
     while command := (await asyncio.to_thread(sys.stdin.readline)).strip():
-        await {SILENCE: federation.dns.stop, SPEAK: federation.dns.start}[command]()
+        await deeds[command]()
         answer(command)
+
+
+async def speak(dns: DnsServer) -> None:
+    """A query of the exporter may have its port for a moment: each has a socket of its own."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            try:
+                return await dns.start()
+            except OSError:
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 def answer(line: str) -> None:
