@@ -66,7 +66,8 @@ class Sight:
         self._prober = prober
         self._up = instruments.connectivity_up
         self._up.set(1)
-        self._checking = asyncio.Lock()
+        self._checking = {of_dns: asyncio.Lock() for of_dns in (False, True)}
+        """That of the resolver is quick, and does not wait for one of the witnesses: an outage may be over by then."""
         self._watching: asyncio.Task[None] | None = None
         self._seen_at = -math.inf
         self._lost_at = -math.inf
@@ -93,7 +94,7 @@ class Sight:
 
     async def _check_unless_seen(self, since: float, *, of_dns: bool) -> None:
         """One check serves all who wait for it to begin."""
-        async with self._checking:
+        async with self._checking[of_dns]:
             if not self.lost and self._seen_at < since:
                 await self._check(of_dns=of_dns)
 
@@ -133,9 +134,10 @@ class Sight:
         """Until it is back."""
         while self.lost:
             await asyncio.sleep(RECHECK_SECONDS)
-            async with self._checking:
+            of_dns = self.lost is Loss.RESOLVER
+            async with self._checking[of_dns]:
                 if self.lost:
-                    await self._check(of_dns=self.lost is Loss.RESOLVER)
+                    await self._check(of_dns=of_dns)
 
 
 def now() -> float:
