@@ -9,7 +9,7 @@ from typing import Self
 
 import structlog
 
-from exporter import exposition, targets, wiring
+from exporter import event_loop, exposition, targets, wiring
 from exporter.board import Board
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.instruments import Instruments
@@ -207,6 +207,7 @@ class App:
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.instruments.servers.set(len(watched))
+        event_loop.collect_garbage_for(len(watched))
         log.info("watching", servers=len(watched))
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:

@@ -57,6 +57,7 @@ async def loss(network: Network, witnesses: Sequence[Target], *, of_dns: bool) -
 async def any_answers(network: Network, witnesses: Sequence[Target]) -> bool:
     asked = [partial(ask, network, witness) for witness in witnesses]
     _, winner, errors = await staggered_race(asked, NEXT_WITNESS_SECONDS)
+    asked.clear()  # which the race holds, and itself too
     for error in filter(None, errors):
         problems.let_go(error)
     return winner is not None

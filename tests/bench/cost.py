@@ -47,7 +47,7 @@ CONNECTIONS = re.compile(r"(\d+) connections in \d+ real seconds")
 
 
 def main() -> None:
-    event_loop.collect_garbage_rarely()  # as `serve` does
+    event_loop.collect_garbage_for(20_000)  # as `serve` does
     for lineage in LINEAGES:
         tell(healthy(lineage))
     tell(failing())
