@@ -150,6 +150,7 @@ MALFORMED = {
     "another opcode": by_hand(0, b"")[:2] + b"\xa8" + by_hand(0, b"")[3:],
     "no question": struct.pack("!HHHHHH", ID, 0x8180, 0, 0, 0, 0),
     "two questions": struct.pack("!HHHHHH", ID, 0x8180, 2, 0, 0, 0) + query().question * 2,
+    "two questions, of which one is there": by_hand(0, b"")[:4] + b"\x00\x02" + by_hand(0, b"")[6:],
     "half a question": by_hand(0, b"")[:-1],
     "junk at the end": by_hand(0, b"\x00"),
     "a record too few": by_hand(1, b""),
