@@ -144,7 +144,7 @@ class App:
     def _read(self) -> InUse:
         """Raises ConfigError. Blocks on the disk."""
         config = load(self._config_file)
-        prober = wiring.prober(config, self._lag.spoiled_since)
+        prober = wiring.prober(config, self._lag.held_up)
         return InUse(config, self._workers.prober(config, prober) if self._workers else prober)
 
     async def reload(self) -> tuple[Complaint, ...]:

@@ -16,13 +16,13 @@ from exporter.model import Failed, Passed, Report, Target
 from exporter.network import Network
 from exporter.problems import Step
 from exporter.stages import dns, well_known
-from exporter.vocabulary import Reason
+from exporter.vocabulary import RAN_OUT_OF_TIME, Reason
 
 NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only one is asked
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
 
 OF_DNS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
-SILENCE: Final = {*OF_DNS, *problems.TIMEOUTS.values(), Reason.TIMEOUT, Reason.UNREACHABLE}
+SILENCE: Final = {*OF_DNS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
 """The reasons that our own network can be the cause of. All others are somebody's answer."""
 
 

@@ -53,7 +53,7 @@ class SkipReason(StrEnum):
     WORKER_LOST = "worker_lost"
     """The process that probed it ended, and so did the one that took its place."""
     NO_RESOURCES = "no_resources"
-    """The exporter had no file descriptor or no memory left for it."""
+    """The exporter had no file descriptor, no memory or no time of the processor left for it."""
 
 
 class Instruments:

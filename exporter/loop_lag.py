@@ -1,4 +1,4 @@
-"""How late the event loop is. What it makes late reads too long, and would be blamed on a server."""
+"""How late the event loop is. What it makes late reads too long, or not at all, and would be blamed on a server."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ class LoopLag:
         self._tell = tell
         self._clock = clock
         self._due = math.inf
-        self._late_at = -math.inf
+        self._held_up = 0.0
 
     async def __aenter__(self) -> Self:
         self._measuring = asyncio.create_task(self._measure())
@@ -29,19 +29,23 @@ class LoopLag:
         self._measuring.cancel()
         await asyncio.wait([self._measuring])
 
-    def spoiled_since(self, started: float) -> bool:
-        """Whether a duration that began then, on the monotonic clock, and ends now may tell of us instead."""
-        return self._late_at >= started or self._lag() > SPOILS_SECONDS
+    def held_up(self) -> float:
+        """For how long in all, in seconds, up to now. A duration in which that grows may tell of us instead."""
+        return self._held_up + spoiling(self._lag())
 
     async def _measure(self) -> None:
         while True:
             self._due = self._clock() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             lag = self._lag()
-            if lag > SPOILS_SECONDS:
-                self._late_at = self._clock()
+            self._held_up += spoiling(lag)
             self._tell(lag)
 
     def _lag(self) -> float:
         """Of the tick that is due, which whoever asks may have overtaken."""
         return max(0.0, self._clock() - self._due)
+
+
+def spoiling(lag: float) -> float:
+    """What of it counts."""
+    return lag if lag > SPOILS_SECONDS else 0.0

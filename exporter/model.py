@@ -326,10 +326,15 @@ class Report:
     endpoints: tuple[EndpointReport, ...]
     deep: DeepLook | None = None
     """The latest one, which may be older than this report."""
-    spoiled: bool = False
-    """Our own event loop was late: the durations may tell of us, and not of the server."""
+    held_up: float = 0.0
+    """Seconds for which our own event loop stood still meanwhile."""
     blind: bool = False
     """The exporter's own network was down: it says nothing about the server."""
+
+    @property
+    def spoiled(self) -> bool:
+        """The durations may tell of us, and not of the server."""
+        return self.held_up > 0
 
     def keeping_deep_look(self, earlier: "Report | None") -> "Report":
         """With what an earlier report saw deep, where this probe did not look."""

@@ -36,8 +36,8 @@ class Probing(Protocol):
 class Prober:
     """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    The `notaries` are asked by a deep look. The `anchors` answer whenever our own network is up. `spoiled_since` tells
-    whether what began at a time of the monotonic clock was measured badly.
+    The `notaries` are asked by a deep look. The `anchors` answer whenever our own network is up. `held_up` tells for
+    how many seconds our event loop stood still so far.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class Prober:
         timeout: float,
         notaries: Sequence[ServerName] = (),
         anchors: Sequence[Target] = (),
-        spoiled_since: Callable[[float], bool] = lambda _: False,
+        held_up: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._network = network
         self._timeout = timeout
         self._notaries = notaries
         self._anchors = anchors
-        self._spoiled_since = spoiled_since
+        self._held_up = held_up
 
     async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
         """Whether our own network is down; the witnesses are asked where there are no anchors."""
@@ -65,7 +65,7 @@ class Prober:
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
         """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
         seconds = self._timeout if within is None else min(within, self._timeout)
-        started, deadline = time.monotonic(), Deadline.of_probe(seconds)
+        started, held_up, deadline = time.monotonic(), self._held_up(), Deadline.of_probe(seconds)
         discovered = await discover(self._network, name, deadline)
         turns, talks = asyncio.Semaphore(ENDPOINTS_AT_ONCE), asyncio.Semaphore(TALKS_AT_ONCE)
         examined = (
@@ -81,7 +81,7 @@ class Prober:
             endpoints=tuple(await side_by_side(examined)),
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
-            spoiled=self._spoiled_since(started),
+            held_up=self._held_up() - held_up,
         )
 
     async def _examine(

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from exporter import logs, problems, verdict
+from exporter import logs, verdict
 from exporter.board import Board, Standing
 from exporter.config import Config
 from exporter.instruments import Instruments, SkipReason
@@ -16,12 +16,10 @@ from exporter.model import Report, ServerName, Watched
 from exporter.probe import LostError, Probing
 from exporter.sight import Sight
 from exporter.turns import Turns, end
-from exporter.vocabulary import Reason
 
 SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
 
 NEARLY_ALL = 0.95  # of the configured time, the rest was spent on waiting for a turn
-RAN_OUT_OF_TIME = {Reason.TIMEOUT, *problems.TIMEOUTS.values()}
 Entry = TypeVar("Entry")
 
 log = structlog.get_logger()
@@ -191,7 +189,7 @@ def is_hurried(report: Report, within: float | None, timeout: float) -> bool:
     """It ran out of a time that was shorter than the configured one: with all of it, it might have succeeded."""
     if within is None or within >= NEARLY_ALL * timeout:
         return False
-    return any(located.problem.reason in RAN_OUT_OF_TIME for located in verdict.problems(report))
+    return verdict.ran_out_of_time(report)
 
 
 def listed(table: dict[ServerName, Entry], name: ServerName, entry: Entry, until: asyncio.Task[Any]) -> Entry:

@@ -18,7 +18,9 @@ from exporter.model import (
     Target,
     found,
 )
-from exporter.vocabulary import CertificateOf, IPFamily, Stage
+from exporter.vocabulary import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
+
+MOST_HELD_UP = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,14 @@ class LocatedProblem:
 
 def fell_short(report: Report) -> bool:
     """We did, of what a probe needs: the report tells nothing of the server."""
-    return any(isinstance(located.problem, Shortage) for located in problems(report))
+    return any(isinstance(located.problem, Shortage) for located in problems(report)) or (
+        report.held_up > MOST_HELD_UP * report.seconds and ran_out_of_time(report)
+    )
+
+
+def ran_out_of_time(report: Report) -> bool:
+    """A step of it did, or all of it: with more time, it might have succeeded."""
+    return any(located.problem.reason in RAN_OUT_OF_TIME for located in problems(report))
 
 
 def federates(report: Report) -> bool:

@@ -1,6 +1,7 @@
 """The words that users write rules on: closed lists, in the order in which they are told."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Stage(StrEnum):
@@ -58,6 +59,11 @@ class Reason(StrEnum):
     CATCH_ALL = "catch_all"
     TIMEOUT = "timeout"
     INTERNAL_ERROR = "internal_error"
+
+
+RAN_OUT_OF_TIME: Final = frozenset(
+    {Reason.DNS_TIMEOUT, Reason.CONNECT_TIMEOUT, Reason.TLS_TIMEOUT, Reason.HTTP_TIMEOUT, Reason.TIMEOUT}
+)
 
 
 class WarningName(StrEnum):

@@ -12,9 +12,7 @@ from exporter.internet.resolver import NoResolversError
 from exporter.probe import Prober
 
 
-def prober(
-    config: Config, spoiled_since: Callable[[float], bool] = lambda _: False, *, remember_chains: bool = True
-) -> Prober:
+def prober(config: Config, held_up: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True) -> Prober:
     """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have.
 
     Benchmarks can do without the memory of certificate chains, to see what it saves.
@@ -33,7 +31,7 @@ def prober(
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
-    return Prober(internet, timeout, network.notaries, network.connectivity_check, spoiled_since)
+    return Prober(internet, timeout, network.notaries, network.connectivity_check, held_up)
 
 
 def place(written: Written) -> Place:

@@ -55,7 +55,7 @@ def test_observes_every_stage_that_ran() -> None:
 def test_spoiled_durations_are_counted_and_nothing_else() -> None:
     """They are none of the servers' durations."""
     instruments = Instruments()
-    instruments.observe(replace(two_families(), spoiled=True))
+    instruments.observe(replace(two_families(), held_up=0.1))
     assert value(instruments.registry, "matrix_federation_exporter_probes_spoiled_total") == 1
     assert {value(instruments.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
 

@@ -34,23 +34,23 @@ async def test_lags_are_told() -> None:
     assert others() == set()
 
 
-async def test_what_ran_meanwhile_is_spoiled() -> None:
-    """Even when it asks before the next tick has noticed; what begins afterwards is not."""
+async def test_it_knows_for_how_long_it_was_held_up() -> None:
+    """Even when it is asked before the next tick has noticed; what is too short to spoil anything does not add up."""
     now = [0.0]
     async with LoopLag(lambda _: None, lambda: now[0]) as lag:
         await asyncio.sleep(0)
-        assert not lag.spoiled_since(0.0)
+        assert lag.held_up() == 0
         now[0] = TICK_SECONDS + SPOILS_SECONDS
-        assert not lag.spoiled_since(0.0)
-        now[0] = began = TICK_SECONDS + 2 * SPOILS_SECONDS
-        assert lag.spoiled_since(0.0)
+        assert lag.held_up() == 0
+        now[0] = TICK_SECONDS + 3.0
+        assert lag.held_up() == pytest.approx(3.0)
         await until(lambda: lag._due > now[0])
-        now[0] += TICK_SECONDS / 2
-        assert lag.spoiled_since(0.0)
-        assert lag.spoiled_since(began)
-        assert not lag.spoiled_since(now[0])
+        now[0] = lag._due + SPOILS_SECONDS / 2
+        assert lag.held_up() == pytest.approx(3.0)
+        await until(lambda: lag._due > now[0])
+        now[0] = lag._due + 1.0
+        assert lag.held_up() == pytest.approx(4.0)
 
 
-async def test_without_measuring_nothing_is_spoiled() -> None:
-    """Neither before it begins nor for what it was not asked to watch."""
-    assert not LoopLag(lambda _: None).spoiled_since(0.0)
+async def test_without_measuring_nothing_is_held_up() -> None:
+    assert LoopLag(lambda _: None).held_up() == 0

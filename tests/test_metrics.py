@@ -253,7 +253,7 @@ def test_connections_and_stages_are_the_closed_lists() -> None:
 def test_spoiled_durations_are_not_shown(name: str) -> None:
     """They would blame a server for what the exporter did; all else that was seen is true."""
     report = delegated_by_well_known()
-    spoiled = replace(report, spoiled=True)
+    spoiled = replace(report, held_up=0.1)
     assert samples(report, name)
     assert samples(spoiled, name) == []
     assert samples(spoiled, "stage_success") == samples(report, "stage_success")

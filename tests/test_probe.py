@@ -1,7 +1,6 @@
 """Whole probes, in a world written as tables."""
 
 import asyncio
-import time
 from dataclasses import replace
 
 import pytest
@@ -282,16 +281,9 @@ async def test_a_chain_that_nobody_can_read_is_invalid() -> None:
     assert problems(report) == [(Stage.TLS, Reason.CERTIFICATE_INVALID)]
 
 
-@pytest.mark.parametrize("spoiled", [False, True])
-async def test_says_whether_its_durations_are_spoiled(*, spoiled: bool, delegated: FakeNetwork) -> None:
-    """By what was noticed since it began."""
-    asked: list[float] = []
-
-    def spoiled_since(started: float) -> bool:
-        asked.append(started)
-        return spoiled
-
-    before = time.monotonic()
-    report = await Prober(delegated, LONG, spoiled_since=spoiled_since).probe(names.parse("example.test"))
-    assert report.spoiled is spoiled
-    assert before <= asked[0] <= time.monotonic() - report.seconds
+@pytest.mark.parametrize("meanwhile", [0.0, 0.25])
+async def test_says_for_how_long_the_event_loop_stood_still(meanwhile: float, delegated: FakeNetwork) -> None:
+    """During the probe, not before it: the durations are spoiled then."""
+    told = iter((3.0, 3.0 + meanwhile))
+    report = await Prober(delegated, LONG, held_up=lambda: next(told)).probe(names.parse("example.test"))
+    assert (report.held_up, report.spoiled) == (meanwhile, bool(meanwhile))

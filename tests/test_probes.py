@@ -248,6 +248,16 @@ async def test_want_of_our_own_is_no_failure_of_the_server() -> None:
     assert (standing.probes, standing.failures, skipped) == (1, 0, 1)
 
 
+async def test_silence_while_we_stood_still_is_no_failure_of_the_server() -> None:
+    """Its answers may have lain there all the time."""
+    async with probing(replace(TIMED_OUT, held_up=TIMED_OUT.seconds)) as (probes, prober, board):
+        prober.may_end.release()
+        await probes.scheduled(NAME)
+        assert board.standing(NAME) == Standing(watched(NAME.text))
+        skipped = probes._instruments.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+    assert skipped == 1
+
+
 async def test_a_deep_look_that_falls_short_is_made_again() -> None:
     """The probe before it holds."""
     async with probing(delegated_by_well_known(), later(1)) as (probes, prober, board):

@@ -43,6 +43,23 @@ def test_one_healthy_endpoint_is_enough(report: Report, *, federates: bool) -> N
     assert verdict.federates(report) is federates
 
 
+TIMED_OUT: Failed[Software] = Failed(3.0, (Problem(Reason.HTTP_TIMEOUT, "no answer in time"),))
+
+
+@pytest.mark.parametrize(
+    ("report", "held_up", "short"),
+    [
+        (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 3.0, True),
+        (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 0.5, False),
+        (with_endpoints(replace(at("192.0.2.1"), tcp=REFUSED)), 3.0, False),
+        (delegated_by_well_known(), 3.0, False),
+    ],
+)
+def test_silence_is_believed_where_we_listened_to_it(report: Report, held_up: float, *, short: bool) -> None:
+    """All else is somebody's answer, however late it was heard."""
+    assert verdict.fell_short(replace(report, seconds=5.0, held_up=held_up)) is short
+
+
 def test_every_stage_of_an_endpoint_has_to_pass() -> None:
     endpoint = at("192.0.2.1")
     problems = (Problem(Reason.INTERNAL_ERROR, "whatever"),)

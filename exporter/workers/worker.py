@@ -44,7 +44,7 @@ class Worker:
     async def obey(self, instruction: object) -> None:
         match instruction:
             case Use():
-                self._prober = await asyncio.to_thread(wiring.prober, instruction.config, self.lag.spoiled_since)
+                self._prober = await asyncio.to_thread(wiring.prober, instruction.config, self.lag.held_up)
             case Ask():
                 answering = asyncio.create_task(self._answer(instruction))
                 self._answering[instruction.number] = answering

@@ -22,6 +22,7 @@ from tests.endurance.serving import Exporter, WallClock, at
 STEP_SECONDS = 30.0  # by which the clock goes forward and back
 OUTAGE_SECONDS = 3.0
 SHORTAGE_SECONDS = 1.5
+STANDSTILL_SECONDS = 2.0  # longer than a stage of a probe may take
 PLANNING_SECONDS = 0.3  # for all probes to be planned anew
 SLOW_CLIENTS = 20
 ANSWER_SECONDS = 30.0
@@ -129,6 +130,16 @@ def crowd_at_the_door(world: World) -> None:
         time.sleep(SHORTAGE_SECONDS)
 
 
+def standstill(world: World) -> None:
+    """As of a machine that is moved, or of a container that has used up its share of the processor."""
+    pids = world.exporter.pids()
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(STANDSTILL_SECONDS)
+    for pid in pids:
+        os.kill(pid, signal.SIGCONT)
+
+
 def death_of_a_worker(world: World) -> None:
     _, *workers = world.exporter.pids()
     if workers:
@@ -161,6 +172,7 @@ TROUBLES: tuple[Callable[[World], None], ...] = (
     back,
     shortage,
     crowd_at_the_door,
+    standstill,
     death_of_a_worker,
 )
 
