@@ -26,6 +26,7 @@ MAX_MEMORY_BYTES = 2 << 30  # of addresses, of which most are never touched
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
+CLOCK = "faked-clock"  # a file, which faketime opens for every look at the time, and now and then leaves open
 FAKETIME = "*/faketime/libfaketime.so.1"
 
 Event = Mapping[str, Any]
@@ -35,7 +36,7 @@ class WallClock:
     """That of the exporter, which can be set; that of everybody else goes on."""
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "clock"
+        self._file = folder / CLOCK
         self.ahead = 0.0
         self.set(0.0)
 
@@ -161,7 +162,7 @@ class Exporter:
         statuses = [status(pid) for pid in self.pids()]
         return Held(
             resident_bytes=sum(int(each.get("VmRSS", "0 kB").split()[0]) * 1024 for each in statuses),
-            descriptors=sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self.pids()),
+            descriptors=sum(1 for pid in self.pids() for held in opened(pid) if CLOCK not in held),
             threads=sum(int(each["Threads"]) for each in statuses),
             processes=len(statuses),
         )
@@ -178,6 +179,13 @@ class Exporter:
             for pid in pids:
                 with suppress(ProcessLookupError):
                     resource.prlimit(pid, resource.RLIMIT_NOFILE, (MAX_DESCRIPTORS, MAX_DESCRIPTORS))
+
+
+def opened(pid: int) -> Iterator[str]:
+    """What its descriptors lead to; some are gone by the time we look."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            yield str(descriptor.readlink())
 
 
 def status(pid: int) -> dict[str, str]:
