@@ -3,14 +3,16 @@
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
-from exporter import connectivity, sight
+from exporter import connectivity, loop_lag, sight
 from exporter.app import App
 from exporter.internet import resolver as resolving
 from exporter.internet.tcp import TcpStream
@@ -144,6 +146,25 @@ async def test_resolver_without_a_way_to_the_names(tmp_path: Path, monkeypatch: 
         during = await probed_more(app, HEALTHY, 1)
     assert set(successes(during, HEALTHY).values()) == {1}
     assert failures(during) == set()
+
+
+async def test_our_standstill_is_no_failure_of_a_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first probe never hears what is answered; it is told as skipped, and the next one tells of the server."""
+    standstills = [1.1]  # seconds
+    open_as_ever = TcpStream.open
+
+    def open_at_last(stream: TcpStream, *where: Any) -> Awaitable[None]:
+        if standstills:
+            time.sleep(standstills.pop())
+        return open_as_ever(stream, *where)
+
+    monkeypatch.setattr(loop_lag, "SPOILS_SECONDS", 0.05)
+    monkeypatch.setattr(TcpStream, "open", open_at_last)
+    server = HEALTHY[0]
+    async with exporter_of(tmp_path, server, probe={"interval": "2s", "timeout": "1s"}) as (app, _):
+        found = await probed_more(app, [server], 1)
+    assert found[series("exporter_probes_skipped_total", {"reason": "no_resources"})] == 1
+    assert (of(server, found, "probe_success"), of(server, found, "probe_failures_total")) == (1, 0)
 
 
 async def test_servers_that_break_are_not_our_blindness(tmp_path: Path) -> None:
