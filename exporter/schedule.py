@@ -140,8 +140,7 @@ class Schedule:
     """Calls `probe` for every watched server, from `async with` on until its end.
 
     A new server is first probed within `first_round` seconds, or more where there are very many. Probes of one server
-    never overlap. At the end nothing
-    starts any more, and what is in flight is cancelled after `grace` seconds.
+    never overlap. At the end nothing starts any more, and what is in flight is cancelled after `grace` seconds.
     """
 
     def __init__(
