@@ -192,8 +192,13 @@ def is_hurried(report: Report, within: float | None, timeout: float) -> bool:
     return verdict.ran_out_of_time(report)
 
 
-def listed(table: dict[ServerName, Entry], name: ServerName, entry: Entry, until: asyncio.Task[Any]) -> Entry:
-    """The entry stands in the table until the task has ended."""
+def listed(table: dict[ServerName, Entry], name: ServerName, entry: Entry, until: asyncio.Future[Any]) -> Entry:
+    """The entry stands in the table until that has ended, or another one has taken its place."""
+
+    def leave(_: object) -> None:
+        if table.get(name) is entry:
+            del table[name]
+
     table[name] = entry
-    until.add_done_callback(lambda _: table.pop(name))
+    until.add_done_callback(leave)
     return entry

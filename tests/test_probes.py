@@ -17,7 +17,7 @@ from exporter.config import Config, Probe
 from exporter.connectivity import Loss
 from exporter.instruments import Instruments
 from exporter.model import EndpointReport, Failed, Problem, Report, ServerName, Shortage, Target
-from exporter.probes import InUse, NotInTimeError, Probes, is_hurried
+from exporter.probes import InUse, NotInTimeError, Probes, is_hurried, listed
 from exporter.turns import Turns
 from exporter.vocabulary import Reason
 from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
@@ -226,6 +226,20 @@ async def test_failure_of_ours_reaches_those_who_wait() -> None:
             await probes.scheduled(NAME)
         assert standing.probes == 1
         assert probes._in_flight == {}
+
+
+async def test_one_that_begins_as_another_ends_is_in_flight() -> None:
+    """It takes the place of one whose end nobody has been told of yet, and keeps it."""
+    table: dict[ServerName, str] = {}
+    earlier, later = (asyncio.get_running_loop().create_future() for _ in range(2))
+    listed(table, NAME, "earlier", earlier)
+    earlier.set_result(None)
+    listed(table, NAME, "later", later)
+    await asyncio.sleep(0)
+    assert table == {NAME: "later"}
+    later.set_result(None)
+    await asyncio.sleep(0)
+    assert table == {}
 
 
 # ---------------------------------------------------------------- when we run out of something
