@@ -65,7 +65,7 @@ FUZZ_SECONDS ?= 180
 fuzz: .venv-fuzz/installed ## FUZZ_SECONDS of coverage-guided fuzzing for each target in FUZZ_TARGETS, or for all
 	.venv-fuzz/bin/python -m tests.fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
-endurance: .venv-test/installed ## ten minutes of trouble, and kill -9: nothing may be lost, nothing may grow
+endurance: .venv-test/installed ## twenty minutes of trouble, and kill -9: nothing may be lost, nothing may grow
 	$(TEST)/python -m tests.endurance
 
 mutate: .venv-mutate/installed ## take out every bound and check, one at a time, and see a test fail

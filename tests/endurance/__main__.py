@@ -15,7 +15,7 @@ from rich.table import Table
 from tests.endurance.killed import kill
 from tests.endurance.run import Row, endure
 
-SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "600"))
+SECONDS = float(os.environ.get("ENDURANCE_SECONDS", "1200"))
 WORKERS = (1, 2)
 WIDTH = 120  # columns
 

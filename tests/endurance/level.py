@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from statistics import linear_regression, mean, median
 
 WINDOWS = 12
-WARM_UP = 1 / 4  # of the time: caches fill, and the allocator finds its level
+WARM_UP = 1 / 2  # of the time: caches fill, and each coincidence of troubles that is the worst so far adds a bit
 T_95 = 2.228  # of Student's distribution with WINDOWS - 2 degrees of freedom, two-sided
 
 

@@ -243,10 +243,10 @@ def of_what_it_holds(before: Rest, after: Rest) -> Iterator[Row]:
 
 
 def of_memory(memory: list[tuple[float, float]]) -> Row:
-    """A line where there was time enough for one; else the medians of the second quarter and of the last one."""
+    """A line where there was time enough for one; else the medians of the third quarter and of the last one."""
     sizes = [size for _, size in memory]
     quarter = len(sizes) // 4
-    first, last = median(sizes[quarter : 2 * quarter]), median(sizes[-quarter:])
+    first, last = median(sizes[2 * quarter : 3 * quarter]), median(sizes[-quarter:])
     if len(sizes) < 10 * WINDOWS:
         return Row("resident memory", mebibytes(first), mebibytes(last), last < first * (1 + NOT_MORE_MEMORY))
     line = trend(memory)
