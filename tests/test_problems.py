@@ -21,7 +21,7 @@ from exporter.network import (
 )
 from exporter.problems import Step
 from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.vocabulary import Reason, Stage, WarningName
+from exporter.vocabulary import RAN_OUT_OF_TIME, Reason, Stage, WarningName
 
 
 def from_kernel(number: int) -> OSError:
@@ -237,3 +237,9 @@ def test_an_exception_that_was_let_go_holds_nothing() -> None:
         assert [reference() is None for reference in known] == [True, True]
     finally:
         gc.enable()
+
+
+def test_every_step_can_run_out_of_time() -> None:
+    """And so can the whole probe; no other reason is about time."""
+    assert {*problems.TIMEOUTS.values(), Reason.TIMEOUT} == RAN_OUT_OF_TIME
+    assert set(problems.TIMEOUTS) == set(Step)
