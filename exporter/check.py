@@ -3,7 +3,9 @@
 import asyncio
 import json
 import shutil
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -49,7 +51,7 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
         return UNUSABLE
     try:
         return probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         return INTERRUPTED
 
 
@@ -79,6 +81,7 @@ def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurren
 
 async def check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: Show) -> list[Report]:
     """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
+    be_cancelled_by_ctrl_c()
     turns = asyncio.Semaphore(concurrency)
 
     async def probe(name: ServerName) -> Report:
@@ -92,6 +95,15 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
             reports.append(await probing)
         show(reports[-1])
     return reports
+
+
+def be_cancelled_by_ctrl_c() -> None:
+    """Whoever runs. Unlike the handler of `asyncio.run`, one of the event loop's wakes it up even where the signal came
+    just before it fell asleep.
+    """
+    running = asyncio.current_task()
+    if running and threading.current_thread() is threading.main_thread():  # others are sent no signals
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, running.cancel)
 
 
 # ---------------------------------------------------------------- output
