@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -30,12 +30,24 @@ HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
 SILENT = "black-hole.lab.test"
 CHOSEN = (HEALTHY, OVER_SRV, EXPIRED, REFUSED, SILENT)
 
-PROGRAM = """
+BEGINNING = """
 import sys
 from pathlib import Path
 from exporter import check
+"""
+END = """
 sys.exit(check.run(sys.argv[3:], Path(sys.argv[1]), sys.argv[2]))
 """
+INTERRUPTED_UNHEARD = """
+import signal, threading
+
+def interrupt():
+    sys.stdin.read()
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+"""
+"""The signal comes to another thread, so that the one that sleeps is not woken: as when it comes just before."""
 ABOUT_OUTPUT = ("NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUTF8")
 GREEN = b"\x1b[32m"
 LONGEST_WAIT = 30.0  # seconds; for what never takes so long
@@ -72,13 +84,13 @@ def reports(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 @asynccontextmanager
 async def program(
-    config_file: Path, output_format: str, *servers: str, stdout: int = PIPE, **environment: str
+    config_file: Path, output_format: str, *servers: str, stdout: int = PIPE, before: str = "", **environment: str
 ) -> AsyncIterator[Process]:
     """`check` as a process of its own, which is gone afterwards."""
     inherited = {name: value for name, value in os.environ.items() if name not in ABOUT_OUTPUT}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", PROGRAM, str(config_file), output_format, *servers),
-        stdin=DEVNULL,
+        *(sys.executable, "-c", BEGINNING + before + END, str(config_file), output_format, *servers),
+        stdin=PIPE,
         stdout=stdout,
         stderr=PIPE,
         env={**inherited, "TERM": "xterm", "PYTHONUTF8": "1", **environment},
@@ -238,6 +250,23 @@ async def test_ends_at_once_on_ctrl_c(federation: Federation, tmp_path: Path) ->
         process.send_signal(signal.SIGINT)
         assert await process.communicate() == (b"", b"")
         assert process.returncode == 128 + signal.SIGINT
+
+
+async def test_ctrl_c_wakes_it_up(federation: Federation, tmp_path: Path) -> None:
+    """Where it came in the moment before it fell asleep, to wait for an answer for minutes."""
+    file = written({**federation.config(), "probe": {"timeout": "240s"}}, tmp_path)
+    async with program(file, "json", SILENT, before=INTERRUPTED_UNHEARD) as process, asyncio.timeout(LONGEST_WAIT):
+        asleep = 0
+        while asleep < 20:  # no lookup takes so long
+            await asyncio.sleep(0.01)
+            asleep = asleep + 1 if federation.dns.questions and is_asleep(process.pid) else 0
+        assert await process.communicate(b"now") == (b"", b"")
+        assert process.returncode == 128 + signal.SIGINT
+
+
+def is_asleep(pid: int) -> bool:
+    _, _, after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
+    return after_name.split()[0] == "S"
 
 
 @pytest.mark.parametrize("output_format", OutputFormat)
