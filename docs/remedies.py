@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.vocabulary import Reason
+from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.model.enums import Reason
 
 FOLDER = Path(__file__).parent / "runbooks"
 TABLE = re.compile(r"(<!-- (remedies|warnings)(?:: ([a-z_, ]+))? -->)\n.*?<!-- end of \2 -->\n", re.DOTALL)

@@ -9,23 +9,25 @@ from typing import Self
 
 import structlog
 
-from exporter import event_loop, exposition, targets, wiring
-from exporter.board import Board
+from exporter import wiring
 from exporter.config import Complaint, Config, ConfigError, Place, load
-from exporter.instruments import Instruments
-from exporter.lists import Lists, sources
-from exporter.loop_lag import LoopLag
-from exporter.model import ServerName
-from exporter.probes import InUse, Probes
-from exporter.schedule import FIRST_ROUND_SECONDS, Schedule
-from exporter.shards import Shard
-from exporter.targets import ServerFiles
-from exporter.web.asking import Asking
-from exporter.web.config_in_force import WebConfigInForce
+from exporter.metrics import exposition
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model.report import ServerName
+from exporter.model.shards import Shard
+from exporter.reports.board import Board
+from exporter.runtime import event_loop
+from exporter.runtime.loop_lag import LoopLag
+from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
+from exporter.scheduling.single_flight import InUse, Probes
+from exporter.server_lists import Lists, file_sd, sources
+from exporter.server_lists.file_sd import ServerFiles
+from exporter.web.api.queries import Asking
 from exporter.web.guard import Guard
-from exporter.web.listening import bind, place_of
+from exporter.web.listeners import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
+from exporter.web.settings.live_config import WebConfigInForce
 from exporter.workers.pool import Workers
 
 REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
@@ -201,7 +203,7 @@ class App:
 
     def _watch(self) -> None:
         config = self._in_use.config
-        listed = targets.watched(config, (*self._files.names, *self._lists.names))
+        listed = file_sd.watched(config, (*self._files.names, *self._lists.names))
         self._listed = frozenset(server.server_name for server in listed)
         watched = self._shard.part(listed)
         self.board.watch(watched)

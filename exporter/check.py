@@ -14,12 +14,15 @@ from typing import TypeAlias
 from rich.console import Console
 from rich.text import Text
 
-from exporter import config, names, report_text, verdict, wiring
+from exporter import config, wiring
 from exporter.config import Config, ConfigError
-from exporter.model import Report, ServerName
-from exporter.probe import Prober
-from exporter.report_json import report_json
-from exporter.wording import printable
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.report import Report, ServerName
+from exporter.model.sanitize import printable
+from exporter.probing.prober import Prober
+from exporter.reports import report_text
+from exporter.reports.report_json import report_json
 
 ALL_FEDERATE, SOME_DO_NOT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
 MOST_COLUMNS = 100  # longer lines are hard to read

@@ -9,14 +9,16 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, check, event_loop, logs, targets
+from exporter import DISTRIBUTION, VERSION, check
 from exporter.app import App
 from exporter.config import ConfigError, Place, listen_address, load
-from exporter.demo import demo
-from exporter.shards import Shard
-from exporter.targets import ServerFiles
-from exporter.web.config_in_force import WebConfigInForce
-from exporter.web.listening import ListenError
+from exporter.demo.command import demo
+from exporter.model.shards import Shard
+from exporter.runtime import event_loop, logs
+from exporter.server_lists import file_sd
+from exporter.server_lists.file_sd import ServerFiles
+from exporter.web.listeners import ListenError
+from exporter.web.settings.live_config import WebConfigInForce
 from exporter.workers.pool import MAX_WORKERS, Workers
 
 Arguments: TypeAlias = argparse.Namespace
@@ -232,7 +234,7 @@ def check_config(chosen: Arguments) -> int:
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    servers = counted(len(targets.watched(config, files.names)), "server")
+    servers = counted(len(file_sd.watched(config, files.names)), "server")
     elsewhere = len(config.server_urls) + len(config.synapse_destinations)
     lists = f", {counted(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")

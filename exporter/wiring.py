@@ -9,7 +9,7 @@ from exporter.config import Place as Written
 from exporter.internet import Internet, Place
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.resolver import NoResolversError
-from exporter.probe import Prober
+from exporter.probing.prober import Prober
 
 
 def prober(config: Config, held_up: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True) -> Prober:

@@ -1,4 +1,4 @@
-"""`python -m exporter.workers.worker SOCKET LEVEL FORMAT`: answers over a socket that it inherits, to its end."""
+"""`python -m exporter.worker SOCKET LEVEL FORMAT`: answers over a socket that it inherits, to its end."""
 
 import asyncio
 import signal
@@ -9,10 +9,11 @@ from contextlib import suppress
 
 import structlog
 
-from exporter import event_loop, logs, wiring
-from exporter.loop_lag import LoopLag
-from exporter.model import Report
-from exporter.probe import Prober
+from exporter import wiring
+from exporter.model.report import Report
+from exporter.probing.prober import Prober
+from exporter.runtime import event_loop, logs
+from exporter.runtime.loop_lag import LoopLag
 from exporter.workers.messages import Answer, Ask, Cancel, Lags, Probe, Ready, Use, receive, send
 
 LAGS_AT_ONCE = 20  # one message a second

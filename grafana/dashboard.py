@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from exporter.instruments import NAMESPACE
-from exporter.metrics import PREFIX
+from exporter.metrics.exporter_metrics import NAMESPACE
+from exporter.metrics.families import PREFIX
 from grafana.layout import Section, laid_out
 from grafana.meanings import Json
 from grafana.panels import DATA_SOURCE

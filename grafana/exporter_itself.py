@@ -1,6 +1,6 @@
 """The exporters themselves: whether they keep up, what they cost, and whether their configuration is in use."""
 
-from exporter.metrics import PREFIX
+from exporter.metrics.families import PREFIX
 from grafana.dashboard import FIRING, OF_EXPORTERS, RESTARTED, Dashboard, exporters
 from grafana.layout import Section, evenly, line
 from grafana.meanings import (

@@ -4,8 +4,8 @@ Several exporters may watch the same server from different places, so what is as
 of them: `max by (server_name)` of a success is whether it federates from anywhere.
 """
 
-from exporter.instruments import NAMESPACE
-from exporter.metrics import PREFIX
+from exporter.metrics.exporter_metrics import NAMESPACE
+from exporter.metrics.families import PREFIX
 
 CHOSEN_EXPORTERS = ('job=~"$job"', 'instance=~"$instance"')
 CHOSEN_SERVERS = 'server_name=~"$server_name"'

@@ -1,6 +1,6 @@
 """One server: its stages, its delegation, its endpoints."""
 
-from exporter.vocabulary import Stage
+from exporter.model.enums import Stage
 from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, delegation_changed, exporters, one_server
 from grafana.layout import Section, evenly, line
 from grafana.meanings import (

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from exporter import loop_lag
+from exporter.runtime import loop_lag
 
 
 @pytest.fixture(autouse=True)

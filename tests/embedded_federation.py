@@ -9,8 +9,8 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.config import Place
-from exporter.lab.federation import SERVERS, Federation
-from exporter.lab.servers import LabServer
+from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.servers import LabServer
 
 QUICK = {"interval": "2s", "timeout": "1900ms"}  # a busy machine must not make a healthy server late
 

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
 
-from exporter.lab.homeserver import Homeserver
-from exporter.lab.https_server import NOT_FOUND, Answer, json_answer
-from exporter.lab.https_server import delegation as delegation_page
-from exporter.model import Endpoint, SrvRecord, Target
-from exporter.network import Addresses, Handshake, HttpAnswer, TooLargeError
-from exporter.stages import keys, version, well_known
-from exporter.vocabulary import SrvService
+from exporter.demo.homeserver import Homeserver
+from exporter.demo.https_server import NOT_FOUND, Answer, json_answer
+from exporter.demo.https_server import delegation as delegation_page
+from exporter.model.enums import SrvService
+from exporter.model.report import Endpoint, SrvRecord, Target
+from exporter.probing.network import Addresses, Handshake, HttpAnswer, TooLargeError
+from exporter.probing.stages import keys, version, well_known
 from tests.certificates import handshake
 
 Answered = TypeVar("Answered")

@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
-from exporter import names
-from exporter.model import (
+from exporter.model import names
+from exporter.model.enums import Method, Reason, SrvService
+from exporter.model.report import (
     SKIPPED,
     Certificate,
     DeepLook,
@@ -28,7 +29,6 @@ from exporter.model import (
     Target,
     Watched,
 )
-from exporter.vocabulary import Method, Reason, SrvService
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)

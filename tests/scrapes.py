@@ -5,10 +5,10 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
-from exporter.board import Board
-from exporter.exposition import answer, lines
-from exporter.model import Report, Watched
-from tests.reports import ENDED_AT
+from exporter.metrics.exposition import answer, lines
+from exporter.model.report import Report, Watched
+from exporter.reports.board import Board
+from tests.sample_reports import ENDED_AT
 
 OPENMETRICS = "application/openmetrics-text"
 

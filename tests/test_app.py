@@ -14,12 +14,12 @@ from structlog.testing import capture_logs
 
 from exporter.app import App
 from exporter.config import ConfigError, Place
-from exporter.lab.authority import Authority
-from exporter.lab.federation import Federation
-from exporter.lab.servers import LabServer
-from exporter.shards import Shard
-from exporter.web.listening import ListenError
-from tests.labs import (
+from exporter.demo.authority import Authority
+from exporter.demo.federation import Federation
+from exporter.demo.servers import LabServer
+from exporter.model.shards import Shard
+from exporter.web.listeners import ListenError
+from tests.embedded_federation import (
     Series,
     expected_failures,
     failures,
@@ -31,7 +31,7 @@ from tests.labs import (
     successes,
     write_config,
 )
-from tests.lists.serving import answer, groups, serving
+from tests.server_lists.serving import answer, groups, serving
 from tests.waiting import others, until, until_asked
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")

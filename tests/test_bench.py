@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from dns.message import from_wire, make_query
 
-from exporter.verdict import federates
+from exporter.judging.verdict import federates
 from tests.bench.app import Holds
 from tests.bench.invented import everyone, reports
 from tests.bench.load import errors_in

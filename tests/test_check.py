@@ -18,8 +18,8 @@ import yaml
 
 from exporter import check
 from exporter.check import OutputFormat
-from exporter.lab.federation import SERVERS, Federation
-from exporter.lab.servers import many
+from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.servers import many
 
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "well-known-port.lab.test",

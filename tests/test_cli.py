@@ -15,17 +15,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from exporter import DISTRIBUTION, VERSION, cli, names
+from exporter import DISTRIBUTION, VERSION, cli
 from exporter.config import Place
 from exporter.config.settings import LOOPBACK
-from exporter.lab.broken import at_8448
-from exporter.lab.faults import Fault
-from exporter.lab.federation import SERVERS, Federation
-from exporter.lab.servers import LabServer
-from exporter.schedule import fraction
-from exporter.vocabulary import Reason
-from exporter.web.listening import CHOOSE, ListenError, bind
-from tests.labs import (
+from exporter.demo.broken import at_8448
+from exporter.demo.faults import Fault
+from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.servers import LabServer
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.scheduling.schedule import fraction
+from exporter.web.listeners import CHOOSE, ListenError, bind
+from tests.embedded_federation import (
     Series,
     expected_failures,
     failures,
@@ -35,8 +36,8 @@ from tests.labs import (
     successes,
     write_config,
 )
-from tests.lists.serving import answer, groups
-from tests.lists.serving import serving as serving_list
+from tests.server_lists.serving import answer, groups
+from tests.server_lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_asked
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")

@@ -3,13 +3,14 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from exporter import verdict, wiring
+from exporter import wiring
 from exporter.config import AddressPolicy, Config, Network, Place, Probe
-from exporter.lab.faults import ClosedPort
-from exporter.lab.federation import SERVERS, Federation
-from exporter.lab.zone import DnsFault
-from exporter.names import parse
-from exporter.vocabulary import Reason, Stage
+from exporter.demo.faults import ClosedPort
+from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.zone import DnsFault
+from exporter.judging import verdict
+from exporter.model.enums import Reason, Stage
+from exporter.model.names import parse
 
 SERVER = "default-port.lab.test"
 NOBODY = Place("192.0.2.53", 53)  # a resolver that is never asked

@@ -1,10 +1,10 @@
 """The configuration file: YAML to a frozen Config, or to one ConfigError with every complaint and its line."""
 
+from exporter.config.addresses import IPNetwork, Place, listen_address
 from exporter.config.complaint import Complaint, ConfigError
-from exporter.config.kinds import AddressPolicy
 from exporter.config.loading import load
-from exporter.config.places import IPNetwork, Place, listen_address
 from exporter.config.settings import Config, Network, Probe, ServerUrl, SynapseDestinations, Web
+from exporter.config.value_types import AddressPolicy
 
 __all__ = [
     "AddressPolicy",

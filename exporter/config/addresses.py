@@ -5,8 +5,8 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from exporter import names
-from exporter.model import ServerName, Target, host_port
+from exporter.model import names
+from exporter.model.report import ServerName, Target, host_port
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from exporter.config.complaint import Complaint, Path, shown
 from exporter.config.document import Document, describe
-from exporter.config.kinds import UnexpectedError
+from exporter.config.value_types import UnexpectedError
 
 Checked = TypeVar("Checked")
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from exporter.wording import printable
+from exporter.model.sanitize import printable
 
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead to a value: ("servers", 3, "interval")."""

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path as FilePath
 from typing import TypeAlias
 
-from exporter import durations
-from exporter.config import files, places
+from exporter.config import addresses, files
 from exporter.config.complaint import Complaint, Path, place
 from exporter.config.document import Document, describe
 from exporter.config.settings import Probe
-from exporter.wording import printable
+from exporter.model import durations
+from exporter.model.sanitize import printable
 
 MAX_PATH = 255  # characters shown
 LISTS = ("server_urls", "synapse_destinations")
@@ -107,7 +107,7 @@ def no_destination_twice(root: dict[str, object]) -> Broken:
 
 def canonical(key: str) -> str:
     try:
-        return places.destination(key)
+        return addresses.destination(key)
     except ValueError:
         return key
 

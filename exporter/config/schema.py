@@ -7,8 +7,8 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from exporter import durations
 from exporter.config.settings import Settings
+from exporter.model import durations
 
 
 class Written(GenerateJsonSchema):

@@ -9,13 +9,13 @@ from typing import Annotated, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
-from exporter.config import kinds
-from exporter.config.kinds import AddressPolicy
-from exporter.config.places import IPNetwork, Place
-from exporter.model import ServerName, Target, Watched
+from exporter.config import value_types
+from exporter.config.addresses import IPNetwork, Place
+from exporter.config.value_types import AddressPolicy
+from exporter.model.report import ServerName, Target, Watched
 
-Name: TypeAlias = Annotated[ServerName, kinds.SERVER_NAME]
-Url: TypeAlias = Annotated[str, kinds.URL]
+Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
+Url: TypeAlias = Annotated[str, value_types.URL]
 LOOPBACK = Place("127.0.0.1", 10448)  # /metrics names every watched server: to be opened on purpose
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
@@ -26,7 +26,7 @@ STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 class Expect:
     """Optional assertions about a server."""
 
-    delegation: Annotated[Target | None, kinds.TARGET] = None
+    delegation: Annotated[Target | None, value_types.TARGET] = None
     """The target that the delegation must lead to, as host:port."""
 
 
@@ -37,7 +37,7 @@ class Server:
 
     server_name: Name
     """The Matrix server name, as in user ids."""
-    interval: Annotated[float | None, kinds.DURATION] = None
+    interval: Annotated[float | None, value_types.DURATION] = None
     """How often this server is probed; overrides probe.interval."""
     expect: Expect = field(default_factory=Expect)
 
@@ -47,13 +47,13 @@ class Server:
 class Probe:
     """How every server is probed."""
 
-    interval: Annotated[float, kinds.DURATION] = 300.0
+    interval: Annotated[float, value_types.DURATION] = 300.0
     """How often each server is probed; the probes are spread evenly over it."""
-    timeout: Annotated[float, kinds.DURATION] = 30.0
+    timeout: Annotated[float, value_types.DURATION] = 30.0
     """How long a whole probe may take; must be below every interval."""
-    concurrency: Annotated[int, kinds.CONCURRENCY] = 200
+    concurrency: Annotated[int, value_types.CONCURRENCY] = 200
     """How many probes are in flight at most."""
-    deep_interval: Annotated[float, kinds.DURATION] = 3600.0
+    deep_interval: Annotated[float, value_types.DURATION] = 3600.0
     """How often a probe looks deeper, with a few more requests to every endpoint."""
 
 
@@ -62,22 +62,26 @@ class Probe:
 class Network:
     """How the exporter reaches the servers."""
 
-    resolvers: tuple[Annotated[Place, kinds.RESOLVER], ...] = ()
+    resolvers: tuple[Annotated[Place, value_types.RESOLVER], ...] = ()
     """DNS servers to ask; empty: those of the system."""
-    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
     """PEM bundle that replaces the default trust store; relative to the configuration file."""
-    address_policy: Annotated[AddressPolicy, kinds.POLICY] = AddressPolicy.PUBLIC
+    address_policy: Annotated[AddressPolicy, value_types.POLICY] = AddressPolicy.PUBLIC
     """public: refuse private, loopback, link-local and other special addresses, and ports of other services such as 25,
     on every connection. any: allow all."""
-    allow_networks: tuple[Annotated[IPNetwork, kinds.NETWORK], ...] = ()
+    allow_networks: tuple[Annotated[IPNetwork, value_types.NETWORK], ...] = ()
     """Networks that are allowed although the policy is public."""
-    allow_ports: tuple[Annotated[int, kinds.PORT], ...] = ()
+    allow_ports: tuple[Annotated[int, value_types.PORT], ...] = ()
     """Ports of other services that are allowed although the policy is public."""
-    connect_to: dict[Annotated[str, kinds.DESTINATION], Annotated[Place, kinds.ADDRESS]] = field(default_factory=dict)
+    connect_to: dict[Annotated[str, value_types.DESTINATION], Annotated[Place, value_types.ADDRESS]] = field(
+        default_factory=dict
+    )
     """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
-    notaries: Annotated[tuple[Name, ...], Field(max_length=kinds.MAX_NOTARIES)] = ()
+    notaries: Annotated[tuple[Name, ...], Field(max_length=value_types.MAX_NOTARIES)] = ()
     """Homeservers that are asked, once in a while, whether they see the same signing keys; empty: none is asked."""
-    connectivity_check: Annotated[tuple[Annotated[Target, kinds.TARGET], ...], Field(max_length=kinds.MAX_ANCHORS)] = ()
+    connectivity_check: Annotated[
+        tuple[Annotated[Target, value_types.TARGET], ...], Field(max_length=value_types.MAX_ANCHORS)
+    ] = ()
     """Places, as host:port, one of which accepts connections whenever the exporter's own network is up; empty: the
     watched servers themselves, where at least three were well."""
 
@@ -87,9 +91,9 @@ class Network:
 class Web:
     """What the exporter itself serves."""
 
-    listen: tuple[Annotated[Place, kinds.LISTEN_ADDRESS], ...] = (LOOPBACK,)
+    listen: tuple[Annotated[Place, value_types.LISTEN_ADDRESS], ...] = (LOOPBACK,)
     """Addresses to serve /metrics on."""
-    probe_any: Annotated[bool, kinds.TRUTH] = False
+    probe_any: Annotated[bool, value_types.TRUTH] = False
     """true: /probe and the reports probe any server that is asked for, not only those that are watched."""
 
 
@@ -100,13 +104,13 @@ class ServerUrl:
 
     url: Url
     """Where the list is; http or https. It is shown in the log and on /metrics."""
-    refresh_interval: Annotated[float, kinds.DURATION] = 300.0
+    refresh_interval: Annotated[float, value_types.DURATION] = 300.0
     """How often the list is asked for."""
-    token_file: Annotated[Path | None, kinds.TOKEN_FILE] = None
+    token_file: Annotated[Path | None, value_types.TOKEN_FILE] = None
     """File with a bearer token, read again whenever it is used; relative to the configuration file."""
-    headers: Annotated[dict[str, str], kinds.HEADERS] = field(default_factory=dict, repr=False)
+    headers: Annotated[dict[str, str], value_types.HEADERS] = field(default_factory=dict, repr=False)
     """More headers to send. Their values are never shown."""
-    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
     """PEM bundle that replaces the default trust store, for this URL; relative to the configuration file."""
 
 
@@ -115,27 +119,27 @@ class ServerUrl:
 class SynapseDestinations:
     """The servers that a Synapse federates with, from its admin API."""
 
-    url: Annotated[str, kinds.BASE_URL]
+    url: Annotated[str, value_types.BASE_URL]
     """Where /_synapse/admin is found; http or https."""
-    token_file: Annotated[Path, kinds.TOKEN_FILE]
+    token_file: Annotated[Path, value_types.TOKEN_FILE]
     """File with the access token of an administrator, read again whenever it is used; relative to the configuration
     file."""
-    refresh_interval: Annotated[float, kinds.DURATION] = 3600.0
+    refresh_interval: Annotated[float, value_types.DURATION] = 3600.0
     """How often the list is asked for."""
-    failing_at_most: Annotated[float | None, kinds.DURATION] = None
+    failing_at_most: Annotated[float | None, value_types.DURATION] = None
     """Leaves out the servers that Synapse has failed to reach for longer than this; left out itself: none."""
-    ca_file: Annotated[Path | None, kinds.CA_FILE] = None
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
     """PEM bundle that replaces the default trust store, for this URL; relative to the configuration file."""
 
 
 def server(written: object) -> object:
     """A bare server name is short for a mapping that holds nothing else."""
-    return written if isinstance(written, dict) else Server(kinds.SERVER_NAME(written))
+    return written if isinstance(written, dict) else Server(value_types.SERVER_NAME(written))
 
 
 def server_url(written: object) -> object:
     """A bare URL is short for a mapping that holds nothing else."""
-    return written if isinstance(written, dict) else ServerUrl(kinds.URL(written))
+    return written if isinstance(written, dict) else ServerUrl(value_types.URL(written))
 
 
 @with_config(STRICT)
@@ -145,7 +149,7 @@ class Settings:
 
     servers: tuple[Annotated[Server, BeforeValidator(server, json_schema_input_type=Name | Server)], ...] = ()
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
-    server_files: tuple[Annotated[str, kinds.GLOB], ...] = ()
+    server_files: tuple[Annotated[str, value_types.GLOB], ...] = ()
     """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
     server_urls: tuple[
         Annotated[ServerUrl, BeforeValidator(server_url, json_schema_input_type=Url | ServerUrl)], ...

@@ -11,11 +11,11 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from exporter import durations, names
-from exporter.config import places
+from exporter.config import addresses
+from exporter.config.addresses import SecretError
 from exporter.config.complaint import shown
 from exporter.config.document import NOTHING, TRUTHS, Odd
-from exporter.config.places import SecretError
+from exporter.model import durations, names
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
@@ -156,14 +156,14 @@ DURATION = Kind(
     text(durations.parse),
     {"type": "string", "pattern": f"^{durations.DURATION.pattern}$", "minLength": 1},
 )
-TARGET = Kind("a host and a port such as matrix.example.org:443", text(places.target), STRING)
+TARGET = Kind("a host and a port such as matrix.example.org:443", text(addresses.target), STRING)
 RESOLVER = Kind(
-    "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353", text(places.resolver), STRING
+    "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353", text(addresses.resolver), STRING
 )
-ADDRESS = Kind("an IP address and a port such as 127.0.0.1:10443", text(places.address), STRING)
-DESTINATION = Kind("a host and a port such as matrix.example.org:443", text(places.destination), STRING)
-LISTEN_ADDRESS = Kind("an address and a port such as 127.0.0.1:10448", text(places.listen_address), STRING)
-NETWORK = Kind("a network such as 10.0.0.0/8 or fd00::/8", text(places.network), STRING)
+ADDRESS = Kind("an IP address and a port such as 127.0.0.1:10443", text(addresses.address), STRING)
+DESTINATION = Kind("a host and a port such as matrix.example.org:443", text(addresses.destination), STRING)
+LISTEN_ADDRESS = Kind("an address and a port such as 127.0.0.1:10448", text(addresses.listen_address), STRING)
+NETWORK = Kind("a network such as 10.0.0.0/8 or fd00::/8", text(addresses.network), STRING)
 POLICY = Kind("`public` or `any`", text(policy), {"enum": list(AddressPolicy)})
 CONCURRENCY = Kind(
     f"a whole number from 1 to {MAX_CONCURRENCY}",
@@ -182,8 +182,8 @@ CA_FILE = Kind(
     {"type": ["string", "null"], "minLength": 1},
 )
 TOKEN_FILE = Kind("the path of a file with a token", text(path), STRING)
-URL = Kind("a URL such as https://example.org/servers.json", text(places.url), STRING)
-BASE_URL = Kind("a URL such as https://matrix.example.org", text(places.base_url), STRING)
+URL = Kind("a URL such as https://example.org/servers.json", text(addresses.url), STRING)
+BASE_URL = Kind("a URL such as https://matrix.example.org", text(addresses.base_url), STRING)
 HEADERS = Kind(
     "a mapping of header names to texts", headers, {"type": "object", "additionalProperties": {"type": "string"}}
 )

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from exporter.names import ip_literal
+from exporter.model.names import ip_literal
 
 LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
 AUTHORITY_LIFE = timedelta(days=3650)

@@ -1,13 +1,13 @@
 """The broken servers that `demo` shows, each broken in one way."""
 
-from exporter.lab.authority import CertificateState
-from exporter.lab.faults import Fault
-from exporter.lab.homeserver import VERSION, KeyFault
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.lab.reverse_proxy import WELCOME
-from exporter.lab.servers import LabServer, Place, Website, federates
-from exporter.lab.zone import DnsFault
-from exporter.vocabulary import Method, Reason, Stage, WarningName
+from exporter.demo.authority import CertificateState
+from exporter.demo.faults import Fault
+from exporter.demo.homeserver import VERSION, KeyFault
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.demo.reverse_proxy import WELCOME
+from exporter.demo.servers import LabServer, Place, Website, federates
+from exporter.demo.zone import DnsFault
+from exporter.model.enums import Method, Reason, Stage, WarningName
 
 BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
 NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})

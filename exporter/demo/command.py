@@ -12,9 +12,9 @@ from rich.table import Column, Table
 from exporter.app import App
 from exporter.config import Place
 from exporter.config.settings import LOOPBACK
-from exporter.lab.federation import Federation
-from exporter.lab.servers import LabServer
-from exporter.web.listening import ListenError, bind
+from exporter.demo.federation import Federation
+from exporter.demo.servers import LabServer
+from exporter.web.listeners import ListenError, bind
 
 INTERVAL, TIMEOUT = "30s", "10s"
 FIRST_ROUND_SECONDS = 5.0

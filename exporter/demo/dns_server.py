@@ -21,17 +21,8 @@ from dns.rdataclass import IN
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
-from exporter.lab.listener import LOOPBACK, Listener, streams
-from exporter.lab.zone import (
-    HANG_UP,
-    TTL_SECONDS,
-    DnsFault,
-    Misbehaviour,
-    Over,
-    Wire,
-    Zone,
-    start_of_authority,
-)
+from exporter.demo.listener import LOOPBACK, Listener, streams
+from exporter.demo.zone import HANG_UP, TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire, Zone, start_of_authority
 
 QUESTIONS_KEPT = 10_000  # a demo may run for weeks
 PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP

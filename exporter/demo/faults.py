@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 
-from exporter.lab.listener import LOOPBACK, Listener, Port
+from exporter.demo.listener import LOOPBACK, Listener, Port
 
 FILLERS = 4  # more than an accept queue of length 0 holds
 FIRST_BYTES = 65536

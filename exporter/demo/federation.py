@@ -14,23 +14,23 @@ from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from exporter.lab.authority import LIGHT, Authority, Issued, Lineage
-from exporter.lab.broken import BROKEN_SERVERS
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import FAULTS, Fault
-from exporter.lab.healthy import HEALTHY_SERVERS
-from exporter.lab.homeserver import Homeserver
-from exporter.lab.https_server import HttpsServer, Page, Site
-from exporter.lab.listener import Listener, Port, streams
-from exporter.lab.misanswered import MISANSWERED_SERVERS
-from exporter.lab.notarised import NOTARISED_SERVERS
-from exporter.lab.notary import QUERY, GivenKeys, Notary
-from exporter.lab.reverse_proxy import in_front_of
-from exporter.lab.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, Talk, Website
-from exporter.lab.unreached import UNREACHED_SERVERS
-from exporter.lab.warned import WARNED_SERVERS
-from exporter.lab.zone import Zone
-from exporter.names import parse
+from exporter.demo.authority import LIGHT, Authority, Issued, Lineage
+from exporter.demo.broken import BROKEN_SERVERS
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.faults import FAULTS, Fault
+from exporter.demo.healthy import HEALTHY_SERVERS
+from exporter.demo.homeserver import Homeserver
+from exporter.demo.https_server import HttpsServer, Page, Site
+from exporter.demo.listener import Listener, Port, streams
+from exporter.demo.notary import QUERY, GivenKeys, Notary
+from exporter.demo.reverse_proxy import in_front_of
+from exporter.demo.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, Talk, Website
+from exporter.demo.zone import Zone
+from exporter.model.names import parse
+from tests.lab.bad_responses import MISANSWERED_SERVERS
+from tests.lab.notaries import NOTARISED_SERVERS
+from tests.lab.unreachable import UNREACHED_SERVERS
+from tests.lab.warned import WARNED_SERVERS
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """Those of `demo`: not more than can be looked over."""

@@ -4,9 +4,9 @@
 delegates to.
 """
 
-from exporter.lab.https_server import WELL_KNOWN, delegation, redirect
-from exporter.lab.servers import LabServer, Website, delegates, federates
-from exporter.vocabulary import Method, WarningName
+from exporter.demo.https_server import WELL_KNOWN, delegation, redirect
+from exporter.demo.servers import LabServer, Website, delegates, federates
+from exporter.model.enums import Method, WarningName
 
 HEALTHY_SERVERS = (
     LabServer(

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.lab.https_server import Answer, Request, json_answer
+from exporter.demo.https_server import Answer, Request, json_answer
 
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"

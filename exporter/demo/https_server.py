@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 
 import h11
 
-from exporter.lab.authority import empty_context
-from exporter.lab.listener import Listener, streams
-from exporter.names import InvalidServerNameError, parse
+from exporter.demo.authority import empty_context
+from exporter.demo.listener import Listener, streams
+from exporter.model.names import InvalidServerNameError, parse
 
 WELL_KNOWN = "/.well-known/matrix/server"
 REQUESTS_KEPT = 10_000  # a demo may run for weeks

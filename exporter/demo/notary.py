@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from canonicaljson import encode_canonical_json
 
-from exporter.lab.homeserver import Document, Homeserver, key_id, unpadded, unrecognized
-from exporter.lab.https_server import Answer, Request, json_answer
+from exporter.demo.homeserver import Document, Homeserver, key_id, unpadded, unrecognized
+from exporter.demo.https_server import Answer, Request, json_answer
 
 QUERY = "/_matrix/key/v2/query"
 

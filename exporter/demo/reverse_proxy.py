@@ -8,8 +8,8 @@ from enum import StrEnum
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from exporter.lab.https_server import HTML, NOT_FOUND, Answer, Request, Site
-from exporter.names import parse
+from exporter.demo.https_server import HTML, NOT_FOUND, Answer, Request, Site
+from exporter.model.names import parse
 
 NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
 WELCOME = Answer(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")

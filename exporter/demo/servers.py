@@ -6,17 +6,17 @@ from dataclasses import dataclass, field
 from ssl import SSLContext, TLSVersion
 from typing import TypeAlias
 
-from exporter.lab.authority import Authority, CertificateState, Issued
-from exporter.lab.faults import Fault
-from exporter.lab.homeserver import KeyFault
-from exporter.lab.https_server import WELL_KNOWN, Page, delegation
-from exporter.lab.listener import Behaviour
-from exporter.lab.notary import GivenKeys
-from exporter.lab.reverse_proxy import ProxyFault
-from exporter.lab.zone import DnsFault, Misbehaviour
-from exporter.model import host_port
-from exporter.names import ip_literal, parse
-from exporter.vocabulary import Method, Reason, Stage, WarningName
+from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.faults import Fault
+from exporter.demo.homeserver import KeyFault
+from exporter.demo.https_server import WELL_KNOWN, Page, delegation
+from exporter.demo.listener import Behaviour
+from exporter.demo.notary import GivenKeys
+from exporter.demo.reverse_proxy import ProxyFault
+from exporter.demo.zone import DnsFault, Misbehaviour
+from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.names import ip_literal, parse
+from exporter.model.report import host_port
 
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448

@@ -8,10 +8,10 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
-from exporter.internet.trust import Trust
-from exporter.model import Endpoint, IPAddress, SrvRecord, host_port
-from exporter.network import Addresses
-from exporter.vocabulary import SrvService
+from exporter.internet.tls_contexts import Trust
+from exporter.model.enums import SrvService
+from exporter.model.report import Endpoint, IPAddress, SrvRecord, host_port
+from exporter.probing.network import Addresses
 
 PUBLIC_ONLY = AddressPolicy()
 LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other

@@ -9,9 +9,9 @@ from exporter.internet.http import HttpExchange, Question
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
 from exporter.internet.tls import TlsStream, check_chain
-from exporter.internet.trust import Trust
-from exporter.model import IPAddress
-from exporter.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
+from exporter.internet.tls_contexts import Trust
+from exporter.model.report import IPAddress
+from exporter.probing.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
 
 
 class InternetConnection:

@@ -16,8 +16,8 @@ import dns.name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.model import SrvRecord, Target
-from exporter.network import DnsFailureError
+from exporter.model.report import SrvRecord, Target
+from exporter.probing.network import DnsFailureError
 
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
 MAX_NAME_BYTES = 255

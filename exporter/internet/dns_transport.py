@@ -22,9 +22,9 @@ from exporter.internet.dns_message import (
     StrayMessageError,
     read_answer,
 )
-from exporter.model import IPAddress
-from exporter.network import DnsFailureError
-from exporter.problems import OWN_SHORTAGES
+from exporter.model.report import IPAddress
+from exporter.probing.network import DnsFailureError
+from exporter.probing.problems import OWN_SHORTAGES
 
 MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
 LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)

@@ -12,9 +12,9 @@ from typing import NamedTuple, TypeAlias
 
 from OpenSSL import crypto
 
-from exporter.memory import Memory
-from exporter.model import IPAddress
-from exporter.network import Handshake
+from exporter.model.report import IPAddress
+from exporter.probing.network import Handshake
+from exporter.runtime.lru import Memory
 
 AT_MOST = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
 # Nothing that OpenSSL looks at can change but the time: this bounds what we might have failed to think of.

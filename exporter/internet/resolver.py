@@ -16,10 +16,10 @@ from dns.rdatatype import RdataType
 
 from exporter.internet.dns_message import Answer, text, wire_name
 from exporter.internet.dns_transport import Place, exchange, says_anything
-from exporter.model import SrvRecord, host_port
-from exporter.network import Addresses, DnsFailureError, DnsTimeoutError
-from exporter.problems import OWN_SHORTAGES, let_go
-from exporter.vocabulary import SrvService
+from exporter.model.enums import SrvService
+from exporter.model.report import SrvRecord, host_port
+from exporter.probing.network import Addresses, DnsFailureError, DnsTimeoutError
+from exporter.probing.problems import OWN_SHORTAGES, let_go
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
 ALIVE_SECONDS, ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from exporter.vocabulary import Reason, Stage, WarningName
+from exporter.model.enums import Reason, Stage, WarningName
 
 
 def remedy(stage: Stage, why: Reason) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from exporter.model import (
+from exporter.model.enums import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
+from exporter.model.report import (
     Certificate,
     Endpoint,
     Failed,
@@ -18,7 +19,6 @@ from exporter.model import (
     Target,
     found,
 )
-from exporter.vocabulary import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
 
 MOST_HELD_UP = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
 

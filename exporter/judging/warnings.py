@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from exporter import routes
-from exporter.model import Failed, Report, Target, found
-from exporter.verdict import healthy_by_family, secured, signing_keys
-from exporter.vocabulary import IPFamily, SrvService, WarningName
+from exporter.judging.verdict import healthy_by_family, secured, signing_keys
+from exporter.model import routes
+from exporter.model.enums import IPFamily, SrvService, WarningName
+from exporter.model.report import Failed, Report, Target, found
 
 KEY_VALIDITY_AHEAD = timedelta(
     hours=1

@@ -14,11 +14,11 @@ from prometheus_client import (
 )
 
 from exporter import VERSION
-from exporter.metrics import PREFIX
-from exporter.model import Report, Skipped
-from exporter.processes import Processes, Staff
-from exporter.shards import Shard
-from exporter.vocabulary import Stage
+from exporter.metrics.families import PREFIX
+from exporter.metrics.processes import Processes, Staff
+from exporter.model.enums import Stage
+from exporter.model.report import Report, Skipped
+from exporter.model.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
 LAG_BUCKETS = (

@@ -13,12 +13,12 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
-from exporter.board import Board, Lines, Posted, Snapshot, Standing
-from exporter.instruments import Instruments
-from exporter.metrics import FAMILIES, SUFFIXES, Family, Kind
-from exporter.negotiation import wants_gzip, wants_openmetrics
-from exporter.samples import Sample
-from exporter.wording import printable
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
+from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
+from exporter.metrics.samples import Sample
+from exporter.model.sanitize import printable
+from exporter.reports.board import Board, Lines, Posted, Snapshot, Standing
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
 CHUNK_BYTES = 64 * 1024  # about a tenth of a millisecond of joining: the event loop can breathe between two

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter import samples, verdict
-from exporter.samples import Reading
+from exporter.judging import verdict
+from exporter.metrics import samples
+from exporter.metrics.samples import Reading
 
 PREFIX = "matrix_federation_"
 

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from exporter import verdict
-from exporter.board import Standing
-from exporter.model import Certificate, Report, Secured, found
-from exporter.verdict import StageVerdict
-from exporter.vocabulary import IPFamily, SrvService, Stage
-from exporter.wording import printable
+from exporter.judging import verdict
+from exporter.judging.verdict import StageVerdict
+from exporter.model.enums import IPFamily, SrvService, Stage
+from exporter.model.report import Certificate, Report, Secured, found
+from exporter.model.sanitize import printable
+from exporter.reports.board import Standing
 
 MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
 

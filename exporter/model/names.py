@@ -3,8 +3,8 @@
 import re
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from exporter.model import IPAddress, ServerName
-from exporter.wording import printable
+from exporter.model.report import IPAddress, ServerName
+from exporter.model.sanitize import printable
 
 MAX_HOST_CHARACTERS = 255  # dns-name = 1*255dns-char
 MAX_PORT = 65535  # the grammar admits five digits, TCP does not

@@ -6,7 +6,7 @@ from datetime import datetime
 from ipaddress import IPv4Address, IPv6Address
 from typing import Generic, TypeAlias, TypeVar
 
-from exporter.vocabulary import IPFamily, Method, Reason, SrvService, Stage
+from exporter.model.enums import IPFamily, Method, Reason, SrvService, Stage
 
 Found = TypeVar("Found", covariant=True)  # noqa: PLC0105 - read more often than its variance matters
 IPAddress: TypeAlias = IPv4Address | IPv6Address

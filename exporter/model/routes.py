@@ -1,7 +1,7 @@
 """Steps 1 to 6 of server discovery (server-server API, 2.1): what was learnt so far, and where it leads. Pure."""
 
-from exporter.model import Route, ServerName, SrvRecords, Target
-from exporter.vocabulary import Method, SrvService
+from exporter.model.enums import Method, SrvService
+from exporter.model.report import Route, ServerName, SrvRecords, Target
 
 DEFAULT_PORT = 8448
 

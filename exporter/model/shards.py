@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from exporter.model import ServerName, Watched
+from exporter.model.report import ServerName, Watched
 
 MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
 HASH_BITS = 64

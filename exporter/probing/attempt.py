@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from exporter import problems
-from exporter.model import Failed, Found, Passed, Problem
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Found, Passed, Problem
+from exporter.probing import problems
+from exporter.probing.problems import Step
 
 Evidence = TypeVar("Evidence")
 

@@ -10,13 +10,14 @@ from enum import StrEnum
 from functools import partial
 from typing import Final
 
-from exporter import problems, verdict
-from exporter.attempt import Deadline, as_it_is, attempt
-from exporter.model import Failed, Passed, Report, Target
-from exporter.network import Network
-from exporter.problems import Step
-from exporter.stages import dns, well_known
-from exporter.vocabulary import RAN_OUT_OF_TIME, Reason
+from exporter.judging import verdict
+from exporter.model.enums import RAN_OUT_OF_TIME, Reason
+from exporter.model.report import Failed, Passed, Report, Target
+from exporter.probing import problems
+from exporter.probing.attempt import Deadline, as_it_is, attempt
+from exporter.probing.network import Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import dns, well_known
 
 NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only one is asked
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s

@@ -7,9 +7,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 
-from exporter import names, routes
-from exporter.attempt import Deadline, as_it_is, attempt, in_turn
-from exporter.model import (
+from exporter.model import names, routes
+from exporter.model.report import (
     DeepLook,
     EndpointLook,
     EndpointReport,
@@ -21,10 +20,11 @@ from exporter.model import (
     found,
     host_port,
 )
-from exporter.network import Connection, Network
-from exporter.notaries import ask_each_notary
-from exporter.problems import Step
-from exporter.stages import keys, proxy, srv, tls, well_known
+from exporter.probing.attempt import Deadline, as_it_is, attempt, in_turn
+from exporter.probing.network import Connection, Network
+from exporter.probing.notaries import ask_each_notary
+from exporter.probing.problems import Step
+from exporter.probing.stages import keys, proxy, srv, tls, well_known
 
 ENDPOINTS_AT_ONCE = 8  # a socket each, and a server may have us dial 32
 TALKS_AT_ONCE = 2  # of these: TLS takes 80 KiB each, more if the server likes; IPv4 does not have to wait for IPv6

@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from functools import partial
 
-from exporter import routes
-from exporter.attempt import Deadline, attempt
-from exporter.model import (
+from exporter.model import routes
+from exporter.model.report import (
     SKIPPED,
     Delegation,
     Endpoint,
@@ -18,9 +17,10 @@ from exporter.model import (
     SrvRecords,
     found,
 )
-from exporter.network import Network
-from exporter.problems import Step
-from exporter.stages import dns, srv, well_known
+from exporter.probing.attempt import Deadline, attempt
+from exporter.probing.network import Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import dns, srv, well_known
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Protocol
 
-from exporter.model import Endpoint, IPAddress, SrvRecord
-from exporter.vocabulary import SrvService
+from exporter.model.enums import SrvService
+from exporter.model.report import Endpoint, IPAddress, SrvRecord
 
 
 class DnsFailureError(Exception):

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
-from exporter.attempt import Deadline, as_it_is, attempt
-from exporter.discovery import Discovered, discover
-from exporter.model import Failed, NotaryLook, Passed, Problem, Report, ServerName
-from exporter.network import Connection, Network
-from exporter.problems import Step
-from exporter.stages import notary, tls, well_known
-from exporter.stages.notary import Published, inconclusive
+from exporter.model.report import Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.probing.attempt import Deadline, as_it_is, attempt
+from exporter.probing.discovery import Discovered, discover
+from exporter.probing.network import Connection, Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import notary, tls, well_known
+from exporter.probing.stages.notary import Published, inconclusive
 
 
 async def ask_each_notary(

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from exporter import connectivity
-from exporter.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
-from exporter.connectivity import Loss
-from exporter.deep_look import ENDPOINTS_AT_ONCE, TALKS_AT_ONCE, look_deeper
-from exporter.discovery import discover
-from exporter.model import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
-from exporter.network import Network
-from exporter.problems import Step
-from exporter.stages import keys, tls, version
+from exporter.model.report import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
+from exporter.probing import connectivity
+from exporter.probing.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
+from exporter.probing.connectivity import Loss
+from exporter.probing.deep_look import ENDPOINTS_AT_ONCE, TALKS_AT_ONCE, look_deeper
+from exporter.probing.discovery import discover
+from exporter.probing.network import Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import keys, tls, version
 
 
 class LostError(Exception):

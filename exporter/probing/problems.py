@@ -14,8 +14,10 @@ import h11
 import structlog
 from OpenSSL import SSL
 
-from exporter.model import Problem, Shortage
-from exporter.network import (
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, Shortage
+from exporter.model.sanitize import printable
+from exporter.probing.network import (
     BlockedAddressError,
     ClosedEarlyError,
     DnsFailureError,
@@ -23,8 +25,6 @@ from exporter.network import (
     NotTlsError,
     TooLargeError,
 )
-from exporter.vocabulary import Reason
-from exporter.wording import printable
 
 MAX_DETAIL_CHARACTERS = 300
 log = structlog.get_logger()

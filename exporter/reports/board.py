@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
-from exporter import verdict, warning_rules
-from exporter.model import Report, ServerName, Target, Watched, found
-from exporter.vocabulary import Method, Reason, Stage
-from exporter.warning_rules import LocatedWarning
+from exporter.judging import verdict, warnings
+from exporter.judging.warnings import LocatedWarning
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import Report, ServerName, Target, Watched, found
 
 STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
 STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
@@ -88,7 +88,7 @@ class Standing:
 
     def warnings(self) -> tuple[LocatedWarning, ...]:
         """Of the latest report, if there is one, in the light of those before it."""
-        return warning_rules.warnings(self.report, self.well_known_seen) if self.report else ()
+        return warnings.warnings(self.report, self.well_known_seen) if self.report else ()
 
     @property
     def fresh_until(self) -> datetime:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from exporter import routes
-from exporter.model import (
+from exporter.model import routes
+from exporter.model.enums import Reason, Stage
+from exporter.model.report import (
     Certificate,
     Delegation,
     Report,
@@ -18,8 +19,7 @@ from exporter.model import (
     Target,
     found,
 )
-from exporter.vocabulary import Reason, Stage
-from exporter.wording import printable
+from exporter.model.sanitize import printable
 
 MOST_CHARACTERS = 300  # of a text that a remote server chose
 MOST_LISTED = 3  # of many things, before they are only counted

@@ -8,9 +8,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter import remedies, verdict
-from exporter.board import Result, Standing
-from exporter.model import (
+from exporter.judging import remedies, verdict
+from exporter.judging.verdict import LocatedProblem, StageVerdict
+from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.model.enums import SrvService, Stage
+from exporter.model.report import (
     Certificate,
     DeepLook,
     Delegation,
@@ -26,9 +28,7 @@ from exporter.model import (
     SrvRecords,
     found,
 )
-from exporter.verdict import LocatedProblem, StageVerdict
-from exporter.vocabulary import SrvService, Stage
-from exporter.warning_rules import LocatedWarning, warnings
+from exporter.reports.board import Result, Standing
 
 JsonObject: TypeAlias = dict[str, Any]
 MICROSECONDS = 6  # digits behind the point

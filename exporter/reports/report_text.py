@@ -14,9 +14,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter import in_words, remedies, verdict
-from exporter.in_words import shown
-from exporter.model import (
+from exporter.judging import remedies, verdict
+from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.model.enums import Stage, WarningName
+from exporter.model.report import (
     DeepLook,
     Delegation,
     EndpointReport,
@@ -29,8 +30,8 @@ from exporter.model import (
     Skipped,
     SrvRecords,
 )
-from exporter.vocabulary import Stage, WarningName
-from exporter.warning_rules import LocatedWarning, warnings
+from exporter.reports import phrases
+from exporter.reports.phrases import shown
 
 PLAIN_COLUMNS = 80  # where there is no terminal
 NARROWEST = 20  # columns of a text, however far it is indented
@@ -111,16 +112,16 @@ def plain(report: Report, delegation_seen: datetime | None = None) -> str:
 def heading(report: Report, warned: Sequence[LocatedWarning]) -> Iterator[Line]:
     sign = PASSED if verdict.federates(report) else FAILED
     yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report, warned)}"))
-    yield Line(INDENT, Text(" → ".join(in_words.way(report))))
-    yield Line(INDENT, Text(shown(in_words.asked_as(report))))
+    yield Line(INDENT, Text(" → ".join(phrases.way(report))))
+    yield Line(INDENT, Text(shown(phrases.asked_as(report))))
 
 
 def judgement(report: Report, warned: Sequence[LocatedWarning]) -> str:
-    took, found = f"({in_words.duration(report.seconds)})", list(verdict.problems(report))
+    took, found = f"({phrases.duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
         return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
     troubles = ((len(found), "problem"), (len(warned), "warning"))
-    but = " and ".join(in_words.number(count, noun) for count, noun in troubles if count)
+    but = " and ".join(phrases.number(count, noun) for count, noun in troubles if count)
     return f"federates {took}, with {but}" if but else f"federates {took}"
 
 
@@ -134,7 +135,7 @@ def summary(federating: int, total: int) -> str:
 def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[Line]:
     if isinstance(outcome, Skipped):
         lead = Text.assemble(SKIPPED, f"{stage:<{STAGE_COLUMNS['server']}} {NOT_RUN}")
-        yield Line(lead, Text(in_words.why_skipped(stage, report)))
+        yield Line(lead, Text(phrases.why_skipped(stage, report)))
     else:
         yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
 
@@ -176,14 +177,14 @@ def endpoint_line(seen: EndpointReport) -> Line:
 
 def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
     lead = stage_lead(stage, outcome, report, columns)
-    yield Line(lead, Text("\n".join(in_words.findings(outcome.found, report.ended_at))))
+    yield Line(lead, Text("\n".join(phrases.findings(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
         yield from problem_lines(stage, outcome.problems)
 
 
 def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
     sign = PASSED if isinstance(outcome, Passed) else FAILED
-    took = in_words.duration(outcome.seconds)
+    took = phrases.duration(outcome.seconds)
     drawn = bar(outcome.seconds, slowest(report))
     return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7} {drawn:<{BAR_COLUMNS}} ", "dim"))
 
@@ -211,7 +212,7 @@ def word(outcome: Passed[object] | Failed[object]) -> str:
 def deep_look(seen: DeepLook, report: Report) -> Line:
     """What it found stands with the endpoints and the warnings."""
     age = report.ended_at - seen.looked_at
-    when = f"{in_words.span(age)} before this probe" if age >= WORTH_TELLING else "with this probe"
+    when = f"{phrases.span(age)} before this probe" if age >= WORTH_TELLING else "with this probe"
     return Line(INDENT, Text(f"deep look: {when} ({seen.looked_at:%Y-%m-%d %H:%M} UTC)"))
 
 

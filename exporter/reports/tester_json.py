@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, TypeAlias
 
-from exporter import in_words, names, routes, verdict
-from exporter.model import (
+from exporter.judging import verdict
+from exporter.model import names, routes
+from exporter.model.enums import Reason
+from exporter.model.report import (
     EndpointReport,
     Failed,
     Outcome,
@@ -27,9 +29,9 @@ from exporter.model import (
     SrvRecord,
     found,
 )
-from exporter.stages.keys import KEY_ID, decode_base64
-from exporter.tls_names import CIPHER_SUITES, TLS_VERSIONS
-from exporter.vocabulary import Reason
+from exporter.probing.stages.keys import KEY_ID, decode_base64
+from exporter.reports import phrases
+from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
 PUBLIC_KEY_BYTES = 32  # of ed25519
@@ -93,9 +95,9 @@ def why_no_delegation(report: Report) -> str:
         case Failed(problems=(first, *_)):
             return told(first)
         case Passed(found=answer) if answer.absent_because:
-            return in_words.ABSENT[answer.absent_because]
+            return phrases.ABSENT[answer.absent_because]
         case _:
-            return f"not asked for: the server name gives {in_words.what_settles(report.server_name)}"
+            return f"not asked for: the server name gives {phrases.what_settles(report.server_name)}"
 
 
 def dns(report: Report) -> JsonObject:
@@ -113,7 +115,7 @@ def srv(report: Report) -> JsonObject:
     seen = found(report.srv)
     service = seen.decided_by if seen else None
     records = seen.records.get(service, ()) if seen and service else ()
-    asked = in_words.delegated_server(report) or report.server_name
+    asked = phrases.delegated_server(report) or report.server_name
     return {
         "SRVCName": f"_{service}._tcp.{asked.host}." if records else "",
         "SRVRecords": [srv_record(record) for record in records] or None,

@@ -9,9 +9,9 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
-from exporter import verdict
-from exporter.model import Report
-from exporter.wording import printable
+from exporter.judging import verdict
+from exporter.model.report import Report
+from exporter.model.sanitize import printable
 
 MAX_DETAIL_CHARACTERS = 300  # of text that a remote server may have chosen
 log = structlog.get_logger()

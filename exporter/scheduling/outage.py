@@ -8,13 +8,15 @@ from ipaddress import ip_network
 
 import structlog
 
-from exporter import connectivity, names, verdict
-from exporter.board import Board, Standing
-from exporter.connectivity import OF_DNS, Loss
-from exporter.instruments import Instruments
-from exporter.model import EndpointReport, IPAddress, Report, Target
-from exporter.probe import Probing
-from exporter.turns import end
+from exporter.judging import verdict
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model import names
+from exporter.model.report import EndpointReport, IPAddress, Report, Target
+from exporter.probing import connectivity
+from exporter.probing.connectivity import OF_DNS, Loss
+from exporter.probing.prober import Probing
+from exporter.reports.board import Board, Standing
+from exporter.scheduling.limiter import end
 
 FRESH_SECONDS = 0.5  # an answer that somebody got within them speaks for the network: less than any wait in vain
 RECHECK_SECONDS = 10.0  # while it is down, until somebody answers again

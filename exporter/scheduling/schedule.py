@@ -19,9 +19,9 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.instruments import Instruments, SkipReason
-from exporter.model import ServerName, Watched
-from exporter.turns import Task, Turns, end, listed
+from exporter.metrics.exporter_metrics import Instruments, SkipReason
+from exporter.model.report import ServerName, Watched
+from exporter.scheduling.limiter import Task, Turns, end, listed
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
 FIRST_APART_SECONDS = 0.02  # of many servers the first round takes longer: a core must not be busy with nothing else

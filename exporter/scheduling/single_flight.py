@@ -8,14 +8,15 @@ from typing import Any, Self, TypeVar
 
 import structlog
 
-from exporter import logs, verdict
-from exporter.board import Board, Standing
 from exporter.config import Config
-from exporter.instruments import Instruments, SkipReason
-from exporter.model import Report, ServerName, Watched
-from exporter.probe import LostError, Probing
-from exporter.sight import Sight
-from exporter.turns import Turns, end
+from exporter.judging import verdict
+from exporter.metrics.exporter_metrics import Instruments, SkipReason
+from exporter.model.report import Report, ServerName, Watched
+from exporter.probing.prober import LostError, Probing
+from exporter.reports.board import Board, Standing
+from exporter.runtime import logs
+from exporter.scheduling.limiter import Turns, end
+from exporter.scheduling.outage import Sight
 
 SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
 

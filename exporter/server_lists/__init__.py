@@ -1,10 +1,10 @@
 """Lists of servers that come from elsewhere: asked for again and again, each with its last good answer."""
 
 from exporter.config import Config
-from exporter.lists.following import Lists
-from exporter.lists.http_sd import HttpSd
-from exporter.lists.source import Source
-from exporter.lists.synapse import Synapse
+from exporter.server_lists.follow import Lists
+from exporter.server_lists.http_sd import HttpSd
+from exporter.server_lists.source import Source
+from exporter.server_lists.synapse import Synapse
 
 __all__ = ["Lists", "sources"]
 

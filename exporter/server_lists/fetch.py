@@ -12,7 +12,7 @@ import httpx
 
 from exporter import USER_AGENT
 from exporter.config import files
-from exporter.wording import printable
+from exporter.model.sanitize import printable
 
 ANSWER_SECONDS = 30.0  # for one answer, however it comes
 MAX_BYTES = 32 * 1024 * 1024  # 200,000 names take 6 MiB

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import with_config
 
-from exporter.config import Complaint, Config, ConfigError, files, kinds
+from exporter.config import Complaint, Config, ConfigError, files, value_types
 from exporter.config.checking import checked
 from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
-from exporter.model import ServerName, Watched
+from exporter.model.report import ServerName, Watched
 
 
 @with_config(STRICT)
@@ -21,7 +21,7 @@ from exporter.model import ServerName, Watched
 class Group:
     """One entry of a file; the labels are for Prometheus, and nothing is made of them here."""
 
-    targets: tuple[Annotated[ServerName, kinds.SERVER_NAME], ...] = ()
+    targets: tuple[Annotated[ServerName, value_types.SERVER_NAME], ...] = ()
     labels: dict[str, Any] = field(default_factory=dict)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from exporter.instruments import Instruments
-from exporter.lists.asking import ListError
-from exporter.lists.source import Names, Source
-from exporter.model import ServerName
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model.report import ServerName
+from exporter.server_lists.fetch import ListError
+from exporter.server_lists.source import Names, Source
 
 RETRY_SECONDS = 60.0  # after a failure; most are short
 

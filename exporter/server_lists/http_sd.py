@@ -3,10 +3,10 @@
 import asyncio
 from dataclasses import dataclass
 
-from exporter import targets
 from exporter.config import ConfigError, ServerUrl
-from exporter.lists.asking import Access, ListError, get
-from exporter.lists.source import Names
+from exporter.server_lists import file_sd
+from exporter.server_lists.fetch import Access, ListError, get
+from exporter.server_lists.source import Names
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class HttpSd:
         settings = self.settings
         content = await get(self.url, Access(settings.headers, settings.token_file, settings.ca_file))
         try:
-            return await asyncio.to_thread(targets.names_in_json, "the answer", content)
+            return await asyncio.to_thread(file_sd.names_in_json, "the answer", content)
         except ConfigError as error:
             first, *others = error.complaints
             raise ListError(f"{first}{f', and {len(others)} more complaints' if others else ''}") from error

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import structlog
 from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
-from exporter import names
 from exporter.config import SynapseDestinations
-from exporter.lists.asking import MAX_SHOWN, Access, ListError, get
-from exporter.lists.source import Names
-from exporter.model import ServerName
-from exporter.wording import printable
+from exporter.model import names
+from exporter.model.report import ServerName
+from exporter.model.sanitize import printable
+from exporter.server_lists.fetch import MAX_SHOWN, Access, ListError, get
+from exporter.server_lists.source import Names
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 PAGE = 1000  # destinations; Synapse reads each page with one query

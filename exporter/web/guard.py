@@ -6,11 +6,11 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from exporter.web.browsers import is_of_another_page
-from exporter.web.config_in_force import WebConfig, WebConfigInForce
 from exporter.web.connection import CLIENT_CERTIFICATE
+from exporter.web.fetch_metadata import is_of_another_page
 from exporter.web.headers import with_headers
-from exporter.web.passwords import credentials
+from exporter.web.settings.live_config import WebConfig, WebConfigInForce
+from exporter.web.settings.passwords import credentials
 
 HEALTH = ("/-/healthy", "/-/ready")
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}

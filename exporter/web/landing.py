@@ -6,7 +6,7 @@ from html import escape
 from string import Template
 
 from exporter import VERSION
-from exporter.connectivity import Loss
+from exporter.probing.connectivity import Loss
 from exporter.web.headers import SAFE
 
 LINKS = (

@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from exporter.config import Place
-from exporter.problems import OWN_SHORTAGES
+from exporter.probing.problems import OWN_SHORTAGES
 
 ADVICE = {
     errno.EADDRINUSE: "another program listens there already: stop it, or choose another address",

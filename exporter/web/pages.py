@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter import exposition
-from exporter.board import Board
-from exporter.connectivity import Loss
-from exporter.instruments import Instruments
-from exporter.web import api, landing, probe, tester
-from exporter.web.asking import Asking
+from exporter.metrics import exposition
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.probing.connectivity import Loss
+from exporter.reports.board import Board
+from exporter.web import landing
+from exporter.web.api import probe, report, tester
+from exporter.web.api.queries import Asking
 
 RELOAD_IS_OFF = "Reloading over HTTP is off: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
 NOTHING_HERE = "Nothing is here. The metrics are at /metrics.\n"
@@ -75,7 +76,7 @@ def site(exporter: Exporter) -> Starlette:
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST"]),
             *probe.routes(exporter.asking),
-            *api.routes(exporter.asking),
+            *report.routes(exporter.asking),
             *tester.routes(exporter.asking),
         ],
         exception_handlers={HTTPStatus.NOT_FOUND: not_found},

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.connection import CONNECTION, BoundedConnection
 from exporter.web.headers import SAFE, with_headers
-from exporter.web.listening import Door
+from exporter.web.listeners import Door
 
 KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
 BACKLOG = 128  # connections that the kernel holds, and that are let in in one go

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from exporter.config import Config
-from exporter.model import Report, ServerName
+from exporter.model.report import Report, ServerName
 
 LENGTH = struct.Struct("!I")
 

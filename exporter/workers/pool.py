@@ -12,11 +12,11 @@ from typing import Self
 
 import structlog
 
-from exporter import shards
 from exporter.config import Config
-from exporter.connectivity import Loss
-from exporter.model import Report, ServerName, Target
-from exporter.probe import LostError, Probing
+from exporter.model import shards
+from exporter.model.report import Report, ServerName, Target
+from exporter.probing.connectivity import Loss
+from exporter.probing.prober import LostError, Probing
 from exporter.workers.messages import Answer, Ask, Cancel, Lags, LookDeeper, Probe, Question, Ready, Use, receive, send
 
 MAX_WORKERS = 64  # far more than one schedule can keep busy
@@ -152,7 +152,7 @@ class Worker:
         self._reader, self._writer = await asyncio.open_connection(sock=ours)
         with theirs:
             inherited = theirs.fileno()
-            command = [sys.executable, "-m", "exporter.workers.worker", str(inherited), *self._options]
+            command = [sys.executable, "-m", "exporter.worker", str(inherited), *self._options]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
         self._edition = NO_EDITION
         self.pid = self._process.pid

@@ -9,11 +9,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Self
 
-from exporter import logs
 from exporter.app import App
 from exporter.config import Place
-from exporter.lab.listener import LOOPBACK
-from exporter.model import Report, Watched
+from exporter.demo.listener import LOOPBACK
+from exporter.model.report import Report, Watched
+from exporter.runtime import logs
 
 NEVER = "365d"  # within which every server is probed once
 FAR_AWAY_SECONDS = 3e7

@@ -15,9 +15,9 @@ from typing import Any, Self
 import httpx
 
 from exporter.config import Config
-from exporter.lab.homeserver import KEYS, VERSION
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.homeserver import KEYS, VERSION
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.demo.listener import LOOPBACK
 from tests.bench.processes import cpu_seconds_of
 from tests.bench.responder import ADDRESS, FEDERATION_PORT, WEB_PORT
 from tests.bench.rows import QUICK

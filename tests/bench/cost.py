@@ -15,12 +15,13 @@ from typing import Any, Self
 
 import uvloop
 
-from exporter import event_loop, verdict
-from exporter.board import Board
 from exporter.config import Config, load
-from exporter.exposition import lines
-from exporter.lab.authority import LINEAGES
-from exporter.model import Report
+from exporter.demo.authority import LINEAGES
+from exporter.judging import verdict
+from exporter.metrics.exposition import lines
+from exporter.model.report import Report
+from exporter.reports.board import Board
+from exporter.runtime import event_loop
 from exporter.wiring import prober
 from tests.bench.blackbox import Blackbox
 from tests.bench.probing import probe_all

@@ -16,10 +16,10 @@ from exporter.config import load
 from exporter.internet import Place
 from exporter.internet.dns_message import UDP_BYTES
 from exporter.internet.resolver import Resolver
-from exporter.vocabulary import SrvService
+from exporter.model.enums import SrvService
+from tests.addresses import place
 from tests.bench.processes import SELF, cpu_seconds, served_by
 from tests.bench.rows import QUICK, Row, tell
-from tests.places import place
 
 SERVERS = 200 if QUICK else 1000
 IN_FLIGHT = 20

@@ -13,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
-from exporter import logs, wiring
+from exporter import wiring
 from exporter.app import App
 from exporter.config import Place, load
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.listener import LOOPBACK
+from exporter.runtime import logs
 from tests.bench.invented import everyone, moved, reports
 from tests.bench.processes import SELF, cpu_seconds, served_by
 from tests.bench.rows import QUICK, RUNS, Row, at_most, tell

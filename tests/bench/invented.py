@@ -6,8 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
-from exporter import names
-from exporter.model import (
+from exporter.model import names
+from exporter.model.enums import Method, SrvService
+from exporter.model.report import (
     Certificate,
     DeepLook,
     Delegation,
@@ -25,7 +26,6 @@ from exporter.model import (
     Target,
     Watched,
 )
-from exporter.vocabulary import Method, SrvService
 
 INTERVAL_SECONDS = 300.0
 LETTERS = "abcdefghijklmnopqrstuvwxyz-0123456789"

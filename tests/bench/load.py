@@ -9,7 +9,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from exporter import schedule
+from exporter.scheduling import schedule
 from tests.bench.processes import served_by
 from tests.bench.rows import QUICK, Row, at_most, quantile, tell
 from tests.bench.serving import EXPORTER, Scrape, quantile_since, serving, since, worst_since

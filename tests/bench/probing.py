@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
-from exporter.model import Report, ServerName
-from exporter.probe import Prober
+from exporter.model.report import Report, ServerName
+from exporter.probing.prober import Prober
 
 
 async def probe_all(

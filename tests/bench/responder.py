@@ -20,11 +20,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from exporter.demo.authority import LINEAGES, Authority, CertificateState
+from exporter.demo.homeserver import KEYS, VERSION, Homeserver
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.demo.listener import BACKLOG, LOOPBACK
 from exporter.internet import peer_clock
-from exporter.lab.authority import LINEAGES, Authority, CertificateState
-from exporter.lab.homeserver import KEYS, VERSION, Homeserver
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.lab.listener import BACKLOG, LOOPBACK
 from tests.bench.processes import serve_until_end_of_input
 
 DOMAIN = "bench.test"

@@ -16,10 +16,10 @@ from subprocess import PIPE
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from exporter import exposition
 from exporter.app import App
-from exporter.board import Standing
-from exporter.metrics import FAMILIES, SUFFIXES
+from exporter.metrics import exposition
+from exporter.metrics.families import FAMILIES, SUFFIXES
+from exporter.reports.board import Standing
 from tests.bench.app import Holds, exporting
 from tests.bench.invented import everyone, reports
 from tests.bench.processes import SELF, cpu_seconds, resident_bytes

@@ -8,10 +8,10 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from exporter import logs
 from exporter.app import App
 from exporter.config import Place
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.listener import LOOPBACK
+from exporter.runtime import logs
 from tests.bench.app import FAR_AWAY_SECONDS, Holds, configuration
 from tests.bench.invented import everyone, reports
 from tests.bench.processes import served_by

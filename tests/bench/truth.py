@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Iterator
 
 from exporter.config import load
-from exporter.model import Passed, Report
+from exporter.model.report import Passed, Report
 from exporter.wiring import prober
 from tests.bench.probing import probe_all
 from tests.bench.processes import served_by

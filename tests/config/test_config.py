@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter import config, names
+from exporter import config
 from exporter.config import (
     AddressPolicy,
     Config,
@@ -25,11 +25,12 @@ from exporter.config import (
     Web,
 )
 from exporter.config.settings import Expect, Server, Settings
-from exporter.model import Target, Watched
+from exporter.model import names
+from exporter.model.report import Target, Watched
 
 Write: TypeAlias = Callable[[str], Path]
 
-BAD_FILES = sorted((Path(__file__).parent / "config").glob("*.yaml"))
+BAD_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
     "": Settings,
     "servers[0].": Server,

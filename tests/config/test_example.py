@@ -11,13 +11,14 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from exporter import config, names
+from exporter import config
 from exporter.config import Config
 from exporter.config.schema import schema
 from exporter.config.settings import Expect, Network, Probe, Server, ServerUrl, Settings, SynapseDestinations, Web
-from exporter.model import Target, Watched
+from exporter.model import names
+from exporter.model.report import Target, Watched
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
 SCHEMA = json.loads((ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8"))
 

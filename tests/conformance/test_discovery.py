@@ -13,13 +13,14 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter import names, routes, verdict
-from exporter.lab.authority import Authority, CertificateState
-from exporter.model import Passed, Report, Target, found, host_port
-from exporter.probe import Prober
-from exporter.stages import keys, version, well_known
-from exporter.vocabulary import Method, Reason, Stage, WarningName
-from exporter.warning_rules import warnings
+from exporter.demo.authority import Authority, CertificateState
+from exporter.judging import verdict
+from exporter.judging.warnings import warnings
+from exporter.model import names, routes
+from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.report import Passed, Report, Target, found, host_port
+from exporter.probing.prober import Prober
+from exporter.probing.stages import keys, version, well_known
 from tests.conformance.world import HTTPS_PORT, TIMEOUT_SECONDS, Arrival, Case, Hop, World, addresses
 
 CASES: Final[dict[str, Case]] = {

@@ -14,17 +14,17 @@ from email.utils import formatdate, parsedate_to_datetime
 from typing import Any, Self, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
-from exporter import names
+from exporter.demo.authority import Authority, CertificateState
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.faults import ClosedPort
+from exporter.demo.homeserver import Homeserver
+from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site, redirect
+from exporter.demo.listener import Port
+from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import Internet, Place
-from exporter.lab.authority import Authority, CertificateState
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import ClosedPort
-from exporter.lab.homeserver import Homeserver
-from exporter.lab.https_server import WELL_KNOWN, Answer, HttpsServer, Site, redirect
-from exporter.lab.listener import Port
-from exporter.lab.zone import DnsFault, Zone
-from exporter.model import host_port
-from tests.places import place
+from exporter.model import names
+from exporter.model.report import host_port
+from tests.addresses import place
 
 Case: TypeAlias = Mapping[str, Any]
 

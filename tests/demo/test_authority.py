@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
-from exporter.lab.https_server import HttpsServer
-from tests.lab.judges import get, meet, place
+from exporter.demo.authority import Authority, CertificateState, Issued, KeyType
+from exporter.demo.https_server import HttpsServer
+from tests.demo.independent_clients import get, meet, place
 
 NAME = "hs.lab.test"
 

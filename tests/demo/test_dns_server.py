@@ -16,10 +16,10 @@ import pytest_asyncio
 from dns.message import Message
 from dns.rrset import RRset
 
-from exporter.lab.dns_server import DnsServer, Question
-from exporter.lab.listener import Listener
-from exporter.lab.zone import DnsFault, Over
-from tests.lab.judges import place
+from exporter.demo.dns_server import DnsServer, Question
+from exporter.demo.listener import Listener
+from exporter.demo.zone import DnsFault, Over
+from tests.demo.independent_clients import place
 
 NAME = "x.lab.test"
 PATIENCE_SECONDS = 10.0

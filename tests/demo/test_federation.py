@@ -16,15 +16,15 @@ import pytest_asyncio
 import yaml
 
 import exporter.lab
-from exporter.lab.authority import CertificateState
-from exporter.lab.federation import EVERY_SERVER, SERVERS, Federation
-from exporter.lab.homeserver import KEYS, VERSION
-from exporter.lab.https_server import WELL_KNOWN, Answer, Request
-from exporter.lab.servers import LabServer, Website, many
-from exporter.lab.zone import DnsFault
-from exporter.names import parse
-from exporter.vocabulary import Method, Reason, Stage
-from tests.lab.judges import get, meet, place
+from exporter.demo.authority import CertificateState
+from exporter.demo.federation import EVERY_SERVER, SERVERS, Federation
+from exporter.demo.homeserver import KEYS, VERSION
+from exporter.demo.https_server import WELL_KNOWN, Answer, Request
+from exporter.demo.servers import LabServer, Website, many
+from exporter.demo.zone import DnsFault
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.names import parse
+from tests.demo.independent_clients import get, meet, place
 
 DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
 

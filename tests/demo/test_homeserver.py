@@ -8,8 +8,8 @@ from canonicaljson import encode_canonical_json
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from exporter.lab.homeserver import KEYS, VERSION, Homeserver, KeyFault
-from exporter.lab.https_server import Answer, Request
+from exporter.demo.homeserver import KEYS, VERSION, Homeserver, KeyFault
+from exporter.demo.https_server import Answer, Request
 
 NAME = "x.lab.test"
 JSON = (("Content-Type", "application/json"),)

@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from exporter.lab.authority import Authority
-from exporter.lab.https_server import (
-    WELL_KNOWN,
-    Answer,
-    HttpsServer,
-    Request,
-    Site,
-    delegation,
-    redirect,
-)
-from tests.lab.judges import Client, Reply, get, meet, place, trusting
+from exporter.demo.authority import Authority
+from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Request, Site, delegation, redirect
+from tests.demo.independent_clients import Client, Reply, get, meet, place, trusting
 
 NAME = "x.lab.test"
 OTHER = "other.lab.test"

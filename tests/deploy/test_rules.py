@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.instruments import NAMESPACE, Instruments
-from exporter.metrics import FAMILIES, PREFIX, SUFFIXES
+from exporter.metrics.exporter_metrics import NAMESPACE, Instruments
+from exporter.metrics.families import FAMILIES, PREFIX, SUFFIXES
 from tests.deploy.rules import (
     ALERTMANAGER,
     ALERTS,

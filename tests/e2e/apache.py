@@ -8,8 +8,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 
-from exporter.lab.authority import Issued
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.authority import Issued
+from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
 

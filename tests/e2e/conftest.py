@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter.lab.authority import Authority
-from tests.e2e.looking import SERVER_NAME
+from exporter.demo.authority import Authority
 from tests.e2e.processes import showing
+from tests.e2e.real_network import SERVER_NAME
 from tests.e2e.synapse import Synapse, synapse
 
 

@@ -16,8 +16,8 @@ from subprocess import Popen
 from threading import Thread
 from typing import Any
 
-from exporter import durations
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.listener import LOOPBACK
+from exporter.model import durations
 from tests.deploy.rules import ALERTMANAGER, PROMETHEUS, RULE_FILES
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program

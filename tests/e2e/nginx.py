@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import run
 
-from exporter.lab.authority import Issued
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.authority import Issued
+from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
 

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import ip_address
 
-from exporter import verdict
+from exporter.demo.authority import Authority
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.faults import ClosedPort
+from exporter.demo.zone import DnsFault
 from exporter.internet import Internet, Place
-from exporter.lab.authority import Authority
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import ClosedPort
-from exporter.lab.zone import DnsFault
-from exporter.model import Report
-from exporter.vocabulary import Reason, Stage
+from exporter.judging import verdict
+from exporter.model.enums import Reason, Stage
+from exporter.model.report import Report
 
 SERVER_NAME = "synapse.test"
 PROBE_SECONDS = 10.0

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 
 from exporter.config import Place
-from exporter.lab.listener import LOOPBACK
+from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import running
 from tests.programs import program
 from tests.waiting import until

@@ -13,10 +13,10 @@ from subprocess import Popen, check_output
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.lab.authority import Issued
-from exporter.lab.homeserver import public, unpadded
-from exporter.lab.listener import LOOPBACK
-from exporter.model import Software
+from exporter.demo.authority import Issued
+from exporter.demo.homeserver import public, unpadded
+from exporter.demo.listener import LOOPBACK
+from exporter.model.report import Software
 from tests.e2e.processes import NotStartedError, running
 from tests.programs import program
 

@@ -10,11 +10,11 @@ import pytest
 import pytest_asyncio
 
 from exporter.app import App
-from exporter.lab.federation import SERVERS, Federation
-from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
+from exporter.demo.federation import SERVERS, Federation
 from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
+from tests.embedded_federation import QUICK, network, write_config
 from tests.grafana.reading import ALL, filled, label_values, marks, targets, variables
-from tests.labs import QUICK, network, write_config
+from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
 from tests.waiting import until_asked
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]

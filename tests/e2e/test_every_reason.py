@@ -6,19 +6,21 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
-from exporter import USER_AGENT, names, verdict
-from exporter.board import Standing
-from exporter.deep_look import look_deeper
+from exporter import USER_AGENT
+from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.servers import LabServer
 from exporter.internet import Internet
-from exporter.lab.federation import EVERY_SERVER, Federation
-from exporter.lab.notarised import NOTARY
-from exporter.lab.servers import LabServer
-from exporter.model import Passed, Report, Watched
-from exporter.network import HttpAnswer
-from exporter.probe import Prober
-from exporter.stages import version
-from exporter.vocabulary import Reason, Stage, WarningName
-from tests.places import place
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.report import Passed, Report, Watched
+from exporter.probing.deep_look import look_deeper
+from exporter.probing.network import HttpAnswer
+from exporter.probing.prober import Prober
+from exporter.probing.stages import version
+from exporter.reports.board import Standing
+from tests.addresses import place
+from tests.lab.notaries import NOTARY
 
 PROBE_SECONDS = 12.0
 SILENT_SECONDS = 2.0  # where a lookup, a connection or an answer is waited for in vain

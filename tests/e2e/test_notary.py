@@ -9,19 +9,19 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from exporter import names
-from exporter.attempt import Deadline
+from exporter.demo.authority import Authority
+from exporter.demo.homeserver import KEYS, Homeserver, key_id, public
+from exporter.demo.https_server import HttpsServer, Site
+from exporter.demo.listener import LOOPBACK
 from exporter.internet import Internet, Place
-from exporter.lab.authority import Authority
-from exporter.lab.homeserver import KEYS, Homeserver, key_id, public
-from exporter.lab.https_server import HttpsServer, Site
-from exporter.lab.listener import LOOPBACK
-from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem
-from exporter.notaries import ask
-from exporter.stages.notary import Published
-from exporter.vocabulary import Reason
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import SKIPPED, Failed, NotaryLook, Passed, Problem
+from exporter.probing.attempt import Deadline
+from exporter.probing.notaries import ask
+from exporter.probing.stages.notary import Published
+from tests.addresses import place
 from tests.e2e.synapse import synapse
-from tests.places import place
 
 pytestmark = pytest.mark.synapse
 

@@ -14,16 +14,16 @@ import httpx
 import pytest
 
 from exporter.app import App
-from exporter.lab.authority import LEAF_LIFE
-from exporter.lab.federation import Federation
-from exporter.lab.homeserver import VERSION
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.lab.reverse_proxy import WELCOME
-from exporter.lab.servers import LabServer, Website, federates
-from exporter.vocabulary import Method
+from exporter.demo.authority import LEAF_LIFE
+from exporter.demo.federation import Federation
+from exporter.demo.homeserver import VERSION
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.demo.reverse_proxy import WELCOME
+from exporter.demo.servers import LabServer, Website, federates
+from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
 from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
-from tests.labs import lab_servers, write_config
+from tests.embedded_federation import lab_servers, write_config
 
 QUICK = {"interval": "5s", "timeout": "4s"}
 PATIENCE_SECONDS = 90.0

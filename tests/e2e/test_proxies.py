@@ -12,19 +12,19 @@ from pathlib import Path
 
 import pytest
 
-from exporter import names
-from exporter.attempt import Deadline
-from exporter.deep_look import look_deeper
+from exporter.demo.authority import Authority, CertificateState
 from exporter.internet import Internet
-from exporter.lab.authority import Authority, CertificateState
-from exporter.model import Endpoint, Failed, Passed, Report, Skipped, Software, Target
-from exporter.probe import Prober
-from exporter.stages import proxy
-from exporter.vocabulary import Reason, Stage, WarningName
-from exporter.warning_rules import warnings
+from exporter.judging.warnings import warnings
+from exporter.model import names
+from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.report import Endpoint, Failed, Passed, Report, Skipped, Software, Target
+from exporter.probing.attempt import Deadline
+from exporter.probing.deep_look import look_deeper
+from exporter.probing.prober import Prober
+from exporter.probing.stages import proxy
 from tests.e2e.apache import apache
-from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world
 from tests.e2e.nginx import Site, nginx
+from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, world
 from tests.e2e.synapse import Synapse
 
 pytestmark = pytest.mark.synapse

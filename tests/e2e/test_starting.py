@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.lab.authority import Authority
+from exporter.demo.authority import Authority
 from tests.e2e.apache import apache
 from tests.e2e.nginx import Site, nginx
 from tests.e2e.processes import NotStartedError

@@ -9,15 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from exporter import names, verdict
-from exporter.lab.authority import Authority, CertificateState
-from exporter.lab.zone import DnsFault
-from exporter.model import Report
-from exporter.probe import Prober
-from exporter.vocabulary import Method, Reason, Stage
-from exporter.warning_rules import warnings
-from tests.e2e.looking import PROBE_SECONDS, SERVER_NAME, problems, world
+from exporter.demo.authority import Authority, CertificateState
+from exporter.demo.zone import DnsFault
+from exporter.judging import verdict
+from exporter.judging.warnings import warnings
+from exporter.model import names
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import Report
+from exporter.probing.prober import Prober
 from tests.e2e.nginx import Site, nginx
+from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, world
 from tests.e2e.synapse import Synapse
 
 pytestmark = [pytest.mark.synapse, pytest.mark.system("nginx")]

@@ -11,11 +11,11 @@ import httpx
 import pytest
 
 from exporter.config import SynapseDestinations
-from exporter.lab.authority import Authority
-from exporter.lab.listener import LOOPBACK
-from exporter.lists import synapse as admin_api
-from exporter.lists.asking import ListError
-from exporter.lists.synapse import Synapse as PeersOfSynapse
+from exporter.demo.authority import Authority
+from exporter.demo.listener import LOOPBACK
+from exporter.server_lists import synapse as admin_api
+from exporter.server_lists.fetch import ListError
+from exporter.server_lists.synapse import Synapse as PeersOfSynapse
 from tests.e2e.processes import showing
 from tests.e2e.synapse import Synapse, synapse
 

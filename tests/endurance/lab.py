@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.federation import EVERY_SERVER, Federation
-from exporter.lab.hostile import HOSTILE_SERVERS
-from exporter.lab.servers import many
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.servers import many
 from tests.endurance.serving import PATIENCE_SECONDS, PAUSE_SECONDS
+from tests.lab.hostile import HOSTILE_SERVERS
 
 SILENCE, SPEAK = "silence", "speak"
 

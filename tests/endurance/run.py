@@ -15,9 +15,9 @@ from subprocess import PIPE, Popen
 
 import httpx
 
-from exporter import durations, names
-from exporter.model import Watched
-from exporter.schedule import Grid
+from exporter.model import durations, names
+from exporter.model.report import Watched
+from exporter.scheduling.schedule import Grid
 from tests.endurance import troubles
 from tests.endurance.accounts import Account, Moment, Stretch, account, grown
 from tests.endurance.level import WINDOWS, Trend, trend

@@ -3,8 +3,8 @@
 from rich.console import Console
 from rich.table import Table
 
-from exporter.lab.hostile import HOSTILE_SERVERS
 from tests.faults.matrix import complaints, probe_all, shown
+from tests.lab.hostile import HOSTILE_SERVERS
 
 WIDTH = 120  # columns
 

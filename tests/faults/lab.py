@@ -3,10 +3,10 @@
 import asyncio
 import sys
 
-from exporter.lab.federation import Federation
-from exporter.lab.hostile import HOSTILE_SERVERS
-from exporter.lab.servers import many
+from exporter.demo.federation import Federation
+from exporter.demo.servers import many
 from tests.bench.processes import serve_until_end_of_input
+from tests.lab.hostile import HOSTILE_SERVERS
 
 (HEALTHY,) = many(1)
 

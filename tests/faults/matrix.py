@@ -5,11 +5,11 @@ from dataclasses import replace
 from multiprocessing import get_context
 
 from exporter.config import Config, load
-from exporter.lab.hostile import HOSTILE_SERVERS
-from exporter.lab.servers import LabServer
+from exporter.demo.servers import LabServer
 from tests.bench.processes import served_by
 from tests.faults.lab import HEALTHY
 from tests.faults.measuring import Finding, measure
+from tests.lab.hostile import HOSTILE_SERVERS
 
 TIMEOUT_SECONDS = 3
 PATIENT_SECONDS = 30  # where a timeout is no part of the fault; the default

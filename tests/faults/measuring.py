@@ -11,9 +11,9 @@ from typing import Protocol
 from structlog.testing import capture_logs
 
 from exporter.config import Config
-from exporter.model import Failed, Report, ServerName
-from exporter.names import parse
-from exporter.vocabulary import Reason, Stage
+from exporter.model.enums import Reason, Stage
+from exporter.model.names import parse
+from exporter.model.report import Failed, Report, ServerName
 from exporter.wiring import prober
 
 RESET_PEAK = "5"  # /proc/[pid]/clear_refs (proc(5)): the peak of resident memory becomes what is resident now

@@ -3,10 +3,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from exporter.lab.hostile import HOSTILE_SERVERS
-from exporter.lab.servers import LabServer, Website
+from exporter.demo.servers import LabServer, Website
 from tests.faults.matrix import GIVEN_UP_AFTER_SECONDS, complaints, probe_all
 from tests.faults.measuring import Finding
+from tests.lab.hostile import HOSTILE_SERVERS
 
 pytestmark = pytest.mark.timeout(GIVEN_UP_AFTER_SECONDS)
 

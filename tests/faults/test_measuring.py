@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.lab.servers import LabServer
-from exporter.model import Report, ServerName
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.servers import LabServer
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import Report, ServerName
 from tests.faults.matrix import MAX_GROWN_BYTES, PATIENT_SECONDS, complaints
 from tests.faults.measuring import MAX_GARBAGE, Finding, watch
-from tests.reports import delegated_by_well_known, expired_certificate
+from tests.sample_reports import delegated_by_well_known, expired_certificate
 
 HEALTHY, HOSTILE = "healthy.test", "hostile.test"
 EXPIRED = frozenset({(Stage.TLS, Reason.CERTIFICATE_EXPIRED)})

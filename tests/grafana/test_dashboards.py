@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.instruments import Instruments
-from exporter.metrics import FAMILIES, SUFFIXES
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.families import FAMILIES, SUFFIXES
 from grafana.generate import DASHBOARDS, FOLDER, written
 from grafana.layout import WIDTH, line
 from tests.grafana.linter import VALUES, parsed, selectors

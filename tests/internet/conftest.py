@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-from exporter.lab.authority import Authority, Issued
+from exporter.demo.authority import Authority, Issued
 from tests.internet.raw_https import NAME
 
 

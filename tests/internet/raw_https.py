@@ -6,13 +6,13 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from exporter.demo.authority import Authority, Issued
+from exporter.demo.listener import Behaviour, Listener, streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls import TlsStream
-from exporter.internet.trust import Trust
-from exporter.lab.authority import Authority, Issued
-from exporter.lab.listener import Behaviour, Listener, streams
-from tests.places import place
+from exporter.internet.tls_contexts import Trust
+from tests.addresses import place
 
 NAME = "example.test"
 

@@ -9,7 +9,7 @@ import dns.message
 from dns.message import Message
 
 from exporter.internet import Place
-from tests.places import place
+from tests.addresses import place
 
 Script: TypeAlias = Callable[[Message], Iterable[bytes]]
 """From a question to the datagrams that follow it."""

@@ -4,12 +4,12 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from exporter.demo.faults import ClosedPort
 from exporter.internet import Internet, Place
 from exporter.internet.address_policy import AddressPolicy
-from exporter.lab.faults import ClosedPort
-from exporter.model import Endpoint, Target
-from exporter.network import Addresses, BlockedAddressError
-from tests.places import place
+from exporter.model.report import Endpoint, Target
+from exporter.probing.network import Addresses, BlockedAddressError
+from tests.addresses import place
 from tests.policy.table import PERMITTED, REFUSED, Case
 
 

@@ -9,14 +9,14 @@ from contextlib import suppress
 import h11
 import pytest
 
-from exporter import problems
+from exporter.demo.authority import Authority, Issued
+from exporter.demo.faults import reset
+from exporter.demo.listener import streams
 from exporter.internet.connection import InternetConnection
-from exporter.lab.authority import Authority, Issued
-from exporter.lab.faults import reset
-from exporter.lab.listener import streams
-from exporter.network import ClosedEarlyError
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.probing import problems
+from exporter.probing.network import ClosedEarlyError
+from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, listening, secured, streams_there_are
 
 

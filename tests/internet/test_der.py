@@ -3,10 +3,10 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from exporter.demo.authority import Issued
 from exporter.internet.der import values
-from exporter.lab.authority import Issued
-from exporter.lab.hostile.certificates import der
 from tests.certificates import certificate
+from tests.lab.hostile.certificates import der
 
 NULL, SEQUENCE, OCTETS, BITS = 0x05, 0x30, 0x04, 0x03
 NOTHING = der(NULL, b"")

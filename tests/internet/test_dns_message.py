@@ -29,8 +29,8 @@ from exporter.internet.dns_message import (
     text,
     wire_name,
 )
-from exporter.model import SrvRecord, Target
-from exporter.network import DnsFailureError
+from exporter.model.report import SrvRecord, Target
+from exporter.probing.network import DnsFailureError
 
 ID = 0x1234
 HOST = "dual.test"

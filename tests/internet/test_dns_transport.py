@@ -7,13 +7,13 @@ import dns.message
 import pytest
 from dns.rdatatype import RdataType
 
+from exporter.demo.listener import Behaviour
 from exporter.internet.dns_message import Answer, Query, wire_name
 from exporter.internet.dns_transport import Mailbox, over_tcp
-from exporter.lab.listener import Behaviour
+from tests.addresses import place
 from tests.fake_world import srv_record
 from tests.internet.raw_https import listening
 from tests.internet.scripted_resolver import answer
-from tests.places import place
 
 PAUSE = 0.02  # seconds, in which what was sent arrives by itself
 QUERY = Query(wire_name("x.test"), RdataType.SRV)

@@ -8,13 +8,14 @@ from collections.abc import Callable
 import h11
 import pytest
 
-from exporter import USER_AGENT, problems
+from exporter import USER_AGENT
+from exporter.demo.authority import Authority, Issued
+from exporter.demo.listener import streams
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
-from exporter.lab.authority import Authority, Issued
-from exporter.lab.listener import streams
-from exporter.network import ClosedEarlyError, HttpAnswer, TooLargeError
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.probing import problems
+from exporter.probing.network import ClosedEarlyError, HttpAnswer, TooLargeError
+from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, secured
 
 AT_MOST = 10

@@ -14,19 +14,19 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.attempt import Faulty
+from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.listener import Listener
 from exporter.internet import Internet, Place
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import BELIEVED_SECONDS, KnownChains
-from exporter.internet.trust import Trust, verifying_context
-from exporter.lab.authority import Authority, CertificateState, Issued
-from exporter.lab.listener import Listener
-from exporter.model import Endpoint, Target
-from exporter.network import ClosedEarlyError, Handshake
-from exporter.stages import tls
-from exporter.vocabulary import Reason
+from exporter.internet.tls_contexts import Trust, verifying_context
+from exporter.model.enums import Reason
+from exporter.model.report import Endpoint, Target
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import ClosedEarlyError, Handshake
+from exporter.probing.stages import tls
+from tests.addresses import place
 from tests.internet.raw_https import NAME, answering, listening, streams_there_are
-from tests.places import place
 
 OTHER_NAME = "other.test"
 SERVER_NAME, KEY_SHARE = 0, 51  # extensions of a ClientHello

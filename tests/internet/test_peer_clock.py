@@ -12,7 +12,7 @@ import pytest
 from exporter.internet import peer_clock
 from exporter.internet.peer_clock import SO_TIMESTAMPNS, TIMESPEC, Ancillary, PeerClock, lay_in_the_socket, round_trip
 from exporter.internet.tcp import TcpStream
-from tests.places import place
+from tests.addresses import place
 
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel stamps what it receives")
 

@@ -8,16 +8,16 @@ import dns.flags
 import dns.message
 import pytest
 
-from exporter import problems
+from exporter.demo.dns_server import DnsServer, Question
+from exporter.demo.zone import DnsFault, Over, Wire
 from exporter.internet.resolver import Resolver
-from exporter.lab.dns_server import DnsServer, Question
-from exporter.lab.zone import DnsFault, Over, Wire
-from exporter.model import Target
-from exporter.network import Addresses
-from exporter.problems import Step
-from exporter.vocabulary import Reason, SrvService
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import Target
+from exporter.probing import problems
+from exporter.probing.network import Addresses
+from exporter.probing.problems import Step
+from tests.addresses import place
 from tests.fake_world import srv_record
-from tests.places import place
 
 LIFETIME = 0.2  # seconds: for answers that never come
 PATIENT = 5.0  # for those that do

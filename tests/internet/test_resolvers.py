@@ -17,19 +17,19 @@ import pytest
 from dns.message import Message
 from dns.rcode import Rcode
 
-from exporter import problems
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.zone import Over
 from exporter.internet import Place, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.zone import Over
-from exporter.model import Shortage
-from exporter.network import DnsFailureError, DnsTimeoutError
-from exporter.problems import Step
-from exporter.vocabulary import Reason, SrvService
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import Shortage
+from exporter.probing import problems
+from exporter.probing.network import DnsFailureError, DnsTimeoutError
+from exporter.probing.problems import Step
+from tests.addresses import place
 from tests.fake_world import srv_record
 from tests.internet.scripted_resolver import Script, answer, scripted
-from tests.places import place
 
 LIFETIME = 0.2  # seconds: for answers that never come
 PATIENT = 5.0  # for those that do

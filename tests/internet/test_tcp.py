@@ -10,8 +10,8 @@ import pytest
 
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import READ_BYTES, TcpStream
+from tests.addresses import place
 from tests.internet.raw_https import listening
-from tests.places import place
 from tests.waiting import until
 
 READS = 5

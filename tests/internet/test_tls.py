@@ -10,20 +10,20 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter import problems
-from exporter.attempt import Faulty
+from exporter.demo.authority import Authority, CertificateState, Issued, KeyType
+from exporter.demo.faults import reset
+from exporter.demo.listener import Behaviour, streams
 from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
-from exporter.lab.authority import Authority, CertificateState, Issued, KeyType
-from exporter.lab.faults import reset
-from exporter.lab.hostile.giants import begin_a_handshake
-from exporter.lab.hostile.tls import choose_group
-from exporter.lab.listener import Behaviour, streams
-from exporter.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError
-from exporter.problems import Step
-from exporter.stages import tls
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.probing import problems
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError
+from exporter.probing.problems import Step
+from exporter.probing.stages import tls
 from tests.internet.raw_https import NAME, RawHttps, answering, connected, listening, secured
+from tests.lab.hostile.oversized import begin_a_handshake
+from tests.lab.hostile.tls import choose_group
 
 
 async def greet(behaviour: Behaviour, authority: Authority, tls_name: str = NAME) -> Handshake:

@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from exporter import verdict
-from exporter.model import SKIPPED, EndpointReport, Failed, Problem, Report, SigningKeys, Software, Target
-from exporter.verdict import LocatedProblem, StageVerdict
-from exporter.vocabulary import CertificateOf, IPFamily, Reason, Stage
-from tests.reports import (
+from exporter.judging import verdict
+from exporter.judging.verdict import LocatedProblem, StageVerdict
+from exporter.model.enums import CertificateOf, IPFamily, Reason, Stage
+from exporter.model.report import SKIPPED, EndpointReport, Failed, Problem, Report, SigningKeys, Software, Target
+from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
     MATRIX_443,

@@ -4,8 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter import names
-from exporter.model import (
+from exporter.judging.warnings import RULES, LocatedWarning, warnings
+from exporter.model import names
+from exporter.model.enums import Reason, SrvService, WarningName
+from exporter.model.report import (
     SKIPPED,
     Answered,
     DeepLook,
@@ -22,9 +24,7 @@ from exporter.model import (
     SrvRecords,
     Target,
 )
-from exporter.vocabulary import Reason, SrvService, WarningName
-from exporter.warning_rules import RULES, LocatedWarning, warnings
-from tests.reports import (
+from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
     LOOKED_AT,

@@ -2,15 +2,15 @@
 reverse proxy in front of it.
 """
 
-from exporter.lab.authority import CertificateState
-from exporter.lab.broken import NO_IPV4, keys_broken
-from exporter.lab.faults import Fault
-from exporter.lab.homeserver import KEYS, VERSION, KeyFault
-from exporter.lab.https_server import JSON, WELL_KNOWN, Answer, Request, delegation, redirect
-from exporter.lab.reverse_proxy import ProxyFault
-from exporter.lab.servers import LabServer, Place, Website, federates
-from exporter.lab.unreached import HOURS
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.authority import CertificateState
+from exporter.demo.broken import NO_IPV4, keys_broken
+from exporter.demo.faults import Fault
+from exporter.demo.homeserver import KEYS, VERSION, KeyFault
+from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, Request, delegation, redirect
+from exporter.demo.reverse_proxy import ProxyFault
+from exporter.demo.servers import LabServer, Place, Website, federates
+from exporter.model.enums import Method, Reason, Stage
+from tests.lab.unreachable import HOURS
 
 ENORMOUS = Answer(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
 A_LIST = Answer(200, (JSON,), b"[]")

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from exporter.lab.notary import GivenKeys
-from exporter.lab.servers import LabServer, delegates, federates
-from exporter.vocabulary import Method, Reason, Stage, WarningName
+from exporter.demo.notary import GivenKeys
+from exporter.demo.servers import LabServer, delegates, federates
+from exporter.model.enums import Method, Reason, Stage, WarningName
 
 NOTARY = "notary.lab.test"
 

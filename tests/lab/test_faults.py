@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from exporter.lab.authority import Authority
-from exporter.lab.faults import FAULTS, Fault
-from tests.lab.judges import meet, place
+from exporter.demo.authority import Authority
+from exporter.demo.faults import FAULTS, Fault
+from tests.demo.independent_clients import meet, place
 
 
 @asynccontextmanager

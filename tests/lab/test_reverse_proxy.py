@@ -2,9 +2,9 @@ import math
 
 import pytest
 
-from exporter.lab.homeserver import KEYS, VERSION, Homeserver
-from exporter.lab.https_server import Answer, Request
-from exporter.lab.reverse_proxy import FAULTS, ProxyFault, in_front_of
+from exporter.demo.homeserver import KEYS, VERSION, Homeserver
+from exporter.demo.https_server import Answer, Request
+from exporter.demo.reverse_proxy import FAULTS, ProxyFault, in_front_of
 
 NAME = "x.lab.test"
 ENCODED = "/_matrix/federation/v1/event/%24a%2Fb"

@@ -1,11 +1,11 @@
 """Servers that no request reaches, each for one reason that `demo` does not show: DNS, TCP and TLS."""
 
-from exporter.lab.authority import CertificateState
-from exporter.lab.broken import NO_IPV4, at_8448
-from exporter.lab.faults import Fault
-from exporter.lab.servers import LabServer, federates
-from exporter.lab.zone import DnsFault
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.authority import CertificateState
+from exporter.demo.broken import NO_IPV4, at_8448
+from exporter.demo.faults import Fault
+from exporter.demo.servers import LabServer, federates
+from exporter.demo.zone import DnsFault
+from exporter.model.enums import Method, Reason, Stage
 
 HOURS = 4 * 3600.0  # in seconds: nobody waits so long
 

@@ -3,12 +3,12 @@
 from dataclasses import replace
 from ssl import TLSVersion
 
-from exporter.lab.broken import NO_IPV4
-from exporter.lab.homeserver import KeyFault
-from exporter.lab.https_server import JSON, WELL_KNOWN, Answer, delegation
-from exporter.lab.reverse_proxy import ProxyFault
-from exporter.lab.servers import HEALTHY, LabServer, Website, delegates, federates
-from exporter.vocabulary import Method, Reason, Stage, WarningName
+from exporter.demo.broken import NO_IPV4
+from exporter.demo.homeserver import KeyFault
+from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, delegation
+from exporter.demo.reverse_proxy import ProxyFault
+from exporter.demo.servers import HEALTHY, LabServer, Website, delegates, federates
+from exporter.model.enums import Method, Reason, Stage, WarningName
 
 REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
 HALF_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})

@@ -4,10 +4,10 @@ from dataclasses import replace
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from exporter import VERSION
-from exporter.instruments import Instruments, SkipReason
-from exporter.shards import Shard
-from exporter.vocabulary import Stage
-from tests.reports import two_families
+from exporter.metrics.exporter_metrics import Instruments, SkipReason
+from exporter.model.enums import Stage
+from exporter.model.shards import Shard
+from tests.sample_reports import two_families
 
 DURATION = "matrix_federation_exporter_stage_duration_seconds"
 

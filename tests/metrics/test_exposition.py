@@ -13,14 +13,21 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.board import Board, Standing
-from exporter.exposition import CHUNK_BYTES, Answer, gzipped, joined, scrape
-from exporter.instruments import Instruments
-from exporter.metrics import FAMILIES, SUFFIXES, Family, Kind
-from exporter.model import Failed, Passed, Problem, Report, Software, Target
-from exporter.vocabulary import Reason
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exposition import CHUNK_BYTES, Answer, gzipped, joined, scrape
+from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Passed, Problem, Report, Software, Target
+from exporter.reports.board import Board, Standing
 from tests.programs import program
-from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, secured, two_families, watched
+from tests.sample_reports import (
+    delegated_by_well_known,
+    expired_certificate,
+    nothing_resolved,
+    secured,
+    two_families,
+    watched,
+)
 from tests.scrapes import OPENMETRICS, board_of, text_of
 
 CLASSES = {Kind.GAUGE: GaugeMetricFamily, Kind.COUNTER: CounterMetricFamily, Kind.INFO: InfoMetricFamily}

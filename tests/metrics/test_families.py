@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from docs.generate import metrics_page
-from exporter.metrics import FAMILIES, SUFFIXES
-from exporter.model import (
+from exporter.metrics.families import FAMILIES, SUFFIXES
+from exporter.model.enums import CertificateOf, Reason, SrvService, Stage
+from exporter.model.report import (
     SKIPPED,
     Delegation,
     Failed,
@@ -20,8 +21,7 @@ from exporter.model import (
     SrvRecords,
     Target,
 )
-from exporter.vocabulary import CertificateOf, Reason, SrvService, Stage
-from tests.reports import (
+from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
     delegated_by_well_known,
@@ -35,7 +35,7 @@ from tests.reports import (
 from tests.scrapes import board_of, samples_of, text_of
 
 HERE = Path(__file__).parent
-EXPECTED_TEXTS = HERE / "exposition"
+EXPECTED_TEXTS = HERE / "expected"
 LASTING = [
     'matrix_federation_probe_last_timestamp_seconds{server_name="example.org"} 1.7953704e+09',
     'matrix_federation_probe_interval_seconds{server_name="example.org"} 300.0',

@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.negotiation import Preference, preferences, wants_gzip, wants_openmetrics
+from exporter.metrics.negotiation import Preference, preferences, wants_gzip, wants_openmetrics
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import durations
+from exporter.model import durations
 
 YEAR = 365 * 24 * 60 * 60
 

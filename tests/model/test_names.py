@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import names
-from exporter.model import ServerName
-from exporter.names import InvalidServerNameError
+from exporter.model import names
+from exporter.model.names import InvalidServerNameError
+from exporter.model.report import ServerName
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,8 @@
 import pytest
 
-from exporter import names, routes
-from exporter.model import Route, SrvRecord, SrvRecords, Target
-from exporter.vocabulary import Method, SrvService
+from exporter.model import names, routes
+from exporter.model.enums import Method, SrvService
+from exporter.model.report import Route, SrvRecord, SrvRecords, Target
 
 HS = Target("hs.test", 8450)
 RECORD = SrvRecord(10, 5, HS)

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import names
-from exporter.model import ServerName, Watched
-from exporter.schedule import fraction
-from exporter.shards import Shard, bucket, digest
+from exporter.model import names
+from exporter.model.report import ServerName, Watched
+from exporter.model.shards import Shard, bucket, digest
+from exporter.scheduling.schedule import fraction
 
 PUBLIC = (Path(__file__).parent / "server_names.txt").read_text(encoding="utf-8").split()
 """As servers of the public federation are named, or were."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from exporter.lab.https_server import Answer, delegation, redirect
-from exporter.vocabulary import Reason, Stage
+from exporter.demo.https_server import Answer, delegation, redirect
+from exporter.model.enums import Reason, Stage
 from tests.policy.table import Case
 from tests.policy.world import World
 

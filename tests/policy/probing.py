@@ -6,11 +6,13 @@ from pathlib import Path
 
 import yaml
 
-from exporter import config, names, verdict, wiring
-from exporter.model import Report
-from exporter.names import InvalidServerNameError
-from exporter.probe import Prober
-from tests.policy.doors import Blamed
+from exporter import config, wiring
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.names import InvalidServerNameError
+from exporter.model.report import Report
+from exporter.probing.prober import Prober
+from tests.policy.attack_paths import Blamed
 from tests.policy.world import DOMAIN, World
 
 AT_ONCE = 20  # a busy machine must not run into their timeouts

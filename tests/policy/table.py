@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from exporter.model import IPAddress
+from exporter.model.report import IPAddress
 
 HERE: Final = Path(__file__).parent
 

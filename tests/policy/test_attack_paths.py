@@ -7,12 +7,12 @@ from typing import Final
 
 import pytest
 
-from exporter import verdict
 from exporter.internet import Internet
 from exporter.internet.address_policy import AddressPolicy
-from exporter.model import Endpoint, Target
-from exporter.vocabulary import Reason
-from tests.policy.doors import DOORS, Door
+from exporter.judging import verdict
+from exporter.model.enums import Reason
+from exporter.model.report import Endpoint, Target
+from tests.policy.attack_paths import DOORS, Door
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case
 from tests.policy.wire import watched

@@ -7,8 +7,8 @@ import pytest
 
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.special_purpose import PORTS
-from exporter.vocabulary import Reason
-from tests.policy.doors import DOORS, Door
+from exporter.model.enums import Reason
+from tests.policy.attack_paths import DOORS, Door
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import Case
 from tests.policy.wire import watched

@@ -9,12 +9,13 @@ from dns.name import Name
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
-from exporter import names, verdict
-from exporter.lab.homeserver import KEYS, VERSION, Homeserver
-from exporter.lab.https_server import WELL_KNOWN, Answer, Site, delegation
-from exporter.lab.zone import Zone
-from exporter.vocabulary import Reason, Stage
-from tests.places import place
+from exporter.demo.homeserver import KEYS, VERSION, Homeserver
+from exporter.demo.https_server import WELL_KNOWN, Answer, Site, delegation
+from exporter.demo.zone import Zone
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.enums import Reason, Stage
+from tests.addresses import place
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.wire import watched
 from tests.policy.world import DOMAIN, WEBSITE, world

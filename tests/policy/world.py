@@ -10,12 +10,12 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from exporter.lab.authority import Authority
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import ClosedPort
-from exporter.lab.https_server import WELL_KNOWN, Answer, HttpsServer, Site
-from exporter.model import IPAddress
-from tests.places import place
+from exporter.demo.authority import Authority
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.faults import ClosedPort
+from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site
+from exporter.model.report import IPAddress
+from tests.addresses import place
 
 DOMAIN = "policy.test"
 WEBSITE = "192.0.2.77"  # `connect_to` leads from here to the web server, and port 8448 to nobody

@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn, side_by_side
-from exporter.model import Failed, Passed, Problem
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Passed, Problem
+from exporter.probing.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn, side_by_side
+from exporter.probing.problems import Step
 
 MISMATCH = Problem(Reason.SERVER_NAME_MISMATCH, "somebody else's")
 

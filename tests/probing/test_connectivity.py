@@ -7,13 +7,19 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter import connectivity
-from exporter.connectivity import Loss, loss, silence
-from exporter.model import EndpointReport, Failed, Problem, Report, Target
-from exporter.network import Addresses, BlockedAddressError, DnsFailureError, DnsTimeoutError
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import EndpointReport, Failed, Problem, Report, Target
+from exporter.probing import connectivity
+from exporter.probing.connectivity import Loss, loss, silence
+from exporter.probing.network import Addresses, BlockedAddressError, DnsFailureError, DnsTimeoutError
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
-from tests.reports import DELEGATED, delegated_by_well_known, expired_certificate, nothing_resolved, with_endpoints
+from tests.sample_reports import (
+    DELEGATED,
+    delegated_by_well_known,
+    expired_certificate,
+    nothing_resolved,
+    with_endpoints,
+)
 
 WITNESSES = tuple(Target(f"{label}.test", 8448) for label in ("one", "two", "three"))
 NO_ROUTE = OSError(errno.ENETUNREACH, "Network is unreachable")

@@ -6,16 +6,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from exporter import names
-from exporter.deep_look import TALKS_AT_ONCE, look_deeper
-from exporter.lab.homeserver import Homeserver
-from exporter.lab.https_server import Answer, json_answer, redirect
-from exporter.model import EndpointLook, Failed, Passed, Report, SrvRecords
-from exporter.network import HttpAnswer, VerifyError
-from exporter.probe import Prober
-from exporter.stages import keys
-from exporter.stages.proxy import ENCODED, PLAIN
-from exporter.vocabulary import Reason, SrvService
+from exporter.demo.homeserver import Homeserver
+from exporter.demo.https_server import Answer, json_answer, redirect
+from exporter.model import names
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import EndpointLook, Failed, Passed, Report, SrvRecords
+from exporter.probing.deep_look import TALKS_AT_ONCE, look_deeper
+from exporter.probing.network import HttpAnswer, VerifyError
+from exporter.probing.prober import Prober
+from exporter.probing.stages import keys
+from exporter.probing.stages.proxy import ENCODED, PLAIN
 from tests.certificates import handshake
 from tests.fake_world import (
     SILENCE,

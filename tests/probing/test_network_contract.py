@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.dns_server import DnsServer
+from exporter.demo.faults import FAULTS, Fault
+from exporter.demo.https_server import Answer, HttpsServer, Site
+from exporter.demo.listener import Port
+from exporter.demo.zone import DnsFault
 from exporter.internet import Internet
-from exporter.lab.authority import Authority, CertificateState, Issued
-from exporter.lab.dns_server import DnsServer
-from exporter.lab.faults import FAULTS, Fault
-from exporter.lab.https_server import Answer, HttpsServer, Site
-from exporter.lab.listener import Port
-from exporter.lab.zone import DnsFault
-from exporter.model import Endpoint, Target
-from exporter.network import (
+from exporter.model.enums import SrvService
+from exporter.model.report import Endpoint, Target
+from exporter.probing.network import (
     Addresses,
     Connection,
     DnsFailureError,
@@ -29,9 +30,8 @@ from exporter.network import (
     TooLargeError,
     VerifyError,
 )
-from exporter.vocabulary import SrvService
+from tests.addresses import place
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
-from tests.places import place
 
 PAGE = Answer(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
 PAGES = {"/page": PAGE, "/empty": Answer(204)}

@@ -6,26 +6,28 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 import pytest_asyncio
 
-from exporter import USER_AGENT, names, verdict, wiring
-from exporter.attempt import Deadline
+from exporter import USER_AGENT, wiring
 from exporter.config import Config, Network
 from exporter.config import Place as Written
+from exporter.demo.federation import Federation
+from exporter.demo.homeserver import key_id, public
+from exporter.demo.https_server import Answer, Request, json_answer
+from exporter.demo.notary import QUERY
 from exporter.internet import Internet
-from exporter.lab.federation import Federation
-from exporter.lab.homeserver import key_id, public
-from exporter.lab.https_server import Answer, Request, json_answer
-from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
-from exporter.lab.notary import QUERY
-from exporter.model import SKIPPED, Failed, NotaryLook, Passed, Problem, Report, ServerName
-from exporter.network import DnsTimeoutError
-from exporter.notaries import ask_each_notary
-from exporter.probe import Prober
-from exporter.vocabulary import Reason, WarningName
-from exporter.warning_rules import LocatedWarning, warnings
+from exporter.judging import verdict
+from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.model import names
+from exporter.model.enums import Reason, WarningName
+from exporter.model.report import SKIPPED, Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.probing.attempt import Deadline
+from exporter.probing.network import DnsTimeoutError
+from exporter.probing.notaries import ask_each_notary
+from exporter.probing.prober import Prober
+from tests.addresses import place
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
-from tests.places import place
-from tests.reports import watched
+from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
+from tests.sample_reports import watched
 from tests.scrapes import board_of, samples_of, text_of
 
 LONG = 5.0  # seconds for what never waits

@@ -7,16 +7,17 @@ from datetime import timedelta
 import pytest
 from rich.console import Console
 
-from exporter import names, verdict
-from exporter.board import Standing
-from exporter.model import SKIPPED, DeepLook, Failed, NotaryLook, Outcome, Passed, Problem, Report, SigningKeys
-from exporter.remedies import remedy, warning_remedy
-from exporter.report_json import report_json
-from exporter.report_text import tree
-from exporter.verdict import StageVerdict
-from exporter.vocabulary import Reason, Stage, WarningName
-from exporter.warning_rules import LocatedWarning, warnings
-from tests.reports import ENDED_AT, delegated_by_well_known, watched
+from exporter.judging import verdict
+from exporter.judging.remedies import remedy, warning_remedy
+from exporter.judging.verdict import StageVerdict
+from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.model import names
+from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.report import SKIPPED, DeepLook, Failed, NotaryLook, Outcome, Passed, Problem, Report, SigningKeys
+from exporter.reports.board import Standing
+from exporter.reports.report_json import report_json
+from exporter.reports.report_text import tree
+from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched
 from tests.scrapes import board_of, samples_of, text_of
 
 GIVEN = SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))

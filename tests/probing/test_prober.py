@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from exporter import names, verdict
-from exporter.deep_look import TALKS_AT_ONCE
-from exporter.model import SKIPPED, Failed, Passed, Report, Software
-from exporter.network import Handshake, VerifyError
-from exporter.probe import Prober
-from exporter.stages import keys, version
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import SKIPPED, Failed, Passed, Report, Software
+from exporter.probing.deep_look import TALKS_AT_ONCE
+from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.prober import Prober
+from exporter.probing.stages import keys, version
 from tests.certificates import handshake
 from tests.fake_world import (
     GET_SECONDS,

@@ -9,9 +9,12 @@ import pytest
 from OpenSSL import SSL
 from structlog.testing import capture_logs
 
-from exporter import problems, remedies
-from exporter.model import Problem, Shortage
-from exporter.network import (
+from exporter.judging import remedies
+from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.model.enums import RAN_OUT_OF_TIME, Reason, Stage, WarningName
+from exporter.model.report import Problem, Shortage
+from exporter.probing import problems
+from exporter.probing.network import (
     BlockedAddressError,
     ClosedEarlyError,
     DnsFailureError,
@@ -19,9 +22,7 @@ from exporter.network import (
     NotTlsError,
     TooLargeError,
 )
-from exporter.problems import Step
-from exporter.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.vocabulary import RAN_OUT_OF_TIME, Reason, Stage, WarningName
+from exporter.probing.problems import Step
 
 
 def from_kernel(number: int) -> OSError:

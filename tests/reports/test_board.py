@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter import names
-from exporter.board import FAILURES_KEPT, NEVER, RESULTS_KEPT, Board, Lines, Posted, Result, Snapshot, Standing
-from exporter.model import DeepLook, EndpointLook, Failed, Problem, Report, Route, Target
-from exporter.vocabulary import Method, Reason, Stage, WarningName
-from tests.reports import (
+from exporter.model import names
+from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.report import DeepLook, EndpointLook, Failed, Problem, Report, Route, Target
+from exporter.reports.board import FAILURES_KEPT, NEVER, RESULTS_KEPT, Board, Lines, Posted, Result, Snapshot, Standing
+from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
     at,

@@ -3,11 +3,18 @@ from datetime import timedelta
 
 import pytest
 
-from exporter import in_words
-from exporter.model import Delegation, Passed, Resolved, Software, Target
-from exporter.names import parse
-from exporter.vocabulary import Method, Stage
-from tests.reports import DELEGATED, ENDED_AT, certificate, delegated_by_well_known, nothing_resolved, two_families
+from exporter.model.enums import Method, Stage
+from exporter.model.names import parse
+from exporter.model.report import Delegation, Passed, Resolved, Software, Target
+from exporter.reports import phrases
+from tests.sample_reports import (
+    DELEGATED,
+    ENDED_AT,
+    certificate,
+    delegated_by_well_known,
+    nothing_resolved,
+    two_families,
+)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +31,7 @@ from tests.reports import DELEGATED, ENDED_AT, certificate, delegated_by_well_kn
 )
 def test_durations_fit_their_column(seconds: float, text: str) -> None:
     """Three digits say enough, and the column is seven wide."""
-    assert in_words.duration(seconds) == text
+    assert phrases.duration(seconds) == text
     assert len(text) <= 7
 
 
@@ -43,19 +50,19 @@ def test_durations_fit_their_column(seconds: float, text: str) -> None:
 )
 def test_spans_are_rounded_down(time: timedelta, text: str) -> None:
     """Nobody is told of more time than there is."""
-    assert in_words.span(time) == text
+    assert phrases.span(time) == text
 
 
 def test_expiry_is_told_from_both_sides() -> None:
     """With the date, for the calendar."""
-    ahead, behind = (in_words.expiry(certificate("a.test", days).not_after, ENDED_AT) for days in (12, -3))
+    ahead, behind = (phrases.expiry(certificate("a.test", days).not_after, ENDED_AT) for days in (12, -3))
     assert (ahead, behind) == ("expires in 12 days (2026-12-04)", "expired 3 days ago (2026-11-19)")
 
 
 def test_a_chain_that_ends_before_its_leaf_is_told_of() -> None:
     """Peers refuse the chain on that day, whatever the leaf says."""
     seen = replace(certificate("a.test", 60), chain_not_after=ENDED_AT + timedelta(days=5))
-    assert list(in_words.certificate(seen, ENDED_AT))[-2:] == [
+    assert list(phrases.certificate(seen, ENDED_AT))[-2:] == [
         "expires in 60 days (2027-01-21)",
         "its chain expires in 5 days (2026-11-27)",
     ]
@@ -63,9 +70,9 @@ def test_a_chain_that_ends_before_its_leaf_is_told_of() -> None:
 
 def test_many_things_are_counted() -> None:
     """The first few tell which they are."""
-    assert in_words.listed(["a", "b", "c"], "name") == "a, b, c"
-    assert in_words.listed(["a", "b", "c", "d", "e"], "name") == "a, b, c and 2 more"
-    assert in_words.listed([], "name") == "no name"
+    assert phrases.listed(["a", "b", "c"], "name") == "a, b, c"
+    assert phrases.listed(["a", "b", "c", "d", "e"], "name") == "a, b, c and 2 more"
+    assert phrases.listed([], "name") == "no name"
 
 
 def test_the_way_leaves_out_what_changes_nothing() -> None:
@@ -75,15 +82,15 @@ def test_the_way_leaves_out_what_changes_nothing() -> None:
     report = replace(
         delegated_by_well_known(), server_name=parse(address), route=route, well_known=Passed(0, Delegation(3600))
     )
-    assert in_words.way(report) == [address]
+    assert phrases.way(report) == [address]
 
 
 def test_the_way_ends_where_discovery_ended() -> None:
     """With no endpoint, or already with no target."""
     report = nothing_resolved()
     without_target = replace(report, route=replace(report.route, method=Method.SRV_FED, targets=()))
-    assert in_words.way(report) == ["gone.example.org", "gone.example.org:8448", "no endpoint"]
-    assert in_words.way(without_target) == ["gone.example.org", "SRV", "no target"]
+    assert phrases.way(report) == ["gone.example.org", "gone.example.org:8448", "no endpoint"]
+    assert phrases.way(without_target) == ["gone.example.org", "SRV", "no target"]
 
 
 def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
@@ -95,7 +102,7 @@ def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
         route=replace(report.route, method=Method.WELL_KNOWN_SRV_FED),
         endpoints=report.endpoints[:1],
     )
-    assert in_words.way(report) == [
+    assert phrases.way(report) == [
         "dual.example.org",
         "well-known",
         "fed.example.org",
@@ -117,24 +124,24 @@ def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
 )
 def test_a_stage_that_was_skipped_says_why(server_name: str, stage: Stage, why: str) -> None:
     """So that nobody looks for what the specification does not ask for."""
-    assert in_words.why_skipped(stage, replace(nothing_resolved(), server_name=parse(server_name))) == why
+    assert phrases.why_skipped(stage, replace(nothing_resolved(), server_name=parse(server_name))) == why
 
 
 @pytest.mark.parametrize(("m_server", "gives"), [("192.0.2.1", "an IP address"), ("matrix.example.org:443", "a port")])
 def test_a_delegation_may_settle_the_target(m_server: str, gives: str) -> None:
     """Then SRV records are not asked for."""
     report = replace(delegated_by_well_known(), well_known=Passed(0, Delegation(3600, server=parse(m_server))))
-    assert in_words.why_skipped(Stage.SRV, report) == f"the well-known gives {gives}"
+    assert phrases.why_skipped(Stage.SRV, report) == f"the well-known gives {gives}"
 
 
 def test_software_may_be_silent() -> None:
     """Both fields are optional in the specification."""
-    silent, half = (list(in_words.software(Software(*seen))) for seen in ((None, None), ("Synapse", None)))
+    silent, half = (list(phrases.software(Software(*seen))) for seen in ((None, None), ("Synapse", None)))
     assert (silent, half) == (["does not say which software it is"], ["Synapse"])
 
 
 def test_an_ip_literal_is_not_looked_up() -> None:
     """The stage says that there was nothing to do."""
     literal = replace(DELEGATED, target=Target("192.0.2.1", 443))
-    assert list(in_words.resolved(Resolved((literal,)))) == ["an IP address already"]
-    assert list(in_words.resolved(Resolved((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]
+    assert list(phrases.resolved(Resolved((literal,)))) == ["an IP address already"]
+    assert list(phrases.resolved(Resolved((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]

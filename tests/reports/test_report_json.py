@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from exporter import remedies
-from exporter.board import Standing
-from exporter.model import SKIPPED, Delegation, Failed, Passed, Problem, Report
-from exporter.report_json import report_json, standing_json
-from exporter.vocabulary import Reason, WarningName
-from tests.reports import (
+from exporter.judging import remedies
+from exporter.model.enums import Reason, WarningName
+from exporter.model.report import SKIPPED, Delegation, Failed, Passed, Problem, Report
+from exporter.reports.board import Standing
+from exporter.reports.report_json import report_json, standing_json
+from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,
     expired_certificate,
@@ -22,7 +22,7 @@ from tests.reports import (
     watched,
 )
 
-EXPECTED = Path(__file__).parent / "report"
+EXPECTED = Path(__file__).parent / "expected"
 
 REPORTS: dict[str, Callable[[], Report]] = {
     "delegated_by_well_known": delegated_by_well_known,

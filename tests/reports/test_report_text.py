@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from exporter.model import (
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import (
     SKIPPED,
     Certificate,
     Endpoint,
@@ -25,9 +26,8 @@ from exporter.model import (
     SrvRecords,
     Target,
 )
-from exporter.report_text import bar, plain, tree
-from exporter.vocabulary import Reason, SrvService
-from tests.reports import (
+from exporter.reports.report_text import bar, plain, tree
+from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
     MATRIX_443,
@@ -39,7 +39,7 @@ from tests.reports import (
     two_families,
 )
 
-EXPECTED = Path(__file__).parent / "report"
+EXPECTED = Path(__file__).parent / "expected"
 RIGHT_TO_LEFT = "\N{RIGHT-TO-LEFT OVERRIDE}"
 HOSTILE = f"[red]\x1b[31m\x07{RIGHT_TO_LEFT}\n\t[/bold] " + "x" * 1000
 REFUSED = Problem(Reason.CONNECT_REFUSED, "Connection refused")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from exporter import event_loop
+from exporter.runtime import event_loop
 
 
 @pytest.fixture(autouse=True)

@@ -12,11 +12,11 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from exporter import logs
-from exporter.logs import Format, Level
-from exporter.model import Failed, Problem, Report
-from exporter.vocabulary import Reason
-from tests.reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Problem, Report
+from exporter.runtime import logs
+from exporter.runtime.logs import Format, Level
+from tests.sample_reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from exporter import loop_lag
-from exporter.loop_lag import TICK_SECONDS, LoopLag
+from exporter.runtime import loop_lag
+from exporter.runtime.loop_lag import TICK_SECONDS, LoopLag
 from tests.waiting import others, until
 
 SPOILS_SECONDS = 0.05

@@ -1,4 +1,4 @@
-from exporter.memory import Memory
+from exporter.runtime.lru import Memory
 
 
 def test_what_was_not_asked_for_longest_is_forgotten() -> None:

@@ -12,14 +12,25 @@ from typing import Any
 import httpx
 import pytest
 
-from exporter import connectivity, loop_lag, sight
 from exporter.app import App
+from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.servers import LabServer
+from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import resolver as resolving
 from exporter.internet.tcp import TcpStream
-from exporter.lab.federation import EVERY_SERVER, Federation
-from exporter.lab.servers import LabServer
-from exporter.lab.zone import DnsFault, Zone
-from tests.labs import Series, expected_failures, failures, network, scraped, series, successes, write_config
+from exporter.probing import connectivity
+from exporter.runtime import loop_lag
+from exporter.scheduling import outage
+from tests.embedded_federation import (
+    Series,
+    expected_failures,
+    failures,
+    network,
+    scraped,
+    series,
+    successes,
+    write_config,
+)
 from tests.waiting import others, until_asked
 
 UP = "exporter_connectivity_up"
@@ -37,7 +48,7 @@ DEAD, UNANSWERED = lab("black-hole.lab.test"), lab("dns-silent.lab.test")
 
 @pytest.fixture(autouse=True)
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.2)
+    monkeypatch.setattr(outage, "RECHECK_SECONDS", 0.2)
     monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.5)
     monkeypatch.setattr(resolving, "ALIVE_SECONDS", 0.2)
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from exporter import turns
-from exporter.turns import SPACING_SECONDS, Turns
+from exporter.scheduling import limiter
+from exporter.scheduling.limiter import SPACING_SECONDS, Turns
 
 
 async def test_starts_are_a_little_apart() -> None:
@@ -37,7 +37,7 @@ async def test_waiting_can_be_given_up() -> None:
 
 async def test_start_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waits for the spacing."""
-    monkeypatch.setattr(turns, "SPACING_SECONDS", 3600)
+    monkeypatch.setattr(limiter, "SPACING_SECONDS", 3600)
     queue = Turns(2)
     await queue.take()
     spaced = asyncio.create_task(queue.take())

@@ -11,14 +11,23 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import names, sight
-from exporter.board import Board, Standing
-from exporter.connectivity import Loss
-from exporter.instruments import Instruments
-from exporter.model import Endpoint, EndpointReport, Failed, Problem, Report, Target
-from exporter.sight import FEWEST_WITNESSES, MOST_WITNESSES, Sight, chosen_witnesses, shows_network
-from exporter.vocabulary import Reason
-from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, expired_certificate, healthy, secured, watched
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Endpoint, EndpointReport, Failed, Problem, Report, Target
+from exporter.probing.connectivity import Loss
+from exporter.reports.board import Board, Standing
+from exporter.scheduling import outage
+from exporter.scheduling.outage import FEWEST_WITNESSES, MOST_WITNESSES, Sight, chosen_witnesses, shows_network
+from tests.sample_reports import (
+    DELEGATED,
+    ENDED_AT,
+    delegated_by_well_known,
+    expired_certificate,
+    healthy,
+    secured,
+    watched,
+)
 from tests.scrapes import board_of
 from tests.waiting import others, until
 
@@ -99,7 +108,7 @@ async def test_somebody_who_answered_meanwhile_speaks_for_the_network() -> None:
 
 async def test_an_answer_of_long_ago_does_not_speak_for_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     """Though the probe that is silent began before it: the network may have gone since."""
-    monkeypatch.setattr(sight, "FRESH_SECONDS", 0.01)
+    monkeypatch.setattr(outage, "FRESH_SECONDS", 0.01)
     async with seeing(Loss.EVERYBODY) as (looking, _, _):
         await looking.fails(WELL)
         await asyncio.sleep(0.02)
@@ -185,7 +194,7 @@ async def test_who_asked_nobody_saw_nobody() -> None:
 
 async def test_what_is_lost_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver is back, and yet nobody is reached."""
-    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(outage, "RECHECK_SECONDS", 0.01)
     async with seeing(Loss.RESOLVER) as (looking, prober, _):
         assert await looking.fails(LOOKUPS_FAIL)
         prober.down = Loss.EVERYBODY
@@ -195,7 +204,7 @@ async def test_what_is_lost_may_change(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_sight_returns_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """However rarely servers are probed; checks go on until then."""
-    monkeypatch.setattr(sight, "RECHECK_SECONDS", 0.01)
+    monkeypatch.setattr(outage, "RECHECK_SECONDS", 0.01)
     async with seeing(Loss.EVERYBODY) as (looking, prober, instruments):
         assert await looking.fails(SILENT)
         await until(lambda: len(prober.asked) > 3)

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter import names
-from exporter.instruments import Instruments
-from exporter.model import ServerName, Target, Watched
-from exporter.schedule import Changes, Clock, Grid, Schedule, Trigger, changes, fraction
-from tests.reports import watched
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model import names
+from exporter.model.report import ServerName, Target, Watched
+from exporter.scheduling.schedule import Changes, Clock, Grid, Schedule, Trigger, changes, fraction
+from tests.sample_reports import watched
 from tests.waiting import others, until
 
 NOW = 1_795_000_000.0

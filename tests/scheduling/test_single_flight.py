@@ -11,16 +11,16 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import names
-from exporter.board import Board, Standing
 from exporter.config import Config, Probe
-from exporter.connectivity import Loss
-from exporter.instruments import Instruments
-from exporter.model import EndpointReport, Failed, Problem, Report, ServerName, Shortage, Target
-from exporter.probes import InUse, NotInTimeError, Probes, is_hurried, listed
-from exporter.turns import Turns
-from exporter.vocabulary import Reason
-from tests.reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import EndpointReport, Failed, Problem, Report, ServerName, Shortage, Target
+from exporter.probing.connectivity import Loss
+from exporter.reports.board import Board, Standing
+from exporter.scheduling.limiter import Turns
+from exporter.scheduling.single_flight import InUse, NotInTimeError, Probes, is_hurried, listed
+from tests.sample_reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
 from tests.scrapes import board_of
 from tests.waiting import others, until
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from exporter.lab.listener import Listener, streams
+from exporter.demo.listener import Listener, streams
 
 Answers: TypeAlias = Callable[[str], bytes]
 """From the target of a request, such as `/servers?page=2`."""

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter import names
 from exporter.config import Complaint, Config, ConfigError, Probe
-from exporter.model import ServerName, Target, Watched
-from exporter.targets import ServerFiles, names_in, watched
+from exporter.model import names
+from exporter.model.report import ServerName, Target, Watched
+from exporter.server_lists.file_sd import ServerFiles, names_in, watched
 
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"

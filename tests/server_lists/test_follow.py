@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import names
-from exporter.instruments import Instruments
-from exporter.lists import following
-from exporter.lists.asking import ListError
-from exporter.lists.following import Lists
-from exporter.model import ServerName
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.model import names
+from exporter.model.report import ServerName
+from exporter.server_lists import follow
+from exporter.server_lists.fetch import ListError
+from exporter.server_lists.follow import Lists
 from tests.waiting import others, until
 
 URL = "https://example.org/servers"
@@ -120,7 +120,7 @@ async def test_a_list_that_never_answered_is_seen() -> None:
 
 async def test_a_failure_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """However long the interval is; a success is not."""
-    monkeypatch.setattr(following, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
     source = Scripted("!refused", refresh_interval=3600.0)
     async with reading(source) as watcher:
         await asked_twice_more(source)

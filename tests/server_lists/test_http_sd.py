@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from exporter import USER_AGENT, names
+from exporter import USER_AGENT
 from exporter.config import ServerUrl
-from exporter.lab.authority import Authority
-from exporter.lists import asking
-from exporter.lists.asking import MAX_BYTES, ListError
-from exporter.lists.http_sd import HttpSd
-from tests.lists.serving import SILENCE, answer, groups, ok, serving
+from exporter.demo.authority import Authority
+from exporter.model import names
+from exporter.server_lists import fetch
+from exporter.server_lists.fetch import MAX_BYTES, ListError
+from exporter.server_lists.http_sd import HttpSd
+from tests.server_lists.serving import SILENCE, answer, groups, ok, serving
 
 
 async def refusal(source: HttpSd) -> str:
@@ -173,7 +174,7 @@ async def test_a_host_that_dns_cannot_even_ask_for_is_told() -> None:
 
 async def test_silence_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not even after a good beginning."""
-    monkeypatch.setattr(asking, "ANSWER_SECONDS", 0.05)
+    monkeypatch.setattr(fetch, "ANSWER_SECONDS", 0.05)
     assert await refusal_of(SILENCE) == "expected an answer within 0 s, found none"
 
 

@@ -10,10 +10,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.config import SynapseDestinations
-from exporter.lists import synapse
-from exporter.lists.asking import ListError
-from exporter.lists.synapse import DESTINATIONS, Synapse
-from tests.lists.serving import Answers, answer, ok, serving
+from exporter.server_lists import synapse
+from exporter.server_lists.fetch import ListError
+from exporter.server_lists.synapse import DESTINATIONS, Synapse
+from tests.server_lists.serving import Answers, answer, ok, serving
 
 Document: TypeAlias = dict[str, object]
 

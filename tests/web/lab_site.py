@@ -9,10 +9,10 @@ from typing import Any
 import httpx
 
 from exporter.app import App
-from exporter.lab.federation import Federation
-from exporter.lab.homeserver import VERSION
-from exporter.lab.servers import LabServer
-from tests.labs import lab_servers, network, write_config
+from exporter.demo.federation import Federation
+from exporter.demo.homeserver import VERSION
+from exporter.demo.servers import LabServer
+from tests.embedded_federation import lab_servers, network, write_config
 from tests.web.serving import client_of
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")

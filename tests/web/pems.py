@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from exporter.lab.authority import Authority, Hierarchy, Issuer, KeyType, PrivateKey, common_name, draft, new_key
+from exporter.demo.authority import Authority, Hierarchy, Issuer, KeyType, PrivateKey, common_name, draft, new_key
 
 HOUR = timedelta(hours=1)
 
@@ -54,7 +54,7 @@ def write_small(folder: Path) -> None:
 
 
 def write_all(folder: Path) -> None:
-    """All that the files of tests/web_config name."""
+    """All that the files of tests/web/settings/cases name."""
     authority = Authority(folder)
     write_server(folder, authority)
     write_small(folder)

@@ -6,15 +6,15 @@ from typing import Any
 
 import httpx
 
-from exporter.board import Board
 from exporter.config import Config, Place
-from exporter.instruments import Instruments
-from exporter.web.asking import Asking
-from exporter.web.config_in_force import WebConfigInForce
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.reports.board import Board
+from exporter.web.api.queries import Asking
 from exporter.web.guard import Guard
-from exporter.web.listening import bind, place_of
+from exporter.web.listeners import bind, place_of
 from exporter.web.pages import Exporter, site
 from exporter.web.server import Server
+from exporter.web.settings.live_config import WebConfigInForce
 from tests.scrapes import board_of
 
 ANYWHERE = Place("127.0.0.1", 0)

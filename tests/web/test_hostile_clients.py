@@ -18,20 +18,21 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from exporter.config import Place
-from exporter.lab.authority import Authority
-from exporter.web import asking, connection, listening, server
-from exporter.web.listening import bind, place_of
+from exporter.demo.authority import Authority
+from exporter.web import connection, listeners, server
+from exporter.web.api import queries
+from exporter.web.listeners import bind, place_of
 from exporter.web.pages import unhurried
-from exporter.web.passwords import Credentials, Passwords
 from exporter.web.server import Server
-from tests.reports import delegated_by_well_known, watched
+from exporter.web.settings.passwords import Credentials, Passwords
+from tests.sample_reports import delegated_by_well_known, watched
 from tests.scrapes import board_of
 from tests.waiting import others, until
 from tests.web import pems
 from tests.web.clients import PATIENCE, REQUEST, client, listen, open_descriptors, says
 from tests.web.lab_site import SILENT, lab_site
 from tests.web.serving import ANYWHERE, served
-from tests.web.test_web_config_with_curl import TLS, running
+from tests.web.settings.test_with_curl import TLS, running
 
 CROWD = 150
 SOON = 2.0  # seconds for a scrape of a well-behaved client; alone it takes some milliseconds
@@ -184,7 +185,7 @@ async def test_busiest_address_gives_way(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_handshakes_that_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are no connections yet, and there are never more than a few of them."""
-    monkeypatch.setattr(listening, "MAX_WAITING", 5)
+    monkeypatch.setattr(listeners, "MAX_WAITING", 5)
     authority = Authority(tmp_path)
     pems.write_server(tmp_path, authority)
     async with running(tmp_path, TLS) as exporter:
@@ -214,8 +215,8 @@ async def test_nothing_is_worked_out_for_those_who_left(tmp_path: Path) -> None:
 
 async def test_many_wait_for_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one is told at once that it cannot, so that there is always room for a scrape."""
-    assert asking.MAX_WAITING < connection.MAX_CONNECTIONS
-    monkeypatch.setattr(asking, "MAX_WAITING", 2)
+    assert queries.MAX_WAITING < connection.MAX_CONNECTIONS
+    monkeypatch.setattr(queries, "MAX_WAITING", 2)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         request = REQUEST % b"/probe?target=%s" % SILENT.server_name.encode()
         async with crowd(site.app.addresses[0], request, 2):

@@ -7,7 +7,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from exporter.web.headers import SAFE
-from exporter.web.listening import bind, place_of
+from exporter.web.listeners import bind, place_of
 from exporter.web.server import Server
 from tests.waiting import others
 from tests.web.clients import LAST, PATIENCE, REQUEST, client, listen, says

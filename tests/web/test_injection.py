@@ -25,14 +25,15 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from exporter import logs, report_text
-from exporter.board import Board
 from exporter.config import Place
-from exporter.model import Report, ServerName
+from exporter.model.report import Report, ServerName
+from exporter.reports import report_text
+from exporter.reports.board import Board
+from exporter.runtime import logs
 from exporter.web import landing
-from exporter.web.listening import bind, place_of
+from exporter.web.listeners import bind, place_of
 from exporter.web.server import Server
-from tests import reports
+from tests import sample_reports
 from tests.programs import program
 from tests.scrapes import board_of
 from tests.web.serving import ANYWHERE, client_of, served
@@ -65,19 +66,19 @@ def poisoned(seen: Any) -> Any:
 REPORTS: dict[str, Report] = {
     make.__name__: poisoned(make())
     for make in (
-        reports.delegated_by_well_known,
-        reports.expired_certificate,
-        reports.looked_at_deeply,
-        reports.looked_deep,
-        reports.nothing_resolved,
-        reports.two_families,
+        sample_reports.delegated_by_well_known,
+        sample_reports.expired_certificate,
+        sample_reports.looked_at_deeply,
+        sample_reports.looked_deep,
+        sample_reports.nothing_resolved,
+        sample_reports.two_families,
     )
 }
 each_report = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
 
 
 def board(report: Report) -> Board:
-    return board_of([reports.watched(str(report.server_name))], report)
+    return board_of([sample_reports.watched(str(report.server_name))], report)
 
 
 # ---------------------------------------------------------------- metrics

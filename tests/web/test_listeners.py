@@ -9,8 +9,8 @@ from contextlib import ExitStack
 import pytest
 
 from exporter.config import Place
-from exporter.web import listening
-from exporter.web.listening import CHOOSE, ListenError, bind, place_of
+from exporter.web import listeners
+from exporter.web.listeners import CHOOSE, ListenError, bind, place_of
 
 
 def complaint(*places: Place) -> str:
@@ -43,7 +43,7 @@ async def test_a_shortage_is_told_once_and_then_waited_out(monkeypatch: pytest.M
     told: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["message"]))
-    monkeypatch.setattr(listening, "SHORT_SECONDS", 0.05)
+    monkeypatch.setattr(listeners, "SHORT_SECONDS", 0.05)
     monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
     met = asyncio.Event()
 
@@ -104,7 +104,7 @@ def test_name_that_is_none() -> None:
 
 def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once too many wait; whoever was let in is none of them."""
-    monkeypatch.setattr(listening, "MAX_WAITING", 2)
+    monkeypatch.setattr(listeners, "MAX_WAITING", 2)
     (door,) = bind([Place("127.0.0.1", 0)])
     with door, ExitStack() as stack:
         clients = []
@@ -122,7 +122,7 @@ def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_one_that_has_left_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "MAX_WAITING", 1)
+    monkeypatch.setattr(listeners, "MAX_WAITING", 1)
     (door,) = bind([Place("127.0.0.1", 0)])
     with door, socket.create_connection(place_of(door)) as leaving, door.accept()[0]:
         leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

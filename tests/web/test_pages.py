@@ -7,10 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter import VERSION
-from exporter.connectivity import Loss
+from exporter.probing.connectivity import Loss
 from exporter.web import landing
 from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, unhurried
-from tests.reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import OPENMETRICS, board_of
 from tests.web.serving import get
 

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from exporter.config import Place
 from exporter.web import connection, server
-from exporter.web.listening import bind, place_of
+from exporter.web.listeners import bind, place_of
 from exporter.web.pages import unhurried
 from exporter.web.server import Server
 from tests.waiting import others, until

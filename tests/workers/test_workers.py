@@ -12,20 +12,29 @@ from unittest.mock import AsyncMock
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import verdict
 from exporter.app import App
 from exporter.config import Config, load
-from exporter.instruments import SkipReason
-from exporter.lab.federation import Federation
-from exporter.lab.servers import LabServer
-from exporter.model import Report
-from exporter.names import parse
-from exporter.probe import LostError
-from exporter.shards import Shard
+from exporter.demo.federation import Federation
+from exporter.demo.servers import LabServer
+from exporter.judging import verdict
+from exporter.metrics.exporter_metrics import SkipReason
+from exporter.model.names import parse
+from exporter.model.report import Report
+from exporter.model.shards import Shard
+from exporter.probing.prober import LostError
 from exporter.wiring import prober
 from exporter.workers import pool
 from exporter.workers.pool import Workers
-from tests.labs import Series, expected_failures, failures, lab_servers, scraped, series, successes, write_config
+from tests.embedded_federation import (
+    Series,
+    expected_failures,
+    failures,
+    lab_servers,
+    scraped,
+    series,
+    successes,
+    write_config,
+)
 from tests.waiting import others, until, until_asked
 
 HEALTHY, BROKEN, SRV, SILENT = lab_servers(

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
-from exporter.model import Problem
-from exporter.network import HttpAnswer
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model.enums import Reason
+from exporter.model.report import Problem
+from exporter.model.sanitize import printable
+from exporter.probing.network import HttpAnswer
 
 JsonObject: TypeAlias = Mapping[str, Any]
 EXCERPT_CHARACTERS = 60

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from exporter import names, problems
-from exporter.attempt import Faulty, side_by_side
-from exporter.model import Endpoint, IPAddress, Problem, Resolved, Target
-from exporter.network import Addresses, Network
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Endpoint, IPAddress, Problem, Resolved, Target
+from exporter.probing import problems
+from exporter.probing.attempt import Faulty, side_by_side
+from exporter.probing.network import Addresses, Network
+from exporter.probing.problems import Step
 
 MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is dialled
 MAX_ENDPOINTS = 32

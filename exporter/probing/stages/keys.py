@@ -14,12 +14,12 @@ from canonicaljson import encode_canonical_json
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from exporter.attempt import Faulty
-from exporter.model import Problem, SigningKeys
-from exporter.network import HttpAnswer
-from exporter.stages.json_body import JsonObject, read_object
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, SigningKeys
+from exporter.model.sanitize import printable
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import HttpAnswer
+from exporter.probing.parsing.json_body import JsonObject, read_object
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 32 * 1024  # several keys with room to spare; made of small objects they take 2 MB of memory

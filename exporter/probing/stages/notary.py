@@ -18,14 +18,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
-from exporter.attempt import Deadline, Faulty, attempt
-from exporter.model import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, ServerName, SigningKeys
-from exporter.network import Connection, HttpAnswer
-from exporter.problems import Step
-from exporter.stages import keys
-from exporter.stages.json_body import JsonObject, json_type, read_object
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model.enums import Reason
+from exporter.model.report import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, ServerName, SigningKeys
+from exporter.model.sanitize import printable
+from exporter.probing.attempt import Deadline, Faulty, attempt
+from exporter.probing.network import Connection, HttpAnswer
+from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
+from exporter.probing.problems import Step
+from exporter.probing.stages import keys
 
 PATH = "/_matrix/key/v2/query"
 MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists

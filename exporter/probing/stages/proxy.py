@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from exporter.attempt import Deadline, as_it_is, attempt
-from exporter.model import SKIPPED, Failed, Outcome, Passed, Problem, Software, found
-from exporter.network import Connection, HttpAnswer
-from exporter.problems import Step
-from exporter.stages import version
-from exporter.stages.json_body import errcode
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import SKIPPED, Failed, Outcome, Passed, Problem, Software, found
+from exporter.probing.attempt import Deadline, as_it_is, attempt
+from exporter.probing.network import Connection, HttpAnswer
+from exporter.probing.parsing.json_body import errcode
+from exporter.probing.problems import Step
+from exporter.probing.stages import version
 
 FEDERATION = "/_matrix/federation/v1"
 PLAIN = f"{FEDERATION}/event/%24base"

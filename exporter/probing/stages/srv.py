@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from exporter import problems
-from exporter.attempt import Faulty
-from exporter.model import Failed, Outcome, Passed, Problem, Resolved, Skipped, SrvRecord, SrvRecords
-from exporter.network import Network
-from exporter.problems import Step
-from exporter.vocabulary import Reason, SrvService
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import Failed, Outcome, Passed, Problem, Resolved, Skipped, SrvRecord, SrvRecords
+from exporter.probing import problems
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import Network
+from exporter.probing.problems import Step
 
 MAX_RECORDS = 16  # of one service: every target is resolved and dialled
 NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)

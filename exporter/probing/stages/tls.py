@@ -16,14 +16,14 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
-from exporter import names
-from exporter.attempt import Faulty
-from exporter.memory import Memory
-from exporter.model import Certificate, ChainCertificate, Problem, Secured
-from exporter.network import Handshake, VerifyError
-from exporter.stages.strength import weaknesses
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Certificate, ChainCertificate, Problem, Secured
+from exporter.model.sanitize import printable
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.parsing.strength import weaknesses
+from exporter.runtime.lru import Memory
 
 MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 50  # of a certificate that we keep

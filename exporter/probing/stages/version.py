@@ -1,11 +1,11 @@
 """Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
 
-from exporter.attempt import Faulty
-from exporter.model import Problem, Software
-from exporter.network import HttpAnswer
-from exporter.stages.json_body import json_type, read_object
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, Software
+from exporter.model.sanitize import printable
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import HttpAnswer
+from exporter.probing.parsing.json_body import json_type, read_object
 
 PATH = "/_matrix/federation/v1/version"
 MAX_BYTES = 16 * 1024

@@ -14,9 +14,9 @@ from functools import partial
 
 import httpx
 
-from exporter import names, problems
-from exporter.attempt import Deadline, Faulty, as_it_is, attempt
-from exporter.model import (
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import (
     Answered,
     Delegation,
     Endpoint,
@@ -28,12 +28,14 @@ from exporter.model import (
     ServerName,
     Target,
 )
-from exporter.network import Connection, HttpAnswer, Network
-from exporter.problems import Step
-from exporter.stages import dns, freshness, tls
-from exporter.stages.json_body import JsonObject, json_type, read_object
-from exporter.vocabulary import Reason
-from exporter.wording import printable
+from exporter.model.sanitize import printable
+from exporter.probing import problems
+from exporter.probing.attempt import Deadline, Faulty, as_it_is, attempt
+from exporter.probing.network import Connection, HttpAnswer, Network
+from exporter.probing.parsing import freshness
+from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
+from exporter.probing.problems import Step
+from exporter.probing.stages import dns, tls
 
 PATH = "/.well-known/matrix/server"
 HTTPS_PORT = 443

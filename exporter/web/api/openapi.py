@@ -3,7 +3,7 @@
 from typing import Any, Final, TypeAlias
 
 from exporter import DISTRIBUTION, VERSION
-from exporter.web.schemas import BOOLEAN, SCHEMAS, Schema, shape
+from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, shape
 
 JsonObject: TypeAlias = dict[str, Any]
 

@@ -6,10 +6,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter import exposition, report_text
-from exporter.board import Standing
-from exporter.web.answers import in_text, or_refuse, refusal_in_text
-from exporter.web.asking import Asking, flag, server_name
+from exporter.metrics import exposition
+from exporter.reports import report_text
+from exporter.reports.board import Standing
+from exporter.web.api.queries import Asking, flag, server_name
+from exporter.web.api.responses import in_text, or_refuse, refusal_in_text
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 MARGIN_SECONDS = 0.5  # of the scraper's timeout: the answer has to arrive in time

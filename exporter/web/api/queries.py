@@ -8,13 +8,13 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from exporter import names
-from exporter.board import Board, Standing
 from exporter.config import Config
-from exporter.model import ServerName
-from exporter.probes import NotInTimeError, Probes, StoppingError
+from exporter.model import names
+from exporter.model.report import ServerName
+from exporter.model.sanitize import printable
+from exporter.reports.board import Board, Standing
+from exporter.scheduling.single_flight import NotInTimeError, Probes, StoppingError
 from exporter.web.rate_limit import RateLimit
-from exporter.wording import printable
 
 UNWATCHED_PER_MINUTE, UNWATCHED_BURST = 10, 10
 MAX_WAITING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through

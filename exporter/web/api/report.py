@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.report_json import standing_json
-from exporter.web import openapi
-from exporter.web.answers import in_json, or_refuse, refusal_in_json
-from exporter.web.asking import Asking, flag, server_name
+from exporter.reports.report_json import standing_json
+from exporter.web.api import openapi
+from exporter.web.api.queries import Asking, flag, server_name
+from exporter.web.api.responses import in_json, or_refuse, refusal_in_json
 
 
 def routes(asking: Asking) -> list[Route]:

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from exporter.web.asking import RefusedError
+from exporter.web.api.queries import RefusedError
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from exporter.vocabulary import IPFamily, Method, Reason, SrvService, Stage, WarningName
+from exporter.model.enums import IPFamily, Method, Reason, SrvService, Stage, WarningName
 
 Schema: TypeAlias = dict[str, Any]
 

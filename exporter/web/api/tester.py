@@ -4,11 +4,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter import verdict
-from exporter.model import Report
-from exporter.tester_json import nothing_known, tester_json
-from exporter.web.answers import in_json, in_text, or_refuse, refusal_in_text
-from exporter.web.asking import Asking, RefusedError, flag, server_name
+from exporter.judging import verdict
+from exporter.model.report import Report
+from exporter.reports.tester_json import nothing_known, tester_json
+from exporter.web.api.queries import Asking, RefusedError, flag, server_name
+from exporter.web.api.responses import in_json, in_text, or_refuse, refusal_in_text
 
 
 def routes(asking: Asking) -> list[Route]:

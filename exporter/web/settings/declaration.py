@@ -12,11 +12,11 @@ from typing import Annotated
 
 from pydantic import Field, with_config
 
-from exporter import durations
-from exporter.config import kinds
+from exporter.config import value_types
 from exporter.config.document import NOTHING, Odd
-from exporter.config.kinds import Kind, Read
 from exporter.config.settings import STRICT
+from exporter.config.value_types import Kind, Read
+from exporter.model import durations
 
 
 class ClientAuth(StrEnum):
@@ -72,7 +72,7 @@ def one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> Kind:
             raise ValueError(remedies.get(written, ""))
         return table[written]
 
-    return Kind(f"one of {', '.join(table)}", kinds.text(read), {"enum": list(table)})
+    return Kind(f"one of {', '.join(table)}", value_types.text(read), {"enum": list(table)})
 
 
 def anything(written: str) -> str:
@@ -95,7 +95,7 @@ def burst(value: object) -> int:
 def header_value(value: object) -> str:
     """Nothing is as good as blank; a number needs no quotes, for `X-XSS-Protection: 0`."""
     blank = isinstance(value, Odd) and value.read_as == NOTHING
-    written = "" if blank else value if isinstance(value, str) else kinds.as_written(value)
+    written = "" if blank else value if isinstance(value, str) else value_types.as_written(value)
     if written is None or not written.isascii() or not written.isprintable():
         raise ValueError
     return written
@@ -106,10 +106,10 @@ def unseen(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
-STRING = kinds.STRING
-FILE = Kind("the path of a file", kinds.text(kinds.path), STRING)
+STRING = value_types.STRING
+FILE = Kind("the path of a file", value_types.text(value_types.path), STRING)
 UNSEEN = Kind("a text", unseen, STRING)
-NAME = Kind("a name out of a certificate, such as prometheus.example.org", kinds.text(anything), STRING)
+NAME = Kind("a name out of a certificate, such as prometheus.example.org", value_types.text(anything), STRING)
 CLIENT_AUTH = one_of(
     {each.value: each for each in ClientAuth}, {"RequireAnyClientCert": ANYBODY, "RequireClientCert": ANYBODY}
 )
@@ -121,7 +121,7 @@ CIPHER_SUITE = replace(
 CURVE = one_of(CURVES, {})
 HEADER = one_of({name: name for name in HEADERS}, {})
 HEADER_VALUE = Kind("a text of printable ASCII characters", header_value, {"type": "string"})
-INTERVAL = Kind("a duration such as 1s or 500ms, or 0", or_zero(kinds.text(durations.parse)), STRING)
+INTERVAL = Kind("a duration such as 1s or 500ms, or 0", or_zero(value_types.text(durations.parse)), STRING)
 BURST = Kind("a whole number from 1 on", burst, {"type": "integer", "minimum": 1})
 
 
@@ -149,7 +149,7 @@ class TlsServer:
     max_version: Annotated[TLSVersion, VERSION] = TLSVersion.TLSv1_3
     cipher_suites: tuple[Annotated[str, CIPHER_SUITE], ...] = ()
     """For TLS 1.2, by OpenSSL's names; empty: those that Python chooses."""
-    prefer_server_cipher_suites: Annotated[bool, kinds.TRUTH] = True
+    prefer_server_cipher_suites: Annotated[bool, value_types.TRUTH] = True
     curve_preferences: Annotated[tuple[Annotated[str, CURVE], ...], Field(max_length=1)] = ()
     """At most one: Python cannot set more before 3.15. Empty: those of OpenSSL."""
 
@@ -159,7 +159,7 @@ class TlsServer:
 class HttpServer:
     """What goes with every answer."""
 
-    http2: Annotated[bool, kinds.TRUTH] = True
+    http2: Annotated[bool, value_types.TRUTH] = True
     """Without effect: the exporter speaks HTTP/1.1."""
     headers: dict[Annotated[str, HEADER], Annotated[str, HEADER_VALUE]] = field(default_factory=dict)
     """Added where an answer has none of that name; blank ones are not."""

@@ -16,12 +16,12 @@ from exporter.config import Complaint, ConfigError, files
 from exporter.config.checking import checked
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import MAX_PATH, mapping
-from exporter.web.config_file import ClientAuth, WebFile
-from exporter.web.config_rules import SECTION, Contents, broken_rules
-from exporter.web.passwords import Passwords
+from exporter.model.sanitize import printable
 from exporter.web.rate_limit import RateLimit
-from exporter.web.tls import ContextOfToday, server_context
-from exporter.wording import printable
+from exporter.web.settings.declaration import ClientAuth, WebFile
+from exporter.web.settings.passwords import Passwords
+from exporter.web.settings.rules import SECTION, Contents, broken_rules
+from exporter.web.settings.tls import ContextOfToday, server_context
 
 Stamp: TypeAlias = tuple[int, ...] | None
 """Changes whenever a file does; none where there is no file."""

@@ -16,8 +16,8 @@ from exporter.config.complaint import Complaint
 from exporter.config.document import Document, describe
 from exporter.config.files import UnreadableError
 from exporter.config.rules import Broken, mapping
-from exporter.web import tls
-from exporter.web.config_file import HEADERS, VERSIONS, ClientAuth
+from exporter.web.settings import tls
+from exporter.web.settings.declaration import HEADERS, VERSIONS, ClientAuth
 
 Contents: TypeAlias = Mapping[str, bytes | UnreadableError]
 """What is behind `cert`, `key` and `client_ca`, wherever it stands, as far as it is there."""

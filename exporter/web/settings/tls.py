@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, Self
 
-from exporter.web.config_file import ClientAuth, TlsServer
+from exporter.web.settings.declaration import ClientAuth, TlsServer
 
 CLIENTS = {
     ClientAuth.NONE: ssl.CERT_NONE,

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from exporter import names
 from exporter.internet.der import values
-from exporter.model import Passed, Secured, found
-from exporter.names import InvalidServerNameError
-from exporter.network import Handshake, VerifyError
-from exporter.problems import Step
-from exporter.stages import tls
+from exporter.model import names
+from exporter.model.names import InvalidServerNameError
+from exporter.model.report import Passed, Secured, found
+from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.problems import Step
+from exporter.probing.stages import tls
 from tests.fuzz.targets.judging import attempted, brought
 
 NAME = "example.test"

@@ -7,14 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from unittest import mock
 
-from exporter import targets
 from exporter.config import Complaint, Config, ConfigError, SynapseDestinations, load
-from exporter.lists import synapse
-from exporter.lists.asking import ListError
-from exporter.lists.synapse import Synapse
-from exporter.model import ServerName
-from exporter.web import config_in_force
-from exporter.web.config_in_force import WatchedFiles, WebConfig
+from exporter.model.report import ServerName
+from exporter.server_lists import file_sd, synapse
+from exporter.server_lists.fetch import ListError
+from exporter.server_lists.synapse import Synapse
+from exporter.web.settings import live_config
+from exporter.web.settings.live_config import WatchedFiles, WebConfig
 from tests.fuzz.targets.judging import one_line, run
 
 
@@ -62,14 +61,14 @@ def config(written: bytes) -> None:
 def web_config(written: bytes) -> None:
     path = file_of(written)
     with or_good_complaints(str(path), written):
-        assert isinstance(config_in_force.load(path, WatchedFiles()), WebConfig)
+        assert isinstance(live_config.load(path, WatchedFiles()), WebConfig)
 
 
 def server_file(written: bytes) -> None:
     """In YAML and in JSON: names, or complaints that say where."""
     for path in ("servers.yaml", "servers.json"):
         with or_good_complaints(path, written):
-            are_names(targets.names_in(path, written))
+            are_names(file_sd.names_in(path, written))
 
 
 def destinations(written: bytes) -> None:

@@ -23,11 +23,11 @@ from exporter.internet.dns_message import (
     wire_name,
 )
 from exporter.internet.dns_transport import Place
-from exporter.model import Resolved, SrvRecord, Target, found
-from exporter.network import DnsFailureError
-from exporter.problems import Step
-from exporter.stages import dns as dns_stage
-from exporter.stages import srv as srv_stage
+from exporter.model.report import Resolved, SrvRecord, Target, found
+from exporter.probing.network import DnsFailureError
+from exporter.probing.problems import Step
+from exporter.probing.stages import dns as dns_stage
+from exporter.probing.stages import srv as srv_stage
 from tests.fuzz.targets.judging import attempted, in_order, one_line
 
 HOST = "example.test"

@@ -7,15 +7,15 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from exporter import names
-from exporter.lab.homeserver import key_id, public, unpadded
-from exporter.model import Failed, SigningKeys, found
-from exporter.problems import Step
-from exporter.stages import keys as keys_stage
-from exporter.stages import notary as notary_stage
-from exporter.stages import version as version_stage
-from exporter.stages.notary import Published
-from exporter.vocabulary import Reason
+from exporter.demo.homeserver import key_id, public, unpadded
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, SigningKeys, found
+from exporter.probing.problems import Step
+from exporter.probing.stages import keys as keys_stage
+from exporter.probing.stages import notary as notary_stage
+from exporter.probing.stages import version as version_stage
+from exporter.probing.stages.notary import Published
 from tests.fuzz.targets.judging import answer_of, attempted, brought, in_order, one_line
 
 NAME = "example.test"

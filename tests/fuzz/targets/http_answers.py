@@ -1,11 +1,11 @@
 """The bytes of HTTP answers."""
 
-from exporter.attempt import as_it_is
 from exporter.internet.http import MAX_HEADERS, HttpExchange, Question
 from exporter.internet.tls import TlsStream
-from exporter.model import Passed
-from exporter.network import HttpAnswer
-from exporter.problems import Step
+from exporter.model.report import Passed
+from exporter.probing.attempt import as_it_is
+from exporter.probing.network import HttpAnswer
+from exporter.probing.problems import Step
 from tests.fuzz.targets.judging import attempted
 
 AT_MOST = 2048  # bytes of a body

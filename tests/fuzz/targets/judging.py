@@ -6,11 +6,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
-from exporter.attempt import Deadline, Evidence, Faulty, attempt
-from exporter.model import Failed, Found, Passed, Problem
-from exporter.network import HttpAnswer
-from exporter.problems import Step
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Found, Passed, Problem
+from exporter.probing.attempt import Deadline, Evidence, Faulty, attempt
+from exporter.probing.network import HttpAnswer
+from exporter.probing.problems import Step
 
 Returned = TypeVar("Returned")
 MAX_DETAIL_CHARACTERS = 2000  # a page of text: more than any sentence of ours, less than what a remote can send

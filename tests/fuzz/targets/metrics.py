@@ -8,14 +8,14 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.board import Standing
-from exporter.exposition import MAX_LABEL_CHARACTERS, lines
-from exporter.metrics import FAMILIES
-from exporter.model import EndpointReport, Passed, Report, Secured, Software, Target
-from exporter.report_json import standing_json
-from exporter.tester_json import tester_json
-from exporter.wording import printable
-from tests.reports import at, certificate, delegated_by_well_known, watched
+from exporter.metrics.exposition import MAX_LABEL_CHARACTERS, lines
+from exporter.metrics.families import FAMILIES
+from exporter.model.report import EndpointReport, Passed, Report, Secured, Software, Target
+from exporter.model.sanitize import printable
+from exporter.reports.board import Standing
+from exporter.reports.report_json import standing_json
+from exporter.reports.tester_json import tester_json
+from tests.sample_reports import at, certificate, delegated_by_well_known, watched
 
 REMOTE = {"target", "issuer", "name", "version"}  # labels that a remote server has a say in
 OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]

@@ -2,8 +2,8 @@
 
 import re
 
-from exporter import names
-from exporter.names import InvalidServerNameError
+from exporter.model import names
+from exporter.model.names import InvalidServerNameError
 from tests.fuzz.targets.judging import one_line
 
 SPOKEN = re.compile(r"[0-9A-Za-z:.\[\]-]+")

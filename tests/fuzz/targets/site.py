@@ -11,17 +11,17 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState
 
-from exporter.board import Standing
 from exporter.config import Config
-from exporter.instruments import Instruments
-from exporter.model import ServerName
-from exporter.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
-from exporter.web.asking import Asking
+from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
+from exporter.model.report import ServerName
+from exporter.reports.board import Standing
+from exporter.web.api.queries import Asking
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import Exporter, site
 from exporter.web.server import for_the_client
 from tests.fuzz.targets.judging import loop, run
-from tests.reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import board_of
 
 MAX_TURNS = 1000  # of the event loop, for an answer

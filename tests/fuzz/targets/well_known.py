@@ -1,13 +1,13 @@
 """The well-known: its body and headers, and where a redirect leads."""
 
-from exporter import names
-from exporter.attempt import Faulty
 from exporter.internet.http import Question
-from exporter.model import Problem
-from exporter.network import HttpAnswer
-from exporter.stages import freshness
-from exporter.stages.well_known import PATH, Page, Visit, in_short, next_hop, read
-from exporter.vocabulary import Reason
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Problem
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import HttpAnswer
+from exporter.probing.parsing import freshness
+from exporter.probing.stages.well_known import PATH, Page, Visit, in_short, next_hop, read
 from tests.fuzz.targets.judging import answer_of, in_order
 
 HERE = Page(names.parse("example.test"), PATH)

@@ -3,15 +3,15 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
-from exporter.lab.hostile.answers import ANSWER_SERVERS
-from exporter.lab.hostile.dns import DNS_SERVERS
-from exporter.lab.hostile.documents import DOCUMENT_SERVERS
-from exporter.lab.hostile.giants import GIANT_SERVERS
-from exporter.lab.hostile.keys import KEYS_SERVERS
-from exporter.lab.hostile.redirects import REDIRECT_SERVERS
-from exporter.lab.hostile.tcp import TCP_SERVERS
-from exporter.lab.hostile.tls import TLS_SERVERS
-from exporter.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
+from tests.lab.hostile.answers import ANSWER_SERVERS
+from tests.lab.hostile.dns import DNS_SERVERS
+from tests.lab.hostile.documents import DOCUMENT_SERVERS
+from tests.lab.hostile.keys import KEYS_SERVERS
+from tests.lab.hostile.oversized import GIANT_SERVERS
+from tests.lab.hostile.redirects import REDIRECT_SERVERS
+from tests.lab.hostile.tcp import TCP_SERVERS
+from tests.lab.hostile.tls import TLS_SERVERS
+from tests.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
 
 HOSTILE_SERVERS = (
     *DNS_SERVERS,

@@ -5,11 +5,11 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.lab.homeserver import VERSION
-from exporter.lab.hostile.at_8448 import numbered
-from exporter.lab.hostile.said import OK, Said, Spoilt, dripping, page, silent_after
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.vocabulary import Reason
+from exporter.demo.homeserver import VERSION
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.model.enums import Reason
+from tests.lab.hostile.at_8448 import numbered
+from tests.lab.hostile.raw_responses import OK, Said, Spoilt, dripping, page, silent_after
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 BOMB = bytes(4 << 20)

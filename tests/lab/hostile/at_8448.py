@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from exporter.lab.servers import FEDERATION_PORT, LabServer, Place
-from exporter.model import host_port
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.servers import FEDERATION_PORT, LabServer, Place
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import host_port
 
 Problems: TypeAlias = frozenset[tuple[Stage, Reason]]
 

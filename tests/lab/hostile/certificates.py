@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
-from exporter.lab.authority import (
+from exporter.demo.authority import (
     AUTHORITY_LIFE,
     LEAF_LIFE,
     Authority,
@@ -24,7 +24,7 @@ from exporter.lab.authority import (
     leaf_draft,
     new_key,
 )
-from exporter.lab.servers import Issuing
+from exporter.demo.servers import Issuing
 
 DAY = timedelta(days=1)
 RSA_BITS, WEAK_RSA_BITS = 2048, 1024

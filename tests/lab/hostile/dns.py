@@ -2,12 +2,12 @@
 
 from dns.rcode import Rcode
 
-from exporter.lab.dns_server import failing
-from exporter.lab.hostile import dns_answers
-from exporter.lab.hostile.at_8448 import Problems, found
-from exporter.lab.servers import HEALTHY, LabServer, federates
-from exporter.lab.zone import DnsFault, Misbehaviour
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.dns_server import failing
+from exporter.demo.servers import HEALTHY, LabServer, federates
+from exporter.demo.zone import DnsFault, Misbehaviour
+from exporter.model.enums import Method, Reason, Stage
+from tests.lab.hostile import dns_answers
+from tests.lab.hostile.at_8448 import Problems, found
 
 HOMESERVER = "192.0.2.1"
 """Where there is anything, it is here: nobody has to be reached for what is wrong with DNS."""

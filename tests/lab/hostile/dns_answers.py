@@ -13,8 +13,8 @@ from dns.rdataclass import IN
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
-from exporter.lab.dns_server import FAULTS
-from exporter.lab.zone import TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire
+from exporter.demo.dns_server import FAULTS
+from exporter.demo.zone import TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire
 
 STRANGER = dns.name.from_text("not-what-you-asked.test")
 STRANGERS_ADDRESS = "192.0.2.254"

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from exporter.lab.homeserver import VERSION
-from exporter.lab.hostile.at_8448 import numbered
-from exporter.lab.hostile.said import Said, Spoilt, page
-from exporter.lab.https_server import WELL_KNOWN
-from exporter.vocabulary import Reason
+from exporter.demo.homeserver import VERSION
+from exporter.demo.https_server import WELL_KNOWN
+from exporter.model.enums import Reason
+from tests.lab.hostile.at_8448 import numbered
+from tests.lab.hostile.raw_responses import Said, Spoilt, page
 
 MAX_WELL_KNOWN_BYTES = 50 * 1024
 ESCAPES = '\x1b[31m\n# HELP up\nup{a="b"} 1\r<script>alert(1)</script>\u202e'

@@ -8,11 +8,11 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.lab.homeserver import KEYS, Document, Homeserver, key_id, public, unpadded
-from exporter.lab.hostile.at_8448 import numbered
-from exporter.lab.hostile.said import Said, Spoilt, page
-from exporter.lab.servers import LabServer
-from exporter.vocabulary import Reason
+from exporter.demo.homeserver import KEYS, Document, Homeserver, key_id, public, unpadded
+from exporter.demo.servers import LabServer
+from exporter.model.enums import Reason
+from tests.lab.hostile.at_8448 import numbered
+from tests.lab.hostile.raw_responses import Said, Spoilt, page
 
 IDENTITY, ZERO = bytes([1]) + bytes(31), bytes(32)  # points of order 1 and 4
 MADE_UP = unpadded(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0

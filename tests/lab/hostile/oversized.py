@@ -13,19 +13,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.lab.authority import (
-    Authority,
-    Issued,
-    Issuer,
-    KeyType,
-    authority_draft,
-    common_name,
-    new_key,
-)
-from exporter.lab.faults import Fault
-from exporter.lab.hostile.at_8448 import Problems, found, numbered
-from exporter.lab.hostile.behaviours import answers
-from exporter.lab.hostile.certificates import (
+from exporter.demo.authority import Authority, Issued, Issuer, KeyType, authority_draft, common_name, new_key
+from exporter.demo.faults import Fault
+from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, Issuing, LabServer, Place, RawPort, Website
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import host_port
+from tests.lab.hostile.at_8448 import Problems, found, numbered
+from tests.lab.hostile.behaviours import answers
+from tests.lab.hostile.certificates import (
     DAY,
     DIRECTORY_NAME,
     DNS_NAME,
@@ -38,10 +33,7 @@ from exporter.lab.hostile.certificates import (
     issued,
     raw_names,
 )
-from exporter.lab.hostile.tls_records import certificate, server_hello
-from exporter.lab.servers import HEALTHY, WELL_KNOWN_PORT, Issuing, LabServer, Place, RawPort, Website
-from exporter.model import host_port
-from exporter.vocabulary import Method, Reason, Stage
+from tests.lab.hostile.tls_records import certificate, server_hello
 
 ADDRESSES = 16  # of a name, that are dialled
 PORTS = (8448, 8449)

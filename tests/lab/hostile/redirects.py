@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
 
-from exporter.lab.faults import Fault
-from exporter.lab.hostile.at_8448 import Row, numbered
-from exporter.lab.hostile.said import Said, Spoilt, page
-from exporter.lab.https_server import WELL_KNOWN, Answer, Page, Request, delegation, redirect
-from exporter.lab.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
-from exporter.model import host_port
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.faults import Fault
+from exporter.demo.https_server import WELL_KNOWN, Answer, Page, Request, delegation, redirect
+from exporter.demo.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.report import host_port
+from tests.lab.hostile.at_8448 import Row, numbered
+from tests.lab.hostile.raw_responses import Said, Spoilt, page
 
 Location = Callable[[str], str]
 """Of the host that redirects."""

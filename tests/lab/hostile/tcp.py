@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from exporter.lab.faults import Fault, reset
-from exporter.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
-from exporter.lab.hostile.behaviours import answers, close, shuts_down
-from exporter.lab.hostile.tls_records import server_hello
-from exporter.lab.listener import Behaviour
-from exporter.lab.servers import LabServer, Place, RawPort, federates
-from exporter.vocabulary import Method, Reason, Stage
+from exporter.demo.faults import Fault, reset
+from exporter.demo.listener import Behaviour
+from exporter.demo.servers import LabServer, Place, RawPort, federates
+from exporter.model.enums import Method, Reason, Stage
+from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
+from tests.lab.hostile.behaviours import answers, close, shuts_down
+from tests.lab.hostile.tls_records import server_hello
 
 BROKEN_OFF = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 SILENT = found(Stage.TLS, Reason.TLS_TIMEOUT)

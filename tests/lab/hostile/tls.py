@@ -8,10 +8,13 @@ from collections.abc import Callable
 from ssl import CERT_OPTIONAL, CERT_REQUIRED, SSLContext, TLSVersion
 from tempfile import NamedTemporaryFile
 
-from exporter.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
-from exporter.lab.hostile.behaviours import answers, close, drips, floods, says
-from exporter.lab.hostile.certificates import with_rsa
-from exporter.lab.hostile.tls_records import (
+from exporter.demo.listener import Behaviour
+from exporter.demo.servers import HEALTHY, Place, RawPort, RawSite, Website
+from exporter.model.enums import Reason, Stage
+from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
+from tests.lab.hostile.behaviours import answers, close, drips, floods, says
+from tests.lab.hostile.certificates import with_rsa
+from tests.lab.hostile.tls_records import (
     ALERTS,
     APPLICATION_DATA,
     CERTIFICATE,
@@ -26,9 +29,6 @@ from exporter.lab.hostile.tls_records import (
     record,
     server_hello,
 )
-from exporter.lab.listener import Behaviour
-from exporter.lab.servers import HEALTHY, Place, RawPort, RawSite, Website
-from exporter.vocabulary import Reason, Stage
 
 REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 NOT_TLS = found(Stage.TLS, Reason.NOT_TLS)

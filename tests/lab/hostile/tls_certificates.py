@@ -5,12 +5,12 @@ from datetime import timedelta
 
 from cryptography.hazmat.primitives import hashes
 
-from exporter.lab.authority import CertificateState
-from exporter.lab.hostile import certificates
-from exporter.lab.hostile.at_8448 import Hostile, found, numbered
-from exporter.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with
-from exporter.lab.servers import HEALTHY, Issuing, Place, Website, federates
-from exporter.vocabulary import Reason, Stage
+from exporter.demo.authority import CertificateState
+from exporter.demo.servers import HEALTHY, Issuing, Place, Website, federates
+from exporter.model.enums import Reason, Stage
+from tests.lab.hostile import certificates
+from tests.lab.hostile.at_8448 import Hostile, found, numbered
+from tests.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with
 
 INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
 EXPIRED = found(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
@@ -75,8 +75,8 @@ CERTIFICATE_SERVERS = numbered(
         # ------------------------------------------------------------ keys and signatures
         Hostile("weak-rsa", "an RSA key of 1024 bits", presents(certificates.with_weak_rsa), INVALID),
         Hostile("weak-curve", "a curve that is no longer offered", presents(certificates.with_weak_curve), REFUSED),
-        Hostile("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),  # noqa: S303 - it is what is tested
-        Hostile("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),  # noqa: S303 - as above
+        Hostile("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),
+        Hostile("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),
         # ------------------------------------------------------------ names
         Hostile("name-wrong", "for another name", in_state(CertificateState.WRONG_NAME), MISMATCH),
         Hostile("name-common", "only a common name", in_state(CertificateState.COMMON_NAME_ONLY), MISMATCH),

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.network import HttpAnswer
-from exporter.stages.freshness import announced, bounded
+from exporter.probing.network import HttpAnswer
+from exporter.probing.parsing.freshness import announced, bounded
 
 NOW = datetime(2019, 1, 30, 7, 35, 0, tzinfo=UTC)
 IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"

@@ -1,9 +1,9 @@
 import pytest
 
-from exporter.model import Problem
-from exporter.network import HttpAnswer
-from exporter.stages.json_body import MAX_CONTAINERS, errcode, json_type, read_object
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Problem
+from exporter.probing.network import HttpAnswer
+from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, read_object
 
 
 def answer(body: bytes, status: int = 200) -> HttpAnswer:

@@ -2,8 +2,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
-from exporter.lab.authority import PrivateKey
-from exporter.stages.strength import weak_signature, weaknesses
+from exporter.demo.authority import PrivateKey
+from exporter.probing.parsing.strength import weak_signature, weaknesses
 from tests.certificates import INTERMEDIATE, RSA_KEY, certificate
 
 SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")

@@ -2,11 +2,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.attempt import Faulty
-from exporter.model import Endpoint, Problem, Resolved, Target
-from exporter.network import Addresses, DnsTimeoutError
-from exporter.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Endpoint, Problem, Resolved, Target
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import Addresses, DnsTimeoutError
+from exporter.probing.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
 from tests.fake_world import FakeNetwork
 
 HS, SPARE = Target("hs.test", 8448), Target("spare.test", 8449)

@@ -7,12 +7,12 @@ import pytest
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.attempt import Faulty
-from exporter.model import Problem, SigningKeys
-from exporter.network import HttpAnswer
-from exporter.stages import keys
-from exporter.stages.keys import MAX_KEYS, fault
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, SigningKeys
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages import keys
+from exporter.probing.stages.keys import MAX_KEYS, fault
 
 # The key of the specification's test vectors (appendices, "Cryptographic Test Vectors")
 SEED = "YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1"

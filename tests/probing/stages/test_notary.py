@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-from exporter import names
-from exporter.attempt import Faulty
-from exporter.lab.homeserver import Homeserver, key_id, public
-from exporter.lab.https_server import Answer, json_answer
-from exporter.lab.notary import Notary
-from exporter.model import Failed, Outcome, Passed, Problem, SigningKeys
-from exporter.stages.keys import EPOCH
-from exporter.stages.notary import Published, judge, read
-from exporter.vocabulary import Reason
+from exporter.demo.homeserver import Homeserver, key_id, public
+from exporter.demo.https_server import Answer, json_answer
+from exporter.demo.notary import Notary
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Outcome, Passed, Problem, SigningKeys
+from exporter.probing.attempt import Faulty
+from exporter.probing.stages.keys import EPOCH
+from exporter.probing.stages.notary import Published, judge, read
 from tests.fake_world import received
 
 NAME = "example.test"

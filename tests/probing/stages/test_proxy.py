@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.attempt import Deadline
-from exporter.lab.https_server import HTML, Answer, json_answer
-from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Software, Target
-from exporter.network import HttpAnswer
-from exporter.stages import proxy
-from exporter.stages.proxy import ENCODED, PLAIN, SPELLED, Answers, judge
-from exporter.vocabulary import Reason
+from exporter.demo.https_server import HTML, Answer, json_answer
+from exporter.model.enums import Reason
+from exporter.model.report import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Software, Target
+from exporter.probing.attempt import Deadline
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages import proxy
+from exporter.probing.stages.proxy import ENCODED, PLAIN, SPELLED, Answers, judge
+from tests.addresses import place
 from tests.certificates import handshake
 from tests.fake_world import GET_SECONDS, FakeNetwork, Server, received
-from tests.places import place
 
 SYNAPSE, CONDUIT = Software("Synapse", "1.163.2"), Software("Tuwunel", "1.4")
 

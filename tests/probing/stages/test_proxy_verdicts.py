@@ -2,10 +2,10 @@
 
 import pytest
 
-from exporter.model import Problem, Software
-from exporter.network import HttpAnswer
-from exporter.stages.proxy import SPELLED, Verdict, large_put, spelled_path
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, Software
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages.proxy import SPELLED, Verdict, large_put, spelled_path
 
 UNAUTHORIZED = HttpAnswer(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')
 FORBIDDEN = HttpAnswer(403, (), b'{"errcode":"M_FORBIDDEN"}')

@@ -3,16 +3,16 @@
 import pytest
 from structlog.testing import capture_logs
 
-from exporter import names
-from exporter.model import Failed, Passed, Problem
-from exporter.network import HttpAnswer
-from exporter.stages.well_known import MAX_REDIRECTS, PATH, Page, next_hop
-from exporter.vocabulary import Reason
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Failed, Passed, Problem
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, Page, next_hop
 from tests.certificates import handshake
 from tests.fake_world import (
     Server,
 )
-from tests.stages.websites import DELEGATION, ELSEWHERE, HS, absence, probe, reason, requests, serving, to
+from tests.probing.stages.websites import DELEGATION, ELSEWHERE, HS, absence, probe, reason, requests, serving, to
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

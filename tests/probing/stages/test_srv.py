@@ -2,14 +2,25 @@ import asyncio
 
 import pytest
 
-from exporter.attempt import Faulty
-from exporter.model import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Resolved, SrvRecord, SrvRecords, Target
-from exporter.network import DnsTimeoutError
-from exporter.stages import srv
-from exporter.stages.srv import MAX_RECORDS, UNANSWERED
-from exporter.vocabulary import Reason, SrvService
+from exporter.model.enums import Reason, SrvService
+from exporter.model.report import (
+    SKIPPED,
+    Endpoint,
+    Failed,
+    Outcome,
+    Passed,
+    Problem,
+    Resolved,
+    SrvRecord,
+    SrvRecords,
+    Target,
+)
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import DnsTimeoutError
+from exporter.probing.stages import srv
+from exporter.probing.stages.srv import MAX_RECORDS, UNANSWERED
+from tests.addresses import place
 from tests.fake_world import FakeNetwork, Silence, srv_record
-from tests.places import place
 
 FED, LEGACY = SrvService.MATRIX_FED, SrvService.MATRIX
 RECORD, OTHER, REFUSAL = srv_record(10, 5, 443, "hs.test"), srv_record(0, 0, 8448, "old.test"), srv_record(0, 0, 0, ".")

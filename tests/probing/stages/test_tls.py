@@ -6,11 +6,20 @@ from sys import getsizeof
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.attempt import Faulty
-from exporter.model import Certificate, ChainCertificate, Problem, Secured
-from exporter.network import Handshake, VerifyError
-from exporter.stages.tls import JUDGED, MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS, judge, read, weight
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Certificate, ChainCertificate, Problem, Secured
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.stages.tls import (
+    JUDGED,
+    MAX_CHAIN,
+    MAX_NAMES,
+    MAX_NAMES_CHARACTERS,
+    MAX_PROBLEMS,
+    judge,
+    read,
+    weight,
+)
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
 

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from exporter.attempt import Faulty
-from exporter.model import Problem, Software
-from exporter.network import HttpAnswer
-from exporter.stages import version
-from exporter.vocabulary import Reason
+from exporter.model.enums import Reason
+from exporter.model.report import Problem, Software
+from exporter.probing.attempt import Faulty
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages import version
 
 
 def read(content: object, status: int = 200) -> Software | Faulty[Software]:

@@ -6,15 +6,15 @@ from typing import cast
 
 import pytest
 
-from exporter import names
-from exporter.attempt import Deadline
-from exporter.lab.https_server import Answer
-from exporter.model import Answered, Delegation, Endpoint, Failed, Passed, Problem, Secured, Target
-from exporter.network import Addresses, DnsTimeoutError, Network, VerifyError
-from exporter.stages import well_known
-from exporter.stages.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
-from exporter.stages.well_known import MAX_BYTES, PATH
-from exporter.vocabulary import Reason
+from exporter.demo.https_server import Answer
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Answered, Delegation, Endpoint, Failed, Passed, Problem, Secured, Target
+from exporter.probing.attempt import Deadline
+from exporter.probing.network import Addresses, DnsTimeoutError, Network, VerifyError
+from exporter.probing.parsing.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
+from exporter.probing.stages import well_known
+from exporter.probing.stages.well_known import MAX_BYTES, PATH
 from tests.certificates import handshake
 from tests.fake_world import (
     GET_SECONDS,
@@ -26,7 +26,7 @@ from tests.fake_world import (
     received,
     website,
 )
-from tests.stages.websites import DELEGATION, HERE, HS, absence, probe, reason, requests, serving
+from tests.probing.stages.websites import DELEGATION, HERE, HS, absence, probe, reason, requests, serving
 
 
 async def test_a_delegation() -> None:

@@ -1,13 +1,13 @@
 """The web servers of example.test and www.example.test, for the tests of the well-known."""
 
-from exporter import names
-from exporter.attempt import Deadline
-from exporter.lab.https_server import json_answer, redirect
-from exporter.model import Delegation, Failed, Passed
-from exporter.network import HttpAnswer
-from exporter.stages import well_known
-from exporter.stages.well_known import PATH
-from exporter.vocabulary import Reason
+from exporter.demo.https_server import json_answer, redirect
+from exporter.model import names
+from exporter.model.enums import Reason
+from exporter.model.report import Delegation, Failed, Passed
+from exporter.probing.attempt import Deadline
+from exporter.probing.network import HttpAnswer
+from exporter.probing.stages import well_known
+from exporter.probing.stages.well_known import PATH
 from tests.certificates import handshake
 from tests.fake_world import FakeNetwork, Reaction, Server, received
 

@@ -8,13 +8,13 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter import names
-from exporter.exposition import TEXT
-from exporter.metrics import FAMILIES
-from exporter.web import asking
-from exporter.web.probe import patience
+from exporter.metrics.exposition import TEXT
+from exporter.metrics.families import FAMILIES
+from exporter.model import names
+from exporter.web.api import queries
+from exporter.web.api.probe import patience
 from exporter.web.rate_limit import RateLimit
-from tests.labs import lab_servers, series
+from tests.embedded_federation import lab_servers, series
 from tests.scrapes import OPENMETRICS
 from tests.waiting import others, until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site, open_to_all
@@ -152,7 +152,7 @@ async def test_probe_takes_no_longer_than_configured(tmp_path: Path) -> None:
 
 async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a probe may take by the configuration."""
-    monkeypatch.setattr(asking, "LONGEST_SECONDS", 0.6)
+    monkeypatch.setattr(queries, "LONGEST_SECONDS", 0.6)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site, asyncio.timeout(10):
         assert values(await probe(site, SILENT.server_name))
 

@@ -13,10 +13,10 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
 
-from exporter import names
 from exporter.config import Probe, Web
-from exporter.web import openapi
-from tests.labs import lab_servers
+from exporter.model import names
+from exporter.web.api import openapi
+from tests.embedded_federation import lab_servers
 from tests.waiting import until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site, open_to_all
 
@@ -206,7 +206,7 @@ async def test_description_is_served(tmp_path: Path) -> None:
     async with lab_site(tmp_path, HEALTHY) as site:
         answer = await site.client.get("/api/openapi.json")
     assert answer.json() == DOCUMENT
-    assert json.loads((Path(__file__).parents[2] / "docs" / "openapi.json").read_text()) == DOCUMENT
+    assert json.loads((Path(__file__).parents[3] / "docs" / "openapi.json").read_text()) == DOCUMENT
     for schema in DOCUMENT["components"]["schemas"].values():
         Draft202012Validator.check_schema(schema)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from exporter.lab.faults import Fault
-from tests.labs import lab_servers
+from exporter.demo.faults import Fault
+from tests.embedded_federation import lab_servers
 from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
 
 RECORDED = Path(__file__).parent / "recorded"

@@ -10,13 +10,13 @@ import pytest
 
 from exporter import cli
 from exporter.config import ConfigError
-from exporter.web import config_in_force
-from exporter.web.config_file import CIPHER_SUITES, CURVES, HttpServer, Rate, TlsServer, WebFile
-from exporter.web.config_in_force import WatchedFiles, WebConfig
+from exporter.web.settings import live_config
+from exporter.web.settings.declaration import CIPHER_SUITES, CURVES, HttpServer, Rate, TlsServer, WebFile
+from exporter.web.settings.live_config import WatchedFiles, WebConfig
 from tests.programs import program
 from tests.web import pems
 
-BAD_FILES = sorted((Path(__file__).parents[1] / "web_config").glob("*.yaml"))
+BAD_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
     "": WebFile,
     "tls_server_config.": TlsServer,
@@ -67,7 +67,7 @@ def folder(tmp_path: Path, certificates: Path) -> Path:
 def load(folder: Path, text: str) -> WebConfig:
     file = folder / "web.yaml"
     file.write_text(text, encoding="utf-8")
-    return config_in_force.load(file, WatchedFiles())
+    return live_config.load(file, WatchedFiles())
 
 
 def tls(folder: Path, text: str) -> ssl.SSLContext:
@@ -163,7 +163,7 @@ def test_versions_and_defaults(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", BAD_FILES, ids=lambda path: path.stem)
 def test_a_bad_file_is_refused_in_the_words_at_its_head(path: Path, folder: Path) -> None:
-    """The comments that a file of tests/web_config begins with are all that is said of it: line, place, sentence."""
+    """The comments that a file of tests/web/settings/cases begins with are all that is said of it: line, place, sentence."""
     text = path.read_text(encoding="utf-8")
     expected = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
     assert refusal(folder, text) == "\n".join(expected)
@@ -185,7 +185,7 @@ def test_no_secret_is_repeated(folder: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """Is no empty one."""
     with pytest.raises(ConfigError, match="expected a file, found nothing of that name: check the path"):
-        config_in_force.load(tmp_path / "web.yaml", WatchedFiles())
+        live_config.load(tmp_path / "web.yaml", WatchedFiles())
 
 
 # ---------------------------------------------------------------- the command

@@ -11,16 +11,16 @@ import bcrypt
 import pytest
 import structlog
 
-from exporter import logs
 from exporter.app import App
 from exporter.config import load
-from exporter.lab.authority import Authority
-from exporter.lists.asking import Access
+from exporter.demo.authority import Authority
+from exporter.runtime import logs
+from exporter.server_lists.fetch import Access
 from exporter.web import landing
-from exporter.web.config_file import TlsServer, WebFile
-from exporter.web.config_in_force import WebConfigInForce
-from exporter.web.passwords import Credentials, Passwords
-from tests.lists import serving as lists
+from exporter.web.settings.declaration import TlsServer, WebFile
+from exporter.web.settings.live_config import WebConfigInForce
+from exporter.web.settings.passwords import Credentials, Passwords
+from tests.server_lists import serving as lists
 from tests.waiting import until
 from tests.web import pems
 from tests.web.serving import ANYWHERE, client_of

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 
 from exporter.app import App
 from exporter.config import ConfigError
-from exporter.lab.authority import Authority, Hierarchy
-from exporter.web.config_in_force import WebConfigInForce
+from exporter.demo.authority import Authority, Hierarchy
+from exporter.web.settings.live_config import WebConfigInForce
 from tests.programs import program
 from tests.web import pems
 from tests.web.serving import ANYWHERE

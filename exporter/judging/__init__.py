@@ -1,0 +1,1 @@
+"""What a finished report means: verdicts, warnings and remedies. Pure."""

@@ -1,0 +1,1 @@
+"""What `/metrics` shows: the families of each server, and those of the exporter itself."""

@@ -1,0 +1,1 @@
+"""One probe: discovery, the stages of every endpoint, and the deep look."""

@@ -1,0 +1,1 @@
+"""Pure readers of hostile bytes: JSON bodies, cache headers, key strength."""

@@ -1,0 +1,1 @@
+"""The latest report of every server, and reports as JSON and as text."""

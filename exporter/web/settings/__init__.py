@@ -1,0 +1,1 @@
+"""The web configuration file: TLS, users, headers and limits, reloaded when it changes."""
