@@ -9,13 +9,13 @@ from prometheus_client import Metric
 
 from docs import remedies
 from exporter.config.schema import schema
-from exporter.demo.federation import EVERY_SERVER
 from exporter.demo.servers import LabServer
 from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
 from exporter.metrics.exporter_metrics import NAMESPACE, Instruments
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family
 from exporter.model.enums import Reason, Stage, WarningName
 from exporter.web.api import openapi
+from tests.lab.catalogue import EVERY_SERVER
 
 BUCKET_BOUND = "le"  # the label by which a histogram tells its buckets apart
 

@@ -13,7 +13,7 @@ from exporter import wiring
 from exporter.config import Complaint, Config, ConfigError, Place, load
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import Instruments
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.model.shards import Shard
 from exporter.reports.board import Board
 from exporter.runtime import event_loop

@@ -18,7 +18,8 @@ from exporter import config, wiring
 from exporter.config import Config, ConfigError
 from exporter.judging import verdict
 from exporter.model import names
-from exporter.model.report import Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.model.sanitize import printable
 from exporter.probing.prober import Prober
 from exporter.reports import report_text

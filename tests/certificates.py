@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from exporter.demo.authority import PrivateKey, alternative_names
-from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError
 
 NOT_BEFORE = datetime(2026, 9, 1, tzinfo=UTC)
 NOT_AFTER = NOT_BEFORE + timedelta(days=90)

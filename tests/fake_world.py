@@ -13,9 +13,11 @@ from typing import Final, TypeAlias, TypeVar
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import NOT_FOUND, Answer, json_answer
 from exporter.demo.https_server import delegation as delegation_page
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
-from exporter.model.report import Endpoint, SrvRecord, Target
-from exporter.probing.network import Addresses, Handshake, HttpAnswer, TooLargeError
+from exporter.model.findings import SrvRecord
+from exporter.probing.evidence import Addresses, Handshake, HttpAnswer
+from exporter.probing.network import TooLargeError
 from exporter.probing.stages import keys, version, well_known
 from tests.certificates import handshake
 

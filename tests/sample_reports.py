@@ -5,30 +5,22 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter.model import names
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Method, Reason, SrvService
-from exporter.model.report import (
-    SKIPPED,
+from exporter.model.findings import (
     Certificate,
-    DeepLook,
     Delegation,
-    Endpoint,
-    EndpointLook,
-    EndpointReport,
-    Failed,
-    NotaryLook,
-    Passed,
-    Problem,
-    Report,
     Resolved,
-    Route,
     Secured,
     SigningKeys,
     Software,
     SrvRecord,
     SrvRecords,
-    Target,
-    Watched,
 )
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import DeepLook, EndpointLook, EndpointReport, NotaryLook, Report
+from exporter.model.routes import Route
+from exporter.model.servers import Watched
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)

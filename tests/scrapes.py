@@ -6,7 +6,8 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry
 
 from exporter.metrics.exposition import answer, lines
-from exporter.model.report import Report, Watched
+from exporter.model.report import Report
+from exporter.model.servers import Watched
 from exporter.reports.board import Board
 from tests.sample_reports import ENDED_AT
 

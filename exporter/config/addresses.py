@@ -6,7 +6,8 @@ from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from exporter.model import names
-from exporter.model.report import ServerName, Target, host_port
+from exporter.model.addresses import Target, host_port
+from exporter.model.names import ServerName
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53

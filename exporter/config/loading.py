@@ -11,7 +11,7 @@ from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import broken_rules
 from exporter.config.settings import Config, Network, ServerUrl, Settings, SynapseDestinations
-from exporter.model.report import Watched
+from exporter.model.servers import Watched
 
 Section = TypeVar("Section", Network, ServerUrl, SynapseDestinations)
 

@@ -12,7 +12,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, with_config
 from exporter.config import value_types
 from exporter.config.addresses import IPNetwork, Place
 from exporter.config.value_types import AddressPolicy
-from exporter.model.report import ServerName, Target, Watched
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 
 Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
 Url: TypeAlias = Annotated[str, value_types.URL]

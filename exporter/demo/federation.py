@@ -27,15 +27,9 @@ from exporter.demo.reverse_proxy import in_front_of
 from exporter.demo.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, Talk, Website
 from exporter.demo.zone import Zone
 from exporter.model.names import parse
-from tests.lab.bad_responses import MISANSWERED_SERVERS
-from tests.lab.notaries import NOTARISED_SERVERS
-from tests.lab.unreachable import UNREACHED_SERVERS
-from tests.lab.warned import WARNED_SERVERS
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """Those of `demo`: not more than can be looked over."""
-EVERY_SERVER = SERVERS + UNREACHED_SERVERS + MISANSWERED_SERVERS + WARNED_SERVERS + NOTARISED_SERVERS
-"""Whatever the exporter has a name for is shown by one of them."""
 Started = TypeVar("Started", bound=Port)
 
 

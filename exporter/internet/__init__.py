@@ -9,9 +9,10 @@ from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
 from exporter.internet.tls_contexts import Trust
+from exporter.model.addresses import Endpoint, IPAddress, host_port
 from exporter.model.enums import SrvService
-from exporter.model.report import Endpoint, IPAddress, SrvRecord, host_port
-from exporter.probing.network import Addresses
+from exporter.model.findings import SrvRecord
+from exporter.probing.evidence import Addresses
 
 PUBLIC_ONLY = AddressPolicy()
 LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 
 from exporter.internet.special_purpose import GLOBAL_UNICAST, ISATAP, NAT64, NETWORKS, PORTS
-from exporter.model.report import IPAddress
+from exporter.model.addresses import IPAddress
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,9 @@ from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
 from exporter.internet.tls import TlsStream, check_chain
 from exporter.internet.tls_contexts import Trust
-from exporter.model.report import IPAddress
-from exporter.probing.network import BlockedAddressError, ClosedEarlyError, Handshake, HttpAnswer
+from exporter.model.addresses import IPAddress
+from exporter.probing.evidence import Handshake, HttpAnswer
+from exporter.probing.network import BlockedAddressError, ClosedEarlyError
 
 
 class InternetConnection:

@@ -16,7 +16,8 @@ import dns.name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.model.report import SrvRecord, Target
+from exporter.model.addresses import Target
+from exporter.model.findings import SrvRecord
 from exporter.probing.network import DnsFailureError
 
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path

@@ -22,7 +22,7 @@ from exporter.internet.dns_message import (
     StrayMessageError,
     read_answer,
 )
-from exporter.model.report import IPAddress
+from exporter.model.addresses import IPAddress
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import OWN_SHORTAGES
 

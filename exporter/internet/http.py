@@ -9,7 +9,8 @@ from h11 import _abnf, _readers
 
 from exporter import USER_AGENT
 from exporter.internet.tls import TlsStream
-from exporter.probing.network import ClosedEarlyError, HttpAnswer, TooLargeError
+from exporter.probing.evidence import HttpAnswer
+from exporter.probing.network import ClosedEarlyError, TooLargeError
 
 MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100

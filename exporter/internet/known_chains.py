@@ -12,8 +12,8 @@ from typing import NamedTuple, TypeAlias
 
 from OpenSSL import crypto
 
-from exporter.model.report import IPAddress
-from exporter.probing.network import Handshake
+from exporter.model.addresses import IPAddress
+from exporter.probing.evidence import Handshake
 from exporter.runtime.lru import Memory
 
 AT_MOST = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each

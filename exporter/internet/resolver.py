@@ -16,9 +16,11 @@ from dns.rdatatype import RdataType
 
 from exporter.internet.dns_message import Answer, text, wire_name
 from exporter.internet.dns_transport import Place, exchange, says_anything
+from exporter.model.addresses import host_port
 from exporter.model.enums import SrvService
-from exporter.model.report import SrvRecord, host_port
-from exporter.probing.network import Addresses, DnsFailureError, DnsTimeoutError
+from exporter.model.findings import SrvRecord
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import OWN_SHORTAGES, let_go
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets

@@ -7,7 +7,7 @@ import socket
 
 from exporter.internet import peer_clock
 from exporter.internet.peer_clock import PeerClock
-from exporter.model.report import IPAddress
+from exporter.model.addresses import IPAddress
 
 READ_BYTES = 16 * 1024  # one TLS record
 

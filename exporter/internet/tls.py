@@ -7,7 +7,8 @@ from OpenSSL import SSL, crypto
 from exporter.internet.der import values
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
-from exporter.probing.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError
+from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 
 RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
 MAX_HANDSHAKE_BYTES = 20 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100

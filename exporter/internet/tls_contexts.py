@@ -5,7 +5,7 @@ from pathlib import Path
 from OpenSSL import SSL
 
 from exporter.internet.known_chains import KnownChains
-from exporter.probing.network import VerifyError
+from exporter.probing.evidence import VerifyError
 
 ALPN = [b"http/1.1"]
 # Old servers are to be seen, and named as such: OpenSSL's default level refuses TLS below 1.2 without a word. What that

@@ -3,22 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
-from exporter.model.report import (
-    Certificate,
-    Endpoint,
-    Failed,
-    Passed,
-    Problem,
-    Report,
-    Secured,
-    Shortage,
-    SigningKeys,
-    Skipped,
-    Software,
-    Target,
-    found,
-)
+from exporter.model.findings import Certificate, Secured, SigningKeys, Software
+from exporter.model.outcomes import Failed, Passed, Problem, Shortage, Skipped, found
+from exporter.model.report import Report
 
 MOST_HELD_UP = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
 

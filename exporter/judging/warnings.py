@@ -7,8 +7,10 @@ from typing import TypeAlias
 
 from exporter.judging.verdict import healthy_by_family, secured, signing_keys
 from exporter.model import routes
+from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, SrvService, WarningName
-from exporter.model.report import Failed, Report, Target, found
+from exporter.model.outcomes import Failed, found
+from exporter.model.report import Report
 
 KEY_VALIDITY_AHEAD = timedelta(
     hours=1

@@ -17,7 +17,8 @@ from exporter import VERSION
 from exporter.metrics.families import PREFIX
 from exporter.metrics.processes import Processes, Staff
 from exporter.model.enums import Stage
-from exporter.model.report import Report, Skipped
+from exporter.model.outcomes import Skipped
+from exporter.model.report import Report
 from exporter.model.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"

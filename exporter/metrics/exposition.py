@@ -18,7 +18,8 @@ from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
-from exporter.reports.board import Board, Lines, Posted, Snapshot, Standing
+from exporter.reports.board import Board, Lines, Posted, Snapshot
+from exporter.reports.server_state import Standing
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
 CHUNK_BYTES = 64 * 1024  # about a tenth of a millisecond of joining: the event loop can breathe between two

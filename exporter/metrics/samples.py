@@ -6,9 +6,11 @@ from typing import TypeAlias
 from exporter.judging import verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.enums import IPFamily, SrvService, Stage
-from exporter.model.report import Certificate, Report, Secured, found
+from exporter.model.findings import Certificate, Secured
+from exporter.model.outcomes import found
+from exporter.model.report import Report
 from exporter.model.sanitize import printable
-from exporter.reports.board import Standing
+from exporter.reports.server_state import Standing
 
 MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
 

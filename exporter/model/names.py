@@ -1,9 +1,10 @@
 """The grammar of server names (Matrix specification, appendices, "Server Name"). Pure."""
 
 import re
+from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
-from exporter.model.report import IPAddress, ServerName
+from exporter.model.addresses import IPAddress
 from exporter.model.sanitize import printable
 
 MAX_HOST_CHARACTERS = 255  # dns-name = 1*255dns-char
@@ -12,6 +13,22 @@ MAX_SHOWN = 50  # characters of what is no address or port, in a complaint
 
 SPLIT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 DNS_NAME = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerName:
+    """A Matrix server name that follows the grammar; `names.parse` makes them.
+
+    `host` bears no brackets; `ip` is set where it is an IP literal.
+    """
+
+    text: str
+    host: str
+    port: int | None
+    ip: IPAddress | None
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class InvalidServerNameError(ValueError):

@@ -1,7 +1,11 @@
 """Steps 1 to 6 of server discovery (server-server API, 2.1): what was learnt so far, and where it leads. Pure."""
 
+from dataclasses import dataclass
+
+from exporter.model.addresses import Target
 from exporter.model.enums import Method, SrvService
-from exporter.model.report import Route, ServerName, SrvRecords, Target
+from exporter.model.findings import SrvRecords
+from exporter.model.names import ServerName
 
 DEFAULT_PORT = 8448
 
@@ -14,6 +18,18 @@ SRV = {
 }
 BY_SRV = frozenset(method for methods in SRV.values() for method in methods)
 FALLBACK = (Method.DEFAULT_8448, Method.WELL_KNOWN_8448)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to reach a server. Where to connect, what `Host` says and what the certificate must bear are three things."""
+
+    method: Method
+    targets: tuple[Target, ...]
+    host_header: str
+    tls_name: str
+    sni: str | None
+    """Sent in the handshake; none for IP addresses (server-server API, 2.1)."""
 
 
 def asks_well_known(name: ServerName) -> bool:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from exporter.model.report import ServerName, Watched
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 
 MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
 HASH_BITS = 64

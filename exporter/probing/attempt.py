@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Found, Passed, Problem
+from exporter.model.outcomes import Failed, Found, Passed, Problem
 from exporter.probing import problems
 from exporter.probing.problems import Step
 

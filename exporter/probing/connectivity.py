@@ -11,13 +11,15 @@ from functools import partial
 from typing import Final
 
 from exporter.judging import verdict
+from exporter.model.addresses import Target
 from exporter.model.enums import RAN_OUT_OF_TIME, Reason
-from exporter.model.report import Failed, Passed, Report, Target
-from exporter.probing import problems
+from exporter.model.outcomes import Failed, Passed
+from exporter.model.report import Report
+from exporter.probing import dialling, problems
 from exporter.probing.attempt import Deadline, as_it_is, attempt
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
-from exporter.probing.stages import dns, well_known
+from exporter.probing.stages import dns
 
 NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only one is asked
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
@@ -71,7 +73,7 @@ async def ask(network: Network, witness: Target) -> None:
     resolved = await attempt(Step.DNS, looking, partial(dns.read, aliases_allowed=True), deadline)
     heed(resolved)
     if isinstance(resolved, Passed):
-        connecting = well_known.connect_any(network, resolved.found.endpoints)
+        connecting = dialling.connect_any(network, resolved.found.endpoints)
         connected = await attempt(Step.TCP, connecting, as_it_is, deadline)
         heed(connected)
         if isinstance(connected, Passed):

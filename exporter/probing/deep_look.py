@@ -8,18 +8,12 @@ from datetime import UTC, datetime
 from functools import partial
 
 from exporter.model import names, routes
-from exporter.model.report import (
-    DeepLook,
-    EndpointLook,
-    EndpointReport,
-    Passed,
-    Report,
-    Route,
-    ServerName,
-    SrvRecords,
-    found,
-    host_port,
-)
+from exporter.model.addresses import host_port
+from exporter.model.findings import SrvRecords
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Passed, found
+from exporter.model.report import DeepLook, EndpointLook, EndpointReport, Report
+from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, as_it_is, attempt, in_turn
 from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import ask_each_notary

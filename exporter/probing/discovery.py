@@ -4,19 +4,11 @@ from dataclasses import dataclass
 from functools import partial
 
 from exporter.model import routes
-from exporter.model.report import (
-    SKIPPED,
-    Delegation,
-    Endpoint,
-    Failed,
-    Outcome,
-    Problem,
-    Resolved,
-    Route,
-    ServerName,
-    SrvRecords,
-    found,
-)
+from exporter.model.addresses import Endpoint
+from exporter.model.findings import Delegation, Resolved, SrvRecords
+from exporter.model.names import ServerName
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Problem, found
+from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, attempt
 from exporter.probing.network import Network
 from exporter.probing.problems import Step

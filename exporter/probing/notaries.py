@@ -5,12 +5,15 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 
-from exporter.model.report import Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.report import NotaryLook, Report
+from exporter.probing import dialling
 from exporter.probing.attempt import Deadline, as_it_is, attempt
 from exporter.probing.discovery import Discovered, discover
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
-from exporter.probing.stages import notary, tls, well_known
+from exporter.probing.stages import notary, tls
 from exporter.probing.stages.notary import Published, inconclusive
 
 
@@ -51,6 +54,6 @@ async def connect(network: Network, discovered: Discovered, deadline: Deadline) 
     """Over the first address that accepts."""
     if not discovered.endpoints:
         return discovered.dead_end()
-    connecting = well_known.connect_any(network, discovered.endpoints)
+    connecting = dialling.connect_any(network, discovered.endpoints)
     connected = await attempt(Step.TCP, connecting, as_it_is, deadline.of_stage())
     return connected.found if isinstance(connected, Passed) else connected.problems[0]

@@ -8,7 +8,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from exporter.model.report import Endpoint, EndpointReport, Passed, Report, Route, ServerName, Target
+from exporter.model.addresses import Endpoint, Target
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Passed
+from exporter.model.report import EndpointReport, Report
+from exporter.model.routes import Route
 from exporter.probing import connectivity
 from exporter.probing.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
 from exporter.probing.connectivity import Loss

@@ -15,7 +15,7 @@ import structlog
 from OpenSSL import SSL
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, Shortage
+from exporter.model.outcomes import Problem, Shortage
 from exporter.model.sanitize import printable
 from exporter.probing.network import (
     BlockedAddressError,

@@ -5,20 +5,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from exporter.model import routes
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason, Stage
-from exporter.model.report import (
-    Certificate,
-    Delegation,
-    Report,
-    Resolved,
-    Secured,
-    ServerName,
-    SigningKeys,
-    Software,
-    SrvRecords,
-    Target,
-    found,
-)
+from exporter.model.findings import Certificate, Delegation, Resolved, Secured, SigningKeys, Software, SrvRecords
+from exporter.model.names import ServerName
+from exporter.model.outcomes import found
+from exporter.model.report import Report
 from exporter.model.sanitize import printable
 
 MOST_CHARACTERS = 300  # of a text that a remote server chose

@@ -12,23 +12,10 @@ from exporter.judging import remedies, verdict
 from exporter.judging.verdict import LocatedProblem, StageVerdict
 from exporter.judging.warnings import LocatedWarning, warnings
 from exporter.model.enums import SrvService, Stage
-from exporter.model.report import (
-    Certificate,
-    DeepLook,
-    Delegation,
-    EndpointReport,
-    NotaryLook,
-    Outcome,
-    Passed,
-    Report,
-    SigningKeys,
-    Skipped,
-    Software,
-    SrvRecord,
-    SrvRecords,
-    found,
-)
-from exporter.reports.board import Result, Standing
+from exporter.model.findings import Certificate, Delegation, SigningKeys, Software, SrvRecord, SrvRecords
+from exporter.model.outcomes import Outcome, Passed, Skipped, found
+from exporter.model.report import DeepLook, EndpointReport, NotaryLook, Report
+from exporter.reports.server_state import Result, Standing
 
 JsonObject: TypeAlias = dict[str, Any]
 MICROSECONDS = 6  # digits behind the point

@@ -17,19 +17,9 @@ from rich.tree import Tree
 from exporter.judging import remedies, verdict
 from exporter.judging.warnings import LocatedWarning, warnings
 from exporter.model.enums import Stage, WarningName
-from exporter.model.report import (
-    DeepLook,
-    Delegation,
-    EndpointReport,
-    Failed,
-    NotaryLook,
-    Outcome,
-    Passed,
-    Problem,
-    Report,
-    Skipped,
-    SrvRecords,
-)
+from exporter.model.findings import Delegation, SrvRecords
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
+from exporter.model.report import DeepLook, EndpointReport, NotaryLook, Report
 from exporter.reports import phrases
 from exporter.reports.phrases import shown
 

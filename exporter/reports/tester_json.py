@@ -15,20 +15,9 @@ from typing import Any, TypeAlias
 from exporter.judging import verdict
 from exporter.model import names, routes
 from exporter.model.enums import Reason
-from exporter.model.report import (
-    EndpointReport,
-    Failed,
-    Outcome,
-    Passed,
-    Problem,
-    Report,
-    Resolved,
-    Secured,
-    SigningKeys,
-    Skipped,
-    SrvRecord,
-    found,
-)
+from exporter.model.findings import Resolved, Secured, SigningKeys, SrvRecord
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
+from exporter.model.report import EndpointReport, Report
 from exporter.probing.stages.keys import KEY_ID, decode_base64
 from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS

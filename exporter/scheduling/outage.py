@@ -11,11 +11,13 @@ import structlog
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.model import names
-from exporter.model.report import EndpointReport, IPAddress, Report, Target
+from exporter.model.addresses import IPAddress, Target
+from exporter.model.report import EndpointReport, Report
 from exporter.probing import connectivity
 from exporter.probing.connectivity import OF_DNS, Loss
 from exporter.probing.prober import Probing
-from exporter.reports.board import Board, Standing
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
 from exporter.scheduling.limiter import end
 
 FRESH_SECONDS = 0.5  # an answer that somebody got within them speaks for the network: less than any wait in vain

@@ -20,7 +20,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
 from exporter.metrics.exporter_metrics import Instruments, SkipReason
-from exporter.model.report import ServerName, Watched
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 from exporter.scheduling.limiter import Task, Turns, end, listed
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results

@@ -11,10 +11,13 @@ import structlog
 from exporter.config import Config
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import Instruments, SkipReason
-from exporter.model.report import Report, ServerName, Watched
+from exporter.model.names import ServerName
+from exporter.model.report import Report
+from exporter.model.servers import Watched
 from exporter.probing.prober import LostError, Probing
-from exporter.reports.board import Board, Standing
-from exporter.runtime import logs
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
+from exporter.scheduling import probe_log
 from exporter.scheduling.limiter import Turns, end
 from exporter.scheduling.outage import Sight
 
@@ -182,7 +185,7 @@ class Probes:
             return False
         if not report.blind:
             self._instruments.observe(report)
-            logs.probed(before.report, report.keeping_deep_look(before.report))
+            probe_log.probed(before.report, report.keeping_deep_look(before.report))
         return True
 
 

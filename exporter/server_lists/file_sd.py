@@ -13,7 +13,8 @@ from exporter.config import Complaint, Config, ConfigError, files, value_types
 from exporter.config.checking import checked
 from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
-from exporter.model.report import ServerName, Watched
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 
 
 @with_config(STRICT)

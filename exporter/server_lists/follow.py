@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import structlog
 
 from exporter.metrics.exporter_metrics import Instruments
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.source import Names, Source
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeAlias
 
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 
 Names: TypeAlias = tuple[ServerName, ...]
 

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
 
 from exporter.config import SynapseDestinations
 from exporter.model import names
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
 from exporter.server_lists.fetch import MAX_SHOWN, Access, ListError, get
 from exporter.server_lists.source import Names

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from exporter.config import Config
-from exporter.model.report import Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 
 LENGTH = struct.Struct("!I")
 

@@ -14,7 +14,9 @@ import structlog
 
 from exporter.config import Config
 from exporter.model import shards
-from exporter.model.report import Report, ServerName, Target
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.probing.connectivity import Loss
 from exporter.probing.prober import LostError, Probing
 from exporter.workers.messages import Answer, Ask, Cancel, Lags, LookDeeper, Probe, Question, Ready, Use, receive, send

@@ -12,7 +12,8 @@ from typing import Self
 from exporter.app import App
 from exporter.config import Place
 from exporter.demo.listener import LOOPBACK
-from exporter.model.report import Report, Watched
+from exporter.model.report import Report
+from exporter.model.servers import Watched
 from exporter.runtime import logs
 
 NEVER = "365d"  # within which every server is probed once

@@ -7,25 +7,14 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 
 from exporter.model import names
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Method, SrvService
-from exporter.model.report import (
-    Certificate,
-    DeepLook,
-    Delegation,
-    Endpoint,
-    EndpointReport,
-    Passed,
-    Report,
-    Resolved,
-    Route,
-    Secured,
-    ServerName,
-    SigningKeys,
-    Software,
-    SrvRecords,
-    Target,
-    Watched,
-)
+from exporter.model.findings import Certificate, Delegation, Resolved, Secured, SigningKeys, Software, SrvRecords
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Passed
+from exporter.model.report import DeepLook, EndpointReport, Report
+from exporter.model.routes import Route
+from exporter.model.servers import Watched
 
 INTERVAL_SECONDS = 300.0
 LETTERS = "abcdefghijklmnopqrstuvwxyz-0123456789"

@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
 
-from exporter.model.report import Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.probing.prober import Prober
 
 

@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from exporter.app import App
 from exporter.metrics import exposition
 from exporter.metrics.families import FAMILIES, SUFFIXES
-from exporter.reports.board import Standing
+from exporter.reports.server_state import Standing
 from tests.bench.app import Holds, exporting
 from tests.bench.invented import everyone, reports
 from tests.bench.processes import SELF, cpu_seconds, resident_bytes

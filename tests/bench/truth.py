@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Iterator
 
 from exporter.config import load
-from exporter.model.report import Passed, Report
+from exporter.model.outcomes import Passed
+from exporter.model.report import Report
 from exporter.wiring import prober
 from tests.bench.probing import probe_all
 from tests.bench.processes import served_by

@@ -26,7 +26,8 @@ from exporter.config import (
 )
 from exporter.config.settings import Expect, Server, Settings
 from exporter.model import names
-from exporter.model.report import Target, Watched
+from exporter.model.addresses import Target
+from exporter.model.servers import Watched
 
 Write: TypeAlias = Callable[[str], Path]
 

@@ -16,7 +16,8 @@ from exporter.config import Config
 from exporter.config.schema import schema
 from exporter.config.settings import Expect, Network, Probe, Server, ServerUrl, Settings, SynapseDestinations, Web
 from exporter.model import names
-from exporter.model.report import Target, Watched
+from exporter.model.addresses import Target
+from exporter.model.servers import Watched
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"

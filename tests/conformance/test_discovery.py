@@ -17,8 +17,10 @@ from exporter.demo.authority import Authority, CertificateState
 from exporter.judging import verdict
 from exporter.judging.warnings import warnings
 from exporter.model import names, routes
+from exporter.model.addresses import Target, host_port
 from exporter.model.enums import Method, Reason, Stage, WarningName
-from exporter.model.report import Passed, Report, Target, found, host_port
+from exporter.model.outcomes import Passed, found
+from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys, version, well_known
 from tests.conformance.world import HTTPS_PORT, TIMEOUT_SECONDS, Arrival, Case, Hop, World, addresses

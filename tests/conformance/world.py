@@ -23,7 +23,7 @@ from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import Internet, Place
 from exporter.model import names
-from exporter.model.report import host_port
+from exporter.model.addresses import host_port
 from tests.addresses import place
 
 Case: TypeAlias = Mapping[str, Any]

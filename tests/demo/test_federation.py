@@ -17,7 +17,7 @@ import yaml
 
 import exporter.lab
 from exporter.demo.authority import CertificateState
-from exporter.demo.federation import EVERY_SERVER, SERVERS, Federation
+from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import KEYS, VERSION
 from exporter.demo.https_server import WELL_KNOWN, Answer, Request
 from exporter.demo.servers import LabServer, Website, many
@@ -25,6 +25,7 @@ from exporter.demo.zone import DnsFault
 from exporter.model.enums import Method, Reason, Stage
 from exporter.model.names import parse
 from tests.demo.independent_clients import get, meet, place
+from tests.lab.catalogue import EVERY_SERVER
 
 DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
 

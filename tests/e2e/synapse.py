@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exporter.demo.authority import Issued
 from exporter.demo.homeserver import public, unpadded
 from exporter.demo.listener import LOOPBACK
-from exporter.model.report import Software
+from exporter.model.findings import Software
 from tests.e2e.processes import NotStartedError, running
 from tests.programs import program
 

@@ -7,19 +7,22 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from exporter import USER_AGENT
-from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.internet import Internet
 from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.enums import Reason, Stage, WarningName
-from exporter.model.report import Passed, Report, Watched
+from exporter.model.outcomes import Passed
+from exporter.model.report import Report
+from exporter.model.servers import Watched
 from exporter.probing.deep_look import look_deeper
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.prober import Prober
 from exporter.probing.stages import version
-from exporter.reports.board import Standing
+from exporter.reports.server_state import Standing
 from tests.addresses import place
+from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.notaries import NOTARY
 
 PROBE_SECONDS = 12.0

@@ -16,7 +16,8 @@ from exporter.demo.listener import LOOPBACK
 from exporter.internet import Internet, Place
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import SKIPPED, Failed, NotaryLook, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import NotaryLook
 from exporter.probing.attempt import Deadline
 from exporter.probing.notaries import ask
 from exporter.probing.stages.notary import Published

@@ -12,9 +12,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.federation import Federation
 from exporter.demo.servers import many
 from tests.endurance.serving import PATIENCE_SECONDS, PAUSE_SECONDS
+from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.hostile import HOSTILE_SERVERS
 
 SILENCE, SPEAK = "silence", "speak"

@@ -16,7 +16,7 @@ from subprocess import PIPE, Popen
 import httpx
 
 from exporter.model import durations, names
-from exporter.model.report import Watched
+from exporter.model.servers import Watched
 from exporter.scheduling.schedule import Grid
 from tests.endurance import troubles
 from tests.endurance.accounts import Account, Moment, Stretch, account, grown

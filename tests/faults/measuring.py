@@ -12,8 +12,9 @@ from structlog.testing import capture_logs
 
 from exporter.config import Config
 from exporter.model.enums import Reason, Stage
-from exporter.model.names import parse
-from exporter.model.report import Failed, Report, ServerName
+from exporter.model.names import ServerName, parse
+from exporter.model.outcomes import Failed
+from exporter.model.report import Report
 from exporter.wiring import prober
 
 RESET_PEAK = "5"  # /proc/[pid]/clear_refs (proc(5)): the peak of resident memory becomes what is resident now

@@ -10,7 +10,8 @@ import pytest
 
 from exporter.demo.servers import LabServer
 from exporter.model.enums import Method, Reason, Stage
-from exporter.model.report import Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 from tests.faults.matrix import MAX_GROWN_BYTES, PATIENT_SECONDS, complaints
 from tests.faults.measuring import MAX_GARBAGE, Finding, watch
 from tests.sample_reports import delegated_by_well_known, expired_certificate

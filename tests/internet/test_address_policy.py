@@ -7,8 +7,9 @@ import pytest
 from exporter.demo.faults import ClosedPort
 from exporter.internet import Internet, Place
 from exporter.internet.address_policy import AddressPolicy
-from exporter.model.report import Endpoint, Target
-from exporter.probing.network import Addresses, BlockedAddressError
+from exporter.model.addresses import Endpoint, Target
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import BlockedAddressError
 from tests.addresses import place
 from tests.policy.table import PERMITTED, REFUSED, Case
 

@@ -29,7 +29,8 @@ from exporter.internet.dns_message import (
     text,
     wire_name,
 )
-from exporter.model.report import SrvRecord, Target
+from exporter.model.addresses import Target
+from exporter.model.findings import SrvRecord
 from exporter.probing.network import DnsFailureError
 
 ID = 0x1234

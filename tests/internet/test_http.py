@@ -14,7 +14,8 @@ from exporter.demo.listener import streams
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
 from exporter.model.enums import Reason
 from exporter.probing import problems
-from exporter.probing.network import ClosedEarlyError, HttpAnswer, TooLargeError
+from exporter.probing.evidence import HttpAnswer
+from exporter.probing.network import ClosedEarlyError, TooLargeError
 from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, secured
 

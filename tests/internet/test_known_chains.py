@@ -20,10 +20,11 @@ from exporter.internet import Internet, Place
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import BELIEVED_SECONDS, KnownChains
 from exporter.internet.tls_contexts import Trust, verifying_context
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import Endpoint, Target
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import ClosedEarlyError, Handshake
+from exporter.probing.evidence import Handshake
+from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
 from tests.addresses import place
 from tests.internet.raw_https import NAME, answering, listening, streams_there_are

@@ -11,10 +11,10 @@ import pytest
 from exporter.demo.dns_server import DnsServer, Question
 from exporter.demo.zone import DnsFault, Over, Wire
 from exporter.internet.resolver import Resolver
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import Target
 from exporter.probing import problems
-from exporter.probing.network import Addresses
+from exporter.probing.evidence import Addresses
 from exporter.probing.problems import Step
 from tests.addresses import place
 from tests.fake_world import srv_record

@@ -23,7 +23,7 @@ from exporter.internet import Place, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import Shortage
+from exporter.model.outcomes import Shortage
 from exporter.probing import problems
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import Step

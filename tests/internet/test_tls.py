@@ -18,7 +18,8 @@ from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.enums import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import ClosedEarlyError, Handshake, NotTlsError, TooLargeError
+from exporter.probing.evidence import Handshake
+from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
 from tests.internet.raw_https import NAME, RawHttps, answering, connected, listening, secured

@@ -6,8 +6,11 @@ import pytest
 
 from exporter.judging import verdict
 from exporter.judging.verdict import LocatedProblem, StageVerdict
+from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, IPFamily, Reason, Stage
-from exporter.model.report import SKIPPED, EndpointReport, Failed, Problem, Report, SigningKeys, Software, Target
+from exporter.model.findings import SigningKeys, Software
+from exporter.model.outcomes import SKIPPED, Failed, Problem
+from exporter.model.report import EndpointReport, Report
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,

@@ -6,24 +6,11 @@ import pytest
 
 from exporter.judging.warnings import RULES, LocatedWarning, warnings
 from exporter.model import names
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason, SrvService, WarningName
-from exporter.model.report import (
-    SKIPPED,
-    Answered,
-    DeepLook,
-    Delegation,
-    EndpointLook,
-    EndpointReport,
-    Failed,
-    Outcome,
-    Passed,
-    Problem,
-    Report,
-    SigningKeys,
-    SrvRecord,
-    SrvRecords,
-    Target,
-)
+from exporter.model.findings import Answered, Delegation, SigningKeys, SrvRecord, SrvRecords
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.report import DeepLook, EndpointLook, EndpointReport, Report
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,

@@ -16,9 +16,13 @@ from prometheus_client.registry import Collector
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.metrics.exposition import CHUNK_BYTES, Answer, gzipped, joined, scrape
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Passed, Problem, Report, Software, Target
-from exporter.reports.board import Board, Standing
+from exporter.model.findings import Software
+from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.report import Report
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
 from tests.programs import program
 from tests.sample_reports import (
     delegated_by_well_known,

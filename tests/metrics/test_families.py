@@ -7,20 +7,11 @@ import pytest
 
 from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
+from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, Reason, SrvService, Stage
-from exporter.model.report import (
-    SKIPPED,
-    Delegation,
-    Failed,
-    Passed,
-    Problem,
-    Report,
-    Secured,
-    Software,
-    SrvRecord,
-    SrvRecords,
-    Target,
-)
+from exporter.model.findings import Delegation, Secured, Software, SrvRecord, SrvRecords
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import Report
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import names
-from exporter.model.names import InvalidServerNameError
-from exporter.model.report import ServerName
+from exporter.model.names import InvalidServerNameError, ServerName
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 import pytest
 
 from exporter.model import names, routes
+from exporter.model.addresses import Target
 from exporter.model.enums import Method, SrvService
-from exporter.model.report import Route, SrvRecord, SrvRecords, Target
+from exporter.model.findings import SrvRecord, SrvRecords
+from exporter.model.routes import Route
 
 HS = Target("hs.test", 8450)
 RECORD = SrvRecord(10, 5, HS)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from exporter.model import names
-from exporter.model.report import ServerName, Watched
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 from exporter.model.shards import Shard, bucket, digest
 from exporter.scheduling.schedule import fraction
 

@@ -5,7 +5,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from exporter.model.report import IPAddress
+from exporter.model.addresses import IPAddress
 
 HERE: Final = Path(__file__).parent
 

@@ -14,7 +14,7 @@ from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import ClosedPort
 from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site
-from exporter.model.report import IPAddress
+from exporter.model.addresses import IPAddress
 from tests.addresses import place
 
 DOMAIN = "policy.test"

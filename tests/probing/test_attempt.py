@@ -7,7 +7,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Passed, Problem
+from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.probing.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn, side_by_side
 from exporter.probing.problems import Step
 

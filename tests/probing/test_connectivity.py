@@ -7,11 +7,14 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason
-from exporter.model.report import EndpointReport, Failed, Problem, Report, Target
+from exporter.model.outcomes import Failed, Problem
+from exporter.model.report import EndpointReport, Report
 from exporter.probing import connectivity
 from exporter.probing.connectivity import Loss, loss, silence
-from exporter.probing.network import Addresses, BlockedAddressError, DnsFailureError, DnsTimeoutError
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
 from tests.sample_reports import (
     DELEGATED,

@@ -10,9 +10,11 @@ from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Answer, json_answer, redirect
 from exporter.model import names
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import EndpointLook, Failed, Passed, Report, SrvRecords
+from exporter.model.findings import SrvRecords
+from exporter.model.outcomes import Failed, Passed
+from exporter.model.report import EndpointLook, Report
 from exporter.probing.deep_look import TALKS_AT_ONCE, look_deeper
-from exporter.probing.network import HttpAnswer, VerifyError
+from exporter.probing.evidence import HttpAnswer, VerifyError
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys
 from exporter.probing.stages.proxy import ENCODED, PLAIN

@@ -17,19 +17,10 @@ from exporter.demo.https_server import Answer, HttpsServer, Site
 from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
-from exporter.model.report import Endpoint, Target
-from exporter.probing.network import (
-    Addresses,
-    Connection,
-    DnsFailureError,
-    DnsTimeoutError,
-    Handshake,
-    Network,
-    NotTlsError,
-    TooLargeError,
-    VerifyError,
-)
+from exporter.probing.evidence import Addresses, Handshake, VerifyError
+from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
 from tests.addresses import place
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
 

@@ -18,7 +18,9 @@ from exporter.judging import verdict
 from exporter.judging.warnings import LocatedWarning, warnings
 from exporter.model import names
 from exporter.model.enums import Reason, WarningName
-from exporter.model.report import SKIPPED, Failed, NotaryLook, Passed, Problem, Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import NotaryLook, Report
 from exporter.probing.attempt import Deadline
 from exporter.probing.network import DnsTimeoutError
 from exporter.probing.notaries import ask_each_notary

@@ -13,10 +13,12 @@ from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import LocatedWarning, warnings
 from exporter.model import names
 from exporter.model.enums import Reason, Stage, WarningName
-from exporter.model.report import SKIPPED, DeepLook, Failed, NotaryLook, Outcome, Passed, Problem, Report, SigningKeys
-from exporter.reports.board import Standing
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.report import DeepLook, NotaryLook, Report
 from exporter.reports.report_json import report_json
 from exporter.reports.report_text import tree
+from exporter.reports.server_state import Standing
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched
 from tests.scrapes import board_of, samples_of, text_of
 

@@ -8,9 +8,11 @@ import pytest
 from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.enums import Method, Reason, Stage
-from exporter.model.report import SKIPPED, Failed, Passed, Report, Software
+from exporter.model.findings import Software
+from exporter.model.outcomes import SKIPPED, Failed, Passed
+from exporter.model.report import Report
 from exporter.probing.deep_look import TALKS_AT_ONCE
-from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys, version
 from tests.certificates import handshake

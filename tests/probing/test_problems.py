@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from exporter.judging import remedies
 from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
 from exporter.model.enums import RAN_OUT_OF_TIME, Reason, Stage, WarningName
-from exporter.model.report import Problem, Shortage
+from exporter.model.outcomes import Problem, Shortage
 from exporter.probing import problems
 from exporter.probing.network import (
     BlockedAddressError,

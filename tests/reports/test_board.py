@@ -5,9 +5,13 @@ from datetime import datetime, timedelta
 import pytest
 
 from exporter.model import names
+from exporter.model.addresses import Target
 from exporter.model.enums import Method, Reason, Stage, WarningName
-from exporter.model.report import DeepLook, EndpointLook, Failed, Problem, Report, Route, Target
-from exporter.reports.board import FAILURES_KEPT, NEVER, RESULTS_KEPT, Board, Lines, Posted, Result, Snapshot, Standing
+from exporter.model.outcomes import Failed, Problem
+from exporter.model.report import DeepLook, EndpointLook, Report
+from exporter.model.routes import Route
+from exporter.reports.board import Board, Lines, Posted, Snapshot
+from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Result, Standing
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,

@@ -3,9 +3,11 @@ from datetime import timedelta
 
 import pytest
 
+from exporter.model.addresses import Target
 from exporter.model.enums import Method, Stage
+from exporter.model.findings import Delegation, Resolved, Software
 from exporter.model.names import parse
-from exporter.model.report import Delegation, Passed, Resolved, Software, Target
+from exporter.model.outcomes import Passed
 from exporter.reports import phrases
 from tests.sample_reports import (
     DELEGATED,

@@ -9,9 +9,11 @@ import pytest
 
 from exporter.judging import remedies
 from exporter.model.enums import Reason, WarningName
-from exporter.model.report import SKIPPED, Delegation, Failed, Passed, Problem, Report
-from exporter.reports.board import Standing
+from exporter.model.findings import Delegation
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import Report
 from exporter.reports.report_json import report_json, standing_json
+from exporter.reports.server_state import Standing
 from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,

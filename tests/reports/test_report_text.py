@@ -7,25 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import (
-    SKIPPED,
-    Certificate,
-    Endpoint,
-    EndpointLook,
-    EndpointReport,
-    Failed,
-    Passed,
-    Problem,
-    Report,
-    Resolved,
-    Secured,
-    SigningKeys,
-    Software,
-    SrvRecord,
-    SrvRecords,
-    Target,
-)
+from exporter.model.findings import Certificate, Resolved, Secured, SigningKeys, Software, SrvRecord, SrvRecords
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.report import EndpointLook, EndpointReport, Report
 from exporter.reports.report_text import bar, plain, tree
 from tests.sample_reports import (
     DELEGATED,

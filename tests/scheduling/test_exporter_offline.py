@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from exporter.app import App
-from exporter.demo.federation import EVERY_SERVER, Federation
+from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import resolver as resolving
@@ -31,6 +31,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
+from tests.lab.catalogue import EVERY_SERVER
 from tests.waiting import others, until_asked
 
 UP = "exporter_connectivity_up"

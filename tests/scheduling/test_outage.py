@@ -13,10 +13,13 @@ from structlog.testing import capture_logs
 
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.model import names
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import Endpoint, EndpointReport, Failed, Problem, Report, Target
+from exporter.model.outcomes import Failed, Problem
+from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Loss
-from exporter.reports.board import Board, Standing
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
 from exporter.scheduling import outage
 from exporter.scheduling.outage import FEWEST_WITNESSES, MOST_WITNESSES, Sight, chosen_witnesses, shows_network
 from tests.sample_reports import (

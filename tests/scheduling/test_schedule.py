@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.model import names
-from exporter.model.report import ServerName, Target, Watched
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 from exporter.scheduling.schedule import Changes, Clock, Grid, Schedule, Trigger, changes, fraction
 from tests.sample_reports import watched
 from tests.waiting import others, until

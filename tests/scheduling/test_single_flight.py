@@ -14,10 +14,14 @@ from structlog.testing import capture_logs
 from exporter.config import Config, Probe
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.model import names
+from exporter.model.addresses import Target
 from exporter.model.enums import Reason
-from exporter.model.report import EndpointReport, Failed, Problem, Report, ServerName, Shortage, Target
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Failed, Problem, Shortage
+from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Loss
-from exporter.reports.board import Board, Standing
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
 from exporter.scheduling.limiter import Turns
 from exporter.scheduling.single_flight import InUse, NotInTimeError, Probes, is_hurried, listed
 from tests.sample_reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched

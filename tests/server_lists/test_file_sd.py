@@ -7,7 +7,9 @@ import pytest
 
 from exporter.config import Complaint, Config, ConfigError, Probe
 from exporter.model import names
-from exporter.model.report import ServerName, Target, Watched
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+from exporter.model.servers import Watched
 from exporter.server_lists.file_sd import ServerFiles, names_in, watched
 
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.model import names
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.server_lists import follow
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.follow import Lists

@@ -26,10 +26,12 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from exporter.config import Place
-from exporter.model.report import Report, ServerName
+from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.reports import report_text
 from exporter.reports.board import Board
 from exporter.runtime import logs
+from exporter.scheduling import probe_log
 from exporter.web import landing
 from exporter.web.listeners import bind, place_of
 from exporter.web.server import Server
@@ -160,9 +162,9 @@ def test_text_for_people(report: Report) -> None:
 @each_report
 def test_log(report: Report, form: logs.Format) -> None:
     """One line for each event, of printable characters; what stands in a value begins no field."""
-    lines = logged(lambda: logs.probed(None, report), form)
+    lines = logged(lambda: probe_log.probed(None, report), form)
     assert all(line.isprintable() for line in lines)
-    assert len(lines) == 1 + len(list(logs.failures(report)))
+    assert len(lines) == 1 + len(list(probe_log.failures(report)))
     if form is logs.Format.JSON:
         assert {json.loads(line)["msg"] for line in lines} <= {"stage failed", "probe failed", "probe succeeded"}
 

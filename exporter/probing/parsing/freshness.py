@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 
 DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", where the answer says nothing
 MAX_SECONDS = 48 * 3600

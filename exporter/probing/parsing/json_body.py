@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem
+from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 
 JsonObject: TypeAlias = Mapping[str, Any]
 EXCERPT_CHARACTERS = 60

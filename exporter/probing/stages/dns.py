@@ -5,11 +5,14 @@ from dataclasses import replace
 from itertools import islice
 
 from exporter.model import names
+from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.enums import Reason
-from exporter.model.report import Endpoint, IPAddress, Problem, Resolved, Target
+from exporter.model.findings import Resolved
+from exporter.model.outcomes import Problem
 from exporter.probing import problems
 from exporter.probing.attempt import Faulty, side_by_side
-from exporter.probing.network import Addresses, Network
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import Network
 from exporter.probing.problems import Step
 
 MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is dialled

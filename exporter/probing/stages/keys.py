@@ -15,10 +15,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, SigningKeys
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.parsing.json_body import JsonObject, read_object
 
 PATH = "/_matrix/key/v2/server"

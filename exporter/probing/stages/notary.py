@@ -19,10 +19,14 @@ from functools import partial
 from typing import TypeAlias
 
 from exporter.model.enums import Reason
-from exporter.model.report import SKIPPED, Failed, NotaryLook, Outcome, Passed, Problem, ServerName, SigningKeys
+from exporter.model.findings import SigningKeys
+from exporter.model.names import ServerName
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.report import NotaryLook
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Faulty, attempt
-from exporter.probing.network import Connection, HttpAnswer
+from exporter.probing.evidence import HttpAnswer
+from exporter.probing.network import Connection
 from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys

@@ -11,9 +11,11 @@ from functools import partial
 from typing import TypeAlias
 
 from exporter.model.enums import Reason
-from exporter.model.report import SKIPPED, Failed, Outcome, Passed, Problem, Software, found
+from exporter.model.findings import Software
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
 from exporter.probing.attempt import Deadline, as_it_is, attempt
-from exporter.probing.network import Connection, HttpAnswer
+from exporter.probing.evidence import HttpAnswer
+from exporter.probing.network import Connection
 from exporter.probing.parsing.json_body import errcode
 from exporter.probing.problems import Step
 from exporter.probing.stages import version

@@ -6,7 +6,8 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import Failed, Outcome, Passed, Problem, Resolved, Skipped, SrvRecord, SrvRecords
+from exporter.model.findings import Resolved, SrvRecord, SrvRecords
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
 from exporter.probing import problems
 from exporter.probing.attempt import Faulty
 from exporter.probing.network import Network

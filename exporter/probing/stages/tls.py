@@ -18,10 +18,11 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Certificate, ChainCertificate, Problem, Secured
+from exporter.model.findings import Certificate, ChainCertificate, Secured
+from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.parsing.strength import weaknesses
 from exporter.runtime.lru import Memory
 

@@ -1,10 +1,11 @@
 """Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, Software
+from exporter.model.findings import Software
+from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.parsing.json_body import json_type, read_object
 
 PATH = "/_matrix/federation/v1/version"

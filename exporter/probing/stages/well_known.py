@@ -5,8 +5,7 @@ last one. What is not there at all (404, no address, nobody listening) is an ans
 """
 
 import asyncio
-from asyncio.staggered import staggered_race
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -15,23 +14,16 @@ from functools import partial
 import httpx
 
 from exporter.model import names
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import (
-    Answered,
-    Delegation,
-    Endpoint,
-    Failed,
-    Passed,
-    Problem,
-    Resolved,
-    Secured,
-    ServerName,
-    Target,
-)
+from exporter.model.findings import Answered, Delegation, Resolved, Secured
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.sanitize import printable
-from exporter.probing import problems
 from exporter.probing.attempt import Deadline, Faulty, as_it_is, attempt
-from exporter.probing.network import Connection, HttpAnswer, Network
+from exporter.probing.dialling import connect_any
+from exporter.probing.evidence import HttpAnswer
+from exporter.probing.network import Connection, Network
 from exporter.probing.parsing import freshness
 from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
 from exporter.probing.problems import Step
@@ -41,7 +33,6 @@ PATH = "/.well-known/matrix/server"
 HTTPS_PORT = 443
 MAX_BYTES = 50 * 1024  # as Synapse and Dendrite read
 MAX_REDIRECTS = 10  # Synapse follows 20, everybody else 10
-NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 
 REDIRECTS = {301, 302, 303, 307, 308}
 NOT_THERE = {404, 410}
@@ -124,39 +115,6 @@ async def converse(connection: Connection, page: Page, deadline: Deadline) -> Vi
     if isinstance(answered, Failed):
         return Visit(seconds, answered.problems[0], secured.found)
     return Visit(seconds, None, secured.found, answered.found)
-
-
-async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
-    """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
-    if len(endpoints) == 1:
-        return await open_for([], network.connection(endpoints[0]))
-    opened: list[Connection] = []
-    winner: Connection | None = None
-    attempts = [partial(open_for, opened, network.connection(endpoint)) for endpoint in endpoints]
-    try:
-        winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
-    finally:
-        attempts.clear()  # which the race holds, and itself too
-        # Two may have been accepted at the same moment, or one at that of our own cancellation.
-        for connection in opened:
-            if connection is not winner:
-                connection.close()
-    for error in filter(None, errors):
-        problems.let_go(error)
-    if winner is None:
-        raise next(error for error in errors if error)
-    return winner
-
-
-async def open_for(opened: list[Connection], connection: Connection) -> Connection:
-    """Adds it to those that are open, or closes it again."""
-    try:
-        await connection.open()
-    except BaseException:
-        connection.close()
-        raise
-    opened.append(connection)
-    return connection
 
 
 def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page | Problem:

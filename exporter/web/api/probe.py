@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from exporter.metrics import exposition
 from exporter.reports import report_text
-from exporter.reports.board import Standing
+from exporter.reports.server_state import Standing
 from exporter.web.api.queries import Asking, flag, server_name
 from exporter.web.api.responses import in_text, or_refuse, refusal_in_text
 

@@ -10,9 +10,10 @@ from starlette.requests import Request
 
 from exporter.config import Config
 from exporter.model import names
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
-from exporter.reports.board import Board, Standing
+from exporter.reports.board import Board
+from exporter.reports.server_state import Standing
 from exporter.scheduling.single_flight import NotInTimeError, Probes, StoppingError
 from exporter.web.rate_limit import RateLimit
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from exporter.internet.der import values
 from exporter.model import names
+from exporter.model.findings import Secured
 from exporter.model.names import InvalidServerNameError
-from exporter.model.report import Passed, Secured, found
-from exporter.probing.network import Handshake, VerifyError
+from exporter.model.outcomes import Passed, found
+from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
 from tests.fuzz.targets.judging import attempted, brought

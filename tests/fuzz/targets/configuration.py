@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from unittest import mock
 
 from exporter.config import Complaint, Config, ConfigError, SynapseDestinations, load
-from exporter.model.report import ServerName
+from exporter.model.names import ServerName
 from exporter.server_lists import file_sd, synapse
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.synapse import Synapse

@@ -23,7 +23,9 @@ from exporter.internet.dns_message import (
     wire_name,
 )
 from exporter.internet.dns_transport import Place
-from exporter.model.report import Resolved, SrvRecord, Target, found
+from exporter.model.addresses import Target
+from exporter.model.findings import Resolved, SrvRecord
+from exporter.model.outcomes import found
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns as dns_stage

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from exporter.demo.homeserver import key_id, public, unpadded
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, SigningKeys, found
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Failed, found
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys as keys_stage
 from exporter.probing.stages import notary as notary_stage

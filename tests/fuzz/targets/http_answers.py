@@ -2,9 +2,9 @@
 
 from exporter.internet.http import MAX_HEADERS, HttpExchange, Question
 from exporter.internet.tls import TlsStream
-from exporter.model.report import Passed
+from exporter.model.outcomes import Passed
 from exporter.probing.attempt import as_it_is
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.problems import Step
 from tests.fuzz.targets.judging import attempted
 

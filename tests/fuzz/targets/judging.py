@@ -7,9 +7,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Found, Passed, Problem
+from exporter.model.outcomes import Failed, Found, Passed, Problem
 from exporter.probing.attempt import Deadline, Evidence, Faulty, attempt
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.problems import Step
 
 Returned = TypeVar("Returned")

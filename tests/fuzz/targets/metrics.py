@@ -10,10 +10,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.metrics.exposition import MAX_LABEL_CHARACTERS, lines
 from exporter.metrics.families import FAMILIES
-from exporter.model.report import EndpointReport, Passed, Report, Secured, Software, Target
+from exporter.model.addresses import Target
+from exporter.model.findings import Secured, Software
+from exporter.model.outcomes import Passed
+from exporter.model.report import EndpointReport, Report
 from exporter.model.sanitize import printable
-from exporter.reports.board import Standing
 from exporter.reports.report_json import standing_json
+from exporter.reports.server_state import Standing
 from exporter.reports.tester_json import tester_json
 from tests.sample_reports import at, certificate, delegated_by_well_known, watched
 

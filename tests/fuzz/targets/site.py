@@ -14,8 +14,8 @@ from uvicorn.server import ServerState
 from exporter.config import Config
 from exporter.metrics.exporter_metrics import Instruments
 from exporter.metrics.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
-from exporter.model.report import ServerName
-from exporter.reports.board import Standing
+from exporter.model.names import ServerName
+from exporter.reports.server_state import Standing
 from exporter.web.api.queries import Asking
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import Exporter, site

@@ -3,9 +3,9 @@
 from exporter.internet.http import Question
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Problem
+from exporter.model.outcomes import Problem
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.parsing import freshness
 from exporter.probing.stages.well_known import PATH, Page, Visit, in_short, next_hop, read
 from tests.fuzz.targets.judging import answer_of, in_order

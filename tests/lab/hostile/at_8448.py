@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from exporter.demo.servers import FEDERATION_PORT, LabServer, Place
+from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Reason, Stage
-from exporter.model.report import host_port
 
 Problems: TypeAlias = frozenset[tuple[Stage, Reason]]
 

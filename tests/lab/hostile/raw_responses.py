@@ -10,8 +10,8 @@ import h11
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import WELL_KNOWN, delegation, next_event, read_request, rendered
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, WELL_KNOWN_PORT, LabServer, Place, RawSite, Talk, federates
+from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Reason, Stage
-from exporter.model.report import host_port
 from tests.lab.hostile.at_8448 import Problems
 
 STAGES = {WELL_KNOWN: Stage.WELL_KNOWN, VERSION: Stage.VERSION, KEYS: Stage.KEYS}

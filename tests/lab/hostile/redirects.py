@@ -7,8 +7,8 @@ from itertools import count, pairwise
 from exporter.demo.faults import Fault
 from exporter.demo.https_server import WELL_KNOWN, Answer, Page, Request, delegation, redirect
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
+from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Reason, Stage
-from exporter.model.report import host_port
 from tests.lab.hostile.at_8448 import Row, numbered
 from tests.lab.hostile.raw_responses import Said, Spoilt, page
 

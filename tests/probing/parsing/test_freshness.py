@@ -3,7 +3,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.parsing.freshness import announced, bounded
 
 NOW = datetime(2019, 1, 30, 7, 35, 0, tzinfo=UTC)

@@ -1,8 +1,8 @@
 import pytest
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem
-from exporter.probing.network import HttpAnswer
+from exporter.model.outcomes import Problem
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, read_object
 
 

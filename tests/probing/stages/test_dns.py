@@ -2,10 +2,13 @@ from ipaddress import ip_address
 
 import pytest
 
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import Endpoint, Problem, Resolved, Target
+from exporter.model.findings import Resolved
+from exporter.model.outcomes import Problem
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import Addresses, DnsTimeoutError
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import DnsTimeoutError
 from exporter.probing.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
 from tests.fake_world import FakeNetwork
 

@@ -8,9 +8,10 @@ from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, SigningKeys
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Problem
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages import keys
 from exporter.probing.stages.keys import MAX_KEYS, fault
 

@@ -9,7 +9,8 @@ from exporter.demo.https_server import Answer, json_answer
 from exporter.demo.notary import Notary
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Outcome, Passed, Problem, SigningKeys
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem
 from exporter.probing.attempt import Faulty
 from exporter.probing.stages.keys import EPOCH
 from exporter.probing.stages.notary import Published, judge, read

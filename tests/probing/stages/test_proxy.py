@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from exporter.demo.https_server import HTML, Answer, json_answer
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import SKIPPED, Endpoint, Failed, Outcome, Passed, Problem, Software, Target
+from exporter.model.findings import Software
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.probing.attempt import Deadline
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages import proxy
 from exporter.probing.stages.proxy import ENCODED, PLAIN, SPELLED, Answers, judge
 from tests.addresses import place

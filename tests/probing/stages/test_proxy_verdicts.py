@@ -3,8 +3,9 @@
 import pytest
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, Software
-from exporter.probing.network import HttpAnswer
+from exporter.model.findings import Software
+from exporter.model.outcomes import Problem
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages.proxy import SPELLED, Verdict, large_put, spelled_path
 
 UNAUTHORIZED = HttpAnswer(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')

@@ -5,8 +5,8 @@ from structlog.testing import capture_logs
 
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Failed, Passed, Problem
-from exporter.probing.network import HttpAnswer
+from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, Page, next_hop
 from tests.certificates import handshake
 from tests.fake_world import (

@@ -2,19 +2,10 @@ import asyncio
 
 import pytest
 
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason, SrvService
-from exporter.model.report import (
-    SKIPPED,
-    Endpoint,
-    Failed,
-    Outcome,
-    Passed,
-    Problem,
-    Resolved,
-    SrvRecord,
-    SrvRecords,
-    Target,
-)
+from exporter.model.findings import Resolved, SrvRecord, SrvRecords
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.probing.attempt import Faulty
 from exporter.probing.network import DnsTimeoutError
 from exporter.probing.stages import srv

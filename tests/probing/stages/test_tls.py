@@ -7,9 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exporter.model.enums import Reason
-from exporter.model.report import Certificate, ChainCertificate, Problem, Secured
+from exporter.model.findings import Certificate, ChainCertificate, Secured
+from exporter.model.outcomes import Problem
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.stages.tls import (
     JUDGED,
     MAX_CHAIN,

@@ -3,9 +3,10 @@ import json
 import pytest
 
 from exporter.model.enums import Reason
-from exporter.model.report import Problem, Software
+from exporter.model.findings import Software
+from exporter.model.outcomes import Problem
 from exporter.probing.attempt import Faulty
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages import version
 
 

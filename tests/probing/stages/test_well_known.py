@@ -8,10 +8,14 @@ import pytest
 
 from exporter.demo.https_server import Answer
 from exporter.model import names
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.report import Answered, Delegation, Endpoint, Failed, Passed, Problem, Secured, Target
+from exporter.model.findings import Answered, Delegation, Secured
+from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.probing import dialling
 from exporter.probing.attempt import Deadline
-from exporter.probing.network import Addresses, DnsTimeoutError, Network, VerifyError
+from exporter.probing.evidence import Addresses, VerifyError
+from exporter.probing.network import DnsTimeoutError, Network
 from exporter.probing.parsing.freshness import DEFAULT_SECONDS, FAILURE_SECONDS
 from exporter.probing.stages import well_known
 from exporter.probing.stages.well_known import MAX_BYTES, PATH
@@ -215,7 +219,7 @@ async def test_a_connection_made_at_the_moment_of_giving_up_is_closed() -> None:
     """Nobody else knows of it."""
     meeting = Meeting()
     endpoint = Endpoint(Target("example.test", 443), ip_address("192.0.2.1"))
-    waiting = asyncio.create_task(well_known.connect_any(cast("Network", meeting), [endpoint]))
+    waiting = asyncio.create_task(dialling.connect_any(cast("Network", meeting), [endpoint]))
     await meeting.asked.wait()
     meeting.made.set()
     waiting.cancel()

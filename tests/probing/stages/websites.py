@@ -3,9 +3,10 @@
 from exporter.demo.https_server import json_answer, redirect
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.report import Delegation, Failed, Passed
+from exporter.model.findings import Delegation
+from exporter.model.outcomes import Failed, Passed
 from exporter.probing.attempt import Deadline
-from exporter.probing.network import HttpAnswer
+from exporter.probing.evidence import HttpAnswer
 from exporter.probing.stages import well_known
 from exporter.probing.stages.well_known import PATH
 from tests.certificates import handshake

@@ -163,7 +163,7 @@ def test_versions_and_defaults(folder: Path) -> None:
 
 @pytest.mark.parametrize("path", BAD_FILES, ids=lambda path: path.stem)
 def test_a_bad_file_is_refused_in_the_words_at_its_head(path: Path, folder: Path) -> None:
-    """The comments that a file of tests/web/settings/cases begins with are all that is said of it: line, place, sentence."""
+    """The comments at the head of a case are all its complaints: line, place, sentence."""
     text = path.read_text(encoding="utf-8")
     expected = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# ")]
     assert refusal(folder, text) == "\n".join(expected)

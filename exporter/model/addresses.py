@@ -1,0 +1,46 @@
+"""Hosts, ports and the endpoints that a server name leads to."""
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import TypeAlias
+
+from exporter.model.enums import IPFamily
+
+IPAddress: TypeAlias = IPv4Address | IPv6Address
+
+
+# ---------------------------------------------------------------- names and places
+
+
+def host_port(host: str, port: int) -> str:
+    """`host:port`, with an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What discovery yields: a name, or an IP address, and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return host_port(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One address of a target."""
+
+    target: Target
+    ip: IPAddress
+    behind_alias: bool = False
+    """The target stands in an SRV record and is an alias, which RFC 2782 forbids: not every peer follows it."""
+
+    @property
+    def address(self) -> str:
+        return host_port(str(self.ip), self.target.port)
+
+    @property
+    def ip_family(self) -> IPFamily:
+        return IPFamily.IPV6 if self.ip.version == 6 else IPFamily.IPV4

@@ -1,0 +1,16 @@
+"""The servers that the configuration names."""
+
+from dataclasses import dataclass
+
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A server that the configuration names."""
+
+    server_name: ServerName
+    interval: float
+    """Seconds from the start of one probe to the start of the next."""
+    expected_delegation: Target | None

@@ -1,0 +1,44 @@
+"""Connecting to the first of several addresses that accepts, as peers do (RFC 8305)."""
+
+from asyncio.staggered import staggered_race
+from collections.abc import Sequence
+from functools import partial
+
+from exporter.model.addresses import Endpoint
+from exporter.probing import problems
+from exporter.probing.network import Connection, Network
+
+NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
+
+
+async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
+    """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
+    if len(endpoints) == 1:
+        return await open_for([], network.connection(endpoints[0]))
+    opened: list[Connection] = []
+    winner: Connection | None = None
+    attempts = [partial(open_for, opened, network.connection(endpoint)) for endpoint in endpoints]
+    try:
+        winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
+    finally:
+        attempts.clear()  # which the race holds, and itself too
+        # Two may have been accepted at the same moment, or one at that of our own cancellation.
+        for connection in opened:
+            if connection is not winner:
+                connection.close()
+    for error in filter(None, errors):
+        problems.let_go(error)
+    if winner is None:
+        raise next(error for error in errors if error)
+    return winner
+
+
+async def open_for(opened: list[Connection], connection: Connection) -> Connection:
+    """Adds it to those that are open, or closes it again."""
+    try:
+        await connection.open()
+    except BaseException:
+        connection.close()
+        raise
+    opened.append(connection)
+    return connection

@@ -1,0 +1,115 @@
+"""What is known of one watched server: its latest report, and a short memory of those before it."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
+
+from exporter.judging import verdict, warnings
+from exporter.judging.warnings import LocatedWarning
+from exporter.model.addresses import Target
+from exporter.model.enums import Method, Reason, Stage
+from exporter.model.outcomes import found
+from exporter.model.report import Report
+from exporter.model.servers import Watched
+
+STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
+STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
+RESULTS_KEPT, FAILURES_KEPT = 10, 5  # some 2 KiB for each server
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+Delegated: TypeAlias = tuple[Method, frozenset[Target]]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What is remembered of a report when a later one has taken its place."""
+
+    ended_at: datetime
+    seconds: float
+    federates: bool
+    problems: tuple[tuple[Stage, Reason], ...]
+    blind: bool = False
+    """The exporter's own network was down: neither a success nor a failure of the server."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is known of one watched server. Counters begin when the exporter, or the watching, begins."""
+
+    watched: Watched
+    report: Report | None = None
+    """The latest one that says anything about the server: none of those that were blind."""
+    last_success: datetime | None = None
+    probes: int = 0
+    failures: int = 0
+    delegation_changes: int = 0
+    delegated: Delegated | None = None
+    """The latest delegation that led anywhere."""
+    well_known_seen: datetime | None = None
+    """When a valid well-known was last seen."""
+    history: tuple[Result, ...] = ()
+    """The latest results, the newest first."""
+    failed: tuple[Result, ...] = ()
+    """The latest failures, the newest first: kept aside, so that many successes do not push them out."""
+
+    def after(self, report: Report) -> "Standing":
+        if report.blind:
+            return self._after_blind(report)
+        report = report.keeping_deep_look(self.report)
+        succeeded = verdict.federates(report)
+        result = Result(report.ended_at, report.seconds, succeeded, reasons(report))
+        delegated = leads_to(report) or self.delegated
+        moved = self.delegated is not None and delegated != self.delegated
+        return replace(
+            self,
+            report=report,
+            last_success=report.ended_at if succeeded else self.last_success,
+            probes=self.probes + 1,
+            failures=self.failures + (not succeeded),
+            delegation_changes=self.delegation_changes + moved,
+            delegated=delegated,
+            history=(result, *self.history)[:RESULTS_KEPT],
+            failed=self.failed if succeeded else (result, *self.failed)[:FAILURES_KEPT],
+            well_known_seen=report.ended_at if is_delegated(report) else self.well_known_seen,
+        )
+
+    def _after_blind(self, report: Report) -> "Standing":
+        result = Result(report.ended_at, report.seconds, federates=False, problems=reasons(report), blind=True)
+        return replace(self, probes=self.probes + 1, history=(result, *self.history)[:RESULTS_KEPT])
+
+    @property
+    def blind(self) -> bool:
+        """The latest probe saw nothing: what is known is older."""
+        return bool(self.history) and self.history[0].blind
+
+    def has(self, report: Report) -> bool:
+        """Itself, or a later one."""
+        return bool(self.history) and self.history[0].ended_at >= report.ended_at
+
+    def warnings(self) -> tuple[LocatedWarning, ...]:
+        """Of the latest report, if there is one, in the light of those before it."""
+        return warnings.warnings(self.report, self.well_known_seen) if self.report else ()
+
+    @property
+    def fresh_until(self) -> datetime:
+        """From then on the report says nothing about today."""
+        if self.report is None:
+            return NEVER
+        allowed = timedelta(seconds=STALE_AFTER_INTERVALS * self.watched.interval)
+        return self.report.ended_at + max(allowed, STALE_AFTER_AT_LEAST)
+
+
+def reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
+    found_now = ((located.stage, located.problem.reason) for located in verdict.problems(report))
+    return tuple(dict.fromkeys(found_now))
+
+
+def is_delegated(report: Report) -> bool:
+    delegation = found(report.well_known)
+    return delegation is not None and delegation.server is not None
+
+
+def leads_to(report: Report) -> Delegated | None:
+    """None where no target could be learnt: a lookup that failed is no change of the delegation."""
+    route = report.route
+    return (route.method, frozenset(route.targets)) if route.targets else None
