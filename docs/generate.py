@@ -11,7 +11,7 @@ from docs import remedies
 from exporter.config.schema import schema
 from exporter.demo.servers import LabServer
 from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.metrics.exporter_metrics import NAMESPACE, Instruments
+from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family
 from exporter.model.enums import Reason, Stage, WarningName
 from exporter.web.api import openapi
@@ -51,7 +51,7 @@ that 0 means that there are none. Label values that a remote server chose are cu
 
 | metric | kind | labels | meaning |
 |---|---|---|---|
-{instruments}
+{exporter_metrics}
 
 Besides there are the usual `process_*` and `python_*` series of a Python program.
 
@@ -65,18 +65,18 @@ the text format, kind `info` is a gauge that is always 1.
 def metrics_page() -> str:
     return METRICS_PAGE.format(
         families="\n".join(family_row(family) for family in FAMILIES),
-        instruments="\n".join(instrument_rows(Instruments())),
+        exporter_metrics="\n".join(instrument_rows(ExporterMetrics())),
     )
 
 
 def family_row(family: Family) -> str:
-    mark = " ●" if family.lasting else ""
+    mark = " ●" if family.kept_when_stale else ""
     return row(f"`{family.full_name}`{mark}", family.kind, family.labels, family.help)
 
 
-def instrument_rows(instruments: Instruments) -> Iterator[str]:
-    instruments.begin_list("one, so that its labels can be told")
-    for metric in instruments.registry.collect():
+def instrument_rows(exporter_metrics: ExporterMetrics) -> Iterator[str]:
+    exporter_metrics.begin_list("one, so that its labels can be told")
+    for metric in exporter_metrics.registry.collect():
         if metric.name.startswith(NAMESPACE):
             suffixed = metric.name + SUFFIXES.get(metric.type, "")
             yield row(f"`{suffixed}`", metric.type, labels(metric), metric.documentation)

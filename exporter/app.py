@@ -10,25 +10,25 @@ from typing import Self
 import structlog
 
 from exporter import wiring
-from exporter.config import Complaint, Config, ConfigError, Place, load
+from exporter.config import Complaint, Config, ConfigError, HostPort, load
 from exporter.metrics import exposition
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
 from exporter.model.shards import Shard
 from exporter.reports.board import Board
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
-from exporter.scheduling.single_flight import InUse, Probes
-from exporter.server_lists import Lists, file_sd, sources
+from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
+from exporter.server_lists import ListFollower, file_sd, sources
 from exporter.server_lists.file_sd import ServerFiles
-from exporter.web.api.queries import Asking
+from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
-from exporter.web.listeners import bind, place_of
-from exporter.web.pages import Exporter, site
+from exporter.web.listeners import bind, bound_address
+from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import Server
-from exporter.web.settings.live_config import WebConfigInForce
-from exporter.workers.pool import Workers
+from exporter.web.settings.live_config import LiveWebConfig
+from exporter.workers.pool import WorkerPool
 
 REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
 
@@ -47,68 +47,72 @@ class App:
         self,
         config_file: Path,
         *,
-        listen: Sequence[Place] = (),
-        web: WebConfigInForce | None = None,
+        listen: Sequence[HostPort] = (),
+        web: LiveWebConfig | None = None,
         lifecycle: bool = False,
         shard: Shard | None = None,
-        workers: Workers | None = None,
+        workers: WorkerPool | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = REREAD_SECONDS,
     ) -> None:
         self._config_file = config_file
         self._listen = tuple(listen)
-        self._web = web or WebConfigInForce(None)
+        self._web = web or LiveWebConfig(None)
         self._reread = reread
         self._shard = shard or Shard()
         self._workers = workers
-        self.instruments = Instruments(self._shard, workers)
-        self.board = Board(exposition.lines, lambda: datetime.now(UTC))
-        self._lag = LoopLag(self.instruments.event_loop_lag.observe)
+        self.exporter_metrics = ExporterMetrics(self._shard, workers)
+        self.board = Board(exposition.render_lines, lambda: datetime.now(UTC))
+        self._lag = LoopLag(self.exporter_metrics.event_loop_lag.observe)
         if workers:
-            workers.tell_lag = self.instruments.event_loop_lag.observe
-        self._probes = Probes(self.board, self.instruments, lambda: self._in_use, lambda: self._schedule.turns)
-        self._schedule = Schedule(self._probes.scheduled, self.instruments, first_round=first_round)
+            workers.on_lag = self.exporter_metrics.event_loop_lag.observe
+        self._runner = ProbeRunner(
+            self.board, self.exporter_metrics, lambda: self._active, lambda: self._schedule.limiter
+        )
+        self._schedule = Schedule(self._runner.run_scheduled, self.exporter_metrics, first_round=first_round)
         self._listed: frozenset[ServerName] = frozenset()
-        self.asking = Asking(self.board, self._probes, lambda: self._in_use.config, lambda name: name in self._listed)
-        self._site = site(
-            Exporter(
+        self.queries = ReportQueries(
+            self.board, self._runner, lambda: self._active.config, lambda name: name in self._listed
+        )
+        self._site = build_site(
+            SiteContext(
                 self.board,
-                self.instruments,
+                self.exporter_metrics,
                 lambda: self.ready,
                 self.reload if lifecycle else None,
-                self.asking,
-                lambda: self._probes.sight.lost,
+                self.queries,
+                lambda: self._runner.outage_detector.outage,
             )
         )
         self._files = ServerFiles(())
-        self._lists = Lists(self._watch_again, self.instruments)
+        self._lists = ListFollower(self._watch_again, self.exporter_metrics)
         self._changing = asyncio.Lock()
-        self._in_use: InUse
+        self._active: ActiveConfig
         self._server: Server
         self._stack: AsyncExitStack
         self.ready = False
         """The configuration is read, and the schedule runs."""
-        self.addresses: tuple[Place, ...] = ()
+        self.addresses: tuple[HostPort, ...] = ()
         """Where it listens, with real ports."""
 
     # ------------------------------------------------------------ from the beginning to the end
 
     async def __aenter__(self) -> Self:
         self._web.read()
-        self._in_use = await asyncio.to_thread(self._read)
+        self._active = await asyncio.to_thread(self._read)
         async with AsyncExitStack() as stack:
-            sockets = bind(self._listen or self._in_use.config.web.listen)
+            sockets = bind(self._listen or self._active.config.web.listen)
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
-            self.addresses = tuple(map(place_of, sockets))
+            self.addresses = tuple(map(bound_address, sockets))
             loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
             log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
-            await stack.enter_async_context(self._probes)
+            await stack.enter_async_context(self._runner)
             await stack.enter_async_context(self._schedule)
-            await self._put_to_use(self._in_use)
+            await self._put_to_use(self._active)
             self.ready = True
             stack.push_async_callback(self._let_nothing_change)
             self._stack = stack.pop_all()
@@ -143,11 +147,11 @@ class App:
 
     # ------------------------------------------------------------ configurations
 
-    def _read(self) -> InUse:
+    def _read(self) -> ActiveConfig:
         """Raises ConfigError. Blocks on the disk."""
         config = load(self._config_file)
-        prober = wiring.prober(config, self._lag.held_up)
-        return InUse(config, self._workers.prober(config, prober) if self._workers else prober)
+        prober = wiring.build_prober(config, self._lag.stalled_seconds)
+        return ActiveConfig(config, self._workers.prober(config, prober) if self._workers else prober)
 
     async def reload(self) -> tuple[Complaint, ...]:
         """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""
@@ -165,23 +169,23 @@ class App:
             return ()
 
     def _refuse(self, complaints: Sequence[Complaint]) -> None:
-        self.instruments.config_last_reload_successful.set(0)
+        self.exporter_metrics.config_last_reload_successful.set(0)
         for complaint in complaints:
             log.error("configuration not put to use", complaint=str(complaint))
 
     def _compare_listen(self, config: Config) -> None:
-        if config.web.listen != self._in_use.config.web.listen and not self._listen:
+        if config.web.listen != self._active.config.web.listen and not self._listen:
             log.warning("a reload does not change web.listen: restart the exporter", listening=self.addresses)
 
-    async def _put_to_use(self, fresh: InUse) -> None:
+    async def _put_to_use(self, fresh: ActiveConfig) -> None:
         """Probes that run go on as they began."""
         self._files.patterns = fresh.config.server_files
         await self._refresh_files()
-        self._in_use = fresh
+        self._active = fresh
         self._lists.follow(sources(fresh.config))
         self._watch()
-        self.instruments.config_last_reload_successful.set(1)
-        self.instruments.config_last_reload_success_timestamp.set_to_current_time()
+        self.exporter_metrics.config_last_reload_successful.set(1)
+        self.exporter_metrics.config_last_reload_success_timestamp.set_to_current_time()
 
     async def _read_server_files_again(self) -> None:
         while True:
@@ -202,13 +206,13 @@ class App:
             self._watch()
 
     def _watch(self) -> None:
-        config = self._in_use.config
-        listed = file_sd.watched(config, (*self._files.names, *self._lists.names))
+        config = self._active.config
+        listed = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
         self._listed = frozenset(server.server_name for server in listed)
         watched = self._shard.part(listed)
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
-        self.instruments.servers.set(len(watched))
+        self.exporter_metrics.servers.set(len(watched))
         event_loop.collect_garbage_for(len(watched))
         log.info("watching", servers=len(watched))
 

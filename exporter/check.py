@@ -47,9 +47,9 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
     Raises SystemExit where standard output is closed early, as by `head`.
     """
     try:
-        server_names = parsed(servers)
+        server_names = parse_server_names(servers)
         settings = config.load(config_file) if config_file else Config()
-        prober = wiring.prober(settings)
+        prober = wiring.build_prober(settings)
     except (InvalidArgumentsError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
         return UNUSABLE
@@ -59,7 +59,7 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
         return INTERRUPTED
 
 
-def parsed(servers: Sequence[str]) -> list[ServerName]:
+def parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     """Raises InvalidArgumentsError, with every complaint."""
     server_names, complaints = [], []
     for text in servers:
@@ -75,7 +75,7 @@ def parsed(servers: Sequence[str]) -> list[ServerName]:
 
 def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
     several = len(server_names) > 1
-    show = {OutputFormat.TEXT: show_among_others if several else show_text, OutputFormat.JSON: show_json}[form]
+    show = {OutputFormat.TEXT: show_text_and_blank_line if several else show_text, OutputFormat.JSON: show_json}[form]
     reports = asyncio.run(check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
     if form is OutputFormat.TEXT and several:
@@ -85,12 +85,12 @@ def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurren
 
 async def check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: Show) -> list[Report]:
     """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
-    be_cancelled_by_ctrl_c()
-    turns = asyncio.Semaphore(concurrency)
+    cancel_on_sigint()
+    slots = asyncio.Semaphore(concurrency)
 
     async def probe(name: ServerName) -> Report:
-        async with turns:
-            return await prober.look_deeper(await prober.probe(name))
+        async with slots:
+            return await prober.run_deep_look(await prober.probe(name))
 
     probes = [asyncio.create_task(probe(name)) for name in server_names]
     reports = []
@@ -101,7 +101,7 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
     return reports
 
 
-def be_cancelled_by_ctrl_c() -> None:
+def cancel_on_sigint() -> None:
     """Whoever runs. Unlike the handler of `asyncio.run`, one of the event loop's wakes it up even where the signal came
     just before it fell asleep.
     """
@@ -128,6 +128,6 @@ def show_text(report: Report) -> None:
     standard_output().print(report_text.tree(report))
 
 
-def show_among_others(report: Report) -> None:
+def show_text_and_blank_line(report: Report) -> None:
     """With a blank line below."""
     standard_output().print(report_text.tree(report), "")

@@ -11,15 +11,15 @@ from typing import TypeAlias
 
 from exporter import DISTRIBUTION, VERSION, check
 from exporter.app import App
-from exporter.config import ConfigError, Place, listen_address, load
+from exporter.config import ConfigError, HostPort, load, parse_listen_address
 from exporter.demo.command import demo
 from exporter.model.shards import Shard
 from exporter.runtime import event_loop, logs
 from exporter.server_lists import file_sd
 from exporter.server_lists.file_sd import ServerFiles
 from exporter.web.listeners import ListenError
-from exporter.web.settings.live_config import WebConfigInForce
-from exporter.workers.pool import MAX_WORKERS, Workers
+from exporter.web.settings.live_config import LiveWebConfig
+from exporter.workers.pool import MAX_WORKERS, WorkerPool
 
 Arguments: TypeAlias = argparse.Namespace
 AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
@@ -145,30 +145,30 @@ def add_log_arguments(added: argparse.ArgumentParser) -> None:
         )
 
 
-def listen_argument(text: str) -> Place:
+def listen_argument(text: str) -> HostPort:
     try:
-        return listen_address(text)
+        return parse_listen_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected host:port, found {text!r}: {error}") from error
 
 
 def serve(chosen: Arguments) -> int:
-    shard = shard_of(chosen)
+    shard = parse_shard(chosen)
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
-    web = WebConfigInForce(chosen.web_config, health_without_auth=chosen.health_without_auth)
+    web = LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth)
     app = App(
         chosen.config,
         listen=chosen.listen,
         web=web,
         lifecycle=chosen.lifecycle,
         shard=shard,
-        workers=Workers(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
+        workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
     )
-    event_loop.run(until_told(app))
+    event_loop.run(run_until_signalled(app))
     return 0
 
 
-def shard_of(chosen: Arguments) -> Shard:
+def parse_shard(chosen: Arguments) -> Shard:
     try:
         return Shard.of(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
@@ -176,7 +176,7 @@ def shard_of(chosen: Arguments) -> Shard:
         raise
 
 
-async def until_told(exporter: AbstractAsyncContextManager[App]) -> None:
+async def run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> None:
     """Runs until SIGTERM or SIGINT; SIGHUP reloads."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -234,14 +234,14 @@ def check_config(chosen: Arguments) -> int:
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    servers = counted(len(file_sd.watched(config, files.names)), "server")
+    servers = count_of(len(file_sd.merge_servers(config, files.names)), "server")
     elsewhere = len(config.server_urls) + len(config.synapse_destinations)
-    lists = f", {counted(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
+    lists = f", {count_of(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
     return 0
 
 
-def counted(number: int, what: str) -> str:
+def count_of(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
@@ -261,7 +261,7 @@ def add_check_web_config(add_parser: AddParser) -> None:
 
 
 def check_web_config(chosen: Arguments) -> int:
-    WebConfigInForce(chosen.web_config).read()
+    LiveWebConfig(chosen.web_config).read()
     sys.stdout.write(f"{chosen.web_config}: valid\n")
     return 0
 
@@ -282,5 +282,5 @@ def add_demo(add_parser: AddParser) -> None:
 
 def run_demo(_: Arguments) -> int:
     logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    asyncio.run(until_told(demo()))
+    asyncio.run(run_until_signalled(demo()))
     return 0

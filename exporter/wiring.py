@@ -3,16 +3,18 @@
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from exporter.config import AddressPolicy as Policy
+from exporter.config import AddressScope as Policy
 from exporter.config import Complaint, Config, ConfigError
-from exporter.config import Place as Written
-from exporter.internet import Internet, Place
+from exporter.config import HostPort as Written
+from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.resolver import NoResolversError
 from exporter.probing.prober import Prober
 
 
-def prober(config: Config, held_up: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True) -> Prober:
+def build_prober(
+    config: Config, stalled_seconds: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True
+) -> Prober:
     """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have.
 
     Benchmarks can do without the memory of certificate chains, to see what it saves.
@@ -21,18 +23,18 @@ def prober(config: Config, held_up: Callable[[], float] = lambda: 0.0, *, rememb
     try:
         internet = Internet(
             timeout=timeout,
-            resolvers=[place(resolver) for resolver in network.resolvers],
+            resolvers=[ip_endpoint(resolver) for resolver in network.resolvers],
             ca_file=network.ca_file,
             policy=AddressPolicy(
                 network.address_policy is Policy.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
             ),
-            connect_to={key: place(value) for key, value in network.connect_to.items()},
+            connect_to={key: ip_endpoint(value) for key, value in network.connect_to.items()},
             remember_chains=remember_chains,
         )
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
-    return Prober(internet, timeout, network.notaries, network.connectivity_check, held_up)
+    return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
 
 
-def place(written: Written) -> Place:
+def ip_endpoint(written: Written) -> IPEndpoint:
     return ip_address(written.host), written.port

@@ -14,7 +14,7 @@ from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.runtime import event_loop, logs
 from exporter.runtime.loop_lag import LoopLag
-from exporter.workers.messages import Answer, Ask, Cancel, Lags, Probe, Ready, Use, receive, send
+from exporter.workers.messages import Cancel, LagSamples, ProbeTask, Ready, Reply, Request, UseConfig, receive, send
 
 LAGS_AT_ONCE = 20  # one message a second
 
@@ -27,52 +27,54 @@ async def main(descriptor: int) -> None:
         signal.signal(told, signal.SIG_IGN)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     send(writer, Ready())
-    worker = Worker(writer)
+    worker = TaskRunner(writer)
     async with worker.lag:
         with suppress(EOFError, OSError):
             while True:
-                await worker.obey(await receive(reader))
+                await worker.handle(await receive(reader))
 
 
-class Worker:
+class TaskRunner:
     def __init__(self, writer: StreamWriter) -> None:
         self._writer = writer
         self._lags: list[float] = []
-        self.lag = LoopLag(self._tell)
+        self.lag = LoopLag(self._on_lag)
         self._answering: dict[int, asyncio.Task[None]] = {}
         self._prober: Prober
 
-    async def obey(self, instruction: object) -> None:
+    async def handle(self, instruction: object) -> None:
         match instruction:
-            case Use():
-                self._prober = await asyncio.to_thread(wiring.prober, instruction.config, self.lag.held_up)
-            case Ask():
+            case UseConfig():
+                self._prober = await asyncio.to_thread(
+                    wiring.build_prober, instruction.config, self.lag.stalled_seconds
+                )
+            case Request():
                 answering = asyncio.create_task(self._answer(instruction))
                 self._answering[instruction.number] = answering
                 answering.add_done_callback(lambda _: self._answering.pop(instruction.number))
             case Cancel(number) if number in self._answering:
                 self._answering[number].cancel()
 
-    def _tell(self, lag: float) -> None:
+    def _on_lag(self, lag: float) -> None:
         self._lags.append(lag)
         if len(self._lags) >= LAGS_AT_ONCE:
-            send(self._writer, Lags(tuple(self._lags)))
+            send(self._writer, LagSamples(tuple(self._lags)))
             self._lags.clear()
 
-    async def _answer(self, asked: Ask) -> None:
+    async def _answer(self, asked: Request) -> None:
         report = None
         try:
-            report = await self._looked(asked)
+            report = await self._run_task(asked)
         except Exception:
             log.exception("a probe failed in a way that nobody thought of")
-        send(self._writer, Answer(asked.number, report))
+        send(self._writer, Reply(asked.number, report))
 
-    async def _looked(self, asked: Ask) -> Report:
+    async def _run_task(self, asked: Request) -> Report:
         match asked.question:
-            case Probe(server_name, within):
+            case ProbeTask(server_name, within):
                 return await self._prober.probe(server_name, within)
             case looks:
-                return await self._prober.look_deeper(looks.report)
+                return await self._prober.run_deep_look(looks.report)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
 from ipaddress import ip_address
 
-from exporter.internet import Place
+from exporter.internet import IPEndpoint
 
 
-def place(address: str) -> Place:
+def ip_endpoint(address: str) -> IPEndpoint:
     """`ip:port`, with an IPv6 address in brackets."""
     host, _, port = address.rpartition(":")
     return ip_address(host.strip("[]")), int(port)

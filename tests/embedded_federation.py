@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.servers import LabServer
 
@@ -35,7 +35,7 @@ Series = dict[str, float]
 """By name and labels, as `name{a="1",b="2"}`, the prefix left away."""
 
 
-async def scraped(place: Place) -> Series:
+async def scraped(place: HostPort) -> Series:
     async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
         answer = await client.get(f"http://{place}/metrics")
         answer.raise_for_status()

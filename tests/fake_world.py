@@ -16,7 +16,7 @@ from exporter.demo.https_server import delegation as delegation_page
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
-from exporter.probing.evidence import Addresses, Handshake, HttpAnswer
+from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 from exporter.probing.network import TooLargeError
 from exporter.probing.stages import keys, version, well_known
 from tests.certificates import handshake
@@ -37,10 +37,10 @@ Reaction: TypeAlias = Answered | Exception | Silence
 OPEN_SECONDS, TLS_SECONDS, GET_SECONDS = 0.1, 0.2, 0.4  # what the remote takes for each, by the connection's clock
 
 
-def received(answer: Answer) -> HttpAnswer:
+def received(answer: Answer) -> HttpResponse:
     """An answer of the lab, as it arrives."""
     headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
-    return HttpAnswer(answer.status, tuple((name.lower(), value) for name, value in headers), answer.body)
+    return HttpResponse(answer.status, tuple((name.lower(), value) for name, value in headers), answer.body)
 
 
 ABSENT: Final = received(NOT_FOUND)
@@ -51,7 +51,7 @@ class Server:
     """What listens at a place; every other path than those of `pages` is answered with 404."""
 
     handshake: Reaction[Handshake]
-    pages: Mapping[str, Reaction[HttpAnswer]] = field(default_factory=dict)
+    pages: Mapping[str, Reaction[HttpResponse]] = field(default_factory=dict)
 
 
 class FakeNetwork:
@@ -84,7 +84,7 @@ class FakeNetwork:
             return Addresses(host, tuple(map(ip_address, known)))
         return await react(known)
 
-    async def resolver_answers(self) -> bool:
+    async def resolver_responds(self) -> bool:
         self.asked.append("resolver")
         return self.resolver_is_up
 
@@ -99,7 +99,7 @@ class FakeConnection:
         self._at_place = network.servers.get(place, ConnectionRefusedError(111, "Connection refused"))
         self._waited = 0.0
 
-    def waited(self) -> float:
+    def peer_wait(self) -> float:
         return self._waited
 
     async def open(self) -> None:
@@ -110,22 +110,22 @@ class FakeConnection:
         self._asked.append(f"TLS {self._place} {tls_name}")
         return await self._wait_for(self._server.handshake, TLS_SECONDS)
 
-    async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
+    async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
         self._asked.append(f"GET {self._place} {host_header}{path}")
-        return await self._answer(path, at_most)
+        return await self._answer(path, max_bytes)
 
-    async def post(self, path: str, host_header: str, body: bytes, at_most: int) -> HttpAnswer:
+    async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
         """Whatever the question, the answer is that of the path."""
         self._asked.append(f"POST {self._place} {host_header}{path} {body.decode()}")
-        return await self._answer(path, at_most)
+        return await self._answer(path, max_bytes)
 
-    async def _answer(self, path: str, at_most: int) -> HttpAnswer:
+    async def _answer(self, path: str, max_bytes: int) -> HttpResponse:
         answer = await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)
-        if len(answer.body) > at_most:
-            raise TooLargeError(f"the body has more than {at_most} bytes")
+        if len(answer.body) > max_bytes:
+            raise TooLargeError(f"the body has more than {max_bytes} bytes")
         return answer
 
-    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+    async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         self._asked.append(f"PUT {self._place} {host_header}{path}")
         return (await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)).status
 
@@ -173,7 +173,7 @@ def delegates(host: str, m_server: str) -> Server:
     return website(host, received(delegation_page(m_server)))
 
 
-def website(host: str, answer: Reaction[HttpAnswer]) -> Server:
+def website(host: str, answer: Reaction[HttpResponse]) -> Server:
     """`answer` is that of the well-known."""
     return Server(handshake(host), {well_known.PATH: answer})
 

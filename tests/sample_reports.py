@@ -10,25 +10,25 @@ from exporter.model.enums import Method, Reason, SrvService
 from exporter.model.findings import (
     Certificate,
     Delegation,
-    Resolved,
-    Secured,
+    Resolution,
     SigningKeys,
     Software,
     SrvRecord,
     SrvRecords,
+    TlsSession,
 )
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
-from exporter.model.report import DeepLook, EndpointLook, EndpointReport, NotaryLook, Report
+from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, NotaryResult, Report
 from exporter.model.routes import Route
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)
 DELEGATED = Endpoint(MATRIX_443, IPv4Address("192.0.2.1"))
 
 
-def watched(server_name: str, interval: float = 300, expected_delegation: Target | None = None) -> Watched:
-    return Watched(names.parse(server_name), interval, expected_delegation)
+def watched(server_name: str, interval: float = 300, expected_delegation: Target | None = None) -> WatchedServer:
+    return WatchedServer(names.parse(server_name), interval, expected_delegation)
 
 
 def certificate(host: str, days_left: int = 60, *, valid: bool = True) -> Certificate:
@@ -46,11 +46,11 @@ def certificate(host: str, days_left: int = 60, *, valid: bool = True) -> Certif
     )
 
 
-def secured(host: str, days_left: int = 60, tls_version: str = "TLSv1.3") -> Secured:
-    return Secured(certificate(host, days_left, valid=days_left > 0), tls_version)
+def secured(host: str, days_left: int = 60, tls_version: str = "TLSv1.3") -> TlsSession:
+    return TlsSession(certificate(host, days_left, valid=days_left > 0), tls_version)
 
 
-def healthy(endpoint: Endpoint, seen: Secured) -> EndpointReport:
+def healthy(endpoint: Endpoint, seen: TlsSession) -> EndpointReport:
     return EndpointReport(
         endpoint,
         tcp=Passed(0.01, None),
@@ -70,7 +70,7 @@ def delegated_by_well_known(server_name: str = "example.org") -> Report:
         well_known=Passed(0.08, Delegation(86400, server=target, secured=secured(server_name, 30))),
         srv=SKIPPED,
         route=Route(Method.WELL_KNOWN_PORT, (MATRIX_443,), "matrix.example.org:443", MATRIX_443.host, MATRIX_443.host),
-        dns=Passed(0.005, Resolved((DELEGATED,))),
+        dns=Passed(0.005, Resolution((DELEGATED,))),
         endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
     )
 
@@ -99,9 +99,9 @@ def looked_at_deeply(*problems: Problem) -> Report:
     report = delegated_by_well_known()
     (endpoint,) = report.endpoints
     proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
-    notary = NotaryLook(names.parse("notary.example.org"), endpoint.keys)
+    notary = NotaryResult(names.parse("notary.example.org"), endpoint.keys)
     deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
-    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointLook(proxy)),))
+    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointDeepLook(proxy)),))
 
 
 def expired_certificate() -> Report:
@@ -143,7 +143,7 @@ def two_families() -> Report:
         well_known=Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200, found 500"),), found=Delegation(3600)),
         srv=Passed(0.02, SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: records}, SrvService.MATRIX)),
         route=Route(Method.SRV_LEGACY, targets, server_name.text, server_name.host, server_name.host),
-        dns=Passed(0.005, Resolved((*ipv4, *ipv6))),
+        dns=Passed(0.005, Resolution((*ipv4, *ipv6))),
         endpoints=(
             healthy(ipv4[0], secured(server_name.host, 60)),
             healthy(ipv4[1], secured(server_name.host, 20, "TLSv1.2")),
@@ -156,7 +156,7 @@ def looked_deep(minutes_ago: int = 12) -> Report:
     """Healthy, and yet: the proxy decodes paths, the well-known has two faces, and SRV leads elsewhere."""
     report = delegated_by_well_known()
     decoded = Problem(Reason.PATH_DECODED, "the path was decoded")
-    look = EndpointLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
+    look = EndpointDeepLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
     records = SrvRecords(
         {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
     )

@@ -5,17 +5,17 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry
 
-from exporter.metrics.exposition import answer, lines
+from exporter.metrics.exposition import expose, render_lines
 from exporter.model.report import Report
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 from exporter.reports.board import Board
 from tests.sample_reports import ENDED_AT
 
 OPENMETRICS = "application/openmetrics-text"
 
 
-def board_of(watched: Iterable[Watched], *reports: Report, at: datetime = ENDED_AT) -> Board:
-    board = Board(lines, lambda: at)
+def board_of(watched: Iterable[WatchedServer], *reports: Report, at: datetime = ENDED_AT) -> Board:
+    board = Board(render_lines, lambda: at)
     board.watch(watched)
     for report in reports:
         assert board.put(report)
@@ -24,7 +24,7 @@ def board_of(watched: Iterable[Watched], *reports: Report, at: datetime = ENDED_
 
 def text_of(board: Board, accept: str | None = None) -> str:
     """The servers alone, without the exporter's own series."""
-    return b"".join(answer(board.snapshot(), CollectorRegistry(), accept, None).chunks).decode()
+    return b"".join(expose(board.snapshot(), CollectorRegistry(), accept, None).chunks).decode()
 
 
 def samples_of(text: str) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.app import App
-from exporter.config import ConfigError, Place
+from exporter.config import ConfigError, HostPort
 from exporter.demo.authority import Authority
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.server_lists.serving import answer, groups, serving
-from tests.waiting import others, until, until_asked
+from tests.waiting import leaked_tasks, until, until_asked
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
@@ -94,7 +94,7 @@ async def test_servers_are_on_metrics(tmp_path: Path) -> None:
     assert found["exporter_config_last_reload_success_timestamp_seconds"] > 1.7e9
     assert found['exporter_stage_duration_seconds_count{probe_stage="tls"}'] >= 2
     assert not app.ready
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
     """It is cancelled after the grace, and nothing is left of it."""
     async with exporter_of(tmp_path, SILENT, probe={"interval": "1h", "timeout": "10m"}) as (app, _, _):
         await until(lambda: app._schedule._in_flight)
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_configuration_that_cannot_begin(tmp_path: Path) -> None:
@@ -141,19 +141,19 @@ async def test_configuration_that_cannot_begin(tmp_path: Path) -> None:
         async with App(file):
             pass
     assert [complaint.line for complaint in raised.value.complaints] == [1, 2]
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_address_that_cannot_be_had(tmp_path: Path) -> None:
     """Is told before anything is probed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = Place(*taken.getsockname())
+        place = HostPort(*taken.getsockname())
         file = tmp_path / "config.yaml"
         file.write_text(json.dumps({"servers": ["example.org"], "web": {"listen": [str(place)]}}))
         with pytest.raises(ListenError, match=f"cannot listen on {place}"):
             async with App(file):
                 pass
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_listens_where_the_command_line_says(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ async def test_listens_where_the_command_line_says(tmp_path: Path) -> None:
     file.write_text(
         json.dumps({"servers": ["example.org"], "web": {"listen": ["192.0.2.1:1"]}, "probe": {"interval": "1y"}})
     )
-    anywhere = Place("127.0.0.1", 0)
+    anywhere = HostPort("127.0.0.1", 0)
     async with App(file, listen=[anywhere, anywhere], first_round=3600) as app:
         assert len(set(app.addresses)) == 2
         for place in app.addresses:
@@ -345,7 +345,7 @@ async def test_lists_are_followed(tmp_path: Path) -> None:
             assert failures_of_list not in found
             stop.set()
             await running
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 # ---------------------------------------------------------------- until it is told
@@ -359,7 +359,7 @@ async def test_hangup_reloads(tmp_path: Path) -> None:
         for servers in ([HEALTHY.server_name], [HEALTHY.server_name, BROKEN.server_name]):
             write_config(file, federation, servers=servers)
             hangup.set()
-            await until(lambda: len(app.board.snapshot().posted) == len(servers))  # noqa: B023 - called at once
+            await until(lambda: len(app.board.snapshot().states) == len(servers))  # noqa: B023 - called at once
         stop.set()
         await running
 
@@ -376,4 +376,4 @@ async def test_fault_ends_the_exporter(tmp_path: Path, monkeypatch: pytest.Monke
             monkeypatch.setattr(app._files, "refresh", fail)
             with pytest.raises(RuntimeError, match="a fault"):
                 await app.until(asyncio.Event(), asyncio.Event())
-    assert others() == set()
+    assert leaked_tasks() == set()

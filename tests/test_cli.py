@@ -16,8 +16,8 @@ import httpx
 import pytest
 
 from exporter import DISTRIBUTION, VERSION, cli
-from exporter.config import Place
-from exporter.config.settings import LOOPBACK
+from exporter.config import HostPort
+from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo.broken import at_8448
 from exporter.demo.faults import Fault
 from exporter.demo.federation import SERVERS, Federation
@@ -25,7 +25,7 @@ from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.enums import Reason
 from exporter.scheduling.schedule import fraction
-from exporter.web.listeners import CHOOSE, ListenError, bind
+from exporter.web.listeners import HOW_TO_CHOOSE, ListenError, bind
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -77,7 +77,7 @@ class Running:
     def __init__(self, process: Process) -> None:
         self.process = process
         self.entries: list[dict[str, object]] = []
-        self.place: Place
+        self.place: HostPort
 
     async def until_logged(self, message: str) -> dict[str, object]:
         assert self.process.stderr
@@ -104,7 +104,7 @@ async def serving(file: Path, *arguments: str) -> AsyncIterator[Running]:
         running = Running(process)
         listening = await running.until_logged("listening")
         host, _, port = str(listening["addresses"]).rpartition(":")
-        running.place = Place(host, int(port))
+        running.place = HostPort(host, int(port))
         assert listening["event_loop"] == "uvloop"  # which the tests install
         await running.until_logged("watching")
         yield running
@@ -388,9 +388,9 @@ async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("servers: [example.org]\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = Place(*taken.getsockname())
+        place = HostPort(*taken.getsockname())
         reason = "another program listens there already: stop it, or choose another address"
-        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({CHOOSE})\n"
+        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({HOW_TO_CHOOSE})\n"
         assert await run("serve", "--config", file, "--web.listen-address", str(place)) == (1, "", expected)
 
 
@@ -410,7 +410,7 @@ async def test_demo_shows_every_server() -> None:
     async with started("demo") as process:
         url, text = await url_of(process)
         address = httpx.URL(url)
-        place = Place(address.host, address.port or 0)
+        place = HostPort(address.host, address.port or 0)
         expected = {server.server_name: float(server.healthy) for server in SERVERS}
 
         async def look() -> Series | None:
@@ -429,9 +429,9 @@ async def test_demo_takes_another_port() -> None:
     """Where the usual one is taken, by this test or by anyone else, and says so; SIGTERM ends it too."""
     with ExitStack() as stack:
         with suppress(ListenError):
-            stack.enter_context(bind([LOOPBACK])[0])
+            stack.enter_context(bind([DEFAULT_LISTEN])[0])
         async with started("demo") as process:
             url, text = await url_of(process)
-            assert text.startswith(f"Port {LOOPBACK.port} is taken, so this is another one.\n")
-            assert not url.endswith(f":{LOOPBACK.port}/metrics")
+            assert text.startswith(f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n")
+            assert not url.endswith(f":{DEFAULT_LISTEN.port}/metrics")
             assert await ended(process, signal.SIGTERM) == (0, "", "")

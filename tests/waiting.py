@@ -26,6 +26,6 @@ async def until_asked(ask: Callable[[], Awaitable[Seen]]) -> Seen:
         return seen
 
 
-def others() -> set[str]:
+def leaked_tasks() -> set[str]:
     """The tasks that run beside the one at hand, by their code: none, where all was cleaned up."""
     return {repr(task.get_coro()) for task in asyncio.all_tasks() - {asyncio.current_task()}}

@@ -1,23 +1,23 @@
 """The configuration file: YAML to a frozen Config, or to one ConfigError with every complaint and its line."""
 
-from exporter.config.addresses import IPNetwork, Place, listen_address
+from exporter.config.addresses import HostPort, IPNetwork, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.loading import load
-from exporter.config.settings import Config, Network, Probe, ServerUrl, SynapseDestinations, Web
-from exporter.config.value_types import AddressPolicy
+from exporter.config.settings import Config, NetworkSettings, ProbeSettings, ServerUrl, SynapseDestinations, WebSettings
+from exporter.config.value_types import AddressScope
 
 __all__ = [
-    "AddressPolicy",
+    "AddressScope",
     "Complaint",
     "Config",
     "ConfigError",
+    "HostPort",
     "IPNetwork",
-    "Network",
-    "Place",
-    "Probe",
+    "NetworkSettings",
+    "ProbeSettings",
     "ServerUrl",
     "SynapseDestinations",
-    "Web",
-    "listen_address",
+    "WebSettings",
     "load",
+    "parse_listen_address",
 ]

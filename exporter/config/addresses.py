@@ -20,7 +20,7 @@ class SecretError(ValueError):
     """What is wrong with a value that is not to be shown."""
 
 
-class Place(NamedTuple):
+class HostPort(NamedTuple):
     """Where to connect or to listen. The host of an IPv6 address bears no brackets."""
 
     host: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
         return host_port(self.host, self.port)
 
 
-def located(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
+def parse_host_port(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
     """A host and a port, which are written like server names."""
     name = names.parse(text)
     port = default_port if name.port is None else name.port
@@ -41,38 +41,38 @@ def located(text: str, default_port: int | None = None, lowest_port: int = 1) ->
     return name, port
 
 
-def target(text: str) -> Target:
-    name, port = located(text)
+def parse_target(text: str) -> Target:
+    name, port = parse_host_port(text)
     return Target(name.host, port)
 
 
-def address(text: str, default_port: int | None = None) -> Place:
+def parse_address(text: str, default_port: int | None = None) -> HostPort:
     if names.parse(text).ip is None:
         raise ValueError("write an IP address, for a name would have to be looked up first")
-    name, port = located(text, default_port)
-    return Place(str(name.ip), port)
+    name, port = parse_host_port(text, default_port)
+    return HostPort(str(name.ip), port)
 
 
-def resolver(text: str) -> Place:
+def parse_resolver(text: str) -> HostPort:
     bare_ipv6 = text.count(":") > 1 and "[" not in text
-    return address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
+    return parse_address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
 
 
-def destination(text: str) -> str:
+def canonical_destination(text: str) -> str:
     """In one canonical form: the host in lower case, an IPv6 address compressed and in brackets."""
-    name, port = located(text)
+    name, port = parse_host_port(text)
     return host_port(str(name.ip) if name.ip else name.host.lower(), port)
 
 
-def listen_address(text: str) -> Place:
+def parse_listen_address(text: str) -> HostPort:
     """Port 0 is any free one."""
     if text.startswith(":") and text.count(":") == 1:
         raise ValueError(f"write 0.0.0.0{text} for every IPv4 address, or [::]{text} for every IPv6 address")
-    name, port = located(text, lowest_port=0)
-    return Place(name.host, port)
+    name, port = parse_host_port(text, lowest_port=0)
+    return HostPort(name.host, port)
 
 
-def network(text: str) -> IPNetwork:
+def parse_network(text: str) -> IPNetwork:
     if "%" in text:
         raise ValueError("leave the zone out")
     written, slash, _ = text.partition("/")
@@ -88,7 +88,7 @@ def network(text: str) -> IPNetwork:
     return meant
 
 
-def url(text: str) -> str:
+def parse_url(text: str) -> str:
     """As it was written. URLs are shown, so there must be no password in it."""
     scheme = SCHEME.match(text)
     if "@" in re.split("[/?#]", text[scheme.end() :])[0] if scheme else "@" in text:
@@ -101,12 +101,12 @@ def url(text: str) -> str:
         raise ValueError("leave out the # and what follows it, for that is never sent")
     if not URL_CHARACTERS.fullmatch(text):
         raise ValueError("write all but ASCII characters, and spaces too, in their encoded form, as in %20")
-    if not host_and_port(text):
+    if not has_host_and_port(text):
         raise ValueError("after the scheme comes a host, and perhaps a port from 1 to 65535")
     return text
 
 
-def host_and_port(text: str) -> bool:
+def has_host_and_port(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and parts.port != 0
@@ -114,10 +114,10 @@ def host_and_port(text: str) -> bool:
         return False
 
 
-def base_url(text: str) -> str:
+def parse_base_url(text: str) -> str:
     """To be followed by a path that begins with a slash."""
     if "?" in text:
         raise ValueError("leave out what follows the question mark")
     if "/_synapse" in text:
         raise ValueError("leave out /_synapse and what follows it")
-    return url(text).rstrip("/")
+    return parse_url(text).rstrip("/")

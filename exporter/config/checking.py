@@ -9,13 +9,13 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.complaint import Complaint, Path, shown
+from exporter.config.complaint import Complaint, Path, printable_value
 from exporter.config.document import Document, describe
 from exporter.config.value_types import UnexpectedError
 
 Checked = TypeVar("Checked")
 
-WRONG = {
+UNEXPECTED = {
     "tuple_type": UnexpectedError("a list", "begin each item with `- `"),
     "dict_type": UnexpectedError("a mapping", "write one `key: value` on each line"),
     "string_unicode": UnexpectedError("a key that is text", "write no half of a surrogate pair"),
@@ -23,7 +23,7 @@ WRONG = {
 adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # to make one takes 30 ms
 
 
-def checked(kind: type[Checked], document: Document) -> tuple[Checked | None, list[Complaint]]:
+def check(kind: type[Checked], document: Document) -> tuple[Checked | None, list[Complaint]]:
     """What the document says, or why it cannot be had. `kind` is made of dataclasses, tuples and dicts."""
     try:
         return adapter(kind).validate_python(document.root), []
@@ -46,11 +46,11 @@ def complaint(kind: type[object], document: Document, error: ErrorDetails) -> Co
         case "value_error":
             wrong = error["ctx"]["error"]
         case known:
-            wrong = WRONG[known]
-    return document.complaint(without_key_mark(path), sentence(wrong, found))
+            wrong = UNEXPECTED[known]
+    return document.complaint(without_key_mark(path), expectation(wrong, found))
 
 
-def sentence(wrong: UnexpectedError, found: object) -> str:
+def expectation(wrong: UnexpectedError, found: object) -> str:
     remedy = f": {wrong.remedy}" if wrong.remedy else ""
     what = "what is not shown here" if wrong.secret else describe(found)
     return f"expected {wrong.expected}, found {what}{remedy}"
@@ -62,9 +62,9 @@ def without_key_mark(path: Path) -> Path:
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    nearest = get_close_matches(shown(key), known, n=1)
+    nearest = get_close_matches(printable_value(key), known, n=1)
     advice = f"did you mean `{nearest[0]}`?" if nearest else f"the keys here are {', '.join(known)}"
-    return f"unknown key `{shown(key)}`, {advice}"
+    return f"unknown key `{printable_value(key)}`, {advice}"
 
 
 def keys_at(kind: Any, path: Path) -> list[str]:

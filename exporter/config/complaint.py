@@ -18,13 +18,13 @@ class Complaint:
 
     file: str
     line: int | None
-    place: str
-    """As `place` writes it; empty for the file as a whole."""
+    location: str
+    """As `format_path` writes it; empty for the file as a whole."""
     sentence: str
 
     def __str__(self) -> str:
         where = self.file if self.line is None else f"{self.file}:{self.line}"
-        return ": ".join(part for part in (where, self.place, self.sentence) if part)
+        return ": ".join(part for part in (where, self.location, self.sentence) if part)
 
 
 class ConfigError(Exception):
@@ -35,16 +35,16 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.complaints)))
 
 
-def place(path: Path) -> str:
+def format_path(path: Path) -> str:
     """`servers[3].interval`; a key that is no plain word stands quoted in brackets."""
-    return "".join(map(step, path)).removeprefix(".")
+    return "".join(map(format_step, path)).removeprefix(".")
 
 
-def step(key: str | int) -> str:
+def format_step(key: str | int) -> str:
     if isinstance(key, int):
         return f"[{key}]"
-    return f".{shown(key)}" if key.isidentifier() else f'["{shown(key)}"]'
+    return f".{printable_value(key)}" if key.isidentifier() else f'["{printable_value(key)}"]'
 
 
-def shown(text: str) -> str:
+def printable_value(text: str) -> str:
     return printable(text, MAX_SHOWN)

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from exporter.config.complaint import Complaint, ConfigError, Path, place, shown
+from exporter.config.complaint import Complaint, ConfigError, Path, format_path, printable_value
 
 MAX_DEPTH = 20  # our deepest key stands at 4, and PyYAML recurses
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times faster
@@ -16,9 +16,9 @@ STANDARD = "tag:yaml.org,2002:"
 LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # in YAML 1.1
 DECIMAL = re.compile(r"0|[1-9][0-9]{0,17}")
 NOTHING = "nothing"
-READ_AS = {"null": NOTHING, "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
-TRUE = {"yes", "true", "on"}  # in YAML 1.1, without regard to case
-TRUTHS = {"the truth value true": True, "the truth value false": False}
+TYPE_NAMES = {"null": NOTHING, "int": "a number", "float": "a number", "timestamp": "a date", "value": "a default"}
+TRUE_WORDS = {"yes", "true", "on"}  # in YAML 1.1, without regard to case
+BOOLEANS = {"the truth value true": True, "the truth value false": False}
 
 HINTS = (
     (re.compile(r"\[[0-9A-Fa-f]*:"), "put an IPv6 address into quotes, as in '[2001:db8::1]'"),
@@ -29,27 +29,27 @@ HINTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Odd:
+class UnsupportedScalar:
     """A YAML value that is neither text nor a plain whole number, a list or a mapping."""
 
     text: str
     read_as: str
 
     def __str__(self) -> str:
-        return f"`{shown(self.text)}`, which YAML reads as {self.read_as}" if self.text else NOTHING
+        return f"`{printable_value(self.text)}`, which YAML reads as {self.read_as}" if self.text else NOTHING
 
 
 def describe(value: object) -> str:
     """What was found, as an administrator would call it."""
     match value:
-        case Odd():
+        case UnsupportedScalar():
             return str(value)
         case str():
-            return f"`{shown(value)}`" if value else "an empty text"
+            return f"`{printable_value(value)}`" if value else "an empty text"
         case dict():
             return "a mapping"
         case [str(item)] if ":" in item:
-            return f"`[{shown(item)}]`, which YAML reads as a list"
+            return f"`[{printable_value(item)}]`, which YAML reads as a list"
         case list():
             return "a list" if value else "an empty list"
         case bool() | None | float():
@@ -69,7 +69,7 @@ class Document:
     """What is wrong whatever the keys mean, such as one that is given twice."""
 
     def complaint(self, path: Path, sentence: str) -> Complaint:
-        return Complaint(self.file, self.line(path), place(path), sentence)
+        return Complaint(self.file, self.line(path), format_path(path), sentence)
 
     def line(self, path: Path) -> int | None:
         """Of the key or the item that `path` leads to, or of what is nearest above it."""
@@ -77,7 +77,7 @@ class Document:
             return None
         node, line = self.node, line_of(self.node)
         for key in path:
-            entry = inside(node, key)
+            entry = find_entry(node, key)
             if entry is None:
                 break
             node, line = entry
@@ -87,7 +87,7 @@ class Document:
 Entry: TypeAlias = tuple[yaml.Node, int]
 
 
-def inside(node: yaml.Node, key: str | int) -> Entry | None:
+def find_entry(node: yaml.Node, key: str | int) -> Entry | None:
     """The value under a key or an index, and the line on which it begins; of a key that is given twice, the last one
     counts here as elsewhere.
     """
@@ -110,24 +110,26 @@ def parse_yaml(file: str, text: str) -> Document:
     try:
         node = compose(file, text)
     except yaml.MarkedYAMLError as error:
-        raise ConfigError([not_yaml(file, text, error)]) from error
+        raise ConfigError([syntax_complaint(file, text, error)]) from error
     if node is None or (isinstance(node, yaml.ScalarNode) and not node.value):
         raise ConfigError([Complaint(file, None, "", "expected YAML, found nothing: the file is empty")])
-    plain = Plain(file)
+    plain = PlainLoader(file)
     return Document(file, plain.value(node, ()), node, tuple(plain.complaints))
 
 
 def compose(file: str, text: str) -> yaml.Node | None:
-    refuse_the_unbounded(file, text)
+    refuse_unbounded(file, text)
     return yaml.compose(text, Loader=LOADER)
 
 
-def refuse_the_unbounded(file: str, text: str) -> None:
+def refuse_unbounded(file: str, text: str) -> None:
     """Aliases make a small file large (each may stand for many of them), and deep nesting exhausts the stack."""
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
         if isinstance(event, yaml.AliasEvent):
-            sentence = f"found the alias `*{shown(str(event.anchor))}`, which is not supported: write the value out"
+            sentence = (
+                f"found the alias `*{printable_value(str(event.anchor))}`, which is not supported: write the value out"
+            )
             raise ConfigError([Complaint(file, line_of(event), "", sentence)])
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MAX_DEPTH:
@@ -135,7 +137,7 @@ def refuse_the_unbounded(file: str, text: str) -> None:
             raise ConfigError([Complaint(file, line_of(event), "", sentence)])
 
 
-def not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> Complaint:
+def syntax_complaint(file: str, text: str, error: yaml.MarkedYAMLError) -> Complaint:
     mark = error.problem_mark or error.context_mark
     index = mark.line if mark else 0
     blamed = [*LINE_BREAK.split(text), ""][index]
@@ -144,7 +146,7 @@ def not_yaml(file: str, text: str, error: yaml.MarkedYAMLError) -> Complaint:
     return Complaint(file, index + 1, "", ": ".join([f"this is not YAML, {found}", *hints[:1]]))
 
 
-class Plain:
+class PlainLoader:
     """Turns nodes into plain values, and collects what is wrong with them on the way."""
 
     def __init__(self, file: str) -> None:
@@ -155,12 +157,12 @@ class Plain:
         kind = node.tag.removeprefix(STANDARD)
         match node:
             case yaml.ScalarNode():
-                return scalar(node.value, kind)
+                return load_scalar(node.value, kind)
             case yaml.SequenceNode() if kind == "seq":
                 return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
             case yaml.MappingNode() if kind == "map":
                 return self.mapping(node, path)
-        return Odd(node.tag.replace(STANDARD, "!!"), "a tag")
+        return UnsupportedScalar(node.tag.replace(STANDARD, "!!"), "a tag")
 
     def mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, object]:
         seen: dict[str, int] = {}
@@ -177,19 +179,19 @@ class Plain:
         return values
 
     def complain(self, node: yaml.Node, path: Path, sentence: str) -> None:
-        self.complaints.append(Complaint(self.file, line_of(node), place(path), sentence))
+        self.complaints.append(Complaint(self.file, line_of(node), format_path(path), sentence))
 
 
-def scalar(text: str, kind: str) -> object:
+def load_scalar(text: str, kind: str) -> object:
     if kind == "str":
         return text
     if kind == "int" and DECIMAL.fullmatch(text):
         return int(text)
     if kind == "bool":
-        return Odd(text, f"the truth value {str(text.lower() in TRUE).lower()}")
+        return UnsupportedScalar(text, f"the truth value {str(text.lower() in TRUE_WORDS).lower()}")
     if kind in {"int", "float"} and ":" in text:
-        return Odd(text, "a number in base 60")
-    return Odd(text, READ_AS.get(kind, f"a value of the type {kind}"))
+        return UnsupportedScalar(text, "a number in base 60")
+    return UnsupportedScalar(text, TYPE_NAMES.get(kind, f"a value of the type {kind}"))
 
 
 # ---------------------------------------------------------------- JSON

@@ -6,25 +6,25 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.config import files
-from exporter.config.checking import checked
+from exporter.config.checking import check
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
-from exporter.config.rules import broken_rules
-from exporter.config.settings import Config, Network, ServerUrl, Settings, SynapseDestinations
-from exporter.model.servers import Watched
+from exporter.config.rules import check_rules
+from exporter.config.settings import Config, NetworkSettings, ServerUrl, Settings, SynapseDestinations
+from exporter.model.servers import WatchedServer
 
-Section = TypeVar("Section", Network, ServerUrl, SynapseDestinations)
+Section = TypeVar("Section", NetworkSettings, ServerUrl, SynapseDestinations)
 
 
 def load(path: str | Path) -> Config:
     """Raises ConfigError."""
     path = Path(path)
     document = read(path)
-    settings, complaints = checked(Settings, document)
-    complaints += [*document.complaints, *broken_rules(document, path.parent)]
+    settings, complaints = check(Settings, document)
+    complaints += [*document.complaints, *check_rules(document, path.parent)]
     if settings is None or complaints:
         raise ConfigError(complaints)
-    return resolved(settings, path.parent)
+    return to_config(settings, path.parent)
 
 
 def read(path: Path) -> Document:
@@ -36,27 +36,27 @@ def read(path: Path) -> Document:
     return parse_yaml(file, files.text(file, content))
 
 
-def resolved(settings: Settings, folder: Path) -> Config:
+def to_config(settings: Settings, folder: Path) -> Config:
     """Defaults and relative paths filled in."""
     return Config(
-        servers=watched(settings),
+        servers=watched_servers(settings),
         server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
-        server_urls=tuple(beside(folder, url) for url in settings.server_urls),
-        synapse_destinations=tuple(beside(folder, synapse) for synapse in settings.synapse_destinations),
+        server_urls=tuple(resolve_paths(folder, url) for url in settings.server_urls),
+        synapse_destinations=tuple(resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
         probe=settings.probe,
-        network=beside(folder, settings.network),
+        network=resolve_paths(folder, settings.network),
         web=settings.web,
     )
 
 
-def watched(settings: Settings) -> tuple[Watched, ...]:
+def watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
     return tuple(
-        Watched(server.server_name, server.interval or settings.probe.interval, server.expect.delegation)
+        WatchedServer(server.server_name, server.interval or settings.probe.interval, server.expect.delegation)
         for server in settings.servers
     )
 
 
-def beside(folder: Path, section: Section) -> Section:
+def resolve_paths(folder: Path, section: Section) -> Section:
     """Its paths are relative to the folder."""
     found: dict[str, Any] = {field.name: getattr(section, field.name) for field in fields(section)}
     moved: dict[str, Any] = {key: folder / value for key, value in found.items() if isinstance(value, Path)}

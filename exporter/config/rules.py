@@ -10,9 +10,9 @@ from pathlib import Path as FilePath
 from typing import TypeAlias
 
 from exporter.config import addresses, files
-from exporter.config.complaint import Complaint, Path, place
+from exporter.config.complaint import Complaint, Path, format_path
 from exporter.config.document import Document, describe
-from exporter.config.settings import Probe
+from exporter.config.settings import ProbeSettings
 from exporter.model import durations
 from exporter.model.sanitize import printable
 
@@ -20,11 +20,11 @@ MAX_PATH = 255  # characters shown
 LISTS = ("server_urls", "synapse_destinations")
 """The keys under which lists from elsewhere stand."""
 
-Broken: TypeAlias = Iterator[tuple[Path, str]]
+Violations: TypeAlias = Iterator[tuple[Path, str]]
 """Where, and a sentence."""
 
 
-def broken_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
+def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
     """Relative paths are relative to `folder`."""
     root = mapping(document.root)
     for rule in (
@@ -51,31 +51,33 @@ def servers(root: dict[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
         yield index, {"server_name": server} if isinstance(server, str) else mapping(server)
 
 
-def something_is_watched(root: object) -> Broken:
+def something_is_watched(root: object) -> Violations:
     if isinstance(root, dict) and not any(root.get(key) for key in ("servers", "server_files", *LISTS)):
         elsewhere = "`server_files`, `server_urls` or `synapse_destinations`"
         yield ("servers",), f"expected at least one server, found none: list one here, or name lists in {elsewhere}"
 
 
-def something_is_served(root: dict[str, object]) -> Broken:
+def something_is_served(root: dict[str, object]) -> Violations:
     if mapping(root.get("web")).get("listen") == []:
         yield ("web", "listen"), "expected at least one address, found none: name one, or leave the key out"
 
 
-def no_server_twice(root: dict[str, object], document: Document) -> Broken:
+def no_server_twice(root: dict[str, object], document: Document) -> Violations:
     first: dict[str, Path] = {}
     for index, server in servers(root):
         name, path = server.get("server_name"), ("servers", index)
         if isinstance(name, str) and (there := first.setdefault(name, path)) != path:
-            where = f"{place(there)}, line {document.line(there)}"
+            where = f"{format_path(there)}, line {document.line(there)}"
             yield path, f"the server {describe(name)} is listed already at {where}: keep one of them"
 
 
-def timeout_below_intervals(root: dict[str, object]) -> Broken:
+def timeout_below_intervals(root: dict[str, object]) -> Violations:
     probe = mapping(root.get("probe"))
-    timeout = seconds(probe.get("timeout"), Probe().timeout)
+    timeout = seconds(probe.get("timeout"), ProbeSettings().timeout)
     blamed = "interval" if "interval" in probe else "timeout"
-    intervals: list[tuple[Path, float | None]] = [(("probe", blamed), seconds(probe.get("interval"), Probe().interval))]
+    intervals: list[tuple[Path, float | None]] = [
+        (("probe", blamed), seconds(probe.get("interval"), ProbeSettings().interval))
+    ]
     for index, server in servers(root):
         if "interval" in server:
             intervals.append((("servers", index, "interval"), seconds(server["interval"], None)))
@@ -95,7 +97,7 @@ def seconds(written: object, default: float | None) -> float | None:
         return None
 
 
-def no_destination_twice(root: dict[str, object]) -> Broken:
+def no_destination_twice(root: dict[str, object]) -> Violations:
     first: dict[str, str] = {}
     for key in mapping(mapping(root.get("network")).get("connect_to")):
         if first.setdefault(canonical(key), key) != key:
@@ -107,7 +109,7 @@ def no_destination_twice(root: dict[str, object]) -> Broken:
 
 def canonical(key: str) -> str:
     try:
-        return addresses.destination(key)
+        return addresses.canonical_destination(key)
     except ValueError:
         return key
 
@@ -120,13 +122,16 @@ def lists(root: dict[str, object]) -> Iterator[tuple[Path, dict[str, object]]]:
             yield (key, index), {"url": written} if isinstance(written, str) else mapping(written)
 
 
-def no_list_twice(root: dict[str, object], document: Document) -> Broken:
+def no_list_twice(root: dict[str, object], document: Document) -> Violations:
     """They are told apart by their URLs, which are not shown here: what is wrong with them is not known yet."""
     first: dict[str, Path] = {}
     for path, written in lists(root):
         url = written.get("url")
         if isinstance(url, str) and (there := first.setdefault(url.rstrip("/"), path)) != path:
-            yield path, f"this URL stands already at {place(there)}, line {document.line(there)}: keep one of them"
+            yield (
+                path,
+                f"this URL stands already at {format_path(there)}, line {document.line(there)}: keep one of them",
+            )
 
 
 def files_named(key: str, sections: Iterable[tuple[Path, dict[str, object]]]) -> Iterator[tuple[Path, str]]:
@@ -136,7 +141,7 @@ def files_named(key: str, sections: Iterable[tuple[Path, dict[str, object]]]) ->
             yield (*path, key), written
 
 
-def tokens_in_token_files(root: dict[str, object], folder: FilePath) -> Broken:
+def tokens_in_token_files(root: dict[str, object], folder: FilePath) -> Violations:
     """The path is not shown: some write the token itself there."""
     for path, written in files_named("token_file", lists(root)):
         try:
@@ -145,7 +150,7 @@ def tokens_in_token_files(root: dict[str, object], folder: FilePath) -> Broken:
             yield path, f"the file cannot be used: {error}"
 
 
-def certificates_in_ca_files(root: dict[str, object], folder: FilePath) -> Broken:
+def certificates_in_ca_files(root: dict[str, object], folder: FilePath) -> Violations:
     sections = [(("network",), mapping(root.get("network"))), *lists(root)]
     for path, written in files_named("ca_file", sections):
         yield from ((path, sentence) for sentence in not_certificates(folder / written))

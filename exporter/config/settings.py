@@ -10,22 +10,22 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import value_types
-from exporter.config.addresses import IPNetwork, Place
-from exporter.config.value_types import AddressPolicy
+from exporter.config.addresses import HostPort, IPNetwork
+from exporter.config.value_types import AddressScope
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
 Url: TypeAlias = Annotated[str, value_types.URL]
-LOOPBACK = Place("127.0.0.1", 10448)  # /metrics names every watched server: to be opened on purpose
+DEFAULT_LISTEN = HostPort("127.0.0.1", 10448)  # /metrics names every watched server: to be opened on purpose
 
 STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Expect:
+class ExpectSettings:
     """Optional assertions about a server."""
 
     delegation: Annotated[Target | None, value_types.TARGET] = None
@@ -34,19 +34,19 @@ class Expect:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerSettings:
     """One server to watch, with settings of its own."""
 
     server_name: Name
     """The Matrix server name, as in user ids."""
     interval: Annotated[float | None, value_types.DURATION] = None
     """How often this server is probed; overrides probe.interval."""
-    expect: Expect = field(default_factory=Expect)
+    expect: ExpectSettings = field(default_factory=ExpectSettings)
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ProbeSettings:
     """How every server is probed."""
 
     interval: Annotated[float, value_types.DURATION] = 300.0
@@ -61,21 +61,21 @@ class Probe:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Network:
+class NetworkSettings:
     """How the exporter reaches the servers."""
 
-    resolvers: tuple[Annotated[Place, value_types.RESOLVER], ...] = ()
+    resolvers: tuple[Annotated[HostPort, value_types.RESOLVER], ...] = ()
     """DNS servers to ask; empty: those of the system."""
     ca_file: Annotated[Path | None, value_types.CA_FILE] = None
     """PEM bundle that replaces the default trust store; relative to the configuration file."""
-    address_policy: Annotated[AddressPolicy, value_types.POLICY] = AddressPolicy.PUBLIC
+    address_policy: Annotated[AddressScope, value_types.ADDRESS_SCOPE] = AddressScope.PUBLIC
     """public: refuse private, loopback, link-local and other special addresses, and ports of other services such as 25,
     on every connection. any: allow all."""
     allow_networks: tuple[Annotated[IPNetwork, value_types.NETWORK], ...] = ()
     """Networks that are allowed although the policy is public."""
     allow_ports: tuple[Annotated[int, value_types.PORT], ...] = ()
     """Ports of other services that are allowed although the policy is public."""
-    connect_to: dict[Annotated[str, value_types.DESTINATION], Annotated[Place, value_types.ADDRESS]] = field(
+    connect_to: dict[Annotated[str, value_types.DESTINATION], Annotated[HostPort, value_types.ADDRESS]] = field(
         default_factory=dict
     )
     """Connects elsewhere, like curl --connect-to: from host:port or ip:port to ip:port."""
@@ -90,12 +90,12 @@ class Network:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Web:
+class WebSettings:
     """What the exporter itself serves."""
 
-    listen: tuple[Annotated[Place, value_types.LISTEN_ADDRESS], ...] = (LOOPBACK,)
+    listen: tuple[Annotated[HostPort, value_types.LISTEN_ADDRESS], ...] = (DEFAULT_LISTEN,)
     """Addresses to serve /metrics on."""
-    probe_any: Annotated[bool, value_types.TRUTH] = False
+    probe_any: Annotated[bool, value_types.BOOLEAN] = False
     """true: /probe and the reports probe any server that is asked for, not only those that are watched."""
 
 
@@ -136,7 +136,7 @@ class SynapseDestinations:
 
 def server(written: object) -> object:
     """A bare server name is short for a mapping that holds nothing else."""
-    return written if isinstance(written, dict) else Server(value_types.SERVER_NAME(written))
+    return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
 
 
 def server_url(written: object) -> object:
@@ -149,7 +149,9 @@ def server_url(written: object) -> object:
 class Settings:
     """The configuration file of matrix-federation-exporter."""
 
-    servers: tuple[Annotated[Server, BeforeValidator(server, json_schema_input_type=Name | Server)], ...] = ()
+    servers: tuple[
+        Annotated[ServerSettings, BeforeValidator(server, json_schema_input_type=Name | ServerSettings)], ...
+    ] = ()
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
     server_files: tuple[Annotated[str, value_types.GLOB], ...] = ()
     """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
@@ -159,20 +161,20 @@ class Settings:
     """URLs that answer with more server names, in Prometheus's http_sd format: URLs, or mappings with settings."""
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
     """Synapse homeservers whose peers are watched: all servers that they federate with."""
-    probe: Probe = field(default_factory=Probe)
-    network: Network = field(default_factory=Network)
-    web: Web = field(default_factory=Web)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    web: WebSettings = field(default_factory=WebSettings)
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
     """A whole configuration, as the rest of the exporter uses it."""
 
-    servers: tuple[Watched, ...] = ()
+    servers: tuple[WatchedServer, ...] = ()
     server_files: tuple[str, ...] = ()
     """Patterns, relative to the working directory."""
     server_urls: tuple[ServerUrl, ...] = ()
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
-    probe: Probe = field(default_factory=Probe)
-    network: Network = field(default_factory=Network)
-    web: Web = field(default_factory=Web)
+    probe: ProbeSettings = field(default_factory=ProbeSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    web: WebSettings = field(default_factory=WebSettings)

@@ -13,8 +13,8 @@ from pydantic_core import CoreSchema, core_schema
 
 from exporter.config import addresses
 from exporter.config.addresses import SecretError
-from exporter.config.complaint import shown
-from exporter.config.document import NOTHING, TRUTHS, Odd
+from exporter.config.complaint import printable_value
+from exporter.config.document import BOOLEANS, NOTHING, UnsupportedScalar
 from exporter.model import durations, names
 
 MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
@@ -24,11 +24,11 @@ MAX_ANCHORS = 8  # as many as are asked one after the other before a verdict
 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-OUR_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
+RESERVED_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
 """They are the business of HTTP itself."""
 
 
-class AddressPolicy(StrEnum):
+class AddressScope(StrEnum):
     """Which addresses a probe may connect to."""
 
     PUBLIC = "public"
@@ -43,16 +43,16 @@ class UnexpectedError(ValueError):
         self.expected, self.remedy, self.secret = expected, remedy, secret
 
 
-Read: TypeAlias = Callable[[Any], object]
+Parser: TypeAlias = Callable[[Any], object]
 """Raises ValueError, whose text is the remedy; it may be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Kind:
+class ValueType:
     """To stand in `Annotated`: pydantic asks it for the value, and for the JSON Schema of what is written."""
 
     expected: str
-    read: Read
+    read: Parser
     schema: dict[str, object]
 
     def __call__(self, value: object) -> Any:
@@ -71,7 +71,7 @@ class Kind:
 # ---------------------------------------------------------------- how values are read
 
 
-def text(read: Callable[[str], object]) -> Read:
+def text(read: Callable[[str], object]) -> Parser:
     def read_text(value: object) -> object:
         if isinstance(value, str):
             return read(value)
@@ -87,7 +87,7 @@ def text(read: Callable[[str], object]) -> Read:
 def as_written(value: object) -> str | None:
     """The text behind a value that YAML took for something else; none where there is none."""
     match value:
-        case Odd(text=written) if written:
+        case UnsupportedScalar(text=written) if written:
             return written
         case int() if not isinstance(value, bool):
             return str(value)
@@ -96,13 +96,13 @@ def as_written(value: object) -> str | None:
     return None
 
 
-def or_null(read: Read) -> Read:
-    return lambda value: None if isinstance(value, Odd) and value.read_as == NOTHING else read(value)
+def or_null(read: Parser) -> Parser:
+    return lambda value: None if isinstance(value, UnsupportedScalar) and value.read_as == NOTHING else read(value)
 
 
-def policy(written: str) -> AddressPolicy:
+def address_scope(written: str) -> AddressScope:
     try:
-        return AddressPolicy(written)
+        return AddressScope(written)
     except ValueError as error:
         raise ValueError from error
 
@@ -117,15 +117,15 @@ def pattern(written: str) -> str:
     return str(path(written))
 
 
-def truth(value: object) -> bool:
+def boolean(value: object) -> bool:
     if isinstance(value, bool):  # JSON
         return value
-    if isinstance(value, Odd) and value.read_as in TRUTHS:
-        return TRUTHS[value.read_as]
+    if isinstance(value, UnsupportedScalar) and value.read_as in BOOLEANS:
+        return BOOLEANS[value.read_as]
     raise ValueError("leave the quotes away" if value in ("true", "false") else "")
 
 
-def whole_number(most: int) -> Read:
+def whole_number(most: int) -> Parser:
     def read_number(value: object) -> int:
         if type(value) is int and 1 <= value <= most:
             return value
@@ -139,8 +139,8 @@ def headers(value: object) -> dict[str, str]:
     if not isinstance(value, dict):
         raise SecretError("write one `name: value` on each line")
     for name, content in value.items():
-        if not HEADER_NAME.fullmatch(name) or name.lower() in OUR_HEADERS:
-            raise SecretError(f"`{shown(name)}` is no header that can be sent")
+        if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+            raise SecretError(f"`{printable_value(name)}` is no header that can be sent")
         if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
             raise SecretError(f"the value of {name} must be a text of printable ASCII characters, put it into quotes")
     return value
@@ -150,41 +150,47 @@ def headers(value: object) -> dict[str, str]:
 
 STRING: dict[str, object] = {"type": "string", "minLength": 1}
 
-SERVER_NAME = Kind("a server name such as example.org or example.org:8448", text(names.parse), STRING)
-DURATION = Kind(
+SERVER_NAME = ValueType("a server name such as example.org or example.org:8448", text(names.parse), STRING)
+DURATION = ValueType(
     "a duration such as 90s, 5m or 1h30m",
     text(durations.parse),
     {"type": "string", "pattern": f"^{durations.DURATION.pattern}$", "minLength": 1},
 )
-TARGET = Kind("a host and a port such as matrix.example.org:443", text(addresses.target), STRING)
-RESOLVER = Kind(
-    "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353", text(addresses.resolver), STRING
+TARGET = ValueType("a host and a port such as matrix.example.org:443", text(addresses.parse_target), STRING)
+RESOLVER = ValueType(
+    "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353",
+    text(addresses.parse_resolver),
+    STRING,
 )
-ADDRESS = Kind("an IP address and a port such as 127.0.0.1:10443", text(addresses.address), STRING)
-DESTINATION = Kind("a host and a port such as matrix.example.org:443", text(addresses.destination), STRING)
-LISTEN_ADDRESS = Kind("an address and a port such as 127.0.0.1:10448", text(addresses.listen_address), STRING)
-NETWORK = Kind("a network such as 10.0.0.0/8 or fd00::/8", text(addresses.network), STRING)
-POLICY = Kind("`public` or `any`", text(policy), {"enum": list(AddressPolicy)})
-CONCURRENCY = Kind(
+ADDRESS = ValueType("an IP address and a port such as 127.0.0.1:10443", text(addresses.parse_address), STRING)
+DESTINATION = ValueType(
+    "a host and a port such as matrix.example.org:443", text(addresses.canonical_destination), STRING
+)
+LISTEN_ADDRESS = ValueType(
+    "an address and a port such as 127.0.0.1:10448", text(addresses.parse_listen_address), STRING
+)
+NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", text(addresses.parse_network), STRING)
+ADDRESS_SCOPE = ValueType("`public` or `any`", text(address_scope), {"enum": list(AddressScope)})
+CONCURRENCY = ValueType(
     f"a whole number from 1 to {MAX_CONCURRENCY}",
     whole_number(MAX_CONCURRENCY),
     {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
 )
-PORT = Kind(
+PORT = ValueType(
     f"a port from 1 to {names.MAX_PORT}",
     whole_number(names.MAX_PORT),
     {"type": "integer", "minimum": 1, "maximum": names.MAX_PORT},
 )
-TRUTH = Kind("`true` or `false`", truth, {"type": "boolean"})
-CA_FILE = Kind(
+BOOLEAN = ValueType("`true` or `false`", boolean, {"type": "boolean"})
+CA_FILE = ValueType(
     "the path of a file with PEM certificates, or null",
     or_null(text(path)),
     {"type": ["string", "null"], "minLength": 1},
 )
-TOKEN_FILE = Kind("the path of a file with a token", text(path), STRING)
-URL = Kind("a URL such as https://example.org/servers.json", text(addresses.url), STRING)
-BASE_URL = Kind("a URL such as https://matrix.example.org", text(addresses.base_url), STRING)
-HEADERS = Kind(
+TOKEN_FILE = ValueType("the path of a file with a token", text(path), STRING)
+URL = ValueType("a URL such as https://example.org/servers.json", text(addresses.parse_url), STRING)
+BASE_URL = ValueType("a URL such as https://matrix.example.org", text(addresses.parse_base_url), STRING)
+HEADERS = ValueType(
     "a mapping of header names to texts", headers, {"type": "object", "additionalProperties": {"type": "string"}}
 )
-GLOB = Kind("the path of a file, or a pattern such as servers.d/*.yaml", text(pattern), STRING)
+GLOB = ValueType("the path of a file, or a pattern such as servers.d/*.yaml", text(pattern), STRING)

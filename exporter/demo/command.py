@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from exporter.app import App
-from exporter.config import Place
-from exporter.config.settings import LOOPBACK
+from exporter.config import HostPort
+from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.web.listeners import ListenError, bind
@@ -24,16 +24,16 @@ FIRST_ROUND_SECONDS = 5.0
 async def demo() -> AsyncIterator[App]:
     """Prints what there is to see as soon as there is something."""
     async with Federation() as federation:
-        with configured(federation) as config_file:
-            async with App(config_file, listen=[free_place()], first_round=FIRST_ROUND_SECONDS) as app:
+        with write_config(federation) as config_file:
+            async with App(config_file, listen=[choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
                 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-                for paragraph in welcome(app.addresses[0], federation.servers):
+                for paragraph in introduce(app.addresses[0], federation.servers):
                     console.print(paragraph)
                 yield app
 
 
 @contextmanager
-def configured(federation: Federation) -> Iterator[Path]:
+def write_config(federation: Federation) -> Iterator[Path]:
     """The configuration file for it, in JSON, which is YAML too."""
     with TemporaryDirectory(prefix="federation-demo-") as folder:
         file = Path(folder, "demo.yaml")
@@ -42,21 +42,21 @@ def configured(federation: Federation) -> Iterator[Path]:
         yield file
 
 
-def free_place() -> Place:
+def choose_listen_address() -> HostPort:
     """The usual place, or any port where that is taken."""
     try:
-        for sock in bind([LOOPBACK]):
+        for sock in bind([DEFAULT_LISTEN]):
             sock.close()
     except ListenError:
-        return LOOPBACK._replace(port=0)
-    return LOOPBACK
+        return DEFAULT_LISTEN._replace(port=0)
+    return DEFAULT_LISTEN
 
 
-def welcome(address: Place, servers: Sequence[LabServer]) -> Iterator[str | Table]:
+def introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str | Table]:
     """What there is, what is wrong with it, and what to try."""
     url = f"http://{address}"
-    if address != LOOPBACK:
-        yield f"Port {LOOPBACK.port} is taken, so this is another one.\n"
+    if address != DEFAULT_LISTEN:
+        yield f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n"
     yield "A small Matrix federation runs in this process, and the exporter probes it.\n"
     yield f"  {url}/metrics  what Prometheus scrapes"
     yield f"  {url}/         the page\n"
@@ -65,14 +65,14 @@ def welcome(address: Place, servers: Sequence[LabServer]) -> Iterator[str | Tabl
     yield table((server.server_name, server.shows) for server in healthy)
     broken = [server for server in servers if not server.healthy]
     yield f"\n{len(broken)} servers are broken, each in its own way:\n"
-    yield table((server.server_name, f"{server.shows}\n({problems(server)})") for server in broken)
+    yield table((server.server_name, f"{server.shows}\n({expected_problems(server)})") for server in broken)
     yield "\nTry:\n"
     yield f"  curl -s {url}/metrics | grep probe_success"
     yield f"  curl -s {url}/metrics | grep failure_info\n"
     yield "Ctrl-C ends it."
 
 
-def problems(server: LabServer) -> str:
+def expected_problems(server: LabServer) -> str:
     """Stage and reason, as in `/metrics`."""
     return ", ".join(f"{stage} {reason}" for stage, reason in sorted(server.expected))
 

@@ -8,7 +8,7 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
-from exporter.internet.tls_contexts import Trust
+from exporter.internet.tls_contexts import TlsContexts
 from exporter.model.addresses import Endpoint, IPAddress, host_port
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
@@ -17,7 +17,7 @@ from exporter.probing.evidence import Addresses
 PUBLIC_ONLY = AddressPolicy()
 LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other
 
-Place: TypeAlias = tuple[IPAddress, int]
+IPEndpoint: TypeAlias = tuple[IPAddress, int]
 
 
 class Internet:
@@ -32,14 +32,14 @@ class Internet:
         self,
         *,
         timeout: float,
-        resolvers: Sequence[Place] = (),
+        resolvers: Sequence[IPEndpoint] = (),
         ca_file: Path | None = None,
         policy: AddressPolicy = PUBLIC_ONLY,
-        connect_to: Mapping[str, Place] | None = None,
+        connect_to: Mapping[str, IPEndpoint] | None = None,
         remember_chains: bool = True,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * LOOKUP_SHARE)
-        self._trust = Trust(ca_file, KnownChains() if remember_chains else KnownChains(at_most=0))
+        self._trust = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
         self._connect_to = connect_to or {}
 
@@ -51,7 +51,7 @@ class Internet:
             return Addresses(host, (place[0],))
         return await self._resolver.addresses(host)
 
-    async def resolver_answers(self) -> bool:
+    async def resolver_responds(self) -> bool:
         return await self._resolver.answers()
 
     def connection(self, endpoint: Endpoint) -> InternetConnection:

@@ -8,14 +8,14 @@ CONSTRUCTED, LONG_NUMBER = 0x20, 0x1F  # bits of the first byte: values within; 
 OCTET_STRING, OCTET_STRING_IN_PIECES = 0x04, 0x24
 
 
-def values(der: bytes) -> int:
+def count_values(der: bytes) -> int:
     """Never more than there are bytes. What DER forbids, though OpenSSL takes it, counts as one for each byte."""
     count, at, ends = 0, 0, [len(der)]
     while ends:
         if at == ends[-1]:
             ends.pop()
             continue
-        kind, begin, end = first(der, at)
+        kind, begin, end = read_header(der, at)
         if end > ends[-1] or kind & LONG_NUMBER == LONG_NUMBER or kind == OCTET_STRING_IN_PIECES:
             count, at = count + ends[-1] - at, ends[-1]
             continue
@@ -26,7 +26,7 @@ def values(der: bytes) -> int:
     return count
 
 
-def first(der: bytes, at: int) -> tuple[int, int, int]:
+def read_header(der: bytes, at: int) -> tuple[int, int, int]:
     """The kind of the value that stands there, and where its content begins and ends."""
     begin, size = at + 2, int.from_bytes(der[at + 1 : at + 2])
     if size > 0x7F:

@@ -24,22 +24,22 @@ from exporter.internet.dns_message import (
 )
 from exporter.model.addresses import IPAddress
 from exporter.probing.network import DnsFailureError
-from exporter.probing.problems import OWN_SHORTAGES
+from exporter.probing.problems import RESOURCE_ERRNOS
 
 MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
 LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
-REFUSALS_OF_EDNS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
+EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
 
-Place: TypeAlias = tuple[IPAddress, int]
+IPEndpoint: TypeAlias = tuple[IPAddress, int]
 
 
-async def exchange(place: Place, name: bytes, kind: RdataType, until: float) -> Answer:
+async def exchange(place: IPEndpoint, name: bytes, kind: RdataType, until: float) -> Answer:
     """What there is, or that there is nothing. `until` is a time of the event loop's clock.
 
     Raises DnsFailureError for any other answer; OSError, which TimeoutError is too, where none comes.
     """
     answer = await over_udp(place, Query(name, kind), until)
-    if answer.rcode in REFUSALS_OF_EDNS:
+    if answer.rcode in EDNS_REFUSALS:
         answer = await over_udp(place, Query(name, kind, edns=False), until)
     if answer.truncated:
         answer = await over_tcp(place, Query(name, kind), until)
@@ -48,7 +48,7 @@ async def exchange(place: Place, name: bytes, kind: RdataType, until: float) -> 
     return answer
 
 
-async def says_anything(place: Place, until: float) -> bool:
+async def responds(place: IPEndpoint, until: float) -> bool:
     """It need not know the root, which a closed federation does without, nor ask anybody, who may be down: whatever it
     says, it is there. Where we lack a socket to ask with, it is given the benefit of the doubt.
     """
@@ -57,16 +57,16 @@ async def says_anything(place: Place, until: float) -> bool:
     except DnsFailureError:
         return True
     except OSError as error:
-        return error.errno in OWN_SHORTAGES
+        return error.errno in RESOURCE_ERRNOS
     return True
 
 
-async def over_udp(place: Place, query: Query, until: float) -> Answer:
+async def over_udp(place: IPEndpoint, query: Query, until: float) -> Answer:
     loop = asyncio.get_running_loop()
     with closing(new_socket(place, socket.SOCK_DGRAM)) as sock:
         sock.connect((str(place[0]), place[1]))
         sock.send(query.wire)
-        mailbox = Mailbox(sock, query, loop.create_future())
+        mailbox = PendingQuery(sock, query, loop.create_future())
         loop.add_reader(sock.fileno(), mailbox.receive)
         timer = loop.call_at(until, mailbox.give_up)
         try:
@@ -76,7 +76,7 @@ async def over_udp(place: Place, query: Query, until: float) -> Answer:
             loop.remove_reader(sock.fileno())
 
 
-class Mailbox:
+class PendingQuery:
     """Where the answer to one question arrives, and whatever else anybody sends there: one message for each turn of
     the event loop, so that no flood of them holds it.
     """
@@ -104,7 +104,7 @@ class Mailbox:
             self.answer.set_exception(self._nonsense or TimeoutError())
 
 
-async def over_tcp(place: Place, query: Query, until: float) -> Answer:
+async def over_tcp(place: IPEndpoint, query: Query, until: float) -> Answer:
     """Nobody else can speak here: a stray message is as bad as nonsense."""
     loop = asyncio.get_running_loop()
     with closing(new_socket(place, socket.SOCK_STREAM)) as sock:
@@ -132,6 +132,6 @@ async def receive(sock: socket.socket, size: int) -> bytes:
     return content
 
 
-def new_socket(place: Place, kind: socket.SocketKind) -> socket.socket:
+def new_socket(place: IPEndpoint, kind: socket.SocketKind) -> socket.socket:
     family = socket.AF_INET6 if place[0].version == 6 else socket.AF_INET
     return socket.socket(family, kind | socket.SOCK_NONBLOCK)

@@ -9,12 +9,12 @@ from h11 import _abnf, _readers
 
 from exporter import USER_AGENT
 from exporter.internet.tls import TlsStream
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 
 MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100
-MAX_INTERIM_ANSWERS = 10
+MAX_INTERIM_RESPONSES = 10
 MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
 
 # The patterns of h11 give back, blank by blank, what they have matched: a line with 60 KB of blanks takes 7 seconds.
@@ -24,7 +24,7 @@ _readers.chunk_header_re = re.compile(_abnf.chunk_header.replace(";.*", r";[^\r\
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class HttpRequest:
     """A GET, or a POST where there is a body, which is JSON."""
 
     path: str
@@ -59,7 +59,7 @@ class HttpExchange:
         self._left = 0
         """Bytes that may still be received, whatever they are."""
 
-    def can_be_used(self) -> bool:
+    def is_reusable(self) -> bool:
         """For another request: the remote keeps the connection, and nothing of an earlier answer is left in it, which
         would be taken for an answer to the next request.
         """
@@ -68,14 +68,14 @@ class HttpExchange:
             self._http.start_next_cycle()
         return self._http.our_state is h11.IDLE
 
-    async def ask(self, question: Question, at_most: int) -> HttpAnswer:
+    async def ask(self, question: HttpRequest, max_bytes: int) -> HttpResponse:
         """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
-        self.answered, self._left = False, MAX_HEADER_BYTES + MAX_FRAMING * at_most
+        self.answered, self._left = False, MAX_HEADER_BYTES + MAX_FRAMING * max_bytes
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in question.events()))
         answer = await self._head()
-        return HttpAnswer(answer.status_code, decoded(answer), await self._body(answer, at_most))
+        return HttpResponse(answer.status_code, decode_headers(answer), await self._body(answer, max_bytes))
 
-    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+    async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         """The status of the first answer, interim or not."""
         headers = {
             "Host": host_header,
@@ -92,7 +92,7 @@ class HttpExchange:
         raise ClosedEarlyError("the connection was closed without an answer")
 
     async def _head(self) -> h11.Response:
-        for _ in range(MAX_INTERIM_ANSWERS + 1):
+        for _ in range(MAX_INTERIM_RESPONSES + 1):
             event = await self._next_event()
             if isinstance(event, h11.Response):
                 if not event.http_version.startswith(b"1."):
@@ -100,20 +100,20 @@ class HttpExchange:
                 if len(event.headers) > MAX_HEADERS:
                     raise TooLargeError(f"{len(event.headers)} headers, at most {MAX_HEADERS} are read")
                 return event
-        raise h11.RemoteProtocolError(f"no answer after {MAX_INTERIM_ANSWERS} interim ones")
+        raise h11.RemoteProtocolError(f"no answer after {MAX_INTERIM_RESPONSES} interim ones")
 
-    async def _body(self, answer: h11.Response, at_most: int) -> bytes:
+    async def _body(self, answer: h11.Response, max_bytes: int) -> bytes:
         body = bytearray()
         headers = dict(answer.headers)
         # Chunks take precedence (RFC 9112, section 6.3).
         announced = 0 if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
-        while len(body) <= at_most and announced <= at_most:
+        while len(body) <= max_bytes and announced <= max_bytes:
             event = await self._next_event()
             if isinstance(event, h11.EndOfMessage):
                 return bytes(body)
             if isinstance(event, h11.Data):
                 body += event.data
-        raise TooLargeError(f"the body has more than {at_most} bytes")
+        raise TooLargeError(f"the body has more than {max_bytes} bytes")
 
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
@@ -128,5 +128,5 @@ class HttpExchange:
         return event
 
 
-def decoded(answer: h11.Response) -> tuple[tuple[str, str], ...]:
+def decode_headers(answer: h11.Response) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)

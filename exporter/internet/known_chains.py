@@ -14,17 +14,17 @@ from OpenSSL import crypto
 
 from exporter.model.addresses import IPAddress
 from exporter.probing.evidence import Handshake
-from exporter.runtime.lru import Memory
+from exporter.runtime.lru import LruCache
 
-AT_MOST = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
+CAPACITY = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
 # Nothing that OpenSSL looks at can change but the time: this bounds what we might have failed to think of.
-BELIEVED_SECONDS = 24 * 3600
+MAX_TRUSTED_SECONDS = 24 * 3600
 
-Meeting: TypeAlias = tuple[IPAddress, int, str]
+ConnectionKey: TypeAlias = tuple[IPAddress, int, str]
 """Address, port and the name that is asked for there."""
 
 
-class Span(NamedTuple):
+class Validity(NamedTuple):
     """Seconds since 1970."""
 
     begins: float
@@ -34,41 +34,41 @@ class Span(NamedTuple):
 class KnownChains:
     """At most so many of them. 0: none is remembered."""
 
-    def __init__(self, at_most: int = AT_MOST, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, capacity: int = CAPACITY, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._verified: Memory[bytes, Span] = Memory(at_most)
+        self._verified: LruCache[bytes, Validity] = LruCache(capacity)
         """By fingerprint: until when it needs no other look."""
-        self._met: Memory[Meeting, bytes] = Memory(at_most)
+        self._met: LruCache[ConnectionKey, bytes] = LruCache(capacity)
         """The fingerprint of what was presented there last."""
 
-    def expected_at(self, meeting: Meeting) -> bool:
+    def expects(self, meeting: ConnectionKey) -> bool:
         """Whether one that we can vouch for was presented there last. Another may come all the same."""
-        fingerprint = self._met.recall(meeting)
+        fingerprint = self._met.get(meeting)
         return fingerprint is not None and self._known(fingerprint)
 
-    def vouch_for(self, handshake: Handshake) -> bool:
+    def is_known(self, handshake: Handshake) -> bool:
         """Whether OpenSSL, if it were asked, would have no complaint about the chain."""
         return self._known(handshake.fingerprint)
 
-    def learn(self, meeting: Meeting, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
+    def remember(self, meeting: ConnectionKey, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
         """Of a handshake in which OpenSSL was asked. `verified` is the chain that it built, up to the trust anchor."""
         if handshake.verify_errors or not verified:
-            self._met.forget(meeting)
+            self._met.discard(meeting)
             return
-        self._verified.keep(handshake.fingerprint, self._believed(verified))
-        self._met.keep(meeting, handshake.fingerprint)
+        self._verified.put(handshake.fingerprint, self._believed(verified))
+        self._met.put(meeting, handshake.fingerprint)
 
     def _known(self, fingerprint: bytes) -> bool:
-        span = self._verified.recall(fingerprint)
+        span = self._verified.get(fingerprint)
         return span is not None and span.begins <= self._now() < span.ends
 
-    def _believed(self, verified: Sequence[crypto.X509]) -> Span:
-        begins = max(posix(certificate.get_notBefore()) for certificate in verified)
-        ends = min(posix(certificate.get_notAfter()) for certificate in verified)
-        return Span(begins, min(ends, self._now() + BELIEVED_SECONDS))
+    def _believed(self, verified: Sequence[crypto.X509]) -> Validity:
+        begins = max(parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
+        ends = min(parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
+        return Validity(begins, min(ends, self._now() + MAX_TRUSTED_SECONDS))
 
 
-def posix(moment: bytes | None) -> float:
+def parse_generalized_time(moment: bytes | None) -> float:
     """Of ASN.1's GeneralizedTime, as OpenSSL accepts it: in UTC, to the second."""
     assert moment is not None
     text = moment.decode()

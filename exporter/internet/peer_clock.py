@@ -20,13 +20,13 @@ TCP_INFO_RTT = struct.Struct("=68xI28xI")  # tcpi_rtt in microseconds and tcpi_t
 Ancillary: TypeAlias = Iterable[tuple[int, int, bytes]]
 
 
-def ask_for_timestamps(sock: socket.socket) -> None:
+def enable_timestamps(sock: socket.socket) -> None:
     """Where the kernel offers none, the time of reading is taken instead."""
     if sys.platform == "linux":
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
-def lay_in_the_socket(ancillary: Ancillary) -> float:
+def queueing_delay(ancillary: Ancillary) -> float:
     """Seconds between the arrival of what was just received and now; 0 where the kernel does not say."""
     for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS) and len(content) == TIMESPEC.size:
@@ -54,16 +54,16 @@ class PeerClock:
         self._waited = 0.0
         self._since = time.monotonic()
 
-    def waited(self) -> float:
+    def peer_wait(self) -> float:
         return self._waited
 
     def sent(self) -> None:
         """It is the remote's turn from now on."""
         self._since = time.monotonic()
 
-    def arrived(self, lay: float) -> None:
-        """Something came, `lay` seconds ago. What comes next without our sending continues the remote's turn."""
-        at = max(self._since, time.monotonic() - lay)
+    def arrived(self, delay: float) -> None:
+        """Something came, `delay` seconds ago. What comes next without our sending continues the remote's turn."""
+        at = max(self._since, time.monotonic() - delay)
         self._waited += at - self._since
         self._since = at
 
@@ -74,8 +74,8 @@ class PeerClock:
 
     def gave_up(self) -> None:
         """We stopped waiting: the remote had all the time until now."""
-        self.arrived(lay=0.0)
+        self.arrived(delay=0.0)
 
-    def forget_since(self, earlier: float) -> None:
-        """What was waited for since `waited()` was `earlier` belongs to no stage."""
+    def rewind_to(self, earlier: float) -> None:
+        """What was peer_wait for since `peer_wait()` was `earlier` belongs to no stage."""
         self._waited = earlier

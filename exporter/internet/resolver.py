@@ -15,19 +15,19 @@ from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from exporter.internet.dns_message import Answer, text, wire_name
-from exporter.internet.dns_transport import Place, exchange, says_anything
+from exporter.internet.dns_transport import IPEndpoint, exchange, responds
 from exporter.model.addresses import host_port
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
-from exporter.probing.problems import OWN_SHORTAGES, let_go
+from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
 ALIVE_SECONDS, ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
 AGAIN_SECONDS = 0.1  # before the same one is asked again: it may have said at once that nobody listens
 
-CANNOT_EXIST = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
+UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
 class NoResolversError(Exception):
@@ -40,15 +40,15 @@ class Resolver:
     `lifetime` is for one lookup with all its repetitions, in seconds. Raises NoResolversError.
     """
 
-    def __init__(self, servers: Sequence[Place], lifetime: float) -> None:
-        self._servers = tuple(servers) or of_the_system()
+    def __init__(self, servers: Sequence[IPEndpoint], lifetime: float) -> None:
+        self._servers = tuple(servers) or system_resolvers()
         self._lifetime = lifetime
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Empty where there is none, or where DNS cannot hold the name. Raises as `_ask`."""
         try:
             name = wire_name(f"_{service}._tcp.{host}")
-        except CANNOT_EXIST:
+        except UNREPRESENTABLE:
             return ()
         answer = await self._ask(name, RdataType.SRV)
         return tuple(record for record in answer.records if isinstance(record, SrvRecord))
@@ -57,7 +57,7 @@ class Resolver:
         """Both families at once; IPv4 first, as it stands in most zones."""
         try:
             name = wire_name(host)
-        except CANNOT_EXIST:
+        except UNREPRESENTABLE:
             return Addresses(host, (), exists=False)
         asked = (self._ask(name, kind) for kind in (RdataType.A, RdataType.AAAA))
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -75,7 +75,7 @@ class Resolver:
         """Whether any server says anything at all."""
         loop, tries = asyncio.get_running_loop(), max(ALIVE_TRIES, len(self._servers))
         for server in islice(cycle(self._servers), tries):
-            if await says_anything(server, loop.time() + min(ALIVE_SECONDS, self._lifetime)):
+            if await responds(server, loop.time() + min(ALIVE_SECONDS, self._lifetime)):
                 return True
         return False
 
@@ -86,7 +86,7 @@ class Resolver:
         """
         loop = asyncio.get_running_loop()
         end = loop.time() + self._lifetime
-        complaints: dict[Place, Exception] = {}
+        complaints: dict[IPEndpoint, Exception] = {}
         waiting = deque(self._servers)
         while waiting and loop.time() < end:
             server = waiting.popleft()
@@ -96,30 +96,32 @@ class Resolver:
                 return await exchange(server, name, kind, min(loop.time() + TRY_SECONDS, end))
             except DnsFailureError as error:
                 complaints[server] = error
-                let_go(error)
+                release_frames(error)
             except OSError as error:
-                if error.errno in OWN_SHORTAGES:
+                if error.errno in RESOURCE_ERRNOS:
                     raise
                 complaints[server] = error
-                let_go(error)
+                release_frames(error)
                 waiting.append(server)
-        raise unanswered(kind, complaints)
+        raise lookup_failure(kind, complaints)
 
 
-def unanswered(kind: RdataType, complaints: dict[Place, Exception]) -> DnsFailureError | DnsTimeoutError:
+def lookup_failure(kind: RdataType, complaints: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
     """Which of the two is right, and every resolver's latest part in it."""
-    story = "; ".join(f"{host_port(str(ip), port)}: {in_words(error)}" for (ip, port), error in complaints.items())
+    story = "; ".join(
+        f"{host_port(str(ip), port)}: {describe_error(error)}" for (ip, port), error in complaints.items()
+    )
     failed = any(isinstance(error, DnsFailureError) for error in complaints.values())
     return (DnsFailureError if failed else DnsTimeoutError)(f"asked for {kind.name}, {story}")
 
 
-def in_words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def of_the_system() -> tuple[Place, ...]:
+def system_resolvers() -> tuple[IPEndpoint, ...]:
     """Dnspython reads the file."""
     try:
         system = dns.resolver.Resolver()

@@ -17,7 +17,7 @@ class TcpStream:
         self._clock = clock
         self._socket: socket.socket | None = None
         self._watched = False
-        self._told_in_vain = 0
+        self._spurious_wakeups = 0
         self._waiting: asyncio.Future[None] | None = None
         self._read_at_once = False
 
@@ -26,7 +26,7 @@ class TcpStream:
         family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer_clock.ask_for_timestamps(sock)
+        peer_clock.enable_timestamps(sock)
         self._clock.sent()
         try:
             await asyncio.get_running_loop().sock_connect(sock, (str(ip), port))
@@ -57,13 +57,13 @@ class TcpStream:
                 self._read_at_once = False
                 await self._readable(sock)
             else:
-                self._clock.arrived(peer_clock.lay_in_the_socket(ancillary))
+                self._clock.arrived(peer_clock.queueing_delay(ancillary))
                 return content
 
     async def _readable(self, sock: socket.socket) -> None:
         """The event loop goes on watching the socket, until something arrives that nobody waits for."""
         loop = asyncio.get_running_loop()
-        self._waiting, self._told_in_vain = loop.create_future(), 0
+        self._waiting, self._spurious_wakeups = loop.create_future(), 0
         if not self._watched:
             loop.add_reader(sock.fileno(), self._arrived)
             self._watched = True
@@ -78,8 +78,8 @@ class TcpStream:
     def _arrived(self) -> None:
         if self._waiting and not self._waiting.done():
             self._waiting.set_result(None)
-        self._told_in_vain += self._waiting is None
-        if self._told_in_vain > 1:  # the first time may still be about what was read a moment ago
+        self._spurious_wakeups += self._waiting is None
+        if self._spurious_wakeups > 1:  # the first time may still be about what was read a moment ago
             self._unwatch()
 
     def _unwatch(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from OpenSSL import SSL, crypto
 
-from exporter.internet.der import values
+from exporter.internet.der import count_values
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
 from exporter.probing.evidence import Handshake, VerifyError
@@ -33,7 +33,7 @@ class TlsStream:
         while not self._finished():
             if received and not chain:
                 chain = self._chain()
-                check_chain(chain)  # now: the rest of the handshake may never come
+                check_chain_size(chain)  # now: the rest of the handshake may never come
             await self._flush()
             content = await self._received()
             if not received and content[0] not in (ALERT, HANDSHAKE):
@@ -97,8 +97,8 @@ class TlsStream:
             await self._flush()
 
 
-def check_chain(chain: Sequence[bytes]) -> None:
+def check_chain_size(chain: Sequence[bytes]) -> None:
     """Raises TooLargeError for one that takes much memory, few bytes as it may have."""
-    count = sum(map(values, chain))
+    count = sum(map(count_values, chain))
     if count > MAX_CHAIN_VALUES:
         raise TooLargeError(f"the certificates consist of {count} values, at most {MAX_CHAIN_VALUES} are read")

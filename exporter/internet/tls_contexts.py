@@ -14,7 +14,7 @@ ALPN = [b"http/1.1"]
 CIPHERS = b"DEFAULT:!kDHE:@SECLEVEL=0"
 
 
-class Trust:
+class TlsContexts:
     """One for an `Internet`, as loading the trust store costs tens of milliseconds.
 
     Both contexts greet a server alike, so that it cannot tell them apart. `verifying` has OpenSSL verify the chain. The
@@ -31,7 +31,7 @@ class Trust:
 
 def verifying_context(ca_file: Path | None) -> SSL.Context:
     context = new_context()
-    context.set_verify(SSL.VERIFY_PEER, note_and_go_on)
+    context.set_verify(SSL.VERIFY_PEER, record_verify_error)
     if ca_file is None:
         context.set_default_verify_paths()
     else:
@@ -50,7 +50,7 @@ def new_context() -> SSL.Context:
     return context
 
 
-def note_and_go_on(connection: SSL.Connection, _certificate: object, code: int, depth: int, passed: int) -> bool:
+def record_verify_error(connection: SSL.Connection, _certificate: object, code: int, depth: int, passed: int) -> bool:
     """OpenSSL's verify callback. The handshake goes on, so that a bad certificate can be described, and every complaint
     about it; whoever reads the evidence ends the connection then.
     """

@@ -268,7 +268,7 @@ WARNING_REMEDIES: Final[dict[WarningName, str]] = {
         "On the web server of the server name: answer /.well-known/matrix/server with status 200."
     ),
     WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS: (
-        "On the web server of the server name: announce between 5 minutes and 48 hours for "
+        "On the web server of the server name: expect_continue between 5 minutes and 48 hours for "
         "/.well-known/matrix/server (Cache-Control: max-age=86400), as peers keep it no longer and no shorter."
     ),
     WarningName.IPV4_BROKEN: (

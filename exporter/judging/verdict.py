@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
-from exporter.model.findings import Certificate, Secured, SigningKeys, Software
-from exporter.model.outcomes import Failed, Passed, Problem, Shortage, Skipped, found
+from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
+from exporter.model.outcomes import Failed, Passed, Problem, ResourceShortage, Skipped, found
 from exporter.model.report import Report
 
-MOST_HELD_UP = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
+MAX_STALLED_SHARE = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class LocatedProblem:
     problem: Problem
 
 
-def fell_short(report: Report) -> bool:
+def exporter_starved(report: Report) -> bool:
     """We did, of what a probe needs: the report tells nothing of the server."""
-    return any(isinstance(located.problem, Shortage) for located in problems(report)) or (
-        report.held_up > MOST_HELD_UP * report.seconds and ran_out_of_time(report)
+    return any(isinstance(located.problem, ResourceShortage) for located in problems(report)) or (
+        report.stalled_seconds > MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
     )
 
 
@@ -62,7 +62,7 @@ def problems(report: Report) -> Iterator[LocatedProblem]:
                 yield LocatedProblem(stage, endpoint, problem)
 
 
-def secured(report: Report) -> dict[CertificateOf, tuple[Secured, ...]]:
+def tls_sessions(report: Report) -> dict[CertificateOf, tuple[TlsSession, ...]]:
     """What every TLS connection presented, by kind of connection; a kind without any is missing."""
     delegation = found(report.well_known)
     by_connection = {
@@ -97,6 +97,6 @@ def signing_keys(report: Report) -> SigningKeys | None:
     return min(published, key=lambda keys: keys.valid_until, default=None)
 
 
-def delegation_is(report: Report, expected: Target) -> bool:
+def leads_only_to(report: Report, expected: Target) -> bool:
     """The delegation leads to the expected target, and to no other."""
     return report.route.targets == (expected,)

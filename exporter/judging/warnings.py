@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TypeAlias
 
-from exporter.judging.verdict import healthy_by_family, secured, signing_keys
+from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessions
 from exporter.model import routes
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, SrvService, WarningName
@@ -22,125 +22,127 @@ WELL_KNOWN_REMEMBERED = timedelta(hours=48)  # the longest that a peer may keep 
 
 
 @dataclass(frozen=True, slots=True)
-class LocatedWarning:
+class ActiveWarning:
     warning: WarningName
     detail: str
 
 
-Details: TypeAlias = Iterator[str]
+WarningDetails: TypeAlias = Iterator[str]
 
 
-def warnings(report: Report, delegation_seen: datetime | None = None) -> tuple[LocatedWarning, ...]:
-    """`delegation_seen` is when a valid well-known was last seen, if ever."""
-    found_now = (LocatedWarning(warning, detail) for warning, rule in RULES.items() for detail in rule(report))
-    lost = (LocatedWarning(WarningName.DELEGATION_LOST, detail) for detail in delegation_lost(report, delegation_seen))
+def warnings(report: Report, delegation_last_seen: datetime | None = None) -> tuple[ActiveWarning, ...]:
+    """`delegation_last_seen` is when a valid well-known was last seen, if ever."""
+    found_now = (ActiveWarning(warning, detail) for warning, rule in RULES.items() for detail in rule(report))
+    lost = (
+        ActiveWarning(WarningName.DELEGATION_LOST, detail) for detail in delegation_lost(report, delegation_last_seen)
+    )
     return (*lost, *found_now)
 
 
-def delegation_lost(report: Report, seen: datetime | None) -> Details:
+def delegation_lost(report: Report, seen: datetime | None) -> WarningDetails:
     """Peers that keep the earlier answer still reach the server, and stop one by one."""
     delegation = found(report.well_known)
     if seen and delegation and not delegation.server and report.ended_at - seen < WELL_KNOWN_REMEMBERED:
         yield f"a valid well-known was last seen at {seen:%Y-%m-%d %H:%M} UTC"
 
 
-def legacy_srv_only(report: Report) -> Details:
+def legacy_srv_only(report: Report) -> WarningDetails:
     srv = found(report.srv)
     if srv and srv.decided_by is SrvService.MATRIX and srv.records.get(SrvService.MATRIX):
         yield "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing"
 
 
-def srv_and_well_known_disagree(report: Report) -> Details:
+def srv_and_well_known_disagree(report: Report) -> WarningDetails:
     """Peers that cannot read the well-known follow the SRV records (step 4), and meet something else there."""
     records = report.deep.srv if report.deep else None
     by_srv = routes.srv_targets(records) if records else ()
     if by_srv and set(by_srv) != set(report.route.targets):
-        yield f"the SRV records lead to {listed(by_srv)}, the well-known to {listed(report.route.targets)}"
+        yield f"the SRV records lead to {join_targets(by_srv)}, the well-known to {join_targets(report.route.targets)}"
 
 
-def well_known_split_brain(report: Report) -> Details:
+def well_known_split_brain(report: Report) -> WarningDetails:
     if report.deep and len(set(report.deep.well_knowns.values())) > 1:
         yield "; ".join(f"{address} answers {answer}" for address, answer in report.deep.well_knowns.items())
 
 
-def well_known_large(report: Report) -> Details:
+def well_known_large(report: Report) -> WarningDetails:
     delegation = found(report.well_known)
     size = delegation.answered.body_bytes if delegation and delegation.server and delegation.answered else 0
     if size > LARGE_WELL_KNOWN_BYTES:
         yield f"{size} bytes, some servers read {LARGE_WELL_KNOWN_BYTES}"
 
 
-def well_known_not_200(report: Report) -> Details:
+def well_known_not_200(report: Report) -> WarningDetails:
     delegation = found(report.well_known)
     if delegation and delegation.answered and 200 < delegation.answered.status < 300:
         yield f"status {delegation.answered.status}: some servers accept it, the specification does not"
 
 
-def well_known_cache_out_of_bounds(report: Report) -> Details:
+def well_known_cache_out_of_bounds(report: Report) -> WarningDetails:
     delegation = found(report.well_known)
     announced = delegation.answered.announced_seconds if delegation and delegation.answered else None
     if delegation and delegation.server and announced is not None and announced not in CACHE_SECONDS:
         yield f"{announced} seconds are announced, peers keep it for {CACHE_SECONDS[0]} to {CACHE_SECONDS[-1]}"
 
 
-def ipv4_broken(report: Report) -> Details:
+def ipv4_broken(report: Report) -> WarningDetails:
     return family_broken(report, IPFamily.IPV4)
 
 
-def ipv6_broken(report: Report) -> Details:
+def ipv6_broken(report: Report) -> WarningDetails:
     return family_broken(report, IPFamily.IPV6)
 
 
-def family_broken(report: Report, family: IPFamily) -> Details:
+def family_broken(report: Report, family: IPFamily) -> WarningDetails:
     total, healthy = healthy_by_family(report).get(family, (0, 0))
     if total and not healthy:
         yield f"{total} published, but none of them passed every stage"
 
 
-def some_endpoints_broken(report: Report) -> Details:
+def some_endpoints_broken(report: Report) -> WarningDetails:
     broken = [endpoint.endpoint.address for endpoint in report.endpoints if not endpoint.ok]
     if broken and len(broken) < len(report.endpoints):
         yield f"{len(broken)} of {len(report.endpoints)}: {', '.join(broken)}"
 
 
-def tls_version_old(report: Report) -> Details:
-    for connection, seen in secured(report).items():
+def tls_version_old(report: Report) -> WarningDetails:
+    for connection, seen in tls_sessions(report).items():
         if old := sorted({tls.tls_version for tls in seen} & OLD_TLS_VERSIONS):
             yield f"{connection}: {', '.join(old)}"
 
 
-def key_validity_short(report: Report) -> Details:
+def key_validity_short(report: Report) -> WarningDetails:
     if keys := signing_keys(report):
         ahead = keys.valid_until - report.ended_at
         if timedelta() < ahead < KEY_VALIDITY_AHEAD:
             yield f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected 60"
 
 
-def keys_differ(report: Report) -> Details:
+def keys_differ(report: Report) -> WarningDetails:
     published = {frozenset(seen.keys.items()) for endpoint in report.endpoints if (seen := found(endpoint.keys))}
     if len(published) > 1:
         yield f"{len(published)} different sets of keys are published"
 
 
-def keys_content_type(report: Report) -> Details:
+def keys_content_type(report: Report) -> WarningDetails:
     types = {seen.content_type for endpoint in report.endpoints if (seen := found(endpoint.keys))}
     if wrong := sorted(content_type or "none" for content_type in types - {"application/json"}):
         yield f"the keys come as {', '.join(wrong)}, expected application/json"
 
 
-def old_key_inconsistent(report: Report) -> Details:
+def old_key_inconsistent(report: Report) -> WarningDetails:
     faults = (fault for endpoint in report.endpoints if (seen := found(endpoint.keys)) for fault in seen.old_key_faults)
     if faults_once := tuple(dict.fromkeys(faults)):
         yield "; ".join(faults_once[:5])
 
 
-def host_with_port_differs(report: Report) -> Details:
+def host_with_port_differs(report: Report) -> WarningDetails:
     for endpoint in report.endpoints:
         if endpoint.deep and endpoint.deep.host_with_port_differs:
             yield f"{endpoint.endpoint.address}: {endpoint.deep.host_with_port_differs}"
 
 
-def notary_disagrees(report: Report) -> Details:
+def notary_disagrees(report: Report) -> WarningDetails:
     """Peers that believe the notary refuse what this server signs."""
     looks = report.deep.notaries if report.deep else ()
     problems = [problem for look in looks if isinstance(look.outcome, Failed) for problem in look.outcome.problems]
@@ -148,7 +150,7 @@ def notary_disagrees(report: Report) -> Details:
         yield "; ".join(problem.detail for problem in problems)
 
 
-def listed(targets: tuple[Target, ...]) -> str:
+def join_targets(targets: tuple[Target, ...]) -> str:
     return ", ".join(str(target) for target in targets)
 
 

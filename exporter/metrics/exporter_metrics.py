@@ -15,7 +15,7 @@ from prometheus_client import (
 
 from exporter import VERSION
 from exporter.metrics.families import PREFIX
-from exporter.metrics.processes import Processes, Staff
+from exporter.metrics.processes import Processes, ProcessGroup
 from exporter.model.enums import Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
@@ -57,10 +57,10 @@ class SkipReason(StrEnum):
     """The exporter had no file descriptor, no memory or no time of the processor left for it."""
 
 
-class Instruments:
+class ExporterMetrics:
     """One registry of its own for every object, and nothing in the library's global one."""
 
-    def __init__(self, shard: Shard | None = None, staff: Staff | None = None) -> None:
+    def __init__(self, shard: Shard | None = None, staff: ProcessGroup | None = None) -> None:
         # Else every counter and histogram brings a `_created` series with it.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
@@ -100,8 +100,8 @@ class Instruments:
             namespace=NAMESPACE,
             registry=registry,
         )
-        self.probes_spoiled = Counter(
-            "probes_spoiled",
+        self.unreliable_timings = Counter(
+            "unreliable_timings",
             "Probes whose durations are not shown, because the event loop was late.",
             namespace=NAMESPACE,
             registry=registry,
@@ -156,8 +156,8 @@ class Instruments:
 
     def observe(self, report: Report) -> None:
         """To be called once for every probe that ended."""
-        if report.spoiled:
-            self.probes_spoiled.inc()
+        if report.timings_unreliable:
+            self.unreliable_timings.inc()
             return
         for stage, _, outcome in report.outcomes():
             if not isinstance(outcome, Skipped):

@@ -13,13 +13,13 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.utils import floatToGoString
 
-from exporter.metrics.exporter_metrics import Instruments
-from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
-from exporter.reports.board import Board, Lines, Posted, Snapshot
-from exporter.reports.server_state import Standing
+from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
+from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
 CHUNK_BYTES = 64 * 1024  # about a tenth of a millisecond of joining: the event loop can breathe between two
@@ -30,32 +30,32 @@ GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
 # ---------------------------------------------------------------- when a server changes
 
 
-def lines(standing: Standing) -> Lines:
+def render_lines(state: ServerState) -> RenderedLines:
     """All that is said of one server: the text of every family, which both formats share."""
-    server_name = escaped(str(standing.watched.server_name))
+    server_name = escape_label(str(state.watched.server_name))
     return tuple(
-        "".join([line(layout, server_name, sample) for sample in family.samples(standing)]).encode()
+        "".join([render_line(layout, server_name, sample) for sample in family.samples(state)]).encode()
         for family, layout in LAYOUTS
     )
 
 
-def layout(family: Family) -> str:
+def line_layout(family: Family) -> str:
     """A line to be filled in: {0} is the server name, {1} the value, and the labels follow as in the table."""
     places = {"server_name": 0} | {label: place for place, label in enumerate(family.labels, start=2)}
     text = ",".join(f'{label}="{{{place}}}"' for label, place in sorted(places.items()))
     return f"{family.full_name}{{{{{text}}}}} {{1}}\n"
 
 
-LAYOUTS: Final = tuple((family, layout(family)) for family in FAMILIES)
+LAYOUTS: Final = tuple((family, line_layout(family)) for family in FAMILIES)
 
 
-def line(layout: str, server_name: str, sample: Sample) -> str:
+def render_line(layout: str, server_name: str, sample: Sample) -> str:
     label_values, number = sample
     written = floatToGoString(number)  # type: ignore[no-untyped-call]
-    return layout.format(server_name, written, *map(escaped, label_values))
+    return layout.format(server_name, written, *map(escape_label, label_values))
 
 
-def escaped(label_value: str) -> str:
+def escape_label(label_value: str) -> str:
     """Whatever it is made of: a remote server may have had a hand in it."""
     return printable(label_value, MAX_LABEL_CHARACTERS).replace("\\", r"\\").replace('"', r"\"")
 
@@ -64,7 +64,7 @@ def escaped(label_value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class ExpositionFormat:
     content_type: str
     heading: Callable[[Family], bytes]
     written: Callable[[CollectorRegistry], bytes]
@@ -72,27 +72,27 @@ class Format:
 
 
 def text_heading(family: Family) -> bytes:
-    kind = Kind.GAUGE if family.kind is Kind.INFO else family.kind
-    return heading(family.full_name, kind, family.help)
+    kind = MetricType.GAUGE if family.kind is MetricType.INFO else family.kind
+    return render_heading(family.full_name, kind, family.help)
 
 
 def openmetrics_heading(family: Family) -> bytes:
     """In OpenMetrics the suffix belongs to the samples, not to the family."""
-    return heading(family.full_name.removesuffix(SUFFIXES[family.kind]), family.kind, family.help)
+    return render_heading(family.full_name.removesuffix(SUFFIXES[family.kind]), family.kind, family.help)
 
 
-def heading(name: str, kind: Kind, help_text: str) -> bytes:
+def render_heading(name: str, kind: MetricType, help_text: str) -> bytes:
     return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode()
 
 
-TEXT = Format(CONTENT_TYPE_PLAIN_0_0_4, text_heading, generate_latest)
-OPENMETRICS = Format(openmetrics.CONTENT_TYPE_LATEST, openmetrics_heading, openmetrics.generate_latest)
+TEXT = ExpositionFormat(CONTENT_TYPE_PLAIN_0_0_4, text_heading, generate_latest)
+OPENMETRICS = ExpositionFormat(openmetrics.CONTENT_TYPE_LATEST, openmetrics_heading, openmetrics.generate_latest)
 
 
 # ---------------------------------------------------------------- when a scrape comes
 
 
-class Answer(NamedTuple):
+class Exposition(NamedTuple):
     content_type: str
     encoding: str | None
     """Of the content: gzip or none."""
@@ -100,39 +100,43 @@ class Answer(NamedTuple):
     """Made one by one as they are asked for, each a fraction of a millisecond of work."""
 
 
-def scrape(board: Board, instruments: Instruments, accept: str | None, accept_encoding: str | None) -> Answer:
+def scrape(
+    board: Board, exporter_metrics: ExporterMetrics, accept: str | None, accept_encoding: str | None
+) -> Exposition:
     """The whole of `/metrics`, as the two headers of the request ask for it; they may hold anything."""
-    return answer(board.snapshot(), instruments.registry, accept, accept_encoding)
+    return expose(board.snapshot(), exporter_metrics.registry, accept, accept_encoding)
 
 
-def of_one(standing: Standing, accept: str | None) -> Answer:
+def expose_one(state: ServerState, accept: str | None) -> Exposition:
     """All families of one server, as of its report; nothing of the exporter itself."""
-    assert standing.report is not None
-    posted = Posted(standing, lines(standing), standing.fresh_until)
-    return answer(Snapshot(standing.report.ended_at, (posted,)), CollectorRegistry(), accept, None)
+    assert state.report is not None
+    rendered = RenderedState(state, render_lines(state), state.fresh_until)
+    return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, None)
 
 
-def answer(snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, accept_encoding: str | None) -> Answer:
+def expose(
+    snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, accept_encoding: str | None
+) -> Exposition:
     """The servers of the snapshot, and after them what the registry holds."""
     spoken = OPENMETRICS if wants_openmetrics(accept) else TEXT
-    chunks = joined(pieces(snapshot, registry, spoken))
+    chunks = join_chunks(pieces(snapshot, registry, spoken))
     if wants_gzip(accept_encoding):
-        return Answer(spoken.content_type, "gzip", gzipped(chunks))
-    return Answer(spoken.content_type, None, chunks)
+        return Exposition(spoken.content_type, "gzip", gzip_chunks(chunks))
+    return Exposition(spoken.content_type, None, chunks)
 
 
-def pieces(snapshot: Snapshot, registry: CollectorRegistry, spoken: Format) -> Iterator[bytes]:
-    """Family by family, as both formats demand. A server whose result is too old keeps its lasting families."""
-    everyone = [posted.lines for posted in snapshot.posted]
-    fresh = [posted.lines for posted in snapshot.posted if posted.fresh_until >= snapshot.taken_at]
+def pieces(snapshot: Snapshot, registry: CollectorRegistry, spoken: ExpositionFormat) -> Iterator[bytes]:
+    """Family by family, as both formats demand. A server whose result is too old keeps its kept_when_stale families."""
+    everyone = [rendered.lines for rendered in snapshot.states]
+    fresh = [rendered.lines for rendered in snapshot.states if rendered.fresh_until >= snapshot.taken_at]
     for position, family in enumerate(FAMILIES):
         yield spoken.heading(family)
-        for server_lines in everyone if family.lasting else fresh:
+        for server_lines in everyone if family.kept_when_stale else fresh:
             yield server_lines[position]
     yield spoken.written(registry)
 
 
-def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def join_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Chunks of CHUNK_BYTES, give or take a piece."""
     waiting: list[bytes] = []
     size = 0
@@ -145,7 +149,7 @@ def joined(pieces: Iterable[bytes]) -> Iterator[bytes]:
     yield b"".join(waiting)
 
 
-def gzipped(chunks: Iterable[bytes]) -> Iterator[bytes]:
+def gzip_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
     compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW_BITS)
     for chunk in chunks:
         if compressed := compressor.compress(chunk):

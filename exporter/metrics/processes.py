@@ -18,7 +18,7 @@ COMBINED: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
 """Of all other metrics that of the exporter itself is shown."""
 
 
-class Staff(Protocol):
+class ProcessGroup(Protocol):
     """The workers, as far as they are seen from here."""
 
     @property
@@ -28,18 +28,20 @@ class Staff(Protocol):
 
 
 class Processes(Collector):
-    def __init__(self, namespace: str, staff: Staff | None) -> None:
+    def __init__(self, namespace: str, staff: ProcessGroup | None) -> None:
         self._namespace = namespace
         self._staff = staff
 
     def collect(self) -> Iterator[Metric]:
         pids = list(self._staff.pids()) if self._staff else []
-        everyone = [values(pid) for pid in pids]
+        everyone = [process_values(pid) for pid in pids]
         for metric in ProcessCollector(registry=None).collect():
             if everyone and (combine := COMBINED.get(metric.name)):
                 (sample,) = metric.samples
                 theirs = (found[metric.name] for found in everyone if metric.name in found)
-                metric.samples = [sample._replace(value=combine([sample.value, *theirs]) + ended(metric.name))]
+                metric.samples = [
+                    sample._replace(value=combine([sample.value, *theirs]) + ended_children_seconds(metric.name))
+                ]
             yield metric
         restarts = self._staff.restarts if self._staff else 0
         yield GaugeMetricFamily(f"{self._namespace}_workers", "Processes that probe, beside this one.", len(pids))
@@ -48,14 +50,14 @@ class Processes(Collector):
         )
 
 
-def values(pid: int) -> dict[str, float]:
+def process_values(pid: int) -> dict[str, float]:
     """Nothing for one that has just ended."""
     return {
         metric.name: metric.samples[0].value for metric in ProcessCollector(pid=lambda: pid, registry=None).collect()
     }
 
 
-def ended(name: str) -> float:
+def ended_children_seconds(name: str) -> float:
     """What workers that are no more have used, so that the counter does not go down."""
     if name != CPU:
         return 0

@@ -1,4 +1,4 @@
-"""What each metric family says of a server: pure readings of its standing. `metrics` says which family takes which."""
+"""What each metric family says of a server: pure readings of its state. `metrics` says which family takes which."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
@@ -6,70 +6,72 @@ from typing import TypeAlias
 from exporter.judging import verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.enums import IPFamily, SrvService, Stage
-from exporter.model.findings import Certificate, Secured
+from exporter.model.findings import Certificate, TlsSession
 from exporter.model.outcomes import found
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
-from exporter.reports.server_state import Standing
+from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
 
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """The values of the labels beside `server_name`, in the order of the family's labels, and the value."""
-Reading: TypeAlias = Callable[[Standing], Iterator[Sample]]
+Sampler: TypeAlias = Callable[[ServerState], Iterator[Sample]]
 
 
 # ---------------------------------------------------------------- kinds of readings
 
 
-def watched(read: Callable[[Standing], float | None]) -> Reading:
+def of_state(read: Callable[[ServerState], float | None]) -> Sampler:
     """One sample from the moment on in which the server is watched; none where `read` finds nothing."""
 
-    def reading(standing: Standing) -> Iterator[Sample]:
-        if (value := read(standing)) is not None:
+    def reading(state: ServerState) -> Iterator[Sample]:
+        if (value := read(state)) is not None:
             yield (), value
 
     return reading
 
 
-def tally(read: Callable[[Standing], float | None]) -> Reading:
+def of_counter(read: Callable[[ServerState], float | None]) -> Sampler:
     """One sample from the first result on; none where `read` finds nothing."""
-    return watched(lambda standing: read(standing) if standing.probes else None)
+    return of_state(lambda state: read(state) if state.probes else None)
 
 
-def value(read: Callable[[Report], float | None]) -> Reading:
+def of_report(read: Callable[[Report], float | None]) -> Sampler:
     """One sample of the latest report; none where `read` finds nothing."""
-    return watched(lambda standing: read(standing.report) if standing.report else None)
+    return of_state(lambda state: read(state.report) if state.report else None)
 
 
-def values(read: Callable[[Report], Iterable[Sample]]) -> Reading:
+def samples_of_report(read: Callable[[Report], Iterable[Sample]]) -> Sampler:
     """Any number of samples of the latest report."""
 
-    def reading(standing: Standing) -> Iterator[Sample]:
-        if standing.report:
-            yield from read(standing.report)
+    def reading(state: ServerState) -> Iterator[Sample]:
+        if state.report:
+            yield from read(state.report)
 
     return reading
 
 
-def facts(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Reading:
+def infos_of_report(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Sampler:
     """The value 1 for each distinct set of labels: a series given twice would spoil the whole scrape."""
-    return values(lambda report: ((labels, 1) for labels in dict.fromkeys(read(report))))
+    return samples_of_report(lambda report: ((labels, 1) for labels in dict.fromkeys(read(report))))
 
 
-def by_stage(read: Callable[[StageVerdict], float]) -> Reading:
-    return values(lambda report: stage_samples(report, read))
+def by_stage(read: Callable[[StageVerdict], float]) -> Sampler:
+    return samples_of_report(lambda report: stage_samples(report, read))
 
 
 def stage_samples(report: Report, read: Callable[[StageVerdict], float]) -> Iterator[Sample]:
     return (((stage,), read(seen)) for stage, seen in verdict.stages(report).items())
 
 
-def by_connection(read: Callable[[tuple[Secured, ...]], float]) -> Reading:
-    return values(lambda report: (((connection,), read(seen)) for connection, seen in verdict.secured(report).items()))
+def by_connection(read: Callable[[tuple[TlsSession, ...]], float]) -> Sampler:
+    return samples_of_report(
+        lambda report: (((connection,), read(seen)) for connection, seen in verdict.tls_sessions(report).items())
+    )
 
 
-def by_family(read: Callable[[tuple[int, int]], int]) -> Reading:
+def by_family(read: Callable[[tuple[int, int]], int]) -> Sampler:
     """Both families as soon as addresses were asked for: that there are 0 of one is a fact."""
 
     def of_report(report: Report) -> Iterator[Sample]:
@@ -78,22 +80,22 @@ def by_family(read: Callable[[tuple[int, int]], int]) -> Reading:
             for family in IPFamily:
                 yield (family,), read(counts.get(family, (0, 0)))
 
-    return values(of_report)
+    return samples_of_report(of_report)
 
 
 # ---------------------------------------------------------------- readings of one family
 
 
-def last_success(standing: Standing) -> float | None:
-    return standing.last_success.timestamp() if standing.last_success else None
+def last_success(state: ServerState) -> float | None:
+    return state.last_success.timestamp() if state.last_success else None
 
 
 def duration(report: Report) -> float | None:
-    return None if report.spoiled else report.seconds
+    return None if report.timings_unreliable else report.seconds
 
 
 def stage_durations(report: Report) -> Iterable[Sample]:
-    return () if report.spoiled else stage_samples(report, lambda seen: seen.seconds)
+    return () if report.timings_unreliable else stage_samples(report, lambda seen: seen.seconds)
 
 
 def failures(report: Report) -> Iterator[tuple[str, ...]]:
@@ -101,9 +103,9 @@ def failures(report: Report) -> Iterator[tuple[str, ...]]:
         yield located.stage, located.problem.reason
 
 
-def warnings(standing: Standing) -> Iterator[Sample]:
-    if standing.report:
-        for warning in dict.fromkeys(located.warning for located in standing.warnings()):
+def warnings(state: ServerState) -> Iterator[Sample]:
+    if state.report:
+        for warning in dict.fromkeys(located.warning for located in state.warnings()):
             yield (warning,), 1.0
 
 
@@ -112,9 +114,9 @@ def delegation(report: Report) -> Iterator[tuple[str, ...]]:
         yield report.route.method, str(target)
 
 
-def delegation_as_expected(standing: Standing) -> float | None:
-    expected = standing.watched.expected_delegation
-    return verdict.delegation_is(standing.report, expected) if standing.report and expected else None
+def delegation_as_expected(state: ServerState) -> float | None:
+    expected = state.watched.expected_delegation
+    return verdict.leads_only_to(state.report, expected) if state.report and expected else None
 
 
 def well_known_cache(report: Report) -> float | None:
@@ -129,34 +131,34 @@ def srv_records(report: Report) -> Iterator[Sample]:
                 yield (service,), len(srv.records[service])
 
 
-def first_leaf(seen: tuple[Secured, ...]) -> Certificate:
+def first_leaf(seen: tuple[TlsSession, ...]) -> Certificate:
     return verdict.first_to_expire(tls.certificate for tls in seen)
 
 
-def not_after(seen: tuple[Secured, ...]) -> float:
+def not_after(seen: tuple[TlsSession, ...]) -> float:
     return first_leaf(seen).not_after.timestamp()
 
 
-def not_before(seen: tuple[Secured, ...]) -> float:
+def not_before(seen: tuple[TlsSession, ...]) -> float:
     return first_leaf(seen).not_before.timestamp()
 
 
-def chain_not_after(seen: tuple[Secured, ...]) -> float:
+def chain_not_after(seen: tuple[TlsSession, ...]) -> float:
     return min(tls.certificate.chain_not_after for tls in seen).timestamp()
 
 
-def all_valid(seen: tuple[Secured, ...]) -> float:
+def all_valid(seen: tuple[TlsSession, ...]) -> float:
     return all(tls.certificate.valid for tls in seen)
 
 
 def certificates(report: Report) -> Iterator[tuple[str, ...]]:
-    for connection, seen in verdict.secured(report).items():
+    for connection, seen in verdict.tls_sessions(report).items():
         leaf = first_leaf(seen)
         yield connection, printable(leaf.issuer, MAX_LABEL_CHARACTERS), leaf.fingerprint_sha256
 
 
 def tls_versions(report: Report) -> Iterator[tuple[str, ...]]:
-    for connection, seen in verdict.secured(report).items():
+    for connection, seen in verdict.tls_sessions(report).items():
         for tls in seen:
             yield connection, tls.tls_version
 

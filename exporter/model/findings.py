@@ -39,19 +39,19 @@ class ChainCertificate:
 
 
 @dataclass(frozen=True, slots=True)
-class Secured:
+class TlsSession:
     """A finished TLS handshake."""
 
     certificate: Certificate
     tls_version: str
     cipher: str | None = None
     """As OpenSSL names it."""
-    above: tuple[ChainCertificate, ...] = ()
+    issuers: tuple[ChainCertificate, ...] = ()
     """The rest of the chain, in the order presented."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class WellKnownResponse:
     """Of the answer that ended the fetch of a well-known."""
 
     status: int
@@ -71,9 +71,9 @@ class Delegation:
     """How long a peer may keep this answer (server-server API, 2.1, step 3)."""
     server: ServerName | None = None
     absent_because: Reason | None = None
-    secured: Secured | None = None
+    secured: TlsSession | None = None
     """Of the server name itself: later hops of a redirect are somebody else's."""
-    answered: Answered | None = None
+    answered: WellKnownResponse | None = None
     """None where nothing was answered at all."""
 
 
@@ -96,7 +96,7 @@ class SrvRecords:
 
 
 @dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolution:
     """The endpoints of all targets, in the order of the targets, and why each of the others has none."""
 
     endpoints: tuple[Endpoint, ...]

@@ -20,7 +20,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Shortage(Problem):
+class ResourceShortage(Problem):
     """Of ours: no descriptor or no memory was left. It tells nothing of the server."""
 
 

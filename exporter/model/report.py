@@ -6,7 +6,7 @@ from datetime import datetime
 
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import Stage
-from exporter.model.findings import Delegation, Resolved, Secured, SigningKeys, Software, SrvRecords
+from exporter.model.findings import Delegation, Resolution, SigningKeys, Software, SrvRecords, TlsSession
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Outcome, Passed
 from exporter.model.routes import Route
@@ -15,7 +15,7 @@ from exporter.model.routes import Route
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointLook:
+class EndpointDeepLook:
     """The deep look at an endpoint."""
 
     proxy: Outcome[None]
@@ -25,7 +25,7 @@ class EndpointLook:
 
 
 @dataclass(frozen=True, slots=True)
-class NotaryLook:
+class NotaryResult:
     """What one notary said of the server's keys."""
 
     notary: ServerName
@@ -38,13 +38,13 @@ class NotaryLook:
 class DeepLook:
     """What is looked at more rarely than all else: one more question to every address would be impolite each time."""
 
-    looked_at: datetime
+    made_at: datetime
     """UTC."""
     well_knowns: dict[str, str]
     """What each address of the server name answers for the well-known; those that answer nothing are missing."""
     srv: SrvRecords | None
     """The server name's own SRV records, where a well-known takes precedence."""
-    notaries: tuple[NotaryLook, ...] = ()
+    notaries: tuple[NotaryResult, ...] = ()
     """In the order of the configuration."""
 
 
@@ -52,10 +52,10 @@ class DeepLook:
 class EndpointReport:
     endpoint: Endpoint
     tcp: Outcome[None]
-    tls: Outcome[Secured] = SKIPPED
+    tls: Outcome[TlsSession] = SKIPPED
     version: Outcome[Software] = SKIPPED
     keys: Outcome[SigningKeys] = SKIPPED
-    deep: EndpointLook | None = None
+    deep: EndpointDeepLook | None = None
     """Of the latest deep look, which may be older than this report."""
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
@@ -83,21 +83,21 @@ class Report:
     well_known: Outcome[Delegation]
     srv: Outcome[SrvRecords]
     route: Route
-    dns: Outcome[Resolved]
+    dns: Outcome[Resolution]
     endpoints: tuple[EndpointReport, ...]
     deep: DeepLook | None = None
     """The latest one, which may be older than this report."""
-    held_up: float = 0.0
+    stalled_seconds: float = 0.0
     """Seconds for which our own event loop stood still meanwhile."""
-    blind: bool = False
+    exporter_offline: bool = False
     """The exporter's own network was down: it says nothing about the server."""
 
     @property
-    def spoiled(self) -> bool:
+    def timings_unreliable(self) -> bool:
         """The durations may tell of us, and not of the server."""
-        return self.held_up > 0
+        return self.stalled_seconds > 0
 
-    def keeping_deep_look(self, earlier: "Report | None") -> "Report":
+    def with_deep_look_of(self, earlier: "Report | None") -> "Report":
         """With what an earlier report saw deep, where this probe did not look."""
         if self.deep or not (earlier and earlier.deep):
             return self

@@ -7,7 +7,7 @@ from exporter.model.names import ServerName
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedServer:
     """A server that the configuration names."""
 
     server_name: ServerName

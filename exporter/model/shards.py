@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
 HASH_BITS = 64
@@ -37,7 +37,7 @@ class Shard:
             raise ValueError(f"--shard.index: {wanted}")
         return cls(index, count)
 
-    def part(self, servers: Iterable[Watched]) -> tuple[Watched, ...]:
+    def part(self, servers: Iterable[WatchedServer]) -> tuple[WatchedServer, ...]:
         return tuple(server for server in servers if self.holds(server.server_name))
 
     def holds(self, name: ServerName) -> bool:

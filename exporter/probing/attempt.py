@@ -15,14 +15,14 @@ Evidence = TypeVar("Evidence")
 
 
 @dataclass(frozen=True, slots=True)
-class Faulty(Generic[Found]):
+class Failure(Generic[Found]):
     """The reading of evidence that fails its stage; `found` is what it tells all the same."""
 
     problems: tuple[Problem, ...]
     found: Found | None = None
 
 
-def as_it_is(evidence: Evidence) -> Evidence:
+def identity(evidence: Evidence) -> Evidence:
     """The reading of evidence that needs none."""
     return evidence
 
@@ -35,32 +35,32 @@ class Deadline:
     """When the step at hand must have ended, and when the whole probe; both of the monotonic clock."""
 
     at: float
-    whole_at: float
+    probe_at: float
     stage_seconds: float
 
     @classmethod
-    def of_probe(cls, seconds: float) -> "Deadline":
+    def for_probe(cls, seconds: float) -> "Deadline":
         at = time.monotonic() + seconds
         return cls(at, at, seconds * STAGE_SHARE)
 
-    def of_stage(self) -> "Deadline":
-        return self._at_most(self.whole_at, self.stage_seconds)
+    def for_stage(self) -> "Deadline":
+        return self._at_most(self.probe_at, self.stage_seconds)
 
-    def sooner(self, seconds: float) -> "Deadline":
+    def capped(self, seconds: float) -> "Deadline":
         """At most that far from now."""
         return self._at_most(self.at, seconds)
 
     def _at_most(self, at: float, seconds: float) -> "Deadline":
-        return Deadline(min(at, time.monotonic() + seconds), self.whole_at, self.stage_seconds)
+        return Deadline(min(at, time.monotonic() + seconds), self.probe_at, self.stage_seconds)
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         return self.at - time.monotonic()
 
-    def whole_probe_is_over(self) -> bool:
-        return self.whole_at <= time.monotonic()
+    def probe_expired(self) -> bool:
+        return self.probe_at <= time.monotonic()
 
 
-async def side_by_side(looks: Iterable[Awaitable[Evidence]]) -> Sequence[Evidence]:
+async def gather_all(looks: Iterable[Awaitable[Evidence]]) -> Sequence[Evidence]:
     """All of them at once; one alone, as it mostly is, needs no task of its own."""
     looks = list(looks)
     return [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
@@ -69,7 +69,7 @@ async def side_by_side(looks: Iterable[Awaitable[Evidence]]) -> Sequence[Evidenc
 async def attempt(
     step: Step,
     look: Awaitable[Evidence],
-    read: Callable[[Evidence], Found | Faulty[Found]],
+    read: Callable[[Evidence], Found | Failure[Found]],
     deadline: Deadline,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Passed[Found] | Failed[Found]:
@@ -77,26 +77,26 @@ async def attempt(
     started = clock()
     try:
         try:
-            async with asyncio.timeout(deadline.left()):
+            async with asyncio.timeout(deadline.remaining()):
                 evidence = await look
         finally:
             seconds = clock() - started
         reading = read(evidence)
     except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
-        problem = named(error, step, deadline)
-        problems.let_go(error)
+        problem = classify_error(error, step, deadline)
+        problems.release_frames(error)
         return Failed(seconds, (problem,))
-    if isinstance(reading, Faulty):
+    if isinstance(reading, Failure):
         return Failed(seconds, reading.problems, reading.found)
     return Passed(seconds, reading)
 
 
-async def in_turn(turns: asyncio.Semaphore, work: Callable[[], Awaitable[Evidence]]) -> Evidence:
-    async with turns:
+async def with_slot(slots: asyncio.Semaphore, work: Callable[[], Awaitable[Evidence]]) -> Evidence:
+    async with slots:
         return await work()
 
 
-def named(error: Exception, step: Step, deadline: Deadline) -> Problem:
-    if isinstance(error, TimeoutError) and deadline.whole_probe_is_over():
+def classify_error(error: Exception, step: Step, deadline: Deadline) -> Problem:
+    if isinstance(error, TimeoutError) and deadline.probe_expired():
         return Problem(Reason.TIMEOUT, f"the probe ended during its {step.name} step")
-    return problems.name(error, step)
+    return problems.classify(error, step)

@@ -16,7 +16,7 @@ from exporter.model.enums import RAN_OUT_OF_TIME, Reason
 from exporter.model.outcomes import Failed, Passed
 from exporter.model.report import Report
 from exporter.probing import dialling, problems
-from exporter.probing.attempt import Deadline, as_it_is, attempt
+from exporter.probing.attempt import Deadline, attempt, identity
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns
@@ -24,62 +24,62 @@ from exporter.probing.stages import dns
 NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only one is asked
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
 
-OF_DNS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
-SILENCE: Final = {*OF_DNS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
+DNS_REASONS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
+SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
 """The reasons that our own network can be the cause of. All others are somebody's answer."""
 
 
-class Loss(StrEnum):
+class Outage(StrEnum):
     """What was proven."""
 
     RESOLVER = "no resolver answers anything"
-    EVERYBODY = "nobody answers"
+    NETWORK = "nobody answers"
 
 
 class SilentError(Exception):
     """Nothing came back."""
 
 
-def silence(report: Report) -> set[Reason]:
+def silent_failures(report: Report) -> set[Reason]:
     """The silent failures of a probe."""
-    return SILENCE & {located.problem.reason for located in verdict.problems(report)}
+    return SILENT_REASONS & {located.problem.reason for located in verdict.problems(report)}
 
 
-async def loss(network: Network, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
-    """None where nothing is proven. `of_dns`: lookups fail, so that the resolvers are to be asked as well.
+async def find_outage(network: Network, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
+    """None where nothing is proven. `check_dns`: lookups fail, so that the resolvers are to be asked as well.
 
     That DNS is silent proves nothing to an exporter that needs none, for servers that are IP addresses.
     """
-    if of_dns and not await network.resolver_answers():
-        return Loss.RESOLVER
-    if witnesses and not await any_answers(network, witnesses):
-        return Loss.EVERYBODY
+    if check_dns and not await network.resolver_responds():
+        return Outage.RESOLVER
+    if witnesses and not await any_witness_responds(network, witnesses):
+        return Outage.NETWORK
     return None
 
 
-async def any_answers(network: Network, witnesses: Sequence[Target]) -> bool:
-    asked = [partial(ask, network, witness) for witness in witnesses]
+async def any_witness_responds(network: Network, witnesses: Sequence[Target]) -> bool:
+    asked = [partial(contact, network, witness) for witness in witnesses]
     _, winner, errors = await staggered_race(asked, NEXT_WITNESS_SECONDS)
     asked.clear()  # which the race holds, and itself too
     for error in filter(None, errors):
-        problems.let_go(error)
+        problems.release_frames(error)
     return winner is not None
 
 
-async def ask(network: Network, witness: Target) -> None:
+async def contact(network: Network, witness: Target) -> None:
     """A lookup and a connection. Raises SilentError; a refusal is an answer too."""
-    deadline = Deadline.of_probe(WITNESS_SECONDS)
-    looking = dns.look(network, [witness])
-    resolved = await attempt(Step.DNS, looking, partial(dns.read, aliases_allowed=True), deadline)
-    heed(resolved)
+    deadline = Deadline.for_probe(WITNESS_SECONDS)
+    looking = dns.fetch(network, [witness])
+    resolved = await attempt(Step.DNS, looking, partial(dns.evaluate, aliases_allowed=True), deadline)
+    raise_if_silent(resolved)
     if isinstance(resolved, Passed):
         connecting = dialling.connect_any(network, resolved.found.endpoints)
-        connected = await attempt(Step.TCP, connecting, as_it_is, deadline)
-        heed(connected)
+        connected = await attempt(Step.TCP, connecting, identity, deadline)
+        raise_if_silent(connected)
         if isinstance(connected, Passed):
             connected.found.close()
 
 
-def heed(outcome: Passed[object] | Failed[object]) -> None:
-    if isinstance(outcome, Failed) and any(problem.reason in SILENCE for problem in outcome.problems):
+def raise_if_silent(outcome: Passed[object] | Failed[object]) -> None:
+    if isinstance(outcome, Failed) and any(problem.reason in SILENT_REASONS for problem in outcome.problems):
         raise SilentError

@@ -5,7 +5,7 @@ from functools import partial
 
 from exporter.model import routes
 from exporter.model.addresses import Endpoint
-from exporter.model.findings import Delegation, Resolved, SrvRecords
+from exporter.model.findings import Delegation, Resolution, SrvRecords
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Problem, found
 from exporter.model.routes import Route
@@ -16,13 +16,13 @@ from exporter.probing.stages import dns, srv, well_known
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
+class Discovery:
     """What each step found, and where it leads."""
 
     well_known: Outcome[Delegation]
     srv: Outcome[SrvRecords]
     route: Route
-    dns: Outcome[Resolved]
+    dns: Outcome[Resolution]
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -34,30 +34,30 @@ class Discovered:
         return next(outcome.problems[0] for outcome in (self.dns, self.srv) if isinstance(outcome, Failed))
 
 
-async def discover(network: Network, name: ServerName, deadline: Deadline) -> Discovered:
+async def discover(network: Network, name: ServerName, deadline: Deadline) -> Discovery:
     """Never fails: whatever happens is in the outcomes."""
-    delegation = await ask_well_known(network, name, deadline)
+    delegation = await fetch_well_known(network, name, deadline)
     delegated = known.server if (known := found(delegation)) else None
-    records = await ask_srv(network, routes.srv_host(name, delegated), deadline)
-    route = routes.plan(name, delegated, srv.decision(records))
+    records = await fetch_srv(network, routes.srv_host(name, delegated), deadline)
+    route = routes.plan(name, delegated, srv.decisive_records(records))
     resolved = await resolve(network, route, deadline)
-    return Discovered(delegation, srv.judge_targets(records, found(resolved) or Resolved(())), route, resolved)
+    return Discovery(delegation, srv.evaluate_targets(records, found(resolved) or Resolution(())), route, resolved)
 
 
-async def ask_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
+async def fetch_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
     if not routes.asks_well_known(name):
         return SKIPPED
-    return await well_known.probe(network, name, deadline.of_stage())
+    return await well_known.run(network, name, deadline.for_stage())
 
 
-async def ask_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
+async def fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
     if host is None:
         return SKIPPED
-    return await attempt(Step.DNS, srv.look(network, host), srv.read, deadline.of_stage())
+    return await attempt(Step.DNS, srv.fetch(network, host), srv.evaluate, deadline.for_stage())
 
 
-async def resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolved]:
+async def resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
     if not route.targets:
         return SKIPPED
-    read = partial(dns.read, aliases_allowed=route.method not in routes.BY_SRV)
-    return await attempt(Step.DNS, dns.look(network, route.targets), read, deadline.of_stage())
+    read = partial(dns.evaluate, aliases_allowed=route.method not in routes.BY_SRV)
+    return await attempt(Step.DNS, dns.fetch(network, route.targets), read, deadline.for_stage())

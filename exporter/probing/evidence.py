@@ -45,7 +45,7 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpResponse:
     status: int
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, in the order received."""

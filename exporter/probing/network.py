@@ -9,7 +9,7 @@ from typing import Protocol
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
-from exporter.probing.evidence import Addresses, Handshake, HttpAnswer
+from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 
 
 class DnsFailureError(Exception):
@@ -39,7 +39,7 @@ class ClosedEarlyError(Exception):
 class Connection(Protocol):
     """One connection to one address, made, secured and used in this order."""
 
-    def waited(self) -> float:
+    def peer_wait(self) -> float:
         """Seconds that the remote kept us waiting, so far: our own work and queueing are not in it."""
 
     async def open(self) -> None: ...
@@ -47,13 +47,13 @@ class Connection(Protocol):
     async def start_tls(self, tls_name: str) -> Handshake:
         """Sends `tls_name` as SNI unless it is an IP address."""
 
-    async def get(self, path: str, host_header: str, at_most: int) -> HttpAnswer:
-        """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `at_most` bytes."""
+    async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
+        """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `max_bytes` bytes."""
 
-    async def post(self, path: str, host_header: str, body: bytes, at_most: int) -> HttpAnswer:
+    async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
         """POST of JSON, which must be a question and no deed: it may be sent twice. Raises as `get`."""
 
-    async def announce(self, path: str, host_header: str, body_bytes: int) -> int:
+    async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         """PUT with `Expect: 100-continue` and a body that never comes: the status that this meets, interim or not.
 
         The connection is of no use afterwards.
@@ -69,7 +69,7 @@ class Network(Protocol):
     async def addresses(self, host: str, port: int) -> Addresses:
         """A and AAAA of `host`. The port is for redirection by configuration only."""
 
-    async def resolver_answers(self) -> bool:
+    async def resolver_responds(self) -> bool:
         """Whether any resolver says anything at all, an error too: a question that it need not pass on."""
 
     def connection(self, endpoint: Endpoint) -> Connection:

@@ -7,23 +7,23 @@ from functools import partial
 
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
-from exporter.model.report import NotaryLook, Report
+from exporter.model.report import NotaryResult, Report
 from exporter.probing import dialling
-from exporter.probing.attempt import Deadline, as_it_is, attempt
-from exporter.probing.discovery import Discovered, discover
+from exporter.probing.attempt import Deadline, attempt, identity
+from exporter.probing.discovery import Discovery, discover
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import notary, tls
-from exporter.probing.stages.notary import Published, inconclusive
+from exporter.probing.stages.notary import PublishedKeys, inconclusive
 
 
-async def ask_each_notary(
+async def query_notaries(
     network: Network, report: Report, notaries: Sequence[ServerName], deadline: Deadline
-) -> tuple[NotaryLook, ...]:
+) -> tuple[NotaryResult, ...]:
     """None is asked where no endpoint publishes valid keys. No server is its own notary."""
-    published = Published(report.server_name.text, published_keys(report), report.ended_at)
+    published = PublishedKeys(report.server_name.text, published_keys(report), report.ended_at)
     others = [name for name in notaries if name != report.server_name] if published.keys else []
-    return tuple(await asyncio.gather(*(ask(network, name, published, deadline) for name in others)))
+    return tuple(await asyncio.gather(*(query_notary(network, name, published, deadline) for name in others)))
 
 
 def published_keys(report: Report) -> dict[str, str]:
@@ -36,24 +36,26 @@ def published_keys(report: Report) -> dict[str, str]:
     }
 
 
-async def ask(network: Network, name: ServerName, published: Published, deadline: Deadline) -> NotaryLook:
+async def query_notary(
+    network: Network, name: ServerName, published: PublishedKeys, deadline: Deadline
+) -> NotaryResult:
     discovered = await discover(network, name, deadline)
     connected = await connect(network, discovered, deadline)
     if isinstance(connected, Problem):
         return inconclusive(name, connected)
     host, tls_name = discovered.route.host_header, discovered.route.tls_name
     with closing(connected) as connection:
-        verify = partial(tls.read, tls_name=tls_name)
-        secured = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.of_stage())
+        verify = partial(tls.evaluate, tls_name=tls_name)
+        secured = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.for_stage())
         if isinstance(secured, Failed):
             return inconclusive(name, secured.problems[0])
-        return await notary.probe(connection, host, name, published, deadline.of_stage())
+        return await notary.run(connection, host, name, published, deadline.for_stage())
 
 
-async def connect(network: Network, discovered: Discovered, deadline: Deadline) -> Connection | Problem:
+async def connect(network: Network, discovered: Discovery, deadline: Deadline) -> Connection | Problem:
     """Over the first address that accepts."""
     if not discovered.endpoints:
         return discovered.dead_end()
     connecting = dialling.connect_any(network, discovered.endpoints)
-    connected = await attempt(Step.TCP, connecting, as_it_is, deadline.of_stage())
+    connected = await attempt(Step.TCP, connecting, identity, deadline.for_stage())
     return connected.found if isinstance(connected, Passed) else connected.problems[0]

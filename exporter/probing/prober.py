@@ -14,34 +14,34 @@ from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity
-from exporter.probing.attempt import Deadline, as_it_is, attempt, in_turn, side_by_side
-from exporter.probing.connectivity import Loss
-from exporter.probing.deep_look import ENDPOINTS_AT_ONCE, TALKS_AT_ONCE, look_deeper
+from exporter.probing.attempt import Deadline, attempt, gather_all, identity, with_slot
+from exporter.probing.connectivity import Outage
+from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS, run
 from exporter.probing.discovery import discover
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys, tls, version
 
 
-class LostError(Exception):
+class WorkerLostError(Exception):
     """The process that probed came to its end in the middle of it."""
 
 
-class Probing(Protocol):
+class SupportsProbe(Protocol):
     """What a prober does, wherever it is. Raises LostError."""
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report: ...
 
-    async def look_deeper(self, report: Report) -> Report: ...
+    async def run_deep_look(self, report: Report) -> Report: ...
 
-    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None: ...
+    async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None: ...
 
 
 class Prober:
     """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
 
-    The `notaries` are asked by a deep look. The `anchors` answer whenever our own network is up. `held_up` tells for
-    how many seconds our event loop stood still so far.
+    A deep look queries the `notaries`. The `anchors` accept connections whenever the exporter's own network is up.
+    `stalled_seconds` returns for how long the exporter's event loop has been stalled since it started.
     """
 
     def __init__(
@@ -50,30 +50,30 @@ class Prober:
         timeout: float,
         notaries: Sequence[ServerName] = (),
         anchors: Sequence[Target] = (),
-        held_up: Callable[[], float] = lambda: 0.0,
+        stalled_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._network = network
         self._timeout = timeout
         self._notaries = notaries
         self._anchors = anchors
-        self._held_up = held_up
+        self._held_up = stalled_seconds
 
-    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
+    async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
         """Whether our own network is down; the witnesses are asked where there are no anchors."""
-        return await connectivity.loss(self._network, self._anchors or witnesses, of_dns=of_dns)
+        return await connectivity.find_outage(self._network, self._anchors or witnesses, check_dns=check_dns)
 
-    async def look_deeper(self, report: Report) -> Report:
+    async def run_deep_look(self, report: Report) -> Report:
         """With a deadline of its own; the report keeps its times."""
-        return await look_deeper(self._network, report, self._timeout, self._notaries)
+        return await run(self._network, report, self._timeout, self._notaries)
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
         """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
         seconds = self._timeout if within is None else min(within, self._timeout)
-        started, held_up, deadline = time.monotonic(), self._held_up(), Deadline.of_probe(seconds)
+        started, stalled_seconds, deadline = time.monotonic(), self._held_up(), Deadline.for_probe(seconds)
         discovered = await discover(self._network, name, deadline)
-        turns, talks = asyncio.Semaphore(ENDPOINTS_AT_ONCE), asyncio.Semaphore(TALKS_AT_ONCE)
+        slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
         examined = (
-            in_turn(turns, partial(self._examine, name, discovered.route, endpoint, talks, deadline))
+            with_slot(slots, partial(self._examine, name, discovered.route, endpoint, tls_slots, deadline))
             for endpoint in discovered.endpoints
         )
         return Report(
@@ -82,31 +82,31 @@ class Prober:
             srv=discovered.srv,
             route=discovered.route,
             dns=discovered.dns,
-            endpoints=tuple(await side_by_side(examined)),
+            endpoints=tuple(await gather_all(examined)),
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
-            held_up=self._held_up() - held_up,
+            stalled_seconds=self._held_up() - stalled_seconds,
         )
 
     async def _examine(
-        self, name: ServerName, route: Route, endpoint: Endpoint, talks: asyncio.Semaphore, deadline: Deadline
+        self, name: ServerName, route: Route, endpoint: Endpoint, tls_slots: asyncio.Semaphore, deadline: Deadline
     ) -> EndpointReport:
         """One connection for all stages. Version and keys are asked for on their own: each tells something."""
         with closing(self._network.connection(endpoint)) as connection:
-            clock = connection.waited
-            tcp = await attempt(Step.TCP, connection.open(), as_it_is, deadline.of_stage(), clock)
+            clock = connection.peer_wait
+            tcp = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), clock)
             if not isinstance(tcp, Passed):
                 return EndpointReport(endpoint, tcp)
-            async with talks:
-                verify = partial(tls.read, tls_name=route.tls_name)
+            async with tls_slots:
+                verify = partial(tls.evaluate, tls_name=route.tls_name)
                 secured = await attempt(
-                    Step.TLS, connection.start_tls(route.tls_name), verify, deadline.of_stage(), clock
+                    Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage(), clock
                 )
                 if not isinstance(secured, Passed):
                     return EndpointReport(endpoint, tcp, secured)
                 ask = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
-                software = await attempt(Step.HTTP, ask, version.read, deadline.of_stage(), clock)
+                software = await attempt(Step.HTTP, ask, version.evaluate, deadline.for_stage(), clock)
                 ask = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
-                check = partial(keys.read, server_name=name.text, now=datetime.now(UTC))
-                published = await attempt(Step.HTTP, ask, check, deadline.of_stage(), clock)
+                check = partial(keys.evaluate, server_name=name.text, now=datetime.now(UTC))
+                published = await attempt(Step.HTTP, ask, check, deadline.for_stage(), clock)
                 return EndpointReport(endpoint, tcp, secured, software, published)

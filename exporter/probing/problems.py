@@ -1,4 +1,4 @@
-"""The only place that turns an exception into a Problem.
+"""The only place that slots an exception into a Problem.
 
 The names of failures overlap: `TimeoutError`, `ConnectionRefusedError` and OpenSSL's errors on sockets are all OSError.
 So each table is read from the most specific to the least.
@@ -15,7 +15,7 @@ import structlog
 from OpenSSL import SSL
 
 from exporter.model.enums import Reason
-from exporter.model.outcomes import Problem, Shortage
+from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.model.sanitize import printable
 from exporter.probing.network import (
     BlockedAddressError,
@@ -46,7 +46,7 @@ TIMEOUTS: Final = {
     Step.HTTP: Reason.HTTP_TIMEOUT,
 }
 
-BROKEN_OFF: Final = {
+ABORTED: Final = {
     Step.DNS: Reason.DNS_FAILURE,
     Step.TCP: Reason.CONNECT_REFUSED,
     Step.TLS: Reason.TLS_HANDSHAKE,
@@ -55,24 +55,24 @@ BROKEN_OFF: Final = {
 
 # What went wrong is on our side: no file descriptor, no memory. EADDRNOTAVAIL is none of them: a machine without IPv6,
 # such as most containers, answers so to every connection over IPv6.
-OWN_SHORTAGES: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+RESOURCE_ERRNOS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
-def name(error: BaseException, step: Step) -> Problem:
+def classify(error: BaseException, step: Step) -> Problem:
     """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such.
 
     A Shortage where it is one.
     """
     if is_shortage(error):
-        return Shortage(Reason.INTERNAL_ERROR, detail(error, step))
-    problem = Problem(reason(error, step), detail(error, step))
+        return ResourceShortage(Reason.INTERNAL_ERROR, describe(error, step))
+    problem = Problem(reason(error, step), describe(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
     return problem
 
 
 def is_shortage(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in OWN_SHORTAGES)
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS)
 
 
 def reason(error: BaseException, step: Step) -> Reason:
@@ -90,7 +90,7 @@ def reason(error: BaseException, step: Step) -> Reason:
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():
-            return BROKEN_OFF[step]
+            return ABORTED[step]
         case h11.RemoteProtocolError():
             return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
         case OSError():
@@ -99,7 +99,7 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.INTERNAL_ERROR
 
 
-def detail(error: BaseException, step: Step) -> str:
+def describe(error: BaseException, step: Step) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer in time ({step.name} step)"
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
@@ -111,7 +111,7 @@ def detail(error: BaseException, step: Step) -> str:
     return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)
 
 
-def let_go(error: BaseException) -> None:
+def release_frames(error: BaseException) -> None:
     """Of the frames that it came through, and of all that they know. Where they hold the exception in turn, only a look
     of the garbage collector at everything would free them, and that is hardly ever taken.
     """

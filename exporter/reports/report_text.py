@@ -15,16 +15,16 @@ from rich.text import Text
 from rich.tree import Tree
 
 from exporter.judging import remedies, verdict
-from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.judging.warnings import ActiveWarning, warnings
 from exporter.model.enums import Stage, WarningName
 from exporter.model.findings import Delegation, SrvRecords
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
-from exporter.model.report import DeepLook, EndpointReport, NotaryLook, Report
+from exporter.model.report import DeepLook, EndpointReport, NotaryResult, Report
 from exporter.reports import phrases
-from exporter.reports.phrases import shown
+from exporter.reports.phrases import printable_text
 
 PLAIN_COLUMNS = 80  # where there is no terminal
-NARROWEST = 20  # columns of a text, however far it is indented
+MIN_COLUMNS = 20  # columns of a text, however far it is indented
 STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
 BAR_COLUMNS = 6  # of the slowest stage of a report
@@ -37,8 +37,8 @@ WARNING: Final = Text("! ", "yellow")
 ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it stands for
 INDENT: Final = Text("  ")
 
-WORTH_TELLING: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
-OF_A_FAMILY: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
+MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
+FAMILY_WARNINGS: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Line:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         indent = self.lead.cell_len
-        lines = self.text.wrap(console, max(NARROWEST, options.max_width - indent)) or [Text()]
+        lines = self.text.wrap(console, max(MIN_COLUMNS, options.max_width - indent)) or [Text()]
         for number, text in enumerate(lines):
             line = (Text(" " * indent, self.lead.style) if number else self.lead) + text
             line.rstrip()
@@ -64,12 +64,12 @@ def ascii_only(text: Text) -> Text:
     return replaced
 
 
-def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
+def tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
     """To be printed by a rich console of any width, coloured or not.
 
-    `delegation_seen` is when a valid well-known was last seen, if that is known.
+    `delegation_last_seen` is when a valid well-known was last seen, if that is known.
     """
-    warned = telling_warnings(report, delegation_seen)
+    warned = relevant_warnings(report, delegation_last_seen)
     root = Tree(Group(*heading(report, warned)), guide_style="dim")
     for stage, outcome in (
         (Stage.WELL_KNOWN, report.well_known),
@@ -88,30 +88,32 @@ def tree(report: Report, delegation_seen: datetime | None = None) -> Tree:
     return root
 
 
-def plain(report: Report, delegation_seen: datetime | None = None) -> str:
+def render_plain(report: Report, delegation_last_seen: datetime | None = None) -> str:
     """The tree without colour, whatever the environment says of terminals."""
     page = StringIO()
     console = Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={})
-    console.print(tree(report, delegation_seen))
+    console.print(tree(report, delegation_last_seen))
     return page.getvalue()
 
 
 # ---------------------------------------------------------------- the heading
 
 
-def heading(report: Report, warned: Sequence[LocatedWarning]) -> Iterator[Line]:
+def heading(report: Report, warned: Sequence[ActiveWarning]) -> Iterator[Line]:
     sign = PASSED if verdict.federates(report) else FAILED
-    yield Line(sign, Text.assemble((shown(report.server_name.text), "bold"), f" {judgement(report, warned)}"))
-    yield Line(INDENT, Text(" → ".join(phrases.way(report))))
-    yield Line(INDENT, Text(shown(phrases.asked_as(report))))
+    yield Line(
+        sign, Text.assemble((printable_text(report.server_name.text), "bold"), f" {verdict_text(report, warned)}")
+    )
+    yield Line(INDENT, Text(" → ".join(phrases.describe_path(report))))
+    yield Line(INDENT, Text(printable_text(phrases.describe_names(report))))
 
 
-def judgement(report: Report, warned: Sequence[LocatedWarning]) -> str:
-    took, found = f"({phrases.duration(report.seconds)})", list(verdict.problems(report))
+def verdict_text(report: Report, warned: Sequence[ActiveWarning]) -> str:
+    took, found = f"({phrases.format_duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
         return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
     troubles = ((len(found), "problem"), (len(warned), "warning"))
-    but = " and ".join(phrases.number(count, noun) for count, noun in troubles if count)
+    but = " and ".join(phrases.count_of(count, noun) for count, noun in troubles if count)
     return f"federates {took}, with {but}" if but else f"federates {took}"
 
 
@@ -130,12 +132,12 @@ def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iter
         yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
 
 
-def notary_stage(look: NotaryLook, report: Report) -> Iterator[Line]:
+def notary_stage(look: NotaryResult, report: Report) -> Iterator[Line]:
     columns = STAGE_COLUMNS["server"]
     match look.outcome:
         case Skipped():
             why = f"{look.notary} tells nothing: {look.inconclusive_because}"
-            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} {NOT_RUN}"), Text(shown(why)))
+            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} {NOT_RUN}"), Text(printable_text(why)))
         case Passed():
             same = f"{look.notary} gives out the same keys"
             yield Line(stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(same))
@@ -161,20 +163,20 @@ def endpoint_line(seen: EndpointReport) -> Line:
     sign, health = (PASSED, "is healthy") if seen.ok else (FAILED, "is broken")
     if seen.ok and endpoint.behind_alias:
         sign, health = WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
-    of_target = "" if endpoint.address == str(endpoint.target) else f" of {shown(str(endpoint.target))}"
+    of_target = "" if endpoint.address == str(endpoint.target) else f" of {printable_text(str(endpoint.target))}"
     return Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
 
 
 def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
     lead = stage_lead(stage, outcome, report, columns)
-    yield Line(lead, Text("\n".join(phrases.findings(outcome.found, report.ended_at))))
+    yield Line(lead, Text("\n".join(phrases.describe_finding(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
         yield from problem_lines(stage, outcome.problems)
 
 
 def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
     sign = PASSED if isinstance(outcome, Passed) else FAILED
-    took = phrases.duration(outcome.seconds)
+    took = phrases.format_duration(outcome.seconds)
     drawn = bar(outcome.seconds, slowest(report))
     return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7} {drawn:<{BAR_COLUMNS}} ", "dim"))
 
@@ -201,9 +203,9 @@ def word(outcome: Passed[object] | Failed[object]) -> str:
 
 def deep_look(seen: DeepLook, report: Report) -> Line:
     """What it found stands with the endpoints and the warnings."""
-    age = report.ended_at - seen.looked_at
-    when = f"{phrases.span(age)} before this probe" if age >= WORTH_TELLING else "with this probe"
-    return Line(INDENT, Text(f"deep look: {when} ({seen.looked_at:%Y-%m-%d %H:%M} UTC)"))
+    age = report.ended_at - seen.made_at
+    when = f"{phrases.format_span(age)} before this probe" if age >= MIN_AGE_SHOWN else "with this probe"
+    return Line(INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
 
 
 # ---------------------------------------------------------------- what is wrong, and what to do
@@ -213,19 +215,21 @@ def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
     """One remedy for all problems of the same reason."""
     for reason, alike in groupby(found, key=lambda problem: problem.reason):
         for problem in alike:
-            yield Line(INDENT, Text.assemble((reason, "bold red"), f": {shown(problem.detail)}"))
+            yield Line(INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
         yield remedy(remedies.remedy(stage, reason))
 
 
-def telling_warnings(report: Report, delegation_seen: datetime | None) -> list[LocatedWarning]:
+def relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
     """Where no endpoint is healthy, that those of a family are not is no news."""
     hopeless = not any(seen.ok for seen in report.endpoints)
-    found_now = warnings(report, delegation_seen)
-    return [located for located in found_now if not (hopeless and located.warning in OF_A_FAMILY)]
+    found_now = warnings(report, delegation_last_seen)
+    return [located for located in found_now if not (hopeless and located.warning in FAMILY_WARNINGS)]
 
 
-def warning(located: LocatedWarning) -> Iterator[Line]:
-    yield Line(WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {shown(located.detail)}"))
+def warning(located: ActiveWarning) -> Iterator[Line]:
+    yield Line(
+        WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {printable_text(located.detail)}")
+    )
     yield remedy(remedies.warning_remedy(located.warning))
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from exporter.judging import verdict
 from exporter.model import names, routes
 from exporter.model.enums import Reason
-from exporter.model.findings import Resolved, Secured, SigningKeys, SrvRecord
+from exporter.model.findings import Resolution, SigningKeys, SrvRecord, TlsSession
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
 from exporter.model.report import EndpointReport, Report
 from exporter.probing.stages.keys import KEY_ID, decode_base64
@@ -45,7 +45,7 @@ def tester_json(report: Report) -> JsonObject:
     }
 
 
-def nothing_known(error: str) -> JsonObject:
+def error_report(error: str) -> JsonObject:
     """Where there is no report."""
     no_dns = {"SRVSkipped": False, "SRVCName": "", "SRVRecords": None, "SRVError": None, "Hosts": {}, "Addrs": None}
     return {
@@ -63,7 +63,7 @@ def message(text: str) -> JsonObject:
     return {"Message": text}
 
 
-def told(problem: Problem) -> str:
+def problem_text(problem: Problem) -> str:
     return f"{problem.reason}: {problem.detail}"
 
 
@@ -82,11 +82,11 @@ def well_known(report: Report) -> JsonObject:
 def why_no_delegation(report: Report) -> str:
     match report.well_known:
         case Failed(problems=(first, *_)):
-            return told(first)
+            return problem_text(first)
         case Passed(found=answer) if answer.absent_because:
             return phrases.ABSENT[answer.absent_because]
         case _:
-            return f"not asked for: the server name gives {phrases.what_settles(report.server_name)}"
+            return f"not asked for: the server name gives {phrases.what_decides(report.server_name)}"
 
 
 def dns(report: Report) -> JsonObject:
@@ -108,7 +108,7 @@ def srv(report: Report) -> JsonObject:
     return {
         "SRVCName": f"_{service}._tcp.{asked.host}." if records else "",
         "SRVRecords": [srv_record(record) for record in records] or None,
-        "SRVError": message(told(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
+        "SRVError": message(problem_text(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
     }
 
 
@@ -127,17 +127,17 @@ def dotted(host: str, report: Report) -> str:
 
 
 def host_result(host: str, report: Report) -> JsonObject:
-    resolved = found(report.dns) or Resolved(())
+    resolved = found(report.dns) or Resolution(())
     ips = dict.fromkeys(str(endpoint.ip) for endpoint in resolved.endpoints if endpoint.target.host == host)
     error = None if ips else host_error(host, report.dns)
     return {
         "CName": "" if names.ip_literal(host) else f"{resolved.aliases.get(host, host)}.",
         "Addrs": list(ips) or None,
-        "Error": message(told(error)) if error else None,
+        "Error": message(problem_text(error)) if error else None,
     }
 
 
-def host_error(host: str, resolved: Outcome[Resolved]) -> Problem | None:
+def host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
     """A problem of one target begins with its host, and there may be one of all of them."""
     known = found(resolved)
     unresolved = known.unresolved if known else ()
@@ -158,7 +158,7 @@ def first_problem(seen: EndpointReport) -> str:
     """Of what keeps the keys from being known: version is not in their way."""
     for stage, outcome in (("tcp", seen.tcp), ("tls", seen.tls), ("keys", seen.keys)):
         if isinstance(outcome, Failed):
-            return f"{stage}: {told(outcome.problems[0])}"
+            return f"{stage}: {problem_text(outcome.problems[0])}"
     return "nothing was asked"
 
 
@@ -172,19 +172,21 @@ def connection(seen: EndpointReport) -> JsonObject:
         "Certificates": list(certificates(secured)),
         "Cipher": cipher(secured),
         "Checks": {**checks, "AllChecksOK": keys_ok and valid, "ValidCertificates": valid},
-        "Errors": [message(told(problem)) for problem in seen.tls.problems] if isinstance(seen.tls, Failed) else [],
+        "Errors": [message(problem_text(problem)) for problem in seen.tls.problems]
+        if isinstance(seen.tls, Failed)
+        else [],
         "Ed25519VerifyKeys": dict(keys.keys) if keys and keys_ok else None,
         "Info": {},
         "Keys": json.loads(keys.document) if keys and keys.document else None,
     }
 
 
-def certificates(secured: Secured) -> Iterator[JsonObject]:
+def certificates(secured: TlsSession) -> Iterator[JsonObject]:
     """The chain as presented. Of those above the leaf, no names are kept: they hardly ever bear any."""
     leaf = secured.certificate
     dns_names = [name for name in leaf.names if names.ip_literal(name) is None]
     yield certificate(leaf.subject, leaf.issuer, leaf.fingerprint_sha256, dns_names or None)
-    for above in secured.above:
+    for above in secured.issuers:
         yield certificate(above.subject, above.issuer, above.fingerprint_sha256, None)
 
 
@@ -202,7 +204,7 @@ def unpadded(raw: bytes) -> str:
     return base64.b64encode(raw).decode().rstrip("=")
 
 
-def cipher(secured: Secured) -> JsonObject:
+def cipher(secured: TlsSession) -> JsonObject:
     name = secured.cipher or ""
     return {
         "Version": TLS_VERSIONS.get(secured.tls_version, secured.tls_version),
@@ -255,4 +257,4 @@ def version(report: Report) -> JsonObject:
     if software:
         return {key: text for key, text in (("name", software.name), ("version", software.version)) if text}
     failed = (seen.version for seen in report.endpoints if isinstance(seen.version, Failed))
-    return {"error": next((told(outcome.problems[0]) for outcome in failed), "no endpoint could be asked")}
+    return {"error": next((problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be asked")}

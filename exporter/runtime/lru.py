@@ -8,27 +8,27 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-class Memory(Generic[Key, Value]):
-    """`weigh` tells how much of `at_most` a value takes: one, where it is not given."""
+class LruCache(Generic[Key, Value]):
+    """`weight_of` tells how much of `capacity` a value takes: one, where it is not given."""
 
-    def __init__(self, at_most: int, weigh: Callable[[Value], int] = lambda _: 1) -> None:
-        self._at_most = at_most
-        self._weigh = weigh
+    def __init__(self, capacity: int, weight_of: Callable[[Value], int] = lambda _: 1) -> None:
+        self._at_most = capacity
+        self._weigh = weight_of
         self._weight = 0
         self._kept: OrderedDict[Key, Value] = OrderedDict()
 
-    def recall(self, key: Key) -> Value | None:
+    def get(self, key: Key) -> Value | None:
         if key in self._kept:
             self._kept.move_to_end(key)
         return self._kept.get(key)
 
-    def keep(self, key: Key, value: Value) -> None:
-        self.forget(key)
+    def put(self, key: Key, value: Value) -> None:
+        self.discard(key)
         self._kept[key] = value
         self._weight += self._weigh(value)
         while self._weight > self._at_most:
-            self.forget(next(iter(self._kept)))
+            self.discard(next(iter(self._kept)))
 
-    def forget(self, key: Key) -> None:
+    def discard(self, key: Key) -> None:
         if key in self._kept:
             self._weight -= self._weigh(self._kept.pop(key))

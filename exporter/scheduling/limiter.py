@@ -11,7 +11,7 @@ SPACING_SECONDS = 0.005  # between two starts; a probe takes a few milliseconds 
 Task: TypeAlias = asyncio.Task[Any]
 
 
-class Turns:
+class ProbeLimiter:
     """At most `concurrency` at once, first come, first served, and their starts a little apart."""
 
     def __init__(self, concurrency: int) -> None:
@@ -19,7 +19,7 @@ class Turns:
         self._free = asyncio.Semaphore(concurrency)
         self._next_start = 0.0
 
-    async def take(self) -> None:
+    async def acquire(self) -> None:
         await self._free.acquire()
         now = asyncio.get_running_loop().time()
         start = max(now, self._next_start)
@@ -27,15 +27,15 @@ class Turns:
         try:
             await asyncio.sleep(start - now)
         except asyncio.CancelledError:
-            self.give_back()
+            self.release()
             raise
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         self._free.release()
 
 
 @contextmanager
-def listed(tasks: set[Task]) -> Iterator[None]:
+def tracked(tasks: set[Task]) -> Iterator[None]:
     """The task at hand stands in `tasks` meanwhile."""
     task = asyncio.current_task()
     assert task is not None
@@ -46,7 +46,7 @@ def listed(tasks: set[Task]) -> Iterator[None]:
         tasks.discard(task)
 
 
-async def end(tasks: AbstractSet[Task], grace: float) -> None:
+async def wait_or_cancel(tasks: AbstractSet[Task], grace: float) -> None:
     """Waits for all of them, and cancels those that take longer than `grace` seconds."""
     if not tasks:
         return

@@ -15,7 +15,7 @@ MAX_DETAIL_CHARACTERS = 300  # of text that a remote server may have chosen
 # ---------------------------------------------------------------- probes
 
 
-def probed(before: Report | None, report: Report) -> None:
+def log_probe(before: Report | None, report: Report) -> None:
     """Says what came of a probe: aloud where that is news."""
     say = log.info if is_news(before, report) else log.debug
     server_name = report.server_name.text

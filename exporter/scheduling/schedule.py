@@ -19,10 +19,10 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, Job
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from exporter.metrics.exporter_metrics import Instruments, SkipReason
+from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
-from exporter.scheduling.limiter import Task, Turns, end, listed
+from exporter.model.servers import WatchedServer
+from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_cancel
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
 FIRST_APART_SECONDS = 0.02  # of many servers the first round takes longer: a core must not be busy with nothing else
@@ -37,19 +37,19 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ScheduleChanges:
     """From one set of watched servers to another, as far as the schedule is concerned."""
 
-    added: tuple[Watched, ...]
-    rescheduled: tuple[Watched, ...]
+    added: tuple[WatchedServer, ...]
+    rescheduled: tuple[WatchedServer, ...]
     """With another interval."""
     removed: tuple[ServerName, ...]
 
 
-def changes(old: Iterable[Watched], new: Iterable[Watched]) -> Changes:
+def diff(old: Iterable[WatchedServer], new: Iterable[WatchedServer]) -> ScheduleChanges:
     before = {server.server_name: server.interval for server in old}
     after = {server.server_name: server for server in new}
-    return Changes(
+    return ScheduleChanges(
         added=tuple(server for name, server in after.items() if name not in before),
         rescheduled=tuple(
             server for name, server in after.items() if before.get(name, server.interval) != server.interval
@@ -72,7 +72,7 @@ class Grid:
     phase: float
 
     @classmethod
-    def of(cls, server: Watched) -> Self:
+    def of(cls, server: WatchedServer) -> Self:
         return cls(server.interval, fraction(server.server_name) * server.interval)
 
     def at_or_after(self, when: float) -> float:
@@ -82,16 +82,16 @@ class Grid:
         """The next one, but not sooner than half an interval after a start that was off the grid."""
         return self.at_or_after(start + self.interval / 2)
 
-    def left_out(self, due: float, following: float) -> int:
+    def skipped_between(self, due: float, following: float) -> int:
         """How many lie between two that are not neighbours."""
         return max(0, math.floor((following - due) / self.interval - 0.5))
 
-    def held_up(self, due: float, now: float) -> int:
+    def missed_by(self, due: float, now: float) -> int:
         """How many should have come from one that was due until now."""
         return max(0, math.floor((now - due) / self.interval) + 1)
 
 
-class Trigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+class GridTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     """Once at `first`, then on the grid. APScheduler asks when what was late has been made up for: `now` counts too,
     or a clock that was set forward by a year would be followed step by step.
     """
@@ -104,11 +104,11 @@ class Trigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         if previous_fire_time is None:
-            return moment(self.first)
-        return moment(self.grid.following(max(previous_fire_time, now).timestamp()))
+            return utc(self.first)
+        return utc(self.grid.following(max(previous_fire_time, now).timestamp()))
 
 
-def moment(seconds: float) -> datetime:
+def utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -123,11 +123,11 @@ class Clock:
         self._steady = steady
         self._ahead = wall() - steady()
 
-    def heed(self) -> None:
+    def resync(self) -> None:
         """A plan is made by the clock as it is now: one that goes forward and soon back again has gone back too."""
         self._ahead = max(self._ahead, self.now() - self._steady())
 
-    def went_back(self) -> float:
+    def seconds_set_back(self) -> float:
         """By how many seconds, since this was last asked, or heeded; 0 where it was not set."""
         before, self._ahead = self._ahead, self.now() - self._steady()
         went = before - self._ahead
@@ -147,19 +147,19 @@ class Schedule:
     def __init__(
         self,
         probe: Callable[[ServerName], Awaitable[None]],
-        instruments: Instruments,
+        exporter_metrics: ExporterMetrics,
         *,
         first_round: float = FIRST_ROUND_SECONDS,
         grace: float = GRACE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         self._probe = probe
-        self._instruments = instruments
+        self._exporter_metrics = exporter_metrics
         self._first_round = first_round
         self._grace = grace
         self._clock = clock or Clock()
-        self._watched: tuple[Watched, ...] = ()
-        self._turns = Turns(1)
+        self._watched: tuple[WatchedServer, ...] = ()
+        self._limiter = ProbeLimiter(1)
         self._due: dict[str, float] = {}
         self._waiting: set[Task] = set()
         self._in_flight: set[Task] = set()
@@ -178,17 +178,17 @@ class Schedule:
         await asyncio.sleep(0)  # what was submitted just now takes its place in the queue
         for task in self._waiting:
             task.cancel()
-        await end(self._waiting | self._in_flight, self._grace)
+        await wait_or_cancel(self._waiting | self._in_flight, self._grace)
         # Not before: it cancels at once what runs. It waits for a turn of the event loop, and so do we.
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)
 
-    def watch(self, servers: Iterable[Watched], concurrency: int) -> None:
+    def watch(self, servers: Iterable[WatchedServer], concurrency: int) -> None:
         """Replaces the whole set. Servers that stay keep their phase, and probes that run go on."""
         before, self._watched = self._watched, tuple(servers)
-        if concurrency != self._turns.concurrency:
-            self._turns = Turns(concurrency)
-        difference = changes(before, self._watched)
+        if concurrency != self._limiter.concurrency:
+            self._limiter = ProbeLimiter(concurrency)
+        difference = diff(before, self._watched)
         with self._paused():
             for name in difference.removed:
                 self._scheduler.remove_job(name.text)
@@ -199,9 +199,9 @@ class Schedule:
                 self._add(server, first_round)
 
     @property
-    def turns(self) -> Turns:
+    def limiter(self) -> ProbeLimiter:
         """Those of the configured concurrency, for whoever else probes."""
-        return self._turns
+        return self._limiter
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -212,11 +212,11 @@ class Schedule:
         finally:
             self._scheduler.resume()
 
-    def _add(self, server: Watched, first_round: float) -> None:
+    def _add(self, server: WatchedServer, first_round: float) -> None:
         wait = fraction(server.server_name) * min(first_round, server.interval)
         self._scheduler.add_job(
             self._run,
-            Trigger(Grid.of(server), self._clock.now() + wait),
+            GridTrigger(Grid.of(server), self._clock.now() + wait),
             args=[server.server_name],
             id=server.server_name.text,
             misfire_grace_time=None,  # late is better than never
@@ -224,58 +224,58 @@ class Schedule:
             max_instances=1,
         )
 
-    def _reschedule(self, server: Watched) -> None:
+    def _reschedule(self, server: WatchedServer) -> None:
         """The next probe comes when it was planned, or sooner; what is overdue is made up for once."""
         job, grid, now = self._scheduler.get_job(server.server_name.text), Grid.of(server), self._clock.now()
         due = job.next_run_time.timestamp()
-        if (overdue := job.trigger.grid.held_up(due, now)) > 1:
+        if (overdue := job.trigger.grid.missed_by(due, now)) > 1:
             self._skip(job.id, SkipReason.MISSED, overdue - 1)
         first = min(due, grid.at_or_after(now))
-        job.reschedule(Trigger(grid, first))
+        job.reschedule(GridTrigger(grid, first))
 
     # ------------------------------------------------------------ one probe
 
     async def _run(self, name: ServerName) -> None:
         """No cancellation gets out: it comes from our own end, and APScheduler would log it as an error."""
-        due, turns = self._due.pop(name.text), self._turns
-        with listed(self._waiting):
+        due, limiter = self._due.pop(name.text), self._limiter
+        with tracked(self._waiting):
             try:
-                await turns.take()
+                await limiter.acquire()
             except asyncio.CancelledError:
-                self._instruments.probes_skipped.labels(SkipReason.SHUTDOWN).inc()
+                self._exporter_metrics.probes_skipped.labels(SkipReason.SHUTDOWN).inc()
                 return
         try:
-            with listed(self._in_flight), suppress(asyncio.CancelledError):
+            with tracked(self._in_flight), suppress(asyncio.CancelledError):
                 await self._start(name, due)
         finally:
-            turns.give_back()
+            limiter.release()
 
     async def _start(self, name: ServerName, due: float) -> None:
-        self._instruments.schedule_lag.observe(max(0.0, self._clock.now() - due))
-        with self._instruments.probes_in_flight.track_inprogress():
+        self._exporter_metrics.schedule_lag.observe(max(0.0, self._clock.now() - due))
+        with self._exporter_metrics.probes_in_flight.track_inprogress():
             await self._probe(name)
 
     # ------------------------------------------------------------ what APScheduler tells
 
     def _submitted(self, event: JobSubmissionEvent) -> None:
         """Comes before the job itself begins."""
-        self._clock.heed()
+        self._clock.resync()
         self._due[event.job_id] = event.scheduled_run_times[-1].timestamp()
-        self._count_left_out(event)
+        self._count_missed(event)
 
     def _overlapped(self, event: JobSubmissionEvent) -> None:
-        self._clock.heed()
+        self._clock.resync()
         self._skip(event.job_id, SkipReason.OVERLAP, 1)
-        self._count_left_out(event)
+        self._count_missed(event)
 
-    def _count_left_out(self, event: JobSubmissionEvent) -> None:
+    def _count_missed(self, event: JobSubmissionEvent) -> None:
         job = self._scheduler.get_job(event.job_id)
         due, following = event.scheduled_run_times[-1].timestamp(), job.next_run_time.timestamp()
-        if count := job.trigger.grid.left_out(due, following):
+        if count := job.trigger.grid.skipped_between(due, following):
             self._skip(event.job_id, SkipReason.MISSED, count)
 
     def _skip(self, server_name: str, reason: SkipReason, count: int) -> None:
-        self._instruments.probes_skipped.labels(reason).inc(count)
+        self._exporter_metrics.probes_skipped.labels(reason).inc(count)
         log.warning("probe skipped", server_name=server_name, reason=reason.value, count=count)
 
     # ------------------------------------------------------------ the wall clock
@@ -283,14 +283,14 @@ class Schedule:
     async def _follow_clock(self) -> None:
         while True:
             await asyncio.sleep(CLOCK_CHECK_SECONDS)
-            self.heed_clock()
+            self.follow_clock_changes()
 
-    def heed_clock(self) -> None:
+    def follow_clock_changes(self) -> None:
         """Plans anew where the clock was set back: all that was due would be as far away as it went.
 
-        A clock that is set forward makes everything due at once, which the turns spread.
+        A clock that is set forward makes everything due at once, which the limiter spread.
         """
-        if not (went := self._clock.went_back()):
+        if not (went := self._clock.seconds_set_back()):
             return
         log.warning("the clock was set back: planning all probes anew")
         now = self._clock.now()
@@ -298,6 +298,6 @@ class Schedule:
             for job in self._scheduler.get_jobs():
                 grid, due = job.trigger.grid, job.next_run_time.timestamp()
                 following = grid.at_or_after(now)
-                if following < due and (count := grid.held_up(due, now + went)):
+                if following < due and (count := grid.missed_by(due, now + went)):
                     self._skip(job.id, SkipReason.MISSED, count)
-                job.modify(next_run_time=moment(following))
+                job.modify(next_run_time=utc(following))

@@ -21,7 +21,7 @@ MAX_SHOWN = 200  # characters of what a remote server said
 SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 """Where a URL may hold them: its user and password, and what follows its path."""
 
-ADVICE: dict[int, str] = {
+STATUS_ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check the token",
     HTTPStatus.FORBIDDEN: "check what the token allows",
     HTTPStatus.NOT_FOUND: "check the path of the URL",
@@ -33,7 +33,7 @@ class ListError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class ListAccess:
     """How to reach a list. The files are read again for every request."""
 
     headers: Mapping[str, str] = field(repr=False)
@@ -41,17 +41,17 @@ class Access:
     ca_file: Path | None
 
 
-async def get(url: str, access: Access) -> bytes:
+async def get(url: str, access: ListAccess) -> bytes:
     """The body. Raises ListError."""
-    headers, context = await asyncio.to_thread(prepared, access)
+    headers, context = await asyncio.to_thread(prepare, access)
     try:
         async with (
             asyncio.timeout(ANSWER_SECONDS),
             httpx.AsyncClient(verify=context, trust_env=False) as client,
             client.stream("GET", url, headers=headers, timeout=ANSWER_SECONDS) as answer,
         ):
-            refuse_all_but_200(answer)
-            return await body(answer)
+            require_status_200(answer)
+            return await read_body(answer)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ListError(f"expected an answer within {ANSWER_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -59,7 +59,7 @@ async def get(url: str, access: Access) -> bytes:
         raise ListError(f"expected an answer, found an error: {found}") from error
 
 
-def prepared(access: Access) -> tuple[httpx.Headers, ssl.SSLContext]:
+def prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
     """Headers, and whom to trust. Blocks on the disk. Raises ListError."""
     headers = httpx.Headers({"User-Agent": USER_AGENT, "Accept": "application/json"})
     headers.update(access.headers)
@@ -74,20 +74,20 @@ def prepared(access: Access) -> tuple[httpx.Headers, ssl.SSLContext]:
         raise ListError(f"ca_file cannot be used: {error}") from error
 
 
-def refuse_all_but_200(answer: httpx.Response) -> None:
+def require_status_200(answer: httpx.Response) -> None:
     """A redirect is not followed: the token is for the server that was named, and for no other."""
     status = answer.status_code
     if answer.has_redirect_location:
         where = printable(SECRETS.sub("", answer.headers["location"]), MAX_SHOWN)
         raise ListError(f"expected status 200, found {status}, a redirect to {where}: write the final URL")
     if status != HTTPStatus.OK:
-        advice = f": {ADVICE[status]}" if status in ADVICE else ""
+        advice = f": {STATUS_ADVICE[status]}" if status in STATUS_ADVICE else ""
         raise ListError(f"expected status 200, found {status}{advice}")
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise ListError("expected an answer that is not compressed, as was asked for, found one that is")
 
 
-async def body(answer: httpx.Response) -> bytes:
+async def read_body(answer: httpx.Response) -> bytes:
     received = bytearray()
     async for piece in answer.aiter_raw():
         received += piece

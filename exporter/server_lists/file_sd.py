@@ -10,16 +10,16 @@ from typing import Annotated, Any
 from pydantic import with_config
 
 from exporter.config import Complaint, Config, ConfigError, files, value_types
-from exporter.config.checking import checked
+from exporter.config.checking import check
 from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Group:
+class TargetGroup:
     """One entry of a file; the labels are for Prometheus, and nothing is made of them here."""
 
     targets: tuple[Annotated[ServerName, value_types.SERVER_NAME], ...] = ()
@@ -52,9 +52,9 @@ class ServerFiles:
         """Reads again what has changed. True where names or complaints may differ from before. Blocks on the disk."""
         before = self.files, self.unmatched
         matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - absolute
-        self.unmatched = tuple(nothing_matches(pattern) for pattern, paths in matches.items() if not paths)
+        self.unmatched = tuple(no_match(pattern) for pattern, paths in matches.items() if not paths)
         paths = sorted({path for paths in matches.values() for path in paths})
-        self.files = {path: read_again(path, self.files.get(path, ServerFile())) for path in paths}
+        self.files = {path: reread(path, self.files.get(path, ServerFile())) for path in paths}
         return (self.files, self.unmatched) != before
 
     @property
@@ -67,11 +67,11 @@ class ServerFiles:
         return self.unmatched + tuple(complaint for file in self.files.values() for complaint in file.complaints)
 
 
-def nothing_matches(pattern: str) -> Complaint:
+def no_match(pattern: str) -> Complaint:
     return Complaint(pattern, None, "", "expected a file, found none that matches: check the path in `server_files`")
 
 
-def read_again(path: str, last: ServerFile) -> ServerFile:
+def reread(path: str, last: ServerFile) -> ServerFile:
     try:
         content = files.content(Path(path))
     except files.UnreadableError as error:
@@ -80,32 +80,32 @@ def read_again(path: str, last: ServerFile) -> ServerFile:
     if digest == last.digest:
         return last
     try:
-        return ServerFile(digest, names_in(path, content))
+        return ServerFile(digest, parse_names(path, content))
     except ConfigError as error:
         return ServerFile(digest, last.names, error.complaints)
 
 
-def names_in(path: str, content: bytes) -> tuple[ServerName, ...]:
+def parse_names(path: str, content: bytes) -> tuple[ServerName, ...]:
     """In the order of the file. Raises ConfigError."""
     if path.endswith(".json"):
-        return names_in_json(path, content)
-    return names_of(parse_yaml(path, files.text(path, content)))
+        return parse_json_names(path, content)
+    return document_names(parse_yaml(path, files.text(path, content)))
 
 
-def names_in_json(file: str, content: bytes) -> tuple[ServerName, ...]:
+def parse_json_names(file: str, content: bytes) -> tuple[ServerName, ...]:
     """As `names_in`, whatever it is called."""
-    return names_of(parse_json(file, files.text(file, content)))
+    return document_names(parse_json(file, files.text(file, content)))
 
 
-def names_of(document: Document) -> tuple[ServerName, ...]:
-    groups, complaints = checked(tuple[Group, ...], document)
+def document_names(document: Document) -> tuple[ServerName, ...]:
+    groups, complaints = check(tuple[TargetGroup, ...], document)
     if groups is None or complaints or document.complaints:
         raise ConfigError([*complaints, *document.complaints])
     return tuple(name for group in groups for name in group.targets)
 
 
-def watched(config: Config, names: Iterable[ServerName]) -> tuple[Watched, ...]:
+def merge_servers(config: Config, names: Iterable[ServerName]) -> tuple[WatchedServer, ...]:
     """The servers of the configuration in their order, then the others, sorted: what stands in both is the former."""
     listed = {server.server_name for server in config.servers}
-    found = (Watched(name, config.probe.interval, None) for name in sorted(set(names) - listed, key=str))
+    found = (WatchedServer(name, config.probe.interval, None) for name in sorted(set(names) - listed, key=str))
     return (*config.servers, *found)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.source import Names, Source
+from exporter.server_lists.source import Names, ServerList
 
 RETRY_SECONDS = 60.0  # after a failure; most are short
 
@@ -17,10 +17,10 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class Followed:
+class FollowedList:
     """What is known of one list."""
 
-    source: Source
+    source: ServerList
     due: float
     """When it is read again, on the clock of the event loop."""
     names: Names = ()
@@ -29,16 +29,16 @@ class Followed:
     """What was last said of it; empty where the latest answer was good."""
 
 
-class Lists:
+class ListFollower:
     """The server names on all lists. `changed` is called whenever they are others than before.
 
     A list that cannot be read keeps the names of its last good answer.
     """
 
-    def __init__(self, changed: Callable[[], Awaitable[None]], instruments: Instruments) -> None:
+    def __init__(self, changed: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
         self._changed = changed
-        self._instruments = instruments
-        self._by_url: dict[str, Followed] = {}
+        self._exporter_metrics = exporter_metrics
+        self._by_url: dict[str, FollowedList] = {}
         self._replaced = asyncio.Event()
 
     @property
@@ -46,19 +46,19 @@ class Lists:
         """Sorted; each once."""
         return tuple(sorted({name for each in self._by_url.values() for name in each.names}, key=str))
 
-    def follow(self, sources: Iterable[Source]) -> None:
+    def follow(self, sources: Iterable[ServerList]) -> None:
         """Replaces all lists. What stays keeps its names, and its time unless it is asked in another way."""
         before = self._by_url
         self._by_url = {source.url: self._followed(source, before.get(source.url)) for source in sources}
         for url in before.keys() - self._by_url.keys():
-            self._instruments.forget_list(url)
+            self._exporter_metrics.forget_list(url)
         self._replaced.set()
 
-    def _followed(self, source: Source, before: Followed | None) -> Followed:
+    def _followed(self, source: ServerList, before: FollowedList | None) -> FollowedList:
         if before and before.source == source:
             return before
-        self._instruments.begin_list(source.url)
-        return Followed(source, due=0.0, names=before.names if before else ())
+        self._exporter_metrics.begin_list(source.url)
+        return FollowedList(source, due=0.0, names=before.names if before else ())
 
     async def keep_reading(self) -> None:
         """Until it is cancelled. Raises what was not foreseen."""
@@ -70,14 +70,14 @@ class Lists:
                 for task in reading:
                     task.cancel()
 
-    async def _read_again_and_again(self, followed: Followed) -> None:
+    async def _read_again_and_again(self, followed: FollowedList) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(followed.due - loop.time())
             wait = await self._read(followed)
             followed.due = loop.time() + wait
 
-    async def _read(self, followed: Followed) -> float:
+    async def _read(self, followed: FollowedList) -> float:
         """How long to wait for the next time, in seconds."""
         source = followed.source
         try:
@@ -90,21 +90,21 @@ class Lists:
             await self._succeeded(followed, names)
         return source.refresh_interval
 
-    def _follows(self, followed: Followed) -> bool:
+    def _follows(self, followed: FollowedList) -> bool:
         """Still: an answer may come in the moment in which its list is given up."""
         return self._by_url.get(followed.source.url) is followed
 
-    def _failed(self, followed: Followed, complaint: str) -> None:
+    def _failed(self, followed: FollowedList, complaint: str) -> None:
         url = followed.source.url
-        self._instruments.list_failures.labels(url).inc()
+        self._exporter_metrics.list_failures.labels(url).inc()
         if complaint != followed.failure:
             log.warning("list not put to use", list=url, complaint=complaint)
         followed.failure = complaint
 
-    async def _succeeded(self, followed: Followed, names: Names) -> None:
+    async def _succeeded(self, followed: FollowedList, names: Names) -> None:
         url, before = followed.source.url, (followed.names, followed.failure)
         followed.names, followed.failure = names, ""
-        self._instruments.list_was_read(url, len(names))
+        self._exporter_metrics.list_was_read(url, len(names))
         if before != (names, ""):
             log.info("list read", list=url, servers=len(names))
         if before[0] != names:

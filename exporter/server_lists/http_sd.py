@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 from exporter.config import ConfigError, ServerUrl
 from exporter.server_lists import file_sd
-from exporter.server_lists.fetch import Access, ListError, get
+from exporter.server_lists.fetch import ListAccess, ListError, get
 from exporter.server_lists.source import Names
 
 
 @dataclass(frozen=True, slots=True)
-class HttpSd:
+class HttpSdList:
     """The answer is that of a file in file_sd format, JSON. One wrong name makes all of it wrong, as in a file."""
 
     settings: ServerUrl
@@ -25,9 +25,9 @@ class HttpSd:
 
     async def names(self) -> Names:
         settings = self.settings
-        content = await get(self.url, Access(settings.headers, settings.token_file, settings.ca_file))
+        content = await get(self.url, ListAccess(settings.headers, settings.token_file, settings.ca_file))
         try:
-            return await asyncio.to_thread(file_sd.names_in_json, "the answer", content)
+            return await asyncio.to_thread(file_sd.parse_json_names, "the answer", content)
         except ConfigError as error:
             first, *others = error.complaints
             raise ListError(f"{first}{f', and {len(others)} more complaints' if others else ''}") from error

@@ -7,7 +7,7 @@ from exporter.model.names import ServerName
 Names: TypeAlias = tuple[ServerName, ...]
 
 
-class Source(Protocol):
+class ServerList(Protocol):
     """One that is equal to another is the same list, asked in the same way."""
 
     @property

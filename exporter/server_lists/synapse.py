@@ -14,11 +14,11 @@ from exporter.config import SynapseDestinations
 from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
-from exporter.server_lists.fetch import MAX_SHOWN, Access, ListError, get
+from exporter.server_lists.fetch import MAX_SHOWN, ListAccess, ListError, get
 from exporter.server_lists.source import Names
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
-PAGE = 1000  # destinations; Synapse reads each page with one query
+PAGE_SIZE = 1000  # destinations; Synapse reads each page with one query
 MAX_PAGES = 1000  # of them; the whole public network fits into thirty
 
 log = structlog.get_logger()
@@ -34,17 +34,17 @@ class Destination:
 
 @with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
-class Page:
+class DestinationsPage:
     destinations: tuple[Destination, ...]
     next_token: int | None = None
     """Where the next one begins; none on the last one. Synapse writes it as text."""
 
 
-PAGES = TypeAdapter(Page)
+PAGE_ADAPTER = TypeAdapter(DestinationsPage)
 
 
 @dataclass(frozen=True, slots=True)
-class Synapse:
+class SynapseList:
     """Names that are none are left out: anyone may put one into a room's member list."""
 
     settings: SynapseDestinations
@@ -60,9 +60,9 @@ class Synapse:
     async def names(self) -> Names:
         found = [destination for page in await self.pages() for destination in page.destinations]
         alive = [destination.destination for destination in found if not self.gone(destination)]
-        return tuple(server_names(alive))
+        return tuple(valid_server_names(alive))
 
-    async def pages(self) -> list[Page]:
+    async def pages(self) -> list[DestinationsPage]:
         """All of them, before any is used: half a list is none."""
         pages, start = [await self.page(0)], 0
         while (following := pages[-1].next_token) is not None:
@@ -72,11 +72,11 @@ class Synapse:
             pages.append(await self.page(start))
         return pages
 
-    async def page(self, start: int) -> Page:
-        access = Access({}, self.settings.token_file, self.settings.ca_file)
-        content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE}", access)
+    async def page(self, start: int) -> DestinationsPage:
+        access = ListAccess({}, self.settings.token_file, self.settings.ca_file)
+        content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access)
         try:
-            return PAGES.validate_json(content)
+            return PAGE_ADAPTER.validate_json(content)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(map(str, wrong["loc"]))
@@ -88,7 +88,7 @@ class Synapse:
         return longest is not None and since is not None and since < (time.time() - longest) * 1000
 
 
-def server_names(texts: Iterable[str]) -> Iterator[ServerName]:
+def valid_server_names(texts: Iterable[str]) -> Iterator[ServerName]:
     for text in texts:
         try:
             yield names.parse(text)

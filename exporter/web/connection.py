@@ -18,11 +18,11 @@ CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether 
 CONNECTION = "connection"  # in the state of a request: the one that it came over
 
 VERSIONS = (b"1.0", b"1.1")
-NO_REQUEST = b"This is no HTTP/1.1 request.\n"
-REFUSED = {**SAFE, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(NO_REQUEST))}
+NOT_HTTP = b"This is no HTTP/1.1 request.\n"
+NOT_HTTP_HEADERS = {**SAFE, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(NOT_HTTP))}
 
 
-class StrictReader(h11.Connection):
+class StrictH11Connection(h11.Connection):
     """Refuses what h11 still makes sense of, but a proxy in between may read in another way."""
 
     def next_event(self) -> Any:
@@ -38,22 +38,22 @@ class StrictReader(h11.Connection):
 class BoundedConnection(H11Protocol):
     """Ends where its client has not got its next answer in time: it sends slowly, reads slowly, or is idle.
 
-    `came_in` is told the descriptor when the client may begin to speak.
+    `on_accept` is told the descriptor when the client may begin to speak.
     """
 
     _end: asyncio.TimerHandle | None = None
     answering: asyncio.Task[object] | None = None
     """Works on an answer for this client, and for nobody else."""
-    sent_away = False
+    dropped = False
 
-    def __init__(self, *arguments: Any, came_in: Callable[[int], None], **options: Any) -> None:
+    def __init__(self, *arguments: Any, on_accept: Callable[[int], None], **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.conn = StrictReader(h11.SERVER, MAX_HEADER_BYTES)
-        self._came_in = came_in
+        self.conn = StrictH11Connection(h11.SERVER, MAX_HEADER_BYTES)
+        self._on_accept = on_accept
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
-        self._came_in(transport.get_extra_info("socket").fileno())
+        self._on_accept(transport.get_extra_info("socket").fileno())
         shown = bool(transport.get_extra_info("peercert"))
         self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown, CONNECTION: self}
         self._begin_anew()
@@ -67,8 +67,8 @@ class BoundedConnection(H11Protocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as in uvicorn
         """Only where no answer has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            answer = h11.Response(status_code=400, headers=[*REFUSED.items(), ("Connection", "close")])
-            for event in (answer, h11.Data(data=NO_REQUEST), h11.EndOfMessage()):
+            answer = h11.Response(status_code=400, headers=[*NOT_HTTP_HEADERS.items(), ("Connection", "close")])
+            for event in (answer, h11.Data(data=NOT_HTTP), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._give_up()
         self.transport.close()
@@ -96,9 +96,9 @@ class BoundedConnection(H11Protocol):
         """When its time for the next answer began, on the clock of the event loop."""
         return self._end.when() if self._end else 0.0
 
-    def send_away(self) -> None:
+    def drop(self) -> None:
         """At once, whatever it has still to read."""
-        self.sent_away = True
+        self.dropped = True
         self.transport.abort()
 
     def _begin_anew(self) -> None:
@@ -121,13 +121,13 @@ def make_room(others: Collection[BoundedConnection]) -> None:
     """One that comes is let in, and where there are too many another one ends: those of the busiest address first."""
     if len(others) < MAX_CONNECTIONS:
         return
-    crowd = Counter(address(connection) for connection in others)
-    staying = [connection for connection in others if not connection.sent_away]
-    least = min(staying, key=lambda one: (one.loss, -crowd[address(one)], one.since), default=None)
+    crowd = Counter(client_address(connection) for connection in others)
+    staying = [connection for connection in others if not connection.dropped]
+    least = min(staying, key=lambda one: (one.loss, -crowd[client_address(one)], one.since), default=None)
     if least:
-        least.send_away()
+        least.drop()
 
 
-def address(connection: BoundedConnection) -> str:
+def client_address(connection: BoundedConnection) -> str:
     """Empty where the client left before anybody asked for it."""
     return connection.client[0] if connection.client else ""

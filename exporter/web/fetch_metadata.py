@@ -4,18 +4,18 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
-OWN: Final = ("same-origin", "none")  # none: typed in, or a bookmark
+SAME_SITE_VALUES: Final = ("same-origin", "none")  # none: typed in, or a bookmark
 SAFE_METHODS: Final = ("GET", "HEAD")
 
 
-def is_of_another_page(method: str, headers: Headers) -> bool:
+def is_cross_site(method: str, headers: Headers) -> bool:
     """Scrapers and programs send none of these headers.
 
     Links to the exporter work from everywhere, and nothing else does. What changes something is not for browsers at
     all: `Host` tells nothing about whose page it is, for a page's own name may point here (DNS rebinding).
     """
-    site, origin = headers.get("sec-fetch-site", OWN[0]), headers.get("origin")
+    site, origin = headers.get("sec-fetch-site", SAME_SITE_VALUES[0]), headers.get("origin")
     if method not in SAFE_METHODS:
         return origin is not None or "sec-fetch-site" in headers
     follows_link = (headers.get("sec-fetch-mode"), headers.get("sec-fetch-dest")) == ("navigate", "document")
-    return not follows_link if site not in OWN else origin is not None
+    return not follows_link if site not in SAME_SITE_VALUES else origin is not None

@@ -6,7 +6,7 @@ from html import escape
 from string import Template
 
 from exporter import VERSION
-from exporter.probing.connectivity import Loss
+from exporter.probing.connectivity import Outage
 from exporter.web.headers import SAFE
 
 LINKS = (
@@ -53,7 +53,7 @@ DIGEST = b64encode(sha256(STYLE.encode()).digest()).decode()
 HEADERS = {"Content-Security-Policy": f"{SAFE['Content-Security-Policy']}; style-src 'sha256-{DIGEST}'"}
 
 
-def page(servers: int, lost: Loss | None = None) -> str:
+def render(servers: int, lost: Outage | None = None) -> str:
     watched = "1 server" if servers == 1 else f"{servers:,} servers"
     trouble = f" The exporter's own network is down, and nothing is seen of them: {lost.value}." if lost else ""
     links = "\n".join(

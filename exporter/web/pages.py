@@ -11,46 +11,46 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response, Strea
 from starlette.routing import Route
 
 from exporter.metrics import exposition
-from exporter.metrics.exporter_metrics import Instruments
-from exporter.probing.connectivity import Loss
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web import landing
 from exporter.web.api import probe, report, tester
-from exporter.web.api.queries import Asking
+from exporter.web.api.queries import ReportQueries
 
 RELOAD_IS_OFF = "Reloading over HTTP is off: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
 NOTHING_HERE = "Nothing is here. The metrics are at /metrics.\n"
 
 
 @dataclass(frozen=True, slots=True)
-class Exporter:
+class SiteContext:
     """What is served."""
 
     board: Board
-    instruments: Instruments
+    exporter_metrics: ExporterMetrics
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[Iterable[object]]] | None
     """Returns the complaints about a configuration that is not put to use; none where that is not allowed."""
-    asking: Asking
-    lost: Callable[[], Loss | None] = lambda: None
+    queries: ReportQueries
+    outage: Callable[[], Outage | None] = lambda: None
     """Why the exporter sees nothing."""
 
 
-def site(exporter: Exporter) -> Starlette:
+def build_site(exporter: SiteContext) -> Starlette:
     """The ASGI application."""
 
     async def front(_: Request) -> Response:
-        page = landing.page(len(exporter.board.snapshot().posted), exporter.lost())
+        page = landing.render(len(exporter.board.snapshot().states), exporter.outage())
         return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:
-        asked = (joined(request, "accept"), joined(request, "accept-encoding"))
-        answer = exposition.scrape(exporter.board, exporter.instruments, *asked)
+        asked = (join_header(request, "accept"), join_header(request, "accept-encoding"))
+        answer = exposition.scrape(exporter.board, exporter.exporter_metrics, *asked)
         headers = {"Content-Type": answer.content_type, "Vary": "Accept, Accept-Encoding"}
         if answer.encoding:
             headers["Content-Encoding"] = answer.encoding
         chunks = answer.chunks if request.method == "GET" else iter(())
-        return StreamingResponse(unhurried(chunks), headers=headers)
+        return StreamingResponse(yield_between(chunks), headers=headers)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("The exporter is healthy.\n")
@@ -75,9 +75,9 @@ def site(exporter: Exporter) -> Starlette:
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST"]),
-            *probe.routes(exporter.asking),
-            *report.routes(exporter.asking),
-            *tester.routes(exporter.asking),
+            *probe.routes(exporter.queries),
+            *report.routes(exporter.queries),
+            *tester.routes(exporter.queries),
         ],
         exception_handlers={HTTPStatus.NOT_FOUND: not_found},
     )
@@ -85,13 +85,13 @@ def site(exporter: Exporter) -> Starlette:
     return application
 
 
-def joined(request: Request, header: str) -> str | None:
+def join_header(request: Request, header: str) -> str | None:
     """All values of a header, as RFC 9110, section 5.2, says; none where it is missing."""
     values = request.headers.getlist(header)
     return ", ".join(values) if values else None
 
 
-async def unhurried(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+async def yield_between(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """With a breath for the event loop after each: probes that run must not wait for a scrape."""
     for chunk in chunks:
         yield chunk

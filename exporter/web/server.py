@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.connection import CONNECTION, BoundedConnection
 from exporter.web.headers import SAFE, with_headers
-from exporter.web.listeners import Door
+from exporter.web.listeners import ListeningSocket
 
 KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
 BACKLOG = 128  # connections that the kernel holds, and that are let in in one go
@@ -29,13 +29,13 @@ class UvicornServer(uvicorn.Server):
 
 
 class Server:
-    """Answers at all doors within `async with`, and closes them at the end."""
+    """Answers at all sockets within `async with`, and closes them at the end."""
 
-    def __init__(self, site: ASGIApp, doors: Sequence[Door], tls: ssl.SSLContext | None = None) -> None:
-        self._doors = doors
+    def __init__(self, site: ASGIApp, sockets: Sequence[ListeningSocket], tls: ssl.SSLContext | None = None) -> None:
+        self._sockets = sockets
         self._server = UvicornServer(
             uvicorn.Config(
-                for_the_client(ServerErrorMiddleware(site)),
+                cancel_when_client_leaves(ServerErrorMiddleware(site)),
                 http=self._connection(),
                 ws="none",
                 lifespan="off",
@@ -49,7 +49,7 @@ class Server:
         )
 
     async def __aenter__(self) -> Self:
-        self.serving = asyncio.create_task(self._server.serve(list(self._doors)))
+        self.serving = asyncio.create_task(self._server.serve(list(self._sockets)))
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -62,14 +62,14 @@ class Server:
 
     def _connection(self) -> Any:
         """As uvicorn makes them, in place of a class."""
-        return partial(BoundedConnection, came_in=self._came_in)
+        return partial(BoundedConnection, on_accept=self._on_accept)
 
-    def _came_in(self, descriptor: int) -> None:
-        for door in self._doors:
-            door.waiting.pop(descriptor, None)
+    def _on_accept(self, descriptor: int) -> None:
+        for listener in self._sockets:
+            listener.waiting.pop(descriptor, None)
 
 
-def for_the_client(site: ASGIApp) -> ASGIApp:
+def cancel_when_client_leaves(site: ASGIApp) -> ASGIApp:
     """Works on an answer for as long as there is somebody to read it."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,32 +16,32 @@ LENGTH = struct.Struct("!I")
 
 
 @dataclass(frozen=True, slots=True)
-class Use:
+class UseConfig:
     """Probe as this configuration says, from the next question on."""
 
-    edition: int
+    generation: int
     """Higher than that of every configuration before."""
     config: Config
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class ProbeTask:
     server_name: ServerName
     within: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class LookDeeper:
+class DeepLookTask:
     report: Report
 
 
-Question: TypeAlias = Probe | LookDeeper
+WorkerTask: TypeAlias = ProbeTask | DeepLookTask
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Request:
     number: int
-    question: Question
+    question: WorkerTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +51,18 @@ class Cancel:
     number: int
 
 
-Instruction: TypeAlias = Use | Ask | Cancel
+WorkerMessage: TypeAlias = UseConfig | Request | Cancel
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Reply:
     number: int
     report: Report | None
     """None where the worker stumbled, which its log tells of."""
 
 
 @dataclass(frozen=True, slots=True)
-class Lags:
+class LagSamples:
     """Of the worker's event loop, in seconds."""
 
     seconds: tuple[float, ...]
@@ -73,7 +73,7 @@ class Ready:
     """The worker's first word."""
 
 
-def send(writer: StreamWriter, message: Instruction | Ready | Lags | Answer) -> None:
+def send(writer: StreamWriter, message: WorkerMessage | Ready | LagSamples | Reply) -> None:
     content = pickle.dumps(message)
     writer.write(LENGTH.pack(len(content)) + content)
 

@@ -17,28 +17,40 @@ from exporter.model import shards
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.report import Report
-from exporter.probing.connectivity import Loss
-from exporter.probing.prober import LostError, Probing
-from exporter.workers.messages import Answer, Ask, Cancel, Lags, LookDeeper, Probe, Question, Ready, Use, receive, send
+from exporter.probing.connectivity import Outage
+from exporter.probing.prober import SupportsProbe, WorkerLostError
+from exporter.workers.messages import (
+    Cancel,
+    DeepLookTask,
+    LagSamples,
+    ProbeTask,
+    Ready,
+    Reply,
+    Request,
+    UseConfig,
+    WorkerTask,
+    receive,
+    send,
+)
 
 MAX_WORKERS = 64  # far more than one schedule can keep busy
 RESTART_SECONDS = 1.0  # between the end of a worker and its successor: one that cannot run must not take all the CPU
 END_SECONDS = 5.0  # for a worker to end when its socket is closed
-EDITIONS = count(1)  # of configurations
-NO_EDITION = 0
+GENERATIONS = count(1)  # of configurations
+NO_GENERATION = 0
 
 log = structlog.get_logger()
 
 
-class Workers:
+class WorkerPool:
     """`number` processes, from `async with` on until its end. Each server has one of them, always the same.
 
     A worker that dies is replaced; what it was asked is asked once more of its successor. They log as they are told.
     """
 
     def __init__(self, number: int, log_level: str, log_format: str) -> None:
-        self._workers = [Worker(index, (log_level, log_format), self._tell) for index in range(number)]
-        self.tell_lag: Callable[[float], object] = lambda _: None
+        self._workers = [WorkerHandle(index, (log_level, log_format), self._on_lag) for index in range(number)]
+        self.on_lag: Callable[[float], object] = lambda _: None
         """Gets the lags of all event loops, in seconds."""
         self._stack = AsyncExitStack()
 
@@ -55,66 +67,67 @@ class Workers:
         """Of those that run."""
         return (worker.pid for worker in self._workers if worker.pid)
 
-    def of(self, name: ServerName) -> "Worker":
+    def of(self, name: ServerName) -> "WorkerHandle":
         return self._workers[shards.bucket(shards.digest(name, b"worker"), len(self._workers))]
 
     @property
     def restarts(self) -> int:
         return sum(worker.restarts for worker in self._workers)
 
-    def _tell(self, lags: Iterable[float]) -> None:
+    def _on_lag(self, lags: Iterable[float]) -> None:
         for lag in lags:
-            self.tell_lag(lag)
+            self.on_lag(lag)
 
-    def prober(self, config: Config, here: Probing) -> "ElsewhereProber":
-        return ElsewhereProber(self, config, here)
+    def prober(self, config: Config, local: SupportsProbe) -> "WorkerProber":
+        return WorkerProber(self, config, local)
 
 
-class ElsewhereProber:
-    """Raises LostError where two workers in a row ended in the middle of a probe. What concerns our own network, which
-    is that of the workers too, is asked of the prober `here`.
+class WorkerProber:
+    """Probes in a worker. Raises WorkerLostError where two workers in a row ended in the middle of a probe.
+
+    Workers share the exporter's own network, so the `local` prober looks for outages.
     """
 
-    def __init__(self, workers: Workers, config: Config, here: Probing) -> None:
+    def __init__(self, workers: WorkerPool, config: Config, local: SupportsProbe) -> None:
         self._workers = workers
-        self._here = here
-        self._use = Use(next(EDITIONS), replace(config, servers=()))
+        self._local = local
+        self._use = UseConfig(next(GENERATIONS), replace(config, servers=()))
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
-        return await self._ask(name, Probe(name, within))
+        return await self._ask(name, ProbeTask(name, within))
 
-    async def look_deeper(self, report: Report) -> Report:
+    async def run_deep_look(self, report: Report) -> Report:
         """The report as it was where there is nobody left to look."""
         try:
-            return await self._ask(report.server_name, LookDeeper(report))
-        except LostError:
+            return await self._ask(report.server_name, DeepLookTask(report))
+        except WorkerLostError:
             return report
 
-    async def loss(self, witnesses: Sequence[Target], *, of_dns: bool) -> Loss | None:
-        return await self._here.loss(witnesses, of_dns=of_dns)
+    async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
+        return await self._local.find_outage(witnesses, check_dns=check_dns)
 
-    async def _ask(self, name: ServerName, question: Question) -> Report:
+    async def _ask(self, name: ServerName, question: WorkerTask) -> Report:
         worker = self._workers.of(name)
         try:
             return await worker.ask(question, self._use)
-        except LostError:
+        except WorkerLostError:
             return await worker.ask(question, self._use)
 
 
-class Worker:
+class WorkerHandle:
     """One process after the other."""
 
-    def __init__(self, index: int, options: tuple[str, str], tell: Callable[[Iterable[float]], object]) -> None:
+    def __init__(self, index: int, options: tuple[str, str], on_lag: Callable[[Iterable[float]], object]) -> None:
         self.pid: int | None = None
         """None between the end of one process and the start of the next."""
         self.restarts = 0
         self._index = index
         self._options = options
-        self._tell = tell
+        self._on_lag = on_lag
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Report]] = {}
         self._up = asyncio.Event()
-        self._edition = NO_EDITION
+        self._generation = NO_GENERATION
 
     async def __aenter__(self) -> Self:
         await self._start()
@@ -129,16 +142,16 @@ class Worker:
     async def ready(self) -> None:
         await self._up.wait()
 
-    async def ask(self, question: Question, use: Use) -> Report:
+    async def ask(self, question: WorkerTask, use: UseConfig) -> Report:
         """Raises LostError."""
         await self.ready()
-        if use.edition > self._edition:  # a deep look may still belong to the configuration before
-            self._edition = use.edition
+        if use.generation > self._generation:  # a deep look may still belong to the configuration before
+            self._generation = use.generation
             send(self._writer, use)
         number = next(self._numbers)
         answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         self._waiting[number] = answer
-        send(self._writer, Ask(number, question))
+        send(self._writer, Request(number, question))
         try:
             return await answer
         except asyncio.CancelledError:
@@ -156,7 +169,7 @@ class Worker:
             inherited = theirs.fileno()
             command = [sys.executable, "-m", "exporter.worker", str(inherited), *self._options]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
-        self._edition = NO_EDITION
+        self._generation = NO_GENERATION
         self.pid = self._process.pid
 
     async def _supervise(self) -> None:
@@ -175,16 +188,16 @@ class Worker:
                 match await receive(self._reader):
                     case Ready():
                         self._up.set()
-                    case Lags(seconds):
-                        self._tell(seconds)
-                    case Answer(number, report) if waiting := self._waiting.pop(number, None):
-                        settle(waiting, report)
+                    case LagSamples(seconds):
+                        self._on_lag(seconds)
+                    case Reply(number, report) if waiting := self._waiting.pop(number, None):
+                        resolve_future(waiting, report)
 
     def _lose(self) -> None:
         self.pid = None
         self._up.clear()
         for waiting in self._waiting.values():
-            settle(waiting, None)
+            resolve_future(waiting, None)
         self._waiting.clear()
 
     async def _end(self) -> None:
@@ -198,10 +211,10 @@ class Worker:
             await self._process.wait()
 
 
-def settle(waiting: asyncio.Future[Report], report: Report | None) -> None:
+def resolve_future(waiting: asyncio.Future[Report], report: Report | None) -> None:
     if waiting.done():
         return
     if report is None:
-        waiting.set_exception(LostError)
+        waiting.set_exception(WorkerLostError)
     else:
         waiting.set_result(report)

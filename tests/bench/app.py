@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 from typing import Self
 
 from exporter.app import App
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from exporter.model.report import Report
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 from exporter.runtime import logs
 
 NEVER = "365d"  # within which every server is probed once
@@ -21,19 +21,19 @@ FAR_AWAY_SECONDS = 3e7
 
 
 @asynccontextmanager
-async def exporting(watched: Sequence[Watched], reports: Sequence[Report]) -> AsyncIterator[App]:
+async def exporting(watched: Sequence[WatchedServer], reports: Sequence[Report]) -> AsyncIterator[App]:
     """It serves, and does not probe."""
     logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))
-        async with App(file, listen=[Place(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
+        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
             for report in reports:
                 app.board.put(report)
             yield app
 
 
-def configuration(watched: Sequence[Watched]) -> dict[str, object]:
+def configuration(watched: Sequence[WatchedServer]) -> dict[str, object]:
     names = [server.server_name.text for server in watched]
     return {"servers": names, "probe": {"interval": NEVER}, "network": {"resolvers": [f"{LOOPBACK}:9"]}}
 

@@ -18,11 +18,11 @@ import uvloop
 from exporter.config import Config, load
 from exporter.demo.authority import LINEAGES
 from exporter.judging import verdict
-from exporter.metrics.exposition import lines
+from exporter.metrics.exposition import render_lines
 from exporter.model.report import Report
 from exporter.reports.board import Board
 from exporter.runtime import event_loop
-from exporter.wiring import prober
+from exporter.wiring import build_prober
 from tests.bench.blackbox import Blackbox
 from tests.bench.probing import probe_all
 from tests.bench.processes import CHILDREN, SELF, cpu_seconds, resident_bytes, served_by
@@ -63,9 +63,9 @@ class Probes:
 
     def __init__(self, config: Config, loop: str, *, remember_chains: bool) -> None:
         self._names = [watched.server_name for watched in config.servers]
-        self._board = Board(lines, lambda: datetime.now(UTC))
+        self._board = Board(render_lines, lambda: datetime.now(UTC))
         self._board.watch(config.servers)
-        self._prober = prober(config, remember_chains=remember_chains)
+        self._prober = build_prober(config, remember_chains=remember_chains)
         self._runner = asyncio.Runner(loop_factory=LOOPS[loop])
 
     def __enter__(self) -> Self:
@@ -84,7 +84,7 @@ class Probes:
     @property
     def successes(self) -> int:
         """Of the latest reports."""
-        reports = (posted.standing.report for posted in self._board.snapshot().posted)
+        reports = (rendered.state.report for rendered in self._board.snapshot().states)
         return sum(report is not None and verdict.federates(report) for report in reports)
 
 
@@ -153,7 +153,7 @@ def memory() -> Iterator[Row]:
 
 async def in_flight(config: Config) -> float:
     """Bytes of each, when all are in flight."""
-    looking, names = prober(config), [watched.server_name for watched in config.servers]
+    looking, names = build_prober(config), [watched.server_name for watched in config.servers]
     reports: list[Report] = []
     before = resident_bytes()
     probing = asyncio.create_task(probe_all(looking, names, len(names), reports.append))

@@ -13,11 +13,11 @@ import dns.nameserver
 import dns.resolver
 
 from exporter.config import load
-from exporter.internet import Place
+from exporter.internet import IPEndpoint
 from exporter.internet.dns_message import UDP_BYTES
 from exporter.internet.resolver import Resolver
 from exporter.model.enums import SrvService
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.bench.processes import SELF, cpu_seconds, served_by
 from tests.bench.rows import QUICK, Row, tell
 
@@ -32,7 +32,7 @@ LookUp: TypeAlias = Callable[[str], Awaitable[object]]
 def main() -> None:
     with served_by("tests.bench.responder", str(SERVERS)) as file:
         config = load(file)
-        places = [place(str(resolver)) for resolver in config.network.resolvers]
+        places = [ip_endpoint(str(resolver)) for resolver in config.network.resolvers]
         hosts = [watched.server_name.host for watched in config.servers]
         by_dnspython, by_ourselves = dnspython(places), ourselves(places)
         cost(by_ourselves, hosts)  # the first round pays for what is made once
@@ -64,7 +64,7 @@ async def look_up_each(look_up: LookUp, hosts: Iterator[str]) -> None:
         await look_up(host)
 
 
-def ourselves(places: Iterable[Place]) -> LookUp:
+def ourselves(places: Iterable[IPEndpoint]) -> LookUp:
     resolver = Resolver(list(places), LIFETIME_SECONDS)
 
     async def look_up(host: str) -> None:
@@ -74,7 +74,7 @@ def ourselves(places: Iterable[Place]) -> LookUp:
     return look_up
 
 
-def dnspython(places: Iterable[Place]) -> LookUp:
+def dnspython(places: Iterable[IPEndpoint]) -> LookUp:
     resolver = dns.asyncresolver.Resolver(configure=False)
     resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in places]
     resolver.lifetime = LIFETIME_SECONDS

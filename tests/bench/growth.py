@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from exporter import wiring
 from exporter.app import App
-from exporter.config import Place, load
+from exporter.config import HostPort, load
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
 from tests.bench.invented import everyone, moved, reports
@@ -31,7 +31,7 @@ def main() -> None:
     logs.configure(logs.Level.ERROR, logs.Format.LOGFMT)
     with ExitStack() as stack:
         files = {size: stack.enter_context(served_by("tests.bench.responder", *options(size))) for size in SIZES}
-        stack.enter_context(patch.object(wiring, "prober", partial(wiring.prober, remember_chains=False)))
+        stack.enter_context(patch.object(wiring, "prober", partial(wiring.build_prober, remember_chains=False)))
         rounds = [{size: asyncio.run(cost(file)) for size, file in files.items()} for _ in range(RUNS)]
     tell(rows(rounds))
 
@@ -51,7 +51,7 @@ def rows(rounds: list[dict[int, float]]) -> Iterator[Row]:
 async def cost(file: Path) -> float:
     """CPU seconds of one."""
     watched = load(file).servers
-    async with App(file, listen=[Place(LOOPBACK, 0)], first_round=len(watched) / PROBES_A_SECOND) as app:
+    async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=len(watched) / PROBES_A_SECOND) as app:
         for server, report in zip(watched, reports(everyone(len(watched))), strict=True):
             app.board.put(moved(report, server.server_name))
         gc.collect()
@@ -66,8 +66,8 @@ async def cost(file: Path) -> float:
 
 def ended(app: App) -> tuple[int, int]:
     """Probes, and how many of them failed."""
-    standings = [posted.standing for posted in app.board.snapshot().posted]
-    return sum(standing.probes for standing in standings), sum(standing.failures for standing in standings)
+    states = [rendered.state for rendered in app.board.snapshot().states]
+    return sum(state.probes for state in states), sum(state.failures for state in states)
 
 
 if __name__ == "__main__":

@@ -9,12 +9,12 @@ from ipaddress import IPv4Address
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Method, SrvService
-from exporter.model.findings import Certificate, Delegation, Resolved, Secured, SigningKeys, Software, SrvRecords
+from exporter.model.findings import Certificate, Delegation, Resolution, SigningKeys, Software, SrvRecords, TlsSession
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Passed
 from exporter.model.report import DeepLook, EndpointReport, Report
 from exporter.model.routes import Route
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 INTERVAL_SECONDS = 300.0
 LETTERS = "abcdefghijklmnopqrstuvwxyz-0123456789"
@@ -23,10 +23,10 @@ ISSUERS = tuple(f"CN={name},O=Let's Encrypt,C=US" for name in ("E7", "E8", "R12"
 SOFTWARE = ("Synapse", "Dendrite", "conduwuit", "Tuwunel")
 
 
-def everyone(count: int, seed: int = 1) -> list[Watched]:
+def everyone(count: int, seed: int = 1) -> list[WatchedServer]:
     """With names of their own, the same at every call."""
     chance = random.Random(seed)
-    return [Watched(name(chance, number), INTERVAL_SECONDS, None) for number in range(count)]
+    return [WatchedServer(name(chance, number), INTERVAL_SECONDS, None) for number in range(count)]
 
 
 def name(chance: random.Random, number: int) -> ServerName:
@@ -34,7 +34,7 @@ def name(chance: random.Random, number: int) -> ServerName:
     return names.parse(f"matrix.{label}{number}.{chance.choice(TOP_LEVELS)}")
 
 
-def reports(watched: list[Watched], seed: int = 2) -> Iterator[Report]:
+def reports(watched: list[WatchedServer], seed: int = 2) -> Iterator[Report]:
     """A healthy one of each, with objects of its own."""
     chance = random.Random(seed)
     for server in watched:
@@ -55,7 +55,7 @@ def report(server_name: ServerName, chance: random.Random) -> Report:
         ),
         srv=Passed(took(chance), SrvRecords(dict.fromkeys(SrvService, ()), decided_by=None)),
         route=Route(Method.WELL_KNOWN_PORT, (target,), str(target), target.host, target.host),
-        dns=Passed(took(chance), Resolved((endpoint,))),
+        dns=Passed(took(chance), Resolution((endpoint,))),
         endpoints=(
             EndpointReport(
                 endpoint,
@@ -82,9 +82,9 @@ def later(now: datetime, days: float, chance: random.Random) -> datetime:
     return now + timedelta(days=chance.uniform(0.1, days))
 
 
-def secured(host: str, now: datetime, chance: random.Random) -> Secured:
+def secured(host: str, now: datetime, chance: random.Random) -> TlsSession:
     not_after = later(now, 90, chance).replace(microsecond=0)
-    return Secured(
+    return TlsSession(
         Certificate(
             not_before=not_after - timedelta(days=90),
             not_after=not_after,

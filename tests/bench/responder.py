@@ -115,7 +115,7 @@ class Conversation:
     def _readable(self) -> None:
         try:
             content, ancillary, _, _ = self._socket.recvmsg(READ_BYTES, peer_clock.ANCILLARY_BYTES)
-            arrived_at = time.monotonic() - peer_clock.lay_in_the_socket(ancillary)
+            arrived_at = time.monotonic() - peer_clock.queueing_delay(ancillary)
             if not content:
                 raise ConnectionResetError
             self._incoming.write(content)
@@ -169,7 +169,7 @@ def listen(context: ssl.SSLContext, homeservers: Homeservers) -> str:
         except OSError:
             return
         accepted.setblocking(False)  # noqa: FBT003 - as above
-        peer_clock.ask_for_timestamps(accepted)
+        peer_clock.enable_timestamps(accepted)
         Conversation(accepted, context, homeservers)
 
     asyncio.get_running_loop().add_reader(listening, accept)

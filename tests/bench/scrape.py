@@ -19,7 +19,7 @@ from prometheus_client.registry import Collector
 from exporter.app import App
 from exporter.metrics import exposition
 from exporter.metrics.families import FAMILIES, SUFFIXES
-from exporter.reports.server_state import Standing
+from exporter.reports.server_state import ServerState
 from tests.bench.app import Holds, exporting
 from tests.bench.invented import everyone, reports
 from tests.bench.processes import SELF, cpu_seconds, resident_bytes
@@ -68,9 +68,9 @@ async def measured(size: int) -> list[Row]:
         }
         for (spoken, encoding), runs in found.items():
             rows += shown(f"scrape: {size:,} servers, {spoken}, {encoding}", runs, CPU_TARGETS[encoding], size)
-        standings = [posted.standing for posted in app.board.snapshot().posted]
+        states = [rendered.state for rendered in app.board.snapshot().states]
         registry = CollectorRegistry()
-        registry.register(LibraryCollector(standings))
+        registry.register(LibraryCollector(states))
         costs = [(cost(lambda: generate_latest(registry)), cost(lambda: drained(app))) for _ in range(RUNS)]
     target = at_least(30) if size == LARGEST else None
     ratios = [theirs / ours for theirs, ours in costs]
@@ -129,12 +129,12 @@ def peak_bytes() -> int:
 class LibraryCollector(Collector):
     """Holds label values and numbers, as a collector would that is told of every result."""
 
-    def __init__(self, standings: Iterable[Standing]) -> None:
+    def __init__(self, states: Iterable[ServerState]) -> None:
         self._samples = {
             family: [
-                ((standing.watched.server_name.text, *values), number)
-                for standing in standings
-                for values, number in family.samples(standing)
+                ((state.watched.server_name.text, *values), number)
+                for state in states
+                for values, number in family.samples(state)
             ]
             for family in FAMILIES
         }
@@ -149,7 +149,7 @@ class LibraryCollector(Collector):
 
 
 def drained(app: App) -> None:
-    deque(exposition.scrape(app.board, app.instruments, None, None).chunks, maxlen=0)
+    deque(exposition.scrape(app.board, app.exporter_metrics, None, None).chunks, maxlen=0)
 
 
 def cost(work: Callable[[], object]) -> float:

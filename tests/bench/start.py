@@ -9,7 +9,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from exporter.app import App
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
 from tests.bench.app import FAR_AWAY_SECONDS, Holds, configuration
@@ -58,7 +58,7 @@ async def reload(seed: int) -> tuple[float, float]:
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))
-        async with App(file, listen=[Place(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
+        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
             for report in reports(watched):
                 app.board.put(report)
             file.write_text(json.dumps(configuration([*watched[OTHERS:], *others])))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from exporter.config import load
 from exporter.model.outcomes import Passed
 from exporter.model.report import Report
-from exporter.wiring import prober
+from exporter.wiring import build_prober
 from tests.bench.probing import probe_all
 from tests.bench.processes import served_by
 from tests.bench.rows import QUICK, Row, at_most, quantile, tell
@@ -27,7 +27,7 @@ def main() -> None:
         config = load(file)
         names = [watched.server_name for watched in config.servers]
         reports: list[Report] = []
-        asyncio.run(probe_all(prober(config), names * ROUNDS, IN_FLIGHT, reports.append))
+        asyncio.run(probe_all(build_prober(config), names * ROUNDS, IN_FLIGHT, reports.append))
     tell(rows(reports))
 
 

@@ -14,33 +14,33 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter import config
 from exporter.config import (
-    AddressPolicy,
+    AddressScope,
     Config,
     ConfigError,
-    Network,
-    Place,
-    Probe,
+    HostPort,
+    NetworkSettings,
+    ProbeSettings,
     ServerUrl,
     SynapseDestinations,
-    Web,
+    WebSettings,
 )
-from exporter.config.settings import Expect, Server, Settings
+from exporter.config.settings import ExpectSettings, ServerSettings, Settings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 Write: TypeAlias = Callable[[str], Path]
 
 BAD_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
     "": Settings,
-    "servers[0].": Server,
-    "servers[0].expect.": Expect,
+    "servers[0].": ServerSettings,
+    "servers[0].expect.": ExpectSettings,
     "server_urls[0].": ServerUrl,
     "synapse_destinations[0].": SynapseDestinations,
-    "probe.": Probe,
-    "network.": Network,
-    "web.": Web,
+    "probe.": ProbeSettings,
+    "network.": NetworkSettings,
+    "web.": WebSettings,
 }
 
 
@@ -118,9 +118,9 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 """)
     assert config.load(path) == Config(
         servers=(
-            Watched(names.parse("matrix.org"), 600.0, None),
-            Watched(names.parse("[2001:db8::1]:8448"), 600.0, None),
-            Watched(names.parse("example.org"), 90.0, Target("matrix.example.org", 443)),
+            WatchedServer(names.parse("matrix.org"), 600.0, None),
+            WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, None),
+            WatchedServer(names.parse("example.org"), 90.0, Target("matrix.example.org", 443)),
         ),
         server_files=(f"{tmp_path}/servers.d/*.yaml", "/etc/servers.json"),
         server_urls=(
@@ -142,44 +142,44 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
                 ca_file=tmp_path / "ca.pem",
             ),
         ),
-        probe=Probe(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
-        network=Network(
+        probe=ProbeSettings(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
+        network=NetworkSettings(
             resolvers=(
-                Place("192.0.2.53", 53),
-                Place("192.0.2.53", 5353),
-                Place("2001:db8::53", 53),
-                Place("2001:db8::53", 5353),
-                Place("2001:db8::54", 53),
+                HostPort("192.0.2.53", 53),
+                HostPort("192.0.2.53", 5353),
+                HostPort("2001:db8::53", 53),
+                HostPort("2001:db8::53", 5353),
+                HostPort("2001:db8::54", 53),
             ),
             ca_file=tmp_path / "ca.pem",
-            address_policy=AddressPolicy.ANY,
+            address_policy=AddressScope.ANY,
             allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
             allow_ports=(6697, 25),
             connect_to={
-                "example.org:443": Place("127.0.0.1", 10443),
-                "192.0.2.1:8448": Place("::1", 10448),
-                "[2001:db8::1]:8448": Place("127.0.0.1", 10449),
+                "example.org:443": HostPort("127.0.0.1", 10443),
+                "192.0.2.1:8448": HostPort("::1", 10448),
+                "[2001:db8::1]:8448": HostPort("127.0.0.1", 10449),
             },
         ),
-        web=Web(listen=(Place("localhost", 0), Place("::", 10448)), probe_any=True),
+        web=WebSettings(listen=(HostPort("localhost", 0), HostPort("::", 10448)), probe_any=True),
     )
 
 
 def test_only_the_servers_are_needed(write: Write) -> None:
     """All else has a default."""
     assert config.load(write("servers: [example.org]")) == Config(
-        servers=(Watched(names.parse("example.org"), 300.0, None),),
+        servers=(WatchedServer(names.parse("example.org"), 300.0, None),),
         server_files=(),
-        probe=Probe(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
-        network=Network(
+        probe=ProbeSettings(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
+        network=NetworkSettings(
             resolvers=(),
             ca_file=None,
-            address_policy=AddressPolicy.PUBLIC,
+            address_policy=AddressScope.PUBLIC,
             allow_networks=(),
             allow_ports=(),
             connect_to={},
         ),
-        web=Web(listen=(Place("127.0.0.1", 10448),), probe_any=False),
+        web=WebSettings(listen=(HostPort("127.0.0.1", 10448),), probe_any=False),
     )
 
 
@@ -216,7 +216,9 @@ def test_the_folder_of_the_file_is_not_part_of_a_pattern(tmp_path: Path) -> None
 def test_a_null_ca_file_is_the_default_trust_store(write: Write) -> None:
     """Null may be written out, or left empty."""
     for written in ("null", "~", ""):
-        assert config.load(write(f"servers: [example.org]\nnetwork:\n  ca_file: {written}")).network == Network()
+        assert (
+            config.load(write(f"servers: [example.org]\nnetwork:\n  ca_file: {written}")).network == NetworkSettings()
+        )
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file(write: Write) -> None:

@@ -14,10 +14,19 @@ from jsonschema.exceptions import best_match
 from exporter import config
 from exporter.config import Config
 from exporter.config.schema import schema
-from exporter.config.settings import Expect, Network, Probe, Server, ServerUrl, Settings, SynapseDestinations, Web
+from exporter.config.settings import (
+    ExpectSettings,
+    NetworkSettings,
+    ProbeSettings,
+    ServerSettings,
+    ServerUrl,
+    Settings,
+    SynapseDestinations,
+    WebSettings,
+)
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -32,8 +41,8 @@ def test_the_example_shows_the_defaults() -> None:
     """Apart from the servers, it says what an empty file would say."""
     assert config.load(EXAMPLE) == Config(
         servers=(
-            Watched(names.parse("matrix.org"), 300.0, None),
-            Watched(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
+            WatchedServer(names.parse("matrix.org"), 300.0, None),
+            WatchedServer(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
         )
     )
 
@@ -42,14 +51,22 @@ def test_the_example_names_every_key_in_the_order_of_the_code() -> None:
     """A key that is missing there would be found by nobody."""
     written = yaml.safe_load(EXAMPLE.read_text(encoding="utf-8"))
     server = written["servers"][1]
-    assert [list(each) for each in (written, server, server["expect"])] == [keys(Settings), keys(Server), keys(Expect)]
-    assert [list(written[name]) for name in ("probe", "network", "web")] == [keys(Probe), keys(Network), keys(Web)]
+    assert [list(each) for each in (written, server, server["expect"])] == [
+        keys(Settings),
+        keys(ServerSettings),
+        keys(ExpectSettings),
+    ]
+    assert [list(written[name]) for name in ("probe", "network", "web")] == [
+        keys(ProbeSettings),
+        keys(NetworkSettings),
+        keys(WebSettings),
+    ]
 
 
 def test_the_example_gives_a_reason_for_every_setting() -> None:
     """A comment stands above each of them, but for the first key of a section."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    for section in (Probe, Network, Web):
+    for section in (ProbeSettings, NetworkSettings, WebSettings):
         for key in keys(section):
             above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
             assert above.startswith("  # "), key

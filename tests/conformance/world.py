@@ -21,10 +21,10 @@ from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site, redirect
 from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault, Zone
-from exporter.internet import Internet, Place
+from exporter.internet import Internet, IPEndpoint
 from exporter.model import names
 from exporter.model.addresses import host_port
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 
 Case: TypeAlias = Mapping[str, Any]
 
@@ -109,21 +109,21 @@ def addresses(case: Case, host: str) -> tuple[str, ...]:
 class Arrival:
     """A request as it was received: where, and under which names."""
 
-    place: str
+    ip_endpoint: str
     sni: str | None
     host: str
     path: str
 
 
-class Signposts(Mapping[str, Place]):
+class Signposts(Mapping[str, IPEndpoint]):
     """`connect_to`: every address leads to loopback, and one that the case does not lead to, to a closed port."""
 
-    def __init__(self, known: Mapping[str, Place], closed: Place) -> None:
+    def __init__(self, known: Mapping[str, IPEndpoint], closed: IPEndpoint) -> None:
         self.strays: list[str] = []
         self._known = known
         self._closed = closed
 
-    def __getitem__(self, key: str) -> Place:
+    def __getitem__(self, key: str) -> IPEndpoint:
         if names.parse(key).ip is None:
             raise KeyError(key)  # a name: DNS says where it is
         if key not in self._known:
@@ -160,12 +160,12 @@ class World:
             for port in ports:
                 await port.start()
                 stack.push_async_callback(port.stop)
-            known = {address: place(server.address) for address, server in self._servers.items()}
-            nobody = place(closed.address)
+            known = {address: ip_endpoint(server.address) for address, server in self._servers.items()}
+            nobody = ip_endpoint(closed.address)
             self._signposts = Signposts(known | dict.fromkeys(self._refused(), nobody), nobody)
             self.internet = Internet(
                 timeout=TIMEOUT_SECONDS,
-                resolvers=[place(self._dns.address)],
+                resolvers=[ip_endpoint(self._dns.address)],
                 ca_file=self._authority.ca_file,
                 connect_to=self._signposts,
             )

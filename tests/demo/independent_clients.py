@@ -53,7 +53,7 @@ class Client:
         return Reply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
 
     def say(self, raw: bytes) -> bytes:
-        """What is answered, until the server closes the connection, which it has to announce (close_notify)."""
+        """What is answered, until the server closes the connection, which it has to expect_continue (close_notify)."""
         self.tls.sendall(raw)
         return b"".join(iter(lambda: self.tls.recv(65536), b""))
 

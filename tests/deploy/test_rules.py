@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.metrics.exporter_metrics import NAMESPACE, Instruments
+from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
 from exporter.metrics.families import FAMILIES, PREFIX, SUFFIXES
 from tests.deploy.rules import (
     ALERTMANAGER,
@@ -49,7 +49,7 @@ WITHOUT_A_REASON = {
 def exported() -> Iterator[str]:
     """Every name that a sample on `/metrics` may bear."""
     yield from (family.full_name for family in FAMILIES)
-    for metric in Instruments().registry.collect():
+    for metric in ExporterMetrics().registry.collect():
         if metric.name.startswith(NAMESPACE):
             yield metric.name + SUFFIXES.get(metric.type, "")
             yield from (sample.name for sample in metric.samples)

@@ -8,7 +8,7 @@ from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import ClosedPort
 from exporter.demo.zone import DnsFault
-from exporter.internet import Internet, Place
+from exporter.internet import Internet, IPEndpoint
 from exporter.judging import verdict
 from exporter.model.enums import Reason, Stage
 from exporter.model.report import Report
@@ -36,7 +36,7 @@ async def world(
 
 
 @asynccontextmanager
-async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) -> AsyncIterator[Place]:
+async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) -> AsyncIterator[IPEndpoint]:
     server = DnsServer()
     server.zone.load(zone)
     for name, kind, fault in faults:
@@ -49,7 +49,7 @@ async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) ->
 
 
 @asynccontextmanager
-async def nothing_listens() -> AsyncIterator[Place]:
+async def nothing_listens() -> AsyncIterator[IPEndpoint]:
     port = ClosedPort()
     await port.start()
     try:
@@ -58,7 +58,7 @@ async def nothing_listens() -> AsyncIterator[Place]:
         await port.stop()
 
 
-def place(address: str) -> Place:
+def place(address: str) -> IPEndpoint:
     ip, _, port = address.rpartition(":")
     return ip_address(ip), int(port)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import running
 from tests.programs import program
@@ -58,7 +58,7 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, exporters: Sequence[Place]) -> AsyncIterator[Prometheus]:
+async def prometheus(folder: Path, exporters: Sequence[HostPort]) -> AsyncIterator[Prometheus]:
     configuration, log = folder / "prometheus.yml", folder / "prometheus.log"
     configuration.write_text(json.dumps(scraping(exporters)))
     command = [
@@ -73,7 +73,7 @@ async def prometheus(folder: Path, exporters: Sequence[Place]) -> AsyncIterator[
             yield Prometheus(client)
 
 
-def scraping(exporters: Sequence[Place]) -> Json:
+def scraping(exporters: Sequence[HostPort]) -> Json:
     """In JSON, which is YAML too."""
     targets = [{"targets": [str(place) for place in exporters]}]
     return {

@@ -15,13 +15,13 @@ from exporter.model import names
 from exporter.model.enums import Reason, Stage, WarningName
 from exporter.model.outcomes import Passed
 from exporter.model.report import Report
-from exporter.model.servers import Watched
-from exporter.probing.deep_look import look_deeper
-from exporter.probing.evidence import HttpAnswer
+from exporter.model.servers import WatchedServer
+from exporter.probing.deep_look import run
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.prober import Prober
 from exporter.probing.stages import version
-from exporter.reports.server_state import Standing
-from tests.addresses import place
+from exporter.reports.server_state import ServerState
+from tests.addresses import ip_endpoint
 from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.notaries import NOTARY
 
@@ -49,9 +49,9 @@ def network(federation: Federation, seconds: float) -> Internet:
     """Only public addresses are allowed, and those that the lab leads to loopback."""
     return Internet(
         timeout=seconds,
-        resolvers=[place(federation.resolver)],
+        resolvers=[ip_endpoint(federation.resolver)],
         ca_file=federation.ca_file,
-        connect_to={key: place(address) for key, address in federation.connect_to.items()},
+        connect_to={key: ip_endpoint(address) for key, address in federation.connect_to.items()},
     )
 
 
@@ -63,16 +63,16 @@ async def probe(server: LabServer, federation: Federation) -> Report:
 async def look_at(server: LabServer, federation: Federation) -> Report:
     """A probe and a deep look."""
     seconds = patience(server)
-    return await look_deeper(network(federation, seconds), await probe(server, federation), seconds, NOTARIES)
+    return await run(network(federation, seconds), await probe(server, federation), seconds, NOTARIES)
 
 
-async def stand(server: LabServer, federation: Federation) -> Standing:
+async def stand(server: LabServer, federation: Federation) -> ServerState:
     """Of a server that was looked at twice, if there is anything that vanishes in between."""
-    standing = Standing(Watched(names.parse(server.server_name), interval=300, expected_delegation=None))
+    state = ServerState(WatchedServer(names.parse(server.server_name), interval=300, expected_delegation=None))
     for path in server.vanishing:
-        standing = standing.after(await look_at(server, federation))
+        state = state.with_report(await look_at(server, federation))
         del federation.server(server.server_name).pages[path]
-    return standing.after(await look_at(server, federation))
+    return state.with_report(await look_at(server, federation))
 
 
 def problems(report: Report) -> set[tuple[Stage, Reason]]:
@@ -86,17 +86,17 @@ def problems(report: Report) -> set[tuple[Stage, Reason]]:
 async def test_what_the_lab_shows_is_what_is_named(server: LabServer, federation: Federation) -> None:
     """All problems and all warnings of the server, and no other; nothing about it is a surprise."""
     with capture_logs() as logs:
-        standing = await stand(server, federation)
-    assert standing.report is not None
-    assert problems(standing.report) == server.expected
-    assert {located.warning for located in standing.warnings()} == server.warnings
+        state = await stand(server, federation)
+    assert state.report is not None
+    assert problems(state.report) == server.expected
+    assert {located.warning for located in state.warnings()} == server.warnings
     assert logs == []
 
 
 async def test_a_fault_of_ours_is_said_to_be_one(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server is not to blame, and the log says where it happened."""
 
-    def stumble(_: HttpAnswer) -> None:
+    def stumble(_: HttpResponse) -> None:
         raise KeyError("nobody thought of this")
 
     monkeypatch.setattr(version, "read", stumble)
@@ -130,7 +130,7 @@ async def test_a_deep_look_tells_something_and_is_polite(server: LabServer, fede
     report = await probe(server, federation)
     listeners = federation.server(server.server_name).listeners.values()
     asked_before = [len(listener.requests) for listener in listeners]
-    looked = await look_deeper(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
+    looked = await run(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
     assert [type(seen.deep.proxy) for seen in looked.endpoints if seen.deep] == [Passed] * len(report.endpoints)
     asked = [list(listener.requests)[before:] for listener, before in zip(listeners, asked_before, strict=True)]
     assert 0 < max(map(len, asked)) <= MOST_REQUESTS

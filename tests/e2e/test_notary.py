@@ -13,21 +13,21 @@ from exporter.demo.authority import Authority
 from exporter.demo.homeserver import KEYS, Homeserver, key_id, public
 from exporter.demo.https_server import HttpsServer, Site
 from exporter.demo.listener import LOOPBACK
-from exporter.internet import Internet, Place
+from exporter.internet import Internet, IPEndpoint
 from exporter.model import names
 from exporter.model.enums import Reason
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
-from exporter.model.report import NotaryLook
+from exporter.model.report import NotaryResult
 from exporter.probing.attempt import Deadline
-from exporter.probing.notaries import ask
-from exporter.probing.stages.notary import Published
-from tests.addresses import place
+from exporter.probing.notaries import query_notary
+from exporter.probing.stages.notary import PublishedKeys
+from tests.addresses import ip_endpoint
 from tests.e2e.synapse import synapse
 
 pytestmark = pytest.mark.synapse
 
 NOTARY = names.parse("notary.test:8448")
-NO_RESOLVER: Place = (ip_address("192.0.2.53"), 53)  # names with a port and a known place ask for none
+NO_RESOLVER: IPEndpoint = (ip_address("192.0.2.53"), 53)  # names with a port and a known place ask for none
 ASK_SECONDS = 30.0
 
 
@@ -41,7 +41,7 @@ def network(authority: Authority, tmp_path: Path) -> Iterator[Internet]:
     """In which there is the notary."""
     trust: dict[str, object] = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
     with synapse(tmp_path, NOTARY.text, authority.issue([NOTARY.host]), **trust) as notary:
-        connect_to = {NOTARY.text: place(notary.secured)}
+        connect_to = {NOTARY.text: ip_endpoint(notary.secured)}
         yield Internet(timeout=ASK_SECONDS, resolvers=[NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to)
 
 
@@ -56,13 +56,13 @@ async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
         await server.stop()
 
 
-def published(homeserver: Homeserver) -> Published:
+def published(homeserver: Homeserver) -> PublishedKeys:
     keys = {key_id(homeserver.key): public(homeserver.key)}
-    return Published(homeserver.server_name, keys, datetime.now(UTC))
+    return PublishedKeys(homeserver.server_name, keys, datetime.now(UTC))
 
 
-async def asked(network: Internet, seen: Published) -> NotaryLook:
-    return await ask(network, NOTARY, seen, Deadline.of_probe(ASK_SECONDS))
+async def asked(network: Internet, seen: PublishedKeys) -> NotaryResult:
+    return await query_notary(network, NOTARY, seen, Deadline.for_probe(ASK_SECONDS))
 
 
 async def test_synapse_as_a_notary(network: Internet, server: HttpsServer) -> None:
@@ -86,4 +86,4 @@ async def test_synapse_as_a_notary(network: Internet, server: HttpsServer) -> No
     assert after.outcome.problems == (Problem(Reason.SIGNATURE_INVALID, detail),)
 
     unknown = await asked(network, replace(renewed, server_name=f"{LOOPBACK}:1"))
-    assert unknown == NotaryLook(NOTARY, SKIPPED, f"it has no valid keys of {LOOPBACK}:1")
+    assert unknown == NotaryResult(NOTARY, SKIPPED, f"it has no valid keys of {LOOPBACK}:1")

@@ -22,7 +22,7 @@ from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Skipped
 from exporter.model.report import Report
 from exporter.probing.attempt import Deadline
-from exporter.probing.deep_look import look_deeper
+from exporter.probing.deep_look import run
 from exporter.probing.prober import Prober
 from exporter.probing.stages import proxy
 from tests.e2e.apache import apache
@@ -54,7 +54,7 @@ async def findings(address: str, authority: Authority) -> Findings:
     """Of a probe and a deep look at what listens there."""
     async with world(authority, ZONE, {ENDPOINT.address: address}) as network:
         report = await Prober(network, PROBE_SECONDS).probe(names.parse(SERVER_NAME))
-        report = await look_deeper(network, report, PROBE_SECONDS)
+        report = await run(network, report, PROBE_SECONDS)
     return Findings(problems(report), {located.warning for located in warnings(report)}, proxy_outcome(report))
 
 
@@ -72,13 +72,13 @@ async def assert_nothing_is_wrong(address: str, authority: Authority, software: 
         assert await verdicts(network, software) == (True, True, True, True)
 
 
-async def verdicts(network: Internet, software: Software) -> tuple[proxy.Verdict, ...]:
+async def verdicts(network: Internet, software: Software) -> tuple[proxy.CheckResult, ...]:
     """That on every question of the stage `proxy`: none may be left inconclusive in silence."""
     with closing(network.connection(ENDPOINT)) as connection:
         await connection.open()
         await connection.start_tls(SERVER_NAME)
-        answers, _ = await proxy.look(connection, SERVER_NAME, Deadline.of_probe(PROBE_SECONDS))
-    return proxy.verdicts(answers, software)
+        answers, _ = await proxy.fetch(connection, SERVER_NAME, Deadline.for_probe(PROBE_SECONDS))
+    return proxy.run_checks(answers, software)
 
 
 async def test_no_proxy(homeserver: Synapse, authority: Authority) -> None:

@@ -15,7 +15,7 @@ from exporter.demo.authority import Authority
 from exporter.demo.listener import LOOPBACK
 from exporter.server_lists import synapse as admin_api
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.synapse import Synapse as PeersOfSynapse
+from exporter.server_lists.synapse import SynapseList as PeersOfSynapse
 from tests.e2e.processes import showing
 from tests.e2e.synapse import Synapse, synapse
 

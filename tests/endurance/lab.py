@@ -28,10 +28,10 @@ async def main(count: int, nth: int) -> None:
             file = Path(folder) / "config.json"
             file.write_text(json.dumps(federation.config()))
             answer(str(file))
-            await obey(federation)
+            await handle(federation)
 
 
-async def obey(federation: Federation) -> None:
+async def handle(federation: Federation) -> None:
     """Each command is answered when it is done. Ends with whoever gives them."""
     deeds: dict[str, Callable[[], Awaitable[None]]] = {
         SILENCE: federation.dns.stop,

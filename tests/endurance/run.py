@@ -16,7 +16,7 @@ from subprocess import PIPE, Popen
 import httpx
 
 from exporter.model import durations, names
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 from exporter.scheduling.schedule import Grid
 from tests.endurance import troubles
 from tests.endurance.accounts import Account, Moment, Stretch, account, grown
@@ -206,7 +206,7 @@ def by_server(world: World, before: Rest, after: Rest, events: list[Event]) -> d
 def grids(world: World) -> dict[str, Grid]:
     """Of the steady servers."""
     return {
-        name: Grid.of(Watched(names.parse(name), durations.parse(troubles.interval(name)), None))
+        name: Grid.of(WatchedServer(names.parse(name), durations.parse(troubles.interval(name)), None))
         for name in world.steady
     }
 

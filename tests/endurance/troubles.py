@@ -44,7 +44,7 @@ class Lab:
     process: Popen[str]
     told: Mapping[str, Any]
 
-    def obey(self, command: str) -> None:
+    def handle(self, command: str) -> None:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{command}\n")
@@ -92,9 +92,9 @@ class World:
 
 def outage(world: World) -> None:
     """No resolver answers; then it does again, and is seen to."""
-    world.lab.obey(SILENCE)
+    world.lab.handle(SILENCE)
     time.sleep(OUTAGE_SECONDS)
-    world.lab.obey(SPEAK)
+    world.lab.handle(SPEAK)
     while world.exporter.scrape().total("matrix_federation_exporter_connectivity_up") != 1:
         time.sleep(0.2)
 

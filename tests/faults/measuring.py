@@ -15,7 +15,7 @@ from exporter.model.enums import Reason, Stage
 from exporter.model.names import ServerName, parse
 from exporter.model.outcomes import Failed
 from exporter.model.report import Report
-from exporter.wiring import prober
+from exporter.wiring import build_prober
 
 RESET_PEAK = "5"  # /proc/[pid]/clear_refs (proc(5)): the peak of resident memory becomes what is resident now
 MAX_GARBAGE = 150  # objects; asyncio's race for the first of sixteen addresses leaves some hundred
@@ -41,14 +41,14 @@ class Finding:
 class Prober(Protocol):
     async def probe(self, name: ServerName) -> Report: ...
 
-    async def look_deeper(self, report: Report) -> Report: ...
+    async def run_deep_look(self, report: Report) -> Report: ...
 
 
 def measure(config: Config, healthy: str, server_name: str) -> Finding:
     """A `healthy` server is probed before, so that what is made once is not taken for the work of this probe."""
     gc.freeze()  # what is loaded stays: to look through it again and again would take longer than all else
     with capture_logs() as logged:
-        finding = asyncio.run(watch(prober(config), healthy, server_name, HANGS_AFTER * config.probe.timeout))
+        finding = asyncio.run(watch(build_prober(config), healthy, server_name, HANGS_AFTER * config.probe.timeout))
     logged_errors = tuple(str(event) for event in logged if event["log_level"] == "error")
     return replace(finding, errors=finding.errors + logged_errors)
 
@@ -80,7 +80,7 @@ async def look(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage,
     started = loop.time()
     report = await prober.probe(parse(server_name))
     probed = loop.time()
-    report = await prober.look_deeper(report)
+    report = await prober.run_deep_look(report)
     problems = frozenset(
         (stage, problem.reason)
         for stage, _, outcome in report.outcomes()

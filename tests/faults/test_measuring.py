@@ -34,7 +34,7 @@ class FaultyProber:
         await self._deed()
         return expired_certificate()
 
-    async def look_deeper(self, report: Report) -> Report:
+    async def run_deep_look(self, report: Report) -> Report:
         return report
 
 

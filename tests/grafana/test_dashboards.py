@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from grafana.generate import DASHBOARDS, FOLDER, written
 from grafana.layout import WIDTH, line
@@ -165,7 +165,7 @@ def test_columns_of_a_table_are_there(title: str) -> None:
 
 def known_metrics() -> set[str]:
     """Full names, with the suffixes that Prometheus sees."""
-    own = {sample.name for family in Instruments().registry.collect() for sample in family.samples}
+    own = {sample.name for family in ExporterMetrics().registry.collect() for sample in family.samples}
     return {family.full_name for family in FAMILIES} | own | OF_PROMETHEUS
 
 

@@ -11,8 +11,8 @@ from exporter.demo.listener import Behaviour, Listener, streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls import TlsStream
-from exporter.internet.tls_contexts import Trust
-from tests.addresses import place
+from exporter.internet.tls_contexts import TlsContexts
+from tests.addresses import ip_endpoint
 
 NAME = "example.test"
 
@@ -53,8 +53,8 @@ async def connected(
     address: str, authority: Authority, chains: KnownChains | None = None
 ) -> AsyncIterator[InternetConnection]:
     """TCP only."""
-    ip, port = place(address)
-    connection = InternetConnection(ip, port, Trust(authority.ca_file, chains or KnownChains()), None)
+    ip, port = ip_endpoint(address)
+    connection = InternetConnection(ip, port, TlsContexts(authority.ca_file, chains or KnownChains()), None)
     try:
         await connection.open()
         yield connection

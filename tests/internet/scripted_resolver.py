@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import dns.message
 from dns.message import Message
 
-from exporter.internet import Place
-from tests.addresses import place
+from exporter.internet import IPEndpoint
+from tests.addresses import ip_endpoint
 
 Script: TypeAlias = Callable[[Message], Iterable[bytes]]
 """From a question to the datagrams that follow it."""
@@ -32,9 +32,9 @@ class ScriptedResolver(asyncio.DatagramProtocol):
             self.transport.sendto(datagram, client)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> IPEndpoint:
         address, port = self.transport.get_extra_info("sockname")
-        return place(f"{address}:{port}")
+        return ip_endpoint(f"{address}:{port}")
 
 
 @asynccontextmanager

@@ -5,12 +5,12 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 from exporter.demo.faults import ClosedPort
-from exporter.internet import Internet, Place
+from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
 from exporter.model.addresses import Endpoint, Target
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.policy.table import PERMITTED, REFUSED, Case
 
 
@@ -51,16 +51,16 @@ def test_any_permits_any(ip: str, port: int) -> None:
 
 
 def endpoint(address: str, host: str = "example.test") -> Endpoint:
-    ip, port = place(address)
+    ip, port = ip_endpoint(address)
     return Endpoint(Target(host, port), ip)
 
 
 @pytest.fixture
-async def nobody() -> AsyncIterator[Place]:
+async def nobody() -> AsyncIterator[IPEndpoint]:
     """Where nobody listens."""
     port = ClosedPort()
     await port.start()
-    yield place(port.address)
+    yield ip_endpoint(port.address)
     await port.stop()
 
 
@@ -76,7 +76,7 @@ async def test_no_connection_is_made_to_a_refused_address() -> None:
 
 
 @pytest.mark.parametrize("key", ["192.0.2.1:443", "example.test:443"])
-async def test_the_word_of_the_operator_is_not_questioned(key: str, nobody: Place) -> None:
+async def test_the_word_of_the_operator_is_not_questioned(key: str, nobody: IPEndpoint) -> None:
     """A place that `connect_to` names may be anywhere; the port belongs to the key."""
     internet = Internet(timeout=1, connect_to={key: nobody})
     with pytest.raises(ConnectionRefusedError):
@@ -85,8 +85,8 @@ async def test_the_word_of_the_operator_is_not_questioned(key: str, nobody: Plac
         await opened(internet, endpoint("192.0.2.1:8448"))
 
 
-async def test_a_redirected_host_is_not_looked_up(nobody: Place) -> None:
-    elsewhere = place("192.0.2.9:1")
+async def test_a_redirected_host_is_not_looked_up(nobody: IPEndpoint) -> None:
+    elsewhere = ip_endpoint("192.0.2.9:1")
     internet = Internet(timeout=0.1, resolvers=[nobody], connect_to={"example.test:443": elsewhere})
     assert await internet.addresses("Example.test", 443) == Addresses("Example.test", (elsewhere[0],))
     assert (await internet.addresses("example.test", 8448)).ips == ()

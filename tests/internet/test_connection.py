@@ -63,9 +63,9 @@ async def test_the_time_to_connect_again_belongs_to_no_request(authority: Author
         await server.play(accepted)
 
     async with secured(reluctant, authority) as connection:
-        before = connection.waited()
+        before = connection.peer_wait()
         assert await bodies(connection, 2) == [b"one", b"two"]
-    assert connection.waited() - before < 0.3
+    assert connection.peer_wait() - before < 0.3
 
 
 async def test_another_certificate_is_not_trusted_unseen(authority: Authority, issued: Issued) -> None:

@@ -4,7 +4,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.demo.authority import Issued
-from exporter.internet.der import values
+from exporter.internet.der import count_values
 from tests.certificates import certificate
 from tests.lab.hostile.certificates import der
 
@@ -32,7 +32,7 @@ NOTHING = der(NULL, b"")
 )
 def test_values_are_counted_within_others_and_within_extensions(encoded: bytes, count: int) -> None:
     """Other octets, and all bits, are the keys, fingerprints and signatures that they seem to be."""
-    assert values(encoded) == count
+    assert count_values(encoded) == count
 
 
 @pytest.mark.parametrize(
@@ -47,17 +47,17 @@ def test_values_are_counted_within_others_and_within_extensions(encoded: bytes, 
 )
 def test_what_only_openssl_takes_hides_no_values(encoded: bytes, count: int) -> None:
     """It reads BER too, in which the same may be written in other ways."""
-    assert values(encoded) == count
+    assert count_values(encoded) == count
 
 
 @pytest.mark.parametrize("cut", [b"\x30", b"\x30\x05\x05\x00", b"\x30\x84\0", b"\x05\xff" + bytes(9)])
 def test_what_is_cut_short_counts_byte_by_byte(cut: bytes) -> None:
-    assert values(NOTHING + cut) == 1 + len(cut)
+    assert count_values(NOTHING + cut) == 1 + len(cut)
 
 
 def test_what_is_longer_than_what_it_stands_in_hides_nothing_behind_it() -> None:
     too_long = der(OCTETS, b"\x30\x82\x40\x00")
-    assert values(der(SEQUENCE, too_long + NOTHING * 50)) == 1 + 1 + 4 + 50
+    assert count_values(der(SEQUENCE, too_long + NOTHING * 50)) == 1 + 1 + 4 + 50
 
 
 def test_a_nest_has_a_bottom() -> None:
@@ -65,11 +65,11 @@ def test_a_nest_has_a_bottom() -> None:
     nest = b""
     for _ in range(5000):
         nest = der(SEQUENCE, nest)
-    assert values(nest) == 5000
+    assert count_values(nest) == 5000
 
 
 def test_each_name_is_a_value(issued: Issued) -> None:
     """And all else some hundred."""
     few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
-    assert values(many) - values(few) == 100
-    assert 80 < sum(values(each.public_bytes(Encoding.DER)) for each in issued.chain) < 150
+    assert count_values(many) - count_values(few) == 100
+    assert 80 < sum(count_values(each.public_bytes(Encoding.DER)) for each in issued.chain) < 150

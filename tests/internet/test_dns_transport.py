@@ -9,8 +9,8 @@ from dns.rdatatype import RdataType
 
 from exporter.demo.listener import Behaviour
 from exporter.internet.dns_message import Answer, Query, wire_name
-from exporter.internet.dns_transport import Mailbox, over_tcp
-from tests.addresses import place
+from exporter.internet.dns_transport import PendingQuery, over_tcp
+from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 from tests.internet.raw_https import listening
 from tests.internet.scripted_resolver import answer
@@ -26,7 +26,7 @@ async def test_what_comes_after_the_answer_is_left_alone() -> None:
     """Whoever waits for the answer may not have run yet when another message is there."""
     resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
     with resolver, client:
-        mailbox = Mailbox(client, QUERY, asyncio.get_running_loop().create_future())
+        mailbox = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
         for _ in range(2):
             resolver.send(WIRE)
             mailbox.receive()
@@ -49,7 +49,7 @@ def saying(*pieces: bytes) -> Behaviour:
 
 async def asked(resolver: Behaviour, seconds: float) -> Answer:
     async with listening(resolver) as address:
-        return await over_tcp(place(address), QUERY, asyncio.get_running_loop().time() + seconds)
+        return await over_tcp(ip_endpoint(address), QUERY, asyncio.get_running_loop().time() + seconds)
 
 
 async def test_an_answer_may_come_in_pieces() -> None:

@@ -11,10 +11,10 @@ import pytest
 from exporter import USER_AGENT
 from exporter.demo.authority import Authority, Issued
 from exporter.demo.listener import streams
-from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_ANSWERS
+from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 from exporter.model.enums import Reason
 from exporter.probing import problems
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, secured
@@ -36,7 +36,7 @@ class Fetching:
         self._issued = issued
         self.heads: list[bytes] = []
 
-    async def says(self, reply: bytes) -> HttpAnswer:
+    async def says(self, reply: bytes) -> HttpResponse:
         """The answer that is made of `reply`, after which the server closes the connection."""
         raw = RawHttps([[reply]], [self._issued])
         self.heads = raw.heads
@@ -60,26 +60,32 @@ async def test_sends_a_plain_request(server: Fetching) -> None:
 @pytest.mark.parametrize(
     ("reply", "answer"),
     [
-        (OK + b"Content-Length: 2\r\n\r\n{}", HttpAnswer(200, (("content-length", "2"),), b"{}")),
-        (OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", HttpAnswer(200, (("content-length", "2"),), b"{}")),
-        (OK + b"\r\nto the end", HttpAnswer(200, (), b"to the end")),
-        (b"HTTP/1.0 200 OK\r\n\r\n{}", HttpAnswer(200, (), b"{}")),
+        (OK + b"Content-Length: 2\r\n\r\n{}", HttpResponse(200, (("content-length", "2"),), b"{}")),
+        (
+            OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+            HttpResponse(200, (("content-length", "2"),), b"{}"),
+        ),
+        (OK + b"\r\nto the end", HttpResponse(200, (), b"to the end")),
+        (b"HTTP/1.0 200 OK\r\n\r\n{}", HttpResponse(200, (), b"{}")),
         (
             OK + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1;x=y\r\n}\r\n0\r\nTrailer: x\r\n\r\n",
-            HttpAnswer(200, (("transfer-encoding", "chunked"),), b"{}"),
+            HttpResponse(200, (("transfer-encoding", "chunked"),), b"{}"),
         ),
-        (NO_CONTENT, HttpAnswer(204, (), b"")),
-        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", HttpAnswer(304, (("content-length", "5"),), b"")),
-        (b"HTTP/1.1 599 \xe9\r\nX-Odd: \xe9 \r\nX-ODD:\r\n\r\n", HttpAnswer(599, (("x-odd", "é"), ("x-odd", "")), b"")),
-        (INTERIM * MAX_INTERIM_ANSWERS + NO_CONTENT, HttpAnswer(204, (), b"")),
+        (NO_CONTENT, HttpResponse(204, (), b"")),
+        (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", HttpResponse(304, (("content-length", "5"),), b"")),
+        (
+            b"HTTP/1.1 599 \xe9\r\nX-Odd: \xe9 \r\nX-ODD:\r\n\r\n",
+            HttpResponse(599, (("x-odd", "é"), ("x-odd", "")), b""),
+        ),
+        (INTERIM * MAX_INTERIM_RESPONSES + NO_CONTENT, HttpResponse(204, (), b"")),
         (
             OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n\x1f\x8b",
-            HttpAnswer(200, (("content-encoding", "gzip"), ("content-length", "2")), b"\x1f\x8b"),
+            HttpResponse(200, (("content-encoding", "gzip"), ("content-length", "2")), b"\x1f\x8b"),
         ),
     ],
     ids=["length", "twice", "to the end", "1.0", "chunked", "204", "304", "odd", "interim", "gzip"],
 )
-async def test_reads_answers_of_every_form(server: Fetching, reply: bytes, answer: HttpAnswer) -> None:
+async def test_reads_answers_of_every_form(server: Fetching, reply: bytes, answer: HttpResponse) -> None:
     """Header names in lower case, bytes as they are, and nothing decompressed."""
     assert await server.says(reply) == answer
 
@@ -112,7 +118,7 @@ async def test_chunks_count_and_no_length_beside_them(server: Fetching) -> None:
 
 
 async def test_an_announcement_is_enough_to_stop(server: Fetching) -> None:
-    """Nothing of the body is waited for."""
+    """Nothing of the body is peer_wait for."""
     with pytest.raises(TooLargeError):
         await server.says(OK + b"Content-Length: 99999999999999999999\r\n\r\n")
 
@@ -146,7 +152,7 @@ async def test_so_many_headers_are_read_and_no_more(server: Fetching) -> None:
         (b"HTTP/0.9 204 No Content\r\n\r\n", Reason.HTTP_PROTOCOL),
         (b"\x00" * 100, Reason.HTTP_PROTOCOL),
         (INTERIM, Reason.HTTP_PROTOCOL),
-        (INTERIM * (MAX_INTERIM_ANSWERS + 1) + NO_CONTENT, Reason.HTTP_PROTOCOL),
+        (INTERIM * (MAX_INTERIM_RESPONSES + 1) + NO_CONTENT, Reason.HTTP_PROTOCOL),
         (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Reason.HTTP_PROTOCOL),
         (OK + b"X: " + b"y" * (MAX_HEADER_BYTES + 1), Reason.TOO_LARGE),
         (OK + b"X: y\r\n" * MAX_HEADER_BYTES, Reason.TOO_LARGE),
@@ -230,7 +236,7 @@ async def test_the_first_answer_to_an_announcement_counts(
 ) -> None:
     raw = RawHttps([[reply]], [issued])
     async with secured(raw.play, authority) as connection:
-        assert await connection.announce("/path", NAME, 12345) == status
+        assert await connection.expect_continue("/path", NAME, 12345) == status
     assert raw.heads == [
         b"PUT /path HTTP/1.1\r\n"
         b"Host: " + NAME.encode() + b"\r\n"
@@ -256,4 +262,4 @@ async def test_an_announcement_may_meet_nonsense(
     raw = RawHttps([[reply]], [issued])
     async with secured(raw.play, authority) as connection:
         with pytest.raises(error):
-            await connection.announce("/path", NAME, 12345)
+            await connection.expect_continue("/path", NAME, 12345)

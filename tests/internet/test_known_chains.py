@@ -16,17 +16,17 @@ from OpenSSL import SSL
 
 from exporter.demo.authority import Authority, CertificateState, Issued
 from exporter.demo.listener import Listener
-from exporter.internet import Internet, Place
+from exporter.internet import Internet, IPEndpoint
 from exporter.internet.connection import InternetConnection
-from exporter.internet.known_chains import BELIEVED_SECONDS, KnownChains
-from exporter.internet.tls_contexts import Trust, verifying_context
+from exporter.internet.known_chains import MAX_TRUSTED_SECONDS, KnownChains
+from exporter.internet.tls_contexts import TlsContexts, verifying_context
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, answering, listening, streams_there_are
 
 OTHER_NAME = "other.test"
@@ -48,9 +48,9 @@ class Acquaintance:
         self.connections = 0
         self.streams_there_were: list[int] = []
         self.slow_connection: int | None = None
-        self.waited = 0.0
+        self.peer_wait = 0.0
         self.now = datetime.now(UTC)
-        self.trust = Trust(authority.ca_file, KnownChains(now=self._seconds))
+        self.trust = TlsContexts(authority.ca_file, KnownChains(now=self._seconds))
         self.listener = Listener(self._serve)
 
     def present(self, issued: Issued) -> None:
@@ -69,15 +69,15 @@ class Acquaintance:
         self.trust.verifying = verifying_context(authority.ca_file)
 
     async def greet(self, tls_name: str = NAME) -> Handshake:
-        with closing(InternetConnection(*place(self.listener.address), self.trust, None)) as connection:
+        with closing(InternetConnection(*ip_endpoint(self.listener.address), self.trust, None)) as connection:
             await connection.open()
             handshake = await connection.start_tls(tls_name)
-            self.waited = connection.waited()
+            self.peer_wait = connection.peer_wait()
             return handshake
 
     async def complaints(self, tls_name: str = NAME) -> list[Reason]:
-        reading = tls.read(await self.greet(tls_name), tls_name)
-        return [problem.reason for problem in reading.problems] if isinstance(reading, Faulty) else []
+        reading = tls.evaluate(await self.greet(tls_name), tls_name)
+        return [problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []
 
     def _seconds(self) -> float:
         return self.now.timestamp()
@@ -102,8 +102,8 @@ async def met(authority: Authority, presented: Issued) -> AsyncIterator[Acquaint
         await server.listener.stop()
 
 
-def led_to(address: str) -> dict[str, Place]:
-    return {f"{NAME}:443": place(address)}
+def led_to(address: str) -> dict[str, IPEndpoint]:
+    return {f"{NAME}:443": ip_endpoint(address)}
 
 
 async def is_trusted(internet: Internet) -> bool:
@@ -266,7 +266,7 @@ async def test_the_first_of_the_whole_chain_to_expire_counts(authority: Authorit
 async def test_a_verdict_is_not_believed_for_ever(authority: Authority, issued: Issued, stranger: Authority) -> None:
     async with met(authority, issued) as server:
         server.distrust(stranger)
-        server.now += timedelta(seconds=BELIEVED_SECONDS - 1)
+        server.now += timedelta(seconds=MAX_TRUSTED_SECONDS - 1)
         assert await server.complaints() == []
         server.now += timedelta(seconds=1)
         assert await server.complaints() == [Reason.CERTIFICATE_UNTRUSTED]
@@ -341,4 +341,4 @@ async def test_the_time_for_the_wrong_guess_belongs_to_no_stage(
         server.slow_connection = slow_connection
         await server.greet()
         assert server.connections == 3
-        assert (server.waited > 0.3) == (slow_connection == 3)
+        assert (server.peer_wait > 0.3) == (slow_connection == 3)

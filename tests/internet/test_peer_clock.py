@@ -10,9 +10,9 @@ from contextlib import closing
 import pytest
 
 from exporter.internet import peer_clock
-from exporter.internet.peer_clock import SO_TIMESTAMPNS, TIMESPEC, Ancillary, PeerClock, lay_in_the_socket, round_trip
+from exporter.internet.peer_clock import SO_TIMESTAMPNS, TIMESPEC, Ancillary, PeerClock, queueing_delay, round_trip
 from exporter.internet.tcp import TcpStream
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 
 only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only the Linux kernel stamps what it receives")
 
@@ -54,17 +54,17 @@ def keep_busy(seconds: float) -> None:
 
 @only_on_linux
 async def test_an_answer_counts_from_its_arrival_and_not_from_our_reading(slow: SlowPeer) -> None:
-    """It came after 50 ms, and lay in the socket until we had time for it after 200."""
+    """It came after 50 ms, and delay in the socket until we had time for it after 200."""
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
-        await stream.open(*place(slow.address))
-        before = clock.waited()
+        await stream.open(*ip_endpoint(slow.address))
+        before = clock.peer_wait()
         await stream.send(b"question")
         receiving = asyncio.create_task(stream.receive())
         await asyncio.sleep(0)
         keep_busy(0.2)
         assert await receiving == b"answer"
-    assert 0.045 < clock.waited() - before < 0.15
+    assert 0.045 < clock.peer_wait() - before < 0.15
 
 
 @only_on_linux
@@ -80,12 +80,12 @@ async def test_an_answer_counts_though_it_came_before_we_ran_again(
         keep_busy(0.2)
 
     with closing(TcpStream(clock)) as stream:
-        await stream.open(*place(slow.address))
-        before = clock.waited()
+        await stream.open(*ip_endpoint(slow.address))
+        before = clock.peer_wait()
         monkeypatch.setattr(loop, "sock_sendall", put_aside)
         await stream.send(b"question")
         assert await stream.receive() == b"answer"
-    assert 0.045 < clock.waited() - before < 0.15
+    assert 0.045 < clock.peer_wait() - before < 0.15
 
 
 @only_on_linux
@@ -93,24 +93,24 @@ async def test_a_connection_takes_as_long_as_the_handshake_and_not_as_our_turn(s
     """On loopback that is next to nothing."""
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
-        opening = asyncio.create_task(stream.open(*place(slow.address)))
+        opening = asyncio.create_task(stream.open(*ip_endpoint(slow.address)))
         await asyncio.sleep(0)
         keep_busy(0.2)
         await opening
-        assert clock.waited() < 0.1
+        assert clock.peer_wait() < 0.1
         await stream.send(b"question")
 
 
 async def test_silence_counts_until_it_is_given_up(slow: SlowPeer) -> None:
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
-        await stream.open(*place(slow.address))
-        before = clock.waited()
+        await stream.open(*ip_endpoint(slow.address))
+        before = clock.peer_wait()
         await stream.send(b"question")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await stream.receive()
-    assert 0.015 < clock.waited() - before < 0.5
+    assert 0.015 < clock.peer_wait() - before < 0.5
 
 
 # ---------------------------------------------------------------- the sums, by a clock that is set by hand
@@ -138,11 +138,11 @@ def test_what_comes_in_pieces_is_one_wait(hands: Hands) -> None:
     clock = PeerClock()
     clock.sent()
     hands.now += 5
-    clock.arrived(lay=2)
-    assert clock.waited() == 3
+    clock.arrived(delay=2)
+    assert clock.peer_wait() == 3
     hands.now += 10
-    clock.arrived(lay=4)
-    assert clock.waited() == 3 + 8
+    clock.arrived(delay=4)
+    assert clock.peer_wait() == 3 + 8
 
 
 def test_our_own_time_between_two_requests_counts_for_nobody(hands: Hands) -> None:
@@ -151,34 +151,34 @@ def test_our_own_time_between_two_requests_counts_for_nobody(hands: Hands) -> No
         hands.now += 100
         clock.sent()
         hands.now += 1
-        clock.arrived(lay=0)
-    assert clock.waited() == 2
+        clock.arrived(delay=0)
+    assert clock.peer_wait() == 2
 
 
 def test_what_lay_there_before_we_asked_was_not_waited_for(hands: Hands) -> None:
     clock = PeerClock()
     clock.sent()
     hands.now += 1
-    clock.arrived(lay=60)
-    assert clock.waited() == 0
+    clock.arrived(delay=60)
+    assert clock.peer_wait() == 0
 
 
 def test_time_may_be_given_back(hands: Hands) -> None:
     clock = PeerClock()
     hands.now += 1
     clock.gave_up()
-    assert clock.waited() == 1
-    clock.forget_since(0.25)
-    assert clock.waited() == 0.25
+    assert clock.peer_wait() == 1
+    clock.rewind_to(0.25)
+    assert clock.peer_wait() == 0.25
 
 
-@pytest.mark.parametrize(("trip", "waited"), [(0.5, 0.5), (60.0, 2.0), (None, 2.0)])
-def test_a_handshake_takes_no_longer_than_we_watched_it(hands: Hands, trip: float | None, waited: float) -> None:
+@pytest.mark.parametrize(("trip", "peer_wait"), [(0.5, 0.5), (60.0, 2.0), (None, 2.0)])
+def test_a_handshake_takes_no_longer_than_we_watched_it(hands: Hands, trip: float | None, peer_wait: float) -> None:
     clock = PeerClock()
     clock.sent()
     hands.now += 2
     clock.connected(trip)
-    assert clock.waited() == waited
+    assert clock.peer_wait() == peer_wait
 
 
 # ---------------------------------------------------------------- what the kernel says
@@ -192,7 +192,7 @@ def stamped(ago: float) -> bytes:
 @pytest.mark.parametrize(("ago", "seconds"), [(5, 5), (0, 0), (-5, 0)])
 def test_reads_the_stamps_of_the_kernel(ago: float, seconds: float) -> None:
     """A clock that was set back makes nobody wait a negative time."""
-    assert lay_in_the_socket([(socket.SOL_SOCKET, SO_TIMESTAMPNS, stamped(ago))]) == pytest.approx(seconds, abs=2)
+    assert queueing_delay([(socket.SOL_SOCKET, SO_TIMESTAMPNS, stamped(ago))]) == pytest.approx(seconds, abs=2)
 
 
 @pytest.mark.parametrize(
@@ -205,11 +205,11 @@ def test_reads_the_stamps_of_the_kernel(ago: float, seconds: float) -> None:
     ids=["none", "too short", "another level"],
 )
 def test_what_is_no_stamp_tells_nothing(ancillary: Ancillary) -> None:
-    assert lay_in_the_socket(ancillary) == 0
+    assert queueing_delay(ancillary) == 0
 
 
 def test_elsewhere_the_time_of_reading_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "other")
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as sock:
-        peer_clock.ask_for_timestamps(sock)
+        peer_clock.enable_timestamps(sock)
         assert round_trip(sock) is None

@@ -16,7 +16,7 @@ from exporter.model.enums import Reason, SrvService
 from exporter.probing import problems
 from exporter.probing.evidence import Addresses
 from exporter.probing.problems import Step
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 
 LIFETIME = 0.2  # seconds: for answers that never come
@@ -46,7 +46,7 @@ async def server() -> AsyncIterator[DnsServer]:
 
 
 def asking(*servers: DnsServer, lifetime: float = PATIENT) -> Resolver:
-    return Resolver([place(server.address) for server in servers], lifetime)
+    return Resolver([ip_endpoint(server.address) for server in servers], lifetime)
 
 
 def named(failures: tuple[Exception, ...]) -> list[Reason]:

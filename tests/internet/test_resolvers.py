@@ -19,15 +19,15 @@ from dns.rcode import Rcode
 
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.zone import Over
-from exporter.internet import Place, dns_transport
+from exporter.internet import IPEndpoint, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
 from exporter.model.enums import Reason, SrvService
-from exporter.model.outcomes import Shortage
+from exporter.model.outcomes import ResourceShortage
 from exporter.probing import problems
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import Step
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 from tests.internet.scripted_resolver import Script, answer, scripted
 
@@ -37,7 +37,7 @@ RECORD = "10 5 8450 hs.test."
 FOUND = (srv_record(10, 5, 8450, "hs.test"),)
 
 
-async def look_up(*servers: Place, lifetime: float = PATIENT) -> object:
+async def look_up(*servers: IPEndpoint, lifetime: float = PATIENT) -> object:
     """The records, or what was raised instead."""
     resolver = Resolver(servers, lifetime)
     (outcome,) = await asyncio.gather(resolver.srv(SrvService.MATRIX, "x.test"), return_exceptions=True)
@@ -73,19 +73,19 @@ def strayed(query: Message) -> Iterable[bytes]:
     yield b""
 
 
-async def nobody() -> Place:
+async def nobody() -> IPEndpoint:
     """A place where nobody listens."""
     server = DnsServer()
     await server.start()
     await server.stop()
-    return place(server.address)
+    return ip_endpoint(server.address)
 
 
 # ---------------------------------------------------------------- what is believed
 
 
 async def test_what_anybody_may_have_sent_is_passed_over() -> None:
-    """However much of it there is: the true answer is waited for."""
+    """However much of it there is: the true answer is peer_wait for."""
     async with scripted(lambda query: [*strayed(query)] * 20 + [*good(query)]) as server:
         assert await look_up(server.place) == FOUND
         assert len(server.queries) == 1
@@ -204,8 +204,11 @@ async def test_silence_of_all_is_a_timeout() -> None:
         down = await nobody()
         outcome = await look_up(down, server.place, lifetime=LIFETIME)
         assert isinstance(outcome, DnsTimeoutError)
-        refused, waited = f"127.0.0.1:{down[1]}: Connection refused", f"127.0.0.1:{server.place[1]}: no answer in time"
-        assert str(outcome) == f"asked for SRV, {refused}; {waited}"
+        refused, peer_wait = (
+            f"127.0.0.1:{down[1]}: Connection refused",
+            f"127.0.0.1:{server.place[1]}: no answer in time",
+        )
+        assert str(outcome) == f"asked for SRV, {refused}; {peer_wait}"
 
 
 async def test_one_bad_answer_among_silence_is_a_failure() -> None:
@@ -219,9 +222,9 @@ async def test_a_resolver_that_is_down_is_silent() -> None:
 
 async def test_a_resolver_that_is_down_is_not_asked_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel says at once that nobody listens: to ask again and again would keep a core busy."""
-    asked: list[Place] = []
+    asked: list[IPEndpoint] = []
 
-    async def refused(server: Place, *_: Any) -> NoReturn:
+    async def refused(server: IPEndpoint, *_: Any) -> NoReturn:
         asked.append(server)
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
@@ -249,7 +252,7 @@ async def test_a_shortage_of_ours_is_no_fault_of_the_resolvers(monkeypatch: pyte
     monkeypatch.setattr(dns_transport, "new_socket", exhausted)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
-    assert problems.name(outcome, Step.DNS) == Shortage(Reason.INTERNAL_ERROR, "Too many open files")
+    assert problems.classify(outcome, Step.DNS) == ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
 
 
 # ---------------------------------------------------------------- whether any is there at all
@@ -329,7 +332,7 @@ async def test_over_tcp_the_first_message_counts(over_tcp: Callable[[Message], b
     """Nobody else can speak there."""
     server = Truncating(over_tcp)
     await server.start()
-    outcome = await look_up(place(server.address))
+    outcome = await look_up(ip_endpoint(server.address))
     await server.stop()
     assert isinstance(outcome, DnsFailureError)
     assert str(outcome) == f"asked for SRV, {server.address}: {complaint}"
@@ -340,7 +343,7 @@ async def test_a_long_answer_comes_whole_over_tcp() -> None:
     records = [f"{priority} 5 8450 {'x' * 60}.{priority}.test." for priority in range(250)]
     server = Truncating(lambda query: answer(query, *records).to_wire(max_size=65535))
     await server.start()
-    outcome = await look_up(place(server.address))
+    outcome = await look_up(ip_endpoint(server.address))
     await server.stop()
     assert isinstance(outcome, tuple)
     assert len(outcome) == len(records)

@@ -1,4 +1,4 @@
-"""What is sent arrives, and is waited for without keeping the event loop busy."""
+"""What is sent arrives, and is peer_wait for without keeping the event loop busy."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ import pytest
 
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import READ_BYTES, TcpStream
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.internet.raw_https import listening
 from tests.waiting import until
 
@@ -27,7 +27,7 @@ async def talking(says: "asyncio.Queue[bytes]") -> AsyncIterator[TcpStream]:
 
     async with listening(talk) as address:
         with closing(TcpStream(PeerClock())) as stream:
-            await stream.open(*place(address))
+            await stream.open(*ip_endpoint(address))
             yield stream
 
 
@@ -93,7 +93,7 @@ async def test_who_reads_what_is_there_already_lets_others_run() -> None:
             turns += 1
 
     async with listening(send_all) as address:
-        ip, port = place(address)
+        ip, port = ip_endpoint(address)
         stream = TcpStream(PeerClock())
         await stream.open(ip_address(str(ip)), port)
         await sent.wait()

@@ -17,7 +17,7 @@ from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.enums import Reason
 from exporter.probing import problems
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.probing.problems import Step
@@ -120,7 +120,7 @@ async def test_as_many_values_are_read_as_are_bearable(authority: Authority, *, 
 
 
 def values_of(issued: Issued) -> int:
-    return sum(der.values(each.public_bytes(Encoding.DER)) for each in issued.chain)
+    return sum(der.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
 
 
 async def test_certificates_count_before_the_end_of_the_handshake(authority: Authority) -> None:
@@ -157,8 +157,8 @@ async def test_certificates_in_every_state_are_described(
 ) -> None:
     """By what OpenSSL says of them in truth; a weak key would be named, too."""
     context = speaking(authority.issue([NAME], state, key_type=key_type), version)
-    reading = tls.read(await greet(answering(context), authority), NAME)
-    assert ([problem.reason for problem in reading.problems] if isinstance(reading, Faulty) else []) == reasons
+    reading = tls.evaluate(await greet(answering(context), authority), NAME)
+    assert ([problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []) == reasons
 
 
 # ---------------------------------------------------------------- what goes wrong
@@ -215,7 +215,7 @@ async def test_a_handshake_that_is_reset(authority: Authority) -> None:
 async def test_an_alert_is_told_in_words(authority: Authority) -> None:
     with pytest.raises(SSL.Error) as caught:
         await greet(saying(HANDSHAKE_FAILURE), authority)
-    assert "handshake failure" in problems.detail(caught.value, Step.TLS)
+    assert "handshake failure" in problems.describe(caught.value, Step.TLS)
 
 
 async def test_a_server_that_wants_a_certificate_of_ours(authority: Authority, issued: Issued) -> None:

@@ -50,7 +50,7 @@ TIMED_OUT: Failed[Software] = Failed(3.0, (Problem(Reason.HTTP_TIMEOUT, "no answ
 
 
 @pytest.mark.parametrize(
-    ("report", "held_up", "short"),
+    ("report", "stalled_seconds", "short"),
     [
         (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 3.0, True),
         (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 0.5, False),
@@ -58,9 +58,9 @@ TIMED_OUT: Failed[Software] = Failed(3.0, (Problem(Reason.HTTP_TIMEOUT, "no answ
         (delegated_by_well_known(), 3.0, False),
     ],
 )
-def test_silence_is_believed_where_we_listened_to_it(report: Report, held_up: float, *, short: bool) -> None:
+def test_silence_is_believed_where_we_listened_to_it(report: Report, stalled_seconds: float, *, short: bool) -> None:
     """All else is somebody's answer, however late it was heard."""
-    assert verdict.fell_short(replace(report, seconds=5.0, held_up=held_up)) is short
+    assert verdict.exporter_starved(replace(report, seconds=5.0, stalled_seconds=stalled_seconds)) is short
 
 
 def test_every_stage_of_an_endpoint_has_to_pass() -> None:
@@ -108,17 +108,17 @@ def test_problems_stand_where_they_were_met() -> None:
 
 def test_certificates_are_those_of_all_connections() -> None:
     """That of an expired one too; a connection that was not made has none."""
-    seen = verdict.secured(expired_certificate())
+    seen = verdict.tls_sessions(expired_certificate())
     assert {connection: len(secured) for connection, secured in seen.items()} == {
         CertificateOf.WELL_KNOWN: 1,
         CertificateOf.FEDERATION: 1,
     }
     assert not seen[CertificateOf.FEDERATION][0].certificate.valid
-    assert verdict.secured(nothing_resolved()) == {}
+    assert verdict.tls_sessions(nothing_resolved()) == {}
 
 
 def test_the_first_certificate_to_expire_counts() -> None:
-    certificates = [tls.certificate for tls in verdict.secured(two_families())[CertificateOf.FEDERATION]]
+    certificates = [tls.certificate for tls in verdict.tls_sessions(two_families())[CertificateOf.FEDERATION]]
     first = verdict.first_to_expire(certificates)
     assert first.not_after == min(certificate.not_after for certificate in certificates) < certificates[0].not_after
 
@@ -144,9 +144,9 @@ def test_the_keys_are_those_that_expire_first() -> None:
 
 
 def test_a_delegation_is_as_expected_where_it_leads_there_and_nowhere_else() -> None:
-    assert verdict.delegation_is(delegated_by_well_known(), MATRIX_443)
-    assert not verdict.delegation_is(delegated_by_well_known(), Target("matrix.example.org", 8448))
-    assert not verdict.delegation_is(two_families(), Target("one.example.org", 8448))
+    assert verdict.leads_only_to(delegated_by_well_known(), MATRIX_443)
+    assert not verdict.leads_only_to(delegated_by_well_known(), Target("matrix.example.org", 8448))
+    assert not verdict.leads_only_to(two_families(), Target("one.example.org", 8448))
 
 
 @pytest.mark.parametrize("report", [delegated_by_well_known, expired_certificate, nothing_resolved, two_families])
@@ -155,7 +155,7 @@ def test_every_verdict_can_be_had_of_every_report(report: Callable[[], Report]) 
         verdict.federates,
         verdict.stages,
         verdict.problems,
-        verdict.secured,
+        verdict.tls_sessions,
         verdict.healthy_by_family,
         verdict.software,
         verdict.signing_keys,

@@ -4,13 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter.judging.warnings import RULES, LocatedWarning, warnings
+from exporter.judging.warnings import RULES, ActiveWarning, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import Reason, SrvService, WarningName
-from exporter.model.findings import Answered, Delegation, SigningKeys, SrvRecord, SrvRecords
+from exporter.model.findings import Delegation, SigningKeys, SrvRecord, SrvRecords, WellKnownResponse
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
-from exporter.model.report import DeepLook, EndpointLook, EndpointReport, Report
+from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
@@ -33,8 +33,8 @@ A_DAY = ENDED_AT + timedelta(days=1)
 JSON = "application/json"
 
 
-def warned(report: Report, delegation_seen: datetime | None = None) -> list[tuple[WarningName, str]]:
-    return [(located.warning, located.detail) for located in warnings(report, delegation_seen)]
+def warned(report: Report, delegation_last_seen: datetime | None = None) -> list[tuple[WarningName, str]]:
+    return [(located.warning, located.detail) for located in warnings(report, delegation_last_seen)]
 
 
 def expected(warning: WarningName, detail: str | None) -> list[tuple[WarningName, str]]:
@@ -44,7 +44,7 @@ def expected(warning: WarningName, detail: str | None) -> list[tuple[WarningName
 
 @pytest.mark.parametrize("report", [delegated_by_well_known, looked_at_deeply])
 def test_a_healthy_server_is_warned_of_nothing(report: Callable[[], Report]) -> None:
-    assert warnings(report(), delegation_seen=ENDED_AT) == ()
+    assert warnings(report(), delegation_last_seen=ENDED_AT) == ()
 
 
 def test_every_warning_has_a_rule() -> None:
@@ -55,12 +55,12 @@ def test_every_warning_has_a_rule() -> None:
 @pytest.mark.parametrize("report", [expired_certificate, nothing_resolved, two_families])
 def test_every_report_can_be_judged(report: Callable[[], Report]) -> None:
     """Whatever is missing in it."""
-    assert all(isinstance(located, LocatedWarning) for located in warnings(report()))
+    assert all(isinstance(located, ActiveWarning) for located in warnings(report()))
 
 
 # ---------------------------------------------------------------- the well-known
 
-VALID = Delegation(86400, server=names.parse("matrix.example.org:443"), answered=Answered(200, 42, None))
+VALID = Delegation(86400, server=names.parse("matrix.example.org:443"), answered=WellKnownResponse(200, 42, None))
 ABSENT: Outcome[Delegation] = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
 BROKEN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), Delegation(3600))
 UNREADABLE: Outcome[Delegation] = Failed(0.1, (Problem(Reason.INTERNAL_ERROR, "whatever"),))
@@ -94,12 +94,12 @@ def test_delegation_not_lost(outcome: Outcome[Delegation], seen: datetime | None
 @pytest.mark.parametrize(("size", "warns"), [(12288, False), (12289, True), (50_000, True)])
 def test_well_known_large(size: int, *, warns: bool) -> None:
     text = f"{size} bytes, some servers read 12288" if warns else None
-    answered = replace(VALID, answered=Answered(200, size, None))
+    answered = replace(VALID, answered=WellKnownResponse(200, size, None))
     assert warned(finding(Passed(0.1, answered))) == expected(WarningName.WELL_KNOWN_LARGE, text)
 
 
 def test_a_large_page_that_delegates_nothing_is_no_large_well_known() -> None:
-    answered = Delegation(3600, answered=Answered(200, 50_000, None))
+    answered = Delegation(3600, answered=WellKnownResponse(200, 50_000, None))
     assert warned(finding(Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), answered))) == []
 
 
@@ -109,7 +109,7 @@ def test_a_large_page_that_delegates_nothing_is_no_large_well_known() -> None:
 def test_well_known_not_200(status: int, *, warns: bool) -> None:
     """Of a status that says that all is well."""
     text = f"status {status}: some servers accept it, the specification does not" if warns else None
-    answered = Delegation(3600, answered=Answered(status, 42, None))
+    answered = Delegation(3600, answered=WellKnownResponse(status, 42, None))
     report = finding(Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200"),), answered))
     assert warned(report) == expected(WarningName.WELL_KNOWN_NOT_200, text)
 
@@ -121,12 +121,12 @@ def test_well_known_not_200(status: int, *, warns: bool) -> None:
 def test_well_known_cache_out_of_bounds(announced: int | None, *, warns: bool) -> None:
     """Five minutes to 48 hours; an answer that says nothing is fine."""
     text = f"{announced} seconds are announced, peers keep it for 300 to 172800" if warns else None
-    answered = replace(VALID, answered=Answered(200, 42, announced))
+    answered = replace(VALID, answered=WellKnownResponse(200, 42, announced))
     assert warned(finding(Passed(0.1, answered))) == expected(WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS, text)
 
 
 def test_how_long_an_absence_may_be_kept_does_not_matter() -> None:
-    answered = Delegation(3600, absent_because=Reason.HTTP_STATUS, answered=Answered(404, 42, 0))
+    answered = Delegation(3600, absent_because=Reason.HTTP_STATUS, answered=WellKnownResponse(404, 42, 0))
     assert warned(finding(Passed(0.1, answered))) == []
 
 
@@ -253,8 +253,8 @@ def test_old_tls_of_the_web_server_is_told_apart() -> None:
 
 def test_host_with_port_differs() -> None:
     """Each endpoint says how."""
-    differs = EndpointLook(Passed(0.1, None), "http_status where Host is matrix.example.org:443")
-    alike = replace(at("192.0.2.2"), deep=EndpointLook(Passed(0.1, None)))
+    differs = EndpointDeepLook(Passed(0.1, None), "http_status where Host is matrix.example.org:443")
+    alike = replace(at("192.0.2.2"), deep=EndpointDeepLook(Passed(0.1, None)))
     report = with_endpoints(replace(at("192.0.2.1"), deep=differs), alike, at("192.0.2.3"))
     assert warned(report) == [
         (

@@ -4,7 +4,7 @@ from dataclasses import replace
 from prometheus_client import REGISTRY, CollectorRegistry
 
 from exporter import VERSION
-from exporter.metrics.exporter_metrics import Instruments, SkipReason
+from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.enums import Stage
 from exporter.model.shards import Shard
 from tests.sample_reports import two_families
@@ -22,7 +22,7 @@ def series(registry: CollectorRegistry) -> set[str]:
 
 def test_counters_begin_at_zero() -> None:
     """So that `increase()` sees the first event."""
-    registry = Instruments().registry
+    registry = ExporterMetrics().registry
     skipped = {
         reason: value(registry, "matrix_federation_exporter_probes_skipped_total", reason=reason)
         for reason in ("overlap", "missed", "shutdown")
@@ -33,9 +33,9 @@ def test_counters_begin_at_zero() -> None:
 
 def test_observes_every_stage_that_ran() -> None:
     """Of every endpoint; what was skipped leaves no trace."""
-    instruments = Instruments()
-    instruments.observe(two_families())
-    counts = {stage.value: value(instruments.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage}
+    exporter_metrics = ExporterMetrics()
+    exporter_metrics.observe(two_families())
+    counts = {stage.value: value(exporter_metrics.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage}
     assert counts == {
         "well_known": 1,
         "srv": 1,
@@ -47,22 +47,22 @@ def test_observes_every_stage_that_ran() -> None:
         "proxy": 0,
         "notary": 0,
     }
-    tcp_seconds = value(instruments.registry, f"{DURATION}_sum", probe_stage="tcp")
+    tcp_seconds = value(exporter_metrics.registry, f"{DURATION}_sum", probe_stage="tcp")
     assert tcp_seconds is not None
     assert math.isclose(tcp_seconds, 0.01 + 0.01 + 0.5 + 0.5)
 
 
 def test_spoiled_durations_are_counted_and_nothing_else() -> None:
     """They are none of the servers' durations."""
-    instruments = Instruments()
-    instruments.observe(replace(two_families(), held_up=0.1))
-    assert value(instruments.registry, "matrix_federation_exporter_probes_spoiled_total") == 1
-    assert {value(instruments.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
+    exporter_metrics = ExporterMetrics()
+    exporter_metrics.observe(replace(two_families(), stalled_seconds=0.1))
+    assert value(exporter_metrics.registry, "matrix_federation_exporter_probes_spoiled_total") == 1
+    assert {value(exporter_metrics.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
 
 
 def test_names_are_those_of_the_contract() -> None:
     """Users write alerts on them; no `_created` series are among them."""
-    own = {name for name in series(Instruments().registry) if name.startswith("matrix_federation_")}
+    own = {name for name in series(ExporterMetrics().registry) if name.startswith("matrix_federation_")}
     prefix = "matrix_federation_exporter_"
     assert {name.removeprefix(prefix) for name in own} == {
         "build_info",
@@ -84,39 +84,39 @@ def test_names_are_those_of_the_contract() -> None:
 
 def test_tells_of_every_list_until_it_is_forgotten() -> None:
     """From the beginning on, so that one that never answers is seen."""
-    instruments, url = Instruments(), "https://example.org/servers"
-    before = series(instruments.registry)
-    instruments.begin_list(url)
-    begun = series(instruments.registry) - before
+    exporter_metrics, url = ExporterMetrics(), "https://example.org/servers"
+    before = series(exporter_metrics.registry)
+    exporter_metrics.begin_list(url)
+    begun = series(exporter_metrics.registry) - before
     assert {
-        name.removeprefix("matrix_federation_exporter_list_"): value(instruments.registry, name, list=url)
+        name.removeprefix("matrix_federation_exporter_list_"): value(exporter_metrics.registry, name, list=url)
         for name in begun
     } == {
         "servers": 0,
         "last_success_timestamp_seconds": 0,
         "failures_total": 0,
     }
-    instruments.forget_list(url)
-    assert series(instruments.registry) == before
+    exporter_metrics.forget_list(url)
+    assert series(exporter_metrics.registry) == before
 
 
 def test_tells_the_shard() -> None:
     """Also where there is only one."""
     shard = "matrix_federation_exporter_shard_info"
-    assert value(Instruments().registry, shard, index="0", count="1") == 1
-    assert value(Instruments(Shard(2, 3)).registry, shard, index="2", count="3") == 1
+    assert value(ExporterMetrics().registry, shard, index="0", count="1") == 1
+    assert value(ExporterMetrics(Shard(2, 3)).registry, shard, index="2", count="3") == 1
 
 
 def test_tells_version_and_process() -> None:
     """As every exporter does."""
-    registry = Instruments().registry
+    registry = ExporterMetrics().registry
     assert value(registry, "matrix_federation_exporter_build_info", version=VERSION) == 1
     assert {"process_start_time_seconds", "process_resident_memory_bytes", "python_info"} <= series(registry)
 
 
 def test_every_object_has_its_own_registry() -> None:
     """Two exporters in one process do not meet, and the library's global registry stays as it was."""
-    first, second = Instruments(), Instruments()
+    first, second = ExporterMetrics(), ExporterMetrics()
     first.probes_skipped.labels(SkipReason.MISSED).inc()
     name = "matrix_federation_exporter_probes_skipped_total"
     assert (value(first.registry, name, reason="missed"), value(second.registry, name, reason="missed")) == (1, 0)

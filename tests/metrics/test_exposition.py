@@ -13,16 +13,16 @@ from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from exporter.metrics.exporter_metrics import Instruments
-from exporter.metrics.exposition import CHUNK_BYTES, Answer, gzipped, joined, scrape
-from exporter.metrics.families import FAMILIES, SUFFIXES, Family, Kind
+from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.metrics.exposition import CHUNK_BYTES, Exposition, gzip_chunks, join_chunks, scrape
+from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
 from exporter.model.addresses import Target
 from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.report import Report
 from exporter.reports.board import Board
-from exporter.reports.server_state import Standing
+from exporter.reports.server_state import ServerState
 from tests.programs import program
 from tests.sample_reports import (
     delegated_by_well_known,
@@ -34,17 +34,21 @@ from tests.sample_reports import (
 )
 from tests.scrapes import OPENMETRICS, board_of, text_of
 
-CLASSES = {Kind.GAUGE: GaugeMetricFamily, Kind.COUNTER: CounterMetricFamily, Kind.INFO: InfoMetricFamily}
+CLASSES = {
+    MetricType.GAUGE: GaugeMetricFamily,
+    MetricType.COUNTER: CounterMetricFamily,
+    MetricType.INFO: InfoMetricFamily,
+}
 TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 END = "# EOF\n"
 
 
 class LibraryCollector(Collector):
-    """The same standings, handed to the library family by family for its own writers."""
+    """The same states, handed to the library family by family for its own writers."""
 
-    def __init__(self, standings: Iterable[Standing]) -> None:
-        self.standings = tuple(standings)
+    def __init__(self, states: Iterable[ServerState]) -> None:
+        self.states = tuple(states)
 
     def collect(self) -> Iterator[Metric]:
         for family in FAMILIES:
@@ -52,10 +56,10 @@ class LibraryCollector(Collector):
 
     def metric(self, family: Family) -> Metric:
         metric: Metric = CLASSES[family.kind](family.full_name.removesuffix(SUFFIXES[family.kind]), family.help)
-        for standing in self.standings:
-            for values, number in family.samples(standing):
+        for state in self.states:
+            for values, number in family.samples(state):
                 labels = dict(zip(family.labels, values, strict=True))
-                server_name = str(standing.watched.server_name)
+                server_name = str(state.watched.server_name)
                 metric.add_sample(family.full_name, {"server_name": server_name, **labels}, number)
         return metric
 
@@ -85,7 +89,7 @@ def full_board() -> Board:
     return board_of([watched(report.server_name.text) for report in reports], *reports)
 
 
-def body(answer: Answer) -> bytes:
+def body(answer: Exposition) -> bytes:
     return b"".join(answer.chunks)
 
 
@@ -98,7 +102,7 @@ def test_equals_what_the_library_writes(accept: str | None, write: Callable[[Col
     """Byte for byte, with hostile label values too."""
     board = full_board()
     registry = CollectorRegistry()
-    registry.register(LibraryCollector(posted.standing for posted in board.snapshot().posted))
+    registry.register(LibraryCollector(rendered.state for rendered in board.snapshot().states))
     assert text_of(board, accept) == write(registry).decode()
 
 
@@ -130,7 +134,7 @@ def test_no_series_stands_twice() -> None:
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
     """One end, and only in OpenMetrics; both parts are read by the parser of the format."""
-    answer = scrape(full_board(), Instruments(), accept, None)
+    answer = scrape(full_board(), ExporterMetrics(), accept, None)
     text = body(answer).decode()
     parse = parse_openmetrics if accept else parse_text
     names = [metric.name for metric in parse(text)]
@@ -145,7 +149,7 @@ def test_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
 @pytest.mark.system("promtool")
 def test_promtool_has_no_complaint() -> None:
     """Its linter knows the conventions of names, kinds and help."""
-    text = body(scrape(full_board(), Instruments(), None, None))
+    text = body(scrape(full_board(), ExporterMetrics(), None, None))
     promtool = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
     assert (promtool.returncode, promtool.stdout, promtool.stderr) == (0, b"", b"")
 
@@ -153,7 +157,7 @@ def test_promtool_has_no_complaint() -> None:
 def test_gzip_holds_the_same_text() -> None:
     """As a stream that is made on the way; the board alone, for the process changes between two scrapes."""
     board = full_board()
-    answer = scrape(board, Instruments(), OPENMETRICS, "br, gzip;q=0.8")
+    answer = scrape(board, ExporterMetrics(), OPENMETRICS, "br, gzip;q=0.8")
     assert (answer.content_type, answer.encoding) == (OPENMETRICS_TYPE, "gzip")
     of_servers = text_of(board, OPENMETRICS).removesuffix(END)
     assert gzip.decompress(body(answer)).decode().startswith(of_servers)
@@ -162,12 +166,12 @@ def test_gzip_holds_the_same_text() -> None:
 def test_gzip_keeps_nothing_back() -> None:
     """What cannot be compressed comes out as it went in, however it was cut."""
     chunks = [os.urandom(1000) for _ in range(200)]
-    assert zlib.decompress(b"".join(gzipped(chunks)), wbits=31) == b"".join(chunks)
+    assert zlib.decompress(b"".join(gzip_chunks(chunks)), wbits=31) == b"".join(chunks)
 
 
 def test_header_that_breaks_the_library_gets_text() -> None:
     """`version=abc` raises TypeError in the library's own chooser."""
-    answer = scrape(full_board(), Instruments(), "application/openmetrics-text;version=abc", "gzip;q=abc")
+    answer = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
     assert (answer.content_type, answer.encoding) == (TEXT_TYPE, None)
 
 
@@ -176,7 +180,7 @@ def test_chunks_are_bounded() -> None:
     servers = [watched(f"server{number}.example.org") for number in range(1000)]
     reports = [replace(two_families(), server_name=server.server_name) for server in servers]
     board = board_of(servers, *reports)
-    chunks = list(scrape(board, Instruments(), None, None).chunks)
+    chunks = list(scrape(board, ExporterMetrics(), None, None).chunks)
     assert max(map(len, chunks)) <= CHUNK_BYTES
     assert b"".join(chunks).startswith(text_of(board).encode())
     assert len(chunks) > 50
@@ -185,14 +189,14 @@ def test_chunks_are_bounded() -> None:
 def test_chunks_hold_every_piece_once() -> None:
     """Small pieces are joined, and one that is larger than a chunk passes alone."""
     half, whole = b"h" * (CHUNK_BYTES // 2), b"w" * (CHUNK_BYTES + 1)
-    assert list(joined([whole, half, half, b"", half, whole, b"end"])) == [whole, half + half, half, whole, b"end"]
+    assert list(join_chunks([whole, half, half, b"", half, whole, b"end"])) == [whole, half + half, half, whole, b"end"]
 
 
 def test_scrape_under_way_is_not_disturbed() -> None:
     """Results that come meanwhile belong to the next scrape."""
     board = full_board()
     before = text_of(board)
-    chunks = scrape(board, Instruments(), None, None).chunks
+    chunks = scrape(board, ExporterMetrics(), None, None).chunks
     first = next(chunks)
     board.put(replace(two_families(), dns=Failed(9.0, (Problem(Reason.DNS_TIMEOUT, ""),))))
     board.watch([])

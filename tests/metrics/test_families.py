@@ -9,7 +9,7 @@ from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, Reason, SrvService, Stage
-from exporter.model.findings import Delegation, Secured, Software, SrvRecord, SrvRecords
+from exporter.model.findings import Delegation, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.report import Report
 from tests.sample_reports import (
@@ -69,7 +69,7 @@ def test_names_are_unique_and_bear_the_suffix_of_their_kind() -> None:
 
 def test_lasting_families_are_those_of_the_contract() -> None:
     """They alone tell of a server whose results are too old."""
-    assert {family.name for family in FAMILIES if family.lasting} == {
+    assert {family.name for family in FAMILIES if family.kept_when_stale} == {
         "probe_last_timestamp_seconds",
         "probe_interval_seconds",
         "probes_total",
@@ -85,7 +85,7 @@ def test_before_the_first_result_there_is_the_interval_alone() -> None:
 
 
 def test_removed_server_has_no_series() -> None:
-    """Not even the lasting ones, and a late result does not bring it back."""
+    """Not even the kept_when_stale ones, and a late result does not bring it back."""
     board = board_of([watched("example.org"), watched("gone.example.org")], delegated_by_well_known())
     board.watch([watched("gone.example.org")])
     assert not board.put(delegated_by_well_known())
@@ -134,7 +134,7 @@ def test_one_invalid_certificate_of_several_counts() -> None:
     """A peer may meet any of the endpoints."""
     report = two_families()
     first, second = report.endpoints[:2]
-    expired: Failed[Secured] = Failed(
+    expired: Failed[TlsSession] = Failed(
         0.02, (Problem(Reason.CERTIFICATE_EXPIRED, ""),), found=secured("dual.example.org", -1)
     )
     changed = replace(report, endpoints=(first, replace(second, tls=expired)))
@@ -244,7 +244,7 @@ def test_connections_and_stages_are_the_closed_lists() -> None:
 def test_spoiled_durations_are_not_shown(name: str) -> None:
     """They would blame a server for what the exporter did; all else that was seen is true."""
     report = delegated_by_well_known()
-    spoiled = replace(report, held_up=0.1)
+    spoiled = replace(report, stalled_seconds=0.1)
     assert samples(report, name)
     assert samples(spoiled, name) == []
     assert samples(spoiled, "stage_success") == samples(report, "stage_success")
@@ -252,7 +252,7 @@ def test_spoiled_durations_are_not_shown(name: str) -> None:
 
 def test_blind_probe_is_counted_from_the_first_on() -> None:
     """And nothing else is said of the server, but that it is watched."""
-    blind = replace(nothing_resolved(), blind=True)
+    blind = replace(nothing_resolved(), exporter_offline=True)
     text = text_of(board_of([watched(blind.server_name.text, 60)], blind))
     label = f'{{server_name="{blind.server_name}"}}'
     assert samples_of(text) == [

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.model import names
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
+from exporter.model.servers import WatchedServer
 from exporter.model.shards import Shard, bucket, digest
 from exporter.scheduling.schedule import fraction
 
@@ -24,8 +24,8 @@ ALIKE = [
 """Ten thousand, which differ in little, as the names of one provider do."""
 
 
-def watched(server_names: list[ServerName]) -> tuple[Watched, ...]:
-    return tuple(Watched(name, 300.0, None) for name in server_names)
+def watched(server_names: list[ServerName]) -> tuple[WatchedServer, ...]:
+    return tuple(WatchedServer(name, 300.0, None) for name in server_names)
 
 
 def held(count: int) -> dict[ServerName, int]:

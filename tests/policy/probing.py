@@ -27,7 +27,7 @@ def config_file(at: World, folder: Path, **changed: object) -> Path:
 
 
 def prober(at: World, folder: Path, **changed: object) -> Prober:
-    return wiring.prober(config.load(config_file(at, folder, **changed)))
+    return wiring.build_prober(config.load(config_file(at, folder, **changed)))
 
 
 async def probed(prober: Prober, server_names: Iterable[str]) -> list[Report | None]:

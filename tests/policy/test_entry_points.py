@@ -32,7 +32,7 @@ async def answers(at: World, folder: Path, path: str, asked: list[str], **parame
     """To one question for each server name; nobody but them was dialled."""
     parameter = "target" if path == "/probe" else "server_name"
     app = App(config_file(at, folder), first_round=NEVER)
-    app.asking.limit = RateLimit(1e9, 10_000)
+    app.queries.limit = RateLimit(1e9, 10_000)
     async with app, client_of(app.addresses[0]) as client:
         turns = asyncio.Semaphore(AT_ONCE)
 

@@ -15,7 +15,7 @@ from exporter.demo.zone import Zone
 from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.enums import Reason, Stage
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.wire import watched
 from tests.policy.world import DOMAIN, WEBSITE, world
@@ -57,12 +57,12 @@ async def test_a_connection_that_is_made_again_goes_where_the_first_one_went(tmp
     """And so do those of the deep look: they ask DNS nothing."""
     async with world(tmp_path) as at:
         at.dns.zone = zone = RebindingZone(ALLOWED)
-        _, port = place(at.website.address)
+        _, port = ip_endpoint(at.website.address)
         name = names.parse(f"{REBINDING}:{port}")
         at.website.sites[REBINDING] = site_of(name.text)
         asking = prober(at, tmp_path, allow_networks=[f"{ALLOWED}/32"])
         with watched() as wire:
-            report = await asking.look_deeper(await asking.probe(name))
+            report = await asking.run_deep_look(await asking.probe(name))
         assert verdict.federates(report)
         assert zone.questions == 1
         assert len(at.website.greetings) == 3  # for the version, for the keys, and for the deep look
@@ -78,7 +78,7 @@ async def test_each_lookup_is_judged_anew(tmp_path: Path) -> None:
         at.website.sites[REBINDING] = Site()
         asking = prober(at, tmp_path)
         with watched() as wire:
-            report = await asking.look_deeper(await asking.probe(names.parse(REBINDING)))
+            report = await asking.run_deep_look(await asking.probe(names.parse(REBINDING)))
         assert zone.questions == 3
         assert blamed(report) == {(Stage.TCP, Reason.BLOCKED_ADDRESS)}
         assert report.deep
@@ -103,7 +103,7 @@ async def test_a_hop_that_leads_back_is_judged_anew(tmp_path: Path) -> None:
 async def test_no_notary_leads_there_either(tmp_path: Path) -> None:
     """Neither by its own address, nor by what it delegates to."""
     async with world(tmp_path) as at:
-        _, port = place(at.website.address)
+        _, port = ip_endpoint(at.website.address)
         watched_name = names.parse(f"{at.name_at(ip_address(ALLOWED))}:{port}")
         at.website.sites[watched_name.host] = site_of(watched_name.text)
         notaries = [
@@ -113,7 +113,7 @@ async def test_no_notary_leads_there_either(tmp_path: Path) -> None:
         ]
         asking = prober(at, tmp_path, allow_networks=[f"{ALLOWED}/32"], notaries=notaries)
         with watched() as wire:
-            report = await asking.look_deeper(await asking.probe(watched_name))
+            report = await asking.run_deep_look(await asking.probe(watched_name))
         assert report.deep
         said = [look.inconclusive_because for look in report.deep.notaries]
         assert (
@@ -129,7 +129,7 @@ async def test_no_server_leads_to_the_resolver(tmp_path: Path) -> None:
     as it listens where resolvers do.
     """
     async with world(tmp_path) as at:
-        ip, port = place(at.dns.address)
+        ip, port = ip_endpoint(at.dns.address)
         names_of_it = [at.service_at(at.name_at(ip), port), f"{ip}:{port}", at.website_with(delegation(f"{ip}:{port}"))]
         with watched() as wire:
             reports = await probed(prober(at, tmp_path), names_of_it)
@@ -137,4 +137,4 @@ async def test_no_server_leads_to_the_resolver(tmp_path: Path) -> None:
         assert {why for report in (*reports, *allowed) if report for why in blamed(report)} == {
             (Stage.TCP, Reason.BLOCKED_ADDRESS)
         }
-        assert wire.dialled == {(str(ip), place(at.website.address)[1])}
+        assert wire.dialled == {(str(ip), ip_endpoint(at.website.address)[1])}

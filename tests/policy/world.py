@@ -15,7 +15,7 @@ from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import ClosedPort
 from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site
 from exporter.model.addresses import IPAddress
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 
 DOMAIN = "policy.test"
 WEBSITE = "192.0.2.77"  # `connect_to` leads from here to the web server, and port 8448 to nobody
@@ -85,7 +85,7 @@ class World:
     def own_places(self) -> set[tuple[str, int]]:
         """Where the exporter may connect to."""
         addresses = self.dns.address, self.website.address, self.nobody.address
-        return {(str(ip), port) for ip, port in map(place, addresses)}
+        return {(str(ip), port) for ip, port in map(ip_endpoint, addresses)}
 
     def network(self, **changed: object) -> dict[str, Any]:
         """The section of the configuration, under the policy that is the default."""

@@ -8,14 +8,14 @@ from structlog.testing import capture_logs
 
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Passed, Problem
-from exporter.probing.attempt import STAGE_SHARE, Deadline, Faulty, as_it_is, attempt, in_turn, side_by_side
+from exporter.probing.attempt import STAGE_SHARE, Deadline, Failure, attempt, gather_all, identity, with_slot
 from exporter.probing.problems import Step
 
 MISMATCH = Problem(Reason.SERVER_NAME_MISMATCH, "somebody else's")
 
 
 def soon() -> Deadline:
-    return Deadline.of_probe(5)
+    return Deadline.for_probe(5)
 
 
 async def brings(evidence: int) -> int:
@@ -47,15 +47,15 @@ async def test_passes_what_was_read() -> None:
 
 
 async def test_fails_with_the_problems_of_the_reading_and_keeps_what_was_found() -> None:
-    def read(seen: int) -> int | Faulty[int]:
-        return Faulty((MISMATCH,), seen)
+    def read(seen: int) -> int | Failure[int]:
+        return Failure((MISMATCH,), seen)
 
     assert await attempt(Step.HTTP, brings(1), read, soon(), Clock()) == Failed(1, (MISMATCH,), 1)
 
 
 async def test_names_what_the_look_raised() -> None:
     outcome = await attempt(
-        Step.TCP, raises(ConnectionRefusedError(111, "Connection refused")), as_it_is, soon(), Clock()
+        Step.TCP, raises(ConnectionRefusedError(111, "Connection refused")), identity, soon(), Clock()
     )
     assert outcome == Failed(1, (Problem(Reason.CONNECT_REFUSED, "Connection refused"),))
 
@@ -92,9 +92,9 @@ async def test_a_fault_of_ours_is_an_internal_error_and_logged() -> None:
     ],
 )
 async def test_ends_at_its_deadline(step: Step, reason: Reason) -> None:
-    whole = Deadline.of_probe(60)
+    whole = Deadline.for_probe(60)
     at = time.monotonic() + 0.01
-    outcome = await attempt(step, never(), as_it_is, replace(whole, at=at))
+    outcome = await attempt(step, never(), identity, replace(whole, at=at))
     assert isinstance(outcome, Failed)
     assert outcome.problems == (Problem(reason, f"no answer in time ({step.name} step)"),)
     assert outcome.seconds < 5
@@ -102,13 +102,13 @@ async def test_ends_at_its_deadline(step: Step, reason: Reason) -> None:
 
 
 async def test_ends_with_the_whole_probe() -> None:
-    outcome = await attempt(Step.TLS, never(), as_it_is, Deadline.of_probe(0.01))
+    outcome = await attempt(Step.TLS, never(), identity, Deadline.for_probe(0.01))
     assert isinstance(outcome, Failed)
     assert outcome.problems == (Problem(Reason.TIMEOUT, "the probe ended during its TLS step"),)
 
 
 async def test_does_not_begin_after_the_end_of_the_probe() -> None:
-    outcome = await attempt(Step.DNS, never(), as_it_is, Deadline.of_probe(-1))
+    outcome = await attempt(Step.DNS, never(), identity, Deadline.for_probe(-1))
     assert isinstance(outcome, Failed)
     assert [problem.reason for problem in outcome.problems] == [Reason.TIMEOUT]
 
@@ -116,11 +116,11 @@ async def test_does_not_begin_after_the_end_of_the_probe() -> None:
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), KeyboardInterrupt()])
 async def test_lets_cancellation_pass(error: BaseException) -> None:
     with pytest.raises(type(error)):
-        await attempt(Step.DNS, raises(error), as_it_is, soon())
+        await attempt(Step.DNS, raises(error), identity, soon())
 
 
 async def test_cancelling_from_outside_is_no_timeout() -> None:
-    running = asyncio.create_task(attempt(Step.DNS, never(), as_it_is, soon()))
+    running = asyncio.create_task(attempt(Step.DNS, never(), identity, soon()))
     await asyncio.sleep(0)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -128,11 +128,11 @@ async def test_cancelling_from_outside_is_no_timeout() -> None:
 
 
 def test_a_stage_gets_a_share_of_the_probe_and_never_more_than_is_left() -> None:
-    whole = Deadline.of_probe(30)
-    assert whole.left() == pytest.approx(30, abs=0.5)
-    assert whole.of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
-    assert whole.sooner(1).of_stage().left() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
-    assert Deadline(whole.at, whole_at=whole.at, stage_seconds=100).of_stage().at == whole.at
+    whole = Deadline.for_probe(30)
+    assert whole.remaining() == pytest.approx(30, abs=0.5)
+    assert whole.for_stage().remaining() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
+    assert whole.capped(1).for_stage().remaining() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
+    assert Deadline(whole.at, probe_at=whole.at, stage_seconds=100).for_stage().at == whole.at
 
 
 async def test_no_more_work_is_done_at_once_than_there_are_turns() -> None:
@@ -147,7 +147,7 @@ async def test_no_more_work_is_done_at_once_than_there_are_turns() -> None:
         at_work -= 1
         return number
 
-    done = await asyncio.gather(*(in_turn(turns, partial(work, number)) for number in range(5)))
+    done = await asyncio.gather(*(with_slot(turns, partial(work, number)) for number in range(5)))
     assert (done, most) == ([0, 1, 2, 3, 4], 2)
 
 
@@ -156,11 +156,11 @@ async def own_task() -> asyncio.Task[None] | None:
 
 
 async def test_one_alone_needs_no_task_of_its_own() -> None:
-    assert await side_by_side([own_task()]) == [asyncio.current_task()]
+    assert await gather_all([own_task()]) == [asyncio.current_task()]
 
 
 async def test_several_run_at_once() -> None:
     """Each waits for the other, in whatever order they are given."""
     met = asyncio.Barrier(2)
-    assert sorted(await asyncio.wait_for(side_by_side([met.wait(), met.wait()]), 5)) == [0, 1]
-    assert await side_by_side([]) == []
+    assert sorted(await asyncio.wait_for(gather_all([met.wait(), met.wait()]), 5)) == [0, 1]
+    assert await gather_all([]) == []

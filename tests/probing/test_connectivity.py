@@ -12,7 +12,7 @@ from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Problem
 from exporter.model.report import EndpointReport, Report
 from exporter.probing import connectivity
-from exporter.probing.connectivity import Loss, loss, silence
+from exporter.probing.connectivity import Outage, find_outage, silent_failures
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
@@ -57,12 +57,12 @@ ADDRESSES = ("192.0.2.1",)
 @pytest.mark.parametrize(
     ("network", "proven"),
     [
-        pytest.param(world(ADDRESSES, SILENCE), Loss.EVERYBODY, id="black hole"),
-        pytest.param(world(BEHIND_ALIAS, SILENCE), Loss.EVERYBODY, id="black hole behind an alias"),
-        pytest.param(world(ADDRESSES, NO_ROUTE), Loss.EVERYBODY, id="no route"),
-        pytest.param(world(FAILING, HEALTHY), Loss.EVERYBODY, id="lookups fail"),
-        pytest.param(world(TIMEOUT, HEALTHY), Loss.EVERYBODY, id="lookups time out"),
-        pytest.param(world(SILENCE, HEALTHY), Loss.EVERYBODY, id="lookups hang"),
+        pytest.param(world(ADDRESSES, SILENCE), Outage.NETWORK, id="black hole"),
+        pytest.param(world(BEHIND_ALIAS, SILENCE), Outage.NETWORK, id="black hole behind an alias"),
+        pytest.param(world(ADDRESSES, NO_ROUTE), Outage.NETWORK, id="no route"),
+        pytest.param(world(FAILING, HEALTHY), Outage.NETWORK, id="lookups fail"),
+        pytest.param(world(TIMEOUT, HEALTHY), Outage.NETWORK, id="lookups time out"),
+        pytest.param(world(SILENCE, HEALTHY), Outage.NETWORK, id="lookups hang"),
         pytest.param(world(ADDRESSES, HEALTHY), None, id="well"),
         pytest.param(world(ADDRESSES, SILENCE, last=HEALTHY), None, id="one is well"),
         pytest.param(world(ADDRESSES, NO_ROUTE, last=REFUSAL), None, id="one refuses"),
@@ -70,15 +70,15 @@ ADDRESSES = ("192.0.2.1",)
         pytest.param(world(GONE, HEALTHY), None, id="no such names"),
     ],
 )
-async def test_nobody_answers(network: FakeNetwork, proven: Loss | None) -> None:
+async def test_nobody_answers(network: FakeNetwork, proven: Outage | None) -> None:
     """Only where every one of them is silent: whatever else comes back came from outside, or is no proof."""
-    assert await loss(network, WITNESSES, of_dns=True) is proven
+    assert await find_outage(network, WITNESSES, check_dns=True) is proven
 
 
 async def test_one_answer_is_enough() -> None:
     """Of the others nothing is asked, and what was opened is closed again."""
     network = world(ADDRESSES, HEALTHY)
-    assert await loss(network, WITNESSES, of_dns=False) is None
+    assert await find_outage(network, WITNESSES, check_dns=False) is None
     assert network.asked == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
 
 
@@ -86,20 +86,20 @@ async def test_next_is_asked_while_the_first_is_silent(monkeypatch: pytest.Monke
     """Nobody waits for the dead, where somebody is well."""
     monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)
     async with asyncio.timeout(5):
-        assert await loss(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, of_dns=False) is None
+        assert await find_outage(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, check_dns=False) is None
 
 
 async def test_no_resolver_answers() -> None:
     """That is proof without any witness, where names are to be looked up, and none to who needs no lookups."""
     network = FakeNetwork()
     network.resolver_is_up = False
-    assert await loss(network, (), of_dns=True) is Loss.RESOLVER
-    assert await loss(network, (), of_dns=False) is None
+    assert await find_outage(network, (), check_dns=True) is Outage.RESOLVER
+    assert await find_outage(network, (), check_dns=False) is None
 
 
 async def test_nothing_is_proven_without_witnesses() -> None:
     """A resolver that answers is no reason to call the network down."""
-    assert await loss(FakeNetwork(), (), of_dns=True) is None
+    assert await find_outage(FakeNetwork(), (), check_dns=True) is None
 
 
 def failing_of(reason: Reason) -> Report:
@@ -124,4 +124,4 @@ def failing_of(reason: Reason) -> Report:
 )
 def test_silence(report: Report, met: set[Reason]) -> None:
     """An answer, however bad, is none."""
-    assert silence(report) == met
+    assert silent_failures(report) == met

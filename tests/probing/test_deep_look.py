@@ -12,12 +12,12 @@ from exporter.model import names
 from exporter.model.enums import Reason, SrvService
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Failed, Passed
-from exporter.model.report import EndpointLook, Report
-from exporter.probing.deep_look import TALKS_AT_ONCE, look_deeper
-from exporter.probing.evidence import HttpAnswer, VerifyError
+from exporter.model.report import EndpointDeepLook, Report
+from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
+from exporter.probing.evidence import HttpResponse, VerifyError
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys
-from exporter.probing.stages.proxy import ENCODED, PLAIN
+from exporter.probing.stages.proxy import ENCODED_SLASH_PATH, PLAIN_PATH
 from tests.certificates import handshake
 from tests.fake_world import (
     SILENCE,
@@ -63,7 +63,7 @@ async def probe(network: FakeNetwork, server_name: str = "example.test") -> Repo
 
 
 async def look(network: FakeNetwork, server_name: str = "example.test") -> Report:
-    return await look_deeper(network, await probe(network, server_name), LONG)
+    return await run(network, await probe(network, server_name), LONG)
 
 
 def well_knowns(report: Report) -> dict[str, str]:
@@ -71,7 +71,7 @@ def well_knowns(report: Report) -> dict[str, str]:
     return report.deep.well_knowns
 
 
-def endpoint_looks(report: Report) -> list[EndpointLook | None]:
+def endpoint_looks(report: Report) -> list[EndpointDeepLook | None]:
     return [endpoint.deep for endpoint in report.endpoints]
 
 
@@ -83,9 +83,9 @@ async def test_adds_to_a_report_and_changes_nothing_else() -> None:
     network = by_well_known()
     report = await probe(network)
     before = datetime.now(UTC)
-    looked = await look_deeper(network, report, LONG)
+    looked = await run(network, report, LONG)
     assert looked.deep is not None
-    assert before <= looked.deep.looked_at <= before + timedelta(seconds=LONG)
+    assert before <= looked.deep.made_at <= before + timedelta(seconds=LONG)
     bare = replace(looked, deep=None, endpoints=tuple(replace(seen, deep=None) for seen in looked.endpoints))
     assert bare == report
 
@@ -110,7 +110,7 @@ async def test_silence_ends_in_time() -> None:
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, SILENCE)
     started = time.monotonic()
-    looked = await look_deeper(network, report, SHORT)
+    looked = await run(network, report, SHORT)
     assert time.monotonic() - started < 2 * SHORT
     assert (well_knowns(looked), endpoint_looks(looked)) == ({}, [None, None])
 
@@ -120,9 +120,9 @@ async def test_talks_to_few_at_once() -> None:
     network = by_well_known()
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, Server(SILENCE))
-    await look_deeper(network, report, SHORT)
+    await run(network, report, SHORT)
     assert sum(line.startswith("open") for line in network.asked) == 4
-    assert most_talks(network.asked) == TALKS_AT_ONCE
+    assert most_talks(network.asked) == MAX_TLS_SESSIONS
 
 
 # ---------------------------------------------------------------- the well-known of every address
@@ -208,7 +208,7 @@ async def test_sends_nothing_to_an_endpoint_that_cannot_be_trusted(server: React
     healthy = await probe(network)
     network.servers[HS_4] = server
     for report in (await probe(network), healthy):
-        looked = await look_deeper(network, report, LONG)
+        looked = await run(network, report, LONG)
         assert [look is None for look in endpoint_looks(looked)] == [True, False]
         assert not [line for line in network.asked if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
 
@@ -216,9 +216,9 @@ async def test_sends_nothing_to_an_endpoint_that_cannot_be_trusted(server: React
 async def test_tells_what_the_reverse_proxy_does() -> None:
     """Of each endpoint for itself."""
     network = by_well_known()
-    pages = {**federates("example.test", "hs.example.test").pages, PLAIN: UNAUTHORIZED}
+    pages = {**federates("example.test", "hs.example.test").pages, PLAIN_PATH: UNAUTHORIZED}
     network.servers[HS_4] = Server(handshake("hs.example.test"), pages)
-    network.servers[HS_6] = Server(handshake("hs.example.test"), {**pages, ENCODED: UNAUTHORIZED})
+    network.servers[HS_6] = Server(handshake("hs.example.test"), {**pages, ENCODED_SLASH_PATH: UNAUTHORIZED})
     decodes, leaves_alone = endpoint_looks(await look(network))
     assert decodes is not None
     assert isinstance(decodes.proxy, Failed)
@@ -230,13 +230,13 @@ async def test_tells_what_the_reverse_proxy_does() -> None:
 # ---------------------------------------------------------------- Host with the port
 
 
-async def differing(answer: Reaction[HttpAnswer], server_name: str = "example.test") -> str | None:
+async def differing(answer: Reaction[HttpResponse], server_name: str = "example.test") -> str | None:
     """Where the keys are answered so, once the probe has seen good ones."""
     network = by_default_port()
     network.servers[AT_8448] = homeserver = federates(server_name, names.parse(server_name).host)
     report = await probe(network, server_name)
     network.servers[AT_8448] = replace(homeserver, pages={**homeserver.pages, keys.PATH: answer})
-    (seen,) = (await look_deeper(network, report, LONG)).endpoints
+    (seen,) = (await run(network, report, LONG)).endpoints
     assert seen.deep is not None
     return seen.deep.host_with_port_differs
 
@@ -250,7 +250,7 @@ async def differing(answer: Reaction[HttpAnswer], server_name: str = "example.te
         (ConnectionResetError(104, "reset"), "http_protocol where Host is example.test:8448"),
     ],
 )
-async def test_tells_how_answers_change_where_host_bears_the_port(answer: Reaction[HttpAnswer], how: str) -> None:
+async def test_tells_how_answers_change_where_host_bears_the_port(answer: Reaction[HttpResponse], how: str) -> None:
     assert await differing(answer) == how
 
 

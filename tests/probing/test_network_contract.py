@@ -21,7 +21,7 @@ from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
 from exporter.probing.evidence import Addresses, Handshake, VerifyError
 from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
 
 PAGE = Answer(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
@@ -99,8 +99,8 @@ async def real(certificates: Certificates, ca_file: Path, stack: AsyncExitStack)
     for port in (resolver, *ports.values()):
         await port.start()
         stack.push_async_callback(port.stop)
-    connect_to = {address: place(port.address) for address, port in ports.items()}
-    return Internet(timeout=5, resolvers=[place(resolver.address)], ca_file=ca_file, connect_to=connect_to)
+    connect_to = {address: ip_endpoint(port.address) for address, port in ports.items()}
+    return Internet(timeout=5, resolvers=[ip_endpoint(resolver.address)], ca_file=ca_file, connect_to=connect_to)
 
 
 def https(issued: Issued) -> HttpsServer:
@@ -120,7 +120,7 @@ async def network(
 
 
 def connection(network: Network, address: str) -> Connection:
-    ip, port = place(address)
+    ip, port = ip_endpoint(address)
     return network.connection(Endpoint(Target("dual.test", port), ip))
 
 
@@ -231,10 +231,10 @@ async def test_a_body_may_be_as_large_as_the_bound_and_no_larger(network: Networ
 async def test_the_clock_runs_while_the_remote_is_waited_for(network: Network) -> None:
     """It begins at nothing, and every step adds to it."""
     with closing(connection(network, HEALTHY)) as healthy:
-        readings = [healthy.waited()]
+        readings = [healthy.peer_wait()]
         for step in (healthy.open(), healthy.start_tls("dual.test"), healthy.get("/page", "dual.test", 100)):
             await step
-            readings.append(healthy.waited())
+            readings.append(healthy.peer_wait())
     assert readings[0] == 0
     assert all(earlier < later for earlier, later in pairwise(readings))
 
@@ -242,11 +242,11 @@ async def test_the_clock_runs_while_the_remote_is_waited_for(network: Network) -
 async def test_silence_counts_until_it_is_given_up(network: Network) -> None:
     with closing(connection(network, SILENT)) as silent:
         await silent.open()
-        before = silent.waited()
+        before = silent.peer_wait()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await silent.start_tls("dual.test")
-        assert 0.04 < silent.waited() - before < 0.5
+        assert 0.04 < silent.peer_wait() - before < 0.5
 
 
 async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) -> None:

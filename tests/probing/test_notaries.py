@@ -7,25 +7,25 @@ import pytest
 import pytest_asyncio
 
 from exporter import USER_AGENT, wiring
-from exporter.config import Config, Network
-from exporter.config import Place as Written
+from exporter.config import Config, NetworkSettings
+from exporter.config import HostPort as Written
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import key_id, public
 from exporter.demo.https_server import Answer, Request, json_answer
 from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
-from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.judging.warnings import ActiveWarning, warnings
 from exporter.model import names
 from exporter.model.enums import Reason, WarningName
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
-from exporter.model.report import NotaryLook, Report
+from exporter.model.report import NotaryResult, Report
 from exporter.probing.attempt import Deadline
 from exporter.probing.network import DnsTimeoutError
-from exporter.probing.notaries import ask_each_notary
+from exporter.probing.notaries import query_notaries
 from exporter.probing.prober import Prober
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
 from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
@@ -49,12 +49,12 @@ def keys_of(federation: Federation, server_name: str) -> dict[str, str]:
     return {key_id(key): public(key)}
 
 
-async def probe_and_ask(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryLook, ...]]:
-    connect_to = {key: place(value) for key, value in federation.connect_to.items()}
-    resolvers = [place(federation.resolver)]
+async def probe_and_ask(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryResult, ...]]:
+    connect_to = {key: ip_endpoint(value) for key, value in federation.connect_to.items()}
+    resolvers = [ip_endpoint(federation.resolver)]
     network = Internet(timeout=LONG, resolvers=resolvers, ca_file=federation.ca_file, connect_to=connect_to)
     report = await Prober(network, LONG).probe(names.parse(server_name))
-    return report, await ask_each_notary(network, report, [names.parse(NOTARY)], Deadline.of_probe(LONG))
+    return report, await query_notaries(network, report, [names.parse(NOTARY)], Deadline.for_probe(LONG))
 
 
 def requests(federation: Federation) -> list[Request]:
@@ -124,12 +124,12 @@ async def test_what_the_configuration_asks_for_reaches_the_metrics(federation: F
     """The stage fails, the warning holds, and the server federates all the same."""
     name = "impersonated.lab.test"
     report = await prober_of(federation, (NOTARY,)).probe(names.parse(name))
-    deep = await prober_of(federation, (NOTARY,)).look_deeper(report)
+    deep = await prober_of(federation, (NOTARY,)).run_deep_look(report)
     (look,) = deep.deep.notaries if deep.deep else ()
     assert isinstance(look.outcome, Failed)
     assert verdict.federates(deep)
     assert [warning for warning in warnings(deep) if warning.warning is WarningName.NOTARY_DISAGREES] == [
-        LocatedWarning(WarningName.NOTARY_DISAGREES, look.outcome.problems[0].detail)
+        ActiveWarning(WarningName.NOTARY_DISAGREES, look.outcome.problems[0].detail)
     ]
     scrape = samples_of(text_of(board_of([watched(name)], deep, at=deep.ended_at)))
     assert {line for line in scrape if "notary" in line and "duration" not in line} == {
@@ -142,23 +142,23 @@ async def test_what_the_configuration_asks_for_reaches_the_metrics(federation: F
 async def test_nobody_is_asked_unless_the_configuration_says_so(federation: Federation) -> None:
     """Off by default: a notary is somebody else's server."""
     report = await prober_of(federation, ()).probe(names.parse("confirmed.lab.test"))
-    deep = await prober_of(federation, ()).look_deeper(report)
+    deep = await prober_of(federation, ()).run_deep_look(report)
     assert deep.deep is not None
     assert (deep.deep.notaries, requests(federation)) == ((), [])
 
 
 def prober_of(federation: Federation, notaries: Sequence[str]) -> Prober:
-    network = Network(
+    network = NetworkSettings(
         resolvers=(written(federation.resolver),),
         ca_file=federation.ca_file,
         connect_to={key: written(value) for key, value in federation.connect_to.items()},
         notaries=tuple(map(names.parse, notaries)),
     )
-    return wiring.prober(Config(network=network))
+    return wiring.build_prober(Config(network=network))
 
 
 def written(address: str) -> Written:
-    ip, port = place(address)
+    ip, port = ip_endpoint(address)
     return Written(str(ip), port)
 
 
@@ -185,7 +185,7 @@ async def asked(network: FakeNetwork, *notaries: ServerName, within: float = LON
     """What is told of each notary, where none has an outcome."""
     report = await Prober(network, LONG).probe(EXAMPLE)
     network.asked.clear()
-    looks = await ask_each_notary(network, report, notaries, Deadline.of_probe(within))
+    looks = await query_notaries(network, report, notaries, Deadline.for_probe(within))
     assert [look.outcome for look in looks] == [SKIPPED] * len(looks)
     return [(look.notary.text, look.inconclusive_because) for look in looks]
 

@@ -10,15 +10,15 @@ from rich.console import Console
 from exporter.judging import verdict
 from exporter.judging.remedies import remedy, warning_remedy
 from exporter.judging.verdict import StageVerdict
-from exporter.judging.warnings import LocatedWarning, warnings
+from exporter.judging.warnings import ActiveWarning, warnings
 from exporter.model import names
 from exporter.model.enums import Reason, Stage, WarningName
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
-from exporter.model.report import DeepLook, NotaryLook, Report
+from exporter.model.report import DeepLook, NotaryResult, Report
 from exporter.reports.report_json import report_json
 from exporter.reports.report_text import tree
-from exporter.reports.server_state import Standing
+from exporter.reports.server_state import ServerState
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -26,8 +26,8 @@ GIVEN = SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1))
 OTHER = SigningKeys({"ed25519:a_1": "b3RoZXI"}, ENDED_AT + timedelta(hours=5))
 
 
-def look(notary: str, outcome: Outcome[SigningKeys], because: str | None = None) -> NotaryLook:
-    return NotaryLook(names.parse(notary), outcome, because)
+def look(notary: str, outcome: Outcome[SigningKeys], because: str | None = None) -> NotaryResult:
+    return NotaryResult(names.parse(notary), outcome, because)
 
 
 def disagreement(detail: str) -> Failed[SigningKeys]:
@@ -39,7 +39,7 @@ DISAGREES = look("differs.test", disagreement("differs.test gives out another ke
 SILENT = look("silent.test", SKIPPED, "connect_refused: Connection refused")
 
 
-def report(*looks: NotaryLook) -> Report:
+def report(*looks: NotaryResult) -> Report:
     """Of a server that is healthy but for what notaries say of it."""
     healthy = delegated_by_well_known()
     (endpoint,) = healthy.endpoints
@@ -60,7 +60,7 @@ def report(*looks: NotaryLook) -> Report:
         ((AGREES, DISAGREES), StageVerdict(ok=False, seconds=0.25)),
     ],
 )
-def test_the_stage_is_conclusive_where_any_notary_is(looks: tuple[NotaryLook, ...], expected: StageVerdict) -> None:
+def test_the_stage_is_conclusive_where_any_notary_is(looks: tuple[NotaryResult, ...], expected: StageVerdict) -> None:
     """One that disagrees is enough to fail, and the slowest counts. The server federates whatever they say."""
     seen = report(*looks)
     assert (verdict.stages(seen).get(Stage.NOTARY), verdict.federates(seen)) == (expected, True)
@@ -70,7 +70,7 @@ def test_one_warning_tells_of_all_that_disagree() -> None:
     also = look("also.test", disagreement("also.test gives out ed25519:b, where the server publishes ed25519:a_1"))
     assert warnings(report(AGREES, SILENT)) == ()
     assert warnings(report(DISAGREES, AGREES, also)) == (
-        LocatedWarning(
+        ActiveWarning(
             WarningName.NOTARY_DISAGREES,
             "differs.test gives out another key as ed25519:a_1; "
             "also.test gives out ed25519:b, where the server publishes ed25519:a_1",
@@ -81,10 +81,10 @@ def test_one_warning_tells_of_all_that_disagree() -> None:
 def test_what_notaries_said_is_kept_until_the_next_deep_look() -> None:
     """And so is the warning."""
     later = replace(report(), deep=None)
-    standing = Standing(watched("example.org")).after(report(DISAGREES)).after(later)
-    assert standing.report is not None
-    assert standing.report.deep == DeepLook(ENDED_AT, {}, None, (DISAGREES,))
-    assert [warning.warning for warning in standing.warnings()] == [WarningName.NOTARY_DISAGREES]
+    state = ServerState(watched("example.org")).with_report(report(DISAGREES)).with_report(later)
+    assert state.report is not None
+    assert state.report.deep == DeepLook(ENDED_AT, {}, None, (DISAGREES,))
+    assert [warning.warning for warning in state.warnings()] == [WarningName.NOTARY_DISAGREES]
 
 
 def test_a_warning_that_holds_twice_is_one_series() -> None:

@@ -11,7 +11,7 @@ from exporter.model.enums import Method, Reason, Stage
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Passed
 from exporter.model.report import Report
-from exporter.probing.deep_look import TALKS_AT_ONCE
+from exporter.probing.deep_look import MAX_TLS_SESSIONS
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys, version
@@ -265,7 +265,7 @@ async def test_talks_to_few_endpoints_at_once_and_dials_the_others_meanwhile() -
     network = FakeNetwork(hosts={"example.test": tuple(addresses)}, servers=silent)
     report = await probe(network, "example.test:8448", SHORT)
     assert [type(endpoint.tcp) for endpoint in report.endpoints] == [Passed] * 5
-    assert most_talks(network.asked) == TALKS_AT_ONCE
+    assert most_talks(network.asked) == MAX_TLS_SESSIONS
 
 
 async def test_cancelling_a_probe_ends_it_and_closes_its_connections() -> None:
@@ -288,5 +288,5 @@ async def test_a_chain_that_nobody_can_read_is_invalid() -> None:
 async def test_says_for_how_long_the_event_loop_stood_still(meanwhile: float, delegated: FakeNetwork) -> None:
     """During the probe, not before it: the durations are spoiled then."""
     told = iter((3.0, 3.0 + meanwhile))
-    report = await Prober(delegated, LONG, held_up=lambda: next(told)).probe(names.parse("example.test"))
-    assert (report.held_up, report.spoiled) == (meanwhile, bool(meanwhile))
+    report = await Prober(delegated, LONG, stalled_seconds=lambda: next(told)).probe(names.parse("example.test"))
+    assert (report.stalled_seconds, report.timings_unreliable) == (meanwhile, bool(meanwhile))

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from exporter.judging import remedies
 from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
 from exporter.model.enums import RAN_OUT_OF_TIME, Reason, Stage, WarningName
-from exporter.model.outcomes import Problem, Shortage
+from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.probing import problems
 from exporter.probing.network import (
     BlockedAddressError,
@@ -99,17 +99,17 @@ def test_names_a_connection_that_was_broken_off_by_its_step(error: Exception, st
     ],
 )
 def test_details_are_one_printable_line(error: Exception, detail: str) -> None:
-    assert problems.detail(error, Step.TLS) == detail
+    assert problems.describe(error, Step.TLS) == detail
 
 
 def test_only_faults_of_ours_are_logged() -> None:
     with capture_logs() as logs:
         expected = Problem(Reason.CONNECT_REFUSED, "Connection refused")
-        assert problems.name(from_kernel(errno.ECONNREFUSED), Step.TCP) == expected
+        assert problems.classify(from_kernel(errno.ECONNREFUSED), Step.TCP) == expected
         assert logs == []
         error = ssl.SSLError("the standard library's TLS is never used")
-        assert problems.name(error, Step.TLS).reason is Reason.UNREACHABLE
-        assert problems.name(KeyError("x"), Step.HTTP) == Problem(Reason.INTERNAL_ERROR, "'x'")
+        assert problems.classify(error, Step.TLS).reason is Reason.UNREACHABLE
+        assert problems.classify(KeyError("x"), Step.HTTP) == Problem(Reason.INTERNAL_ERROR, "'x'")
     assert [(entry["log_level"], entry["step"]) for entry in logs] == [("error", "HTTP")]
 
 
@@ -117,9 +117,9 @@ def test_only_faults_of_ours_are_logged() -> None:
 def test_what_we_run_out_of_is_a_shortage_and_no_fault(number: int) -> None:
     """No traceback is logged."""
     with capture_logs() as logs:
-        short = Shortage(Reason.INTERNAL_ERROR, os.strerror(number))
-        assert problems.name(from_kernel(number), Step.TCP) == short
-        assert problems.name(MemoryError(), Step.HTTP) == Shortage(Reason.INTERNAL_ERROR, "MemoryError")
+        short = ResourceShortage(Reason.INTERNAL_ERROR, os.strerror(number))
+        assert problems.classify(from_kernel(number), Step.TCP) == short
+        assert problems.classify(MemoryError(), Step.HTTP) == ResourceShortage(Reason.INTERNAL_ERROR, "MemoryError")
     assert logs == []
 
 
@@ -234,7 +234,7 @@ def test_an_exception_that_was_let_go_holds_nothing() -> None:
         with pytest.raises(OSError, match="then") as raised:
             fail_of_another()
         assert [reference() is None for reference in known] == [False, False]
-        problems.let_go(raised.value)
+        problems.release_frames(raised.value)
         assert [reference() is None for reference in known] == [True, True]
     finally:
         gc.enable()

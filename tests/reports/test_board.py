@@ -8,10 +8,10 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import Method, Reason, Stage, WarningName
 from exporter.model.outcomes import Failed, Problem
-from exporter.model.report import DeepLook, EndpointLook, Report
+from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.model.routes import Route
-from exporter.reports.board import Board, Lines, Posted, Snapshot
-from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Result, Standing
+from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
+from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Result, ServerState
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
@@ -29,8 +29,8 @@ EXAMPLE = names.parse("example.org")
 LATER = ENDED_AT + timedelta(minutes=5)
 
 
-def drawn(standing: Standing) -> Lines:
-    return (f"{standing.watched.server_name} {standing.watched.interval:g} {standing.probes}".encode(),)
+def drawn(state: ServerState) -> RenderedLines:
+    return (f"{state.watched.server_name} {state.watched.interval:g} {state.probes}".encode(),)
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def board() -> Board:
     return board
 
 
-def standing_of(board: Board) -> Standing:
-    standing = board.standing(EXAMPLE)
-    assert standing is not None
-    return standing
+def standing_of(board: Board) -> ServerState:
+    state = board.state(EXAMPLE)
+    assert state is not None
+    return state
 
 
 def leading_to(method: Method, *targets: Target) -> Report:
@@ -58,10 +58,13 @@ def changes(board: Board, *reports: Report) -> Iterator[int]:
 
 def test_begins_with_nothing_known(board: Board) -> None:
     """A server that was never probed stands on the board, and is never fresh."""
-    first, second = (Standing(watched(name)) for name in ("example.org", "gone.example.org"))
+    first, second = (ServerState(watched(name)) for name in ("example.org", "gone.example.org"))
     assert board.snapshot() == Snapshot(
         ENDED_AT,
-        (Posted(first, (b"example.org 300 0",), NEVER), Posted(second, (b"gone.example.org 300 0",), NEVER)),
+        (
+            RenderedState(first, (b"example.org 300 0",), NEVER),
+            RenderedState(second, (b"gone.example.org 300 0",), NEVER),
+        ),
     )
 
 
@@ -69,7 +72,7 @@ def test_remembers_the_latest_report(board: Board) -> None:
     """The first result sets the counters out."""
     report = delegated_by_well_known()
     assert board.put(report)
-    assert standing_of(board) == Standing(
+    assert standing_of(board) == ServerState(
         watched("example.org"),
         report,
         last_success=ENDED_AT,
@@ -77,7 +80,7 @@ def test_remembers_the_latest_report(board: Board) -> None:
         failures=0,
         delegation_changes=0,
         delegated=(Method.WELL_KNOWN_PORT, frozenset({MATRIX_443})),
-        well_known_seen=ENDED_AT,
+        well_known_last_seen=ENDED_AT,
         history=(Result(ENDED_AT, 0.25, federates=True, problems=()),),
     )
 
@@ -87,9 +90,9 @@ def test_counts_failures_and_keeps_the_last_success(board: Board) -> None:
     failed = replace(expired_certificate(), server_name=EXAMPLE, ended_at=LATER)
     board.put(delegated_by_well_known())
     board.put(failed)
-    standing = standing_of(board)
-    assert (standing.report, standing.probes, standing.failures) == (failed, 2, 1)
-    assert standing.last_success == ENDED_AT
+    state = standing_of(board)
+    assert (state.report, state.probes, state.failures) == (failed, 2, 1)
+    assert state.last_success == ENDED_AT
 
 
 def test_has_no_success_before_the_first(board: Board) -> None:
@@ -102,14 +105,14 @@ def test_remembers_the_last_results_and_failures() -> None:
     """So many and no more, the newest first; failures are not pushed out by successes."""
     failed = [replace(expired_certificate(), ended_at=minute(number)) for number in range(FAILURES_KEPT + 1)]
     succeeded = [replace(delegated_by_well_known(), ended_at=minute(60 + number)) for number in range(RESULTS_KEPT)]
-    standing = Standing(watched("example.org"))
+    state = ServerState(watched("example.org"))
     for report in (*failed, *succeeded):
-        standing = standing.after(report)
-    assert standing.history == tuple(
+        state = state.with_report(report)
+    assert state.history == tuple(
         Result(report.ended_at, 0.25, federates=True, problems=()) for report in reversed(succeeded)
     )
     why = ((Stage.TLS, Reason.CERTIFICATE_EXPIRED),)
-    assert standing.failed == tuple(
+    assert state.last_failures == tuple(
         Result(report.ended_at, 0.25, federates=False, problems=why) for report in reversed(failed[1:])
     )
 
@@ -120,8 +123,8 @@ def minute(number: int) -> datetime:
 
 def test_a_result_names_each_reason_once_a_stage() -> None:
     """However many endpoints fail for it."""
-    standing = Standing(watched("dual.example.org")).after(two_families())
-    assert standing.history[0].problems == (
+    state = ServerState(watched("dual.example.org")).with_report(two_families())
+    assert state.history[0].problems == (
         (Stage.WELL_KNOWN, Reason.HTTP_STATUS),
         (Stage.TCP, Reason.CONNECT_REFUSED),
     )
@@ -129,18 +132,18 @@ def test_a_result_names_each_reason_once_a_stage() -> None:
 
 def test_remembers_when_a_well_known_was_last_seen() -> None:
     """And warns where it is gone, for as long as peers may remember it too."""
-    standing = Standing(watched("example.org")).after(delegated_by_well_known())
+    state = ServerState(watched("example.org")).with_report(delegated_by_well_known())
     gone = replace(delegated_by_well_known(), well_known=nothing_resolved().well_known)
     hours = [1, 47, 49]
     lost = []
     for later in hours:
-        standing = standing.after(replace(gone, ended_at=ENDED_AT + timedelta(hours=later)))
-        lost.append(WarningName.DELEGATION_LOST in {located.warning for located in standing.warnings()})
-    assert (standing.well_known_seen, lost) == (ENDED_AT, [True, True, False])
+        state = state.with_report(replace(gone, ended_at=ENDED_AT + timedelta(hours=later)))
+        lost.append(WarningName.DELEGATION_LOST in {located.warning for located in state.warnings()})
+    assert (state.well_known_last_seen, lost) == (ENDED_AT, [True, True, False])
 
 
 def test_warns_of_nothing_before_the_first_result() -> None:
-    assert Standing(watched("example.org")).warnings() == ()
+    assert ServerState(watched("example.org")).warnings() == ()
 
 
 # ---------------------------------------------------------------- the deep look
@@ -149,27 +152,27 @@ def test_warns_of_nothing_before_the_first_result() -> None:
 def test_keeps_what_a_deep_look_found_until_the_next() -> None:
     """Also where the probes in between did not reach the endpoint."""
     problem = Problem(Reason.PATH_DECODED, "decoded")
-    standing = Standing(watched("example.org")).after(looked_at_deeply(problem))
+    state = ServerState(watched("example.org")).with_report(looked_at_deeply(problem))
     for report in (delegated_by_well_known(), expired_certificate(), delegated_by_well_known()):
-        standing = standing.after(report)
-        assert standing.report is not None
-        assert standing.report.deep == looked_at_deeply().deep
-        assert [endpoint.deep for endpoint in standing.report.endpoints] == [EndpointLook(Failed(0.05, (problem,)))]
-        assert (Stage.PROXY, Reason.PATH_DECODED) in standing.history[0].problems
+        state = state.with_report(report)
+        assert state.report is not None
+        assert state.report.deep == looked_at_deeply().deep
+        assert [endpoint.deep for endpoint in state.report.endpoints] == [EndpointDeepLook(Failed(0.05, (problem,)))]
+        assert (Stage.PROXY, Reason.PATH_DECODED) in state.history[0].problems
     mended = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
-    assert standing.after(mended).report == mended
+    assert state.with_report(mended).report == mended
 
 
 def test_an_endpoint_that_is_gone_takes_its_finding_with_it() -> None:
     """And a new one has none before it is looked at."""
     moved = with_endpoints(at("192.0.2.9"))
-    standing = Standing(watched("example.org")).after(looked_at_deeply()).after(moved)
-    assert standing.report == replace(moved, deep=looked_at_deeply().deep)
+    state = ServerState(watched("example.org")).with_report(looked_at_deeply()).with_report(moved)
+    assert state.report == replace(moved, deep=looked_at_deeply().deep)
 
 
 def test_a_report_without_an_earlier_one_stays_as_it_is() -> None:
-    assert delegated_by_well_known().keeping_deep_look(None) == delegated_by_well_known()
-    assert delegated_by_well_known().keeping_deep_look(delegated_by_well_known()) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_of(None) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_of(delegated_by_well_known()) == delegated_by_well_known()
 
 
 # ---------------------------------------------------------------- counters and reloads
@@ -205,8 +208,8 @@ def test_refuses_a_server_that_is_not_watched(board: Board) -> None:
     """A probe that outlives the removal of its server brings no ghost series back."""
     board.watch([watched("gone.example.org")])
     assert not board.put(delegated_by_well_known())
-    assert board.standing(EXAMPLE) is None
-    assert [posted.lines for posted in board.snapshot().posted] == [(b"gone.example.org 300 0",)]
+    assert board.state(EXAMPLE) is None
+    assert [rendered.lines for rendered in board.snapshot().states] == [(b"gone.example.org 300 0",)]
 
 
 def test_forgets_a_server_that_comes_back(board: Board) -> None:
@@ -214,15 +217,15 @@ def test_forgets_a_server_that_comes_back(board: Board) -> None:
     board.put(delegated_by_well_known())
     board.watch([])
     board.watch([watched("example.org")])
-    assert standing_of(board) == Standing(watched("example.org"))
+    assert standing_of(board) == ServerState(watched("example.org"))
 
 
 def test_servers_that_stay_keep_their_results(board: Board) -> None:
     """They are not even drawn again where nothing about them changed."""
     board.put(delegated_by_well_known())
-    (before, _) = board.snapshot().posted
+    (before, _) = board.snapshot().states
     board.watch([watched("new.example.org"), watched("example.org")])
-    (_, after) = board.snapshot().posted
+    (_, after) = board.snapshot().states
     assert after is before
 
 
@@ -230,9 +233,9 @@ def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
     """A reload need not wait for the next probe; the results stay."""
     board.put(delegated_by_well_known())
     board.watch([watched("example.org", interval=3600)])
-    (posted,) = board.snapshot().posted
-    assert posted.lines == (b"example.org 3600 1",)
-    assert posted.fresh_until == ENDED_AT + timedelta(hours=3)
+    (rendered,) = board.snapshot().states
+    assert rendered.lines == (b"example.org 3600 1",)
+    assert rendered.fresh_until == ENDED_AT + timedelta(hours=3)
 
 
 @pytest.mark.parametrize(
@@ -241,14 +244,14 @@ def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
 )
 def test_a_result_is_fresh_for_three_intervals(interval: float, fresh_for: timedelta) -> None:
     """And for five minutes at least."""
-    standing = Standing(watched("example.org", interval)).after(delegated_by_well_known())
-    assert standing.fresh_until == ENDED_AT + fresh_for
+    state = ServerState(watched("example.org", interval)).with_report(delegated_by_well_known())
+    assert state.fresh_until == ENDED_AT + fresh_for
 
 
 def test_a_snapshot_does_not_change(board: Board) -> None:
     """A scrape that is under way is not disturbed by results and reloads."""
     snapshot = board.snapshot()
-    before = list(snapshot.posted)
+    before = list(snapshot.states)
     board.put(nothing_resolved())
     board.watch([])
-    assert list(snapshot.posted) == before
+    assert list(snapshot.states) == before

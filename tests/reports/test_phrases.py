@@ -5,7 +5,7 @@ import pytest
 
 from exporter.model.addresses import Target
 from exporter.model.enums import Method, Stage
-from exporter.model.findings import Delegation, Resolved, Software
+from exporter.model.findings import Delegation, Resolution, Software
 from exporter.model.names import parse
 from exporter.model.outcomes import Passed
 from exporter.reports import phrases
@@ -33,7 +33,7 @@ from tests.sample_reports import (
 )
 def test_durations_fit_their_column(seconds: float, text: str) -> None:
     """Three digits say enough, and the column is seven wide."""
-    assert phrases.duration(seconds) == text
+    assert phrases.format_duration(seconds) == text
     assert len(text) <= 7
 
 
@@ -52,19 +52,19 @@ def test_durations_fit_their_column(seconds: float, text: str) -> None:
 )
 def test_spans_are_rounded_down(time: timedelta, text: str) -> None:
     """Nobody is told of more time than there is."""
-    assert phrases.span(time) == text
+    assert phrases.format_span(time) == text
 
 
 def test_expiry_is_told_from_both_sides() -> None:
     """With the date, for the calendar."""
-    ahead, behind = (phrases.expiry(certificate("a.test", days).not_after, ENDED_AT) for days in (12, -3))
+    ahead, behind = (phrases.format_expiry(certificate("a.test", days).not_after, ENDED_AT) for days in (12, -3))
     assert (ahead, behind) == ("expires in 12 days (2026-12-04)", "expired 3 days ago (2026-11-19)")
 
 
 def test_a_chain_that_ends_before_its_leaf_is_told_of() -> None:
     """Peers refuse the chain on that day, whatever the leaf says."""
     seen = replace(certificate("a.test", 60), chain_not_after=ENDED_AT + timedelta(days=5))
-    assert list(phrases.certificate(seen, ENDED_AT))[-2:] == [
+    assert list(phrases.describe_certificate(seen, ENDED_AT))[-2:] == [
         "expires in 60 days (2027-01-21)",
         "its chain expires in 5 days (2026-11-27)",
     ]
@@ -72,9 +72,9 @@ def test_a_chain_that_ends_before_its_leaf_is_told_of() -> None:
 
 def test_many_things_are_counted() -> None:
     """The first few tell which they are."""
-    assert phrases.listed(["a", "b", "c"], "name") == "a, b, c"
-    assert phrases.listed(["a", "b", "c", "d", "e"], "name") == "a, b, c and 2 more"
-    assert phrases.listed([], "name") == "no name"
+    assert phrases.join_limited(["a", "b", "c"], "name") == "a, b, c"
+    assert phrases.join_limited(["a", "b", "c", "d", "e"], "name") == "a, b, c and 2 more"
+    assert phrases.join_limited([], "name") == "no name"
 
 
 def test_the_way_leaves_out_what_changes_nothing() -> None:
@@ -84,15 +84,15 @@ def test_the_way_leaves_out_what_changes_nothing() -> None:
     report = replace(
         delegated_by_well_known(), server_name=parse(address), route=route, well_known=Passed(0, Delegation(3600))
     )
-    assert phrases.way(report) == [address]
+    assert phrases.describe_path(report) == [address]
 
 
 def test_the_way_ends_where_discovery_ended() -> None:
     """With no endpoint, or already with no target."""
     report = nothing_resolved()
     without_target = replace(report, route=replace(report.route, method=Method.SRV_FED, targets=()))
-    assert phrases.way(report) == ["gone.example.org", "gone.example.org:8448", "no endpoint"]
-    assert phrases.way(without_target) == ["gone.example.org", "SRV", "no target"]
+    assert phrases.describe_path(report) == ["gone.example.org", "gone.example.org:8448", "no endpoint"]
+    assert phrases.describe_path(without_target) == ["gone.example.org", "SRV", "no target"]
 
 
 def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
@@ -104,7 +104,7 @@ def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
         route=replace(report.route, method=Method.WELL_KNOWN_SRV_FED),
         endpoints=report.endpoints[:1],
     )
-    assert phrases.way(report) == [
+    assert phrases.describe_path(report) == [
         "dual.example.org",
         "well-known",
         "fed.example.org",
@@ -138,12 +138,12 @@ def test_a_delegation_may_settle_the_target(m_server: str, gives: str) -> None:
 
 def test_software_may_be_silent() -> None:
     """Both fields are optional in the specification."""
-    silent, half = (list(phrases.software(Software(*seen))) for seen in ((None, None), ("Synapse", None)))
+    silent, half = (list(phrases.describe_software(Software(*seen))) for seen in ((None, None), ("Synapse", None)))
     assert (silent, half) == (["does not say which software it is"], ["Synapse"])
 
 
 def test_an_ip_literal_is_not_looked_up() -> None:
     """The stage says that there was nothing to do."""
     literal = replace(DELEGATED, target=Target("192.0.2.1", 443))
-    assert list(phrases.resolved(Resolved((literal,)))) == ["an IP address already"]
-    assert list(phrases.resolved(Resolved((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]
+    assert list(phrases.describe_resolution(Resolution((literal,)))) == ["an IP address already"]
+    assert list(phrases.describe_resolution(Resolution((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]

@@ -12,8 +12,8 @@ from exporter.model.enums import Reason, WarningName
 from exporter.model.findings import Delegation
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.report import Report
-from exporter.reports.report_json import report_json, standing_json
-from exporter.reports.server_state import Standing
+from exporter.reports.report_json import report_json, server_state_json
+from exporter.reports.server_state import ServerState
 from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,
@@ -60,7 +60,7 @@ def test_fields_stand_in_the_order_of_the_contract() -> None:
         "warnings",
         "endpoints",
         "deep_look",
-        "durations_spoiled",
+        "timings_unreliable",
     ]
     assert list(document["delegation"]) == [
         "method",
@@ -113,28 +113,32 @@ def test_every_warning_has_a_remedy() -> None:
 
 def test_what_is_remembered_stands_beside_the_report() -> None:
     """The newest first; failures are kept aside."""
-    standing = Standing(watched("example.org"))
+    state = ServerState(watched("example.org"))
     failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
     for report in (failed, delegated_by_well_known()):
-        standing = standing.after(report)
+        state = state.with_report(report)
     failure = {
         "checked_at": "2026-11-22T17:55:00Z",
         "duration_seconds": 0.25,
         "federation_ok": False,
         "problems": [{"stage": "tls", "reason": "certificate_expired"}],
-        "exporter_blind": False,
+        "exporter_offline": False,
     }
     success = failure | {"checked_at": "2026-11-22T18:00:00Z", "federation_ok": True, "problems": []}
-    remembered = {"exporter_blind": False, "history": [success, failure], "last_failures": [failure]}
-    assert standing_json(standing) == report_json(delegated_by_well_known()) | remembered
+    remembered = {"exporter_offline": False, "history": [success, failure], "last_failures": [failure]}
+    assert server_state_json(state) == report_json(delegated_by_well_known()) | remembered
 
 
 def test_a_blind_probe_is_remembered_as_such() -> None:
     """And the report stays the latest one that says anything."""
-    blind = replace(delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), blind=True)
-    document = standing_json(Standing(watched("example.org")).after(delegated_by_well_known()).after(blind))
-    assert (document["exporter_blind"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
-    assert [result["exporter_blind"] for result in document["history"]] == [True, False]
+    blind = replace(
+        delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), exporter_offline=True
+    )
+    document = server_state_json(
+        ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(blind)
+    )
+    assert (document["exporter_offline"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
+    assert [result["exporter_offline"] for result in document["history"]] == [True, False]
     assert document["last_failures"] == []
 
 
@@ -142,5 +146,5 @@ def test_a_warning_may_rest_on_what_was_seen_before() -> None:
     """A well-known that was there a moment ago is lost, and not merely absent."""
     absent = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
     later = replace(delegated_by_well_known(), well_known=absent)
-    standing = Standing(watched("example.org")).after(delegated_by_well_known()).after(later)
-    assert [entry["warning"] for entry in standing_json(standing)["warnings"]] == ["delegation_lost"]
+    state = ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(later)
+    assert [entry["warning"] for entry in server_state_json(state)["warnings"]] == ["delegation_lost"]

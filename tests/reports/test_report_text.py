@@ -9,10 +9,10 @@ from rich.console import Console
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason, SrvService
-from exporter.model.findings import Certificate, Resolved, Secured, SigningKeys, Software, SrvRecord, SrvRecords
+from exporter.model.findings import Certificate, Resolution, SigningKeys, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
-from exporter.model.report import EndpointLook, EndpointReport, Report
-from exporter.reports.report_text import bar, plain, tree
+from exporter.model.report import EndpointDeepLook, EndpointReport, Report
+from exporter.reports.report_text import bar, render_plain, tree
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
@@ -47,7 +47,7 @@ def one_endpoint_broken() -> Report:
     ipv6 = Endpoint(MATRIX_443, IPv6Address("2001:db8::1"))
     return replace(
         report,
-        dns=Passed(0.005, Resolved((DELEGATED, ipv6))),
+        dns=Passed(0.005, Resolution((DELEGATED, ipv6))),
         endpoints=(*report.endpoints, EndpointReport(ipv6, Failed(0.5, (REFUSED,)))),
     )
 
@@ -66,7 +66,7 @@ def behind_alias() -> Report:
         report,
         srv=alias,
         route=replace(report.route, targets=(target,)),
-        dns=Passed(0.005, Resolved((endpoint,))),
+        dns=Passed(0.005, Resolution((endpoint,))),
         endpoints=(replace(report.endpoints[0], endpoint=endpoint),),
     )
 
@@ -144,7 +144,7 @@ def hostile() -> Report:
     seen = EndpointReport(
         replace(DELEGATED, target=target),
         tcp=Passed(0.01, None),
-        tls=Passed(0.02, Secured(hostile_certificate(leaf), HOSTILE)),
+        tls=Passed(0.02, TlsSession(hostile_certificate(leaf), HOSTILE)),
         version=Passed(0.03, Software(HOSTILE, HOSTILE)),
         keys=Failed(0.04, (Problem(Reason.NO_SIGNING_KEY, HOSTILE),), SigningKeys({HOSTILE: HOSTILE}, ENDED_AT)),
     )
@@ -185,7 +185,7 @@ def test_plain_text_is_plain_everywhere(environment: dict[str, str], monkeypatch
     """Whatever the exporter's own terminal is like."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert plain(two_families()) == (EXPECTED / "two_families.txt").read_text()
+    assert render_plain(two_families()) == (EXPECTED / "two_families.txt").read_text()
 
 
 def test_a_deep_look_of_this_probe_needs_no_age() -> None:
@@ -197,7 +197,7 @@ def test_an_inconclusive_proxy_is_neither_good_nor_bad() -> None:
     """And it was reached, unlike what is skipped elsewhere."""
     report = looked_deep()
     (seen,) = report.endpoints
-    shown = text(replace(report, endpoints=(replace(seen, deep=EndpointLook(SKIPPED)),)))
+    shown = text(replace(report, endpoints=(replace(seen, deep=EndpointDeepLook(SKIPPED)),)))
     assert "\N{EN DASH} proxy inconclusive: no answer tells what a reverse proxy does" in shown
     assert "not reached" not in shown
 

@@ -126,7 +126,7 @@ REFUSED = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "SERVFAIL")
 
 def levels(before: Report | None, report: Report) -> set[str]:
     with capture_logs() as logged:
-        probe_log.probed(before, report)
+        probe_log.log_probe(before, report)
     return {entry["log_level"] for entry in logged}
 
 
@@ -151,7 +151,7 @@ def test_news_are_told_aloud(before: Report | None, report: Report, level: str) 
 def test_every_failure_is_named() -> None:
     """Server, stage, reason and detail, once for each kind however many endpoints have it, and the outcome."""
     with capture_logs() as logged:
-        probe_log.probed(None, two_families())
+        probe_log.log_probe(None, two_families())
     common = {"server_name": "dual.example.org", "log_level": "info"}
     assert logged == [
         {
@@ -177,7 +177,7 @@ def test_failure_and_success_have_their_own_message() -> None:
     events = []
     for report in (nothing_resolved(), WELL):
         with capture_logs() as logged:
-            probe_log.probed(None, report)
+            probe_log.log_probe(None, report)
         events.append(logged[-1]["event"])
     assert events == ["probe failed", "probe succeeded"]
 
@@ -186,5 +186,5 @@ def test_details_are_bounded() -> None:
     """A remote server may have written them."""
     report = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "x" * 10_000),)))
     with capture_logs() as logged:
-        probe_log.probed(None, report)
+        probe_log.log_probe(None, report)
     assert len(logged[0]["detail"]) == probe_log.MAX_DETAIL_CHARACTERS

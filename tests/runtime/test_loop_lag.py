@@ -7,7 +7,7 @@ import pytest
 
 from exporter.runtime import loop_lag
 from exporter.runtime.loop_lag import TICK_SECONDS, LoopLag
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 
 SPOILS_SECONDS = 0.05
 HELD_UP = 0.3  # seconds; a machine that is busy does not hold us up so long
@@ -31,7 +31,7 @@ async def test_lags_are_told() -> None:
         hold_up()
         await until(lambda: max(lags) > 0)
         await until(lambda: max(lags) > HELD_UP - 2 * TICK_SECONDS)
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_it_knows_for_how_long_it_was_held_up() -> None:
@@ -39,18 +39,18 @@ async def test_it_knows_for_how_long_it_was_held_up() -> None:
     now = [0.0]
     async with LoopLag(lambda _: None, lambda: now[0]) as lag:
         await asyncio.sleep(0)
-        assert lag.held_up() == 0
+        assert lag.stalled_seconds() == 0
         now[0] = TICK_SECONDS + SPOILS_SECONDS
-        assert lag.held_up() == 0
+        assert lag.stalled_seconds() == 0
         now[0] = TICK_SECONDS + 3.0
-        assert lag.held_up() == pytest.approx(3.0)
+        assert lag.stalled_seconds() == pytest.approx(3.0)
         await until(lambda: lag._due > now[0])
         now[0] = lag._due + SPOILS_SECONDS / 2
-        assert lag.held_up() == pytest.approx(3.0)
+        assert lag.stalled_seconds() == pytest.approx(3.0)
         await until(lambda: lag._due > now[0])
         now[0] = lag._due + 1.0
-        assert lag.held_up() == pytest.approx(4.0)
+        assert lag.stalled_seconds() == pytest.approx(4.0)
 
 
 async def test_without_measuring_nothing_is_held_up() -> None:
-    assert LoopLag(lambda _: None).held_up() == 0
+    assert LoopLag(lambda _: None).stalled_seconds() == 0

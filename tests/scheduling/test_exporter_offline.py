@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.lab.catalogue import EVERY_SERVER
-from tests.waiting import others, until_asked
+from tests.waiting import leaked_tasks, until_asked
 
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
@@ -60,7 +60,7 @@ async def serving(config_file: Path) -> AsyncIterator[App]:
     app._schedule._grace = 0.1
     async with app:
         yield app
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 @asynccontextmanager
@@ -229,6 +229,6 @@ async def test_whoever_asks_for_a_probe_is_told(tmp_path: Path) -> None:
         await federation.dns.start()
     assert {answer.status_code for answer in refused} == {503}
     assert all("own network is down" in answer.text for answer in refused)
-    assert (report["federation_ok"], report["exporter_blind"]) == (True, True)
-    assert [result["exporter_blind"] for result in report["history"]] == [True] * len(paths) + [False]
+    assert (report["federation_ok"], report["exporter_offline"]) == (True, True)
+    assert [result["exporter_offline"] for result in report["history"]] == [True] * len(paths) + [False]
     assert report["last_failures"] == []

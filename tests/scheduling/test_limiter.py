@@ -5,16 +5,16 @@ import asyncio
 import pytest
 
 from exporter.scheduling import limiter
-from exporter.scheduling.limiter import SPACING_SECONDS, Turns
+from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter
 
 
 async def test_starts_are_a_little_apart() -> None:
     """However many ask in the same instant."""
-    queue, loop = Turns(10), asyncio.get_running_loop()
+    queue, loop = ProbeLimiter(10), asyncio.get_running_loop()
     starts: list[float] = []
 
     async def start() -> None:
-        await queue.take()
+        await queue.acquire()
         starts.append(loop.time())
 
     await asyncio.gather(*(start() for _ in range(5)))
@@ -24,23 +24,23 @@ async def test_starts_are_a_little_apart() -> None:
 
 async def test_waiting_can_be_given_up() -> None:
     """In the queue, and between the queue and the start; the turn goes to whoever comes next."""
-    queue = Turns(1)
-    await queue.take()
-    in_queue = asyncio.create_task(queue.take())
+    queue = ProbeLimiter(1)
+    await queue.acquire()
+    in_queue = asyncio.create_task(queue.acquire())
     await asyncio.sleep(0)
     in_queue.cancel()
-    queue.give_back()
+    queue.release()
     async with asyncio.timeout(1):
-        await queue.take()
-    queue.give_back()
+        await queue.acquire()
+    queue.release()
 
 
 async def test_start_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """While it waits for the spacing."""
     monkeypatch.setattr(limiter, "SPACING_SECONDS", 3600)
-    queue = Turns(2)
-    await queue.take()
-    spaced = asyncio.create_task(queue.take())
+    queue = ProbeLimiter(2)
+    await queue.acquire()
+    spaced = asyncio.create_task(queue.acquire())
     await asyncio.sleep(0)
     assert queue._free.locked()
     spaced.cancel()

@@ -10,20 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
-from exporter.scheduling.schedule import Changes, Clock, Grid, Schedule, Trigger, changes, fraction
+from exporter.model.servers import WatchedServer
+from exporter.scheduling.schedule import Clock, Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
 from tests.sample_reports import watched
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 
 NOW = 1_795_000_000.0
 A, B, C = (names.parse(f"{letter}.example.org") for letter in "abc")
 
 
-def server(name: ServerName, interval: float = 300) -> Watched:
+def server(name: ServerName, interval: float = 300) -> WatchedServer:
     return watched(name.text, interval)
 
 
@@ -34,8 +34,8 @@ def test_changes_name_what_comes_stays_and_goes() -> None:
     """A server with the same interval is left alone, whatever else is expected of it."""
     old = [server(A), server(B, 60), watched("d.example.org")]
     new = [server(C), server(B, 120), watched("d.example.org", expected_delegation=Target("hs.example.org", 443))]
-    assert changes(old, new) == Changes(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
-    assert changes(new, new) == Changes((), (), ())
+    assert diff(old, new) == ScheduleChanges(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
+    assert diff(new, new) == ScheduleChanges((), (), ())
 
 
 def test_fraction_never_changes() -> None:
@@ -63,7 +63,7 @@ def test_next_probe_is_on_the_grid(start: float, following: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("due", "following", "left_out"),
+    ("due", "following", "skipped_between"),
     [
         (100, 400, 0),
         (100, 700, 1),
@@ -74,9 +74,9 @@ def test_next_probe_is_on_the_grid(start: float, following: float) -> None:
         (400, 100, 0),
     ],
 )
-def test_left_out_counts_what_lies_between(due: float, following: float, left_out: int) -> None:
+def test_left_out_counts_what_lies_between(due: float, following: float, skipped_between: int) -> None:
     """Neighbours have nothing between them, and neither has a first probe off the grid and the one after it."""
-    assert GRID.left_out(due, following) == left_out
+    assert GRID.skipped_between(due, following) == skipped_between
 
 
 @given(
@@ -99,7 +99,7 @@ def test_trigger_fires_first_and_then_on_the_grid() -> None:
     grid = Grid.of(server(A))
     phases = []
     for start in (NOW + 1, NOW + 100):
-        trigger = Trigger(grid, start)
+        trigger = GridTrigger(grid, start)
         first = trigger.get_next_fire_time(None, at(NOW))
         second = trigger.get_next_fire_time(first, first)
         third = trigger.get_next_fire_time(second, second)
@@ -110,7 +110,7 @@ def test_trigger_fires_first_and_then_on_the_grid() -> None:
 
 def test_clock_set_forward_costs_one_probe() -> None:
     """After a year nothing is made up for: the one that was due runs, and the next is on the grid, soon."""
-    trigger = Trigger(GRID, NOW)
+    trigger = GridTrigger(GRID, NOW)
     year_later = at(NOW + 365 * 86400)
     following = trigger.get_next_fire_time(at(NOW), year_later)
     assert timedelta(seconds=150) <= following - year_later <= timedelta(seconds=450)
@@ -142,37 +142,37 @@ class Probes:
             self.running[name.text] -= 1
 
 
-def count(instruments: Instruments, name: str, **labels: str) -> float:
-    value = instruments.registry.get_sample_value(f"matrix_federation_exporter_{name}", labels)
+def count(exporter_metrics: ExporterMetrics, name: str, **labels: str) -> float:
+    value = exporter_metrics.registry.get_sample_value(f"matrix_federation_exporter_{name}", labels)
     assert value is not None
     return value
 
 
 def schedule_of(
-    probe: Callable[[ServerName], Awaitable[None]], instruments: Instruments | None = None, grace: float = 5
+    probe: Callable[[ServerName], Awaitable[None]], exporter_metrics: ExporterMetrics | None = None, grace: float = 5
 ) -> Schedule:
-    return Schedule(probe, instruments or Instruments(), first_round=0.05, grace=grace)
+    return Schedule(probe, exporter_metrics or ExporterMetrics(), first_round=0.05, grace=grace)
 
 
 async def test_every_server_is_probed_at_its_own_interval() -> None:
     """After the first probe all that follow are on its grid; every start is counted, with how late it was."""
-    probes, instruments = Probes(), Instruments()
+    probes, exporter_metrics = Probes(), ExporterMetrics()
     servers = [server(A, 0.2), server(B, 3600)]
-    async with schedule_of(probes.probe, instruments) as schedule:
+    async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=10)
         await until(lambda: probes.ended[A.text] >= 3 and probes.ended[B.text] == 1)
         planned = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
         assert planned % 0.2 == pytest.approx(fraction(A) * 0.2, abs=1e-5)
-    assert count(instruments, "schedule_lag_seconds_count") == probes.started.total()
-    assert count(instruments, "probes_in_flight") == 0
+    assert count(exporter_metrics, "schedule_lag_seconds_count") == probes.started.total()
+    assert count(exporter_metrics, "probes_in_flight") == 0
     assert not schedule._scheduler.running
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_first_round_is_spread() -> None:
     """Over the given time, or the interval where that is shorter, by the hash of the name."""
     clock = Clock(wall=lambda: NOW)
-    async with Schedule(Probes().probe, Instruments(), first_round=60, clock=clock) as schedule:
+    async with Schedule(Probes().probe, ExporterMetrics(), first_round=60, clock=clock) as schedule:
         schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
         schedule._scheduler.pause()
         planned = {job.id: job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs()}
@@ -183,7 +183,7 @@ async def test_a_large_first_round_takes_its_time() -> None:
     """Else the exporter would do nothing else for a minute, and everything it measures would be late."""
     clock = Clock(wall=lambda: NOW)
     thousands = [server(names.parse(f"s{number}.example.org"), 3600) for number in range(5000)]
-    async with Schedule(Probes().probe, Instruments(), first_round=10, clock=clock) as schedule:
+    async with Schedule(Probes().probe, ExporterMetrics(), first_round=10, clock=clock) as schedule:
         schedule.watch(thousands, concurrency=10)
         schedule._scheduler.pause()
         planned = sorted(job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs())
@@ -193,10 +193,10 @@ async def test_a_large_first_round_takes_its_time() -> None:
 
 async def test_probes_of_one_server_never_overlap() -> None:
     """One that is due while the last still runs is skipped and counted."""
-    probes, instruments = Probes(gate_open=False), Instruments()
-    async with schedule_of(probes.probe, instruments) as schedule:
+    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
+    async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=10)
-        await until(lambda: count(instruments, "probes_skipped_total", reason="overlap") >= 2)
+        await until(lambda: count(exporter_metrics, "probes_skipped_total", reason="overlap") >= 2)
         assert probes.started == {A.text: 1}
         probes.gate.set()
         await until(lambda: probes.ended[A.text] >= 2)
@@ -205,12 +205,12 @@ async def test_probes_of_one_server_never_overlap() -> None:
 
 async def test_concurrency_is_bounded() -> None:
     """The others wait for their turn, which is no probing, and get it in the end."""
-    probes, instruments = Probes(gate_open=False), Instruments()
+    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
     servers = [watched(f"s{number}.example.org") for number in range(5)]
-    async with schedule_of(probes.probe, instruments) as schedule:
+    async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=2)
         await until(lambda: len(schedule._waiting) == 3)
-        assert (probes.running.total(), count(instruments, "probes_in_flight")) == (2, 2)
+        assert (probes.running.total(), count(exporter_metrics, "probes_in_flight")) == (2, 2)
         probes.gate.set()
         await until(lambda: probes.ended.total() == 5)
 
@@ -243,7 +243,7 @@ async def test_servers_that_stay_keep_their_phase() -> None:
 
 async def test_longer_interval_does_not_put_off_the_next_probe() -> None:
     """A server that was to be probed within the minute is, although its interval became an hour."""
-    async with Schedule(Probes().probe, Instruments()) as schedule:
+    async with Schedule(Probes().probe, ExporterMetrics()) as schedule:
         schedule.watch([server(A, 60)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
         schedule.watch([server(A, 3600)], concurrency=10)
@@ -282,25 +282,25 @@ async def test_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogCap
 
 async def test_stall_is_counted() -> None:
     """What passes while the exporter sleeps is made up for by one probe, and the rest counted as missed."""
-    probes, instruments = Probes(), Instruments()
-    async with schedule_of(probes.probe, instruments) as schedule:
+    probes, exporter_metrics = Probes(), ExporterMetrics()
+    async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=1)
         await until(lambda: probes.ended[A.text] >= 1)
         before = probes.started[A.text]
         time.sleep(1)  # noqa: ASYNC251 - the stall
         await until(lambda: probes.started[A.text] > before)
-        missed = count(instruments, "probes_skipped_total", reason="missed")
+        missed = count(exporter_metrics, "probes_skipped_total", reason="missed")
     assert 8 <= missed <= 11
 
 
 async def test_clock_set_back_plans_anew() -> None:
     """Else nothing would be probed until the clock is again where it was; the phases stay."""
     wall = NOW
-    async with Schedule(Probes().probe, Instruments(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    async with Schedule(Probes().probe, ExporterMetrics(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A), server(B)], concurrency=10)
         schedule._scheduler.pause()
         wall = NOW - 86400
-        schedule.heed_clock()
+        schedule.follow_clock_changes()
         schedule._scheduler.pause()
         planned = {job.id: job.next_run_time.timestamp() for job in schedule._scheduler.get_jobs()}
     expected = {name.text: Grid.of(server(name)).at_or_after(NOW - 86400) for name in (A, B)}
@@ -311,50 +311,50 @@ async def test_clock_that_goes_forward_and_soon_back_plans_anew() -> None:
     """Between two checks: what was planned by the clock as it was for a moment would be as far away as it went."""
     ahead, probes = 0.0, Probes()
     clock = Clock(lambda: time.time() + ahead)
-    async with Schedule(probes.probe, Instruments(), first_round=0.05, clock=clock) as schedule:
+    async with Schedule(probes.probe, ExporterMetrics(), first_round=0.05, clock=clock) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=10)
         ahead, before = 86400.0, probes.started[A.text]
         await until(lambda: probes.started[A.text] > before)
         schedule._scheduler.get_job(A.text).modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
         ahead = 0.0
-        schedule.heed_clock()
+        schedule.follow_clock_changes()
         assert schedule._scheduler.get_job(A.text).next_run_time < datetime.now(UTC) + timedelta(seconds=1)
 
 
 async def test_what_a_clock_that_was_set_back_held_up_is_counted() -> None:
     """As missed: every probe that would have been due until it was noticed."""
-    wall, steady, instruments = NOW, 0.0, Instruments()
-    async with Schedule(Probes().probe, instruments, clock=Clock(lambda: wall, lambda: steady)) as schedule:
+    wall, steady, exporter_metrics = NOW, 0.0, ExporterMetrics()
+    async with Schedule(Probes().probe, exporter_metrics, clock=Clock(lambda: wall, lambda: steady)) as schedule:
         schedule.watch([server(A)], concurrency=10)
         schedule._scheduler.pause()
         due = Grid.of(server(A)).at_or_after(NOW)
         schedule._scheduler.get_job(A.text).modify(next_run_time=datetime.fromtimestamp(due, UTC))
         steady = due + 2 * 300 + 1 - NOW
         wall = NOW + steady - 86400
-        schedule.heed_clock()
-    assert count(instruments, "probes_skipped_total", reason="missed") == 3
+        schedule.follow_clock_changes()
+    assert count(exporter_metrics, "probes_skipped_total", reason="missed") == 3
 
 
 async def test_what_is_overdue_when_the_interval_changes_is_counted() -> None:
     """All but the one that is made up for."""
-    wall, instruments = NOW, Instruments()
-    async with Schedule(Probes().probe, instruments, clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    wall, exporter_metrics = NOW, ExporterMetrics()
+    async with Schedule(Probes().probe, exporter_metrics, clock=Clock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A)], concurrency=10)
         due = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
         wall = due + 2 * 300 + 1
         schedule.watch([server(A, 3600)], concurrency=10)
-    assert count(instruments, "probes_skipped_total", reason="missed") == 2
+    assert count(exporter_metrics, "probes_skipped_total", reason="missed") == 2
 
 
 async def test_clock_that_is_slewed_changes_nothing() -> None:
     """Half a second between two checks is no step back, and neither is any step forward."""
     wall = NOW
-    async with Schedule(Probes().probe, Instruments(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    async with Schedule(Probes().probe, ExporterMetrics(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
         for shift in (-0.5, -1, 1000):
             wall = NOW + shift
-            schedule.heed_clock()
+            schedule.follow_clock_changes()
         assert schedule._scheduler.get_job(A.text).next_run_time == planned
 
 
@@ -363,14 +363,14 @@ async def test_clock_that_is_slewed_changes_nothing() -> None:
 
 async def test_probes_in_flight_may_end() -> None:
     """Nothing starts any more, and what waits for its turn is counted as skipped."""
-    probes, instruments = Probes(gate_open=False), Instruments()
-    async with schedule_of(probes.probe, instruments) as schedule:
+    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
+    async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1), server(B), server(C)], concurrency=2)
         await until(lambda: len(schedule._waiting) == 1 and probes.running.total() == 2)
         asyncio.get_running_loop().call_later(0.3, probes.gate.set)
     assert (probes.started.total(), probes.ended.total()) == (2, 2)
-    assert count(instruments, "probes_skipped_total", reason="shutdown") == 1
-    assert others() == set()
+    assert count(exporter_metrics, "probes_skipped_total", reason="shutdown") == 1
+    assert leaked_tasks() == set()
 
 
 async def test_probes_that_do_not_end_are_cancelled(caplog: pytest.LogCaptureFixture) -> None:
@@ -381,4 +381,4 @@ async def test_probes_that_do_not_end_are_cancelled(caplog: pytest.LogCaptureFix
         await until(lambda: probes.running.total() == 2)
     assert (probes.running.total(), probes.ended.total()) == (0, 0)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
-    assert others() == set()
+    assert leaked_tasks() == set()

@@ -11,31 +11,39 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.config import Config, Probe
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.config import Config, ProbeSettings
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import Reason
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Problem, Shortage
+from exporter.model.outcomes import Failed, Problem, ResourceShortage
 from exporter.model.report import EndpointReport, Report
-from exporter.probing.connectivity import Loss
+from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
-from exporter.reports.server_state import Standing
-from exporter.scheduling.limiter import Turns
-from exporter.scheduling.single_flight import InUse, NotInTimeError, Probes, is_hurried, listed
+from exporter.reports.server_state import ServerState
+from exporter.scheduling.limiter import ProbeLimiter
+from exporter.scheduling.single_flight import (
+    ActiveConfig,
+    DeadlineExceededError,
+    ProbeRunner,
+    register_until_done,
+    was_cut_short,
+)
 from tests.sample_reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
 from tests.scrapes import board_of
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 
 NAME = names.parse("example.org")
-SETTINGS = Probe(timeout=30.0, deep_interval=3600.0)
+SETTINGS = ProbeSettings(timeout=30.0, deep_interval=3600.0)
 TIMED_OUT = replace(
     delegated_by_well_known(),
     endpoints=(EndpointReport(DELEGATED, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
 )
 
-SHORT = replace(delegated_by_well_known(), dns=Failed(0.1, (Shortage(Reason.INTERNAL_ERROR, "Too many open files"),)))
+SHORT = replace(
+    delegated_by_well_known(), dns=Failed(0.1, (ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files"),))
+)
 SKIPPED = "matrix_federation_exporter_probes_skipped_total"
 
 
@@ -48,7 +56,7 @@ class FakeProber:
     deep: int = 0
     short: bool = False
     """At deep looks."""
-    down: Loss | None = None
+    down: Outage | None = None
     may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released once for each probe that may."""
 
@@ -57,12 +65,12 @@ class FakeProber:
         await self.may_end.acquire()
         return self.reports.pop(0)
 
-    async def loss(self, _: Sequence[Target], *, of_dns: bool) -> Loss | None:
+    async def find_outage(self, _: Sequence[Target], *, check_dns: bool) -> Outage | None:
         """What a check finds."""
-        assert not of_dns
+        assert not check_dns
         return self.down
 
-    async def look_deeper(self, report: Report) -> Report:
+    async def run_deep_look(self, report: Report) -> Report:
         self.deep += 1
         if self.short:
             return SHORT
@@ -70,12 +78,14 @@ class FakeProber:
 
 
 @asynccontextmanager
-async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple[Probes, FakeProber, Board]]:
+async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple[ProbeRunner, FakeProber, Board]]:
     prober: Any = FakeProber(list(reports))
-    board, turns = board_of([watched("example.org")]), Turns(concurrency)
-    async with Probes(board, Instruments(), lambda: InUse(Config(probe=SETTINGS), prober), lambda: turns) as probes:
+    board, limiter = board_of([watched("example.org")]), ProbeLimiter(concurrency)
+    async with ProbeRunner(
+        board, ExporterMetrics(), lambda: ActiveConfig(Config(probe=SETTINGS), prober), lambda: limiter
+    ) as probes:
         yield probes, prober, board
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 def later(minutes: int, report: Report | None = None) -> Report:
@@ -89,40 +99,40 @@ async def test_schedule_looks_deep_at_its_own_pace() -> None:
         for _ in range(3):
             prober.may_end.release()
             with capture_logs() as logged:
-                await probes.scheduled(NAME)
+                await probes.run_scheduled(NAME)
             looked.append(prober.deep)
             events.append([(entry["log_level"], entry["event"]) for entry in logged])
-        standing = board.standing(NAME)
+        state = board.state(NAME)
     assert looked == [1, 1, 2]
     assert events[0] == [("info", "stage failed"), ("info", "probe succeeded")]
     assert events[1] == events[2] == [("debug", "stage failed"), ("debug", "probe succeeded")]
-    assert standing
-    assert standing.probes == 3
+    assert state
+    assert state.probes == 3
 
 
 async def test_fresh_probe_serves_the_schedule() -> None:
     """Of one server there is only ever one in flight."""
     async with probing(delegated_by_well_known()) as (probes, prober, board):
-        asked = asyncio.create_task(probes.fresh(NAME, 30))
+        asked = asyncio.create_task(probes.probe_now(NAME, 30))
         await until(lambda: prober.asked)
-        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
         await asyncio.sleep(0)
         prober.may_end.release()
         fresh = await asked
         await scheduled
-        assert fresh == board.standing(NAME)
+        assert fresh == board.state(NAME)
     assert (len(prober.asked), prober.deep) == (1, 0)
 
 
 async def test_requests_share_a_probe_before_it_has_begun() -> None:
     """While it waits for its turn, too."""
     async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        turns = probes._turns()
-        await turns.take()
-        asked = [asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(3)]
+        limiter = probes._limiter()
+        await limiter.acquire()
+        asked = [asyncio.create_task(probes.probe_now(NAME, 5)) for _ in range(3)]
         await asyncio.sleep(0)
         assert len(probes._asked_for) == 1
-        turns.give_back()
+        limiter.release()
         prober.may_end.release()
         first, *others_asked = await asyncio.gather(*asked)
     assert others_asked == [first, first]
@@ -132,10 +142,10 @@ async def test_requests_share_a_probe_before_it_has_begun() -> None:
 async def test_joining_a_probe_takes_no_turn() -> None:
     """Even where the one in flight has the last of them."""
     async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        await probes._turns().take()
-        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        await probes._limiter().acquire()
+        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
         await until(lambda: prober.asked)
-        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        asked = asyncio.create_task(probes.probe_now(NAME, 5))
         await asyncio.sleep(0)
         prober.may_end.release()
         assert (await asked).probes == 1
@@ -145,7 +155,7 @@ async def test_joining_a_probe_takes_no_turn() -> None:
 async def test_who_leaves_takes_nothing_from_the_others() -> None:
     """The probe goes on for those who stay."""
     async with probing(delegated_by_well_known()) as (probes, prober, _):
-        leaving, staying = (asyncio.create_task(probes.fresh(NAME, 5)) for _ in range(2))
+        leaving, staying = (asyncio.create_task(probes.probe_now(NAME, 5)) for _ in range(2))
         await until(lambda: prober.asked)
         leaving.cancel()
         await asyncio.sleep(0)
@@ -157,18 +167,18 @@ async def test_who_leaves_takes_nothing_from_the_others() -> None:
 async def test_hurried_probe_does_not_serve_the_schedule() -> None:
     """It ran out of a shorter time, so the schedule makes one that has all of it."""
     async with probing(TIMED_OUT, later(1)) as (probes, prober, board):
-        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        asked = asyncio.create_task(probes.probe_now(NAME, 5))
         await until(lambda: prober.asked)
-        scheduled = asyncio.create_task(probes.scheduled(NAME))
+        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
         await asyncio.sleep(0)
         prober.may_end.release()
         told = await asked
         prober.may_end.release()
         await scheduled
-        standing = board.standing(NAME)
+        state = board.state(NAME)
     assert (told.report, told.probes, told.failures) == (TIMED_OUT, 1, 1)
-    assert standing
-    assert (standing.probes, standing.failures) == (1, 0)
+    assert state
+    assert (state.probes, state.failures) == (1, 0)
     assert prober.asked[1] is None
 
 
@@ -184,21 +194,21 @@ async def test_hurried_probe_does_not_serve_the_schedule() -> None:
 )
 def test_what_was_hurried(report: Report, within: float | None, hurried: bool) -> None:  # noqa: FBT001 - one of the cases
     """It had less time, and needed it."""
-    assert is_hurried(report, within, 30.0) is hurried
+    assert was_cut_short(report, within, 30.0) is hurried
 
 
 async def test_waiting_for_a_turn_takes_from_the_time() -> None:
     """And where there is none in time, there is no probe."""
     async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        turns = probes._turns()
-        await turns.take()
-        with pytest.raises(NotInTimeError):
-            await probes.fresh(NAME, 0.05)
+        limiter = probes._limiter()
+        await limiter.acquire()
+        with pytest.raises(DeadlineExceededError):
+            await probes.probe_now(NAME, 0.05)
         assert prober.asked == []
         prober.may_end.release()
-        asked = asyncio.create_task(probes.fresh(NAME, 5))
+        asked = asyncio.create_task(probes.probe_now(NAME, 5))
         await asyncio.sleep(0.05)
-        turns.give_back()
+        limiter.release()
         await asked
     (within,) = prober.asked
     assert within
@@ -210,8 +220,8 @@ async def test_nobody_need_hear_that_there_was_no_turn() -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     async with probing(delegated_by_well_known(), concurrency=1) as (probes, _, _):
-        await probes._turns().take()
-        asked = asyncio.create_task(probes.fresh(NAME, 0.05))
+        await probes._limiter().acquire()
+        asked = asyncio.create_task(probes.probe_now(NAME, 0.05))
         await asyncio.sleep(0)
         asked.cancel()
         await until(lambda: not probes._asked_for)
@@ -224,11 +234,11 @@ async def test_failure_of_ours_reaches_those_who_wait() -> None:
     """And the next probe is another one."""
     async with probing(delegated_by_well_known()) as (probes, prober, _):
         prober.may_end.release()
-        standing = await probes.fresh(NAME, 5)
+        state = await probes.probe_now(NAME, 5)
         prober.may_end.release()
         with pytest.raises(IndexError):
-            await probes.scheduled(NAME)
-        assert standing.probes == 1
+            await probes.run_scheduled(NAME)
+        assert state.probes == 1
         assert probes._in_flight == {}
 
 
@@ -236,9 +246,9 @@ async def test_one_that_begins_as_another_ends_is_in_flight() -> None:
     """It takes the place of one whose end nobody has been told of yet, and keeps it."""
     table: dict[ServerName, str] = {}
     earlier, later = (asyncio.get_running_loop().create_future() for _ in range(2))
-    listed(table, NAME, "earlier", earlier)
+    register_until_done(table, NAME, "earlier", earlier)
     earlier.set_result(None)
-    listed(table, NAME, "later", later)
+    register_until_done(table, NAME, "later", later)
     await asyncio.sleep(0)
     assert table == {NAME: "later"}
     later.set_result(None)
@@ -253,26 +263,26 @@ async def test_want_of_our_own_is_no_failure_of_the_server() -> None:
     """The probe is counted as skipped, and tells nobody anything; the next one is another one."""
     async with probing(SHORT, SHORT, delegated_by_well_known()) as (probes, prober, board):
         prober.may_end.release()
-        await probes.scheduled(NAME)
+        await probes.run_scheduled(NAME)
         prober.may_end.release()
-        with pytest.raises(NotInTimeError):
-            await probes.fresh(NAME, 30)
-        assert board.standing(NAME) == Standing(watched(NAME.text))
-        skipped = probes._instruments.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        with pytest.raises(DeadlineExceededError):
+            await probes.probe_now(NAME, 30)
+        assert board.state(NAME) == ServerState(watched(NAME.text))
+        skipped = probes._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
         prober.may_end.release()
-        await probes.scheduled(NAME)
-        standing = board.standing(NAME)
-    assert standing
-    assert (standing.probes, standing.failures, skipped) == (1, 0, 1)
+        await probes.run_scheduled(NAME)
+        state = board.state(NAME)
+    assert state
+    assert (state.probes, state.failures, skipped) == (1, 0, 1)
 
 
 async def test_silence_while_we_stood_still_is_no_failure_of_the_server() -> None:
     """Its answers may have lain there all the time."""
-    async with probing(replace(TIMED_OUT, held_up=TIMED_OUT.seconds)) as (probes, prober, board):
+    async with probing(replace(TIMED_OUT, stalled_seconds=TIMED_OUT.seconds)) as (probes, prober, board):
         prober.may_end.release()
-        await probes.scheduled(NAME)
-        assert board.standing(NAME) == Standing(watched(NAME.text))
-        skipped = probes._instruments.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        await probes.run_scheduled(NAME)
+        assert board.state(NAME) == ServerState(watched(NAME.text))
+        skipped = probes._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
     assert skipped == 1
 
 
@@ -281,12 +291,12 @@ async def test_a_deep_look_that_falls_short_is_made_again() -> None:
     async with probing(delegated_by_well_known(), later(1)) as (probes, prober, board):
         prober.short = True
         prober.may_end.release()
-        await probes.scheduled(NAME)
-        standing = board.standing(NAME)
+        await probes.run_scheduled(NAME)
+        state = board.state(NAME)
         prober.may_end.release()
-        await probes.scheduled(NAME)
-    assert standing
-    assert (standing.report, prober.deep) == (delegated_by_well_known(), 2)
+        await probes.run_scheduled(NAME)
+    assert state
+    assert (state.report, prober.deep) == (delegated_by_well_known(), 2)
 
 
 # ---------------------------------------------------------------- when our own network is down
@@ -300,34 +310,34 @@ async def test_blind_probe_is_no_failure_of_the_server() -> None:
         board,
     ):
         prober.may_end.release()
-        await probes.scheduled(NAME)
-        prober.down = Loss.EVERYBODY
+        await probes.run_scheduled(NAME)
+        prober.down = Outage.NETWORK
         prober.may_end.release()
-        await probes.scheduled(NAME)
-        standing = board.standing(NAME)
+        await probes.run_scheduled(NAME)
+        state = board.state(NAME)
         prober.may_end.release()
-        told = await probes.fresh(NAME, 30)
-        await until(lambda: board.standing(NAME) == told)
-    assert standing
-    assert standing.report
-    assert (standing.probes, standing.failures, standing.blind, prober.deep) == (2, 0, True, 1)
-    assert standing.report.ended_at == ENDED_AT
-    assert (told.probes, told.failures, told.report) == (3, 0, standing.report)
-    assert [result.blind for result in told.history] == [True, True, False]
+        told = await probes.probe_now(NAME, 30)
+        await until(lambda: board.state(NAME) == told)
+    assert state
+    assert state.report
+    assert (state.probes, state.failures, state.exporter_offline, prober.deep) == (2, 0, True, 1)
+    assert state.report.ended_at == ENDED_AT
+    assert (told.probes, told.failures, told.report) == (3, 0, state.report)
+    assert [result.exporter_offline for result in told.history] == [True, True, False]
 
 
 async def test_blind_probe_is_not_in_the_histograms() -> None:
     """Nor told in the log, but that the network is down; and nothing is looked at deeper, though it is due."""
     async with probing(TIMED_OUT) as (probes, prober, board):
-        prober.down = Loss.EVERYBODY
+        prober.down = Outage.NETWORK
         prober.may_end.release()
         with capture_logs() as logged:
-            await probes.scheduled(NAME)
-        (metric,) = probes._instruments.stage_duration.collect()
-        standing = board.standing(NAME)
+            await probes.run_scheduled(NAME)
+        (metric,) = probes._exporter_metrics.stage_duration.collect()
+        state = board.state(NAME)
     assert [entry["event"] for entry in logged] == [
         "the exporter's own network is down: failures are not blamed on the servers"
     ]
     assert {sample.value for sample in metric.samples} == {0}
-    assert standing
-    assert (standing.report, standing.probes, prober.deep) == (None, 1, 0)
+    assert state
+    assert (state.report, state.probes, prober.deep) == (None, 1, 0)

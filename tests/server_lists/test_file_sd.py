@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Complaint, Config, ConfigError, Probe
+from exporter.config import Complaint, Config, ConfigError, ProbeSettings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
-from exporter.model.servers import Watched
-from exporter.server_lists.file_sd import ServerFiles, names_in, watched
+from exporter.model.servers import WatchedServer
+from exporter.server_lists.file_sd import ServerFiles, merge_servers, parse_names
 
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"
@@ -165,7 +165,7 @@ def test_new_patterns_keep_what_is_known(tmp_path: Path) -> None:
 def test_of_a_key_that_is_given_twice_the_last_one_counts(file: str) -> None:
     """Its values, and the lines on which they stand."""
     with pytest.raises(ConfigError) as refused:
-        names_in(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]')
+        parse_names(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]')
     wrong = f"[0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}"
     assert str(refused.value.complaints[-1]) == f"{file}:3: {wrong}"
 
@@ -173,7 +173,7 @@ def test_of_a_key_that_is_given_twice_the_last_one_counts(file: str) -> None:
 def test_half_a_surrogate_pair_is_no_key() -> None:
     """Only JSON can write one."""
     with pytest.raises(ConfigError) as refused:
-        names_in("servers.json", rb'[{"\ud800": []}]')
+        parse_names("servers.json", rb'[{"\ud800": []}]')
     assert str(refused.value).startswith("servers.json: [0]: expected a key that is text, found ")
 
 
@@ -191,6 +191,6 @@ def test_json_tells_its_lines(tmp_path: Path) -> None:
 def test_the_configuration_goes_before_the_files() -> None:
     """A server that stands in both keeps the settings that it has in the configuration."""
     matrix, example = server_names("matrix.org", "example.org")
-    own = Watched(example, 60.0, Target("matrix.example.org", 443))
-    config = Config(servers=(own,), probe=Probe(interval=120.0))
-    assert watched(config, (example, matrix)) == (own, Watched(matrix, 120.0, None))
+    own = WatchedServer(example, 60.0, Target("matrix.example.org", 443))
+    config = Config(servers=(own,), probe=ProbeSettings(interval=120.0))
+    assert merge_servers(config, (example, matrix)) == (own, WatchedServer(matrix, 120.0, None))

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.server_lists import follow
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.follow import Lists
-from tests.waiting import others, until
+from exporter.server_lists.follow import ListFollower
+from tests.waiting import leaked_tasks, until
 
 URL = "https://example.org/servers"
 
@@ -40,16 +40,16 @@ class Watcher:
     """Beside the lists, what they told of their changes."""
 
     changes: list[list[str]] = field(default_factory=list)
-    instruments: Instruments = field(default_factory=Instruments)
+    exporter_metrics: ExporterMetrics = field(default_factory=ExporterMetrics)
 
     def __post_init__(self) -> None:
-        self.lists = Lists(self.changed, self.instruments)
+        self.lists = ListFollower(self.changed, self.exporter_metrics)
 
     async def changed(self) -> None:
         self.changes.append(list(map(str, self.lists.names)))
 
     def value(self, name: str, url: str = URL) -> float | None:
-        return self.instruments.registry.get_sample_value(f"matrix_federation_exporter_list_{name}", {"list": url})
+        return self.exporter_metrics.registry.get_sample_value(f"matrix_federation_exporter_list_{name}", {"list": url})
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def reading(*sources: Scripted) -> AsyncIterator[Watcher]:
     finally:
         task.cancel()
         await asyncio.wait([task])
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def asked_twice_more(source: Scripted) -> None:

@@ -10,11 +10,11 @@ from exporter.demo.authority import Authority
 from exporter.model import names
 from exporter.server_lists import fetch
 from exporter.server_lists.fetch import MAX_BYTES, ListError
-from exporter.server_lists.http_sd import HttpSd
+from exporter.server_lists.http_sd import HttpSdList
 from tests.server_lists.serving import SILENCE, answer, groups, ok, serving
 
 
-async def refusal(source: HttpSd) -> str:
+async def refusal(source: HttpSdList) -> str:
     with pytest.raises(ListError) as refused:
         await source.names()
     return str(refused.value)
@@ -23,14 +23,14 @@ async def refusal(source: HttpSd) -> str:
 async def refusal_of(content: bytes) -> str:
     """What is said of this answer."""
     async with serving(lambda _: content) as server:
-        return await refusal(HttpSd(ServerUrl(server.url)))
+        return await refusal(HttpSdList(ServerUrl(server.url)))
 
 
 async def test_names_are_read() -> None:
     """Of all groups, in their order; the question is a plain GET that says who asks."""
     document = [{"targets": ["example.org", "[2001:db8::1]:8448"]}, {}, {"targets": ["example.net"], "labels": {}}]
     async with serving(lambda _: ok(document)) as server:
-        found = await HttpSd(ServerUrl(f"{server.url}/servers?tag=a%20b")).names()
+        found = await HttpSdList(ServerUrl(f"{server.url}/servers?tag=a%20b")).names()
     assert list(map(str, found)) == ["example.org", "[2001:db8::1]:8448", "example.net"]
     (head,) = server.heads
     assert head.splitlines()[0] == "GET /servers?tag=a%20b HTTP/1.1"
@@ -48,7 +48,7 @@ async def test_headers_and_token_are_sent(tmp_path: Path) -> None:
     token = tmp_path / "token"
     headers = {"X-Key": "5 6", "user-agent": "inventory"}
     async with serving(lambda _: groups("example.org")) as server:
-        source = HttpSd(ServerUrl(server.url, token_file=token, headers=headers))
+        source = HttpSdList(ServerUrl(server.url, token_file=token, headers=headers))
         for content in ("first\n", "second"):
             token.write_text(content)
             await source.names()
@@ -59,7 +59,7 @@ async def test_headers_and_token_are_sent(tmp_path: Path) -> None:
 async def test_an_empty_list_is_a_list() -> None:
     """Whoever answers so means it."""
     async with serving(lambda _: ok([])) as server:
-        assert await HttpSd(ServerUrl(server.url)).names() == ()
+        assert await HttpSdList(ServerUrl(server.url)).names() == ()
 
 
 # ---------------------------------------------------------------- TLS
@@ -70,15 +70,17 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = authority.issue(["localhost"]).server_context()
     async with serving(lambda _: groups("example.org"), context, "localhost") as server:
-        assert await HttpSd(ServerUrl(server.url, ca_file=authority.ca_file)).names() == (names.parse("example.org"),)
-        assert "CERTIFICATE_VERIFY_FAILED" in await refusal(HttpSd(ServerUrl(server.url)))
+        assert await HttpSdList(ServerUrl(server.url, ca_file=authority.ca_file)).names() == (
+            names.parse("example.org"),
+        )
+        assert "CERTIFICATE_VERIFY_FAILED" in await refusal(HttpSdList(ServerUrl(server.url)))
         other = server.url.replace("localhost", "127.0.0.1")
-        assert "IP address mismatch" in await refusal(HttpSd(ServerUrl(other, ca_file=authority.ca_file)))
+        assert "IP address mismatch" in await refusal(HttpSdList(ServerUrl(other, ca_file=authority.ca_file)))
 
 
 async def test_a_missing_ca_file_is_told(tmp_path: Path) -> None:
     """It may have gone since the configuration was read."""
-    said = await refusal(HttpSd(ServerUrl("https://127.0.0.1:1/", ca_file=tmp_path / "ca.pem")))
+    said = await refusal(HttpSdList(ServerUrl("https://127.0.0.1:1/", ca_file=tmp_path / "ca.pem")))
     assert said == "ca_file cannot be used: [Errno 2] No such file or directory"
 
 
@@ -108,7 +110,7 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
         location = elsewhere.url.replace("//", "//admin:hunter3@")
         redirect = answer(b"", f"Location: {location}/list?key=hunter2", status="301 Moved Permanently")
         async with serving(lambda _: redirect) as server:
-            said = await refusal(HttpSd(ServerUrl(server.url, token_file=tmp_path / "token")))
+            said = await refusal(HttpSdList(ServerUrl(server.url, token_file=tmp_path / "token")))
     assert said == f"expected status 200, found 301, a redirect to {elsewhere.url}/list: write the final URL"
     assert elsewhere.heads == []
 
@@ -156,8 +158,8 @@ async def test_compressed_answers_are_refused() -> None:
 async def test_connections_that_fail_are_told() -> None:
     """Refused, closed early, or no http at all."""
     async with serving(lambda _: b"") as server:
-        early = await refusal(HttpSd(ServerUrl(server.url)))
-    gone = await refusal(HttpSd(ServerUrl(server.url)))
+        early = await refusal(HttpSdList(ServerUrl(server.url)))
+    gone = await refusal(HttpSdList(ServerUrl(server.url)))
     assert early == "expected an answer, found an error: Server disconnected without sending a response."
     assert gone == "expected an answer, found an error: All connection attempts failed"
     assert (await refusal_of(b"220 smtp\r\n\r\n")).startswith("expected an answer, found an error: illegal status line")
@@ -168,7 +170,7 @@ async def test_connections_that_fail_are_told() -> None:
 
 async def test_a_host_that_dns_cannot_even_ask_for_is_told() -> None:
     """A label has 63 characters at most."""
-    said = await refusal(HttpSd(ServerUrl(f"http://{'a' * 64}.example/")))
+    said = await refusal(HttpSdList(ServerUrl(f"http://{'a' * 64}.example/")))
     assert said.startswith("expected an answer, found an error: ")
 
 
@@ -185,6 +187,6 @@ async def test_a_token_file_that_went_bad_is_told_without_the_token(content: str
     if content is not None:
         token.write_text(content)
     async with serving(lambda _: groups("example.org")) as server:
-        said = await refusal(HttpSd(ServerUrl(server.url, token_file=token)))
+        said = await refusal(HttpSdList(ServerUrl(server.url, token_file=token)))
     assert said.startswith("token_file cannot be used: expected ")
     assert ("nter" in said, server.heads) == (False, [])

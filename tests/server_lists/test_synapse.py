@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from exporter.config import SynapseDestinations
 from exporter.server_lists import synapse
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.synapse import DESTINATIONS, Synapse
+from exporter.server_lists.synapse import DESTINATIONS, SynapseList
 from tests.server_lists.serving import Answers, answer, ok, serving
 
 Document: TypeAlias = dict[str, object]
@@ -52,7 +52,7 @@ def paging(destinations: Sequence[Document]) -> Answers:
     return page
 
 
-async def refusal(source: Synapse) -> str:
+async def refusal(source: SynapseList) -> str:
     with pytest.raises(ListError) as refused:
         await source.names()
     return str(refused.value)
@@ -64,7 +64,7 @@ async def test_all_pages_are_read(count: int, token: Path, monkeypatch: pytest.M
     monkeypatch.setattr(synapse, "PAGE", 3)
     everyone = [f"s{number}.example.org" for number in range(count)]
     async with serving(paging(list(map(destination, everyone)))) as server:
-        found = await Synapse(SynapseDestinations(server.url, token)).names()
+        found = await SynapseList(SynapseDestinations(server.url, token)).names()
     assert list(map(str, found)) == everyone
     starts = range(0, max(1, count), 3)
     assert [head.splitlines()[0] for head in server.heads] == [
@@ -78,7 +78,7 @@ async def test_what_is_no_server_name_is_left_out(token: Path) -> None:
     names = ["example.org", "exa mple.org", "", "https://example.org", "example.org\n", "example.net:8448"]
     async with serving(paging(list(map(destination, names)))) as server:
         with capture_logs() as logged:
-            found = await Synapse(SynapseDestinations(server.url, token)).names()
+            found = await SynapseList(SynapseDestinations(server.url, token)).names()
     assert list(map(str, found)) == ["example.org", "example.net:8448"]
     assert [(entry["log_level"], entry["destination"]) for entry in logged] == [("debug", name) for name in names[1:5]]
 
@@ -87,8 +87,8 @@ async def test_those_that_fail_for_long_may_be_left_out(token: Path) -> None:
     """But not unless it is asked for."""
     destinations = [destination("healthy.example"), destination("late.example", 6), destination("gone.example", 8)]
     async with serving(paging(destinations)) as server:
-        everyone = await Synapse(SynapseDestinations(server.url, token)).names()
-        alive = await Synapse(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
+        everyone = await SynapseList(SynapseDestinations(server.url, token)).names()
+        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
     assert list(map(str, everyone)) == ["healthy.example", "late.example", "gone.example"]
     assert list(map(str, alive)) == ["healthy.example", "late.example"]
 
@@ -97,7 +97,7 @@ async def test_a_time_beyond_all_clocks_is_in_the_future(token: Path) -> None:
     """Integers in JSON have no end."""
     far = destination("odd.example") | {"failure_ts": 10**400}
     async with serving(paging([far])) as server:
-        alive = await Synapse(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
+        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
     assert list(map(str, alive)) == ["odd.example"]
 
 
@@ -106,7 +106,7 @@ async def test_half_a_list_is_none(token: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(synapse, "PAGE", 1)
     pages = paging([destination("a.example"), destination("b.example")])
     async with serving(lambda to: answer(b"", status="502 Bad Gateway") if "from=1" in to else pages(to)) as server:
-        said = await refusal(Synapse(SynapseDestinations(server.url, token)))
+        said = await refusal(SynapseList(SynapseDestinations(server.url, token)))
     assert said == "expected status 200, found 502"
 
 
@@ -115,13 +115,13 @@ async def test_pages_must_come_to_an_end(token: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(synapse, "MAX_PAGES", 3)
     endless = "expected the pages to come to an end, found one after {} of them"
     async with serving(lambda _: ok({"destinations": [], "next_token": "0"})) as server:
-        assert await refusal(Synapse(SynapseDestinations(server.url, token))) == endless.format(1)
+        assert await refusal(SynapseList(SynapseDestinations(server.url, token))) == endless.format(1)
 
     def another(target: str) -> bytes:
         return ok({"destinations": [], "next_token": int(parse_qs(urlsplit(target).query)["from"][0]) + 1})
 
     async with serving(another) as server:
-        assert await refusal(Synapse(SynapseDestinations(server.url, token))) == endless.format(3)
+        assert await refusal(SynapseList(SynapseDestinations(server.url, token))) == endless.format(3)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ async def test_pages_must_come_to_an_end(token: Path, monkeypatch: pytest.Monkey
 async def test_what_is_no_page_is_told(body: bytes, found: str, token: Path) -> None:
     """With its place."""
     async with serving(lambda _: answer(body)) as server:
-        said = await refusal(Synapse(SynapseDestinations(server.url, token)))
+        said = await refusal(SynapseList(SynapseDestinations(server.url, token)))
     assert said == f"expected a page of destinations, found something else: {found}"
 
 
@@ -145,5 +145,5 @@ async def test_a_wrong_token_is_told(token: Path) -> None:
     """As Synapse answers it, and without the token."""
     unknown = answer(b'{"errcode":"M_UNKNOWN_TOKEN","error":"syt_secret"}', status="401 Unauthorized")
     async with serving(lambda _: unknown) as server:
-        said = await refusal(Synapse(SynapseDestinations(server.url, token)))
+        said = await refusal(SynapseList(SynapseDestinations(server.url, token)))
     assert said == "expected status 200, found 401: check the token"

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from exporter.config import Place
+from exporter.config import HostPort
 
 PATIENCE = 20.0  # seconds; reached only by what will never come
 REQUEST = b"GET %s HTTP/1.1\r\nHost: exporter\r\n\r\n"
@@ -31,7 +31,7 @@ class Said(NamedTuple):
 
 
 @asynccontextmanager
-async def client(place: Place) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def client(place: HostPort) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     """Leaves without a word, after PATIENCE at the latest."""
     reader, writer = await asyncio.open_connection(*place)
     try:
@@ -41,7 +41,7 @@ async def client(place: Place) -> AsyncIterator[tuple[asyncio.StreamReader, asyn
         writer.transport.abort()
 
 
-async def says(place: Place, request: bytes) -> Said:
+async def says(place: HostPort, request: bytes) -> Said:
     """What is answered to `request`, and to LAST where the connection is still open."""
     async with client(place) as (reader, writer):
         writer.write(request + LAST)

@@ -6,23 +6,23 @@ from typing import Any
 
 import httpx
 
-from exporter.config import Config, Place
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.config import Config, HostPort
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.reports.board import Board
-from exporter.web.api.queries import Asking
+from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
-from exporter.web.listeners import bind, place_of
-from exporter.web.pages import Exporter, site
+from exporter.web.listeners import bind, bound_address
+from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import Server
-from exporter.web.settings.live_config import WebConfigInForce
+from exporter.web.settings.live_config import LiveWebConfig
 from tests.scrapes import board_of
 
-ANYWHERE = Place("127.0.0.1", 0)
+ANYWHERE = HostPort("127.0.0.1", 0)
 NOBODY: Any = None  # who would probe, where nobody asks for it
 
 
 @asynccontextmanager
-async def client_of(*places: Place) -> AsyncIterator[httpx.AsyncClient]:
+async def client_of(*places: HostPort) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=f"http://{places[0]}", trust_env=False, timeout=10) as client:
         yield client
 
@@ -32,17 +32,19 @@ async def served(
     board: Board | None = None,
     *,
     ready: bool = True,
-    asking: Asking | None = None,
+    queries: ReportQueries | None = None,
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
-) -> AsyncIterator[Place]:
+) -> AsyncIterator[HostPort]:
     """Where the site of these parts is."""
     board = board or board_of(())
-    exporter = Exporter(board, Instruments(), lambda: ready, reload, asking or Asking(board, NOBODY, Config))
+    exporter = SiteContext(
+        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NOBODY, Config)
+    )
     sockets = bind([ANYWHERE])
-    web = WebConfigInForce(None)
+    web = LiveWebConfig(None)
     web.read()
-    async with Server(Guard(site(exporter), web), sockets):
-        yield place_of(sockets[0])
+    async with Server(Guard(build_site(exporter), web), sockets):
+        yield bound_address(sockets[0])
 
 
 async def get(

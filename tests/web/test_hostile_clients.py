@@ -17,17 +17,17 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.demo.authority import Authority
 from exporter.web import connection, listeners, server
 from exporter.web.api import queries
-from exporter.web.listeners import bind, place_of
-from exporter.web.pages import unhurried
+from exporter.web.listeners import bind, bound_address
+from exporter.web.pages import yield_between
 from exporter.web.server import Server
 from exporter.web.settings.passwords import Credentials, Passwords
 from tests.sample_reports import delegated_by_well_known, watched
 from tests.scrapes import board_of
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 from tests.web import pems
 from tests.web.clients import PATIENCE, REQUEST, client, listen, open_descriptors, says
 from tests.web.lab_site import SILENT, lab_site
@@ -50,7 +50,7 @@ MISBEHAVIOURS = {
 
 
 @asynccontextmanager
-async def crowd(place: Place, request: bytes, size: int = CROWD) -> AsyncIterator[None]:
+async def crowd(place: HostPort, request: bytes, size: int = CROWD) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
         for _ in range(size):
             reader, writer = await stack.enter_async_context(client(place))
@@ -63,14 +63,14 @@ async def crowd(place: Place, request: bytes, size: int = CROWD) -> AsyncIterato
 async def test_crowd_delays_nobody(request_: bytes, caplog: pytest.LogCaptureFixture) -> None:
     """The newest is let in, and one of the crowd goes; when all have left, so have their descriptors and tasks."""
     async with served(LARGE) as place:
-        before, running_before = open_descriptors(), others()
+        before, running_before = open_descriptors(), leaked_tasks()
         async with crowd(place, request_):
             began = time.monotonic()
             said = await says(place, REQUEST % b"/metrics")
             assert (said.statuses, time.monotonic() - began < SOON) == ([200, 200], True)
             assert open_descriptors() - before <= CROWD + connection.MAX_CONNECTIONS + 1
         await until(lambda: open_descriptors() == before)
-        await until(lambda: others() == running_before)
+        await until(lambda: leaked_tasks() == running_before)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
@@ -155,7 +155,7 @@ Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 async def large(_: Request) -> Response:
     """As much as no kernel takes for a client that does not read, piece by piece."""
-    return StreamingResponse(unhurried(iter([bytes(65536)] * 200)))
+    return StreamingResponse(yield_between(iter([bytes(65536)] * 200)))
 
 
 async def whole(_: Request) -> Response:
@@ -164,12 +164,12 @@ async def whole(_: Request) -> Response:
 
 
 @asynccontextmanager
-async def serving(**pages: Page) -> AsyncIterator[tuple[Place, Collection[Any]]]:
+async def serving(**pages: Page) -> AsyncIterator[tuple[HostPort, Collection[Any]]]:
     """Pages by their names, and the connections that there are."""
     doors = bind([ANYWHERE])
     routes = [Route(f"/{name}", page) for name, page in pages.items()]
     async with Server(Starlette(routes=routes), doors) as running:
-        yield place_of(doors[0]), running._server.server_state.connections
+        yield bound_address(doors[0]), running._server.server_state.connections
 
 
 async def test_busiest_address_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -208,19 +208,19 @@ async def test_nothing_is_worked_out_for_those_who_left(tmp_path: Path) -> None:
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         async with client(site.app.addresses[0]) as (_, writer):
             writer.write(REQUEST % b"/probe?target=%s" % SILENT.server_name.encode())
-            await until(lambda: site.app.asking.waiting == 1)
-        await until(lambda: site.app.asking.waiting == 0)
-    assert others() == set()
+            await until(lambda: site.app.queries.waiting == 1)
+        await until(lambda: site.app.queries.waiting == 0)
+    assert leaked_tasks() == set()
 
 
 async def test_many_wait_for_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one is told at once that it cannot, so that there is always room for a scrape."""
-    assert queries.MAX_WAITING < connection.MAX_CONNECTIONS
+    assert queries.MAX_PENDING < connection.MAX_CONNECTIONS
     monkeypatch.setattr(queries, "MAX_WAITING", 2)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         request = REQUEST % b"/probe?target=%s" % SILENT.server_name.encode()
         async with crowd(site.app.addresses[0], request, 2):
-            await until(lambda: site.app.asking.waiting == 2)
+            await until(lambda: site.app.queries.waiting == 2)
             answer = await site.get("/probe", target=SILENT.server_name)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.text == "2 requests wait for probes already: ask again.\n"
@@ -261,7 +261,7 @@ async def test_passwords_are_tried_one_at_a_time(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(bcrypt, "checkpw", checkpw)
     passwords = Passwords({"alice": "hash"})
-    trying = [asyncio.create_task(passwords.are_right(Credentials(b"alice", b"%d" % number))) for number in range(5)]
+    trying = [asyncio.create_task(passwords.verify(Credentials(b"alice", b"%d" % number))) for number in range(5)]
     await until(lambda: at_work)
     for task in trying[:3]:
         task.cancel()

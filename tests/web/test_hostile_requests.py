@@ -7,9 +7,9 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from exporter.web.headers import SAFE
-from exporter.web.listeners import bind, place_of
+from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
-from tests.waiting import others
+from tests.waiting import leaked_tasks
 from tests.web.clients import LAST, PATIENCE, REQUEST, client, listen, says
 from tests.web.serving import ANYWHERE, get, served
 
@@ -71,7 +71,7 @@ async def test_request(name: str, caplog: pytest.LogCaptureFixture) -> None:
     assert ("allow" in said.headers) == (said.statuses[0] == 405)
     assert not any(word in said.text for word in ("evil", "Set-Cookie", "smuggled"))
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 @pytest.mark.parametrize("request_", [REQUESTS[name][0] for name in ("long header", "many headers", "long query")])
@@ -107,7 +107,7 @@ async def test_fault_of_ours_is_told_without_a_trace() -> None:
 
     doors = bind([ANYWHERE])
     async with Server(broken, doors):
-        said = await says(place_of(doors[0]), REQUEST % b"/")
+        said = await says(bound_address(doors[0]), REQUEST % b"/")
     assert said.statuses[0] == 500
     assert said.text.partition("\r\n\r\n")[2].startswith("Internal Server Error")
     assert said.headers.items() >= {header.lower(): value for header, value in SAFE.items()}.items()

@@ -25,7 +25,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.reports import report_text
@@ -33,7 +33,7 @@ from exporter.reports.board import Board
 from exporter.runtime import logs
 from exporter.scheduling import probe_log
 from exporter.web import landing
-from exporter.web.listeners import bind, place_of
+from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
 from tests import sample_reports
 from tests.programs import program
@@ -147,7 +147,7 @@ def texts(found: Any) -> Iterator[str]:
 @each_report
 def test_text_for_people(report: Report) -> None:
     """Neither a terminal nor rich's markup finds anything to act on, but for the colours, which are ours."""
-    text = report_text.plain(report)
+    text = report_text.render_plain(report)
     assert all(line.isprintable() for line in text.split("\n"))
     terminal = io.StringIO()
     Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.tree(report))
@@ -162,7 +162,7 @@ def test_text_for_people(report: Report) -> None:
 @each_report
 def test_log(report: Report, form: logs.Format) -> None:
     """One line for each event, of printable characters; what stands in a value begins no field."""
-    lines = logged(lambda: probe_log.probed(None, report), form)
+    lines = logged(lambda: probe_log.log_probe(None, report), form)
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 1 + len(list(probe_log.failures(report)))
     if form is logs.Format.JSON:
@@ -202,7 +202,7 @@ async def shown(url: str, folder: Path) -> str:
 
 
 @asynccontextmanager
-async def serving(page: Response) -> AsyncIterator[tuple[Place, list[str]]]:
+async def serving(page: Response) -> AsyncIterator[tuple[HostPort, list[str]]]:
     """A page with the headers of every answer, and the paths that were asked for."""
     asked: list[str] = []
 
@@ -212,7 +212,7 @@ async def serving(page: Response) -> AsyncIterator[tuple[Place, list[str]]]:
 
     doors = bind([ANYWHERE])
     async with Server(Starlette(routes=[Route("/{path:path}", site)]), doors):
-        yield place_of(doors[0]), asked
+        yield bound_address(doors[0]), asked
 
 
 PAGE_OF_A_FOOL = (
@@ -249,7 +249,7 @@ async def test_front_page_keeps_its_style(tmp_path: Path) -> None:
     measure = "<script>document.title = getComputedStyle(document.querySelector('dl')).display</script>"
     policy = f"{landing.HEADERS['Content-Security-Policy']}; script-src 'unsafe-inline'"
     page = HTMLResponse(
-        landing.page(1).replace("</body>", f"{measure}</body>"), headers={"Content-Security-Policy": policy}
+        landing.render(1).replace("</body>", f"{measure}</body>"), headers={"Content-Security-Policy": policy}
     )
     async with serving(page) as (place, _):
         assert "<title>grid</title>" in await shown(f"http://{place}/", tmp_path)

@@ -7,9 +7,9 @@ from html.parser import HTMLParser
 import pytest
 
 from exporter import VERSION
-from exporter.probing.connectivity import Loss
+from exporter.probing.connectivity import Outage
 from exporter.web import landing
-from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, unhurried
+from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, yield_between
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import OPENMETRICS, board_of
 from tests.web.serving import get
@@ -103,7 +103,7 @@ async def test_scrape_lets_others_run() -> None:
     ran: list[str] = []
 
     async def scrape() -> None:
-        async for chunk in unhurried(iter([b"1", b"2", b"3"])):
+        async for chunk in yield_between(iter([b"1", b"2", b"3"])):
             ran.extend(chunk.decode())
 
     async def probe() -> None:
@@ -183,16 +183,16 @@ class Page(HTMLParser):
 @pytest.mark.parametrize(("servers", "watching"), [(0, "0 servers"), (1, "1 server"), (20_000, "20,000 servers")])
 def test_page_says_what_this_is(servers: int, watching: str) -> None:
     """Name, version, how much is watched, and where to go."""
-    page = Page(landing.page(servers))
+    page = Page(landing.render(servers))
     assert page.text[:3] == ["Matrix federation exporter"] * 2 + [f"Version {VERSION}, watching {watching}."]
     assert page.links == ["/metrics", "/api/openapi.json", "/-/healthy", "/-/ready"]
     assert page.open == []
 
 
-@pytest.mark.parametrize("lost", Loss)
-def test_page_says_why_nothing_is_seen(lost: Loss) -> None:
+@pytest.mark.parametrize("lost", Outage)
+def test_page_says_why_nothing_is_seen(lost: Outage) -> None:
     """It may be all that somebody looks at."""
-    (*_, said) = Page(landing.page(2, lost)).text[:3]
+    (*_, said) = Page(landing.render(2, lost)).text[:3]
     assert said.endswith(
         f"watching 2 servers. The exporter's own network is down, and nothing is seen of them: {lost}."
     )
@@ -201,7 +201,7 @@ def test_page_says_why_nothing_is_seen(lost: Loss) -> None:
 async def test_page_counts_the_servers() -> None:
     """It loads nothing, and no other page may frame it."""
     answer = await get("/", board=BOARD)
-    assert answer.text == landing.page(2)
+    assert answer.text == landing.render(2)
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
@@ -209,7 +209,7 @@ async def test_page_counts_the_servers() -> None:
 def test_page_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a packager writes into the version."""
     monkeypatch.setattr(landing, "VERSION", "<b>&")
-    assert "Version &lt;b&gt;&amp;, watching" in landing.page(1)
+    assert "Version &lt;b&gt;&amp;, watching" in landing.render(1)
 
 
 @pytest.mark.parametrize("link", landing.LINKS)

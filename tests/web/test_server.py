@@ -10,12 +10,12 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from exporter.config import Place
+from exporter.config import HostPort
 from exporter.web import connection, server
-from exporter.web.listeners import bind, place_of
-from exporter.web.pages import unhurried
+from exporter.web.listeners import bind, bound_address
+from exporter.web.pages import yield_between
 from exporter.web.server import Server
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 from tests.web.serving import ANYWHERE, served
 
 CHUNK = b"x" * 65536
@@ -23,7 +23,7 @@ REQUEST = b"GET %s HTTP/1.1\r\nHost: exporter\r\n\r\n"
 
 
 @asynccontextmanager
-async def connected(place: Place, sent: bytes = b"") -> AsyncIterator[asyncio.StreamReader]:
+async def connected(place: HostPort, sent: bytes = b"") -> AsyncIterator[asyncio.StreamReader]:
     reader, writer = await asyncio.open_connection(*place)
     try:
         writer.write(sent)
@@ -38,7 +38,7 @@ def large_site() -> Starlette:
     """Its `/metrics` is larger than what the kernel takes for a client that does not read."""
 
     async def metrics(_: Request) -> Response:
-        return StreamingResponse(unhurried(iter([CHUNK] * 1000)))
+        return StreamingResponse(yield_between(iter([CHUNK] * 1000)))
 
     return Starlette(routes=[Route("/metrics", metrics)])
 
@@ -65,7 +65,7 @@ async def test_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPa
     """The answer is larger than what the kernel takes for it."""
     monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
     sockets = bind([ANYWHERE])
-    async with Server(large_site(), sockets) as running, connected(place_of(sockets[0]), REQUEST % b"/metrics"):
+    async with Server(large_site(), sockets) as running, connected(bound_address(sockets[0]), REQUEST % b"/metrics"):
         connections = running._server.server_state.connections
         await until(lambda: connections)
         await until(lambda: not connections)
@@ -94,9 +94,9 @@ async def test_end_does_not_wait_for_slow_clients(
     monkeypatch.setattr(server, "GRACE_SECONDS", 0.1)
     sockets = bind([ANYWHERE])
     async with asyncio.timeout(10), Server(large_site(), sockets):
-        reader, writer = await asyncio.open_connection(*place_of(sockets[0]))
+        reader, writer = await asyncio.open_connection(*bound_address(sockets[0]))
         writer.write(REQUEST % b"/metrics")
         await reader.readline()
     writer.transport.abort()
     assert [record.getMessage() for record in caplog.records if record.levelname in ("ERROR", "WARNING")] == []
-    assert others() == set()
+    assert leaked_tasks() == set()

@@ -21,10 +21,10 @@ from exporter.metrics.exporter_metrics import SkipReason
 from exporter.model.names import parse
 from exporter.model.report import Report
 from exporter.model.shards import Shard
-from exporter.probing.prober import LostError
-from exporter.wiring import prober
+from exporter.probing.prober import WorkerLostError
+from exporter.wiring import build_prober
 from exporter.workers import pool
-from exporter.workers.pool import Workers
+from exporter.workers.pool import WorkerPool
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -35,7 +35,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.waiting import others, until, until_asked
+from tests.waiting import leaked_tasks, until, until_asked
 
 HEALTHY, BROKEN, SRV, SILENT = lab_servers(
     "default-port.lab.test", "expired.lab.test", "srv-legacy.lab.test", "black-hole.lab.test"
@@ -44,20 +44,20 @@ NAME, SILENT_NAME = parse(HEALTHY.server_name), parse(SILENT.server_name)
 SLOW = {"interval": "1h", "timeout": "10m"}
 
 
-def staff(number: int) -> Workers:
-    return Workers(number, "warning", "logfmt")
+def staff(number: int) -> WorkerPool:
+    return WorkerPool(number, "warning", "logfmt")
 
 
 @asynccontextmanager
 async def workers_over(
     folder: Path, *servers: LabServer, number: int = 2, **changed: object
-) -> AsyncIterator[tuple[Workers, Config]]:
+) -> AsyncIterator[tuple[WorkerPool, Config]]:
     async with Federation(servers) as federation, staff(number) as workers:
         yield workers, load(write_config(folder / "config.yaml", federation, **changed))
 
 
 @asynccontextmanager
-async def exporter_with(folder: Path, *servers: LabServer, **changed: object) -> AsyncIterator[tuple[App, Workers]]:
+async def exporter_with(folder: Path, *servers: LabServer, **changed: object) -> AsyncIterator[tuple[App, WorkerPool]]:
     workers = staff(2)
     async with Federation(servers) as federation:
         file = write_config(folder / "config.yaml", federation, **changed)
@@ -77,7 +77,7 @@ def timeless(report: Report) -> tuple[object, ...]:
     )
 
 
-def kill_all(workers: Workers) -> None:
+def kill_all(workers: WorkerPool) -> None:
     for pid in workers.pids():
         os.kill(pid, signal.SIGKILL)
 
@@ -98,12 +98,12 @@ async def test_a_report_is_that_of_our_own_probe(tmp_path: Path) -> None:
     """Of healthy servers and of broken ones, with a deep look too."""
     async with workers_over(tmp_path, HEALTHY, BROKEN, SRV) as (workers, config):
         for server in (HEALTHY, BROKEN, SRV):
-            here, there = prober(config), workers.prober(config, prober(config))
-            ours = await here.look_deeper(await here.probe(parse(server.server_name)))
-            theirs = await there.look_deeper(await there.probe(parse(server.server_name)))
+            here, there = build_prober(config), workers.prober(config, build_prober(config))
+            ours = await here.run_deep_look(await here.probe(parse(server.server_name)))
+            theirs = await there.run_deep_look(await there.probe(parse(server.server_name)))
             assert timeless(theirs) == timeless(ours)
             assert theirs.deep is not None
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_a_server_keeps_its_worker() -> None:
@@ -118,7 +118,7 @@ async def test_the_latest_configuration_counts(tmp_path: Path) -> None:
     """A question of an older one, such as a deep look that a reload has overtaken, does not bring that one back."""
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
         nowhere = replace(config, network=replace(config.network, connect_to={}))
-        older, newer = workers.prober(nowhere, prober(nowhere)), workers.prober(config, prober(config))
+        older, newer = workers.prober(nowhere, build_prober(nowhere)), workers.prober(config, build_prober(config))
         assert not verdict.federates(await older.probe(NAME))
         assert verdict.federates(await newer.probe(NAME))
         assert verdict.federates(await older.probe(NAME))
@@ -127,7 +127,7 @@ async def test_the_latest_configuration_counts(tmp_path: Path) -> None:
 async def test_what_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
     """A worker is told of a cancellation, and answers others meanwhile."""
     async with workers_over(tmp_path, HEALTHY, SILENT, number=1, probe=SLOW) as (workers, config):
-        elsewhere = workers.prober(config, prober(config))
+        elsewhere = workers.prober(config, build_prober(config))
         silent = asyncio.create_task(elsewhere.probe(SILENT_NAME))
         assert verdict.federates(await elsewhere.probe(NAME))
         worker = workers.of(SILENT_NAME)
@@ -137,7 +137,7 @@ async def test_what_nobody_waits_for_is_given_up(tmp_path: Path) -> None:
             await silent
         assert worker._waiting == {}
         assert verdict.federates(await elsewhere.probe(NAME))
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 # ---------------------------------------------------------------- when they die
@@ -148,7 +148,7 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
         with capture_logs() as logs:
-            asked = asyncio.create_task(workers.prober(config, prober(config)).probe(NAME))
+            asked = asyncio.create_task(workers.prober(config, build_prober(config)).probe(NAME))
             await until(lambda: workers.of(NAME)._waiting)
             kill_all(workers)
             assert verdict.federates(await asked)
@@ -161,22 +161,22 @@ async def test_a_probe_is_lost_with_the_second_worker(tmp_path: Path, monkeypatc
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with workers_over(tmp_path, SILENT, number=1, probe=SLOW) as (workers, config):
         worker = workers.of(SILENT_NAME)
-        asked = asyncio.create_task(workers.prober(config, prober(config)).probe(SILENT_NAME))
+        asked = asyncio.create_task(workers.prober(config, build_prober(config)).probe(SILENT_NAME))
         for _ in range(2):
             await until(lambda: worker._waiting)
             kill_all(workers)
             await until(lambda: worker.pid is None)
-        with pytest.raises(LostError):
+        with pytest.raises(WorkerLostError):
             await asked
 
 
 async def test_a_deep_look_that_is_lost_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The report of the probe before it is worth keeping."""
     async with workers_over(tmp_path, HEALTHY, number=1) as (workers, config):
-        elsewhere = workers.prober(config, prober(config))
+        elsewhere = workers.prober(config, build_prober(config))
         report = await elsewhere.probe(NAME)
-        monkeypatch.setattr(pool.Worker, "ask", AsyncMock(side_effect=LostError))
-        assert await elsewhere.look_deeper(report) is report
+        monkeypatch.setattr(pool.WorkerHandle, "ask", AsyncMock(side_effect=WorkerLostError))
+        assert await elsewhere.run_deep_look(report) is report
 
 
 async def test_workers_run_in_the_loop_of_serve() -> None:
@@ -192,7 +192,7 @@ def has_loaded_uvloop(pid: int) -> bool:
 async def test_no_worker_outlives_the_exporter(tmp_path: Path) -> None:
     """Not even one that it was not able to stop: each ends when nobody is at the other end of its socket."""
     async with workers_over(tmp_path, HEALTHY) as (workers, config):
-        await workers.prober(config, prober(config)).probe(NAME)
+        await workers.prober(config, build_prober(config)).probe(NAME)
         pids = list(workers.pids())
         worker = workers.of(NAME)
         worker._supervising.cancel()
@@ -225,7 +225,7 @@ async def test_one_metrics_page_for_all(tmp_path: Path) -> None:
         lags = found["exporter_event_loop_lag_seconds_count"]
         await until_asked(lambda: more_lags(app, lags + 2 * 20))
         assert found["process_resident_memory_bytes"] > resident() + 2 * 20 * 2**20
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def more_lags(app: App, than: float) -> bool:
@@ -242,10 +242,10 @@ async def test_lost_probes_are_counted(tmp_path: Path, monkeypatch: pytest.Monke
             await until(lambda: worker._waiting)
             kill_all(workers)
             await until(lambda: worker.pid is None)
-        lost = app.instruments.probes_skipped.labels(SkipReason.WORKER_LOST)
+        lost = app.exporter_metrics.probes_skipped.labels(SkipReason.WORKER_LOST)
         await until(lambda: lost._value.get() == 1)
-        standing = app.board.standing(SILENT_NAME)
-        assert standing
-        assert standing.report is None
+        state = app.board.state(SILENT_NAME)
+        assert state
+        assert state.report is None
         found = await scraped(app.addresses[0])
         assert found["exporter_worker_restarts_total"] >= 2

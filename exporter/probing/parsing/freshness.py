@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 
 DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", where the answer says nothing
 MAX_SECONDS = 48 * 3600
@@ -16,18 +16,18 @@ DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+
 SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
-def bounded(announced: int | None) -> int:
+def bounded_seconds(announced: int | None) -> int:
     """Seconds that a valid answer may be kept."""
     return DEFAULT_SECONDS if announced is None else min(announced, MAX_SECONDS)
 
 
-def announced(answer: HttpAnswer, now: datetime) -> int | None:
+def announced_seconds(answer: HttpResponse, now: datetime) -> int | None:
     """Seconds, by the headers alone. Cache-Control beats Expires; what cannot be read is as good as missing."""
     by_directive = by_cache_control(answer)
     return by_expires(answer, now) if by_directive is None else by_directive
 
 
-def by_cache_control(answer: HttpAnswer) -> int | None:
+def by_cache_control(answer: HttpResponse) -> int | None:
     directives = {
         match["name"].lower(): match["quoted"] or match["token"] or ""
         for match in DIRECTIVE.finditer(answer.header("cache-control") or "")
@@ -38,7 +38,7 @@ def by_cache_control(answer: HttpAnswer) -> int | None:
     return int(age) if SECONDS.fullmatch(age) else None
 
 
-def by_expires(answer: HttpAnswer, now: datetime) -> int | None:
+def by_expires(answer: HttpResponse, now: datetime) -> int | None:
     """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
     text = answer.header("expires")
     if text is None:

@@ -8,21 +8,21 @@ from typing import Any, NoReturn, TypeAlias
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 
 JsonObject: TypeAlias = Mapping[str, Any]
 EXCERPT_CHARACTERS = 60
 MAX_CONTAINERS = 4096  # objects and arrays: the smallest take two bytes in the body, and a hundred times that in memory
 
 
-def read_object(answer: HttpAnswer) -> JsonObject | Problem:
+def parse_object(answer: HttpResponse) -> JsonObject | Problem:
     """The JSON object in an answer of status 200."""
     if answer.status != 200:
         return Problem(Reason.HTTP_STATUS, f"status {answer.status}, expected 200")
     if answer.body.count(b"}") + answer.body.count(b"]") > MAX_CONTAINERS:
         return Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
     try:
-        content = json.loads(answer.body.decode(), parse_constant=refuse)
+        content = json.loads(answer.body.decode(), parse_constant=refuse_constant)
     except (ValueError, RecursionError) as error:
         return Problem(Reason.NOT_JSON, f"{printable(str(error), EXCERPT_CHARACTERS)}, in {excerpt(answer.body)}")
     if not isinstance(content, dict):
@@ -30,14 +30,14 @@ def read_object(answer: HttpAnswer) -> JsonObject | Problem:
     return content
 
 
-def errcode(answer: HttpAnswer) -> str | None:
+def errcode(answer: HttpResponse) -> str | None:
     """The error code of a Matrix error, whatever the status; none where the answer is no such thing."""
-    content = read_object(replace(answer, status=200))
+    content = parse_object(replace(answer, status=200))
     code = None if isinstance(content, Problem) else content.get("errcode")
     return code if isinstance(code, str) else None
 
 
-def refuse(constant: str) -> NoReturn:
+def refuse_constant(constant: str) -> NoReturn:
     """Python reads NaN and Infinity, JSON (RFC 8259) has none."""
     raise ValueError(f"{constant} is no JSON")
 

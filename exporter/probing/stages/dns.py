@@ -7,10 +7,10 @@ from itertools import islice
 from exporter.model import names
 from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.enums import Reason
-from exporter.model.findings import Resolved
+from exporter.model.findings import Resolution
 from exporter.model.outcomes import Problem
 from exporter.probing import problems
-from exporter.probing.attempt import Faulty, side_by_side
+from exporter.probing.attempt import Failure, gather_all
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
@@ -19,8 +19,8 @@ MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is d
 MAX_ENDPOINTS = 32
 
 
-async def look(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
-    answers = await side_by_side(resolve(network, target) for target in targets)
+async def fetch(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
+    answers = await gather_all(resolve(network, target) for target in targets)
     return dict(zip(targets, answers, strict=True))
 
 
@@ -31,7 +31,7 @@ async def resolve(network: Network, target: Target) -> Addresses:
     return await network.addresses(target.host, target.port)
 
 
-def read(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolved | Faulty[Resolved]:
+def evaluate(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolution | Failure[Resolution]:
     """Passed where there is any address to dial. Targets may share one: it is dialled once."""
     endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
     for target, addresses in found.items():
@@ -42,8 +42,8 @@ def read(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolve
     aliases = {
         target.host: addresses.canonical_name for target, addresses in found.items() if is_alias(target, addresses)
     }
-    resolved = Resolved(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
-    return resolved if endpoints else Faulty(unresolved, resolved)
+    resolved = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
+    return resolved if endpoints else Failure(unresolved, resolved)
 
 
 def is_alias(target: Target, addresses: Addresses) -> bool:
@@ -53,7 +53,7 @@ def is_alias(target: Target, addresses: Addresses) -> bool:
 def no_address(target: Target, addresses: Addresses) -> Problem:
     """Why a target without addresses has none."""
     if addresses.failures:
-        named = problems.name(addresses.failures[0], Step.DNS)
+        named = problems.classify(addresses.failures[0], Step.DNS)
         return replace(named, detail=f"{target.host}: {named.detail}")
     if not addresses.exists:
         return Problem(Reason.NXDOMAIN, f"{target.host} does not exist in DNS")

@@ -18,9 +18,9 @@ from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Faulty
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.parsing.json_body import JsonObject, read_object
+from exporter.probing.attempt import Failure
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.parsing.json_body import JsonObject, parse_object
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 32 * 1024  # several keys with room to spare; made of small objects they take 2 MB of memory
@@ -40,23 +40,23 @@ LARGEST_INTEGER = 2**53 - 1  # of canonical JSON
 LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
-def read(answer: HttpAnswer, server_name: str, now: datetime) -> SigningKeys | Faulty[SigningKeys]:
+def evaluate(answer: HttpResponse, server_name: str, now: datetime) -> SigningKeys | Failure[SigningKeys]:
     """Every complaint, and the keys that stand up to all checks of their own."""
-    content = read_object(answer)
+    content = parse_object(answer)
     if isinstance(content, Problem):
-        return Faulty((content,))
-    if complaint := malformed(content):
-        return Faulty((Problem(Reason.INVALID_CONTENT, complaint),))
-    keys, faults = verified(content, content["server_name"])
+        return Failure((content,))
+    if complaint := find_malformation(content):
+        return Failure((Problem(Reason.INVALID_CONTENT, complaint),))
+    keys, faults = verify_signatures(content, content["server_name"])
     until = valid_until(content)
-    problems = (*name_faults(content["server_name"], server_name), *faults, *age_faults(until, now))
+    problems = (*check_name(content["server_name"], server_name), *faults, *check_validity(until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    old_faults = tuple(old_key_faults(content, now))
-    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, kept(content))
-    return Faulty(problems, published) if problems else published
+    old_faults = tuple(check_old_keys(content, now))
+    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, compact_document(content))
+    return Failure(problems, published) if problems else published
 
 
-def kept(content: JsonObject) -> str | None:
+def compact_document(content: JsonObject) -> str | None:
     """The document as compact JSON in ASCII, every field in its order. Endpoints of a server share one text."""
     try:
         text = json.dumps(content, allow_nan=False, separators=(",", ":"))
@@ -66,7 +66,7 @@ def kept(content: JsonObject) -> str | None:
     return sys.intern(text) if fits else None
 
 
-def malformed(content: JsonObject) -> str | None:
+def find_malformation(content: JsonObject) -> str | None:
     """What keeps the document from being read at all."""
     for field, kind, expected in (
         ("server_name", str, "a string"),
@@ -88,7 +88,7 @@ def valid_until(content: JsonObject) -> datetime:
     return EPOCH + timedelta(milliseconds=min(content["valid_until_ts"], LAST_MILLISECOND))
 
 
-def name_faults(found: str, expected: str) -> Iterator[Problem]:
+def check_name(found: str, expected: str) -> Iterator[Problem]:
     """Server names are compared exactly, case included."""
     if found != expected:
         yield Problem(
@@ -96,12 +96,12 @@ def name_faults(found: str, expected: str) -> Iterator[Problem]:
         )
 
 
-def age_faults(valid_until: datetime, now: datetime) -> Iterator[Problem]:
+def check_validity(valid_until: datetime, now: datetime) -> Iterator[Problem]:
     if valid_until <= now:
         yield Problem(Reason.KEY_EXPIRED, f"valid_until_ts was {valid_until:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def old_key_faults(content: JsonObject, now: datetime) -> Iterator[str]:
+def check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
     """They are optional, need not sign, and are of no use while they are wrong; many servers say "expired just now"."""
     old_keys = content.get("old_verify_keys", {})
     if not isinstance(old_keys, dict):
@@ -118,7 +118,7 @@ def old_key_faults(content: JsonObject, now: datetime) -> Iterator[str]:
             yield f"the key {printable(key_id, 64)} is both in use and old"
 
 
-def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
+def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
     """Every ed25519 verify key must have signed the object as received."""
     public_keys = {
         key_id: key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
@@ -126,19 +126,19 @@ def verified(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Pr
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys holds no ed25519 key"),)
     try:
-        message = canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+        message = encode_canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"no canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
     signatures = signatures if isinstance(signatures, dict) else {}
-    complaints = {key_id: fault(key, signatures.get(key_id), message) for key_id, key in public_keys.items()}
+    complaints = {key_id: check_signature(key, signatures.get(key_id), message) for key_id, key in public_keys.items()}
     good = {key_id: key for key_id, key in public_keys.items() if key and not complaints[key_id]}
     return good, tuple(
         Problem(Reason.SIGNATURE_INVALID, f"{key_id}: {why}") for key_id, why in complaints.items() if why
     )
 
 
-def canonical(content: JsonObject) -> bytes:
+def encode_canonical(content: JsonObject) -> bytes:
     """Raises ValueError or RecursionError. Numbers are integers that every peer reads alike (appendices, "Canonical
     JSON"), which the library does not insist on.
     """
@@ -166,7 +166,7 @@ def key_text(entry: object) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def fault(key: str | None, signature: object, message: bytes) -> str | None:
+def check_signature(key: str | None, signature: object, message: bytes) -> str | None:
     """What is wrong with one key and its signature; none if it verifies."""
     if key is None:
         return "the key is missing or no string"

@@ -22,12 +22,12 @@ from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
-from exporter.model.report import NotaryLook
+from exporter.model.report import NotaryResult
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Deadline, Faulty, attempt
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Deadline, Failure, attempt
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection
-from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
+from exporter.probing.parsing.json_body import JsonObject, json_type, parse_object
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys
 
@@ -39,7 +39,7 @@ Documents: TypeAlias = tuple[JsonObject, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class PublishedKeys:
     """The keys that a server publishes, by key id, and when we saw them."""
 
     server_name: str
@@ -58,24 +58,26 @@ class Published:
         return json.dumps({"server_keys": {self.server_name: criteria}}).encode()
 
 
-async def probe(
-    connection: Connection, host_header: str, notary: ServerName, published: Published, deadline: Deadline
-) -> NotaryLook:
+async def run(
+    connection: Connection, host_header: str, notary: ServerName, published: PublishedKeys, deadline: Deadline
+) -> NotaryResult:
     """One small request, or two."""
-    before = connection.waited()
-    ask = partial(asked, connection, host_header, partial(read, notary=notary, published=published), deadline)
+    before = connection.peer_wait()
+    ask = partial(
+        query, connection, host_header, partial(parse_documents, notary=notary, published=published), deadline
+    )
     given = await ask(published.by_key_id()) or await ask(published.by_name())
     if isinstance(given, Problem):
         return inconclusive(notary, given)
     if not given:
-        return NotaryLook(notary, SKIPPED, f"it has no valid keys of {published.server_name}")
-    return NotaryLook(notary, judge(given, notary, published, connection.waited() - before))
+        return NotaryResult(notary, SKIPPED, f"it has no valid keys of {published.server_name}")
+    return NotaryResult(notary, evaluate(given, notary, published, connection.peer_wait() - before))
 
 
-async def asked(
+async def query(
     connection: Connection,
     host_header: str,
-    read_documents: Callable[[HttpAnswer], Documents | Faulty[Documents]],
+    read_documents: Callable[[HttpResponse], Documents | Failure[Documents]],
     deadline: Deadline,
     question: bytes,
 ) -> Documents | Problem:
@@ -84,29 +86,31 @@ async def asked(
     return given.found if isinstance(given, Passed) else given.problems[0]
 
 
-def inconclusive(notary: ServerName, problem: Problem) -> NotaryLook:
-    return NotaryLook(notary, SKIPPED, f"{problem.reason}: {problem.detail}")
+def inconclusive(notary: ServerName, problem: Problem) -> NotaryResult:
+    return NotaryResult(notary, SKIPPED, f"{problem.reason}: {problem.detail}")
 
 
 # ---------------------------------------------------------------- reading
 
 
-def read(answer: HttpAnswer, notary: ServerName, published: Published) -> Documents | Faulty[Documents]:
+def parse_documents(
+    answer: HttpResponse, notary: ServerName, published: PublishedKeys
+) -> Documents | Failure[Documents]:
     """The documents that a peer would use; none where the notary does not know the server."""
-    content = read_object(answer)
+    content = parse_object(answer)
     if isinstance(content, Problem):
-        return Faulty((content,))
+        return Failure((content,))
     documents = content.get("server_keys")
     if not isinstance(documents, list):
-        return Faulty(
+        return Failure(
             (Problem(Reason.INVALID_CONTENT, f"server_keys should be an array, found {json_type(documents)}"),)
         )
-    return tuple(document for document in documents if usable(document, notary, published))
+    return tuple(document for document in documents if is_usable(document, notary, published))
 
 
-def usable(document: object, notary: ServerName, published: Published) -> bool:
+def is_usable(document: object, notary: ServerName, published: PublishedKeys) -> bool:
     """Of this server, still valid, and signed by the notary. Its signature is not verified, for TLS proves the same."""
-    if not isinstance(document, dict) or keys.malformed(document):
+    if not isinstance(document, dict) or keys.find_malformation(document):
         return False
     return (
         document["server_name"] == published.server_name
@@ -115,15 +119,17 @@ def usable(document: object, notary: ServerName, published: Published) -> bool:
     )
 
 
-def judge(documents: Documents, notary: ServerName, published: Published, seconds: float) -> Outcome[SigningKeys]:
+def evaluate(
+    documents: Documents, notary: ServerName, published: PublishedKeys, seconds: float
+) -> Outcome[SigningKeys]:
     """Where several documents hold a key of the same id, the one that is valid for longest counts."""
     given: dict[str, str] = {}
     complaints: list[str] = []
     for document in sorted(documents, key=keys.valid_until):
-        good, faults = keys.verified(document, published.server_name)
+        good, faults = keys.verify_signatures(document, published.server_name)
         given |= good
         complaints += [f"gives out what the server has not signed: {fault.detail}" for fault in faults]
-    complaints += difference(given, published.keys)
+    complaints += compare(given, published.keys)
     seen = SigningKeys(given, max(map(keys.valid_until, documents)))
     if not complaints:
         return Passed(seconds, seen)
@@ -133,16 +139,16 @@ def judge(documents: Documents, notary: ServerName, published: Published, second
     return Failed(seconds, problems, seen)
 
 
-def difference(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
+def compare(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
     """For as long as an earlier document is valid, the notary may give out more keys, or fewer: what counts is the key
     under each id that both know, and that there is such an id.
     """
     both = given.keys() & published.keys()
     if given and not both:
-        yield f"gives out {listed(given)}, where the server publishes {listed(published)}"
+        yield f"gives out {join_key_ids(given)}, where the server publishes {join_key_ids(published)}"
     if other := [key_id for key_id in both if given[key_id] != published[key_id]]:
-        yield f"gives out another key as {listed(other)}"
+        yield f"gives out another key as {join_key_ids(other)}"
 
 
-def listed(key_ids: Iterable[str]) -> str:
+def join_key_ids(key_ids: Iterable[str]) -> str:
     return printable(", ".join(sorted(key_ids)), MAX_ID_CHARACTERS)

@@ -13,17 +13,17 @@ from typing import TypeAlias
 from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
-from exporter.probing.attempt import Deadline, as_it_is, attempt
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Deadline, attempt, identity
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection
 from exporter.probing.parsing.json_body import errcode
 from exporter.probing.problems import Step
 from exporter.probing.stages import version
 
 FEDERATION = "/_matrix/federation/v1"
-PLAIN = f"{FEDERATION}/event/%24base"
-ENCODED = f"{FEDERATION}/event/%24a%2Fb"
-SPELLED = f"{FEDERATION}/%76ersion"  # "version", for whoever decodes it
+PLAIN_PATH = f"{FEDERATION}/event/%24base"
+ENCODED_SLASH_PATH = f"{FEDERATION}/event/%24a%2Fb"
+ENCODED_LETTER_PATH = f"{FEDERATION}/%76ersion"  # "version", for whoever decodes it
 MAX_BYTES = 16 * 1024
 
 # A transaction of 50 PDUs of 64 KiB and 100 EDUs (server-server API, "Transactions") must pass.
@@ -37,96 +37,100 @@ CHECKS_THE_RAW_PATH = {"Synapse"}  # other homeservers may decode the path thems
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class ProxyResponses:
     """None where there was no answer to be had: that question is inconclusive."""
 
-    plain: HttpAnswer | None
-    encoded: HttpAnswer | None
-    spelled: HttpAnswer | None
-    unknown: HttpAnswer | None
-    announced: int | None
+    plain: HttpResponse | None
+    encoded: HttpResponse | None
+    spelled: HttpResponse | None
+    unknown: HttpResponse | None
+    large_put_status: int | None
     """The status that a large body met before it was sent."""
 
 
-async def probe(
-    connection: Connection, host_header: str, software: Software | None, deadline: Deadline
-) -> Outcome[None]:
-    answers, seconds = await look(connection, host_header, deadline)
-    return judge(answers, software, seconds)
+async def run(connection: Connection, host_header: str, software: Software | None, deadline: Deadline) -> Outcome[None]:
+    answers, seconds = await fetch(connection, host_header, deadline)
+    return evaluate(answers, software, seconds)
 
 
-async def look(connection: Connection, host_header: str, deadline: Deadline) -> tuple[Answers, float]:
+async def fetch(connection: Connection, host_header: str, deadline: Deadline) -> tuple[ProxyResponses, float]:
     """Five small requests, and the seconds that the remote took for them.
 
     The last one makes the connection useless, and is not timed: silence is an answer to it.
     """
-    before = connection.waited()
-    ask = partial(asked, connection, host_header, deadline)
-    plain, encoded, spelled = await ask(PLAIN), await ask(ENCODED), await ask(SPELLED)
+    before = connection.peer_wait()
+    ask = partial(get, connection, host_header, deadline)
+    plain, encoded, spelled = await ask(PLAIN_PATH), await ask(ENCODED_SLASH_PATH), await ask(ENCODED_LETTER_PATH)
     unknown = await ask(f"{FEDERATION}/{secrets.token_hex(8)}")
-    seconds = connection.waited() - before
-    return Answers(plain, encoded, spelled, unknown, await announced(connection, host_header, deadline)), seconds
+    seconds = connection.peer_wait() - before
+    return ProxyResponses(
+        plain, encoded, spelled, unknown, await put_large_body(connection, host_header, deadline)
+    ), seconds
 
 
-async def asked(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpAnswer | None:
-    return found(await attempt(Step.HTTP, connection.get(path, host_header, MAX_BYTES), as_it_is, deadline))
+async def get(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpResponse | None:
+    return found(await attempt(Step.HTTP, connection.get(path, host_header, MAX_BYTES), identity, deadline))
 
 
-async def announced(connection: Connection, host_header: str, deadline: Deadline) -> int | None:
+async def put_large_body(connection: Connection, host_header: str, deadline: Deadline) -> int | None:
     path = f"{FEDERATION}/send/{secrets.token_hex(8)}"
-    announcement = connection.announce(path, host_header, TRANSACTION_BYTES)
-    return found(await attempt(Step.HTTP, announcement, as_it_is, deadline.sooner(SILENCE_SECONDS)))
+    announcement = connection.expect_continue(path, host_header, TRANSACTION_BYTES)
+    return found(await attempt(Step.HTTP, announcement, identity, deadline.capped(SILENCE_SECONDS)))
 
 
 # ---------------------------------------------------------------- reading
 
 
-Verdict: TypeAlias = Problem | bool
+CheckResult: TypeAlias = Problem | bool
 """A fault; or True: there is none; or False: inconclusive."""
 
 
-def judge(answers: Answers, software: Software | None, seconds: float) -> Outcome[None]:
+def evaluate(answers: ProxyResponses, software: Software | None, seconds: float) -> Outcome[None]:
     """Skipped where no question had an answer that tells anything."""
-    reached = verdicts(answers, software)
+    reached = run_checks(answers, software)
     faults = {verdict.reason: verdict for verdict in reached if isinstance(verdict, Problem)}
     if faults:
         return Failed(seconds, tuple(faults.values()))
     return Passed(seconds, None) if True in reached else SKIPPED
 
 
-def verdicts(answers: Answers, software: Software | None) -> tuple[Verdict, ...]:
+def run_checks(answers: ProxyResponses, software: Software | None) -> tuple[CheckResult, ...]:
     return (
-        encoded_slash(answers.plain, answers.encoded),
-        spelled_path(answers.spelled, software),
-        unknown_path(answers.unknown),
-        large_put(answers.plain, answers.announced),
+        check_encoded_slash(answers.plain, answers.encoded),
+        check_encoded_letter(answers.spelled, software),
+        check_unknown_path(answers.unknown),
+        check_large_put(answers.plain, answers.large_put_status),
     )
 
 
-def encoded_slash(plain: HttpAnswer | None, encoded: HttpAnswer | None) -> Verdict:
+def check_encoded_slash(plain: HttpResponse | None, encoded: HttpResponse | None) -> CheckResult:
     """Both paths ask for an event without saying who asks, so both must be refused alike."""
-    if not plain or not encoded or not refused_by_homeserver(plain):
+    if not plain or not encoded or not is_homeserver_refusal(plain):
         return False
     if (plain.status, errcode(plain)) == (encoded.status, errcode(encoded)):
         return True
     if encoded.status == 404:
-        return Problem(Reason.PATH_DECODED, f"{PLAIN} reaches the homeserver, {ENCODED} does not (status 404)")
+        return Problem(
+            Reason.PATH_DECODED, f"{PLAIN_PATH} reaches the homeserver, {ENCODED_SLASH_PATH} does not (status 404)"
+        )
     return False
 
 
-def refused_by_homeserver(answer: HttpAnswer) -> bool:
+def is_homeserver_refusal(answer: HttpResponse) -> bool:
     return answer.status in (401, 403) and errcode(answer) is not None
 
 
-def spelled_path(spelled: HttpAnswer | None, software: Software | None) -> Verdict:
+def check_encoded_letter(spelled: HttpResponse | None, software: Software | None) -> CheckResult:
     if not spelled or not software or software.name not in CHECKS_THE_RAW_PATH:
         return False
-    if version.read(spelled) == software:
-        return Problem(Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded")
+    if version.evaluate(spelled) == software:
+        return Problem(
+            Reason.PATH_DECODED, f"{ENCODED_LETTER_PATH} is answered as if it were version: the path was decoded"
+        )
     return (spelled.status, errcode(spelled)) == UNRECOGNIZED
 
 
-def unknown_path(unknown: HttpAnswer | None) -> Verdict:
+def check_unknown_path(unknown: HttpResponse | None) -> CheckResult:
     if not unknown:
         return False
     if 200 <= unknown.status < 300:
@@ -134,14 +138,14 @@ def unknown_path(unknown: HttpAnswer | None) -> Verdict:
     return (unknown.status, errcode(unknown)) == UNRECOGNIZED
 
 
-def large_put(plain: HttpAnswer | None, status: int | None) -> Verdict:
+def check_large_put(plain: HttpResponse | None, status: int | None) -> CheckResult:
     """Asked to go on, or refused as GET is: whoever accepts a body but has no homeserver behind it tells nothing."""
     if status == 413:
         size = TRANSACTION_BYTES // 2**20
         return Problem(
             Reason.BODY_LIMIT, f"a body of {size} MiB is refused (status 413), a transaction may be as large"
         )
-    if not plain or not refused_by_homeserver(plain):
+    if not plain or not is_homeserver_refusal(plain):
         return False
     if status in METHOD_REFUSED and status != plain.status:
         return Problem(

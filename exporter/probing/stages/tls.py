@@ -18,13 +18,13 @@ from service_identity.cryptography import verify_certificate_hostname, verify_ce
 
 from exporter.model import names
 from exporter.model.enums import Reason
-from exporter.model.findings import Certificate, ChainCertificate, Secured
+from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.parsing.strength import weaknesses
-from exporter.runtime.lru import Memory
+from exporter.runtime.lru import LruCache
 
 MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 50  # of a certificate that we keep
@@ -58,57 +58,59 @@ UNREADABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class ChainEvaluation:
     """A chain, as it was presented under a name; no `certificate` where it cannot be read."""
 
     problems: tuple[Problem, ...]
     certificate: Certificate | None = None
-    above: tuple[ChainCertificate, ...] = ()
+    issuers: tuple[ChainCertificate, ...] = ()
 
     def texts(self) -> Iterator[str]:
         """All of them: how many and how long they are is up to the server."""
         yield from (problem.detail for problem in self.problems)
         if self.certificate:
             yield from (self.certificate.issuer, self.certificate.subject, *self.certificate.names)
-        for each in self.above:
+        for each in self.issuers:
             yield from (each.issuer, each.subject, each.fingerprint_sha256)
 
 
-def weight(judged: Judged) -> int:
+def weight(judged: ChainEvaluation) -> int:
     """Bytes of memory where it is remembered, about."""
     return WITHOUT_TEXTS_BYTES + sum(map(getsizeof, judged.texts()))
 
 
-JUDGED: Final[Memory[tuple[bytes, tuple[VerifyError, ...], str], Judged]] = Memory(JUDGED_BYTES, weight)
+JUDGED: Final[LruCache[tuple[bytes, tuple[VerifyError, ...], str], ChainEvaluation]] = LruCache(JUDGED_BYTES, weight)
 """All that a judgement depends on: as long as a server presents the same chain, there is nothing new to read in it."""
-ABOVE: Final[Memory[bytes, ChainCertificate]] = Memory(AUTHORITIES_KEPT)
+ABOVE: Final[LruCache[bytes, ChainCertificate]] = LruCache(AUTHORITIES_KEPT)
 """By fingerprint."""
 
 
-def read(handshake: Handshake, tls_name: str) -> Secured | Faulty[Secured]:
+def evaluate(handshake: Handshake, tls_name: str) -> TlsSession | Failure[TlsSession]:
     """The certificate's facts are there for a bad one too, unless it cannot be read at all."""
     presented = (handshake.fingerprint, handshake.verify_errors, tls_name)
-    judged = JUDGED.recall(presented)
+    judged = JUDGED.get(presented)
     if judged is None:
-        judged = judge(handshake, tls_name)
+        judged = evaluate_chain(handshake, tls_name)
         if len(judged.problems) < MAX_PROBLEMS:  # of which there may be many more, and of OpenSSL's errors
-            JUDGED.keep(presented, judged)
+            JUDGED.put(presented, judged)
     if judged.certificate is None:
-        return Faulty(judged.problems)
-    secured = Secured(judged.certificate, handshake.tls_version, handshake.cipher, judged.above)
-    return Faulty(judged.problems, secured) if judged.problems else secured
+        return Failure(judged.problems)
+    secured = TlsSession(judged.certificate, handshake.tls_version, handshake.cipher, judged.issuers)
+    return Failure(judged.problems, secured) if judged.problems else secured
 
 
-def judge(handshake: Handshake, tls_name: str) -> Judged:
+def evaluate_chain(handshake: Handshake, tls_name: str) -> ChainEvaluation:
     try:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
         faults = (*chain_faults(handshake, leaf), *weak_faults(chain), *name_faults(leaf, tls_name))
         problems = tuple(islice(dict.fromkeys(faults), MAX_PROBLEMS))
-        return Judged(problems, describe(chain, valid=not problems), tuple(map(above, chain[1:MAX_CHAIN])))
+        return ChainEvaluation(
+            problems, describe(chain, valid=not problems), tuple(map(describe_issuer, chain[1:MAX_CHAIN]))
+        )
     except UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
-        return Judged((Problem(Reason.CERTIFICATE_INVALID, text),))
+        return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))
 
 
 def chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:
@@ -166,13 +168,13 @@ def describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
     )
 
 
-def above(certificate: x509.Certificate) -> ChainCertificate:
+def describe_issuer(certificate: x509.Certificate) -> ChainCertificate:
     """One object for all servers of an authority."""
     fingerprint = certificate.fingerprint(SHA256())
-    known = ABOVE.recall(fingerprint)
+    known = ABOVE.get(fingerprint)
     if known is None:
         known = ChainCertificate(issuer(certificate), common_name(certificate.subject), fingerprint.hex())
-        ABOVE.keep(fingerprint, known)
+        ABOVE.put(fingerprint, known)
     return known
 
 

@@ -4,30 +4,30 @@ from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Faulty
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.parsing.json_body import json_type, read_object
+from exporter.probing.attempt import Failure
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.parsing.json_body import json_type, parse_object
 
 PATH = "/_matrix/federation/v1/version"
 MAX_BYTES = 16 * 1024
 MAX_CHARACTERS = 64  # of a name or version that we keep
 
 
-def read(answer: HttpAnswer) -> Software | Faulty[Software]:
+def evaluate(answer: HttpResponse) -> Software | Failure[Software]:
     """Both fields are optional in the specification."""
-    content = read_object(answer)
+    content = parse_object(answer)
     if isinstance(content, Problem):
-        return Faulty((content,))
+        return Failure((content,))
     server = content.get("server", {})
     if not isinstance(server, dict):
-        return Faulty((wrong_type("server", "an object", server),))
+        return Failure((wrong_type("server", "an object", server),))
     for field in ("name", "version"):
         if not isinstance(server.get(field, ""), str):
-            return Faulty((wrong_type(f"server.{field}", "a string", server[field]),))
-    return Software(known(server.get("name")), known(server.get("version")))
+            return Failure((wrong_type(f"server.{field}", "a string", server[field]),))
+    return Software(sanitize_field(server.get("name")), sanitize_field(server.get("version")))
 
 
-def known(text: str | None) -> str | None:
+def sanitize_field(text: str | None) -> str | None:
     return printable(text, MAX_CHARACTERS) if text else None
 
 

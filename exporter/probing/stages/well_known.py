@@ -16,16 +16,16 @@ import httpx
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.findings import Answered, Delegation, Resolved, Secured
+from exporter.model.findings import Delegation, Resolution, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Deadline, Faulty, as_it_is, attempt
+from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.dialling import connect_any
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection, Network
 from exporter.probing.parsing import freshness
-from exporter.probing.parsing.json_body import JsonObject, json_type, read_object
+from exporter.probing.parsing.json_body import JsonObject, json_type, parse_object
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns, tls
 
@@ -35,13 +35,13 @@ MAX_BYTES = 50 * 1024  # as Synapse and Dendrite read
 MAX_REDIRECTS = 10  # Synapse follows 20, everybody else 10
 
 REDIRECTS = {301, 302, 303, 307, 308}
-NOT_THERE = {404, 410}
+ABSENT_STATUSES = {404, 410}
 INVALID = Reason.INVALID_DELEGATION
-NOBODY_THERE = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
+ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HttpsUrl:
     """An https URL. `place` is what `Host` says: a host, and a port where it is not that of https."""
 
     place: ServerName
@@ -56,68 +56,70 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Hop:
     """One GET, from the lookup of the host on; `problem` is what ended it before there was an answer."""
 
     seconds: float
     problem: Problem | None = None
-    secured: Secured | None = None
-    answer: HttpAnswer | None = None
+    secured: TlsSession | None = None
+    answer: HttpResponse | None = None
 
 
-async def probe(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
+async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
     """Follows redirects to the end. `deadline` is for all of it."""
-    page, visited = Page(name, PATH), set[Page]()
-    first = last = await visit(network, page, deadline)
+    page, visited = HttpsUrl(name, PATH), set[HttpsUrl]()
+    first = last = await fetch_hop(network, page, deadline)
     seconds, stray = first.seconds, None
     while last.answer and last.answer.status in REDIRECTS:
         visited.add(page)
-        following = next_hop(page, last.answer, visited)
+        following = redirect_target(page, last.answer, visited)
         if isinstance(following, Problem):
             stray = following
             break
         page = following
-        last = await visit(network, page, deadline)
+        last = await fetch_hop(network, page, deadline)
         seconds += last.seconds
-    reading = failure(stray) if stray else read(last, redirected=bool(visited))
-    if isinstance(reading, Faulty):
+    reading = failed_delegation(stray) if stray else evaluate(last, redirected=bool(visited))
+    if isinstance(reading, Failure):
         return Failed(seconds, reading.problems, reading.found and replace(reading.found, secured=first.secured))
     return Passed(seconds, replace(reading, secured=first.secured))
 
 
-async def visit(network: Network, page: Page, deadline: Deadline) -> Visit:
+async def fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Hop:
     """Over the first address that accepts a connection."""
     resolved = await resolve(network, page, deadline)
     if isinstance(resolved, Failed):
-        return Visit(resolved.seconds, resolved.problems[0])
-    connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), as_it_is, deadline)
+        return Hop(resolved.seconds, resolved.problems[0])
+    connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), identity, deadline)
     seconds = resolved.seconds + connected.seconds
     if isinstance(connected, Failed):
-        return Visit(seconds, connected.problems[0])
+        return Hop(seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        talk = await converse(connection, page, deadline)
+        talk = await exchange(connection, page, deadline)
     return replace(talk, seconds=seconds + talk.seconds)
 
 
-async def resolve(network: Network, page: Page, deadline: Deadline) -> Passed[Resolved] | Failed[Resolved]:
-    return await attempt(Step.DNS, dns.look(network, [page.target]), partial(dns.read, aliases_allowed=True), deadline)
+async def resolve(network: Network, page: HttpsUrl, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
+    return await attempt(
+        Step.DNS, dns.fetch(network, [page.target]), partial(dns.evaluate, aliases_allowed=True), deadline
+    )
 
 
-async def converse(connection: Connection, page: Page, deadline: Deadline) -> Visit:
+async def exchange(connection: Connection, page: HttpsUrl, deadline: Deadline) -> Hop:
     """TLS and the request, over an open connection."""
-    clock, host = connection.waited, page.place.host
-    secured = await attempt(Step.TLS, connection.start_tls(host), partial(tls.read, tls_name=host), deadline, clock)
+    clock, host = connection.peer_wait, page.place.host
+    secured = await attempt(Step.TLS, connection.start_tls(host), partial(tls.evaluate, tls_name=host), deadline, clock)
     if isinstance(secured, Failed):
-        return Visit(secured.seconds, secured.problems[0], secured.found)
+        return Hop(secured.seconds, secured.problems[0], secured.found)
     get = connection.get(page.path, page.place.text, MAX_BYTES)
-    answered = await attempt(Step.HTTP, get, as_it_is, deadline, clock)
+    answered = await attempt(Step.HTTP, get, identity, deadline, clock)
     seconds = secured.seconds + answered.seconds
     if isinstance(answered, Failed):
-        return Visit(seconds, answered.problems[0], secured.found)
-    return Visit(seconds, None, secured.found, answered.found)
+        return Hop(seconds, answered.problems[0], secured.found)
+    return Hop(seconds, None, secured.found, answered.found)
 
 
-def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page | Problem:
+def redirect_target(page: HttpsUrl, answer: HttpResponse, visited: Collection[HttpsUrl]) -> HttpsUrl | Problem:
     """Where a redirect leads, if it is somewhere that peers go."""
     location = answer.header("location")
     if not location:
@@ -126,7 +128,7 @@ def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page 
     try:
         reference = httpx.URL(location)
         url = httpx.URL(str(page)).join(reference)
-        following = Page(names.parse(url.netloc.decode()), url.raw_path.decode())
+        following = HttpsUrl(names.parse(url.netloc.decode()), url.raw_path.decode())
     except (httpx.InvalidURL, ValueError) as error:
         return Problem(Reason.REDIRECT, f"to {shown}, which leads nowhere: {printable(str(error), 100)}")
     if url.scheme != "https" or url.userinfo or (reference.scheme and not reference.raw_host):
@@ -141,34 +143,34 @@ def next_hop(page: Page, answer: HttpAnswer, visited: Collection[Page]) -> Page 
 # ---------------------------------------------------------------- reading
 
 
-def read(last: Visit, *, redirected: bool) -> Delegation | Faulty[Delegation]:
+def evaluate(last: Hop, *, redirected: bool) -> Delegation | Failure[Delegation]:
     if last.problem:
-        absent = last.problem.reason in NOBODY_THERE and not redirected
-        return absence(last.problem.reason) if absent else failure(last.problem)
+        absent = last.problem.reason in ABSENT_REASONS and not redirected
+        return absent_delegation(last.problem.reason) if absent else failed_delegation(last.problem)
     assert last.answer is not None
-    answered = describe(last.answer)
-    if last.answer.status in NOT_THERE:
-        return absence(Reason.HTTP_STATUS, answered)
-    content = read_object(last.answer)
+    answered = summarize_response(last.answer)
+    if last.answer.status in ABSENT_STATUSES:
+        return absent_delegation(Reason.HTTP_STATUS, answered)
+    content = parse_object(last.answer)
     if isinstance(content, Problem):
         misread = content.reason is Reason.INVALID_CONTENT
-        return failure(replace(content, reason=INVALID) if misread else content, answered)
+        return failed_delegation(replace(content, reason=INVALID) if misread else content, answered)
     server = delegated_server(content)
     if isinstance(server, Problem):
-        return failure(server, answered)
-    return Delegation(freshness.bounded(answered.announced_seconds), server, answered=answered)
+        return failed_delegation(server, answered)
+    return Delegation(freshness.bounded_seconds(answered.announced_seconds), server, answered=answered)
 
 
-def describe(answer: HttpAnswer) -> Answered:
-    return Answered(answer.status, len(answer.body), freshness.announced(answer, datetime.now(UTC)))
+def summarize_response(answer: HttpResponse) -> WellKnownResponse:
+    return WellKnownResponse(answer.status, len(answer.body), freshness.announced_seconds(answer, datetime.now(UTC)))
 
 
-def absence(reason: Reason, answered: Answered | None = None) -> Delegation:
+def absent_delegation(reason: Reason, answered: WellKnownResponse | None = None) -> Delegation:
     return Delegation(freshness.FAILURE_SECONDS, absent_because=reason, answered=answered)
 
 
-def failure(problem: Problem, answered: Answered | None = None) -> Faulty[Delegation]:
-    return Faulty((problem,), Delegation(freshness.FAILURE_SECONDS, answered=answered))
+def failed_delegation(problem: Problem, answered: WellKnownResponse | None = None) -> Failure[Delegation]:
+    return Failure((problem,), Delegation(freshness.FAILURE_SECONDS, answered=answered))
 
 
 def delegated_server(content: JsonObject) -> ServerName | Problem:
@@ -186,34 +188,36 @@ def delegated_server(content: JsonObject) -> ServerName | Problem:
 # ---------------------------------------------------------------- the deep look
 
 
-async def ask_each_address(
-    network: Network, name: ServerName, talks: asyncio.Semaphore, deadline: Deadline
+async def fetch_from_each_address(
+    network: Network, name: ServerName, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> dict[str, str]:
     """What each address of the server name answers, in short; where nobody answers, peers go on to the next one."""
-    page = Page(name, PATH)
-    resolved = await resolve(network, page, deadline.of_stage())
+    page = HttpsUrl(name, PATH)
+    resolved = await resolve(network, page, deadline.for_stage())
     endpoints = resolved.found.endpoints if resolved.found else ()
-    answers = await asyncio.gather(*(answer_at(network, endpoint, page, talks, deadline) for endpoint in endpoints))
+    answers = await asyncio.gather(
+        *(fetch_from_address(network, endpoint, page, tls_slots, deadline) for endpoint in endpoints)
+    )
     return {endpoint.address: answer for endpoint, answer in zip(endpoints, answers, strict=True) if answer}
 
 
-async def answer_at(
-    network: Network, endpoint: Endpoint, page: Page, talks: asyncio.Semaphore, deadline: Deadline
+async def fetch_from_address(
+    network: Network, endpoint: Endpoint, page: HttpsUrl, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> str | None:
     """In short; none where nobody answers."""
     with closing(network.connection(endpoint)) as connection:
-        opened = await attempt(Step.TCP, connection.open(), as_it_is, deadline.of_stage(), connection.waited)
+        opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), connection.peer_wait)
         if isinstance(opened, Failed):
             return None
-        async with talks:
-            visit = await converse(connection, page, deadline.of_stage())
-    return in_short(visit) if visit.answer or visit.secured else None
+        async with tls_slots:
+            visit = await exchange(connection, page, deadline.for_stage())
+    return summarize(visit) if visit.answer or visit.secured else None
 
 
-def in_short(visit: Visit) -> str:
+def summarize(visit: Hop) -> str:
     if visit.answer and visit.answer.status in REDIRECTS:
         return f"a redirect to {printable(visit.answer.header('location') or 'nowhere', 200)}"
-    reading = read(visit, redirected=False)
-    if isinstance(reading, Faulty):
+    reading = evaluate(visit, redirected=False)
+    if isinstance(reading, Failure):
         return reading.problems[0].reason
     return reading.server.text if reading.server else "no delegation"

@@ -3,7 +3,7 @@
 from typing import Any, Final, TypeAlias
 
 from exporter import DISTRIBUTION, VERSION
-from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, shape
+from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, reference
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -32,14 +32,14 @@ def document() -> JsonObject:
             "/api/v1/report": get(
                 "The latest report on a server, with what is remembered of those before it",
                 (server_name(), FRESH),
-                {JSON: shape("Report")},
-                {JSON: shape("Error")},
+                {JSON: reference("Report")},
+                {JSON: reference("Error")},
             ),
             "/api/report": get(
                 "The same in the shape of the public federation tester",
                 (server_name(), FRESH),
-                {JSON: shape("TesterReport")},
-                {JSON: shape("TesterReport")},
+                {JSON: reference("TesterReport")},
+                {JSON: reference("TesterReport")},
             ),
             "/api/federation-ok": get(
                 "Whether others can federate with a server, in one word",

@@ -8,28 +8,28 @@ from starlette.routing import Route
 
 from exporter.metrics import exposition
 from exporter.reports import report_text
-from exporter.reports.server_state import Standing
-from exporter.web.api.queries import Asking, flag, server_name
-from exporter.web.api.responses import in_text, or_refuse, refusal_in_text
+from exporter.reports.server_state import ServerState
+from exporter.web.api.queries import ReportQueries, parse_flag, parse_server_name
+from exporter.web.api.responses import handle_refusals, text_refusal, text_response
 
 TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
 MARGIN_SECONDS = 0.5  # of the scraper's timeout: the answer has to arrive in time
 SHORTEST_SECONDS = 0.1
 
 
-def routes(asking: Asking) -> list[Route]:
+def routes(queries: ReportQueries) -> list[Route]:
     async def probe(request: Request) -> Response:
-        name, debug = server_name(request, "target"), flag(request, "debug")
-        standing = await asking.fresh(name, patience(request.headers.get(TIMEOUT_HEADER)))
+        name, debug = parse_server_name(request, "target"), parse_flag(request, "debug")
+        state = await queries.probe_now(name, parse_timeout(request.headers.get(TIMEOUT_HEADER)))
         if debug:
-            return in_text(account(standing))
-        answer = exposition.of_one(standing, request.headers.get("accept"))
+            return text_response(debug_text(state))
+        answer = exposition.expose_one(state, request.headers.get("accept"))
         return Response(b"".join(answer.chunks), headers={"Content-Type": answer.content_type})
 
-    return [Route("/probe", or_refuse(probe, refusal_in_text))]
+    return [Route("/probe", handle_refusals(probe, text_refusal))]
 
 
-def patience(header: str | None) -> float:
+def parse_timeout(header: str | None) -> float:
     """Seconds that the probe may take; without bound where the header is missing or makes no sense."""
     try:
         seconds = float(header or math.inf)
@@ -38,8 +38,8 @@ def patience(header: str | None) -> float:
     return max(SHORTEST_SECONDS, seconds - MARGIN_SECONDS) if seconds > 0 else math.inf
 
 
-def account(standing: Standing) -> str:
+def debug_text(state: ServerState) -> str:
     """Every step in words, and the metrics that were made of them."""
-    assert standing.report is not None
-    text = b"".join(exposition.of_one(standing, None).chunks).decode()
-    return f"{report_text.plain(standing.report, standing.well_known_seen)}\n{text}"
+    assert state.report is not None
+    text = b"".join(exposition.expose_one(state, None).chunks).decode()
+    return f"{report_text.render_plain(state.report, state.well_known_last_seen)}\n{text}"

@@ -13,13 +13,13 @@ from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
 from exporter.reports.board import Board
-from exporter.reports.server_state import Standing
-from exporter.scheduling.single_flight import NotInTimeError, Probes, StoppingError
+from exporter.reports.server_state import ServerState
+from exporter.scheduling.single_flight import DeadlineExceededError, ProbeRunner, ShuttingDownError
 from exporter.web.rate_limit import RateLimit
 
 UNWATCHED_PER_MINUTE, UNWATCHED_BURST = 10, 10
-MAX_WAITING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through
-LONGEST_SECONDS = 60.0  # the site ends a connection that has no answer after 90
+MAX_PENDING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through
+MAX_SECONDS = 60.0  # the site ends a connection that has no answer after 90
 MAX_SHOWN = 100  # characters of what was asked for, in an answer
 FLAGS = {"true": True, "false": False}
 
@@ -37,7 +37,7 @@ class RefusedError(Exception):
 # ---------------------------------------------------------------- parameters
 
 
-def server_name(request: Request, parameter: str) -> ServerName:
+def parse_server_name(request: Request, parameter: str) -> ServerName:
     """Raises RefusedError."""
     given = request.query_params.getlist(parameter)
     if len(given) != 1:
@@ -52,7 +52,7 @@ def server_name(request: Request, parameter: str) -> ServerName:
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 
-def flag(request: Request, parameter: str) -> bool:
+def parse_flag(request: Request, parameter: str) -> bool:
     """False where it is missing. Raises RefusedError."""
     given = request.query_params.getlist(parameter)
     if not given:
@@ -68,54 +68,54 @@ def flag(request: Request, parameter: str) -> bool:
 
 
 @dataclass(slots=True)
-class Asking:
+class ReportQueries:
     """Standings of servers; all methods raise RefusedError. `config` is the one in use.
 
     `listed` tells of servers that another shard watches: whoever asks need not know which.
     """
 
     board: Board
-    probes: Probes
+    probes: ProbeRunner
     config: Callable[[], Config]
     listed: Callable[[ServerName], bool] = lambda _: False
     limit: RateLimit = field(default_factory=lambda: RateLimit(UNWATCHED_PER_MINUTE, UNWATCHED_BURST))
     waiting: int = 0
     """Requests that wait for a probe."""
 
-    async def latest(self, name: ServerName) -> Standing:
+    async def latest(self, name: ServerName) -> ServerState:
         """As it is; only a server that is not watched is probed."""
-        standing = self.board.standing(name)
-        if standing is None:
-            return await self.fresh(name)
-        if standing.report is None:
+        state = self.board.state(name)
+        if state is None:
+            return await self.probe_now(name)
+        if state.report is None:
             sentence = f"{name} has not been probed yet: ask again in a minute, or with fresh=true."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=60)
-        return standing
+        return state
 
-    async def fresh(self, name: ServerName, seconds: float = math.inf) -> Standing:
+    async def probe_now(self, name: ServerName, seconds: float = math.inf) -> ServerState:
         """With a probe of at most so many seconds, and no more than one of the schedule may take."""
-        if self.board.standing(name) is None and not self.listed(name):
+        if self.board.state(name) is None and not self.listed(name):
             self._admit(name)
         with self._a_place():
             return await self._probed(name, seconds)
 
-    async def _probed(self, name: ServerName, seconds: float) -> Standing:
+    async def _probed(self, name: ServerName, seconds: float) -> ServerState:
         try:
-            standing = await self.probes.fresh(name, min(seconds, self.config().probe.timeout, LONGEST_SECONDS))
-        except NotInTimeError as error:
+            state = await self.probes.probe_now(name, min(seconds, self.config().probe.timeout, MAX_SECONDS))
+        except DeadlineExceededError as error:
             sentence = f"{name} was not probed in time: too many probes run, or an earlier one takes longer. Ask again."
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
-        except StoppingError as error:
+        except ShuttingDownError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The exporter is stopping.") from error
-        if standing.blind:
+        if state.exporter_offline:
             sentence = f"The exporter's own network is down, so {name} cannot be judged: ask again when it is back."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
-        return standing
+        return state
 
     @contextmanager
     def _a_place(self) -> Iterator[None]:
-        if self.waiting >= MAX_WAITING:
-            sentence = f"{MAX_WAITING} requests wait for probes already: ask again."
+        if self.waiting >= MAX_PENDING:
+            sentence = f"{MAX_PENDING} requests wait for probes already: ask again."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=1)
         self.waiting += 1
         try:

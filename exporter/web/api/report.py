@@ -4,22 +4,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.reports.report_json import standing_json
+from exporter.reports.report_json import server_state_json
 from exporter.web.api import openapi
-from exporter.web.api.queries import Asking, flag, server_name
-from exporter.web.api.responses import in_json, or_refuse, refusal_in_json
+from exporter.web.api.queries import ReportQueries, parse_flag, parse_server_name
+from exporter.web.api.responses import handle_refusals, json_refusal, json_response
 
 
-def routes(asking: Asking) -> list[Route]:
+def routes(queries: ReportQueries) -> list[Route]:
     async def report(request: Request) -> Response:
-        name, fresh = server_name(request, "server_name"), flag(request, "fresh")
-        standing = await (asking.fresh(name) if fresh else asking.latest(name))
-        return in_json(standing_json(standing))
+        name, fresh = parse_server_name(request, "server_name"), parse_flag(request, "fresh")
+        state = await (queries.probe_now(name) if fresh else queries.latest(name))
+        return json_response(server_state_json(state))
 
     async def description(_: Request) -> Response:
-        return in_json(openapi.document())
+        return json_response(openapi.document())
 
     return [
-        Route("/api/v1/report", or_refuse(report, refusal_in_json)),
+        Route("/api/v1/report", handle_refusals(report, json_refusal)),
         Route("/api/openapi.json", description),
     ]

@@ -10,28 +10,28 @@ from starlette.responses import PlainTextResponse, Response
 
 from exporter.web.api.queries import RefusedError
 
-Page: TypeAlias = Callable[[Request], Awaitable[Response]]
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def in_json(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
+def json_response(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
     """In ASCII, so that whatever a remote server wrote can be encoded."""
     body = json.dumps(content, allow_nan=False, indent=2) + "\n"
     return Response(body, status, media_type="application/json")
 
 
-def in_text(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def text_response(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return PlainTextResponse(text, status)
 
 
-def refusal_in_json(refused: RefusedError) -> Response:
-    return in_json({"error": refused.sentence}, refused.status)
+def json_refusal(refused: RefusedError) -> Response:
+    return json_response({"error": refused.sentence}, refused.status)
 
 
-def refusal_in_text(refused: RefusedError) -> Response:
-    return in_text(f"{refused.sentence}\n", refused.status)
+def text_refusal(refused: RefusedError) -> Response:
+    return text_response(f"{refused.sentence}\n", refused.status)
 
 
-def or_refuse(answer: Page, refusal: Callable[[RefusedError], Response]) -> Page:
+def handle_refusals(answer: Handler, refusal: Callable[[RefusedError], Response]) -> Handler:
     """`answer`, or else the refusal that it raised."""
 
     async def page(request: Request) -> Response:

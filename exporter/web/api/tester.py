@@ -6,31 +6,31 @@ from starlette.routing import Route
 
 from exporter.judging import verdict
 from exporter.model.report import Report
-from exporter.reports.tester_json import nothing_known, tester_json
-from exporter.web.api.queries import Asking, RefusedError, flag, server_name
-from exporter.web.api.responses import in_json, in_text, or_refuse, refusal_in_text
+from exporter.reports.tester_json import error_report, tester_json
+from exporter.web.api.queries import RefusedError, ReportQueries, parse_flag, parse_server_name
+from exporter.web.api.responses import handle_refusals, json_response, text_refusal, text_response
 
 
-def routes(asking: Asking) -> list[Route]:
+def routes(queries: ReportQueries) -> list[Route]:
     async def asked_for(request: Request) -> Report:
-        name, fresh = server_name(request, "server_name"), flag(request, "fresh")
-        standing = await (asking.fresh(name) if fresh else asking.latest(name))
-        assert standing.report is not None
-        return standing.report
+        name, fresh = parse_server_name(request, "server_name"), parse_flag(request, "fresh")
+        state = await (queries.probe_now(name) if fresh else queries.latest(name))
+        assert state.report is not None
+        return state.report
 
     async def report(request: Request) -> Response:
-        return in_json(tester_json(await asked_for(request)))
+        return json_response(tester_json(await asked_for(request)))
 
     async def federation_ok(request: Request) -> Response:
         """No line ends it, as scripts compare the whole."""
-        return in_text("GOOD" if verdict.federates(await asked_for(request)) else "BAD")
+        return text_response("GOOD" if verdict.federates(await asked_for(request)) else "BAD")
 
     return [
-        Route("/api/report", or_refuse(report, refusal_in_shape)),
-        Route("/api/federation-ok", or_refuse(federation_ok, refusal_in_text)),
+        Route("/api/report", handle_refusals(report, tester_refusal)),
+        Route("/api/federation-ok", handle_refusals(federation_ok, text_refusal)),
     ]
 
 
-def refusal_in_shape(refused: RefusedError) -> Response:
+def tester_refusal(refused: RefusedError) -> Response:
     """The public tester's field for it, with a status of our own: a program that reads no status reads BAD."""
-    return in_json(nothing_known(refused.sentence), refused.status)
+    return json_response(error_report(refused.sentence), refused.status)

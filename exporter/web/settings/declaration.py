@@ -13,9 +13,9 @@ from typing import Annotated
 from pydantic import Field, with_config
 
 from exporter.config import value_types
-from exporter.config.document import NOTHING, Odd
+from exporter.config.document import NOTHING, UnsupportedScalar
 from exporter.config.settings import STRICT
-from exporter.config.value_types import Kind, Read
+from exporter.config.value_types import Parser, ValueType
 from exporter.model import durations
 
 
@@ -29,7 +29,7 @@ class ClientAuth(StrEnum):
     REQUIRE = "RequireAndVerifyClientCert"
 
 
-ANYBODY = f"that lets in whoever makes a certificate of their own: write {ClientAuth.REQUIRE}"
+ANY_CERTIFICATE = f"that lets in whoever makes a certificate of their own: write {ClientAuth.REQUIRE}"
 BROKEN_VERSION = "older versions are broken (RFC 8996), and OpenSSL refuses them"
 
 VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
@@ -66,13 +66,13 @@ HEADERS: dict[str, tuple[str, ...]] = {
 # ---------------------------------------------------------------- kinds of values
 
 
-def one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> Kind:
+def one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> ValueType:
     def read(written: str) -> object:
         if written not in table:
             raise ValueError(remedies.get(written, ""))
         return table[written]
 
-    return Kind(f"one of {', '.join(table)}", value_types.text(read), {"enum": list(table)})
+    return ValueType(f"one of {', '.join(table)}", value_types.text(read), {"enum": list(table)})
 
 
 def anything(written: str) -> str:
@@ -81,7 +81,7 @@ def anything(written: str) -> str:
     return written
 
 
-def or_zero(read: Read) -> Read:
+def or_zero(read: Parser) -> Parser:
     """With a unit, or without."""
     return lambda value: 0.0 if value in (0, "0", "0s") else read(value)
 
@@ -94,24 +94,25 @@ def burst(value: object) -> int:
 
 def header_value(value: object) -> str:
     """Nothing is as good as blank; a number needs no quotes, for `X-XSS-Protection: 0`."""
-    blank = isinstance(value, Odd) and value.read_as == NOTHING
+    blank = isinstance(value, UnsupportedScalar) and value.read_as == NOTHING
     written = "" if blank else value if isinstance(value, str) else value_types.as_written(value)
     if written is None or not written.isascii() or not written.isprintable():
         raise ValueError
     return written
 
 
-def unseen(value: object) -> str:
+def hidden(value: object) -> str:
     """Judged by rules, which do not repeat secrets; what is no text is as wrong as any other text."""
     return value if isinstance(value, str) else ""
 
 
 STRING = value_types.STRING
-FILE = Kind("the path of a file", value_types.text(value_types.path), STRING)
-UNSEEN = Kind("a text", unseen, STRING)
-NAME = Kind("a name out of a certificate, such as prometheus.example.org", value_types.text(anything), STRING)
+FILE = ValueType("the path of a file", value_types.text(value_types.path), STRING)
+HIDDEN = ValueType("a text", hidden, STRING)
+NAME = ValueType("a name out of a certificate, such as prometheus.example.org", value_types.text(anything), STRING)
 CLIENT_AUTH = one_of(
-    {each.value: each for each in ClientAuth}, {"RequireAnyClientCert": ANYBODY, "RequireClientCert": ANYBODY}
+    {each.value: each for each in ClientAuth},
+    {"RequireAnyClientCert": ANY_CERTIFICATE, "RequireClientCert": ANY_CERTIFICATE},
 )
 VERSION = one_of(VERSIONS, {"TLS10": BROKEN_VERSION, "TLS11": BROKEN_VERSION})
 CIPHER_SUITE = replace(
@@ -120,9 +121,9 @@ CIPHER_SUITE = replace(
 )
 CURVE = one_of(CURVES, {})
 HEADER = one_of({name: name for name in HEADERS}, {})
-HEADER_VALUE = Kind("a text of printable ASCII characters", header_value, {"type": "string"})
-INTERVAL = Kind("a duration such as 1s or 500ms, or 0", or_zero(value_types.text(durations.parse)), STRING)
-BURST = Kind("a whole number from 1 on", burst, {"type": "integer", "minimum": 1})
+HEADER_VALUE = ValueType("a text of printable ASCII characters", header_value, {"type": "string"})
+INTERVAL = ValueType("a duration such as 1s or 500ms, or 0", or_zero(value_types.text(durations.parse)), STRING)
+BURST = ValueType("a whole number from 1 on", burst, {"type": "integer", "minimum": 1})
 
 
 # ---------------------------------------------------------------- the file
@@ -130,14 +131,14 @@ BURST = Kind("a whole number from 1 on", burst, {"type": "integer", "minimum": 1
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class TlsServer:
+class TlsServerSettings:
     """TLS, and who may connect. Paths are relative to the file."""
 
-    cert: Annotated[str | None, UNSEEN] = None
+    cert: Annotated[str | None, HIDDEN] = None
     """The certificate and what leads to its authority, instead of `cert_file`."""
-    key: Annotated[str | None, UNSEEN] = field(default=None, repr=False)
+    key: Annotated[str | None, HIDDEN] = field(default=None, repr=False)
     """The private key, instead of `key_file`."""
-    client_ca: Annotated[str | None, UNSEEN] = None
+    client_ca: Annotated[str | None, HIDDEN] = None
     """The authorities of the clients, instead of `client_ca_file`."""
     cert_file: Annotated[Path | None, FILE] = None
     key_file: Annotated[Path | None, FILE] = None
@@ -149,17 +150,17 @@ class TlsServer:
     max_version: Annotated[TLSVersion, VERSION] = TLSVersion.TLSv1_3
     cipher_suites: tuple[Annotated[str, CIPHER_SUITE], ...] = ()
     """For TLS 1.2, by OpenSSL's names; empty: those that Python chooses."""
-    prefer_server_cipher_suites: Annotated[bool, value_types.TRUTH] = True
+    prefer_server_cipher_suites: Annotated[bool, value_types.BOOLEAN] = True
     curve_preferences: Annotated[tuple[Annotated[str, CURVE], ...], Field(max_length=1)] = ()
     """At most one: Python cannot set more before 3.15. Empty: those of OpenSSL."""
 
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class HttpServer:
+class HttpServerSettings:
     """What goes with every answer."""
 
-    http2: Annotated[bool, value_types.TRUTH] = True
+    http2: Annotated[bool, value_types.BOOLEAN] = True
     """Without effect: the exporter speaks HTTP/1.1."""
     headers: dict[Annotated[str, HEADER], Annotated[str, HEADER_VALUE]] = field(default_factory=dict)
     """Added where an answer has none of that name; blank ones are not."""
@@ -167,7 +168,7 @@ class HttpServer:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimitSettings:
     """How many requests are answered, whoever asks."""
 
     interval: Annotated[float, INTERVAL] = 0.0
@@ -178,12 +179,12 @@ class Rate:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class WebFile:
+class WebSettingsFile:
     """The web configuration file."""
 
-    tls_server_config: TlsServer = field(default_factory=TlsServer)
+    tls_server_config: TlsServerSettings = field(default_factory=TlsServerSettings)
     """Empty: no TLS."""
-    http_server_config: HttpServer = field(default_factory=HttpServer)
-    basic_auth_users: dict[str, Annotated[str, UNSEEN]] = field(default_factory=dict, repr=False)
+    http_server_config: HttpServerSettings = field(default_factory=HttpServerSettings)
+    basic_auth_users: dict[str, Annotated[str, HIDDEN]] = field(default_factory=dict, repr=False)
     """Names, and passwords hashed with bcrypt; empty: whoever asks is answered."""
-    rate_limit: Rate = field(default_factory=Rate)
+    rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)

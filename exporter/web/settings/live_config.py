@@ -13,15 +13,15 @@ from typing import TypeAlias
 import structlog
 
 from exporter.config import Complaint, ConfigError, files
-from exporter.config.checking import checked
+from exporter.config.checking import check
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import MAX_PATH, mapping
 from exporter.model.sanitize import printable
 from exporter.web.rate_limit import RateLimit
-from exporter.web.settings.declaration import ClientAuth, WebFile
+from exporter.web.settings.declaration import ClientAuth, WebSettingsFile
 from exporter.web.settings.passwords import Passwords
-from exporter.web.settings.rules import SECTION, Contents, broken_rules
-from exporter.web.settings.tls import ContextOfToday, server_context
+from exporter.web.settings.rules import SECTION, Contents, check_rules
+from exporter.web.settings.tls import ReloadingContext, server_context
 
 Stamp: TypeAlias = tuple[int, ...] | None
 """Changes whenever a file does; none where there is no file."""
@@ -51,15 +51,15 @@ class WatchedFiles:
 
     def content(self, path: Path) -> bytes:
         """Raises UnreadableError."""
-        self._seen[path] = stamp(path)  # before it is read: a change in between is seen later
+        self._seen[path] = file_stamp(path)  # before it is read: a change in between is seen later
         return files.content(path)
 
     def changed(self) -> bool:
         """Costs some microseconds for each file."""
-        return any(stamp(path) != seen for path, seen in self._seen.items())
+        return any(file_stamp(path) != seen for path, seen in self._seen.items())
 
 
-def stamp(path: Path) -> Stamp:
+def file_stamp(path: Path) -> Stamp:
     try:
         found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every request
     except OSError:
@@ -73,13 +73,13 @@ def stamp(path: Path) -> Stamp:
 def load(path: Path, watched: WatchedFiles) -> WebConfig:
     """Raises ConfigError with every complaint. `watched` learns what was read, in any case. Blocks on the disk."""
     document = read(path, watched)
-    contents = contents_of(mapping(mapping(document.root).get(SECTION)), path.parent, watched)
-    settings, complaints = checked(WebFile, document)
-    complaints += [*document.complaints, *broken_rules(document, contents)]
+    contents = read_pems(mapping(mapping(document.root).get(SECTION)), path.parent, watched)
+    settings, complaints = check(WebSettingsFile, document)
+    complaints += [*document.complaints, *check_rules(document, contents)]
     if settings is None or complaints:
         raise ConfigError(complaints)
     try:
-        return built(settings, contents)
+        return build_config(settings, contents)
     except ssl.SSLError as error:
         raise ConfigError([document.complaint((SECTION,), f"OpenSSL refuses this: {error.reason}")]) from error
 
@@ -94,25 +94,25 @@ def read(path: Path, watched: WatchedFiles) -> Document:
     return parse_yaml(str(path), text if says_something else "{}")
 
 
-def contents_of(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> Contents:
+def read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> Contents:
     found: dict[str, bytes | files.UnreadableError] = {}
     for key in ("cert", "key", "client_ca"):
         inline, file = section.get(key), section.get(f"{key}_file")
         if key in section:
             found[key] = inline.encode() if isinstance(inline, str) else b""
         elif isinstance(file, str) and file and "\0" not in file:
-            found[key] = content_or_error(folder / file, watched)
+            found[key] = read_or_error(folder / file, watched)
     return found
 
 
-def content_or_error(path: Path, watched: WatchedFiles) -> bytes | files.UnreadableError:
+def read_or_error(path: Path, watched: WatchedFiles) -> bytes | files.UnreadableError:
     try:
         return watched.content(path)
     except files.UnreadableError as error:
         return files.UnreadableError(f"{printable(str(path), MAX_PATH)} cannot be used: {error}")
 
 
-def built(settings: WebFile, contents: Contents) -> WebConfig:
+def build_config(settings: WebSettingsFile, contents: Contents) -> WebConfig:
     """`contents` are good. Raises ssl.SSLError."""
     rate = settings.rate_limit
     pems = {key: content for key, content in contents.items() if isinstance(content, bytes)}
@@ -129,7 +129,7 @@ def built(settings: WebFile, contents: Contents) -> WebConfig:
 # ---------------------------------------------------------------- in force
 
 
-class WebConfigInForce:
+class LiveWebConfig:
     """As the file says, or as it said when it was last good."""
 
     def __init__(self, path: Path | None, *, health_without_auth: bool = False) -> None:
@@ -153,7 +153,7 @@ class WebConfigInForce:
             fresh.tls.verify_mode = ssl.CERT_OPTIONAL  # what else they may ask for is the guard's business
         self._config = fresh
 
-    def today(self) -> WebConfig:
+    def current(self) -> WebConfig:
         """Reads again what has changed; complaints about it go to the log, once."""
         if self._watched.changed():
             self._read_again()
@@ -173,9 +173,9 @@ class WebConfigInForce:
 
     def tls(self) -> ssl.SSLContext | None:
         """For a server: each connection meets what is in force when it comes."""
-        return ContextOfToday(self._tls_of_today) if self.today().tls else None
+        return ReloadingContext(self._current_tls) if self.current().tls else None
 
-    def _tls_of_today(self) -> ssl.SSLContext:
-        context = self.today().tls
+    def _current_tls(self) -> ssl.SSLContext:
+        context = self.current().tls
         assert context  # `read` sees to it
         return context

@@ -40,7 +40,7 @@ class Passwords:
         self._right: set[bytes] = set()
         self._one_at_a_time = asyncio.Lock()
 
-    async def are_right(self, given: Credentials) -> bool:
+    async def verify(self, given: Credentials) -> bool:
         mark = self._mark(given)
         if mark not in self._right:
             await self._one_at_a_time.acquire()

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from exporter.config.complaint import Complaint
 from exporter.config.document import Document, describe
 from exporter.config.files import UnreadableError
-from exporter.config.rules import Broken, mapping
+from exporter.config.rules import Violations, mapping
 from exporter.web.settings import tls
 from exporter.web.settings.declaration import HEADERS, VERSIONS, ClientAuth
 
@@ -32,7 +32,7 @@ NOT_BCRYPT = (
 )
 
 
-def broken_rules(document: Document, contents: Contents) -> Iterator[Complaint]:
+def check_rules(document: Document, contents: Contents) -> Iterator[Complaint]:
     root = mapping(document.root)
     section = mapping(root.get(SECTION))
     for rule in (passwords_are_hashed(root), headers_say_what_they_may(root)):
@@ -48,13 +48,13 @@ def broken_rules(document: Document, contents: Contents) -> Iterator[Complaint]:
         yield from (document.complaint((SECTION, *path), sentence) for path, sentence in rule)
 
 
-def passwords_are_hashed(root: dict[str, object]) -> Broken:
+def passwords_are_hashed(root: dict[str, object]) -> Violations:
     for user, hashed in mapping(root.get("basic_auth_users")).items():
         if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
             yield ("basic_auth_users", user), NOT_BCRYPT
 
 
-def headers_say_what_they_may(root: dict[str, object]) -> Broken:
+def headers_say_what_they_may(root: dict[str, object]) -> Violations:
     for header, value in mapping(mapping(root.get("http_server_config")).get("headers")).items():
         allowed = HEADERS.get(header, ())
         if allowed and isinstance(value, str) and value not in ("", *allowed):
@@ -65,27 +65,27 @@ def headers_say_what_they_may(root: dict[str, object]) -> Broken:
 # ---------------------------------------------------------------- TLS
 
 
-def one_place_for_each(section: dict[str, object]) -> Broken:
+def one_place_for_each(section: dict[str, object]) -> Violations:
     for key in ("cert", "key", "client_ca"):
         if key in section and f"{key}_file" in section:
             yield (key,), f"`{key}_file` is there too: keep one of them"
 
 
-def certificate_and_key_are_there(section: dict[str, object]) -> Broken:
+def certificate_and_key_are_there(section: dict[str, object]) -> Violations:
     for key in ("cert", "key"):
-        if section and written(section, key) is None:
+        if section and given_key(section, key) is None:
             yield (), f"expected the key `{key}_file` (or `{key}`), found none: add it"
 
 
-def written(section: dict[str, object], key: str) -> str | None:
+def given_key(section: dict[str, object], key: str) -> str | None:
     return next((name for name in (f"{key}_file", key) if name in section), None)
 
 
-def clients_are_asked(section: dict[str, object]) -> Broken:
+def clients_are_asked(section: dict[str, object]) -> Violations:
     asked = section.get("client_auth_type", ClientAuth.NONE)
     if asked not in list(ClientAuth):
         return
-    authorities = written(section, "client_ca")
+    authorities = given_key(section, "client_ca")
     remedy = f"write `client_auth_type: {ClientAuth.REQUIRE}`"
     if authorities and asked == ClientAuth.NONE:
         yield (authorities,), f"no client is asked for a certificate: {remedy}"
@@ -95,7 +95,7 @@ def clients_are_asked(section: dict[str, object]) -> Broken:
         yield ("client_allowed_sans",), f"clients may come without a certificate: {remedy}"
 
 
-def versions_in_order(section: dict[str, object]) -> Broken:
+def versions_in_order(section: dict[str, object]) -> Violations:
     lowest, highest = (section.get(f"{end}_version", default) for end, default in (("min", "TLS12"), ("max", "TLS13")))
     order = list(VERSIONS)
     if lowest in order and highest in order and order.index(str(lowest)) > order.index(str(highest)):
@@ -103,29 +103,29 @@ def versions_in_order(section: dict[str, object]) -> Broken:
         yield (blamed,), f"expected versions from the lower to the higher, found {lowest} to {highest}: exchange them"
 
 
-def certificate_fits_key(section: dict[str, object], contents: Contents) -> Broken:
+def certificate_fits_key(section: dict[str, object], contents: Contents) -> Violations:
     """The pair is only judged where each is good."""
     found: list[bytes] = []
     for key, wrong_with in (("cert", wrong_with_certificates), ("key", wrong_with_key)):
-        sentence, content = judged(contents, key, wrong_with)
+        sentence, content = check_pem(contents, key, wrong_with)
         if sentence:
-            yield (written(section, key) or key,), sentence
+            yield (given_key(section, key) or key,), sentence
         elif content:
             found.append(content)
     if len(found) == 2:
         try:
             tls.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *found)
         except ssl.SSLError as error:
-            yield (written(section, "key") or "key",), wrong_with_pair(error)
+            yield (given_key(section, "key") or "key",), wrong_with_pair(error)
 
 
-def authorities_are_certificates(section: dict[str, object], contents: Contents) -> Broken:
-    sentence, _ = judged(contents, "client_ca", wrong_with_authorities)
+def authorities_are_certificates(section: dict[str, object], contents: Contents) -> Violations:
+    sentence, _ = check_pem(contents, "client_ca", wrong_with_authorities)
     if sentence:
-        yield (written(section, "client_ca") or "client_ca",), sentence
+        yield (given_key(section, "client_ca") or "client_ca",), sentence
 
 
-def judged(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) -> tuple[str, bytes | None]:
+def check_pem(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) -> tuple[str, bytes | None]:
     """What is wrong, or an empty text; and the content."""
     match contents.get(key):
         case None:

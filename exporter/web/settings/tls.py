@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from typing import Any, Self
 
-from exporter.web.settings.declaration import ClientAuth, TlsServer
+from exporter.web.settings.declaration import ClientAuth, TlsServerSettings
 
-CLIENTS = {
+VERIFY_MODES = {
     ClientAuth.NONE: ssl.CERT_NONE,
     ClientAuth.REQUEST: ssl.CERT_NONE,
     ClientAuth.VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL,
@@ -17,23 +17,23 @@ CLIENTS = {
 }
 
 
-def server_context(settings: TlsServer, pair: tuple[bytes, bytes], authorities: bytes | None) -> ssl.SSLContext:
+def server_context(settings: TlsServerSettings, pair: tuple[bytes, bytes], authorities: bytes | None) -> ssl.SSLContext:
     """`pair`: certificate and key; all as PEM. Raises ssl.SSLError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = settings.min_version, settings.max_version
     context.set_alpn_protocols(["http/1.1"])
     load_pair(context, *pair)
     choose_algorithms(context, settings)
-    context.verify_mode = CLIENTS[settings.client_auth_type]
+    context.verify_mode = VERIFY_MODES[settings.client_auth_type]
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: an intermediate may be trusted by itself
     if authorities is not None:
         load_authorities(context, authorities)
     if settings.client_allowed_sans:
-        context.sslobject_class = only_for(settings.client_allowed_sans)
+        context.sslobject_class = require_names(settings.client_allowed_sans)
     return context
 
 
-def choose_algorithms(context: ssl.SSLContext, settings: TlsServer) -> None:
+def choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> None:
     if suites := ":".join(filter(None, settings.cipher_suites)):
         context.set_ciphers(suites)
     elif settings.cipher_suites:
@@ -46,12 +46,12 @@ def choose_algorithms(context: ssl.SSLContext, settings: TlsServer) -> None:
 
 def load_pair(context: ssl.SSLContext, certificates: bytes, key: bytes) -> None:
     """Raises ssl.SSLError."""
-    with in_memory(certificates) as certificate_file, in_memory(key) as key_file:
+    with memory_file(certificates) as certificate_file, memory_file(key) as key_file:
         context.load_cert_chain(certificate_file, key_file, password="")  # never asked for on the terminal
 
 
 @contextmanager
-def in_memory(content: bytes) -> Iterator[str]:
+def memory_file(content: bytes) -> Iterator[str]:
     """The path of a file that never lies on a disk: OpenSSL's wrapper reads keys from files only."""
     descriptor = os.memfd_create("pem")
     with os.fdopen(descriptor, "wb") as file:
@@ -68,7 +68,7 @@ def load_authorities(context: ssl.SSLContext, content: bytes) -> None:
 # ---------------------------------------------------------------- names of clients
 
 
-def only_for(allowed: Collection[str]) -> type[ssl.SSLObject]:
+def require_names(allowed: Collection[str]) -> type[ssl.SSLObject]:
     """Connections that end with their handshake where a client's certificate bears none of the names."""
 
     class Named(ssl.SSLObject):
@@ -92,14 +92,14 @@ def alternative_names(certificate: Mapping[str, Any]) -> set[str]:
 # ---------------------------------------------------------------- contexts that change
 
 
-class ContextOfToday(ssl.SSLContext):
-    """Gives every connection the context that `today` returns when it comes."""
+class ReloadingContext(ssl.SSLContext):
+    """Gives every connection the context that `current` returns when it comes."""
 
     def __new__(cls, _today: Callable[[], ssl.SSLContext]) -> Self:
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, today: Callable[[], ssl.SSLContext]) -> None:
-        self._today = today
+    def __init__(self, current: Callable[[], ssl.SSLContext]) -> None:
+        self._today = current
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
         """As asyncio begins a connection."""

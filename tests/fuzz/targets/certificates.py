@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from exporter.internet.der import values
+from exporter.internet.der import count_values
 from exporter.model import names
-from exporter.model.findings import Secured
+from exporter.model.findings import TlsSession
 from exporter.model.names import InvalidServerNameError
 from exporter.model.outcomes import Passed, found
 from exporter.probing.evidence import Handshake, VerifyError
@@ -21,24 +21,24 @@ def certificates(written: bytes) -> None:
     tls_name, *complaints = line.decode("latin-1").split() or [""]
     errors = tuple(VerifyError(*error) for error in map(numbers, complaints) if error)
     handshake = Handshake(tuple(each_of(der)), errors, "TLSv1.3", "TLS_AES_128_GCM_SHA256")
-    assert all(0 < values(certificate) <= len(certificate) for certificate in handshake.chain)
+    assert all(0 < count_values(certificate) <= len(certificate) for certificate in handshake.chain)
     host = host_of(tls_name)
-    outcome = attempted(Step.TLS, brought(handshake), lambda evidence: tls.read(evidence, host))
+    outcome = attempted(Step.TLS, brought(handshake), lambda evidence: tls.evaluate(evidence, host))
     if secured := found(outcome):
         can_be_shown(secured)
         assert secured.certificate.valid == isinstance(outcome, Passed)
 
 
-def can_be_shown(secured: Secured) -> None:
+def can_be_shown(secured: TlsSession) -> None:
     leaf = secured.certificate
     for text in (leaf.issuer, leaf.subject, *leaf.names):
         assert text.isprintable()
-    for each in secured.above:
+    for each in secured.issuers:
         assert each.issuer.isprintable()
         assert each.subject.isprintable()
     assert len(leaf.names) <= tls.MAX_NAMES
     assert sum(map(len, leaf.names)) <= tls.MAX_NAMES_CHARACTERS
-    assert len(secured.above) < tls.MAX_CHAIN
+    assert len(secured.issuers) < tls.MAX_CHAIN
     assert len(leaf.fingerprint_sha256) == 64
     assert leaf.chain_not_after <= leaf.not_after
 

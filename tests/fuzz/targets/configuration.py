@@ -11,7 +11,7 @@ from exporter.config import Complaint, Config, ConfigError, SynapseDestinations,
 from exporter.model.names import ServerName
 from exporter.server_lists import file_sd, synapse
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.synapse import Synapse
+from exporter.server_lists.synapse import SynapseList
 from exporter.web.settings import live_config
 from exporter.web.settings.live_config import WatchedFiles, WebConfig
 from tests.fuzz.targets.judging import one_line, run
@@ -68,7 +68,7 @@ def server_file(written: bytes) -> None:
     """In YAML and in JSON: names, or complaints that say where."""
     for path in ("servers.yaml", "servers.json"):
         with or_good_complaints(path, written):
-            are_names(file_sd.names_in(path, written))
+            are_names(file_sd.parse_names(path, written))
 
 
 def destinations(written: bytes) -> None:
@@ -80,7 +80,7 @@ def destinations(written: bytes) -> None:
 
     with mock.patch.object(synapse, "get", get):
         try:
-            are_names(run(Synapse(settings).names()))
+            are_names(run(SynapseList(settings).names()))
         except ListError as error:
             one_line(str(error))
 

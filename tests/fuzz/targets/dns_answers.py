@@ -22,9 +22,9 @@ from exporter.internet.dns_message import (
     read_answer,
     wire_name,
 )
-from exporter.internet.dns_transport import Place
+from exporter.internet.dns_transport import IPEndpoint
 from exporter.model.addresses import Target
-from exporter.model.findings import Resolved, SrvRecord
+from exporter.model.findings import Resolution, SrvRecord
 from exporter.model.outcomes import found
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import Step
@@ -82,7 +82,7 @@ def record_of(record: dns.rdata.Rdata) -> Record:
 # ---------------------------------------------------------------- the stages
 
 
-async def exchanged(query: Query, answer: Answer, _: Place, name: bytes, kind: RdataType, __: float) -> Answer:
+async def exchanged(query: Query, answer: Answer, _: IPEndpoint, name: bytes, kind: RdataType, __: float) -> Answer:
     """The answer to the one question, and to every other that there is nothing."""
     if (name, kind) != (query.name, query.kind):
         return Answer(Rcode.NOERROR, canonical_name=name)
@@ -105,7 +105,7 @@ def stages_go_on(kind: RdataType) -> None:
 
 def srv() -> None:
     """The targets are looked up as well, in vain."""
-    listed = found(attempted(Step.DNS, srv_stage.look(internet(), HOST), srv_stage.read))
+    listed = found(attempted(Step.DNS, srv_stage.fetch(internet(), HOST), srv_stage.evaluate))
     for records in listed.records.values() if listed else ():
         for record in records:
             one_line(str(record.target))
@@ -113,8 +113,8 @@ def srv() -> None:
 
 
 def resolve(targets: Sequence[Target]) -> None:
-    read = partial(dns_stage.read, aliases_allowed=False)
-    resolved = found(attempted(Step.DNS, dns_stage.look(internet(), targets), read)) if targets else Resolved(())
+    read = partial(dns_stage.evaluate, aliases_allowed=False)
+    resolved = found(attempted(Step.DNS, dns_stage.fetch(internet(), targets), read)) if targets else Resolution(())
     assert resolved
     in_order(resolved.unresolved)
     assert len(resolved.endpoints) <= dns_stage.MAX_ENDPOINTS

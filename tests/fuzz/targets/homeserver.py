@@ -16,7 +16,7 @@ from exporter.probing.problems import Step
 from exporter.probing.stages import keys as keys_stage
 from exporter.probing.stages import notary as notary_stage
 from exporter.probing.stages import version as version_stage
-from exporter.probing.stages.notary import Published
+from exporter.probing.stages.notary import PublishedKeys
 from tests.fuzz.targets.judging import answer_of, attempted, brought, in_order, one_line
 
 NAME = "example.test"
@@ -28,7 +28,7 @@ Document = dict[str, Any]
 
 
 def version(written: bytes) -> None:
-    outcome = attempted(Step.HTTP, brought(answer_of(written)), version_stage.read)
+    outcome = attempted(Step.HTTP, brought(answer_of(written)), version_stage.evaluate)
     software = found(outcome)
     for text in (software.name, software.version) if software else ():
         assert text is None or (text.isprintable() and len(text) <= version_stage.MAX_CHARACTERS)
@@ -50,7 +50,7 @@ def keys(written: bytes) -> None:
 def read_keys(body: bytes, status: int = 200) -> SigningKeys | None:
     """None where the document is malformed."""
     answer = answer_of(b"%d\nContent-Type: application/json\n\n" % status + body)
-    outcome = attempted(Step.HTTP, brought(answer), lambda answer: keys_stage.read(answer, NAME, NOW))
+    outcome = attempted(Step.HTTP, brought(answer), lambda answer: keys_stage.evaluate(answer, NAME, NOW))
     published = found(outcome)
     if published is None:
         assert isinstance(outcome, Failed)
@@ -97,10 +97,10 @@ def signed_as_well(document: Document) -> Document | None:
 
 def notary(written: bytes) -> None:
     """What a notary says is judged, or is told of as its own affair."""
-    published = Published(NAME, {key_id(KEY): public(KEY)}, NOW)
+    published = PublishedKeys(NAME, {key_id(KEY): public(KEY)}, NOW)
     outcome = attempted(
-        Step.HTTP, brought(answer_of(written)), lambda answer: notary_stage.read(answer, NOTARY, published)
+        Step.HTTP, brought(answer_of(written)), lambda answer: notary_stage.parse_documents(answer, NOTARY, published)
     )
     if documents := found(outcome):
-        judgement = notary_stage.judge(documents, NOTARY, published, 0.1)
+        judgement = notary_stage.evaluate(documents, NOTARY, published, 0.1)
         in_order(judgement.problems if isinstance(judgement, Failed) else ())

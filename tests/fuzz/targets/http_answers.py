@@ -1,15 +1,15 @@
 """The bytes of HTTP answers."""
 
-from exporter.internet.http import MAX_HEADERS, HttpExchange, Question
+from exporter.internet.http import MAX_HEADERS, HttpExchange, HttpRequest
 from exporter.internet.tls import TlsStream
 from exporter.model.outcomes import Passed
-from exporter.probing.attempt import as_it_is
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import identity
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.problems import Step
 from tests.fuzz.targets.judging import attempted
 
 AT_MOST = 2048  # bytes of a body
-QUESTION = Question("/_matrix/federation/v1/version", "example.test")
+QUESTION = HttpRequest("/_matrix/federation/v1/version", "example.test")
 
 
 class Remote(TlsStream):
@@ -34,16 +34,16 @@ def http(written: bytes) -> None:
     how, written = written[:1] or b"\0", written[1:]
     size, times = (1, 7, 4096, 65536)[how[0] % 4], (1, 1, 1, 40)[how[0] // 4 % 4]
     exchange = HttpExchange(Remote(written, size, times))
-    while exchange.can_be_used():
-        outcome = attempted(Step.HTTP, exchange.ask(QUESTION, AT_MOST), as_it_is)
+    while exchange.is_reusable():
+        outcome = attempted(Step.HTTP, exchange.ask(QUESTION, AT_MOST), identity)
         if not isinstance(outcome, Passed):
             break
         is_bounded(outcome.found)
     announced = HttpExchange(Remote(written, size, times))
-    attempted(Step.HTTP, announced.announce("/_matrix/federation/v1/send/1", "example.test", 10), as_it_is)
+    attempted(Step.HTTP, announced.expect_continue("/_matrix/federation/v1/send/1", "example.test", 10), identity)
 
 
-def is_bounded(answer: HttpAnswer) -> None:
+def is_bounded(answer: HttpResponse) -> None:
     assert 200 <= answer.status <= 999
     assert len(answer.headers) <= MAX_HEADERS
     assert len(answer.body) <= AT_MOST

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Found, Passed, Problem
-from exporter.probing.attempt import Deadline, Evidence, Faulty, attempt
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Deadline, Evidence, Failure, attempt
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.problems import Step
 
 Returned = TypeVar("Returned")
@@ -29,10 +29,10 @@ def run(coroutine: Coroutine[Any, Any, Returned]) -> Returned:
 
 
 def attempted(
-    step: Step, look: Coroutine[Any, Any, Evidence], read: Callable[[Evidence], Found | Faulty[Found]]
+    step: Step, look: Coroutine[Any, Any, Evidence], read: Callable[[Evidence], Found | Failure[Found]]
 ) -> Passed[Found] | Failed[Found]:
     """The outcome as a probe has it; its problems are in order."""
-    outcome = run(attempt(step, look, read, Deadline.of_probe(60)))
+    outcome = run(attempt(step, look, read, Deadline.for_probe(60)))
     if isinstance(outcome, Failed):
         assert outcome.problems
         in_order(outcome.problems)
@@ -58,12 +58,12 @@ def one_line(text: str) -> None:
     assert len(text) <= MAX_DETAIL_CHARACTERS, len(text)
 
 
-def answer_of(written: bytes) -> HttpAnswer:
+def answer_of(written: bytes) -> HttpResponse:
     """`status`, headers, an empty line and the body; what is missing is as the most usual answer has it."""
     head, _, body = written.partition(b"\n\n")
     status, *lines = head.decode("latin-1").split("\n")
     pairs = (line.partition(":") for line in lines)
     headers = tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
-    return HttpAnswer(
+    return HttpResponse(
         int(status) if status.isascii() and status.isdecimal() and len(status) < 4 else 200, headers, body
     )

@@ -8,15 +8,15 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.metrics.exposition import MAX_LABEL_CHARACTERS, lines
+from exporter.metrics.exposition import MAX_LABEL_CHARACTERS, render_lines
 from exporter.metrics.families import FAMILIES
 from exporter.model.addresses import Target
-from exporter.model.findings import Secured, Software
+from exporter.model.findings import Software, TlsSession
 from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.sanitize import printable
-from exporter.reports.report_json import standing_json
-from exporter.reports.server_state import Standing
+from exporter.reports.report_json import server_state_json
+from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
 from tests.sample_reports import at, certificate, delegated_by_well_known, watched
 
@@ -26,15 +26,15 @@ OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
 
 def metrics(written: bytes) -> None:
     """Texts from outside, one after each NUL: both formats are read back as what was meant, and JSON is JSON."""
-    standing = Standing(watched("example.org")).after(saying(*written.split(b"\0")))
-    meant = sorted(samples_of(standing))
-    drawn = dict(zip(FAMILIES, lines(standing), strict=True))
+    state = ServerState(watched("example.org")).with_report(saying(*written.split(b"\0")))
+    meant = sorted(samples_of(state))
+    drawn = dict(zip(FAMILIES, render_lines(state), strict=True))
     text = b"".join(drawn[family] for family in OUTSPOKEN).decode()
     assert sorted(read(text_string_to_metric_families(text))) == meant
     again = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]
     assert sorted(read(again)) == meant
-    assert standing.report
-    for document in (standing_json(standing), tester_json(standing.report)):
+    assert state.report
+    for document in (server_state_json(state), tester_json(state.report)):
         assert json.loads(json.dumps(document, allow_nan=False)) is not None
 
 
@@ -49,7 +49,7 @@ def saying(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = 
 def speaking(endpoint: EndpointReport, name: str, version: str, issuer: str, tls_version: str) -> EndpointReport:
     leaf = replace(certificate("matrix.example.org"), issuer=issuer, subject=issuer, names=(issuer,))
     return replace(
-        endpoint, tls=Passed(0.02, Secured(leaf, tls_version)), version=Passed(0.03, Software(name, version))
+        endpoint, tls=Passed(0.02, TlsSession(leaf, tls_version)), version=Passed(0.03, Software(name, version))
     )
 
 
@@ -68,10 +68,10 @@ def shown(value: str) -> str:
 Read = tuple[str, tuple[tuple[str, str], ...], float]
 
 
-def samples_of(standing: Standing) -> Iterable[Read]:
-    server_name = str(standing.watched.server_name)
+def samples_of(state: ServerState) -> Iterable[Read]:
+    server_name = str(state.watched.server_name)
     for family in OUTSPOKEN:
-        for values, number in family.samples(standing):
+        for values, number in family.samples(state):
             labels = {**dict(zip(family.labels, values, strict=True)), "server_name": server_name}
             yield family.full_name, tuple(sorted((name, shown(value)) for name, value in labels.items())), float(number)
 

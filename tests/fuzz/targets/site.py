@@ -9,17 +9,17 @@ from typing import Any
 import h11
 import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
+from uvicorn.server import ServerState as UvicornState
 
 from exporter.config import Config
-from exporter.metrics.exporter_metrics import Instruments
+from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
 from exporter.model.names import ServerName
-from exporter.reports.server_state import Standing
-from exporter.web.api.queries import Asking
+from exporter.reports.server_state import ServerState
+from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
-from exporter.web.pages import Exporter, site
-from exporter.web.server import for_the_client
+from exporter.web.pages import SiteContext, build_site
+from exporter.web.server import cancel_when_client_leaves
 from tests.fuzz.targets.judging import loop, run
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import board_of
@@ -63,8 +63,8 @@ class Client(asyncio.Transport):
 class Probed:
     """Probes that have just ended, with the same result every time."""
 
-    async def fresh(self, name: ServerName, seconds: float) -> Standing:
-        return Standing(watched(name.text)).after(delegated_by_well_known(name.text))
+    async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
+        return ServerState(watched(name.text)).with_report(delegated_by_well_known(name.text))
 
 
 @cache
@@ -77,8 +77,10 @@ def served() -> uvicorn.Config:
     async def reload() -> tuple[()]:
         return ()
 
-    asking = Asking(board, probes, Config)
-    application = for_the_client(site(Exporter(board, Instruments(), lambda: True, reload, asking)))
+    queries = ReportQueries(board, probes, Config)
+    application = cancel_when_client_leaves(
+        build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries))
+    )
 
     async def watched_over(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -111,8 +113,8 @@ def requests(written: bytes) -> None:
 
 
 async def converse(written: bytes) -> None:
-    client, state = Client(), ServerState()
-    connection = BoundedConnection(served(), state, {}, loop(), came_in=lambda _: None)
+    client, state = Client(), UvicornState()
+    connection = BoundedConnection(served(), state, {}, loop(), on_accept=lambda _: None)
     connection.connection_made(client)
     connection.data_received(written)
     for _ in range(MAX_TURNS):

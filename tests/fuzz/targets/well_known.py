@@ -1,37 +1,37 @@
 """The well-known: its body and headers, and where a redirect leads."""
 
-from exporter.internet.http import Question
+from exporter.internet.http import HttpRequest
 from exporter.model import names
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
-from exporter.probing.attempt import Faulty
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Failure
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import freshness
-from exporter.probing.stages.well_known import PATH, Page, Visit, in_short, next_hop, read
+from exporter.probing.stages.well_known import PATH, Hop, HttpsUrl, evaluate, redirect_target, summarize
 from tests.fuzz.targets.judging import answer_of, in_order
 
-HERE = Page(names.parse("example.test"), PATH)
+HERE = HttpsUrl(names.parse("example.test"), PATH)
 
 
 def well_known(written: bytes) -> None:
     """A delegation that says what the body says and is kept for a bounded time, or problems that can be shown."""
-    visit = Visit(0.1, answer=answer_of(written))
+    visit = Hop(0.1, answer=answer_of(written))
     for redirected in (False, True):
-        reading = read(visit, redirected=redirected)
-        if isinstance(reading, Faulty):
+        reading = evaluate(visit, redirected=redirected)
+        if isinstance(reading, Failure):
             in_order(reading.problems)
-        delegation = reading.found if isinstance(reading, Faulty) else reading
+        delegation = reading.found if isinstance(reading, Failure) else reading
         assert delegation
         assert delegation.answered
         assert 0 <= delegation.cache_seconds <= freshness.MAX_SECONDS
         assert (delegation.answered.announced_seconds or 0) >= 0
         if delegation.server:
             assert names.parse(delegation.server.text) == delegation.server
-    assert in_short(visit).isprintable()
+    assert summarize(visit).isprintable()
 
 
-def leads_to(location: str, *visited: Page) -> Page | Problem:
-    return next_hop(HERE, HttpAnswer(302, (("location", location),), b""), visited)
+def leads_to(location: str, *visited: HttpsUrl) -> HttpsUrl | Problem:
+    return redirect_target(HERE, HttpResponse(302, (("location", location),), b""), visited)
 
 
 def redirect(written: bytes) -> None:
@@ -42,7 +42,7 @@ def redirect(written: bytes) -> None:
         assert following.reason is Reason.REDIRECT
         in_order([following])
         return
-    assert list(Question(following.path, following.place.text).events())
+    assert list(HttpRequest(following.path, following.place.text).events())
     assert following.path.startswith("/")
     assert leads_to(str(following), HERE) == following
     loop = leads_to(location, HERE, following)

@@ -3,8 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.parsing.freshness import announced, bounded
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.parsing.freshness import announced_seconds, bounded_seconds
 
 NOW = datetime(2019, 1, 30, 7, 35, 0, tzinfo=UTC)
 IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
@@ -37,14 +37,16 @@ IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
 )
 def test_cache_control(cache_control: str, seconds: int) -> None:
     """At most 48 hours; what cannot be read is as good as missing, which means a day."""
-    assert bounded(announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW)) == seconds
+    assert (
+        bounded_seconds(announced_seconds(HttpResponse(200, (("cache-control", cache_control),), b""), NOW)) == seconds
+    )
 
 
 @pytest.mark.parametrize("cache_control", ["a" * 60_000 + " b", " " * 60_000 + "=", 'a="' * 20_000, 'a="",' * 12_000])
 def test_hostile_headers_are_read_at_once(cache_control: str) -> None:
     """While we read, no other probe goes on."""
     started = time.process_time()
-    assert announced(HttpAnswer(200, (("cache-control", cache_control),), b""), NOW) is None
+    assert announced_seconds(HttpResponse(200, (("cache-control", cache_control),), b""), NOW) is None
     assert time.process_time() - started < 1
 
 
@@ -66,7 +68,7 @@ def test_hostile_headers_are_read_at_once(cache_control: str) -> None:
 )
 def test_expires(expires: str, seconds: int) -> None:
     """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
-    assert bounded(announced(HttpAnswer(200, (("expires", expires),), b""), NOW)) == seconds
+    assert bounded_seconds(announced_seconds(HttpResponse(200, (("expires", expires),), b""), NOW)) == seconds
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def test_expires(expires: str, seconds: int) -> None:
 )
 def test_what_is_announced_knows_no_bound(headers: tuple[tuple[str, str], ...], seconds: int | None) -> None:
     """None where the headers say nothing."""
-    assert announced(HttpAnswer(200, headers, b""), NOW) == seconds
+    assert announced_seconds(HttpResponse(200, headers, b""), NOW) == seconds
 
 
 @pytest.mark.parametrize(
@@ -95,4 +97,4 @@ def test_what_is_announced_knows_no_bound(headers: tuple[tuple[str, str], ...], 
 )
 def test_both(headers: tuple[tuple[str, str], ...], seconds: int) -> None:
     """Cache-Control beats Expires, and may come in pieces."""
-    assert bounded(announced(HttpAnswer(200, headers, b""), NOW)) == seconds
+    assert bounded_seconds(announced_seconds(HttpResponse(200, headers, b""), NOW)) == seconds

@@ -2,12 +2,12 @@ import pytest
 
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, read_object
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, parse_object
 
 
-def answer(body: bytes, status: int = 200) -> HttpAnswer:
-    return HttpAnswer(status, (), body)
+def answer(body: bytes, status: int = 200) -> HttpResponse:
+    return HttpResponse(status, (), body)
 
 
 @pytest.mark.parametrize(
@@ -21,21 +21,21 @@ def answer(body: bytes, status: int = 200) -> HttpAnswer:
 )
 def test_reads_an_object(body: bytes, content: dict[str, object]) -> None:
     """Whatever the Content-Type says. Half of a surrogate pair is JSON, and left to whoever reads the field."""
-    assert read_object(answer(body)) == content
+    assert parse_object(answer(body)) == content
 
 
 @pytest.mark.parametrize("smallest", [b"{}", b"[]"])
 def test_takes_so_many_objects_and_arrays_and_no_more(smallest: bytes) -> None:
     """In memory they are far larger than their bytes."""
     body = b'{"a": [' + b",".join([smallest] * (MAX_CONTAINERS - 2)) + b"]}"
-    assert isinstance(read_object(answer(body)), dict)
+    assert isinstance(parse_object(answer(body)), dict)
     one_more = body.replace(b"]}", b"," + smallest + b"]}")
-    assert read_object(answer(one_more)) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
+    assert parse_object(answer(one_more)) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
 
 
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])
 def test_takes_status_200_only(status: int) -> None:
-    assert read_object(answer(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
+    assert parse_object(answer(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_takes_status_200_only(status: int) -> None:
 )
 def test_everything_else_is_no_json(body: bytes) -> None:
     """A byte order mark, other encodings and what only Python reads included; depth is bounded by the parser."""
-    problem = read_object(answer(body))
+    problem = parse_object(answer(body))
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_JSON
     assert problem.detail.isprintable()
@@ -71,7 +71,7 @@ def test_everything_else_is_no_json(body: bytes) -> None:
 def test_says_what_is_wrong_and_where() -> None:
     """With the beginning of the body, to recognise it by."""
     expected = Problem(Reason.NOT_JSON, "Expecting value: line 1 column 1 (char 0), in '<!doctype html>'")
-    assert read_object(answer(b"<!doctype html>")) == expected
+    assert parse_object(answer(b"<!doctype html>")) == expected
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_says_what_is_wrong_and_where() -> None:
 )
 def test_other_json_is_named(body: bytes, kind: str) -> None:
     expected = Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {kind}")
-    assert read_object(answer(body)) == expected
+    assert parse_object(answer(body)) == expected
 
 
 def test_an_object_has_a_name_too() -> None:

@@ -4,12 +4,12 @@ import pytest
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.findings import Resolved
+from exporter.model.findings import Resolution
 from exporter.model.outcomes import Problem
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsTimeoutError
-from exporter.probing.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, look, read
+from exporter.probing.stages.dns import MAX_ADDRESSES, MAX_ENDPOINTS, evaluate, fetch
 from tests.fake_world import FakeNetwork
 
 HS, SPARE = Target("hs.test", 8448), Target("spare.test", 8449)
@@ -20,7 +20,7 @@ TIMED_OUT = DnsTimeoutError("no resolver answers")
 async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
     network = FakeNetwork(hosts={"hs.test": ("192.0.2.1",)})
     literal = Target("2001:db8::1", 80)
-    assert await look(network, [HS, literal]) == {
+    assert await fetch(network, [HS, literal]) == {
         HS: Addresses("hs.test", (V4,)),
         literal: Addresses("2001:db8::1", (V6,)),
     }
@@ -30,33 +30,33 @@ async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
 async def test_a_target_with_a_colon_is_a_name() -> None:
     """DNS allows it; where it is none, it is a target without addresses."""
     odd = Target("hs:8448.test", 8448)
-    assert await look(FakeNetwork(), [odd]) == {odd: Addresses("hs:8448.test", (), exists=False)}
+    assert await fetch(FakeNetwork(), [odd]) == {odd: Addresses("hs:8448.test", (), exists=False)}
 
 
 def test_every_address_is_an_endpoint_in_the_order_of_the_targets() -> None:
     found = {SPARE: Addresses("spare.test", (OTHER,)), HS: Addresses("hs.test", (V4, V6))}
-    expected = Resolved((Endpoint(SPARE, OTHER), Endpoint(HS, V4), Endpoint(HS, V6)))
-    assert read(found, aliases_allowed=True) == expected
+    expected = Resolution((Endpoint(SPARE, OTHER), Endpoint(HS, V4), Endpoint(HS, V6)))
+    assert evaluate(found, aliases_allowed=True) == expected
 
 
 def test_a_place_that_two_targets_share_is_dialled_once() -> None:
     """The port belongs to the place."""
     again, other_port = Target("again.test", 8448), Target("hs.test", 443)
     found = {target: Addresses(target.host, (V4,)) for target in (HS, again, other_port)}
-    assert read(found, aliases_allowed=True) == Resolved((Endpoint(HS, V4), Endpoint(other_port, V4)))
+    assert evaluate(found, aliases_allowed=True) == Resolution((Endpoint(HS, V4), Endpoint(other_port, V4)))
 
 
 @pytest.mark.parametrize(("allowed", "marked"), [(True, False), (False, True)])
 def test_aliases_are_told_of_and_marked_where_they_are_forbidden(*, allowed: bool, marked: bool) -> None:
     found = {HS: Addresses("real.test", (V4,))}
-    assert read(found, aliases_allowed=allowed) == Resolved(
+    assert evaluate(found, aliases_allowed=allowed) == Resolution(
         (Endpoint(HS, V4, behind_alias=marked),), (), {"hs.test": "real.test"}
     )
 
 
 def test_another_case_is_no_alias() -> None:
     target = Target("HS.test", 8448)
-    assert read({target: Addresses("hs.TEST", (V4,))}, aliases_allowed=False) == Resolved((Endpoint(target, V4),))
+    assert evaluate({target: Addresses("hs.TEST", (V4,))}, aliases_allowed=False) == Resolution((Endpoint(target, V4),))
 
 
 MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
@@ -74,7 +74,7 @@ MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
     ],
 )
 def test_says_why_there_is_no_address(addresses: Addresses, problem: Problem) -> None:
-    assert read({HS: addresses}, aliases_allowed=True) == Faulty((problem,), Resolved((), (problem,)))
+    assert evaluate({HS: addresses}, aliases_allowed=True) == Failure((problem,), Resolution((), (problem,)))
 
 
 def test_passes_where_any_target_has_an_address() -> None:
@@ -83,14 +83,14 @@ def test_passes_where_any_target_has_an_address() -> None:
         HS: Addresses("hs.test", (), exists=False),
         SPARE: Addresses("spare.test", (OTHER,), failures=(TIMED_OUT,)),
     }
-    assert read(found, aliases_allowed=True) == Resolved((Endpoint(SPARE, OTHER),), (MISSING,))
+    assert evaluate(found, aliases_allowed=True) == Resolution((Endpoint(SPARE, OTHER),), (MISSING,))
 
 
 def test_nobody_makes_us_dial_without_end() -> None:
     flood = tuple(ip_address(f"2001:db8::{number:x}") for number in range(1, 1000))
-    one = read({HS: Addresses("hs.test", flood)}, aliases_allowed=True)
-    assert one == Resolved(tuple(Endpoint(HS, ip) for ip in flood[:MAX_ADDRESSES]))
+    one = evaluate({HS: Addresses("hs.test", flood)}, aliases_allowed=True)
+    assert one == Resolution(tuple(Endpoint(HS, ip) for ip in flood[:MAX_ADDRESSES]))
     many = {Target("hs.test", port): Addresses("hs.test", flood) for port in range(1, 20)}
-    resolved = read(many, aliases_allowed=True)
-    assert isinstance(resolved, Resolved)
+    resolved = evaluate(many, aliases_allowed=True)
+    assert isinstance(resolved, Resolution)
     assert len(resolved.endpoints) == MAX_ENDPOINTS

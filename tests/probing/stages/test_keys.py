@@ -10,10 +10,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
-from exporter.probing.attempt import Faulty
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Failure
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import keys
-from exporter.probing.stages.keys import MAX_KEYS, fault
+from exporter.probing.stages.keys import MAX_KEYS, check_signature
 
 # The key of the specification's test vectors (appendices, "Cryptographic Test Vectors")
 SEED = "YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW+3XA1"
@@ -49,13 +49,13 @@ def signed(content: Document, signer: str = "domain", key_id: str = "ed25519:1")
     return content | {"signatures": {signer: {key_id: signature(content)}}}
 
 
-def read(content: Document, now: datetime = NOW, server_name: str = "domain") -> SigningKeys | Faulty[SigningKeys]:
-    return keys.read(HttpAnswer(200, (), json.dumps(content, ensure_ascii=False).encode()), server_name, now)
+def read(content: Document, now: datetime = NOW, server_name: str = "domain") -> SigningKeys | Failure[SigningKeys]:
+    return keys.evaluate(HttpResponse(200, (), json.dumps(content, ensure_ascii=False).encode()), server_name, now)
 
 
 def complaints(content: Document) -> list[tuple[Reason, str]]:
     reading = read(content)
-    return [(problem.reason, problem.detail) for problem in reading.problems] if isinstance(reading, Faulty) else []
+    return [(problem.reason, problem.detail) for problem in reading.problems] if isinstance(reading, Failure) else []
 
 
 # ---------------------------------------------------------------- known answers
@@ -86,8 +86,8 @@ def test_accepts_a_known_answer() -> None:
     ],
 )
 def test_accepts_the_signatures_of_the_appendix(message: bytes, signed_by_specification: str) -> None:
-    assert fault(PUBLIC, signed_by_specification, message) is None
-    assert fault(PUBLIC, signed_by_specification, message + b" ") == "the signature does not match the answer"
+    assert check_signature(PUBLIC, signed_by_specification, message) is None
+    assert check_signature(PUBLIC, signed_by_specification, message + b" ") == "the signature does not match the answer"
 
 
 @pytest.mark.parametrize("sign", [0, 1 << 255])
@@ -95,7 +95,7 @@ def test_accepts_the_signatures_of_the_appendix(message: bytes, signed_by_specif
 def test_a_key_with_which_anybody_can_sign_is_none(y: int, sign: int) -> None:
     """The signature fits one message in eight, or all of them."""
     point, made_up = (y | sign).to_bytes(32, "little"), bytes([1]) + bytes(63)
-    answers = {fault(unpadded(point), unpadded(made_up), b"%d" % number) for number in range(100)}
+    answers = {check_signature(unpadded(point), unpadded(made_up), b"%d" % number) for number in range(100)}
     assert answers - {"the signature does not match the answer"} == {
         "the key is a point of small order, for which anybody can sign"
     }
@@ -135,7 +135,7 @@ def test_every_key_must_have_signed() -> None:
     """Those that have are kept."""
     two = document(verify_keys={"ed25519:1": {"key": PUBLIC}, "ed25519:2": {"key": PUBLIC}})
     problem = Problem(Reason.SIGNATURE_INVALID, "ed25519:2: the key has not signed the answer")
-    assert read(signed(two)) == Faulty((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
+    assert read(signed(two)) == Failure((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_every_key_must_have_signed() -> None:
 def test_a_key_that_cannot_be_used(entry: object, detail: str) -> None:
     reading = read(signed(document(verify_keys={"ed25519:1": entry})))
     problem = Problem(Reason.SIGNATURE_INVALID, f"ed25519:1: {detail}")
-    assert reading == Faulty((problem,), SigningKeys({}, VALID_UNTIL))
+    assert reading == Failure((problem,), SigningKeys({}, VALID_UNTIL))
 
 
 @pytest.mark.parametrize(
@@ -195,8 +195,8 @@ def test_other_keys_do_not_count(key_id: str) -> None:
 )
 def test_the_type_of_the_content_is_kept(headers: tuple[tuple[str, str], ...], content_type: str | None) -> None:
     """In lower case, without parameters, and safe to show."""
-    answer = HttpAnswer(200, headers, json.dumps(KNOWN).encode())
-    assert keys.read(answer, "domain", NOW) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, content_type)
+    answer = HttpResponse(200, headers, json.dumps(KNOWN).encode())
+    assert keys.evaluate(answer, "domain", NOW) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, content_type)
 
 
 LACKING = "the old key ed25519:0 lacks its key or expired_ts"
@@ -242,13 +242,13 @@ def test_no_more_old_keys_are_looked_at_than_new_ones() -> None:
 def test_the_server_name_is_compared_exactly() -> None:
     """Case included; the keys are still those that the answer bears out."""
     problem = Problem(Reason.SERVER_NAME_MISMATCH, "the keys are those of 'domain', expected 'Domain'")
-    assert read(KNOWN, server_name="Domain") == Faulty((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
+    assert read(KNOWN, server_name="Domain") == Failure((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
 
 
 def test_a_name_that_nobody_should_see_is_made_safe() -> None:
     name = "\x1b[31m" + "x" * 200
     reading = read(signed(document(server_name=name), signer=name))
-    assert isinstance(reading, Faulty)
+    assert isinstance(reading, Failure)
     assert [problem.reason for problem in reading.problems] == [Reason.SERVER_NAME_MISMATCH]
     assert reading.problems[0].detail.isprintable()
     assert len(reading.problems[0].detail) < 200
@@ -261,12 +261,12 @@ def test_keys_expire(late: timedelta, *, expired: bool) -> None:
     reading = read(KNOWN, VALID_UNTIL + late)
     problem = Problem(Reason.KEY_EXPIRED, "valid_until_ts was 2023-11-14 22:13:20 UTC")
     found = SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
-    assert reading == (Faulty((problem,), found) if expired else found)
+    assert reading == (Failure((problem,), found) if expired else found)
 
 
 def test_tells_every_fault() -> None:
     reading = read(KNOWN | {"later": 1}, VALID_UNTIL, "example.test")
-    assert isinstance(reading, Faulty)
+    assert isinstance(reading, Failure)
     assert [problem.reason for problem in reading.problems] == [
         Reason.SERVER_NAME_MISMATCH,
         Reason.SIGNATURE_INVALID,
@@ -301,7 +301,7 @@ def test_tells_every_fault() -> None:
 def test_names_the_field_that_is_wrong(changes: Document, complaint: str) -> None:
     content = {**document(), "signatures": {}, **changes}
     content = {name: value for name, value in content.items() if value is not None}
-    assert read(content) == Faulty((Problem(Reason.INVALID_CONTENT, complaint),))
+    assert read(content) == Failure((Problem(Reason.INVALID_CONTENT, complaint),))
 
 
 def test_the_farthest_time_that_there_is() -> None:
@@ -321,15 +321,15 @@ def test_a_time_beyond_our_calendar_is_far_enough() -> None:
 @pytest.mark.parametrize("value", ["1e400", r'"\ud800"', "1.0", "[{}, [1e3]]", str(2**53), str(-(2**53))])
 def test_what_has_no_canonical_form_has_no_signature(value: str) -> None:
     body = json.dumps(KNOWN)[:-1] + f', "odd": {value}}}'
-    reading = keys.read(HttpAnswer(200, (), body.encode()), "domain", NOW)
-    assert isinstance(reading, Faulty)
+    reading = keys.evaluate(HttpResponse(200, (), body.encode()), "domain", NOW)
+    assert isinstance(reading, Failure)
     assert [problem.reason for problem in reading.problems] == [Reason.INVALID_CONTENT]
     assert reading.problems[0].detail.startswith("no canonical JSON: ")
 
 
 def test_an_error_of_the_server_is_named_as_such() -> None:
-    answer = HttpAnswer(404, (), b'{"errcode": "M_UNRECOGNIZED"}')
-    assert keys.read(answer, "domain", NOW) == Faulty((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+    answer = HttpResponse(404, (), b'{"errcode": "M_UNRECOGNIZED"}')
+    assert keys.evaluate(answer, "domain", NOW) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
 
 
 # ---------------------------------------------------------------- the document itself
@@ -337,7 +337,7 @@ def test_an_error_of_the_server_is_named_as_such() -> None:
 
 def kept(content: Document) -> str | None:
     reading = read(content)
-    published = reading.found if isinstance(reading, Faulty) else reading
+    published = reading.found if isinstance(reading, Failure) else reading
     return published.document if published else None
 
 

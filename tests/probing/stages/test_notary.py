@@ -11,9 +11,9 @@ from exporter.model import names
 from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.stages.keys import EPOCH
-from exporter.probing.stages.notary import Published, judge, read
+from exporter.probing.stages.notary import PublishedKeys, evaluate, parse_documents
 from tests.fake_world import received
 
 NAME = "example.test"
@@ -41,8 +41,8 @@ class Known(Homeserver):
         return {key_id(self.key): public(self.key)}
 
 
-def published(*homeservers: Known) -> Published:
-    return Published(NAME, {name: key for each in homeservers for name, key in each.public_keys.items()}, SEEN_AT)
+def published(*homeservers: Known) -> PublishedKeys:
+    return PublishedKeys(NAME, {name: key for each in homeservers for name, key in each.public_keys.items()}, SEEN_AT)
 
 
 def notarised(known: Known, by: str = NOTARY.text) -> Document:
@@ -51,7 +51,7 @@ def notarised(known: Known, by: str = NOTARY.text) -> Document:
 
 def test_peers_ask_for_what_is_valid_now() -> None:
     """To want more would make the notary fetch the keys anew for every such question."""
-    asked = Published(NAME, {"ed25519:a": "x", "ed25519:b": "y"}, SEEN_AT)
+    asked = PublishedKeys(NAME, {"ed25519:a": "x", "ed25519:b": "y"}, SEEN_AT)
     now = {"minimum_valid_until_ts": 1795370400000}
     assert json.loads(asked.by_key_id()) == {"server_keys": {NAME: {"ed25519:a": now, "ed25519:b": now}}}
     assert json.loads(asked.by_name()) == {"server_keys": {NAME: {}}}
@@ -78,7 +78,7 @@ def test_documents_that_a_peer_would_use_are_read() -> None:
             ]
         }
     )
-    assert read(received(answer), NOTARY, published(known)) == (good,)
+    assert parse_documents(received(answer), NOTARY, published(known)) == (good,)
 
 
 @pytest.mark.parametrize(
@@ -92,14 +92,14 @@ def test_documents_that_a_peer_would_use_are_read() -> None:
 )
 def test_what_is_no_answer_of_a_notary_is_told(answer: Answer, reason: Reason, detail: str) -> None:
     """The Conduit family has no notaries, and Dendrite is one under some names only: both say 404."""
-    assert read(received(answer), NOTARY, published(Known())) == Faulty((Problem(reason, detail),))
+    assert parse_documents(received(answer), NOTARY, published(Known())) == Failure((Problem(reason, detail),))
 
 
 # ---------------------------------------------------------------- what they say
 
 
-def judged(seen: Published, *documents: Document) -> Outcome[SigningKeys]:
-    return judge(documents, NOTARY, seen, 0.5)
+def judged(seen: PublishedKeys, *documents: Document) -> Outcome[SigningKeys]:
+    return evaluate(documents, NOTARY, seen, 0.5)
 
 
 def failed(detail: str, found: dict[str, str]) -> Failed[SigningKeys]:
@@ -138,7 +138,7 @@ def test_another_key_under_the_same_id() -> None:
     """As happens where a key is lost and a new one is made by hand, and both are called 1."""
     known = Known()
     (same_id,) = known.public_keys
-    seen = Published(NAME, {same_id: public(Homeserver(NAME).key)}, SEEN_AT)
+    seen = PublishedKeys(NAME, {same_id: public(Homeserver(NAME).key)}, SEEN_AT)
     assert judged(seen, notarised(known)) == failed(f"another key as {same_id}", known.public_keys)
 
 

@@ -11,17 +11,17 @@ from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.probing.attempt import Deadline
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import proxy
-from exporter.probing.stages.proxy import ENCODED, PLAIN, SPELLED, Answers, judge
-from tests.addresses import place
+from exporter.probing.stages.proxy import ENCODED_LETTER_PATH, ENCODED_SLASH_PATH, PLAIN_PATH, ProxyResponses, evaluate
+from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import GET_SECONDS, FakeNetwork, Server, received
 
 SYNAPSE, CONDUIT = Software("Synapse", "1.163.2"), Software("Tuwunel", "1.4")
 
 
-def error(status: int, errcode: str) -> HttpAnswer:
+def error(status: int, errcode: str) -> HttpResponse:
     return received(json_answer({"errcode": errcode, "error": "a sentence"}, status))
 
 
@@ -31,8 +31,8 @@ VERSION = received(json_answer({"server": {"name": "Synapse", "version": "1.163.
 PAGE, PAGE_404, PAGE_403 = (received(Answer(status, (HTML,), b"<!doctype html>")) for status in (200, 404, 403))
 BAD_GATEWAY = received(Answer(502, (HTML,), b"<!doctype html>"))
 
-OPEN = Answers(plain=None, encoded=None, spelled=None, unknown=None, announced=None)
-FINE = Answers(UNAUTHORIZED, UNAUTHORIZED, UNRECOGNIZED, UNRECOGNIZED, 100)
+OPEN = ProxyResponses(plain=None, encoded=None, spelled=None, unknown=None, large_put_status=None)
+FINE = ProxyResponses(UNAUTHORIZED, UNAUTHORIZED, UNRECOGNIZED, UNRECOGNIZED, 100)
 
 
 def reasons(outcome: Outcome[None]) -> list[Reason] | str:
@@ -44,17 +44,17 @@ def reasons(outcome: Outcome[None]) -> list[Reason] | str:
 
 
 def test_a_proxy_that_passes_everything_on_passes() -> None:
-    assert judge(FINE, SYNAPSE, 0.5) == Passed(0.5, None)
+    assert evaluate(FINE, SYNAPSE, 0.5) == Passed(0.5, None)
 
 
 def test_without_any_answer_nothing_is_known() -> None:
     """Neither a success nor a failure."""
-    assert judge(OPEN, SYNAPSE, 0.5) is SKIPPED
+    assert evaluate(OPEN, SYNAPSE, 0.5) is SKIPPED
 
 
 def test_tells_every_fault_once() -> None:
     """Both ways of finding out that paths are decoded may agree."""
-    assert reasons(judge(Answers(UNAUTHORIZED, UNRECOGNIZED, VERSION, PAGE, 413), SYNAPSE, 0.5)) == [
+    assert reasons(evaluate(ProxyResponses(UNAUTHORIZED, UNRECOGNIZED, VERSION, PAGE, 413), SYNAPSE, 0.5)) == [
         Reason.PATH_DECODED,
         Reason.CATCH_ALL,
         Reason.BODY_LIMIT,
@@ -83,15 +83,15 @@ def test_tells_every_fault_once() -> None:
         (PAGE, PAGE_404, "Skipped"),
     ],
 )
-def test_encoded_slash(plain: HttpAnswer | None, encoded: HttpAnswer | None, expected: list[Reason] | str) -> None:
+def test_encoded_slash(plain: HttpResponse | None, encoded: HttpResponse | None, expected: list[Reason] | str) -> None:
     """The same refusal by the homeserver for both paths is right; where the first is no refusal, nothing is known."""
-    assert reasons(judge(replace(OPEN, plain=plain, encoded=encoded), None, 0.5)) == expected
+    assert reasons(evaluate(replace(OPEN, plain=plain, encoded=encoded), None, 0.5)) == expected
 
 
 def test_says_what_was_asked() -> None:
-    detail = f"{PLAIN} reaches the homeserver, {ENCODED} does not (status 404)"
+    detail = f"{PLAIN_PATH} reaches the homeserver, {ENCODED_SLASH_PATH} does not (status 404)"
     answers = replace(OPEN, plain=UNAUTHORIZED, encoded=UNRECOGNIZED)
-    assert judge(answers, None, 0.5) == Failed(0.5, (Problem(Reason.PATH_DECODED, detail),))
+    assert evaluate(answers, None, 0.5) == Failed(0.5, (Problem(Reason.PATH_DECODED, detail),))
 
 
 # ---------------------------------------------------------------- a letter that is encoded without need
@@ -109,9 +109,9 @@ def test_says_what_was_asked() -> None:
         (None, VERSION, "Skipped"),
     ],
 )
-def test_spelled_path(software: Software | None, spelled: HttpAnswer | None, expected: list[Reason] | str) -> None:
+def test_spelled_path(software: Software | None, spelled: HttpResponse | None, expected: list[Reason] | str) -> None:
     """Only of a homeserver that is known not to decode paths itself."""
-    assert reasons(judge(replace(OPEN, spelled=spelled), software, 0.5)) == expected
+    assert reasons(evaluate(replace(OPEN, spelled=spelled), software, 0.5)) == expected
 
 
 # ---------------------------------------------------------------- a path that nobody knows
@@ -129,9 +129,9 @@ def test_spelled_path(software: Software | None, spelled: HttpAnswer | None, exp
         (None, "Skipped"),
     ],
 )
-def test_unknown_path(unknown: HttpAnswer | None, expected: list[Reason] | str) -> None:
+def test_unknown_path(unknown: HttpResponse | None, expected: list[Reason] | str) -> None:
     """The homeserver must say that it does not know it; a page that says so may be anybody's."""
-    assert reasons(judge(replace(OPEN, unknown=unknown), None, 0.5)) == expected
+    assert reasons(evaluate(replace(OPEN, unknown=unknown), None, 0.5)) == expected
 
 
 # ---------------------------------------------------------------- a large body
@@ -143,8 +143,8 @@ def test_unknown_path(unknown: HttpAnswer | None, expected: list[Reason] | str) 
 )
 def test_large_body(announced: int | None, expected: list[Reason] | str) -> None:
     """What PUT meets where GET reaches the homeserver: see `test_proxy_verdicts`."""
-    answers = replace(OPEN, plain=UNAUTHORIZED, announced=announced)
-    assert reasons(judge(answers, None, 0.5)) == expected
+    answers = replace(OPEN, plain=UNAUTHORIZED, large_put_status=announced)
+    assert reasons(evaluate(answers, None, 0.5)) == expected
 
 
 # ---------------------------------------------------------------- what is asked
@@ -156,16 +156,18 @@ async def test_asks_five_small_questions(monkeypatch: pytest.MonkeyPatch) -> Non
     """With `Host` as it should be, and names that nobody has; the last question is not timed."""
     numbers = itertools.count(1)
     monkeypatch.setattr(secrets, "token_hex", lambda size: f"{next(numbers):0{2 * size}}")
-    network = FakeNetwork(servers={HERE: Server(handshake("hs.test"), {PLAIN: UNAUTHORIZED, ENCODED: UNAUTHORIZED})})
-    ip, port = place(HERE)
+    network = FakeNetwork(
+        servers={HERE: Server(handshake("hs.test"), {PLAIN_PATH: UNAUTHORIZED, ENCODED_SLASH_PATH: UNAUTHORIZED})}
+    )
+    ip, port = ip_endpoint(HERE)
     with closing(network.connection(Endpoint(Target("hs.test", port), ip))) as connection:
         await connection.open()
-        outcome = await proxy.probe(connection, "hs.test:8448", SYNAPSE, Deadline.of_probe(5))
+        outcome = await proxy.run(connection, "hs.test:8448", SYNAPSE, Deadline.for_probe(5))
     host = f"{HERE} hs.test:8448"
     assert network.asked[1:-1] == [
-        f"GET {host}{PLAIN}",
-        f"GET {host}{ENCODED}",
-        f"GET {host}{SPELLED}",
+        f"GET {host}{PLAIN_PATH}",
+        f"GET {host}{ENCODED_SLASH_PATH}",
+        f"GET {host}{ENCODED_LETTER_PATH}",
         f"GET {host}/_matrix/federation/v1/0000000000000001",
         f"PUT {host}/_matrix/federation/v1/send/0000000000000002",
     ]

@@ -5,13 +5,13 @@ import pytest
 from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.stages.proxy import SPELLED, Verdict, large_put, spelled_path
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.stages.proxy import ENCODED_LETTER_PATH, CheckResult, check_encoded_letter, check_large_put
 
-UNAUTHORIZED = HttpAnswer(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')
-FORBIDDEN = HttpAnswer(403, (), b'{"errcode":"M_FORBIDDEN"}')
-PAGE = HttpAnswer(404, (), b"<html>404</html>")
-PAGE_FOR_MEMBERS = HttpAnswer(401, (), b"<html>401</html>")
+UNAUTHORIZED = HttpResponse(401, (), b'{"errcode":"M_UNAUTHORIZED","error":"Missing Authorization headers"}')
+FORBIDDEN = HttpResponse(403, (), b'{"errcode":"M_FORBIDDEN"}')
+PAGE = HttpResponse(404, (), b"<html>404</html>")
+PAGE_FOR_MEMBERS = HttpResponse(401, (), b"<html>401</html>")
 
 FINE, INCONCLUSIVE = True, False
 
@@ -31,15 +31,15 @@ ITS_VERSION = b'{"server":{"name":"Synapse","version":"1.163.2"}}'
         pytest.param(200, ITS_VERSION, None, INCONCLUSIVE, id="version not known"),
     ],
 )
-def test_spelled_path(status: int, body: bytes, software: Software | None, expected: Verdict) -> None:
+def test_spelled_path(status: int, body: bytes, software: Software | None, expected: CheckResult) -> None:
     """Only a version in the answer is proof that the path was decoded."""
-    assert spelled_path(HttpAnswer(status, (), body), software) is expected
+    assert check_encoded_letter(HttpResponse(status, (), body), software) is expected
 
 
 def test_spelled_path_decoded() -> None:
     """The homeserver, which compares paths as they come, answers with its version."""
-    assert spelled_path(HttpAnswer(200, (), ITS_VERSION), SYNAPSE) == Problem(
-        Reason.PATH_DECODED, f"{SPELLED} is answered as if it were version: the path was decoded"
+    assert check_encoded_letter(HttpResponse(200, (), ITS_VERSION), SYNAPSE) == Problem(
+        Reason.PATH_DECODED, f"{ENCODED_LETTER_PATH} is answered as if it were version: the path was decoded"
     )
 
 
@@ -61,22 +61,22 @@ def test_spelled_path_decoded() -> None:
         pytest.param(None, 100, INCONCLUSIVE, id="no answer to GET"),
     ],
 )
-def test_no_fault(plain: HttpAnswer | None, status: int | None, expected: Verdict) -> None:
+def test_no_fault(plain: HttpResponse | None, status: int | None, expected: CheckResult) -> None:
     """There is none only where a homeserver is behind the answer."""
-    assert large_put(plain, status) is expected
+    assert check_large_put(plain, status) is expected
 
 
 @pytest.mark.parametrize("status", [403, 405, 501])
 def test_put_refused(status: int) -> None:
     """GET gets through, PUT does not: somebody in between refuses the method."""
-    assert large_put(UNAUTHORIZED, status) == Problem(
+    assert check_large_put(UNAUTHORIZED, status) == Problem(
         Reason.HTTP_STATUS, f"PUT is answered with status {status}, GET reaches the homeserver (status 401)"
     )
 
 
 @pytest.mark.parametrize("plain", [UNAUTHORIZED, PAGE, None])
-def test_body_refused(plain: HttpAnswer | None) -> None:
+def test_body_refused(plain: HttpResponse | None) -> None:
     """Whoever says that a body is too large has a limit, wherever it leads."""
-    assert large_put(plain, 413) == Problem(
+    assert check_large_put(plain, 413) == Problem(
         Reason.BODY_LIMIT, "a body of 4 MiB is refused (status 413), a transaction may be as large"
     )

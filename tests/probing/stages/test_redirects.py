@@ -6,8 +6,8 @@ from structlog.testing import capture_logs
 from exporter.model import names
 from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Passed, Problem
-from exporter.probing.evidence import HttpAnswer
-from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, Page, next_hop
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, HttpsUrl, redirect_target
 from tests.certificates import handshake
 from tests.fake_world import (
     Server,
@@ -114,8 +114,8 @@ async def test_survives_any_location(location: str) -> None:
 
 
 async def test_a_location_that_is_missing() -> None:
-    page = HttpAnswer(301, (), b"")
-    assert next_hop(Page(names.parse("example.test"), PATH), page, set()) == Problem(
+    page = HttpResponse(301, (), b"")
+    assert redirect_target(HttpsUrl(names.parse("example.test"), PATH), page, set()) == Problem(
         Reason.REDIRECT, "status 301 without a Location"
     )
 

@@ -4,13 +4,13 @@ import pytest
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason, SrvService
-from exporter.model.findings import Resolved, SrvRecord, SrvRecords
+from exporter.model.findings import Resolution, SrvRecord, SrvRecords
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.network import DnsTimeoutError
 from exporter.probing.stages import srv
 from exporter.probing.stages.srv import MAX_RECORDS, UNANSWERED
-from tests.addresses import place
+from tests.addresses import ip_endpoint
 from tests.fake_world import FakeNetwork, Silence, srv_record
 
 FED, LEGACY = SrvService.MATRIX_FED, SrvService.MATRIX
@@ -21,14 +21,14 @@ TIMED_OUT = DnsTimeoutError("no resolver answers")
 async def test_asks_for_both_services_at_once() -> None:
     """The failure of one does not take the answer of the other away."""
     network = FakeNetwork(services={"_matrix-fed._tcp.example.test": TIMED_OUT, "_matrix._tcp.example.test": (OTHER,)})
-    assert await srv.look(network, "example.test") == {FED: TIMED_OUT, LEGACY: (OTHER,)}
+    assert await srv.fetch(network, "example.test") == {FED: TIMED_OUT, LEGACY: (OTHER,)}
 
 
 async def test_looking_can_be_cancelled() -> None:
     """Cancellation is nothing that a lookup brought back."""
     silence = Silence()
     network = FakeNetwork(services={"_matrix-fed._tcp.example.test": silence})
-    looking = asyncio.create_task(srv.look(network, "example.test"))
+    looking = asyncio.create_task(srv.fetch(network, "example.test"))
     await silence.met.wait()
     looking.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -43,32 +43,32 @@ def test_the_first_service_with_records_decides(
     fed: tuple[SrvRecord, ...], legacy: tuple[SrvRecord, ...], decided_by: SrvService | None
 ) -> None:
     """Both are kept, as the report shows them."""
-    assert srv.read({FED: fed, LEGACY: legacy}) == SrvRecords({FED: fed, LEGACY: legacy}, decided_by)
+    assert srv.evaluate({FED: fed, LEGACY: legacy}) == SrvRecords({FED: fed, LEGACY: legacy}, decided_by)
 
 
 def test_a_failed_lookup_decides_where_nothing_better_came_before() -> None:
-    failed = Faulty(
+    failed = Failure(
         (Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: no resolver answers"),),
         SrvRecords({LEGACY: (OTHER,)}, FED),
     )
-    assert srv.read({FED: TIMED_OUT, LEGACY: (OTHER,)}) == failed
-    assert srv.read({FED: (RECORD,), LEGACY: TIMED_OUT}) == SrvRecords({FED: (RECORD,)}, FED)
-    behind = srv.read({FED: (), LEGACY: TIMED_OUT})
-    assert isinstance(behind, Faulty)
+    assert srv.evaluate({FED: TIMED_OUT, LEGACY: (OTHER,)}) == failed
+    assert srv.evaluate({FED: (RECORD,), LEGACY: TIMED_OUT}) == SrvRecords({FED: (RECORD,)}, FED)
+    behind = srv.evaluate({FED: (), LEGACY: TIMED_OUT})
+    assert isinstance(behind, Failure)
     assert behind.found == SrvRecords({FED: ()}, LEGACY)
 
 
 def test_a_target_that_says_no_ends_the_search() -> None:
     """Then the service is "decidedly not available" (RFC 2782): neither the other service nor port 8448 is tried."""
-    expected = Faulty(
+    expected = Failure(
         (Problem(Reason.SRV_SERVICE_UNAVAILABLE, "the target of _matrix-fed._tcp is '.'"),),
         SrvRecords({FED: (), LEGACY: (OTHER,)}, FED),
     )
-    assert srv.read({FED: (REFUSAL,), LEGACY: (OTHER,)}) == expected
+    assert srv.evaluate({FED: (REFUSAL,), LEGACY: (OTHER,)}) == expected
 
 
 def test_a_target_that_says_no_beside_others_is_left_out() -> None:
-    assert srv.read({FED: (REFUSAL, RECORD), LEGACY: ()}) == SrvRecords({FED: (RECORD,), LEGACY: ()}, FED)
+    assert srv.evaluate({FED: (REFUSAL, RECORD), LEGACY: ()}) == SrvRecords({FED: (RECORD,), LEGACY: ()}, FED)
 
 
 def test_the_order_is_that_in_which_peers_try() -> None:
@@ -79,12 +79,12 @@ def test_the_order_is_that_in_which_peers_try() -> None:
         srv_record(20, 40, 1, "a.test"),
     )
     alike = srv_record(20, 40, 2, "a.test")
-    assert srv.usable((alike, light, heavy, first)) == (first, heavy, light, alike)
+    assert srv.sort_usable((alike, light, heavy, first)) == (first, heavy, light, alike)
 
 
 def test_no_more_records_are_kept_than_anybody_has() -> None:
     many = tuple(srv_record(priority, 0, 1, "hs.test") for priority in range(1000))
-    assert srv.usable(many) == many[:MAX_RECORDS]
+    assert srv.sort_usable(many) == many[:MAX_RECORDS]
 
 
 @pytest.mark.parametrize(
@@ -97,32 +97,32 @@ def test_no_more_records_are_kept_than_anybody_has() -> None:
     ],
 )
 def test_a_peer_whose_lookup_came_to_nothing_stops(outcome: Outcome[SrvRecords], decision: SrvRecords | None) -> None:
-    assert srv.decision(outcome) == decision
+    assert srv.decisive_records(outcome) == decision
 
 
 # ---------------------------------------------------------------- once the targets are resolved
 
 FOUND = Passed(0.1, SrvRecords({FED: (RECORD,)}, FED))
-ENDPOINT = Endpoint(Target("hs.test", 443), place("192.0.2.1:443")[0])
-ALIAS = Endpoint(Target("hs.test", 443), place("192.0.2.2:443")[0], behind_alias=True)
+ENDPOINT = Endpoint(Target("hs.test", 443), ip_endpoint("192.0.2.1:443")[0])
+ALIAS = Endpoint(Target("hs.test", 443), ip_endpoint("192.0.2.2:443")[0], behind_alias=True)
 EMPTY = Problem(Reason.NO_ADDRESSES, "old.test has neither an A nor an AAAA record")
 
 
 @pytest.mark.parametrize(
     ("resolved", "problems"),
     [
-        (Resolved((ALIAS, ALIAS)), (Problem(Reason.SRV_TARGET_ALIAS, "hs.test is an alias (CNAME)"),)),
-        (Resolved((ENDPOINT,), (EMPTY,)), (EMPTY,)),
-        (Resolved((), (EMPTY,)), (EMPTY,)),
+        (Resolution((ALIAS, ALIAS)), (Problem(Reason.SRV_TARGET_ALIAS, "hs.test is an alias (CNAME)"),)),
+        (Resolution((ENDPOINT,), (EMPTY,)), (EMPTY,)),
+        (Resolution((), (EMPTY,)), (EMPTY,)),
     ],
 )
 def test_what_is_wrong_with_a_target_is_wrong_with_its_record(
-    resolved: Resolved, problems: tuple[Problem, ...]
+    resolved: Resolution, problems: tuple[Problem, ...]
 ) -> None:
-    assert srv.judge_targets(FOUND, resolved) == Failed(FOUND.seconds, problems, FOUND.found)
+    assert srv.evaluate_targets(FOUND, resolved) == Failed(FOUND.seconds, problems, FOUND.found)
 
 
 @pytest.mark.parametrize("outcome", [SKIPPED, Failed(0.1, (EMPTY,)), Passed(0.1, SrvRecords({}, None))])
 def test_targets_that_stand_in_no_record_are_none_of_its_business(outcome: Outcome[SrvRecords]) -> None:
-    assert srv.judge_targets(outcome, Resolved((), (EMPTY,))) is outcome
-    assert srv.judge_targets(FOUND, Resolved((ENDPOINT,))) is FOUND
+    assert srv.evaluate_targets(outcome, Resolution((), (EMPTY,))) is outcome
+    assert srv.evaluate_targets(FOUND, Resolution((ENDPOINT,))) is FOUND

@@ -7,9 +7,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from exporter.model.enums import Reason
-from exporter.model.findings import Certificate, ChainCertificate, Secured
+from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
-from exporter.probing.attempt import Faulty
+from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.stages.tls import (
     JUDGED,
@@ -17,8 +17,8 @@ from exporter.probing.stages.tls import (
     MAX_NAMES,
     MAX_NAMES_CHARACTERS,
     MAX_PROBLEMS,
-    judge,
-    read,
+    evaluate,
+    evaluate_chain,
     weight,
 )
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
@@ -44,29 +44,31 @@ def rest_of(finished: Handshake) -> tuple[ChainCertificate, ...]:
 
 
 def problems(finished: Handshake, tls_name: str = "example.test") -> list[Problem]:
-    reading = read(finished, tls_name)
-    return list(reading.problems) if isinstance(reading, Faulty) else []
+    reading = evaluate(finished, tls_name)
+    return list(reading.problems) if isinstance(reading, Failure) else []
 
 
 def test_describes_the_certificate() -> None:
     finished = handshake("example.test", "*.example.test", "192.0.2.1")
     leaf = described(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
-    assert read(finished, "example.test") == Secured(leaf, "TLSv1.3", above=rest_of(finished))
+    assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=rest_of(finished))
 
 
 def test_describes_a_bad_certificate_too() -> None:
     finished = handshake("example.test", errors=[VerifyError(10, 0)])
-    secured = Secured(described(finished.chain[0], "example.test", valid=False), "TLSv1.3", above=rest_of(finished))
+    secured = TlsSession(
+        described(finished.chain[0], "example.test", valid=False), "TLSv1.3", issuers=rest_of(finished)
+    )
     expired = Problem(Reason.CERTIFICATE_EXPIRED, "the certificate has expired (on 2026-11-30 00:00 UTC)")
-    assert read(finished, "example.test") == Faulty((expired,), secured)
+    assert evaluate(finished, "example.test") == Failure((expired,), secured)
 
 
 def test_tells_when_the_first_of_the_chain_expires() -> None:
     """An intermediate may run out before the leaf."""
     soon = NOT_AFTER - timedelta(days=80)
     leaf, _ = chain("example.test")
-    reading = read(Handshake((leaf, certificate(not_after=soon)), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Secured)
+    reading = evaluate(Handshake((leaf, certificate(not_after=soon)), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, TlsSession)
     assert (reading.certificate.not_after, reading.certificate.chain_not_after) == (NOT_AFTER, soon)
 
 
@@ -163,8 +165,8 @@ def test_refuses_weak_keys() -> None:
 
 @pytest.mark.parametrize("presented", [(), (b"",), (b"\x30\x03\x02\x01\x01",)])
 def test_what_cannot_be_read_is_invalid(presented: tuple[bytes, ...]) -> None:
-    reading = read(Handshake(presented, (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Faulty)
+    reading = evaluate(Handshake(presented, (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Failure)
     assert reading.found is None
     assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
     assert reading.problems[0].detail.startswith("it cannot be read: ")
@@ -173,8 +175,8 @@ def test_what_cannot_be_read_is_invalid(presented: tuple[bytes, ...]) -> None:
 def test_a_version_that_no_certificate_has_is_invalid() -> None:
     """OpenSSL lets it pass."""
     leaf = certificate("example.test").replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x42", 1)
-    reading = read(Handshake((leaf,), (), "TLSv1.3"), "example.test")
-    assert reading == Faulty(
+    reading = evaluate(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert reading == Failure(
         (Problem(Reason.CERTIFICATE_INVALID, "it cannot be read: 66 is not a valid X509 version"),)
     )
 
@@ -182,23 +184,23 @@ def test_a_version_that_no_certificate_has_is_invalid() -> None:
 def test_a_name_of_an_odd_type_is_invalid() -> None:
     """A common name may not be a string of bits; OpenSSL lets it pass."""
     leaf = certificate("example.test", issuer="\0bits").replace(b"\x0c\x05\0bits", b"\x03\x05\0bits")
-    reading = read(Handshake((leaf,), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Faulty)
+    reading = evaluate(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, Failure)
     assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
 
 
 def test_keeps_no_more_names_than_anybody_reads() -> None:
     names = [f"n{number}.test" for number in range(500)]
-    reading = read(handshake(*names), "n499.test")
-    assert isinstance(reading, Secured)
+    reading = evaluate(handshake(*names), "n499.test")
+    assert isinstance(reading, TlsSession)
     assert reading.certificate.names == tuple(names[:MAX_NAMES])
 
 
 def test_keeps_no_more_text_of_names_than_anybody_reads() -> None:
     """The first ones, and each as a whole."""
     names = [f"n{number}.".ljust(250, "n") for number in range(10)]
-    reading = read(handshake("example.test", *names), "example.test")
-    assert isinstance(reading, Secured)
+    reading = evaluate(handshake("example.test", *names), "example.test")
+    assert isinstance(reading, TlsSession)
     assert reading.certificate.names == ("example.test", *names[:3])
     assert MAX_NAMES_CHARACTERS == 1000
 
@@ -213,24 +215,26 @@ def test_keeps_no_more_problems_than_anybody_reads() -> None:
 
 
 def test_names_from_the_certificate_are_made_safe_to_show() -> None:
-    reading = read(Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Secured)
+    reading = evaluate(
+        Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test"
+    )
+    assert isinstance(reading, TlsSession)
     assert reading.certificate.subject == "a\ufffdb" + "c" * 60
 
 
 def test_tells_the_cipher() -> None:
     """In the words of whoever shook hands."""
-    reading = read(replace(handshake("example.test"), cipher="TLS_AES_128_GCM_SHA256"), "example.test")
-    assert isinstance(reading, Secured)
+    reading = evaluate(replace(handshake("example.test"), cipher="TLS_AES_128_GCM_SHA256"), "example.test")
+    assert isinstance(reading, TlsSession)
     assert reading.cipher == "TLS_AES_128_GCM_SHA256"
 
 
 def test_a_long_chain_is_cut() -> None:
     """A server may send whatever it likes."""
     leaf, intermediate = chain("example.test")
-    reading = read(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Secured)
-    assert len(reading.above) == MAX_CHAIN - 1
+    reading = evaluate(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3"), "example.test")
+    assert isinstance(reading, TlsSession)
+    assert len(reading.issuers) == MAX_CHAIN - 1
 
 
 # ---------------------------------------------------------------- the same chain once more
@@ -238,9 +242,9 @@ def test_a_long_chain_is_cut() -> None:
 
 def test_an_unchanged_chain_is_read_once() -> None:
     finished = handshake("example.test")
-    first, second = (read(finished, "example.test") for _ in range(2))
-    assert isinstance(first, Secured)
-    assert isinstance(second, Secured)
+    first, second = (evaluate(finished, "example.test") for _ in range(2))
+    assert isinstance(first, TlsSession)
+    assert isinstance(second, TlsSession)
     assert second.certificate is first.certificate
 
 
@@ -252,9 +256,9 @@ def test_what_a_judgement_depends_on_is_never_mixed_up() -> None:
     expired = replace(finished, verify_errors=(VerifyError(10, 0),))
     assert [problem.reason for problem in problems(expired)] == [Reason.CERTIFICATE_EXPIRED]
     short = replace(finished, chain=finished.chain[:1])
-    reading = read(replace(short, tls_version="TLSv1.2", cipher="AES128-SHA"), "example.test")
-    assert isinstance(reading, Secured)
-    assert (reading.above, reading.tls_version, reading.cipher) == ((), "TLSv1.2", "AES128-SHA")
+    reading = evaluate(replace(short, tls_version="TLSv1.2", cipher="AES128-SHA"), "example.test")
+    assert isinstance(reading, TlsSession)
+    assert (reading.issuers, reading.tls_version, reading.cipher) == ((), "TLSv1.2", "AES128-SHA")
     assert problems(finished) == []
 
 
@@ -263,8 +267,8 @@ def test_what_is_remembered_weighs_what_it_takes() -> None:
     weak = rsa.generate_private_key(65537, 1024)
     above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
     leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
-    judged = judge(Handshake((leaf, *above), (), "TLSv1.3"), "example.test")
-    assert (len(judged.problems), len(judged.above)) == (5, 4)
+    judged = evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test")
+    assert (len(judged.problems), len(judged.issuers)) == (5, 4)
     assert weight(judged) == pytest.approx(bytes_of(judged), rel=0.25)
 
 
@@ -282,8 +286,8 @@ def test_a_chain_with_very_many_faults_is_not_remembered() -> None:
     expired = [VerifyError(10, depth) for depth in range(1, 300)]
     for errors, remembered in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
         finished = handshake("example.test", errors=errors)
-        read(finished, "example.test")
-        known = JUDGED.recall((finished.fingerprint, finished.verify_errors, "example.test"))
+        evaluate(finished, "example.test")
+        known = JUDGED.get((finished.fingerprint, finished.verify_errors, "example.test"))
         assert (known is not None) is remembered
 
 
@@ -291,7 +295,7 @@ def test_an_authority_is_described_once() -> None:
     """One object for all of its servers."""
     _, intermediate = chain("example.test")
     servers = [Handshake((certificate(name), intermediate), (), "TLSv1.3") for name in ("a.test", "b.test")]
-    first, second = (judge(finished, "example.test").above for finished in servers)
+    first, second = (evaluate_chain(finished, "example.test").issuers for finished in servers)
     assert first[0] is second[0]
 
 
@@ -299,6 +303,6 @@ def test_memory_for_judgements_is_bounded_in_bytes() -> None:
     """A server may present another chain at each of 32 addresses, whenever it is probed."""
     before = JUDGED._weight
     finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
-    read(finished, "n1.test")
-    assert JUDGED._weight - before == weight(judge(finished, "n1.test")) > 3000
+    evaluate(finished, "n1.test")
+    assert JUDGED._weight - before == weight(evaluate_chain(finished, "n1.test")) > 3000
     assert JUDGED._at_most == 64 << 20

@@ -5,13 +5,13 @@ import pytest
 from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
-from exporter.probing.attempt import Faulty
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.attempt import Failure
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import version
 
 
-def read(content: object, status: int = 200) -> Software | Faulty[Software]:
-    return version.read(HttpAnswer(status, (), json.dumps(content).encode()))
+def read(content: object, status: int = 200) -> Software | Failure[Software]:
+    return version.evaluate(HttpResponse(status, (), json.dumps(content).encode()))
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_reads_what_is_there(content: object, software: Software) -> None:
     ],
 )
 def test_names_the_field_that_is_wrong(content: object, detail: str) -> None:
-    assert read(content) == Faulty((Problem(Reason.INVALID_CONTENT, detail),))
+    assert read(content) == Failure((Problem(Reason.INVALID_CONTENT, detail),))
 
 
 def test_takes_status_200_only() -> None:
-    assert read({}, 404) == Faulty((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+    assert read({}, 404) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))

@@ -10,7 +10,7 @@ from exporter.demo.https_server import Answer
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Reason
-from exporter.model.findings import Answered, Delegation, Secured
+from exporter.model.findings import Delegation, TlsSession, WellKnownResponse
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.probing import dialling
 from exporter.probing.attempt import Deadline
@@ -37,8 +37,8 @@ async def test_a_delegation() -> None:
     """Timed from the lookup of the host to the last byte; the certificate is kept."""
     stage = await probe(serving(well_known=DELEGATION))
     assert isinstance(stage, Passed)
-    assert isinstance(stage.found.secured, Secured)
-    answered = Answered(200, len(DELEGATION.body), announced_seconds=None)
+    assert isinstance(stage.found.secured, TlsSession)
+    answered = WellKnownResponse(200, len(DELEGATION.body), announced_seconds=None)
     assert stage.found == Delegation(DEFAULT_SECONDS, server=HS, secured=stage.found.secured, answered=answered)
     assert stage.seconds == pytest.approx(TLS_SECONDS + GET_SECONDS, abs=0.05)
 
@@ -171,7 +171,7 @@ async def test_dns_trouble_is_a_failure() -> None:
 async def test_silence_ends_at_the_deadline_of_the_stage(server: Reaction[Server], expected: Reason) -> None:
     network = serving()
     network.servers[HERE] = server
-    stage = await well_known.probe(network, names.parse("example.test"), Deadline.of_probe(0.3).of_stage())
+    stage = await well_known.run(network, names.parse("example.test"), Deadline.for_probe(0.3).for_stage())
     assert reason(stage) is expected
     await asyncio.sleep(0)  # what was given up while connecting is closed in the next turn of the loop
     assert network.asked[-1] == f"close {HERE}"

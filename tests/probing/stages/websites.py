@@ -6,7 +6,7 @@ from exporter.model.enums import Reason
 from exporter.model.findings import Delegation
 from exporter.model.outcomes import Failed, Passed
 from exporter.probing.attempt import Deadline
-from exporter.probing.evidence import HttpAnswer
+from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import well_known
 from exporter.probing.stages.well_known import PATH
 from tests.certificates import handshake
@@ -20,7 +20,7 @@ HS = names.parse("hs.example.test:443")
 Stage = Passed[Delegation] | Failed[Delegation]
 
 
-def serving(**pages: Reaction[HttpAnswer]) -> FakeNetwork:
+def serving(**pages: Reaction[HttpResponse]) -> FakeNetwork:
     """example.test and www.example.test, with the same pages, `well_known` at its path and the others at theirs."""
     by_path = {PATH if path == "well_known" else f"/{path}": answer for path, answer in pages.items()}
     return FakeNetwork(
@@ -32,12 +32,12 @@ def serving(**pages: Reaction[HttpAnswer]) -> FakeNetwork:
     )
 
 
-def to(location: str, status: int = 302) -> HttpAnswer:
+def to(location: str, status: int = 302) -> HttpResponse:
     return received(redirect(location, status))
 
 
 async def probe(network: FakeNetwork, within: float = 5.0, name: str = "example.test") -> Stage:
-    return await well_known.probe(network, names.parse(name), Deadline.of_probe(within))
+    return await well_known.run(network, names.parse(name), Deadline.for_probe(within))
 
 
 def requests(network: FakeNetwork) -> list[str]:

@@ -12,11 +12,11 @@ from exporter.metrics.exposition import TEXT
 from exporter.metrics.families import FAMILIES
 from exporter.model import names
 from exporter.web.api import queries
-from exporter.web.api.probe import patience
+from exporter.web.api.probe import parse_timeout
 from exporter.web.rate_limit import RateLimit
 from tests.embedded_federation import lab_servers, series
 from tests.scrapes import OPENMETRICS
-from tests.waiting import others, until
+from tests.waiting import leaked_tasks, until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site, open_to_all
 
 SLOW = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -51,7 +51,7 @@ async def test_probes_now_and_tells_the_same_families(tmp_path: Path) -> None:
     assert found[series("probe_success", labels)] == 0
     assert found[series("failure_info", labels | {"probe_stage": "tls", "reason": "certificate_expired"})] == 1
     assert all(f'server_name="{BROKEN.server_name}"' in name for name in found)
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 async def test_probe_speaks_openmetrics(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ async def test_scheduled_probe_is_shared_too(tmp_path: Path) -> None:
     """And its deep look keeps nobody waiting."""
     async with lab_site(tmp_path, HEALTHY) as site:
         site.federation.server(HEALTHY.server_name).homeserver.delay = 0.2
-        scheduled = asyncio.create_task(site.app._probes.scheduled(names.parse(HEALTHY.server_name)))
+        scheduled = asyncio.create_task(site.app._runner.run_scheduled(names.parse(HEALTHY.server_name)))
         await until(lambda: site.probes(HEALTHY))
         found = values(await probe(site, HEALTHY.server_name))
         assert not scheduled.done()
@@ -126,7 +126,7 @@ async def test_scheduled_probe_is_shared_too(tmp_path: Path) -> None:
 )
 def test_scraper_is_answered_in_time(header: str | None, seconds: float) -> None:
     """Half a second before it gives up; a header that makes no sense is none."""
-    assert patience(header) == seconds
+    assert parse_timeout(header) == seconds
 
 
 async def test_probe_ends_before_the_scrape_does(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, mo
 async def test_earlier_probe_that_takes_longer(tmp_path: Path) -> None:
     """It is not ours to hurry, so the answer is that there is none."""
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "20s"}) as site:
-        earlier = asyncio.create_task(site.app._probes.scheduled(names.parse(SILENT.server_name)))
+        earlier = asyncio.create_task(site.app._runner.run_scheduled(names.parse(SILENT.server_name)))
         await until(lambda: site.federation.dns.questions)
         answer = await probe(site, SILENT.server_name, {SLOW: "0.6"})
         assert answer.status_code == 504
@@ -184,11 +184,11 @@ async def test_exporter_that_stops_answers(tmp_path: Path) -> None:
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         waiting = asyncio.create_task(probe(site, SILENT.server_name))
         await until(lambda: site.federation.dns.questions)
-        await site.app._probes.__aexit__()
+        await site.app._runner.__aexit__()
         answer = await waiting
         assert (answer.status_code, answer.text) == (503, "The exporter is stopping.\n")
         assert (await probe(site, SILENT.server_name)).status_code == 503
-    assert others() == set()
+    assert leaked_tasks() == set()
 
 
 # ---------------------------------------------------------------- who may ask for what
@@ -237,7 +237,7 @@ async def test_servers_that_are_not_watched_are_rationed(tmp_path: Path) -> None
     now = [0.0]
     async with lab_site(tmp_path, HEALTHY, OTHER, servers=[HEALTHY.server_name], web=open_to_all()) as site:
         limit = RateLimit(per_minute=10, burst=2, clock=lambda: now[0])
-        site.app.asking.limit = limit
+        site.app.queries.limit = limit
         statuses = [(await probe(site, OTHER.server_name)).status_code for _ in range(3)]
         refused = await probe(site, OTHER.server_name)
         watched = await probe(site, HEALTHY.server_name)
@@ -263,7 +263,7 @@ async def test_servers_of_another_shard_are_probed_too(tmp_path: Path) -> None:
     other = OTHER.server_name
     async with lab_site(tmp_path, HEALTHY, OTHER, servers=[HEALTHY.server_name]) as site:
         refused = await probe(site, other)
-        site.app.asking.listed = lambda name: name.text == other
+        site.app.queries.listed = lambda name: name.text == other
         answered = await probe(site, other)
     assert refused.status_code == 404
     assert values(answered)[series("probe_success", {"server_name": other})] == 1

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
 
-from exporter.config import Probe, Web
+from exporter.config import ProbeSettings, WebSettings
 from exporter.model import names
 from exporter.web.api import openapi
 from tests.embedded_federation import lab_servers
@@ -41,7 +41,7 @@ MANY = lab_servers(
 async def test_latest_report(tmp_path: Path) -> None:
     """As it was put on the board: nobody is asked again for it."""
     async with lab_site(tmp_path, HEALTHY, first_round=0.01) as site:
-        await until(lambda: site.app.board.snapshot().posted[0].standing.report)
+        await until(lambda: site.app.board.snapshot().states[0].state.report)
         first, second = await site.report(HEALTHY), await site.report(HEALTHY)
         assert first == second
         assert (first["federation_ok"], len(first["history"]), first["last_failures"]) == (True, 1, [])
@@ -85,7 +85,7 @@ async def test_server_that_is_not_watched_is_probed_where_that_is_allowed(tmp_pa
 async def test_deep_findings_are_kept(tmp_path: Path) -> None:
     """Until the next deep look; its time says how old they are."""
     async with lab_site(tmp_path, HEALTHY, first_round=0.01) as site:
-        await until(lambda: site.app.board.snapshot().posted[0].standing.report)
+        await until(lambda: site.app.board.snapshot().states[0].state.report)
         first, fresh = await site.report(HEALTHY), await site.report(HEALTHY, fresh="true")
         assert fresh["deep_look"] == first["deep_look"]
         metrics = (await site.get("/metrics")).text
@@ -98,7 +98,7 @@ async def test_deep_look_is_made_again_in_time(tmp_path: Path) -> None:
     settings = {"interval": "1s", "timeout": "900ms", "deep_interval": "1ms"}
     async with lab_site(tmp_path, HEALTHY, first_round=0.01, probe=settings) as site:
         seen: set[str] = set()
-        await until(lambda: site.app.board.snapshot().posted[0].standing.report)
+        await until(lambda: site.app.board.snapshot().states[0].state.report)
         async with asyncio.timeout(20):
             while len(seen) < 2:
                 seen.add((await site.report(HEALTHY))["deep_look"]["checked_at"])
@@ -135,7 +135,7 @@ async def many(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LabSit
     """Ready to answer, each of them with a deep look behind it."""
     folder, notary = tmp_path_factory.mktemp("many"), MANY[0].server_name
     async with lab_site(folder, *MANY, first_round=0.01, notaries=[notary]) as site:
-        await until(lambda: all(posted.standing.report for posted in site.app.board.snapshot().posted))
+        await until(lambda: all(rendered.state.report for rendered in site.app.board.snapshot().states))
         yield site
 
 
@@ -170,27 +170,27 @@ async def refusals(site: LabSite, path: str, parameter: str) -> AsyncIterator[ht
     watched, unknown = {parameter: SILENT.server_name, "fresh": "true"}, {parameter: HEALTHY.server_name}
     yield await described(site, path, {})
     yield await described(site, path, unknown)
-    with changed(site, web=Web(probe_any=True)):
-        while not site.app.asking.limit.take():
+    with changed(site, web=WebSettings(probe_any=True)):
+        while not site.app.queries.limit.take():
             pass
         yield await described(site, path, unknown)
-    busy = asyncio.create_task(site.app._probes.scheduled(names.parse(SILENT.server_name)))
+    busy = asyncio.create_task(site.app._runner.run_scheduled(names.parse(SILENT.server_name)))
     await asyncio.sleep(0)
-    with changed(site, probe=Probe(timeout=0.1)):
+    with changed(site, probe=ProbeSettings(timeout=0.1)):
         yield await described(site, path, watched)
     busy.cancel()
-    site.app._probes._stopping = True
+    site.app._runner._stopping = True
     yield await described(site, path, watched)
-    site.app._probes._stopping = False
+    site.app._runner._stopping = False
 
 
 @contextmanager
 def changed(site: LabSite, **sections: Any) -> Iterator[None]:
     """As by a reload, and another one."""
-    before = site.app._in_use
-    site.app._in_use = replace(before, config=replace(before.config, **sections))
+    before = site.app._active
+    site.app._active = replace(before, config=replace(before.config, **sections))
     yield
-    site.app._in_use = before
+    site.app._active = before
 
 
 async def described(

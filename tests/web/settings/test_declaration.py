@@ -11,17 +11,24 @@ import pytest
 from exporter import cli
 from exporter.config import ConfigError
 from exporter.web.settings import live_config
-from exporter.web.settings.declaration import CIPHER_SUITES, CURVES, HttpServer, Rate, TlsServer, WebFile
+from exporter.web.settings.declaration import (
+    CIPHER_SUITES,
+    CURVES,
+    HttpServerSettings,
+    RateLimitSettings,
+    TlsServerSettings,
+    WebSettingsFile,
+)
 from exporter.web.settings.live_config import WatchedFiles, WebConfig
 from tests.programs import program
 from tests.web import pems
 
 BAD_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
-    "": WebFile,
-    "tls_server_config.": TlsServer,
-    "http_server_config.": HttpServer,
-    "rate_limit.": Rate,
+    "": WebSettingsFile,
+    "tls_server_config.": TlsServerSettings,
+    "http_server_config.": HttpServerSettings,
+    "rate_limit.": RateLimitSettings,
 }
 HASH = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
 

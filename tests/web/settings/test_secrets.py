@@ -15,10 +15,10 @@ from exporter.app import App
 from exporter.config import load
 from exporter.demo.authority import Authority
 from exporter.runtime import logs
-from exporter.server_lists.fetch import Access
+from exporter.server_lists.fetch import ListAccess
 from exporter.web import landing
-from exporter.web.settings.declaration import TlsServer, WebFile
-from exporter.web.settings.live_config import WebConfigInForce
+from exporter.web.settings.declaration import TlsServerSettings, WebSettingsFile
+from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.passwords import Credentials, Passwords
 from tests.server_lists import serving as lists
 from tests.waiting import until
@@ -76,7 +76,7 @@ async def test_answers_and_log(tmp_path: Path, log: io.StringIO, monkeypatch: py
     seen = []
     async with lists.serving(lambda _: lists.answer(TOKEN.encode(), status="401 Unauthorized")) as server:
         file = config_file(tmp_path, server.url)
-        async with App(file, listen=[ANYWHERE], web=WebConfigInForce(web), lifecycle=True) as app:
+        async with App(file, listen=[ANYWHERE], web=LiveWebConfig(web), lifecycle=True) as app:
             until_stopped = asyncio.create_task(app.until(asyncio.Event(), asyncio.Event()))
             await until(lambda: len(server.heads) >= 2)
             async with client_of(app.addresses[0]) as client:
@@ -109,8 +109,8 @@ def test_settings_as_text(tmp_path: Path) -> None:
     key = (tmp_path / "key.pem").read_text()
     held = (
         load(config_file(tmp_path, "http://127.0.0.1:9")),
-        Access({"X-Key": HEADER}, tmp_path / "token", None),
-        WebFile(TlsServer(key=key), basic_auth_users={"alice": HASH}),
+        ListAccess({"X-Key": HEADER}, tmp_path / "token", None),
+        WebSettingsFile(TlsServerSettings(key=key), basic_auth_users={"alice": HASH}),
         Passwords({"alice": HASH}),
         Credentials(b"alice", PASSWORD.encode()),
     )

@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 from exporter.app import App
 from exporter.config import ConfigError
 from exporter.demo.authority import Authority, Hierarchy
-from exporter.web.settings.live_config import WebConfigInForce
+from exporter.web.settings.live_config import LiveWebConfig
 from tests.programs import program
 from tests.web import pems
 from tests.web.serving import ANYWHERE
@@ -90,7 +90,7 @@ async def running(folder: Path, text: str, *, health_without_auth: bool = False)
     config, file = folder / "config.yaml", folder / "web.yaml"
     config.write_text("server_files: [none.json]\n", encoding="utf-8")
     file.write_text(text, encoding="utf-8")
-    web = WebConfigInForce(file, health_without_auth=health_without_auth)
+    web = LiveWebConfig(file, health_without_auth=health_without_auth)
     async with App(config, listen=[ANYWHERE], web=web) as app:
         yield Running(app, folder)
 
@@ -303,7 +303,7 @@ async def test_users_change(tmp_path: Path) -> None:
         exporter.write("basic_auth_users: {bob: plain}\n")
         assert await exporter.healthy(*bob, scheme="http") == 200
         (complaint,) = await exporter.app.reload()
-        assert (complaint.line, complaint.place) == (1, "basic_auth_users.bob")
+        assert (complaint.line, complaint.location) == (1, "basic_auth_users.bob")
         exporter.file.unlink()
         assert await exporter.healthy(*bob, scheme="http") == 200
 
