@@ -30,7 +30,7 @@ from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.workers.pool import WorkerPool
 
-REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
+_REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
 
 log = structlog.get_logger()
 
@@ -53,7 +53,7 @@ class App:
         shard: Shard | None = None,
         workers: WorkerPool | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
-        reread: float = REREAD_SECONDS,
+        reread: float = _REREAD_SECONDS,
     ) -> None:
         self._config_file = config_file
         self._listen = tuple(listen)

@@ -25,11 +25,11 @@ from exporter.probing.prober import Prober
 from exporter.reports import report_text
 from exporter.reports.report_json import report_json
 
-ALL_FEDERATE, SOME_DO_NOT, UNUSABLE, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
-MOST_COLUMNS = 100  # longer lines are hard to read
-MOST_CHARACTERS = 100  # of an argument that a complaint repeats
+_ALL_FEDERATE, _SOME_DO_NOT, _UNUSABLE, _INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
+_MOST_COLUMNS = 100  # longer lines are hard to read
+_MOST_CHARACTERS = 100  # of an argument that a complaint repeats
 
-Show: TypeAlias = Callable[[Report], None]
+_Show: TypeAlias = Callable[[Report], None]
 
 
 class OutputFormat(StrEnum):
@@ -37,7 +37,7 @@ class OutputFormat(StrEnum):
     JSON = "json"
 
 
-class InvalidArgumentsError(ValueError):
+class _InvalidArgumentsError(ValueError):
     """One line for each argument that is no server name."""
 
 
@@ -47,45 +47,47 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
     Raises SystemExit where standard output is closed early, as by `head`.
     """
     try:
-        server_names = parse_server_names(servers)
+        server_names = _parse_server_names(servers)
         settings = config.load(config_file) if config_file else Config()
         prober = wiring.build_prober(settings)
-    except (InvalidArgumentsError, ConfigError) as error:
+    except (_InvalidArgumentsError, ConfigError) as error:
         sys.stderr.write(f"{error}\n")
-        return UNUSABLE
+        return _UNUSABLE
     try:
-        return probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
+        return _probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        return INTERRUPTED
+        return _INTERRUPTED
 
 
-def parse_server_names(servers: Sequence[str]) -> list[ServerName]:
+def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     """Raises InvalidArgumentsError, with every complaint."""
     server_names, complaints = [], []
     for text in servers:
         try:
             server_names.append(names.parse(text))
         except names.InvalidServerNameError as error:
-            complaint = printable(str(error), MOST_CHARACTERS)
-            complaints.append(f"{printable(text, MOST_CHARACTERS)!r} is no server name: {complaint}")
+            complaint = printable(str(error), _MOST_CHARACTERS)
+            complaints.append(f"{printable(text, _MOST_CHARACTERS)!r} is no server name: {complaint}")
     if complaints:
-        raise InvalidArgumentsError("\n".join(complaints))
+        raise _InvalidArgumentsError("\n".join(complaints))
     return server_names
 
 
-def probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
+def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
     several = len(server_names) > 1
-    show = {OutputFormat.TEXT: show_text_and_blank_line if several else show_text, OutputFormat.JSON: show_json}[form]
-    reports = asyncio.run(check(server_names, prober, concurrency, show))
+    show = {OutputFormat.TEXT: _show_text_and_blank_line if several else _show_text, OutputFormat.JSON: _show_json}[
+        form
+    ]
+    reports = asyncio.run(_check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
     if form is OutputFormat.TEXT and several:
-        standard_output().print(report_text.summary(federating, len(reports)))
-    return ALL_FEDERATE if federating == len(reports) else SOME_DO_NOT
+        _standard_output().print(report_text.summary(federating, len(reports)))
+    return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 
 
-async def check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: Show) -> list[Report]:
+async def _check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show) -> list[Report]:
     """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
-    cancel_on_sigint()
+    _cancel_on_sigint()
     slots = asyncio.Semaphore(concurrency)
 
     async def probe(name: ServerName) -> Report:
@@ -101,7 +103,7 @@ async def check(server_names: Sequence[ServerName], prober: Prober, concurrency:
     return reports
 
 
-def cancel_on_sigint() -> None:
+def _cancel_on_sigint() -> None:
     """Whoever runs. Unlike the handler of `asyncio.run`, one of the event loop's wakes it up even where the signal came
     just before it fell asleep.
     """
@@ -113,21 +115,21 @@ def cancel_on_sigint() -> None:
 # ---------------------------------------------------------------- output
 
 
-def standard_output() -> Console:
+def _standard_output() -> Console:
     """Coloured on a terminal only, and not where NO_COLOR is set, which rich sees to."""
     on_terminal = sys.stdout.isatty()
-    columns = min(shutil.get_terminal_size().columns, MOST_COLUMNS) if on_terminal else report_text.PLAIN_COLUMNS
+    columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS) if on_terminal else report_text.PLAIN_COLUMNS
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 
-def show_json(report: Report) -> None:
-    standard_output().out(json.dumps(report_json(report), separators=(",", ":")))
+def _show_json(report: Report) -> None:
+    _standard_output().out(json.dumps(report_json(report), separators=(",", ":")))
 
 
-def show_text(report: Report) -> None:
-    standard_output().print(report_text.tree(report))
+def _show_text(report: Report) -> None:
+    _standard_output().print(report_text.tree(report))
 
 
-def show_text_and_blank_line(report: Report) -> None:
+def _show_text_and_blank_line(report: Report) -> None:
     """With a blank line below."""
-    standard_output().print(report_text.tree(report), "")
+    _standard_output().print(report_text.tree(report), "")

@@ -21,15 +21,15 @@ from exporter.web.listeners import ListenError
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.workers.pool import MAX_WORKERS, WorkerPool
 
-Arguments: TypeAlias = argparse.Namespace
-AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
+_Arguments: TypeAlias = argparse.Namespace
+_AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
 """The method of that name of argparse's subparsers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status. Usage errors raise SystemExit, as argparse does."""
     chosen = parser().parse_args(arguments)
-    run: Callable[[Arguments], int] = chosen.run
+    run: Callable[[_Arguments], int] = chosen.run
     try:
         return run(chosen)
     except ConfigError as error:
@@ -49,13 +49,13 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (add_serve, add_check, add_check_config, add_check_web_config, add_demo):
+    for add in (_add_serve, _add_check, _add_check_config, _add_check_web_config, _add_demo):
         add(commands.add_parser)
     return top
 
 
-def command(
-    add_parser: AddParser, name: str, run: Callable[[Arguments], int], summary: str, details: str
+def _command(
+    add_parser: _AddParser, name: str, run: Callable[[_Arguments], int], summary: str, details: str
 ) -> argparse.ArgumentParser:
     added = add_parser(name, help=summary, description=details, allow_abbrev=False)
     added.set_defaults(run=run, refuse=added.error)
@@ -65,11 +65,11 @@ def command(
 # ---------------------------------------------------------------- serve
 
 
-def add_serve(add_parser: AddParser) -> None:
-    added = command(
+def _add_serve(add_parser: _AddParser) -> None:
+    added = _command(
         add_parser,
         "serve",
-        serve,
+        _serve,
         "probe the configured servers on schedule, and serve /metrics",
         "Probes the configured servers on schedule, and serves /metrics. SIGHUP reloads the configuration; SIGTERM and "
         "Ctrl-C stop it.",
@@ -79,7 +79,7 @@ def add_serve(add_parser: AddParser) -> None:
         "--web.listen-address",
         dest="listen",
         metavar="HOST:PORT",
-        type=listen_argument,
+        type=_listen_argument,
         action="append",
         default=[],
         help="where to serve; may be given several times; port 0 is any free one; overrides web.listen",
@@ -118,20 +118,20 @@ def add_serve(add_parser: AddParser) -> None:
     added.add_argument(
         "--workers",
         metavar="N",
-        type=number_of_workers,
+        type=_number_of_workers,
         default=1,
         help=f"processes that probe, to use more than one core; at most {MAX_WORKERS} (default: %(default)s, this one)",
     )
-    add_log_arguments(added)
+    _add_log_arguments(added)
 
 
-def number_of_workers(text: str) -> int:
+def _number_of_workers(text: str) -> int:
     if text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= MAX_WORKERS:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number from 1 to {MAX_WORKERS}, found {text!r}")
 
 
-def add_log_arguments(added: argparse.ArgumentParser) -> None:
+def _add_log_arguments(added: argparse.ArgumentParser) -> None:
     for option, choices, default, purpose in (
         ("level", logs.Level, logs.Level.INFO, "least important events that are logged"),
         ("format", logs.Format, logs.Format.LOGFMT, "format of the log"),
@@ -145,15 +145,15 @@ def add_log_arguments(added: argparse.ArgumentParser) -> None:
         )
 
 
-def listen_argument(text: str) -> HostPort:
+def _listen_argument(text: str) -> HostPort:
     try:
         return parse_listen_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"expected host:port, found {text!r}: {error}") from error
 
 
-def serve(chosen: Arguments) -> int:
-    shard = parse_shard(chosen)
+def _serve(chosen: _Arguments) -> int:
+    shard = _parse_shard(chosen)
     logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
     web = LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth)
     app = App(
@@ -164,11 +164,11 @@ def serve(chosen: Arguments) -> int:
         shard=shard,
         workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
     )
-    event_loop.run(run_until_signalled(app))
+    event_loop.run(_run_until_signalled(app))
     return 0
 
 
-def parse_shard(chosen: Arguments) -> Shard:
+def _parse_shard(chosen: _Arguments) -> Shard:
     try:
         return Shard.of(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
@@ -176,7 +176,7 @@ def parse_shard(chosen: Arguments) -> Shard:
         raise
 
 
-async def run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> None:
+async def _run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> None:
     """Runs until SIGTERM or SIGINT; SIGHUP reloads."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -189,11 +189,11 @@ async def run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> Non
 # ---------------------------------------------------------------- check
 
 
-def add_check(add_parser: AddParser) -> None:
-    added = command(
+def _add_check(add_parser: _AddParser) -> None:
+    added = _command(
         add_parser,
         "check",
-        run_check,
+        _run_check,
         "probe servers once, now, and show what came of it",
         "Probes servers once, now, and shows stage by stage what came of it, with a remedy for each problem. Exit "
         "status 0 where all of them federate, 1 where some do not, 2 for wrong usage or configuration.",
@@ -208,7 +208,7 @@ def add_check(add_parser: AddParser) -> None:
     )
 
 
-def run_check(chosen: Arguments) -> int:
+def _run_check(chosen: _Arguments) -> int:
     logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
     return check.run(chosen.servers, chosen.config, chosen.format)
 
@@ -216,11 +216,11 @@ def run_check(chosen: Arguments) -> int:
 # ---------------------------------------------------------------- check-config
 
 
-def add_check_config(add_parser: AddParser) -> None:
-    added = command(
+def _add_check_config(add_parser: _AddParser) -> None:
+    added = _command(
         add_parser,
         "check-config",
-        check_config,
+        _check_config,
         "tell what is wrong with a configuration file",
         "Tells what is wrong with a configuration file and the server files that it names: every complaint, with its "
         "line. Exit status 0 where nothing is, else 2.",
@@ -228,31 +228,31 @@ def add_check_config(add_parser: AddParser) -> None:
     added.add_argument("config", metavar="FILE", type=Path, help="the configuration file (YAML)")
 
 
-def check_config(chosen: Arguments) -> int:
+def _check_config(chosen: _Arguments) -> int:
     config = load(chosen.config)
     files = ServerFiles(config.server_files)
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    servers = count_of(len(file_sd.merge_servers(config, files.names)), "server")
+    servers = _count_of(len(file_sd.merge_servers(config, files.names)), "server")
     elsewhere = len(config.server_urls) + len(config.synapse_destinations)
-    lists = f", {count_of(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
+    lists = f", {_count_of(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
     return 0
 
 
-def count_of(number: int, what: str) -> str:
+def _count_of(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # ---------------------------------------------------------------- check-web-config
 
 
-def add_check_web_config(add_parser: AddParser) -> None:
-    added = command(
+def _add_check_web_config(add_parser: _AddParser) -> None:
+    added = _command(
         add_parser,
         "check-web-config",
-        check_web_config,
+        _check_web_config,
         "tell what is wrong with a file for --web.config.file",
         "Tells what is wrong with a file for --web.config.file and the certificates and keys that it names: every "
         "complaint, with its line. Exit status 0 where nothing is, else 2.",
@@ -260,7 +260,7 @@ def add_check_web_config(add_parser: AddParser) -> None:
     added.add_argument("web_config", metavar="FILE", type=Path, help="the web configuration file (YAML)")
 
 
-def check_web_config(chosen: Arguments) -> int:
+def _check_web_config(chosen: _Arguments) -> int:
     LiveWebConfig(chosen.web_config).read()
     sys.stdout.write(f"{chosen.web_config}: valid\n")
     return 0
@@ -269,18 +269,18 @@ def check_web_config(chosen: Arguments) -> int:
 # ---------------------------------------------------------------- demo
 
 
-def add_demo(add_parser: AddParser) -> None:
-    command(
+def _add_demo(add_parser: _AddParser) -> None:
+    _command(
         add_parser,
         "demo",
-        run_demo,
+        _run_demo,
         "see the exporter at work on an embedded federation",
         "Starts a small Matrix federation with healthy and broken servers in this process, and the exporter over it. "
         "Needs no configuration and no network. Ctrl-C ends it.",
     )
 
 
-def run_demo(_: Arguments) -> int:
+def _run_demo(_: _Arguments) -> int:
     logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    asyncio.run(run_until_signalled(demo()))
+    asyncio.run(_run_until_signalled(demo()))
     return 0

@@ -23,12 +23,12 @@ def build_prober(
     try:
         internet = Internet(
             timeout=timeout,
-            resolvers=[ip_endpoint(resolver) for resolver in network.resolvers],
+            resolvers=[_ip_endpoint(resolver) for resolver in network.resolvers],
             ca_file=network.ca_file,
             policy=AddressPolicy(
                 network.address_policy is Policy.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
             ),
-            connect_to={key: ip_endpoint(value) for key, value in network.connect_to.items()},
+            connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
             remember_chains=remember_chains,
         )
     except NoResolversError as error:
@@ -36,5 +36,5 @@ def build_prober(
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
 
 
-def ip_endpoint(written: Written) -> IPEndpoint:
+def _ip_endpoint(written: Written) -> IPEndpoint:
     return ip_address(written.host), written.port

@@ -16,25 +16,25 @@ from exporter.runtime import event_loop, logs
 from exporter.runtime.loop_lag import LoopLag
 from exporter.workers.messages import Cancel, LagSamples, ProbeTask, Ready, Reply, Request, UseConfig, receive, send
 
-LAGS_AT_ONCE = 20  # one message a second
+_LAGS_AT_ONCE = 20  # one message a second
 
 log = structlog.get_logger()
 
 
-async def main(descriptor: int) -> None:
+async def _main(descriptor: int) -> None:
     """Ends with whoever is at the other side, however that comes to its end: signals are for the other side alone."""
     for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(told, signal.SIG_IGN)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     send(writer, Ready())
-    worker = TaskRunner(writer)
+    worker = _TaskRunner(writer)
     async with worker.lag:
         with suppress(EOFError, OSError):
             while True:
                 await worker.handle(await receive(reader))
 
 
-class TaskRunner:
+class _TaskRunner:
     def __init__(self, writer: StreamWriter) -> None:
         self._writer = writer
         self._lags: list[float] = []
@@ -57,7 +57,7 @@ class TaskRunner:
 
     def _on_lag(self, lag: float) -> None:
         self._lags.append(lag)
-        if len(self._lags) >= LAGS_AT_ONCE:
+        if len(self._lags) >= _LAGS_AT_ONCE:
             send(self._writer, LagSamples(tuple(self._lags)))
             self._lags.clear()
 
@@ -80,4 +80,4 @@ class TaskRunner:
 if __name__ == "__main__":
     inherited, level, form = sys.argv[1:]
     logs.configure(logs.Level(level), logs.Format(form))
-    event_loop.run(main(int(inherited)))
+    event_loop.run(_main(int(inherited)))

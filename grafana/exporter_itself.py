@@ -164,7 +164,7 @@ def spoiled() -> Json:
         "Probes without durations",
         "The exporter was too slow to tell how long anything took. All else that they saw is shown.",
         PER_SECOND,
-        over_time(rate(of_exporter("probes_spoiled_total")), INSTANCE),
+        over_time(rate(of_exporter("unreliable_timings_total")), INSTANCE),
     )
 
 

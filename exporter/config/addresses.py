@@ -10,10 +10,10 @@ from exporter.model.addresses import Target, host_port
 from exporter.model.names import ServerName
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
-DNS_PORT = 53
-SCHEME = re.compile("https?://", re.IGNORECASE)
-SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*(token|api_?key|passw|secret|signature)[^=&;]*=", re.IGNORECASE)
-URL_CHARACTERS = re.compile("[!-~]+")
+_DNS_PORT = 53
+_SCHEME = re.compile("https?://", re.IGNORECASE)
+_SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*(token|api_?key|passw|secret|signature)[^=&;]*=", re.IGNORECASE)
+_URL_CHARACTERS = re.compile("[!-~]+")
 
 
 class SecretError(ValueError):
@@ -30,7 +30,7 @@ class HostPort(NamedTuple):
         return host_port(self.host, self.port)
 
 
-def parse_host_port(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
+def _parse_host_port(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
     """A host and a port, which are written like server names."""
     name = names.parse(text)
     port = default_port if name.port is None else name.port
@@ -42,25 +42,25 @@ def parse_host_port(text: str, default_port: int | None = None, lowest_port: int
 
 
 def parse_target(text: str) -> Target:
-    name, port = parse_host_port(text)
+    name, port = _parse_host_port(text)
     return Target(name.host, port)
 
 
 def parse_address(text: str, default_port: int | None = None) -> HostPort:
     if names.parse(text).ip is None:
         raise ValueError("write an IP address, for a name would have to be looked up first")
-    name, port = parse_host_port(text, default_port)
+    name, port = _parse_host_port(text, default_port)
     return HostPort(str(name.ip), port)
 
 
 def parse_resolver(text: str) -> HostPort:
     bare_ipv6 = text.count(":") > 1 and "[" not in text
-    return parse_address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
+    return parse_address(f"[{text}]" if bare_ipv6 else text, _DNS_PORT)
 
 
 def canonical_destination(text: str) -> str:
     """In one canonical form: the host in lower case, an IPv6 address compressed and in brackets."""
-    name, port = parse_host_port(text)
+    name, port = _parse_host_port(text)
     return host_port(str(name.ip) if name.ip else name.host.lower(), port)
 
 
@@ -68,7 +68,7 @@ def parse_listen_address(text: str) -> HostPort:
     """Port 0 is any free one."""
     if text.startswith(":") and text.count(":") == 1:
         raise ValueError(f"write 0.0.0.0{text} for every IPv4 address, or [::]{text} for every IPv6 address")
-    name, port = parse_host_port(text, lowest_port=0)
+    name, port = _parse_host_port(text, lowest_port=0)
     return HostPort(name.host, port)
 
 
@@ -90,23 +90,23 @@ def parse_network(text: str) -> IPNetwork:
 
 def parse_url(text: str) -> str:
     """As it was written. URLs are shown, so there must be no password in it."""
-    scheme = SCHEME.match(text)
+    scheme = _SCHEME.match(text)
     if "@" in re.split("[/?#]", text[scheme.end() :])[0] if scheme else "@" in text:
         raise SecretError("leave the user and the password out, and name a file with a token")
-    if SECRET_PARAMETER.search(text):
+    if _SECRET_PARAMETER.search(text):
         raise SecretError("leave the secret out, and send it in a header, or name a file with a token")
     if not scheme:
         raise ValueError("it must begin with https:// or http://")
     if "#" in text:
         raise ValueError("leave out the # and what follows it, for that is never sent")
-    if not URL_CHARACTERS.fullmatch(text):
+    if not _URL_CHARACTERS.fullmatch(text):
         raise ValueError("write all but ASCII characters, and spaces too, in their encoded form, as in %20")
-    if not has_host_and_port(text):
+    if not _has_host_and_port(text):
         raise ValueError("after the scheme comes a host, and perhaps a port from 1 to 65535")
     return text
 
 
-def has_host_and_port(text: str) -> bool:
+def _has_host_and_port(text: str) -> bool:
     try:
         parts = urlsplit(text)
         return bool(parts.hostname) and parts.port != 0

@@ -9,7 +9,7 @@ from exporter.model.sanitize import printable
 Path: TypeAlias = tuple[str | int, ...]
 """The keys and indexes that lead to a value: ("servers", 3, "interval")."""
 
-MAX_SHOWN = 80  # characters of a key or a value
+_MAX_SHOWN = 80  # characters of a key or a value
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,14 @@ class ConfigError(Exception):
 
 def format_path(path: Path) -> str:
     """`servers[3].interval`; a key that is no plain word stands quoted in brackets."""
-    return "".join(map(format_step, path)).removeprefix(".")
+    return "".join(map(_format_step, path)).removeprefix(".")
 
 
-def format_step(key: str | int) -> str:
+def _format_step(key: str | int) -> str:
     if isinstance(key, int):
         return f"[{key}]"
     return f".{printable_value(key)}" if key.isidentifier() else f'["{printable_value(key)}"]'
 
 
 def printable_value(text: str) -> str:
-    return printable(text, MAX_SHOWN)
+    return printable(text, _MAX_SHOWN)

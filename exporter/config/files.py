@@ -6,8 +6,8 @@ from pathlib import Path
 from exporter.config.complaint import Complaint, ConfigError
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
-TOKEN = re.compile(rb"[!-~]{1,4096}")
-CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML has none of them either
+_TOKEN = re.compile(rb"[!-~]{1,4096}")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML has none of them either
 
 
 class UnreadableError(Exception):
@@ -20,13 +20,13 @@ def content(path: Path) -> bytes:
         with path.open("rb") as stream:
             read = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UnreadableError(why_unreadable(error)) from error
+        raise UnreadableError(_why_unreadable(error)) from error
     if len(read) > MAX_BYTES:
         raise UnreadableError(f"expected a file of at most {MAX_BYTES // 2**20} MiB, found a larger one")
     return read
 
 
-def why_unreadable(error: OSError) -> str:
+def _why_unreadable(error: OSError) -> str:
     match error:
         case FileNotFoundError():
             return "expected a file, found nothing of that name: check the path"
@@ -40,7 +40,7 @@ def why_unreadable(error: OSError) -> str:
 def token(path: Path) -> str:
     """What a file with nothing but a token holds. Raises UnreadableError, which does not show it."""
     written = content(path).strip()
-    if not TOKEN.fullmatch(written):
+    if not _TOKEN.fullmatch(written):
         found = "something else" if written else "nothing: the file is empty"
         raise UnreadableError(f"expected one line of printable ASCII characters without spaces, found {found}")
     return written.decode("ascii")
@@ -54,7 +54,7 @@ def text(file: str, read: bytes) -> str:
         line = read.count(b"\n", 0, error.start) + 1
         sentence = f"expected UTF-8, found the byte 0x{read[error.start]:02x}: save the file as UTF-8"
         raise ConfigError([Complaint(file, line, "", sentence)]) from error
-    if control := CONTROL.search(decoded):
+    if control := _CONTROL.search(decoded):
         line = decoded.count("\n", 0, control.start()) + 1
         sentence = f"expected text, found the control character 0x{ord(control[0]):02x}: remove it"
         raise ConfigError([Complaint(file, line, "", sentence)])

@@ -13,21 +13,21 @@ from exporter.config.rules import check_rules
 from exporter.config.settings import Config, NetworkSettings, ServerUrl, Settings, SynapseDestinations
 from exporter.model.servers import WatchedServer
 
-Section = TypeVar("Section", NetworkSettings, ServerUrl, SynapseDestinations)
+_Section = TypeVar("_Section", NetworkSettings, ServerUrl, SynapseDestinations)
 
 
 def load(path: str | Path) -> Config:
     """Raises ConfigError."""
     path = Path(path)
-    document = read(path)
+    document = _read(path)
     settings, complaints = check(Settings, document)
     complaints += [*document.complaints, *check_rules(document, path.parent)]
     if settings is None or complaints:
         raise ConfigError(complaints)
-    return to_config(settings, path.parent)
+    return _to_config(settings, path.parent)
 
 
-def read(path: Path) -> Document:
+def _read(path: Path) -> Document:
     file = str(path)
     try:
         content = files.content(path)
@@ -36,27 +36,27 @@ def read(path: Path) -> Document:
     return parse_yaml(file, files.text(file, content))
 
 
-def to_config(settings: Settings, folder: Path) -> Config:
+def _to_config(settings: Settings, folder: Path) -> Config:
     """Defaults and relative paths filled in."""
     return Config(
-        servers=watched_servers(settings),
+        servers=_watched_servers(settings),
         server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
-        server_urls=tuple(resolve_paths(folder, url) for url in settings.server_urls),
-        synapse_destinations=tuple(resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
+        server_urls=tuple(_resolve_paths(folder, url) for url in settings.server_urls),
+        synapse_destinations=tuple(_resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
         probe=settings.probe,
-        network=resolve_paths(folder, settings.network),
+        network=_resolve_paths(folder, settings.network),
         web=settings.web,
     )
 
 
-def watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
+def _watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
     return tuple(
         WatchedServer(server.server_name, server.interval or settings.probe.interval, server.expect.delegation)
         for server in settings.servers
     )
 
 
-def resolve_paths(folder: Path, section: Section) -> Section:
+def _resolve_paths(folder: Path, section: _Section) -> _Section:
     """Its paths are relative to the folder."""
     found: dict[str, Any] = {field.name: getattr(section, field.name) for field in fields(section)}
     moved: dict[str, Any] = {key: folder / value for key, value in found.items() if isinstance(value, Path)}

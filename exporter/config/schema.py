@@ -11,7 +11,7 @@ from exporter.config.settings import Settings
 from exporter.model import durations
 
 
-class SchemaGenerator(GenerateJsonSchema):
+class _SchemaGenerator(GenerateJsonSchema):
     """Defaults as they are written in YAML, and no titles that repeat the keys."""
 
     def field_title_should_be_set(self, _schema: object) -> bool:
@@ -32,5 +32,5 @@ class SchemaGenerator(GenerateJsonSchema):
 
 
 def schema() -> str:
-    written = TypeAdapter(Settings).json_schema(schema_generator=SchemaGenerator)
-    return json.dumps({"$schema": SchemaGenerator.schema_dialect, **written}, indent=2) + "\n"
+    written = TypeAdapter(Settings).json_schema(schema_generator=_SchemaGenerator)
+    return json.dumps({"$schema": _SchemaGenerator.schema_dialect, **written}, indent=2) + "\n"

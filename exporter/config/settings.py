@@ -134,12 +134,12 @@ class SynapseDestinations:
     """PEM bundle that replaces the default trust store, for this URL; relative to the configuration file."""
 
 
-def server(written: object) -> object:
+def _server(written: object) -> object:
     """A bare server name is short for a mapping that holds nothing else."""
     return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
 
 
-def server_url(written: object) -> object:
+def _server_url(written: object) -> object:
     """A bare URL is short for a mapping that holds nothing else."""
     return written if isinstance(written, dict) else ServerUrl(value_types.URL(written))
 
@@ -150,13 +150,13 @@ class Settings:
     """The configuration file of matrix-federation-exporter."""
 
     servers: tuple[
-        Annotated[ServerSettings, BeforeValidator(server, json_schema_input_type=Name | ServerSettings)], ...
+        Annotated[ServerSettings, BeforeValidator(_server, json_schema_input_type=Name | ServerSettings)], ...
     ] = ()
     """The Matrix servers to watch: server names, or mappings with settings of their own."""
     server_files: tuple[Annotated[str, value_types.GLOB], ...] = ()
     """Patterns of files with more server names, in Prometheus's file_sd format; relative to the configuration file."""
     server_urls: tuple[
-        Annotated[ServerUrl, BeforeValidator(server_url, json_schema_input_type=Url | ServerUrl)], ...
+        Annotated[ServerUrl, BeforeValidator(_server_url, json_schema_input_type=Url | ServerUrl)], ...
     ] = ()
     """URLs that answer with more server names, in Prometheus's http_sd format: URLs, or mappings with settings."""
     synapse_destinations: tuple[SynapseDestinations, ...] = ()

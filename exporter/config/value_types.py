@@ -17,14 +17,14 @@ from exporter.config.complaint import printable_value
 from exporter.config.document import BOOLEANS, NOTHING, UnsupportedScalar
 from exporter.model import durations, names
 
-MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
+_MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
 
 MAX_NOTARIES = 3  # each is asked about every server
 MAX_ANCHORS = 8  # as many as are asked one after the other before a verdict
 
-HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
-HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
-RESERVED_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
+_HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
+_RESERVED_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
 """They are the business of HTTP itself."""
 
 
@@ -96,11 +96,11 @@ def as_written(value: object) -> str | None:
     return None
 
 
-def or_null(read: Parser) -> Parser:
+def _or_null(read: Parser) -> Parser:
     return lambda value: None if isinstance(value, UnsupportedScalar) and value.read_as == NOTHING else read(value)
 
 
-def address_scope(written: str) -> AddressScope:
+def _address_scope(written: str) -> AddressScope:
     try:
         return AddressScope(written)
     except ValueError as error:
@@ -113,11 +113,11 @@ def path(written: str) -> Path:
     return Path(written)
 
 
-def pattern(written: str) -> str:
+def _pattern(written: str) -> str:
     return str(path(written))
 
 
-def boolean(value: object) -> bool:
+def _boolean(value: object) -> bool:
     if isinstance(value, bool):  # JSON
         return value
     if isinstance(value, UnsupportedScalar) and value.read_as in BOOLEANS:
@@ -125,7 +125,7 @@ def boolean(value: object) -> bool:
     raise ValueError("leave the quotes away" if value in ("true", "false") else "")
 
 
-def whole_number(most: int) -> Parser:
+def _whole_number(most: int) -> Parser:
     def read_number(value: object) -> int:
         if type(value) is int and 1 <= value <= most:
             return value
@@ -134,14 +134,14 @@ def whole_number(most: int) -> Parser:
     return read_number
 
 
-def headers(value: object) -> dict[str, str]:
+def _headers(value: object) -> dict[str, str]:
     """Nothing of them is shown but their names: API keys are sent in headers."""
     if not isinstance(value, dict):
         raise SecretError("write one `name: value` on each line")
     for name, content in value.items():
-        if not HEADER_NAME.fullmatch(name) or name.lower() in RESERVED_HEADERS:
+        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
             raise SecretError(f"`{printable_value(name)}` is no header that can be sent")
-        if not isinstance(content, str) or not HEADER_VALUE.fullmatch(content):
+        if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
             raise SecretError(f"the value of {name} must be a text of printable ASCII characters, put it into quotes")
     return value
 
@@ -170,27 +170,27 @@ LISTEN_ADDRESS = ValueType(
     "an address and a port such as 127.0.0.1:10448", text(addresses.parse_listen_address), STRING
 )
 NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", text(addresses.parse_network), STRING)
-ADDRESS_SCOPE = ValueType("`public` or `any`", text(address_scope), {"enum": list(AddressScope)})
+ADDRESS_SCOPE = ValueType("`public` or `any`", text(_address_scope), {"enum": list(AddressScope)})
 CONCURRENCY = ValueType(
-    f"a whole number from 1 to {MAX_CONCURRENCY}",
-    whole_number(MAX_CONCURRENCY),
-    {"type": "integer", "minimum": 1, "maximum": MAX_CONCURRENCY},
+    f"a whole number from 1 to {_MAX_CONCURRENCY}",
+    _whole_number(_MAX_CONCURRENCY),
+    {"type": "integer", "minimum": 1, "maximum": _MAX_CONCURRENCY},
 )
 PORT = ValueType(
     f"a port from 1 to {names.MAX_PORT}",
-    whole_number(names.MAX_PORT),
+    _whole_number(names.MAX_PORT),
     {"type": "integer", "minimum": 1, "maximum": names.MAX_PORT},
 )
-BOOLEAN = ValueType("`true` or `false`", boolean, {"type": "boolean"})
+BOOLEAN = ValueType("`true` or `false`", _boolean, {"type": "boolean"})
 CA_FILE = ValueType(
     "the path of a file with PEM certificates, or null",
-    or_null(text(path)),
+    _or_null(text(path)),
     {"type": ["string", "null"], "minLength": 1},
 )
 TOKEN_FILE = ValueType("the path of a file with a token", text(path), STRING)
 URL = ValueType("a URL such as https://example.org/servers.json", text(addresses.parse_url), STRING)
 BASE_URL = ValueType("a URL such as https://matrix.example.org", text(addresses.parse_base_url), STRING)
 HEADERS = ValueType(
-    "a mapping of header names to texts", headers, {"type": "object", "additionalProperties": {"type": "string"}}
+    "a mapping of header names to texts", _headers, {"type": "object", "additionalProperties": {"type": "string"}}
 )
-GLOB = ValueType("the path of a file, or a pattern such as servers.d/*.yaml", text(pattern), STRING)
+GLOB = ValueType("the path of a file, or a pattern such as servers.d/*.yaml", text(_pattern), STRING)

@@ -25,8 +25,8 @@ from exporter.model.names import ip_literal
 
 LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
 AUTHORITY_LIFE = timedelta(days=3650)
-BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
-MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
+_BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
+_MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
@@ -36,19 +36,19 @@ class KeyType(StrEnum):
     RSA = "rsa"
 
 
-def p256() -> PrivateKey:
+def _p256() -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
-def p384() -> PrivateKey:
+def _p384() -> PrivateKey:
     return ec.generate_private_key(ec.SECP384R1())
 
 
-def rsa_key(bits: int) -> PrivateKey:
+def _rsa_key(bits: int) -> PrivateKey:
     return rsa.generate_private_key(65537, bits)
 
 
-KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: p256, KeyType.RSA: partial(rsa_key, 2048)}
+_KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: _p256, KeyType.RSA: partial(_rsa_key, 2048)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ class Lineage:
     leaf: KeyType
 
 
-LIGHT: Final = Lineage(p256, p256, KeyType.EC)
+LIGHT: Final = Lineage(_p256, _p256, KeyType.EC)
 # As Let's Encrypt has them (https://letsencrypt.org/certificates/), and with it most of the servers there are.
 LINEAGES: Final = {
-    "ecdsa": Lineage(partial(rsa_key, 4096), p384, KeyType.EC),
-    "rsa": Lineage(partial(rsa_key, 4096), partial(rsa_key, 2048), KeyType.RSA),
+    "ecdsa": Lineage(partial(_rsa_key, 4096), _p384, KeyType.EC),
+    "rsa": Lineage(partial(_rsa_key, 4096), partial(_rsa_key, 2048), KeyType.RSA),
 }
 
 
@@ -82,37 +82,37 @@ class CertificateState(StrEnum):
     """Its purpose is to name a client, and no server."""
 
 
-class Signer(StrEnum):
+class _Signer(StrEnum):
     TRUSTED = "trusted"
     UNKNOWN = "unknown"
     ITSELF = "itself"
 
 
 @dataclass(frozen=True, slots=True)
-class Making:
+class _Making:
     """How a certificate is made; the defaults make a good one. `begins` and `ends` are counted from now."""
 
-    begins: timedelta = -BACKDATED
+    begins: timedelta = -_BACKDATED
     ends: timedelta = LEAF_LIFE
     names: tuple[str, ...] = ()
     """Instead of those asked for."""
     alternative_names: bool = True
     purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
-    signer: Signer = Signer.TRUSTED
+    signer: _Signer = _Signer.TRUSTED
     issuers_sent: int = 1
     """How many of intermediate and root, in this order, the server sends after its own."""
 
 
-MAKINGS = {
-    CertificateState.VALID: Making(),
-    CertificateState.EXPIRED: Making(begins=-LEAF_LIFE, ends=-timedelta(days=1)),
-    CertificateState.NOT_YET_VALID: Making(begins=timedelta(days=1)),
-    CertificateState.WRONG_NAME: Making(names=("somewhere-else.test",)),
-    CertificateState.SELF_SIGNED: Making(signer=Signer.ITSELF, issuers_sent=0),
-    CertificateState.UNTRUSTED: Making(signer=Signer.UNKNOWN, issuers_sent=2),
-    CertificateState.INCOMPLETE_CHAIN: Making(issuers_sent=0),
-    CertificateState.COMMON_NAME_ONLY: Making(alternative_names=False),
-    CertificateState.FOR_CLIENTS: Making(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
+_MAKINGS = {
+    CertificateState.VALID: _Making(),
+    CertificateState.EXPIRED: _Making(begins=-LEAF_LIFE, ends=-timedelta(days=1)),
+    CertificateState.NOT_YET_VALID: _Making(begins=timedelta(days=1)),
+    CertificateState.WRONG_NAME: _Making(names=("somewhere-else.test",)),
+    CertificateState.SELF_SIGNED: _Making(signer=_Signer.ITSELF, issuers_sent=0),
+    CertificateState.UNTRUSTED: _Making(signer=_Signer.UNKNOWN, issuers_sent=2),
+    CertificateState.INCOMPLETE_CHAIN: _Making(issuers_sent=0),
+    CertificateState.COMMON_NAME_ONLY: _Making(alternative_names=False),
+    CertificateState.FOR_CLIENTS: _Making(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
 }
 
 
@@ -177,7 +177,7 @@ class Authority:
         self.trusted = Hierarchy("Lab", lineage)
         self.lapsed = Hierarchy("Lapsed", ends=-timedelta(days=1))
         """Trusted, but for its root having expired yesterday."""
-        self._hierarchies = {Signer.TRUSTED: self.trusted, Signer.UNKNOWN: Hierarchy("Unknown")}
+        self._hierarchies = {_Signer.TRUSTED: self.trusted, _Signer.UNKNOWN: Hierarchy("Unknown")}
         self._leaf = lineage.leaf
         self.ca_file = folder / "ca.pem"
         self.ca_file.write_bytes(
@@ -198,14 +198,14 @@ class Authority:
         Dates are cut to the second, and replace those of the state.
         `key_type` is that of the leaf, instead of the lineage's.
         """
-        making, now, key = MAKINGS[state], datetime.now(UTC), new_key(key_type or self._leaf)
+        making, now, key = _MAKINGS[state], datetime.now(UTC), new_key(key_type or self._leaf)
         names = making.names or tuple(names)
         subject = Issuer(common_name(names[0]), key)
         leaf = leaf_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
         leaf = leaf.add_extension(x509.ExtendedKeyUsage([making.purpose]), critical=False)
         if making.alternative_names:
             leaf = leaf.add_extension(alternative_names(names), critical=False)
-        if making.signer is Signer.ITSELF:
+        if making.signer is _Signer.ITSELF:
             return Issued(key, (subject.sign(leaf),))
         hierarchy = self._hierarchies[making.signer]
         issuers = (hierarchy.intermediate, hierarchy.root)[: making.issuers_sent]
@@ -213,11 +213,11 @@ class Authority:
 
 
 def new_key(key_type: KeyType) -> PrivateKey:
-    return KEYS[key_type]()
+    return _KEYS[key_type]()
 
 
 def common_name(text: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:MAX_COMMON_NAME])])
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:_MAX_COMMON_NAME])])
 
 
 def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
@@ -254,7 +254,7 @@ def authority_draft(
     return (
         draft(subject, now + begins, now + ends)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(key_usage(authority=True), critical=True)
+        .add_extension(_key_usage(authority=True), critical=True)
     )
 
 
@@ -262,11 +262,11 @@ def leaf_draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x5
     return (
         draft(subject, not_before, not_after)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(key_usage(authority=False), critical=True)
+        .add_extension(_key_usage(authority=False), critical=True)
     )
 
 
-def key_usage(*, authority: bool) -> x509.KeyUsage:
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=True,
         content_commitment=False,

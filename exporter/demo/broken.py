@@ -9,13 +9,13 @@ from exporter.demo.servers import LabServer, Place, Website, federates
 from exporter.demo.zone import DnsFault
 from exporter.model.enums import Method, Reason, Stage, WarningName
 
-BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
+_BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
 NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})
 
 
 def at_8448(host: str, ip: str, shows: str, reason: Reason, place: Place) -> LabServer:
     """No delegation, and at port 8448 what is broken below HTTP."""
-    stage = Stage.TCP if reason in BELOW_TLS else Stage.TLS
+    stage = Stage.TCP if reason in _BELOW_TLS else Stage.TLS
     return LabServer(
         host,
         shows,

@@ -16,33 +16,33 @@ from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.web.listeners import ListenError, bind
 
-INTERVAL, TIMEOUT = "30s", "10s"
-FIRST_ROUND_SECONDS = 5.0
+_INTERVAL, _TIMEOUT = "30s", "10s"
+_FIRST_ROUND_SECONDS = 5.0
 
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[App]:
     """Prints what there is to see as soon as there is something."""
     async with Federation() as federation:
-        with write_config(federation) as config_file:
-            async with App(config_file, listen=[choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
+        with _write_config(federation) as config_file:
+            async with App(config_file, listen=[_choose_listen_address()], first_round=_FIRST_ROUND_SECONDS) as app:
                 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-                for paragraph in introduce(app.addresses[0], federation.servers):
+                for paragraph in _introduce(app.addresses[0], federation.servers):
                     console.print(paragraph)
                 yield app
 
 
 @contextmanager
-def write_config(federation: Federation) -> Iterator[Path]:
+def _write_config(federation: Federation) -> Iterator[Path]:
     """The configuration file for it, in JSON, which is YAML too."""
     with TemporaryDirectory(prefix="federation-demo-") as folder:
         file = Path(folder, "demo.yaml")
-        configuration = {**federation.config(), "probe": {"interval": INTERVAL, "timeout": TIMEOUT}}
+        configuration = {**federation.config(), "probe": {"interval": _INTERVAL, "timeout": _TIMEOUT}}
         file.write_text(json.dumps(configuration), encoding="utf-8")
         yield file
 
 
-def choose_listen_address() -> HostPort:
+def _choose_listen_address() -> HostPort:
     """The usual place, or any port where that is taken."""
     try:
         for sock in bind([DEFAULT_LISTEN]):
@@ -52,7 +52,7 @@ def choose_listen_address() -> HostPort:
     return DEFAULT_LISTEN
 
 
-def introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str | Table]:
+def _introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str | Table]:
     """What there is, what is wrong with it, and what to try."""
     url = f"http://{address}"
     if address != DEFAULT_LISTEN:
@@ -62,22 +62,22 @@ def introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str |
     yield f"  {url}/         the page\n"
     healthy = [server for server in servers if server.healthy]
     yield f"{len(healthy)} servers are healthy:\n"
-    yield table((server.server_name, server.shows) for server in healthy)
+    yield _table((server.server_name, server.shows) for server in healthy)
     broken = [server for server in servers if not server.healthy]
     yield f"\n{len(broken)} servers are broken, each in its own way:\n"
-    yield table((server.server_name, f"{server.shows}\n({expected_problems(server)})") for server in broken)
+    yield _table((server.server_name, f"{server.shows}\n({_expected_problems(server)})") for server in broken)
     yield "\nTry:\n"
     yield f"  curl -s {url}/metrics | grep probe_success"
     yield f"  curl -s {url}/metrics | grep failure_info\n"
     yield "Ctrl-C ends it."
 
 
-def expected_problems(server: LabServer) -> str:
+def _expected_problems(server: LabServer) -> str:
     """Stage and reason, as in `/metrics`."""
     return ", ".join(f"{stage} {reason}" for stage, reason in sorted(server.expected))
 
 
-def table(rows: Iterable[tuple[str, str]]) -> Table:
+def _table(rows: Iterable[tuple[str, str]]) -> Table:
     drawn = Table.grid(Column(no_wrap=True), Column(), padding=(0, 2), pad_edge=True)
     for row in rows:
         drawn.add_row(*row)

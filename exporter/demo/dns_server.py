@@ -24,11 +24,11 @@ from dns.rrset import RRset
 from exporter.demo.listener import LOOPBACK, Listener, streams
 from exporter.demo.zone import HANG_UP, TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire, Zone, start_of_authority
 
-QUESTIONS_KEPT = 10_000  # a demo may run for weeks
-PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
-UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
-TCP_BYTES = 65535
-RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kernel cuts it to what it allows
+_QUESTIONS_KEPT = 10_000  # a demo may run for weeks
+_PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
+_UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
+_TCP_BYTES = 65535
+_RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kernel cuts it to what it allows
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class DnsServer(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.zone = Zone()
-        self.questions: deque[Question] = deque(maxlen=QUESTIONS_KEPT)
+        self.questions: deque[Question] = deque(maxlen=_QUESTIONS_KEPT)
         self._listener = Listener(self._converse)
 
     @property
@@ -55,8 +55,8 @@ class DnsServer(asyncio.DatagramProtocol):
     async def start(self) -> None:
         """After a stop it takes the same port again, if nobody else has it by then."""
         loop = asyncio.get_running_loop()
-        for _ in range(PORT_ATTEMPTS):
-            datagrams = udp_socket(self._listener.port)
+        for _ in range(_PORT_ATTEMPTS):
+            datagrams = _udp_socket(self._listener.port)
             self._listener.port = datagrams.getsockname()[1]
             try:
                 await self._listener.start()
@@ -66,7 +66,7 @@ class DnsServer(asyncio.DatagramProtocol):
             else:
                 await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
                 return
-        raise OSError(f"none of {PORT_ATTEMPTS} ports on {LOOPBACK} is free for both UDP and TCP: free some ports")
+        raise OSError(f"none of {_PORT_ATTEMPTS} ports on {LOOPBACK} is free for both UDP and TCP: free some ports")
 
     async def stop(self) -> None:
         await self._listener.stop()
@@ -77,7 +77,7 @@ class DnsServer(asyncio.DatagramProtocol):
         self._datagrams: asyncio.DatagramTransport = transport
 
     def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
-        for answer in each(self.answer(wire, Over.UDP)):
+        for answer in _each(self.answer(wire, Over.UDP)):
             self._datagrams.sendto(answer, client)
 
     async def _converse(self, accepted: socket.socket) -> None:
@@ -88,7 +88,7 @@ class DnsServer(asyncio.DatagramProtocol):
                 answer = self.answer(await reader.readexactly(length), Over.TCP)
                 if answer == HANG_UP:
                     return
-                for message in each(answer):
+                for message in _each(answer):
                     writer.write(len(message).to_bytes(2, "big") + message)
 
     def answer(self, wire: bytes, over: Over) -> Wire:
@@ -99,31 +99,31 @@ class DnsServer(asyncio.DatagramProtocol):
             return None  # a client that does not speak DNS
         kind = dns.rdatatype.to_text(question.rdtype)
         self.questions.append(Question(question.name.to_text(omit_final_dot=True).lower(), kind, over))
-        reply, fault = reply_from(self.zone, query)
+        reply, fault = _reply_from(self.zone, query)
         if fault:
             misbehave = FAULTS[fault] if isinstance(fault, DnsFault) else fault
             return misbehave(reply, over)
-        return reply.to_wire(max_size=room(query, over), prefer_truncation=True)
+        return reply.to_wire(max_size=_room(query, over), prefer_truncation=True)
 
 
-def udp_socket(port: int) -> socket.socket:
+def _udp_socket(port: int) -> socket.socket:
     datagrams = socket.socket(type=socket.SOCK_DGRAM)
-    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    datagrams.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_BUFFER_BYTES)
     datagrams.bind((LOOPBACK, port))
     return datagrams
 
 
-def each(answer: Wire) -> Sequence[bytes]:
+def _each(answer: Wire) -> Sequence[bytes]:
     if isinstance(answer, bytes):
         return (answer,)
     return answer or ()
 
 
-def room(query: Message, over: Over) -> int:
-    return TCP_BYTES if over is Over.TCP else max(query.payload, UDP_BYTES)
+def _room(query: Message, over: Over) -> int:
+    return _TCP_BYTES if over is Over.TCP else max(query.payload, _UDP_BYTES)
 
 
-def reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | Misbehaviour | None]:
+def _reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | Misbehaviour | None]:
     """What the zone holds, with the aliases on the way; the fault is still to be applied."""
     reply = dns.message.make_response(query, recursion_available=True)
     question = query.question[0]
@@ -140,7 +140,7 @@ def reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | Misbehav
 # ---------------------------------------------------------------- faults: what becomes of a good reply
 
 
-def emptied(reply: Message) -> Message:
+def _emptied(reply: Message) -> Message:
     reply.answer.clear()
     reply.authority.clear()
     return reply
@@ -148,62 +148,62 @@ def emptied(reply: Message) -> Message:
 
 def failing(rcode: Rcode) -> Misbehaviour:
     def fail(reply: Message, _: Over) -> Wire:
-        emptied(reply).set_rcode(rcode)
+        _emptied(reply).set_rcode(rcode)
         return reply.to_wire()
 
     return fail
 
 
-def drop(*_: object) -> Wire:
+def _drop(*_: object) -> Wire:
     return None
 
 
-def truncate(reply: Message, over: Over) -> Wire:
+def _truncate(reply: Message, over: Over) -> Wire:
     if over is Over.UDP:
-        emptied(reply).flags |= dns.flags.TC
+        _emptied(reply).flags |= dns.flags.TC
     return reply.to_wire()
 
 
-def truncate_and_hang_up(reply: Message, over: Over) -> Wire:
-    return HANG_UP if over is Over.TCP else truncate(reply, over)
+def _truncate_and_hang_up(reply: Message, over: Over) -> Wire:
+    return HANG_UP if over is Over.TCP else _truncate(reply, over)
 
 
-def garbage(reply: Message, _: Over) -> Wire:
+def _garbage(reply: Message, _: Over) -> Wire:
     """The right id, so that nobody can take it for somebody else's answer, and then nonsense."""
     return reply.id.to_bytes(2, "big") + b"\xff" * 30
 
 
-def wrong_id(reply: Message, _: Over) -> Wire:
+def _wrong_id(reply: Message, _: Over) -> Wire:
     reply.id ^= 0xFFFF
     return reply.to_wire()
 
 
-def wrong_question(reply: Message, _: Over) -> Wire:
+def _wrong_question(reply: Message, _: Over) -> Wire:
     asked = reply.question[0]
     reply.question[0] = RRset(dns.name.from_text("not-what-you-asked.test"), IN, asked.rdtype)
     return reply.to_wire()
 
 
-def alias_loop(reply: Message, _: Over) -> Wire:
-    name = emptied(reply).question[0].name
+def _alias_loop(reply: Message, _: Over) -> Wire:
+    name = _emptied(reply).question[0].name
     other = dns.name.from_text("loop", name)
     reply.set_rcode(Rcode.NOERROR)
-    reply.answer.extend([alias(name, other), alias(other, name)])
+    reply.answer.extend([_alias(name, other), _alias(other, name)])
     return reply.to_wire()
 
 
-def alias(owner: Name, target: Name) -> RRset:
+def _alias(owner: Name, target: Name) -> RRset:
     return dns.rrset.from_text(owner, TTL_SECONDS, IN, RdataType.CNAME, target.to_text())
 
 
 FAULTS: dict[DnsFault, Misbehaviour] = {
     DnsFault.SERVFAIL: failing(Rcode.SERVFAIL),
     DnsFault.REFUSED: failing(Rcode.REFUSED),
-    DnsFault.DROP: drop,
-    DnsFault.TRUNCATE: truncate,
-    DnsFault.TRUNCATE_AND_HANG_UP: truncate_and_hang_up,
-    DnsFault.GARBAGE: garbage,
-    DnsFault.WRONG_ID: wrong_id,
-    DnsFault.WRONG_QUESTION: wrong_question,
-    DnsFault.ALIAS_LOOP: alias_loop,
+    DnsFault.DROP: _drop,
+    DnsFault.TRUNCATE: _truncate,
+    DnsFault.TRUNCATE_AND_HANG_UP: _truncate_and_hang_up,
+    DnsFault.GARBAGE: _garbage,
+    DnsFault.WRONG_ID: _wrong_id,
+    DnsFault.WRONG_QUESTION: _wrong_question,
+    DnsFault.ALIAS_LOOP: _alias_loop,
 }

@@ -9,14 +9,14 @@ from functools import partial
 
 from exporter.demo.listener import LOOPBACK, Listener, Port
 
-FILLERS = 4  # more than an accept queue of length 0 holds
+_FILLERS = 4  # more than an accept queue of length 0 holds
 FIRST_BYTES = 65536
-WITHOUT_LINGERING = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds, so that closing sends RST
-NO_ROUTE = (
+_WITHOUT_LINGERING = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds, so that closing sends RST
+_NO_ROUTE = (
     "255.255.255.255:8448"  # TCP refuses to connect to a broadcast address, and sends nothing (RFC 1122, 4.2.3.10)
 )
-UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"  # a fatal alert (RFC 8446, section 6; RFC 6066, section 3)
-BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"  # a fatal alert (RFC 8446, section 6; RFC 6066, section 3)
+_BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
 class Fault(StrEnum):
@@ -50,7 +50,7 @@ class ClosedPort:
         self._socket.close()
 
 
-class BlackHole:
+class _BlackHole:
     """Listens with an accept queue that is full already: Linux then drops every SYN without a word."""
 
     def __init__(self) -> None:
@@ -59,7 +59,7 @@ class BlackHole:
     async def start(self) -> None:
         listening = socket.create_server((LOOPBACK, 0), backlog=0)
         port = listening.getsockname()[1]
-        self._sockets = [listening, *(filler(port) for _ in range(FILLERS))]
+        self._sockets = [listening, *(_filler(port) for _ in range(_FILLERS))]
         self.address = f"{LOOPBACK}:{port}"
 
     async def stop(self) -> None:
@@ -67,15 +67,15 @@ class BlackHole:
             held.close()
 
 
-def filler(port: int) -> socket.socket:
+def _filler(port: int) -> socket.socket:
     client = socket.socket()
     client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
     client.connect_ex((LOOPBACK, port))
     return client
 
 
-class NoRoute:
-    address = NO_ROUTE
+class _NoRoute:
+    address = _NO_ROUTE
 
     async def start(self) -> None: ...
 
@@ -83,25 +83,25 @@ class NoRoute:
 
 
 async def reset(accepted: socket.socket) -> None:
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, WITHOUT_LINGERING)
+    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITHOUT_LINGERING)
 
 
-async def answer_with(answer: bytes, accepted: socket.socket) -> None:
+async def _answer_with(answer: bytes, accepted: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     await loop.sock_recv(accepted, FIRST_BYTES)
     await loop.sock_sendall(accepted, answer)
 
 
-async def stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is done with it, on purpose
+async def _stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is done with it, on purpose
     await asyncio.Event().wait()
 
 
 FAULTS: dict[Fault, Callable[[], Port]] = {
     Fault.CONNECTION_REFUSED: ClosedPort,
-    Fault.BLACK_HOLE: BlackHole,
-    Fault.UNREACHABLE: NoRoute,
+    Fault.BLACK_HOLE: _BlackHole,
+    Fault.UNREACHABLE: _NoRoute,
     Fault.RESET: partial(Listener, reset),
-    Fault.NAME_REFUSED: partial(Listener, partial(answer_with, UNRECOGNIZED_NAME)),
-    Fault.PLAIN_HTTP: partial(Listener, partial(answer_with, BAD_REQUEST)),
-    Fault.STALL: partial(Listener, stall),
+    Fault.NAME_REFUSED: partial(Listener, partial(_answer_with, _UNRECOGNIZED_NAME)),
+    Fault.PLAIN_HTTP: partial(Listener, partial(_answer_with, _BAD_REQUEST)),
+    Fault.STALL: partial(Listener, _stall),
 }

@@ -30,7 +30,7 @@ from exporter.model.names import parse
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """Those of `demo`: not more than can be looked over."""
-Started = TypeVar("Started", bound=Port)
+_Started = TypeVar("_Started", bound=Port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +149,13 @@ class Federation:
         for running in self._running.values():
             self._make_notary(running)
 
-    async def _start(self, part: Started) -> Started:
+    async def _start(self, part: _Started) -> _Started:
         await part.start()
         self._stack.push_async_callback(part.stop)
         return part
 
     async def _add(self, server: LabServer, refused: Port) -> None:
-        homeserver = homeserver_of(server)
+        homeserver = _homeserver_of(server)
         self._tell(server)
         for address in server.addresses():
             self.connect_to.setdefault(address, refused.address)
@@ -177,12 +177,12 @@ class Federation:
             return await self._start(Listener(place.behaviour))
         if isinstance(place, RawSite):
             context = self._context(Website(place.name))
-            return await self._start(Listener(partial(talk_over_tls, context, place.talk)))
+            return await self._start(Listener(partial(_talk_over_tls, context, place.talk)))
         listener = self._listeners.get(address)
         if listener is None:
             listener = self._listeners[address] = await self._start(HttpsServer(place.tls_version, place.adjust))
         listener.certificates[place.name] = self._context(place)
-        listener.sites[place.name] = site_of(place, homeserver)
+        listener.sites[place.name] = _site_of(place, homeserver)
         return listener
 
     def _make_notary(self, running: Running) -> None:
@@ -206,7 +206,7 @@ class Federation:
         return self._contexts[bears]
 
 
-def site_of(place: Website, homeserver: Homeserver) -> Site:
+def _site_of(place: Website, homeserver: Homeserver) -> Site:
     if not place.homeserver:
         return Site(dict(place.pages))
     who = Homeserver(homeserver.server_name) if place.twin else homeserver
@@ -215,13 +215,13 @@ def site_of(place: Website, homeserver: Homeserver) -> Site:
     return site
 
 
-def homeserver_of(server: LabServer) -> Homeserver:
+def _homeserver_of(server: LabServer) -> Homeserver:
     homeserver = Homeserver(server.server_name, delay=server.delay, fault=server.key_fault)
     for path in server.missing:
         del homeserver.pages[path]
     return homeserver
 
 
-async def talk_over_tls(context: SSLContext, talk: Talk, accepted: socket) -> None:
+async def _talk_over_tls(context: SSLContext, talk: Talk, accepted: socket) -> None:
     async with streams(accepted, context) as (reader, writer):
         await talk(reader, writer)

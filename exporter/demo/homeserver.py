@@ -17,11 +17,11 @@ from exporter.demo.https_server import Answer, Request, json_answer
 
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"
-SIGNED_REQUESTS = re.compile(r"GET /_matrix/federation/v1/event/[^/]+|PUT /_matrix/federation/v1/send/[^/]+")
-HOUR = 3600
-KEY_LIFE_SECONDS = 24 * HOUR  # what Synapse publishes
-OLD_KEY_AGE_SECONDS = 30 * 24 * HOUR
-WAITS_KEPT = 10_000  # a demo may run for weeks
+_SIGNED_REQUESTS = re.compile(r"GET /_matrix/federation/v1/event/[^/]+|PUT /_matrix/federation/v1/send/[^/]+")
+_HOUR = 3600
+_KEY_LIFE_SECONDS = 24 * _HOUR  # what Synapse publishes
+_OLD_KEY_AGE_SECONDS = 30 * 24 * _HOUR
+_WAITS_KEPT = 10_000  # a demo may run for weeks
 
 Document: TypeAlias = dict[str, Any]
 
@@ -49,10 +49,10 @@ class Homeserver:
     def __init__(self, server_name: str, *, delay: float = 0.0, fault: KeyFault | None = None) -> None:
         self.server_name = server_name
         self.software = {"name": "Lab", "version": "1.0"}
-        self.key_life_seconds = KEY_LIFE_SECONDS
+        self.key_life_seconds = _KEY_LIFE_SECONDS
         self.delay = delay
         self.fault = fault
-        self.waits: deque[float] = deque(maxlen=WAITS_KEPT)
+        self.waits: deque[float] = deque(maxlen=_WAITS_KEPT)
         self.key = Ed25519PrivateKey.generate()
         self.old_key = Ed25519PrivateKey.generate()
         self.pages: dict[str, Callable[[], Answer]] = {VERSION: self.version, KEYS: self.keys}
@@ -69,8 +69,8 @@ class Homeserver:
         return answer
 
     def _answer(self, request: Request) -> Answer:
-        if SIGNED_REQUESTS.fullmatch(f"{request.method} {request.path}"):
-            return error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
+        if _SIGNED_REQUESTS.fullmatch(f"{request.method} {request.path}"):
+            return _error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
         page = self.pages.get(request.path)
         if page is None:
             return unrecognized(404)
@@ -81,8 +81,8 @@ class Homeserver:
 
     def keys(self) -> Answer:
         document = self.unsigned_keys()
-        if self.fault in DISTORTIONS:
-            document |= DISTORTIONS[self.fault]()
+        if self.fault in _DISTORTIONS:
+            document |= _DISTORTIONS[self.fault]()
         signer = self.old_key if self.fault is KeyFault.BAD_SIGNATURE else self.key
         signature = unpadded(signer.sign(encode_canonical_json(document)))
         return json_answer({**document, "signatures": {document["server_name"]: {key_id(self.key): signature}}})
@@ -90,25 +90,25 @@ class Homeserver:
     def unsigned_keys(self) -> Document:
         return {
             "server_name": self.server_name,
-            "valid_until_ts": milliseconds_from_now(self.key_life_seconds),
+            "valid_until_ts": _milliseconds_from_now(self.key_life_seconds),
             "verify_keys": {key_id(self.key): {"key": public(self.key)}},
             "old_verify_keys": {
                 key_id(self.old_key): {
                     "key": public(self.old_key),
-                    "expired_ts": milliseconds_from_now(-OLD_KEY_AGE_SECONDS),
+                    "expired_ts": _milliseconds_from_now(-_OLD_KEY_AGE_SECONDS),
                 }
             },
         }
 
 
-DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
-    KeyFault.EXPIRED: lambda: {"valid_until_ts": milliseconds_from_now(-HOUR)},
+_DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
+    KeyFault.EXPIRED: lambda: {"valid_until_ts": _milliseconds_from_now(-_HOUR)},
     KeyFault.OTHER_SERVER_NAME: lambda: {"server_name": "somebody-else.test"},
     KeyFault.NO_ED25519_KEY: lambda: {"verify_keys": {"curve25519:1": {"key": unpadded(bytes(32))}}},
-    KeyFault.SHORT_LIFE: lambda: {"valid_until_ts": milliseconds_from_now(HOUR / 6)},
+    KeyFault.SHORT_LIFE: lambda: {"valid_until_ts": _milliseconds_from_now(_HOUR / 6)},
     KeyFault.OLD_KEY_IN_FUTURE: lambda: {
         "old_verify_keys": {
-            "ed25519:old": {"key": unpadded(bytes(32)), "expired_ts": milliseconds_from_now(KEY_LIFE_SECONDS)}
+            "ed25519:old": {"key": unpadded(bytes(32)), "expired_ts": _milliseconds_from_now(_KEY_LIFE_SECONDS)}
         }
     },
 }
@@ -116,10 +116,10 @@ DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
 
 
 def unrecognized(status: int) -> Answer:
-    return error(status, "M_UNRECOGNIZED", "Unrecognized request")
+    return _error(status, "M_UNRECOGNIZED", "Unrecognized request")
 
 
-def error(status: int, errcode: str, sentence: str) -> Answer:
+def _error(status: int, errcode: str, sentence: str) -> Answer:
     """As every error of Matrix is written (Matrix specification, "Standard error response")."""
     return json_answer({"errcode": errcode, "error": sentence}, status)
 
@@ -138,5 +138,5 @@ def unpadded(raw: bytes) -> str:
     return base64.b64encode(raw).decode().rstrip("=")
 
 
-def milliseconds_from_now(seconds: float) -> int:
+def _milliseconds_from_now(seconds: float) -> int:
     return int((time.time() + seconds) * 1000)

@@ -19,9 +19,9 @@ from exporter.demo.listener import Listener, streams
 from exporter.model.names import InvalidServerNameError, parse
 
 WELL_KNOWN = "/.well-known/matrix/server"
-REQUESTS_KEPT = 10_000  # a demo may run for weeks
-READ_BYTES = 65536
-METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
+_REQUESTS_KEPT = 10_000  # a demo may run for weeks
+_READ_BYTES = 65536
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 JSON = ("Content-Type", "application/json")
 HTML = ("Content-Type", "text/html; charset=utf-8")
 
@@ -77,8 +77,8 @@ def redirect(location: str, status: int = 302) -> Answer:
 
 
 NOT_FOUND = Answer(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
-FORBIDDEN = Answer(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
-TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
+_FORBIDDEN = Answer(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
+_TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
 @dataclass(slots=True)
@@ -89,13 +89,13 @@ class Site:
     otherwise: Page = NOT_FOUND
     body_limit: float = math.inf
     """Bytes; a request that announces more is refused before its body is sent."""
-    methods: frozenset[str] = METHODS
+    methods: frozenset[str] = _METHODS
     """All others are refused, before any body is sent."""
 
     def refusal(self, request: Request, body_bytes: int) -> Answer | None:
         if request.method not in self.methods:
-            return FORBIDDEN
-        return TOO_LARGE if body_bytes > self.body_limit else None
+            return _FORBIDDEN
+        return _TOO_LARGE if body_bytes > self.body_limit else None
 
 
 class HttpsServer:
@@ -114,8 +114,8 @@ class HttpsServer:
         """
         self.certificates: dict[str, ssl.SSLContext] = {}
         self.sites: dict[str, Site] = {}
-        self.requests: deque[Request] = deque(maxlen=REQUESTS_KEPT)
-        self.greetings: deque[str | None] = deque(maxlen=REQUESTS_KEPT)
+        self.requests: deque[Request] = deque(maxlen=_REQUESTS_KEPT)
+        self.greetings: deque[str | None] = deque(maxlen=_REQUESTS_KEPT)
         self._listener = Listener(self._serve)
         self._sni: WeakKeyDictionary[ssl.SSLObject | ssl.SSLSocket, str | None] = WeakKeyDictionary()
         self._greeter = empty_context(only)  # it is the greeter who chooses the version
@@ -146,10 +146,10 @@ class HttpsServer:
             while isinstance(head := await next_event(http, reader), h11.Request):
                 request = read_request(head, sni)
                 self.requests.append(request)
-                if refused := self._site(request).refusal(request, announced_bytes(head)):
+                if refused := self._site(request).refusal(request, _announced_bytes(head)):
                     writer.write(rendered(http, request, refused))
                     return
-                if not await read_body(http, reader, writer, request.body):
+                if not await _read_body(http, reader, writer, request.body):
                     return
                 writer.write(rendered(http, request, await self._answer(request)))
                 await writer.drain()
@@ -170,13 +170,13 @@ async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> h11.
     """None where the client does not speak HTTP, or will say no more."""
     try:
         while (event := http.next_event()) is h11.NEED_DATA:
-            http.receive_data(await reader.read(READ_BYTES))
+            http.receive_data(await reader.read(_READ_BYTES))
     except h11.RemoteProtocolError:
         return None
     return event if isinstance(event, h11.Event) else None
 
 
-async def read_body(
+async def _read_body(
     http: h11.Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, body: bytearray
 ) -> bool:
     """False where the client left in the middle of it. A client that asks whether to send it is told to go on at once,
@@ -189,7 +189,7 @@ async def read_body(
     return isinstance(event, h11.EndOfMessage)
 
 
-def announced_bytes(event: h11.Request) -> int:
+def _announced_bytes(event: h11.Request) -> int:
     return int(dict(event.headers).get(b"content-length", b"0"))
 
 
@@ -206,11 +206,11 @@ def read_request(event: h11.Request, sni: str | None) -> Request:
 
 def rendered(http: h11.Connection, request: Request, answer: Answer) -> bytes:
     headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
-    head = h11.Response(status_code=answer.status, headers=headers, reason=phrase(answer.status))
+    head = h11.Response(status_code=answer.status, headers=headers, reason=_phrase(answer.status))
     body = b"" if request.method == "HEAD" else answer.body
     events: tuple[h11.Event, ...] = (head, h11.Data(data=body), h11.EndOfMessage())
     return b"".join(http.send(event) or b"" for event in events)
 
 
-def phrase(status: int) -> str:
+def _phrase(status: int) -> str:
     return HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else ""

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 1024  # a thousand servers may be one port, and be probed in one burst
-TLS_GOODBYE_SECONDS = 1.0  # how long a client may take to answer close_notify
+_TLS_GOODBYE_SECONDS = 1.0  # how long a client may take to answer close_notify
 
 Behaviour: TypeAlias = Callable[[socket.socket], Awaitable[None]]
 """What happens on an accepted, non-blocking connection, which is closed afterwards."""
@@ -91,7 +91,7 @@ async def streams(
     reader = asyncio.StreamReader()
     protocol = asyncio.StreamReaderProtocol(reader)
     transport, _ = await loop.connect_accepted_socket(
-        lambda: protocol, accepted, ssl=tls, ssl_shutdown_timeout=TLS_GOODBYE_SECONDS if tls else None
+        lambda: protocol, accepted, ssl=tls, ssl_shutdown_timeout=_TLS_GOODBYE_SECONDS if tls else None
     )
     writer = asyncio.StreamWriter(transport, protocol, reader, loop)
     try:

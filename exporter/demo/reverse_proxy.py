@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from exporter.demo.https_server import HTML, NOT_FOUND, Answer, Request, Site
 from exporter.model.names import parse
 
-NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
+_NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
 WELCOME = Answer(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
 
 Homeserver: TypeAlias = Callable[[Request], Awaitable[Answer]]
@@ -35,22 +35,22 @@ def in_front_of(homeserver: Homeserver, fault: ProxyFault | None) -> Site:
     return FAULTS[fault](homeserver) if fault else Site(otherwise=homeserver)
 
 
-def decodes_paths(homeserver: Homeserver) -> Site:
+def _decodes_paths(homeserver: Homeserver) -> Site:
     async def answer(request: Request) -> Answer:
         return await homeserver(replace(request, target=unquote(request.target)))
 
     return Site(otherwise=answer)
 
 
-def limits_bodies(homeserver: Homeserver) -> Site:
-    return Site(otherwise=homeserver, body_limit=NGINX_BODY_BYTES)
+def _limits_bodies(homeserver: Homeserver) -> Site:
+    return Site(otherwise=homeserver, body_limit=_NGINX_BODY_BYTES)
 
 
-def reads_only(homeserver: Homeserver) -> Site:
+def _reads_only(homeserver: Homeserver) -> Site:
     return Site(otherwise=homeserver, methods=frozenset({"GET", "HEAD"}))
 
 
-def catches_all(homeserver: Homeserver) -> Site:
+def _catches_all(homeserver: Homeserver) -> Site:
     async def answer(request: Request) -> Answer:
         answer = await homeserver(request)
         return WELCOME if answer.status == 404 else answer
@@ -58,14 +58,14 @@ def catches_all(homeserver: Homeserver) -> Site:
     return Site(otherwise=answer)
 
 
-def host_without_port_only(homeserver: Homeserver) -> Site:
+def _host_without_port_only(homeserver: Homeserver) -> Site:
     async def answer(request: Request) -> Answer:
         return NOT_FOUND if parse(request.host).port else await homeserver(request)
 
     return Site(otherwise=answer)
 
 
-def loses_content_type(homeserver: Homeserver) -> Site:
+def _loses_content_type(homeserver: Homeserver) -> Site:
     async def answer(request: Request) -> Answer:
         return replace(await homeserver(request), headers=(("Content-Type", "text/plain; charset=utf-8"),))
 
@@ -73,10 +73,10 @@ def loses_content_type(homeserver: Homeserver) -> Site:
 
 
 FAULTS: dict[ProxyFault, Callable[[Homeserver], Site]] = {
-    ProxyFault.DECODES_PATHS: decodes_paths,
-    ProxyFault.LIMITS_BODIES: limits_bodies,
-    ProxyFault.READS_ONLY: reads_only,
-    ProxyFault.CATCHES_ALL: catches_all,
-    ProxyFault.HOST_WITHOUT_PORT_ONLY: host_without_port_only,
-    ProxyFault.LOSES_CONTENT_TYPE: loses_content_type,
+    ProxyFault.DECODES_PATHS: _decodes_paths,
+    ProxyFault.LIMITS_BODIES: _limits_bodies,
+    ProxyFault.READS_ONLY: _reads_only,
+    ProxyFault.CATCHES_ALL: _catches_all,
+    ProxyFault.HOST_WITHOUT_PORT_ONLY: _host_without_port_only,
+    ProxyFault.LOSES_CONTENT_TYPE: _loses_content_type,
 }

@@ -21,7 +21,7 @@ from exporter.model.names import ip_literal, parse
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448
 HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
-NO_WARNING: frozenset[WarningName] = frozenset()
+_NO_WARNING: frozenset[WarningName] = frozenset()
 
 
 Issuing: TypeAlias = Callable[[Authority, str], Issued]
@@ -102,7 +102,7 @@ class LabServer:
     places: Mapping[str, Place] = field(default_factory=dict)
     expected: frozenset[tuple[Stage, Reason]] = HEALTHY
     """All of the problems that a probe and a deep look find, and no other."""
-    warnings: frozenset[WarningName] = NO_WARNING
+    warnings: frozenset[WarningName] = _NO_WARNING
     """All of the warnings that these lead to, and no other."""
     dns_faults: Mapping[tuple[str, str], DnsFault | Misbehaviour] = field(default_factory=dict)
     """By name and type."""
@@ -130,20 +130,20 @@ class LabServer:
             ips.append(name.host)
         named_port = [name.port] if name.port else []
         srv_ports = [int(values[2]) for _, kind, *values in records if kind == "SRV"]
-        for ip in filter(is_elsewhere, ips):
+        for ip in filter(_is_elsewhere, ips):
             for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *named_port, *srv_ports}:
                 yield host_port(ip, port)
 
 
-def is_elsewhere(ip: str) -> bool:
+def _is_elsewhere(ip: str) -> bool:
     address = ip_literal(ip)
     return address is not None and not address.is_loopback
 
 
 # ---------------------------------------------------------------- any number of them
 
-CROWD_ADDRESS = "203.0.113.250"
-CROWD_PLACE = host_port(CROWD_ADDRESS, WELL_KNOWN_PORT)
+_CROWD_ADDRESS = "203.0.113.250"
+_CROWD_PLACE = host_port(_CROWD_ADDRESS, WELL_KNOWN_PORT)
 
 
 def many(count: int, *, delay: float = 0.0) -> tuple[LabServer, ...]:
@@ -151,17 +151,17 @@ def many(count: int, *, delay: float = 0.0) -> tuple[LabServer, ...]:
 
     They share one address, one listener and one certificate, for a wildcard; each has a signing key of its own.
     """
-    return tuple(one_of_many(f"s{number}.many.lab.test", delay) for number in range(1, count + 1))
+    return tuple(_one_of_many(f"s{number}.many.lab.test", delay) for number in range(1, count + 1))
 
 
-def one_of_many(name: str, delay: float) -> LabServer:
+def _one_of_many(name: str, delay: float) -> LabServer:
     target = host_port(name, WELL_KNOWN_PORT)
     pages = {WELL_KNOWN: delegation(target)}
     return LabServer(
         name,
         "one of a crowd, with well-known and federation at port 443",
         Method.WELL_KNOWN_PORT,
-        zone=f"{name} A {CROWD_ADDRESS}",
-        places={CROWD_PLACE: Website(name, pages, homeserver=True, certificate_for="*.many.lab.test")},
+        zone=f"{name} A {_CROWD_ADDRESS}",
+        places={_CROWD_PLACE: Website(name, pages, homeserver=True, certificate_for="*.many.lab.test")},
         delay=delay,
     )

@@ -15,7 +15,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 TTL_SECONDS = 60
-START_OF_AUTHORITY = "ns.test. hostmaster.test. 1 3600 600 86400 60"
+_START_OF_AUTHORITY = "ns.test. hostmaster.test. 1 3600 600 86400 60"
 
 
 class DnsFault(StrEnum):
@@ -66,20 +66,20 @@ class Zone:
         """Replaces what `name` holds of this type. Raises dnspython's SyntaxError for a value of another form."""
         records = dns.rrset.from_text(dns.name.from_text(name), TTL_SECONDS, dns.rdataclass.IN, kind, *values)
         self.remove(name, kind)
-        self._records[key(name, kind)] = records
-        self._nodes.update(lineage(records.name))
+        self._records[_key(name, kind)] = records
+        self._nodes.update(_lineage(records.name))
 
     def remove(self, name: str, kind: str) -> None:
         """Not an error where there is none."""
-        if records := self._records.pop(key(name, kind), None):
-            self._nodes.subtract(lineage(records.name))
+        if records := self._records.pop(_key(name, kind), None):
+            self._nodes.subtract(_lineage(records.name))
 
     def fail(self, name: str, kind: str, fault: DnsFault | Misbehaviour) -> None:
         """Questions for this name and type are answered so, whatever it holds."""
-        self._faults[key(name, kind)] = fault
+        self._faults[_key(name, kind)] = fault
 
     def mend(self, name: str, kind: str) -> None:
-        self._faults.pop(key(name, kind), None)
+        self._faults.pop(_key(name, kind), None)
 
     def aliases(self, name: Name, kind: RdataType) -> tuple[list[RRset], Name]:
         """The CNAME records that lead on from `name`, and the name where they end; a loop ends where it closes."""
@@ -103,11 +103,11 @@ class Zone:
         return next((fault for name in names if (fault := self._faults.get((name, kind)))), None)
 
 
-def key(name: str, kind: str) -> tuple[Name, RdataType]:
+def _key(name: str, kind: str) -> tuple[Name, RdataType]:
     return dns.name.from_text(name), dns.rdatatype.from_text(kind)
 
 
-def lineage(name: Name) -> Iterator[Name]:
+def _lineage(name: Name) -> Iterator[Name]:
     """The name and all above it, but for the root."""
     while name != dns.name.root:
         yield name
@@ -117,4 +117,4 @@ def lineage(name: Name) -> Iterator[Name]:
 def start_of_authority(name: Name) -> RRset:
     """The SOA record of a negative answer (RFC 2308): every top-level domain is a zone of this server."""
     apex = Name(name.labels[-2:])
-    return dns.rrset.from_text(apex, TTL_SECONDS, dns.rdataclass.IN, RdataType.SOA, START_OF_AUTHORITY)
+    return dns.rrset.from_text(apex, TTL_SECONDS, dns.rdataclass.IN, RdataType.SOA, _START_OF_AUTHORITY)

@@ -14,8 +14,8 @@ from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.evidence import Addresses
 
-PUBLIC_ONLY = AddressPolicy()
-LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other
+_PUBLIC_ONLY = AddressPolicy()
+_LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other
 
 IPEndpoint: TypeAlias = tuple[IPAddress, int]
 
@@ -34,11 +34,11 @@ class Internet:
         timeout: float,
         resolvers: Sequence[IPEndpoint] = (),
         ca_file: Path | None = None,
-        policy: AddressPolicy = PUBLIC_ONLY,
+        policy: AddressPolicy = _PUBLIC_ONLY,
         connect_to: Mapping[str, IPEndpoint] | None = None,
         remember_chains: bool = True,
     ) -> None:
-        self._resolver = Resolver(resolvers, timeout * LOOKUP_SHARE)
+        self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE)
         self._trust = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
         self._connect_to = connect_to or {}

@@ -22,14 +22,14 @@ class AddressPolicy:
         """Why nobody connects there; none where it is permitted."""
         if not self.public_only:
             return None
-        if not (is_public(ip) or any(ip in network for network in self.allowed)):
+        if not (_is_public(ip) or any(ip in network for network in self.allowed)):
             return f"{ip} is not a public address, and network.address_policy allows no other"
         if port in PORTS and port not in self.allowed_ports:
             return f"port {port} is that of another service ({PORTS[port]}), and network.allow_ports does not allow it"
         return None
 
 
-def is_public(ip: IPAddress) -> bool:
+def _is_public(ip: IPAddress) -> bool:
     """The prefix of NAT64 is that of the translator: there, the IPv4 address behind it counts. No other address that
     holds an IPv4 address leads anywhere that a homeserver could be.
     """

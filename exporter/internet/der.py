@@ -4,8 +4,8 @@ OpenSSL makes some 100 bytes of each of them, be it a long signature or a name w
 memory a chain takes, its length does not tell.
 """
 
-CONSTRUCTED, LONG_NUMBER = 0x20, 0x1F  # bits of the first byte: values within; the number of the kind follows
-OCTET_STRING, OCTET_STRING_IN_PIECES = 0x04, 0x24
+_CONSTRUCTED, _LONG_NUMBER = 0x20, 0x1F  # bits of the first byte: values within; the number of the kind follows
+_OCTET_STRING, _OCTET_STRING_IN_PIECES = 0x04, 0x24
 
 
 def count_values(der: bytes) -> int:
@@ -15,18 +15,18 @@ def count_values(der: bytes) -> int:
         if at == ends[-1]:
             ends.pop()
             continue
-        kind, begin, end = read_header(der, at)
-        if end > ends[-1] or kind & LONG_NUMBER == LONG_NUMBER or kind == OCTET_STRING_IN_PIECES:
+        kind, begin, end = _read_header(der, at)
+        if end > ends[-1] or kind & _LONG_NUMBER == _LONG_NUMBER or kind == _OCTET_STRING_IN_PIECES:
             count, at = count + ends[-1] - at, ends[-1]
             continue
         count, at = count + 1, end
-        if kind & CONSTRUCTED or (kind == OCTET_STRING and der[begin:end] and der[begin] & CONSTRUCTED):
+        if kind & _CONSTRUCTED or (kind == _OCTET_STRING and der[begin:end] and der[begin] & _CONSTRUCTED):
             at = begin
             ends.append(end)
     return count
 
 
-def read_header(der: bytes, at: int) -> tuple[int, int, int]:
+def _read_header(der: bytes, at: int) -> tuple[int, int, int]:
     """The kind of the value that stands there, and where its content begins and ends."""
     begin, size = at + 2, int.from_bytes(der[at + 1 : at + 2])
     if size > 0x7F:

@@ -26,9 +26,9 @@ from exporter.model.addresses import IPAddress
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
-MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
-LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
-EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
+_MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
+_LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
+_EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
 
 IPEndpoint: TypeAlias = tuple[IPAddress, int]
 
@@ -38,9 +38,9 @@ async def exchange(place: IPEndpoint, name: bytes, kind: RdataType, until: float
 
     Raises DnsFailureError for any other answer; OSError, which TimeoutError is too, where none comes.
     """
-    answer = await over_udp(place, Query(name, kind), until)
-    if answer.rcode in EDNS_REFUSALS:
-        answer = await over_udp(place, Query(name, kind, edns=False), until)
+    answer = await _over_udp(place, Query(name, kind), until)
+    if answer.rcode in _EDNS_REFUSALS:
+        answer = await _over_udp(place, Query(name, kind, edns=False), until)
     if answer.truncated:
         answer = await over_tcp(place, Query(name, kind), until)
     if answer.rcode not in WITH_ANSWER:
@@ -53,7 +53,7 @@ async def responds(place: IPEndpoint, until: float) -> bool:
     says, it is there. Where we lack a socket to ask with, it is given the benefit of the doubt.
     """
     try:
-        await over_udp(place, Query(ROOT, RdataType.A, recursion_desired=False), until)
+        await _over_udp(place, Query(ROOT, RdataType.A, recursion_desired=False), until)
     except DnsFailureError:
         return True
     except OSError as error:
@@ -61,7 +61,7 @@ async def responds(place: IPEndpoint, until: float) -> bool:
     return True
 
 
-async def over_udp(place: IPEndpoint, query: Query, until: float) -> Answer:
+async def _over_udp(place: IPEndpoint, query: Query, until: float) -> Answer:
     loop = asyncio.get_running_loop()
     with closing(new_socket(place, socket.SOCK_DGRAM)) as sock:
         sock.connect((str(place[0]), place[1]))
@@ -90,7 +90,7 @@ class PendingQuery:
         if self.answer.done():
             return
         try:
-            self.answer.set_result(read_answer(self._sock.recv(MAX_DATAGRAM_BYTES), self._query))
+            self.answer.set_result(read_answer(self._sock.recv(_MAX_DATAGRAM_BYTES), self._query))
         except (StrayMessageError, BlockingIOError):
             pass
         except MalformedAnswerError as error:
@@ -110,9 +110,9 @@ async def over_tcp(place: IPEndpoint, query: Query, until: float) -> Answer:
     with closing(new_socket(place, socket.SOCK_STREAM)) as sock:
         async with asyncio.timeout_at(until):
             await loop.sock_connect(sock, (str(place[0]), place[1]))
-            await loop.sock_sendall(sock, len(query.wire).to_bytes(LENGTH_BYTES, "big") + query.wire)
-            length = int.from_bytes(await receive(sock, LENGTH_BYTES), "big")
-            wire = await receive(sock, length)
+            await loop.sock_sendall(sock, len(query.wire).to_bytes(_LENGTH_BYTES, "big") + query.wire)
+            length = int.from_bytes(await _receive(sock, _LENGTH_BYTES), "big")
+            wire = await _receive(sock, length)
     try:
         answer = read_answer(wire, query)
     except StrayMessageError as error:
@@ -122,7 +122,7 @@ async def over_tcp(place: IPEndpoint, query: Query, until: float) -> Answer:
     return answer
 
 
-async def receive(sock: socket.socket, size: int) -> bytes:
+async def _receive(sock: socket.socket, size: int) -> bytes:
     content = b""
     while len(content) < size:
         piece = await asyncio.get_running_loop().sock_recv(sock, size - len(content))

@@ -15,7 +15,7 @@ from exporter.probing.network import ClosedEarlyError, TooLargeError
 MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100
 MAX_INTERIM_RESPONSES = 10
-MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
+_MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
 
 # The patterns of h11 give back, blank by blank, what they have matched: a line with 60 KB of blanks takes 7 seconds.
 # These match the same, but that a chunk extension bears no bare CR or LF, and give nothing back.
@@ -70,10 +70,10 @@ class HttpExchange:
 
     async def ask(self, question: HttpRequest, max_bytes: int) -> HttpResponse:
         """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
-        self.answered, self._left = False, MAX_HEADER_BYTES + MAX_FRAMING * max_bytes
+        self.answered, self._left = False, MAX_HEADER_BYTES + _MAX_FRAMING * max_bytes
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in question.events()))
         answer = await self._head()
-        return HttpResponse(answer.status_code, decode_headers(answer), await self._body(answer, max_bytes))
+        return HttpResponse(answer.status_code, _decode_headers(answer), await self._body(answer, max_bytes))
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         """The status of the first answer, interim or not."""
@@ -128,5 +128,5 @@ class HttpExchange:
         return event
 
 
-def decode_headers(answer: h11.Response) -> tuple[tuple[str, str], ...]:
+def _decode_headers(answer: h11.Response) -> tuple[tuple[str, str], ...]:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)

@@ -16,7 +16,7 @@ from exporter.model.addresses import IPAddress
 from exporter.probing.evidence import Handshake
 from exporter.runtime.lru import LruCache
 
-CAPACITY = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
+_CAPACITY = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
 # Nothing that OpenSSL looks at can change but the time: this bounds what we might have failed to think of.
 MAX_TRUSTED_SECONDS = 24 * 3600
 
@@ -24,7 +24,7 @@ ConnectionKey: TypeAlias = tuple[IPAddress, int, str]
 """Address, port and the name that is asked for there."""
 
 
-class Validity(NamedTuple):
+class _Validity(NamedTuple):
     """Seconds since 1970."""
 
     begins: float
@@ -34,9 +34,9 @@ class Validity(NamedTuple):
 class KnownChains:
     """At most so many of them. 0: none is remembered."""
 
-    def __init__(self, capacity: int = CAPACITY, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, capacity: int = _CAPACITY, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._verified: LruCache[bytes, Validity] = LruCache(capacity)
+        self._verified: LruCache[bytes, _Validity] = LruCache(capacity)
         """By fingerprint: until when it needs no other look."""
         self._met: LruCache[ConnectionKey, bytes] = LruCache(capacity)
         """The fingerprint of what was presented there last."""
@@ -62,13 +62,13 @@ class KnownChains:
         span = self._verified.get(fingerprint)
         return span is not None and span.begins <= self._now() < span.ends
 
-    def _believed(self, verified: Sequence[crypto.X509]) -> Validity:
-        begins = max(parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
-        ends = min(parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
-        return Validity(begins, min(ends, self._now() + MAX_TRUSTED_SECONDS))
+    def _believed(self, verified: Sequence[crypto.X509]) -> _Validity:
+        begins = max(_parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
+        ends = min(_parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
+        return _Validity(begins, min(ends, self._now() + MAX_TRUSTED_SECONDS))
 
 
-def parse_generalized_time(moment: bytes | None) -> float:
+def _parse_generalized_time(moment: bytes | None) -> float:
     """Of ASN.1's GeneralizedTime, as OpenSSL accepts it: in UTC, to the second."""
     assert moment is not None
     text = moment.decode()

@@ -15,7 +15,7 @@ SO_TIMESTAMPNS = 35  # asm-generic/socket.h; Python has no name for it
 TIMESPEC = struct.Struct("@ll")
 ANCILLARY_BYTES = socket.CMSG_SPACE(TIMESPEC.size)
 
-TCP_INFO_RTT = struct.Struct("=68xI28xI")  # tcpi_rtt in microseconds and tcpi_total_retrans (linux/tcp.h)
+_TCP_INFO_RTT = struct.Struct("=68xI28xI")  # tcpi_rtt in microseconds and tcpi_total_retrans (linux/tcp.h)
 
 Ancillary: TypeAlias = Iterable[tuple[int, int, bytes]]
 
@@ -41,8 +41,8 @@ def round_trip(sock: socket.socket) -> float | None:
         return None
     microseconds: int
     sent_again: int
-    microseconds, sent_again = TCP_INFO_RTT.unpack(
-        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, TCP_INFO_RTT.size)
+    microseconds, sent_again = _TCP_INFO_RTT.unpack(
+        sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_RTT.size)
     )
     return None if sent_again or not microseconds else microseconds / 1e6
 

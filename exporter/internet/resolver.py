@@ -24,10 +24,10 @@ from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
 
 TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
-ALIVE_SECONDS, ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
+ALIVE_SECONDS, _ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
 AGAIN_SECONDS = 0.1  # before the same one is asked again: it may have said at once that nobody listens
 
-UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
+_UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
 class NoResolversError(Exception):
@@ -41,14 +41,14 @@ class Resolver:
     """
 
     def __init__(self, servers: Sequence[IPEndpoint], lifetime: float) -> None:
-        self._servers = tuple(servers) or system_resolvers()
+        self._servers = tuple(servers) or _system_resolvers()
         self._lifetime = lifetime
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Empty where there is none, or where DNS cannot hold the name. Raises as `_ask`."""
         try:
             name = wire_name(f"_{service}._tcp.{host}")
-        except UNREPRESENTABLE:
+        except _UNREPRESENTABLE:
             return ()
         answer = await self._ask(name, RdataType.SRV)
         return tuple(record for record in answer.records if isinstance(record, SrvRecord))
@@ -57,7 +57,7 @@ class Resolver:
         """Both families at once; IPv4 first, as it stands in most zones."""
         try:
             name = wire_name(host)
-        except UNREPRESENTABLE:
+        except _UNREPRESENTABLE:
             return Addresses(host, (), exists=False)
         asked = (self._ask(name, kind) for kind in (RdataType.A, RdataType.AAAA))
         outcomes = await asyncio.gather(*asked, return_exceptions=True)
@@ -73,7 +73,7 @@ class Resolver:
 
     async def answers(self) -> bool:
         """Whether any server says anything at all."""
-        loop, tries = asyncio.get_running_loop(), max(ALIVE_TRIES, len(self._servers))
+        loop, tries = asyncio.get_running_loop(), max(_ALIVE_TRIES, len(self._servers))
         for server in islice(cycle(self._servers), tries):
             if await responds(server, loop.time() + min(ALIVE_SECONDS, self._lifetime)):
                 return True
@@ -103,25 +103,25 @@ class Resolver:
                 complaints[server] = error
                 release_frames(error)
                 waiting.append(server)
-        raise lookup_failure(kind, complaints)
+        raise _lookup_failure(kind, complaints)
 
 
-def lookup_failure(kind: RdataType, complaints: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
+def _lookup_failure(kind: RdataType, complaints: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
     """Which of the two is right, and every resolver's latest part in it."""
     story = "; ".join(
-        f"{host_port(str(ip), port)}: {describe_error(error)}" for (ip, port), error in complaints.items()
+        f"{host_port(str(ip), port)}: {_describe_error(error)}" for (ip, port), error in complaints.items()
     )
     failed = any(isinstance(error, DnsFailureError) for error in complaints.values())
     return (DnsFailureError if failed else DnsTimeoutError)(f"asked for {kind.name}, {story}")
 
 
-def describe_error(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
-def system_resolvers() -> tuple[IPEndpoint, ...]:
+def _system_resolvers() -> tuple[IPEndpoint, ...]:
     """Dnspython reads the file."""
     try:
         system = dns.resolver.Resolver()

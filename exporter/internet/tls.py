@@ -10,10 +10,10 @@ from exporter.model import names
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 
-RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
-MAX_HANDSHAKE_BYTES = 20 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
+_RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
+_MAX_HANDSHAKE_BYTES = 20 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
 MAX_CHAIN_VALUES = 500  # usual are 200, with one more for each name; OpenSSL makes some 100 bytes of each
-ALERT, HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
+_ALERT, _HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
 class TlsStream:
@@ -36,11 +36,11 @@ class TlsStream:
                 check_chain_size(chain)  # now: the rest of the handshake may never come
             await self._flush()
             content = await self._received()
-            if not received and content[0] not in (ALERT, HANDSHAKE):
+            if not received and content[0] not in (_ALERT, _HANDSHAKE):
                 raise NotTlsError(f"the server greets with {content[:16]!r}")
             received += len(content)
-            if received > MAX_HANDSHAKE_BYTES:
-                raise TooLargeError(f"the handshake has more than {MAX_HANDSHAKE_BYTES} bytes")
+            if received > _MAX_HANDSHAKE_BYTES:
+                raise TooLargeError(f"the handshake has more than {_MAX_HANDSHAKE_BYTES} bytes")
             self._tls.bio_write(content)
         # What OpenSSL still has to say in TLS 1.3 goes out together with the first request, if there is one.
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
@@ -76,7 +76,7 @@ class TlsStream:
         """Empty at the end of the stream, be it announced or not: HTTP knows whether anything is missing."""
         while True:
             try:
-                return self._tls.recv(RECEIVE_BYTES)
+                return self._tls.recv(_RECEIVE_BYTES)
             except SSL.ZeroReturnError:
                 return b""
             except SSL.WantReadError:

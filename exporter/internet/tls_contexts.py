@@ -7,11 +7,11 @@ from OpenSSL import SSL
 from exporter.internet.known_chains import KnownChains
 from exporter.probing.evidence import VerifyError
 
-ALPN = [b"http/1.1"]
+_ALPN = [b"http/1.1"]
 # Old servers are to be seen, and named as such: OpenSSL's default level refuses TLS below 1.2 without a word. What that
 # level also refuses, weak keys and signatures, `stages.tls` judges.
 # DHE is not offered, as by browsers: the server chooses the group, and one of 10,000 bits costs us half a second.
-CIPHERS = b"DEFAULT:!kDHE:@SECLEVEL=0"
+_CIPHERS = b"DEFAULT:!kDHE:@SECLEVEL=0"
 
 
 class TlsContexts:
@@ -25,13 +25,13 @@ class TlsContexts:
     def __init__(self, ca_file: Path | None, chains: KnownChains) -> None:
         """`ca_file` (PEM) replaces the trust store of the operating system."""
         self.verifying = verifying_context(ca_file)
-        self.unverifying = new_context()
+        self.unverifying = _new_context()
         self.chains = chains
 
 
 def verifying_context(ca_file: Path | None) -> SSL.Context:
-    context = new_context()
-    context.set_verify(SSL.VERIFY_PEER, record_verify_error)
+    context = _new_context()
+    context.set_verify(SSL.VERIFY_PEER, _record_verify_error)
     if ca_file is None:
         context.set_default_verify_paths()
     else:
@@ -39,18 +39,18 @@ def verifying_context(ca_file: Path | None) -> SSL.Context:
     return context
 
 
-def new_context() -> SSL.Context:
+def _new_context() -> SSL.Context:
     """It trusts nobody: with authorities in its store, OpenSSL would build the chain even where it is not to verify."""
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_min_proto_version(SSL.TLS1_VERSION)
-    context.set_cipher_list(CIPHERS)
-    context.set_alpn_protos(ALPN)
+    context.set_cipher_list(_CIPHERS)
+    context.set_alpn_protos(_ALPN)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 33 KiB, which OpenSSL would keep while we wait
     return context
 
 
-def record_verify_error(connection: SSL.Connection, _certificate: object, code: int, depth: int, passed: int) -> bool:
+def _record_verify_error(connection: SSL.Connection, _certificate: object, code: int, depth: int, passed: int) -> bool:
     """OpenSSL's verify callback. The handshake goes on, so that a bad certificate can be described, and every complaint
     about it; whoever reads the evidence ends the connection then.
     """

@@ -15,7 +15,7 @@ def warning_remedy(warning: WarningName) -> str:
     return WARNING_REMEDIES[warning]
 
 
-WEB_SERVER_OF_THE_NAME: Final = "On the web server of the server name itself (https, port 443): "
+_WEB_SERVER_OF_THE_NAME: Final = "On the web server of the server name itself (https, port 443): "
 
 REMEDIES: Final[dict[Reason, str]] = {
     Reason.NXDOMAIN: (
@@ -107,7 +107,7 @@ REMEDIES: Final[dict[Reason, str]] = {
         "the homeserver or its reverse proxy, and see their logs."
     ),
     Reason.REDIRECT: (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "answer /.well-known/matrix/server directly, or by a few redirects to https that end in an answer."
     ),
     Reason.TOO_LARGE: (
@@ -122,7 +122,7 @@ REMEDIES: Final[dict[Reason, str]] = {
         "homeserver, and check which program answers there."
     ),
     Reason.INVALID_DELEGATION: (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + 'serve {"m.server": "matrix.example.org:443"}: a host name, optionally with a port, without https:// and '
         "without a path."
     ),
@@ -162,60 +162,60 @@ REMEDIES: Final[dict[Reason, str]] = {
 
 STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     (Stage.WELL_KNOWN, Reason.HTTP_STATUS): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "answer /.well-known/matrix/server with status 200 and the delegation, or with 404 if there is none."
     ),
     (Stage.WELL_KNOWN, Reason.NOT_JSON): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + 'answer /.well-known/matrix/server with JSON such as {"m.server": "matrix.example.org:443"}, or with '
         "404 if there is no delegation; a page for every path misleads peers."
     ),
     (Stage.WELL_KNOWN, Reason.TOO_LARGE): (
-        WEB_SERVER_OF_THE_NAME + "serve nothing but the delegation at /.well-known/matrix/server."
+        _WEB_SERVER_OF_THE_NAME + "serve nothing but the delegation at /.well-known/matrix/server."
     ),
     (Stage.TLS, Reason.TOO_LARGE): (
         "The certificates are far larger than usual: let the reverse proxy or homeserver send its own and the "
         "intermediate, and nothing else, and name fewer hosts in it."
     ),
     (Stage.WELL_KNOWN, Reason.HTTP_TIMEOUT): (
-        WEB_SERVER_OF_THE_NAME + "answer /.well-known/matrix/server at once: a file is all that it takes."
+        _WEB_SERVER_OF_THE_NAME + "answer /.well-known/matrix/server at once: a file is all that it takes."
     ),
     (Stage.WELL_KNOWN, Reason.HTTP_PROTOCOL): (
-        WEB_SERVER_OF_THE_NAME + "answer /.well-known/matrix/server in proper HTTP/1.1, and see its error log."
+        _WEB_SERVER_OF_THE_NAME + "answer /.well-known/matrix/server in proper HTTP/1.1, and see its error log."
     ),
     (Stage.WELL_KNOWN, Reason.TLS_HANDSHAKE): (
-        WEB_SERVER_OF_THE_NAME + "enable TLS 1.2 or 1.3 for this name, with its certificate, and see its error log."
+        _WEB_SERVER_OF_THE_NAME + "enable TLS 1.2 or 1.3 for this name, with its certificate, and see its error log."
     ),
     (Stage.WELL_KNOWN, Reason.TLS_TIMEOUT): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "check that it speaks TLS and is not overloaded, and that large packets pass (path MTU)."
     ),
-    (Stage.WELL_KNOWN, Reason.NOT_TLS): WEB_SERVER_OF_THE_NAME + "enable TLS (nginx: `listen 443 ssl`).",
+    (Stage.WELL_KNOWN, Reason.NOT_TLS): _WEB_SERVER_OF_THE_NAME + "enable TLS (nginx: `listen 443 ssl`).",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_NOT_YET_VALID): (
-        WEB_SERVER_OF_THE_NAME + "present a certificate that is valid today, or peers ignore the well-known."
+        _WEB_SERVER_OF_THE_NAME + "present a certificate that is valid today, or peers ignore the well-known."
     ),
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_UNTRUSTED): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "present a certificate from a public certificate authority (such as Let's Encrypt), or peers ignore the "
         "well-known. In a closed federation, put your authority into network.ca_file of the exporter."
     ),
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_INCOMPLETE_CHAIN): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "send the intermediate certificate too (certbot: fullchain.pem instead of cert.pem), or peers ignore the "
         "well-known."
     ),
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_INVALID): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "present a certificate without the fault named in the detail, or peers ignore the well-known."
     ),
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_NAME_MISMATCH): (
-        WEB_SERVER_OF_THE_NAME + "present a certificate for the server name, or peers ignore the well-known."
+        _WEB_SERVER_OF_THE_NAME + "present a certificate for the server name, or peers ignore the well-known."
     ),
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED): (
-        WEB_SERVER_OF_THE_NAME + "renew the certificate and reload the web server, or peers ignore the well-known."
+        _WEB_SERVER_OF_THE_NAME + "renew the certificate and reload the web server, or peers ignore the well-known."
     ),
     (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): (
-        WEB_SERVER_OF_THE_NAME
+        _WEB_SERVER_OF_THE_NAME
         + "open port 443 in the firewall, or let it refuse connections if there is no well-known."
     ),
     (Stage.SRV, Reason.DNS_FAILURE): (
@@ -245,7 +245,7 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
 
 WARNING_REMEDIES: Final[dict[WarningName, str]] = {
     WarningName.DELEGATION_LOST: (
-        WEB_SERVER_OF_THE_NAME + "serve /.well-known/matrix/server again. Peers "
+        _WEB_SERVER_OF_THE_NAME + "serve /.well-known/matrix/server again. Peers "
         "that remember it still work, and stop one by one; the port that the fallback tries is not to blame."
     ),
     WarningName.LEGACY_SRV_ONLY: (

@@ -9,7 +9,7 @@ from exporter.model.findings import Certificate, SigningKeys, Software, TlsSessi
 from exporter.model.outcomes import Failed, Passed, Problem, ResourceShortage, Skipped, found
 from exporter.model.report import Report
 
-MAX_STALLED_SHARE = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
+_MAX_STALLED_SHARE = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class LocatedProblem:
 def exporter_starved(report: Report) -> bool:
     """We did, of what a probe needs: the report tells nothing of the server."""
     return any(isinstance(located.problem, ResourceShortage) for located in problems(report)) or (
-        report.stalled_seconds > MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
+        report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
     )
 
 

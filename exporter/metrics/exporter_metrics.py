@@ -22,7 +22,7 @@ from exporter.model.report import Report
 from exporter.model.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
-LAG_BUCKETS = (
+_LAG_BUCKETS = (
     0.001,
     0.0025,
     0.005,
@@ -39,7 +39,7 @@ LAG_BUCKETS = (
     30,
     60,
 )  # seconds; a healthy loop is below 0.1
-STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; 30 is the default of a probe
+_STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; 30 is the default of a probe
 
 
 class SkipReason(StrEnum):
@@ -111,14 +111,14 @@ class ExporterMetrics:
             "How much later than due the event loop came to a task, twenty times a second; of all processes.",
             namespace=NAMESPACE,
             registry=registry,
-            buckets=LAG_BUCKETS,
+            buckets=_LAG_BUCKETS,
         )
         self.schedule_lag = Histogram(
             "schedule_lag_seconds",
             "How much later than planned a probe started.",
             namespace=NAMESPACE,
             registry=registry,
-            buckets=LAG_BUCKETS,
+            buckets=_LAG_BUCKETS,
         )
         self.stage_duration = Histogram(
             "stage_duration_seconds",
@@ -126,7 +126,7 @@ class ExporterMetrics:
             ("probe_stage",),
             namespace=NAMESPACE,
             registry=registry,
-            buckets=STAGE_BUCKETS,
+            buckets=_STAGE_BUCKETS,
         )
         self.list_servers = Gauge(
             "list_servers",

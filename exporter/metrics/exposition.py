@@ -23,8 +23,8 @@ from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
 CHUNK_BYTES = 64 * 1024  # about a tenth of a millisecond of joining: the event loop can breathe between two
-GZIP_LEVEL = 1  # level 9 takes ten times as long for four fifths of the size
-GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
+_GZIP_LEVEL = 1  # level 9 takes ten times as long for four fifths of the size
+_GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
 
 
 # ---------------------------------------------------------------- when a server changes
@@ -32,30 +32,30 @@ GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
 
 def render_lines(state: ServerState) -> RenderedLines:
     """All that is said of one server: the text of every family, which both formats share."""
-    server_name = escape_label(str(state.watched.server_name))
+    server_name = _escape_label(str(state.watched.server_name))
     return tuple(
-        "".join([render_line(layout, server_name, sample) for sample in family.samples(state)]).encode()
-        for family, layout in LAYOUTS
+        "".join([_render_line(layout, server_name, sample) for sample in family.samples(state)]).encode()
+        for family, layout in _LAYOUTS
     )
 
 
-def line_layout(family: Family) -> str:
+def _line_layout(family: Family) -> str:
     """A line to be filled in: {0} is the server name, {1} the value, and the labels follow as in the table."""
     places = {"server_name": 0} | {label: place for place, label in enumerate(family.labels, start=2)}
     text = ",".join(f'{label}="{{{place}}}"' for label, place in sorted(places.items()))
     return f"{family.full_name}{{{{{text}}}}} {{1}}\n"
 
 
-LAYOUTS: Final = tuple((family, line_layout(family)) for family in FAMILIES)
+_LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)
 
 
-def render_line(layout: str, server_name: str, sample: Sample) -> str:
+def _render_line(layout: str, server_name: str, sample: Sample) -> str:
     label_values, number = sample
     written = floatToGoString(number)  # type: ignore[no-untyped-call]
-    return layout.format(server_name, written, *map(escape_label, label_values))
+    return layout.format(server_name, written, *map(_escape_label, label_values))
 
 
-def escape_label(label_value: str) -> str:
+def _escape_label(label_value: str) -> str:
     """Whatever it is made of: a remote server may have had a hand in it."""
     return printable(label_value, MAX_LABEL_CHARACTERS).replace("\\", r"\\").replace('"', r"\"")
 
@@ -64,29 +64,29 @@ def escape_label(label_value: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class ExpositionFormat:
+class _ExpositionFormat:
     content_type: str
     heading: Callable[[Family], bytes]
     written: Callable[[CollectorRegistry], bytes]
     """The library's text of a registry, with the end of the whole."""
 
 
-def text_heading(family: Family) -> bytes:
+def _text_heading(family: Family) -> bytes:
     kind = MetricType.GAUGE if family.kind is MetricType.INFO else family.kind
-    return render_heading(family.full_name, kind, family.help)
+    return _render_heading(family.full_name, kind, family.help)
 
 
-def openmetrics_heading(family: Family) -> bytes:
+def _openmetrics_heading(family: Family) -> bytes:
     """In OpenMetrics the suffix belongs to the samples, not to the family."""
-    return render_heading(family.full_name.removesuffix(SUFFIXES[family.kind]), family.kind, family.help)
+    return _render_heading(family.full_name.removesuffix(SUFFIXES[family.kind]), family.kind, family.help)
 
 
-def render_heading(name: str, kind: MetricType, help_text: str) -> bytes:
+def _render_heading(name: str, kind: MetricType, help_text: str) -> bytes:
     return f"# HELP {name} {help_text}\n# TYPE {name} {kind}\n".encode()
 
 
-TEXT = ExpositionFormat(CONTENT_TYPE_PLAIN_0_0_4, text_heading, generate_latest)
-OPENMETRICS = ExpositionFormat(openmetrics.CONTENT_TYPE_LATEST, openmetrics_heading, openmetrics.generate_latest)
+TEXT = _ExpositionFormat(CONTENT_TYPE_PLAIN_0_0_4, _text_heading, generate_latest)
+_OPENMETRICS = _ExpositionFormat(openmetrics.CONTENT_TYPE_LATEST, _openmetrics_heading, openmetrics.generate_latest)
 
 
 # ---------------------------------------------------------------- when a scrape comes
@@ -118,14 +118,14 @@ def expose(
     snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, accept_encoding: str | None
 ) -> Exposition:
     """The servers of the snapshot, and after them what the registry holds."""
-    spoken = OPENMETRICS if wants_openmetrics(accept) else TEXT
-    chunks = join_chunks(pieces(snapshot, registry, spoken))
+    spoken = _OPENMETRICS if wants_openmetrics(accept) else TEXT
+    chunks = join_chunks(_pieces(snapshot, registry, spoken))
     if wants_gzip(accept_encoding):
         return Exposition(spoken.content_type, "gzip", gzip_chunks(chunks))
     return Exposition(spoken.content_type, None, chunks)
 
 
-def pieces(snapshot: Snapshot, registry: CollectorRegistry, spoken: ExpositionFormat) -> Iterator[bytes]:
+def _pieces(snapshot: Snapshot, registry: CollectorRegistry, spoken: _ExpositionFormat) -> Iterator[bytes]:
     """Family by family, as both formats demand. A server whose result is too old keeps its kept_when_stale families."""
     everyone = [rendered.lines for rendered in snapshot.states]
     fresh = [rendered.lines for rendered in snapshot.states if rendered.fresh_until >= snapshot.taken_at]
@@ -150,7 +150,7 @@ def join_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def gzip_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(GZIP_LEVEL, wbits=GZIP_WINDOW_BITS)
+    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW_BITS)
     for chunk in chunks:
         if compressed := compressor.compress(chunk):
             yield compressed

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)  # RFC 9110, section 12.4.2
-WEIGHT_WHERE_NONE_IS_GIVEN = "1"
+_WEIGHT = re.compile(r"0(\.\d{0,3})?|1(\.0{0,3})?", re.ASCII)  # RFC 9110, section 12.4.2
+_WEIGHT_WHERE_NONE_IS_GIVEN = "1"
 
 OPENMETRICS = "application/openmetrics-text"
-TEXT = "text/plain"
-VERSIONS = {OPENMETRICS: {"", "1.0.0"}, TEXT: {"", "0.0.4"}}
+_TEXT = "text/plain"
+_VERSIONS = {OPENMETRICS: {"", "1.0.0"}, _TEXT: {"", "0.0.4"}}
 """The versions that are spoken here; no version asks for any."""
 
 
@@ -27,8 +27,8 @@ def preferences(header: str | None) -> Iterator[Preference]:
     for member in (header or "").lower().split(","):
         name, *rest = (part.strip() for part in member.split(";"))
         parameters = {key.strip(): value.strip().strip('"') for key, _, value in (part.partition("=") for part in rest)}
-        weight = parameters.pop("q", WEIGHT_WHERE_NONE_IS_GIVEN)
-        if name and WEIGHT.fullmatch(weight):
+        weight = parameters.pop("q", _WEIGHT_WHERE_NONE_IS_GIVEN)
+        if name and _WEIGHT.fullmatch(weight):
             yield Preference(name, parameters, float(weight))
 
 
@@ -36,19 +36,19 @@ def wants_openmetrics(accept: str | None) -> bool:
     """OpenMetrics 1.0 is asked for by name and not less than the text format. Other versions are not spoken here."""
     weights: dict[str, float] = {}
     for preference in preferences(accept):
-        if preference.parameters.get("version", "") in VERSIONS.get(preference.name, {""}):
+        if preference.parameters.get("version", "") in _VERSIONS.get(preference.name, {""}):
             weights[preference.name] = max(preference.weight, weights.get(preference.name, 0))
     openmetrics = weights.get(OPENMETRICS, 0)
-    return openmetrics > 0 and openmetrics >= first(weights, TEXT, "text/*", "*/*")
+    return openmetrics > 0 and openmetrics >= _first(weights, _TEXT, "text/*", "*/*")
 
 
 def wants_gzip(accept_encoding: str | None) -> bool:
     """Acceptable, and not less welcome than no compression."""
     weights = {preference.name: preference.weight for preference in preferences(accept_encoding)}
-    gzip = first(weights, "gzip", "*")
+    gzip = _first(weights, "gzip", "*")
     return gzip > 0 and gzip >= weights.get("identity", 0)
 
 
-def first(weights: dict[str, float], *names: str) -> float:
+def _first(weights: dict[str, float], *names: str) -> float:
     """The weight of the most specific name that is listed; what is not listed is not wanted."""
     return next((weights[name] for name in names if name in weights), 0)

@@ -12,7 +12,7 @@ from exporter.model.report import Report
 from exporter.model.sanitize import printable
 from exporter.reports.server_state import ServerState
 
-MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
+_MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
 
 Sample: TypeAlias = tuple[tuple[str, ...], float]
 """The values of the labels beside `server_name`, in the order of the family's labels, and the value."""
@@ -58,10 +58,10 @@ def infos_of_report(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Samp
 
 
 def by_stage(read: Callable[[StageVerdict], float]) -> Sampler:
-    return samples_of_report(lambda report: stage_samples(report, read))
+    return samples_of_report(lambda report: _stage_samples(report, read))
 
 
-def stage_samples(report: Report, read: Callable[[StageVerdict], float]) -> Iterator[Sample]:
+def _stage_samples(report: Report, read: Callable[[StageVerdict], float]) -> Iterator[Sample]:
     return (((stage,), read(seen)) for stage, seen in verdict.stages(report).items())
 
 
@@ -95,7 +95,7 @@ def duration(report: Report) -> float | None:
 
 
 def stage_durations(report: Report) -> Iterable[Sample]:
-    return () if report.timings_unreliable else stage_samples(report, lambda seen: seen.seconds)
+    return () if report.timings_unreliable else _stage_samples(report, lambda seen: seen.seconds)
 
 
 def failures(report: Report) -> Iterator[tuple[str, ...]]:
@@ -131,16 +131,16 @@ def srv_records(report: Report) -> Iterator[Sample]:
                 yield (service,), len(srv.records[service])
 
 
-def first_leaf(seen: tuple[TlsSession, ...]) -> Certificate:
+def _first_leaf(seen: tuple[TlsSession, ...]) -> Certificate:
     return verdict.first_to_expire(tls.certificate for tls in seen)
 
 
 def not_after(seen: tuple[TlsSession, ...]) -> float:
-    return first_leaf(seen).not_after.timestamp()
+    return _first_leaf(seen).not_after.timestamp()
 
 
 def not_before(seen: tuple[TlsSession, ...]) -> float:
-    return first_leaf(seen).not_before.timestamp()
+    return _first_leaf(seen).not_before.timestamp()
 
 
 def chain_not_after(seen: tuple[TlsSession, ...]) -> float:
@@ -153,8 +153,8 @@ def all_valid(seen: tuple[TlsSession, ...]) -> float:
 
 def certificates(report: Report) -> Iterator[tuple[str, ...]]:
     for connection, seen in verdict.tls_sessions(report).items():
-        leaf = first_leaf(seen)
-        yield connection, printable(leaf.issuer, MAX_LABEL_CHARACTERS), leaf.fingerprint_sha256
+        leaf = _first_leaf(seen)
+        yield connection, printable(leaf.issuer, _MAX_LABEL_CHARACTERS), leaf.fingerprint_sha256
 
 
 def tls_versions(report: Report) -> Iterator[tuple[str, ...]]:
@@ -165,7 +165,7 @@ def tls_versions(report: Report) -> Iterator[tuple[str, ...]]:
 
 def software(report: Report) -> Iterator[tuple[str, ...]]:
     if seen := verdict.software(report):
-        yield tuple(printable(text or "", MAX_LABEL_CHARACTERS) for text in (seen.name, seen.version))
+        yield tuple(printable(text or "", _MAX_LABEL_CHARACTERS) for text in (seen.name, seen.version))
 
 
 def signing_keys(report: Report) -> float | None:

@@ -10,14 +10,14 @@ from exporter.model.names import ServerName
 DEFAULT_PORT = 8448
 
 # (method without a well-known, method with one)
-IP_LITERAL = (Method.IP_LITERAL, Method.WELL_KNOWN_IP)
-PORT = (Method.EXPLICIT_PORT, Method.WELL_KNOWN_PORT)
-SRV = {
+_IP_LITERAL = (Method.IP_LITERAL, Method.WELL_KNOWN_IP)
+_PORT = (Method.EXPLICIT_PORT, Method.WELL_KNOWN_PORT)
+_SRV = {
     SrvService.MATRIX_FED: (Method.SRV_FED, Method.WELL_KNOWN_SRV_FED),
     SrvService.MATRIX: (Method.SRV_LEGACY, Method.WELL_KNOWN_SRV_LEGACY),
 }
-BY_SRV = frozenset(method for methods in SRV.values() for method in methods)
-FALLBACK = (Method.DEFAULT_8448, Method.WELL_KNOWN_8448)
+BY_SRV = frozenset(method for methods in _SRV.values() for method in methods)
+_FALLBACK = (Method.DEFAULT_8448, Method.WELL_KNOWN_8448)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def srv_host(name: ServerName, delegated: ServerName | None) -> str | None:
 def plan(name: ServerName, delegated: ServerName | None, srv: SrvRecords | None) -> Route:
     """`delegated` is the valid answer of the well-known, `srv` what was found for `srv_host`."""
     subject = delegated or name
-    methods, targets = steps(subject, srv)
+    methods, targets = _steps(subject, srv)
     return Route(
         method=methods[delegated is not None],
         targets=targets,
@@ -56,15 +56,15 @@ def plan(name: ServerName, delegated: ServerName | None, srv: SrvRecords | None)
     )
 
 
-def steps(subject: ServerName, srv: SrvRecords | None) -> tuple[tuple[Method, Method], tuple[Target, ...]]:
+def _steps(subject: ServerName, srv: SrvRecords | None) -> tuple[tuple[Method, Method], tuple[Target, ...]]:
     """The steps are the same for a server name (1, 2, 4, 5, 6) and for a delegated one (3.1 to 3.5)."""
     if subject.ip:
-        return IP_LITERAL, (Target(subject.host, DEFAULT_PORT if subject.port is None else subject.port),)
+        return _IP_LITERAL, (Target(subject.host, DEFAULT_PORT if subject.port is None else subject.port),)
     if subject.port is not None:
-        return PORT, (Target(subject.host, subject.port),)
+        return _PORT, (Target(subject.host, subject.port),)
     if srv and srv.decided_by:
-        return SRV[srv.decided_by], srv_targets(srv)
-    return FALLBACK, (Target(subject.host, DEFAULT_PORT),)
+        return _SRV[srv.decided_by], srv_targets(srv)
+    return _FALLBACK, (Target(subject.host, DEFAULT_PORT),)
 
 
 def srv_targets(srv: SrvRecords) -> tuple[Target, ...]:

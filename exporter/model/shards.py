@@ -8,8 +8,8 @@ from typing import Self
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 
-MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
-HASH_BITS = 64
+_MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
+_HASH_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +26,12 @@ class Shard:
             return cls()
         if index is None or count is None:
             raise ValueError("--shard.index and --shard.count go together: add the one that is missing")
-        return cls.checked(ordinal(index), whole(count))
+        return cls.checked(_ordinal(index), _whole(count))
 
     @classmethod
     def checked(cls, index: int | None, count: int | None) -> Self:
-        if count is None or not 1 <= count <= MAX_COUNT:
-            raise ValueError(f"--shard.count: expected a whole number from 1 to {MAX_COUNT}")
+        if count is None or not 1 <= count <= _MAX_COUNT:
+            raise ValueError(f"--shard.count: expected a whole number from 1 to {_MAX_COUNT}")
         if index is None or index >= count:
             wanted = f"expected a whole number from 0 to {count - 1}, or a name that ends in one, such as exporter-0"
             raise ValueError(f"--shard.index: {wanted}")
@@ -44,21 +44,21 @@ class Shard:
         return bucket(digest(name), self.count) == self.index
 
 
-def ordinal(text: str) -> int | None:
+def _ordinal(text: str) -> int | None:
     """A number, or the number after the last hyphen, which a StatefulSet gives to each of its pods."""
     name, hyphen, number = text.rpartition("-")
-    return whole(number) if name or not hyphen else None
+    return _whole(number) if name or not hyphen else None
 
 
-def whole(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(MAX_COUNT)) else None
+def _whole(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_COUNT)) else None
 
 
 def digest(name: ServerName, purpose: bytes = b"shard") -> int:
     """Another one for each purpose, and than that of the schedule: else the servers of a shard would all be due at the
     same times, or have the same worker.
     """
-    return int.from_bytes(hashlib.blake2b(name.text.encode(), digest_size=HASH_BITS // 8, person=purpose).digest())
+    return int.from_bytes(hashlib.blake2b(name.text.encode(), digest_size=_HASH_BITS // 8, person=purpose).digest())
 
 
 def bucket(key: int, count: int) -> int:
@@ -69,6 +69,6 @@ def bucket(key: int, count: int) -> int:
     chosen, following = 0, 0
     while following < count:
         chosen = following
-        key = (key * 2862933555777941757 + 1) % 2**HASH_BITS
+        key = (key * 2862933555777941757 + 1) % 2**_HASH_BITS
         following = int((chosen + 1) * (2**31 / ((key >> 33) + 1)))
     return chosen

@@ -83,7 +83,7 @@ async def attempt(
             seconds = clock() - started
         reading = read(evidence)
     except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
-        problem = classify_error(error, step, deadline)
+        problem = _classify_error(error, step, deadline)
         problems.release_frames(error)
         return Failed(seconds, (problem,))
     if isinstance(reading, Failure):
@@ -96,7 +96,7 @@ async def with_slot(slots: asyncio.Semaphore, work: Callable[[], Awaitable[Evide
         return await work()
 
 
-def classify_error(error: Exception, step: Step, deadline: Deadline) -> Problem:
+def _classify_error(error: Exception, step: Step, deadline: Deadline) -> Problem:
     if isinstance(error, TimeoutError) and deadline.probe_expired():
         return Problem(Reason.TIMEOUT, f"the probe ended during its {step.name} step")
     return problems.classify(error, step)

@@ -25,7 +25,7 @@ NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only 
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
 
 DNS_REASONS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
-SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
+_SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
 """The reasons that our own network can be the cause of. All others are somebody's answer."""
 
 
@@ -36,13 +36,13 @@ class Outage(StrEnum):
     NETWORK = "nobody answers"
 
 
-class SilentError(Exception):
+class _SilentError(Exception):
     """Nothing came back."""
 
 
 def silent_failures(report: Report) -> set[Reason]:
     """The silent failures of a probe."""
-    return SILENT_REASONS & {located.problem.reason for located in verdict.problems(report)}
+    return _SILENT_REASONS & {located.problem.reason for located in verdict.problems(report)}
 
 
 async def find_outage(network: Network, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
@@ -52,13 +52,13 @@ async def find_outage(network: Network, witnesses: Sequence[Target], *, check_dn
     """
     if check_dns and not await network.resolver_responds():
         return Outage.RESOLVER
-    if witnesses and not await any_witness_responds(network, witnesses):
+    if witnesses and not await _any_witness_responds(network, witnesses):
         return Outage.NETWORK
     return None
 
 
-async def any_witness_responds(network: Network, witnesses: Sequence[Target]) -> bool:
-    asked = [partial(contact, network, witness) for witness in witnesses]
+async def _any_witness_responds(network: Network, witnesses: Sequence[Target]) -> bool:
+    asked = [partial(_contact, network, witness) for witness in witnesses]
     _, winner, errors = await staggered_race(asked, NEXT_WITNESS_SECONDS)
     asked.clear()  # which the race holds, and itself too
     for error in filter(None, errors):
@@ -66,20 +66,20 @@ async def any_witness_responds(network: Network, witnesses: Sequence[Target]) ->
     return winner is not None
 
 
-async def contact(network: Network, witness: Target) -> None:
+async def _contact(network: Network, witness: Target) -> None:
     """A lookup and a connection. Raises SilentError; a refusal is an answer too."""
     deadline = Deadline.for_probe(WITNESS_SECONDS)
     looking = dns.fetch(network, [witness])
     resolved = await attempt(Step.DNS, looking, partial(dns.evaluate, aliases_allowed=True), deadline)
-    raise_if_silent(resolved)
+    _raise_if_silent(resolved)
     if isinstance(resolved, Passed):
         connecting = dialling.connect_any(network, resolved.found.endpoints)
         connected = await attempt(Step.TCP, connecting, identity, deadline)
-        raise_if_silent(connected)
+        _raise_if_silent(connected)
         if isinstance(connected, Passed):
             connected.found.close()
 
 
-def raise_if_silent(outcome: Passed[object] | Failed[object]) -> None:
-    if isinstance(outcome, Failed) and any(problem.reason in SILENT_REASONS for problem in outcome.problems):
-        raise SilentError
+def _raise_if_silent(outcome: Passed[object] | Failed[object]) -> None:
+    if isinstance(outcome, Failed) and any(problem.reason in _SILENT_REASONS for problem in outcome.problems):
+        raise _SilentError

@@ -29,12 +29,12 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     deadline = Deadline.for_probe(seconds)
     slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
     well_knowns, records, notarised, looks = await asyncio.gather(
-        fetch_each_well_known(network, report, tls_slots, deadline),
-        fetch_own_srv(network, report, deadline),
+        _fetch_each_well_known(network, report, tls_slots, deadline),
+        _fetch_own_srv(network, report, deadline),
         query_notaries(network, report, notaries, deadline),
         asyncio.gather(
             *(
-                with_slot(slots, partial(check_endpoint, network, report, seen, tls_slots, deadline))
+                with_slot(slots, partial(_check_endpoint, network, report, seen, tls_slots, deadline))
                 for seen in report.endpoints
             )
         ),
@@ -43,7 +43,7 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notarised))
 
 
-async def fetch_each_well_known(
+async def _fetch_each_well_known(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> dict[str, str]:
     if not routes.asks_well_known(report.server_name):
@@ -51,7 +51,7 @@ async def fetch_each_well_known(
     return await well_known.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
 
 
-async def fetch_own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRecords | None:
+async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRecords | None:
     """The records that a valid well-known makes peers pass over."""
     delegation = found(report.well_known)
     if not delegation or not delegation.server:
@@ -61,7 +61,7 @@ async def fetch_own_srv(network: Network, report: Report, deadline: Deadline) ->
     )
 
 
-async def check_endpoint(
+async def _check_endpoint(
     network: Network, report: Report, seen: EndpointReport, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> EndpointDeepLook | None:
     """None where the endpoint was not reached."""
@@ -77,16 +77,16 @@ async def check_endpoint(
             secured = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage())
             if not isinstance(secured, Passed):
                 return None
-            differs = await compare_host_with_port(connection, report, seen, deadline.for_stage())
+            differs = await _compare_host_with_port(connection, report, seen, deadline.for_stage())
             handled = await proxy.run(connection, route.host_header, found(seen.version), deadline.for_stage())
     return EndpointDeepLook(handled, differs)
 
 
-async def compare_host_with_port(
+async def _compare_host_with_port(
     connection: Connection, report: Report, seen: EndpointReport, deadline: Deadline
 ) -> str | None:
     """How the keys differ where `Host` bears the port, as some homeservers send it; none where they do not."""
-    published, host_header = found(seen.keys), host_header_with_port(report.route, seen)
+    published, host_header = found(seen.keys), _host_header_with_port(report.route, seen)
     if not isinstance(seen.keys, Passed) or not published or not host_header:
         return None
     check = partial(keys.evaluate, server_name=report.server_name.text, now=report.ended_at)
@@ -96,7 +96,7 @@ async def compare_host_with_port(
     return f"{other.problems[0].reason} where Host is {host_header}"
 
 
-def host_header_with_port(route: Route, seen: EndpointReport) -> str | None:
+def _host_header_with_port(route: Route, seen: EndpointReport) -> str | None:
     """None where the specification's own `Host` bears a port already."""
     if names.parse(route.host_header).port is not None:
         return None

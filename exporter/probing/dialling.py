@@ -14,10 +14,10 @@ NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
     """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
     if len(endpoints) == 1:
-        return await open_into([], network.connection(endpoints[0]))
+        return await _open_into([], network.connection(endpoints[0]))
     opened: list[Connection] = []
     winner: Connection | None = None
-    attempts = [partial(open_into, opened, network.connection(endpoint)) for endpoint in endpoints]
+    attempts = [partial(_open_into, opened, network.connection(endpoint)) for endpoint in endpoints]
     try:
         winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
     finally:
@@ -33,7 +33,7 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
     return winner
 
 
-async def open_into(opened: list[Connection], connection: Connection) -> Connection:
+async def _open_into(opened: list[Connection], connection: Connection) -> Connection:
     """Adds it to those that are open, or closes it again."""
     try:
         await connection.open()

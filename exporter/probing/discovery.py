@@ -36,27 +36,27 @@ class Discovery:
 
 async def discover(network: Network, name: ServerName, deadline: Deadline) -> Discovery:
     """Never fails: whatever happens is in the outcomes."""
-    delegation = await fetch_well_known(network, name, deadline)
+    delegation = await _fetch_well_known(network, name, deadline)
     delegated = known.server if (known := found(delegation)) else None
-    records = await fetch_srv(network, routes.srv_host(name, delegated), deadline)
+    records = await _fetch_srv(network, routes.srv_host(name, delegated), deadline)
     route = routes.plan(name, delegated, srv.decisive_records(records))
-    resolved = await resolve(network, route, deadline)
+    resolved = await _resolve(network, route, deadline)
     return Discovery(delegation, srv.evaluate_targets(records, found(resolved) or Resolution(())), route, resolved)
 
 
-async def fetch_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
+async def _fetch_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
     if not routes.asks_well_known(name):
         return SKIPPED
     return await well_known.run(network, name, deadline.for_stage())
 
 
-async def fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
+async def _fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
     if host is None:
         return SKIPPED
     return await attempt(Step.DNS, srv.fetch(network, host), srv.evaluate, deadline.for_stage())
 
 
-async def resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
+async def _resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
     if not route.targets:
         return SKIPPED
     read = partial(dns.evaluate, aliases_allowed=route.method not in routes.BY_SRV)

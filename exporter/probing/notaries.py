@@ -21,12 +21,12 @@ async def query_notaries(
     network: Network, report: Report, notaries: Sequence[ServerName], deadline: Deadline
 ) -> tuple[NotaryResult, ...]:
     """None is asked where no endpoint publishes valid keys. No server is its own notary."""
-    published = PublishedKeys(report.server_name.text, published_keys(report), report.ended_at)
+    published = PublishedKeys(report.server_name.text, _published_keys(report), report.ended_at)
     others = [name for name in notaries if name != report.server_name] if published.keys else []
     return tuple(await asyncio.gather(*(query_notary(network, name, published, deadline) for name in others)))
 
 
-def published_keys(report: Report) -> dict[str, str]:
+def _published_keys(report: Report) -> dict[str, str]:
     """Of all endpoints: where they differ, the notary has met one of them."""
     return {
         key_id: key
@@ -40,7 +40,7 @@ async def query_notary(
     network: Network, name: ServerName, published: PublishedKeys, deadline: Deadline
 ) -> NotaryResult:
     discovered = await discover(network, name, deadline)
-    connected = await connect(network, discovered, deadline)
+    connected = await _connect(network, discovered, deadline)
     if isinstance(connected, Problem):
         return inconclusive(name, connected)
     host, tls_name = discovered.route.host_header, discovered.route.tls_name
@@ -52,7 +52,7 @@ async def query_notary(
         return await notary.run(connection, host, name, published, deadline.for_stage())
 
 
-async def connect(network: Network, discovered: Discovery, deadline: Deadline) -> Connection | Problem:
+async def _connect(network: Network, discovered: Discovery, deadline: Deadline) -> Connection | Problem:
     """Over the first address that accepts."""
     if not discovered.endpoints:
         return discovered.dead_end()

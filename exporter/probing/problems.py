@@ -26,7 +26,7 @@ from exporter.probing.network import (
     TooLargeError,
 )
 
-MAX_DETAIL_CHARACTERS = 300
+_MAX_DETAIL_CHARACTERS = 300
 log = structlog.get_logger()
 
 
@@ -46,7 +46,7 @@ TIMEOUTS: Final = {
     Step.HTTP: Reason.HTTP_TIMEOUT,
 }
 
-ABORTED: Final = {
+_ABORTED: Final = {
     Step.DNS: Reason.DNS_FAILURE,
     Step.TCP: Reason.CONNECT_REFUSED,
     Step.TLS: Reason.TLS_HANDSHAKE,
@@ -63,7 +63,7 @@ def classify(error: BaseException, step: Step) -> Problem:
 
     A Shortage where it is one.
     """
-    if is_shortage(error):
+    if _is_shortage(error):
         return ResourceShortage(Reason.INTERNAL_ERROR, describe(error, step))
     problem = Problem(reason(error, step), describe(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
@@ -71,7 +71,7 @@ def classify(error: BaseException, step: Step) -> Problem:
     return problem
 
 
-def is_shortage(error: BaseException) -> bool:
+def _is_shortage(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS)
 
 
@@ -90,7 +90,7 @@ def reason(error: BaseException, step: Step) -> Reason:
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():
-            return ABORTED[step]
+            return _ABORTED[step]
         case h11.RemoteProtocolError():
             return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
         case OSError():
@@ -108,7 +108,7 @@ def describe(error: BaseException, step: Step) -> str:
         text = os.strerror(error.errno)  # asyncio writes the address into `strerror`, and not what happened
     else:
         text = str(error)
-    return printable(text or type(error).__name__, MAX_DETAIL_CHARACTERS)
+    return printable(text or type(error).__name__, _MAX_DETAIL_CHARACTERS)
 
 
 def release_frames(error: BaseException) -> None:

@@ -13,11 +13,11 @@ from exporter.model.outcomes import found
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
 
-MAX_CHARACTERS = 300  # of a text that a remote server chose
-MAX_LISTED = 3  # of many things, before they are only counted
+_MAX_CHARACTERS = 300  # of a text that a remote server chose
+_MAX_LISTED = 3  # of many things, before they are only counted
 
-UNITS: Final = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
-SECOND: Final = timedelta(seconds=1)
+_UNITS: Final = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
+_SECOND: Final = timedelta(seconds=1)
 
 ABSENT: Final = {
     Reason.HTTP_STATUS: "no such page (status 404 or 410)",
@@ -28,7 +28,7 @@ ABSENT: Final = {
 
 
 def printable_text(text: str) -> str:
-    return printable(text, MAX_CHARACTERS)
+    return printable(text, _MAX_CHARACTERS)
 
 
 # ---------------------------------------------------------------- times
@@ -46,18 +46,18 @@ def format_duration(seconds: float) -> str:
 
 def format_span(time: timedelta) -> str:
     """In the largest unit of which there are at least two, rounded down."""
-    for unit, size in UNITS:
+    for unit, size in _UNITS:
         if time >= 2 * size:
             return f"{time // size} {unit}"
-    return count_of(time // SECOND, "second")
+    return count_of(time // _SECOND, "second")
 
 
-def relative_time(at: datetime, now: datetime) -> str:
+def _relative_time(at: datetime, now: datetime) -> str:
     return f"in {format_span(at - now)}" if at > now else f"{format_span(now - at)} ago"
 
 
 def format_expiry(at: datetime, now: datetime) -> str:
-    return f"{'expires' if at > now else 'expired'} {relative_time(at, now)} ({at:%Y-%m-%d})"
+    return f"{'expires' if at > now else 'expired'} {_relative_time(at, now)} ({at:%Y-%m-%d})"
 
 
 # ---------------------------------------------------------------- the way
@@ -82,8 +82,8 @@ def describe_path(report: Report) -> list[str]:
 
 def join_limited(things: Sequence[str], noun: str) -> str:
     """`a`, `a, b`, `a, b, c and 5 more`, or `no noun`."""
-    more = len(things) - MAX_LISTED
-    return ", ".join(things[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "") or f"no {noun}"
+    more = len(things) - _MAX_LISTED
+    return ", ".join(things[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "") or f"no {noun}"
 
 
 def count_of(count: int, noun: str) -> str:
@@ -126,28 +126,28 @@ def what_decides(name: ServerName) -> str:
 
 def describe_finding(seen: object, now: datetime) -> Iterator[str]:
     """Of whatever a stage found, safe to show."""
-    return map(printable_text, describe_raw(seen, now))
+    return map(printable_text, _describe_raw(seen, now))
 
 
-def describe_raw(seen: object, now: datetime) -> Iterator[str]:
+def _describe_raw(seen: object, now: datetime) -> Iterator[str]:
     match seen:
         case Delegation():
-            return describe_delegation(seen, now)
+            return _describe_delegation(seen, now)
         case SrvRecords():
-            return describe_srv_records(seen)
+            return _describe_srv_records(seen)
         case Resolution():
             return describe_resolution(seen)
         case TlsSession():
-            return describe_tls_session(seen, now)
+            return _describe_tls_session(seen, now)
         case Software():
             return describe_software(seen)
         case SigningKeys():
-            return describe_signing_keys(seen)
+            return _describe_signing_keys(seen)
         case _:  # an open TCP connection
             return iter(())
 
 
-def describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
+def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
     if seen.server:
         yield f"m.server is {seen.server}"
         yield f"peers may keep it for {format_span(timedelta(seconds=seen.cache_seconds))}"
@@ -157,7 +157,7 @@ def describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
         yield f"certificate {format_expiry(seen.secured.certificate.not_after, now)}"
 
 
-def describe_srv_records(seen: SrvRecords) -> Iterator[str]:
+def _describe_srv_records(seen: SrvRecords) -> Iterator[str]:
     """As zone files have them: priority, weight, port, host."""
     for service, records in seen.records.items():
         if records:
@@ -177,7 +177,7 @@ def describe_resolution(seen: Resolution) -> Iterator[str]:
         yield f"{target.host}: {', '.join(ips)}" if [target.host] != ips else "an IP address already"
 
 
-def describe_tls_session(seen: TlsSession, now: datetime) -> Iterator[str]:
+def _describe_tls_session(seen: TlsSession, now: datetime) -> Iterator[str]:
     yield seen.tls_version
     yield from describe_certificate(seen.certificate, now)
 
@@ -194,6 +194,6 @@ def describe_software(seen: Software) -> Iterator[str]:
     yield " ".join(text for text in (seen.name, seen.version) if text) or "does not say which software it is"
 
 
-def describe_signing_keys(seen: SigningKeys) -> Iterator[str]:
+def _describe_signing_keys(seen: SigningKeys) -> Iterator[str]:
     yield join_limited(list(seen.keys), "valid key")
     yield f"valid until {seen.valid_until:%Y-%m-%d %H:%M} UTC"

@@ -24,25 +24,25 @@ from exporter.reports import phrases
 from exporter.reports.phrases import printable_text
 
 PLAIN_COLUMNS = 80  # where there is no terminal
-MIN_COLUMNS = 20  # columns of a text, however far it is indented
-STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
+_MIN_COLUMNS = 20  # columns of a text, however far it is indented
+_STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
-BAR_COLUMNS = 6  # of the slowest stage of a report
-NOT_RUN = f"{'skipped':<{16 + BAR_COLUMNS}} "  # as wide as the word, the duration and the bar of a stage that ran
+_BAR_COLUMNS = 6  # of the slowest stage of a report
+_NOT_RUN = f"{'skipped':<{16 + _BAR_COLUMNS}} "  # as wide as the word, the duration and the bar of a stage that ran
 
-PASSED: Final = Text("✓ ", "green")
-FAILED: Final = Text("✗ ", "bold red")
-SKIPPED: Final = Text("\N{EN DASH} ", "dim")
-WARNING: Final = Text("! ", "yellow")
-ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it stands for
-INDENT: Final = Text("  ")
+_PASSED: Final = Text("✓ ", "green")
+_FAILED: Final = Text("✗ ", "bold red")
+_SKIPPED: Final = Text("\N{EN DASH} ", "dim")
+_WARNING: Final = Text("! ", "yellow")
+_ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it stands for
+_INDENT: Final = Text("  ")
 
-MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
-FAMILY_WARNINGS: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
+_MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
+_FAMILY_WARNINGS: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class _Line:
     """`text`, as many lines as it needs, all of them to the right of `lead`, and in its colour."""
 
     lead: Text
@@ -50,17 +50,17 @@ class Line:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         indent = self.lead.cell_len
-        lines = self.text.wrap(console, max(MIN_COLUMNS, options.max_width - indent)) or [Text()]
+        lines = self.text.wrap(console, max(_MIN_COLUMNS, options.max_width - indent)) or [Text()]
         for number, text in enumerate(lines):
             line = (Text(" " * indent, self.lead.style) if number else self.lead) + text
             line.rstrip()
-            yield ascii_only(line) if options.ascii_only else line
+            yield _ascii_only(line) if options.ascii_only else line
 
 
-def ascii_only(text: Text) -> Text:
+def _ascii_only(text: Text) -> Text:
     """For terminals that cannot show anything else."""
     replaced = text.copy()
-    replaced.plain = text.plain.translate(ASCII).encode("ascii", "replace").decode()
+    replaced.plain = text.plain.translate(_ASCII).encode("ascii", "replace").decode()
     return replaced
 
 
@@ -69,22 +69,22 @@ def tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
 
     `delegation_last_seen` is when a valid well-known was last seen, if that is known.
     """
-    warned = relevant_warnings(report, delegation_last_seen)
-    root = Tree(Group(*heading(report, warned)), guide_style="dim")
+    warned = _relevant_warnings(report, delegation_last_seen)
+    root = Tree(Group(*_heading(report, warned)), guide_style="dim")
     for stage, outcome in (
         (Stage.WELL_KNOWN, report.well_known),
         (Stage.SRV, report.srv),
         (Stage.DNS, report.dns),
     ):
-        root.add(Group(*server_stage(stage, outcome, report)))
+        root.add(Group(*_server_stage(stage, outcome, report)))
     for seen in report.endpoints:
-        add_endpoint(root, seen, report)
+        _add_endpoint(root, seen, report)
     if report.deep:
-        root.add(deep_look(report.deep, report))
+        root.add(_deep_look(report.deep, report))
         for look in report.deep.notaries:
-            root.add(Group(*notary_stage(look, report)))
+            root.add(Group(*_notary_stage(look, report)))
     for located in warned:
-        root.add(Group(*warning(located)))
+        root.add(Group(*_warning(located)))
     return root
 
 
@@ -99,16 +99,16 @@ def render_plain(report: Report, delegation_last_seen: datetime | None = None) -
 # ---------------------------------------------------------------- the heading
 
 
-def heading(report: Report, warned: Sequence[ActiveWarning]) -> Iterator[Line]:
-    sign = PASSED if verdict.federates(report) else FAILED
-    yield Line(
-        sign, Text.assemble((printable_text(report.server_name.text), "bold"), f" {verdict_text(report, warned)}")
+def _heading(report: Report, warned: Sequence[ActiveWarning]) -> Iterator[_Line]:
+    sign = _PASSED if verdict.federates(report) else _FAILED
+    yield _Line(
+        sign, Text.assemble((printable_text(report.server_name.text), "bold"), f" {_verdict_text(report, warned)}")
     )
-    yield Line(INDENT, Text(" → ".join(phrases.describe_path(report))))
-    yield Line(INDENT, Text(printable_text(phrases.describe_names(report))))
+    yield _Line(_INDENT, Text(" → ".join(phrases.describe_path(report))))
+    yield _Line(_INDENT, Text(printable_text(phrases.describe_names(report))))
 
 
-def verdict_text(report: Report, warned: Sequence[ActiveWarning]) -> str:
+def _verdict_text(report: Report, warned: Sequence[ActiveWarning]) -> str:
     took, found = f"({phrases.format_duration(report.seconds)})", list(verdict.problems(report))
     if not verdict.federates(report):
         return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
@@ -124,74 +124,78 @@ def summary(federating: int, total: int) -> str:
 # ---------------------------------------------------------------- stages
 
 
-def server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[Line]:
+def _server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[_Line]:
     if isinstance(outcome, Skipped):
-        lead = Text.assemble(SKIPPED, f"{stage:<{STAGE_COLUMNS['server']}} {NOT_RUN}")
-        yield Line(lead, Text(phrases.why_skipped(stage, report)))
+        lead = Text.assemble(_SKIPPED, f"{stage:<{_STAGE_COLUMNS['server']}} {_NOT_RUN}")
+        yield _Line(lead, Text(phrases.why_skipped(stage, report)))
     else:
-        yield from stage_lines(stage, outcome, report, STAGE_COLUMNS["server"])
+        yield from _stage_lines(stage, outcome, report, _STAGE_COLUMNS["server"])
 
 
-def notary_stage(look: NotaryResult, report: Report) -> Iterator[Line]:
-    columns = STAGE_COLUMNS["server"]
+def _notary_stage(look: NotaryResult, report: Report) -> Iterator[_Line]:
+    columns = _STAGE_COLUMNS["server"]
     match look.outcome:
         case Skipped():
             why = f"{look.notary} tells nothing: {look.inconclusive_because}"
-            yield Line(Text.assemble(SKIPPED, f"{Stage.NOTARY:<{columns}} {NOT_RUN}"), Text(printable_text(why)))
+            yield _Line(Text.assemble(_SKIPPED, f"{Stage.NOTARY:<{columns}} {_NOT_RUN}"), Text(printable_text(why)))
         case Passed():
             same = f"{look.notary} gives out the same keys"
-            yield Line(stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(same))
+            yield _Line(_stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(same))
         case Failed(problems=found):
-            yield Line(stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(look.notary.text))
-            yield from problem_lines(Stage.NOTARY, found)
+            yield _Line(_stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(look.notary.text))
+            yield from _problem_lines(Stage.NOTARY, found)
 
 
-def add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
-    branch = root.add(endpoint_line(seen))
+def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
+    branch = root.add(_endpoint_line(seen))
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
-            branch.add(Group(*stage_lines(stage, outcome, report, STAGE_COLUMNS["endpoint"])))
+            branch.add(Group(*_stage_lines(stage, outcome, report, _STAGE_COLUMNS["endpoint"])))
     skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
     if not_reached := [stage for stage in skipped if stage is not Stage.PROXY]:
-        branch.add(Line(SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
+        branch.add(_Line(_SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
     if Stage.PROXY in skipped:
-        branch.add(Line(SKIPPED, Text("proxy inconclusive: no answer tells what a reverse proxy does")))
+        branch.add(_Line(_SKIPPED, Text("proxy inconclusive: no answer tells what a reverse proxy does")))
 
 
-def endpoint_line(seen: EndpointReport) -> Line:
+def _endpoint_line(seen: EndpointReport) -> _Line:
     endpoint = seen.endpoint
-    sign, health = (PASSED, "is healthy") if seen.ok else (FAILED, "is broken")
+    sign, health = (_PASSED, "is healthy") if seen.ok else (_FAILED, "is broken")
     if seen.ok and endpoint.behind_alias:
-        sign, health = WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
+        sign, health = _WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
     of_target = "" if endpoint.address == str(endpoint.target) else f" of {printable_text(str(endpoint.target))}"
-    return Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
+    return _Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
 
 
-def stage_lines(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Iterator[Line]:
-    lead = stage_lead(stage, outcome, report, columns)
-    yield Line(lead, Text("\n".join(phrases.describe_finding(outcome.found, report.ended_at))))
+def _stage_lines(
+    stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int
+) -> Iterator[_Line]:
+    lead = _stage_lead(stage, outcome, report, columns)
+    yield _Line(lead, Text("\n".join(phrases.describe_finding(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
-        yield from problem_lines(stage, outcome.problems)
+        yield from _problem_lines(stage, outcome.problems)
 
 
-def stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
-    sign = PASSED if isinstance(outcome, Passed) else FAILED
+def _stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
+    sign = _PASSED if isinstance(outcome, Passed) else _FAILED
     took = phrases.format_duration(outcome.seconds)
-    drawn = bar(outcome.seconds, slowest(report))
-    return Text.assemble(sign, f"{stage:<{columns}} {word(outcome):<7} ", (f"{took:>7} {drawn:<{BAR_COLUMNS}} ", "dim"))
+    drawn = bar(outcome.seconds, _slowest(report))
+    return Text.assemble(
+        sign, f"{stage:<{columns}} {_word(outcome):<7} ", (f"{took:>7} {drawn:<{_BAR_COLUMNS}} ", "dim")
+    )
 
 
 def bar(seconds: float, longest: float) -> str:
     """One block for whatever took any time at all."""
-    return "▇" * max(1, round(BAR_COLUMNS * seconds / longest)) if seconds > 0 else ""
+    return "▇" * max(1, round(_BAR_COLUMNS * seconds / longest)) if seconds > 0 else ""
 
 
-def slowest(report: Report) -> float:
+def _slowest(report: Report) -> float:
     """Seconds of the stage that took longest."""
     return max((outcome.seconds for *_, outcome in report.outcomes() if not isinstance(outcome, Skipped)), default=0.0)
 
 
-def word(outcome: Passed[object] | Failed[object]) -> str:
+def _word(outcome: Passed[object] | Failed[object]) -> str:
     match outcome:
         case Failed():
             return "failed"
@@ -201,37 +205,37 @@ def word(outcome: Passed[object] | Failed[object]) -> str:
             return "ok"
 
 
-def deep_look(seen: DeepLook, report: Report) -> Line:
+def _deep_look(seen: DeepLook, report: Report) -> _Line:
     """What it found stands with the endpoints and the warnings."""
     age = report.ended_at - seen.made_at
-    when = f"{phrases.format_span(age)} before this probe" if age >= MIN_AGE_SHOWN else "with this probe"
-    return Line(INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
+    when = f"{phrases.format_span(age)} before this probe" if age >= _MIN_AGE_SHOWN else "with this probe"
+    return _Line(_INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
 
 
 # ---------------------------------------------------------------- what is wrong, and what to do
 
 
-def problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[Line]:
+def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
     """One remedy for all problems of the same reason."""
     for reason, alike in groupby(found, key=lambda problem: problem.reason):
         for problem in alike:
-            yield Line(INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
-        yield remedy(remedies.remedy(stage, reason))
+            yield _Line(_INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
+        yield _remedy(remedies.remedy(stage, reason))
 
 
-def relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
+def _relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
     """Where no endpoint is healthy, that those of a family are not is no news."""
     hopeless = not any(seen.ok for seen in report.endpoints)
     found_now = warnings(report, delegation_last_seen)
-    return [located for located in found_now if not (hopeless and located.warning in FAMILY_WARNINGS)]
+    return [located for located in found_now if not (hopeless and located.warning in _FAMILY_WARNINGS)]
 
 
-def warning(located: ActiveWarning) -> Iterator[Line]:
-    yield Line(
-        WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {printable_text(located.detail)}")
+def _warning(located: ActiveWarning) -> Iterator[_Line]:
+    yield _Line(
+        _WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {printable_text(located.detail)}")
     )
-    yield remedy(remedies.warning_remedy(located.warning))
+    yield _remedy(remedies.warning_remedy(located.warning))
 
 
-def remedy(text: str) -> Line:
-    return Line(Text.assemble(INDENT, ("remedy: ", "bold")), Text(text))
+def _remedy(text: str) -> _Line:
+    return _Line(Text.assemble(_INDENT, ("remedy: ", "bold")), Text(text))

@@ -12,8 +12,8 @@ from exporter.model.outcomes import found
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 
-STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
-STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
+_STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
+_STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
 RESULTS_KEPT, FAILURES_KEPT = 10, 5  # some 2 KiB for each server
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -57,8 +57,8 @@ class ServerState:
             return self._with_offline_report(report)
         report = report.with_deep_look_of(self.report)
         succeeded = verdict.federates(report)
-        result = Result(report.ended_at, report.seconds, succeeded, failure_reasons(report))
-        delegated = delegated_targets(report) or self.delegated
+        result = Result(report.ended_at, report.seconds, succeeded, _failure_reasons(report))
+        delegated = _delegated_targets(report) or self.delegated
         moved = self.delegated is not None and delegated != self.delegated
         return replace(
             self,
@@ -70,12 +70,12 @@ class ServerState:
             delegated=delegated,
             history=(result, *self.history)[:RESULTS_KEPT],
             last_failures=self.last_failures if succeeded else (result, *self.last_failures)[:FAILURES_KEPT],
-            well_known_last_seen=report.ended_at if has_delegation(report) else self.well_known_last_seen,
+            well_known_last_seen=report.ended_at if _has_delegation(report) else self.well_known_last_seen,
         )
 
     def _with_offline_report(self, report: Report) -> "ServerState":
         result = Result(
-            report.ended_at, report.seconds, federates=False, problems=failure_reasons(report), exporter_offline=True
+            report.ended_at, report.seconds, federates=False, problems=_failure_reasons(report), exporter_offline=True
         )
         return replace(self, probes=self.probes + 1, history=(result, *self.history)[:RESULTS_KEPT])
 
@@ -97,21 +97,21 @@ class ServerState:
         """From then on the report says nothing about today."""
         if self.report is None:
             return NEVER
-        allowed = timedelta(seconds=STALE_AFTER_INTERVALS * self.watched.interval)
-        return self.report.ended_at + max(allowed, STALE_AFTER_AT_LEAST)
+        allowed = timedelta(seconds=_STALE_AFTER_INTERVALS * self.watched.interval)
+        return self.report.ended_at + max(allowed, _STALE_AFTER_AT_LEAST)
 
 
-def failure_reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
+def _failure_reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
     found_now = ((located.stage, located.problem.reason) for located in verdict.problems(report))
     return tuple(dict.fromkeys(found_now))
 
 
-def has_delegation(report: Report) -> bool:
+def _has_delegation(report: Report) -> bool:
     delegation = found(report.well_known)
     return delegation is not None and delegation.server is not None
 
 
-def delegated_targets(report: Report) -> DelegatedTargets | None:
+def _delegated_targets(report: Report) -> DelegatedTargets | None:
     """None where no target could be learnt: a lookup that failed is no change of the delegation."""
     route = report.route
     return (route.method, frozenset(route.targets)) if route.targets else None

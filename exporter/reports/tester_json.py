@@ -23,7 +23,7 @@ from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
-PUBLIC_KEY_BYTES = 32  # of ed25519
+_PUBLIC_KEY_BYTES = 32  # of ed25519
 
 
 # ---------------------------------------------------------------- the whole
@@ -32,15 +32,15 @@ PUBLIC_KEY_BYTES = 32  # of ed25519
 def tester_json(report: Report) -> JsonObject:
     """Ready for `json.dumps`."""
     return {
-        "WellKnownResult": well_known(report),
-        "DNSResult": dns(report),
+        "WellKnownResult": _well_known(report),
+        "DNSResult": _dns(report),
         "ConnectionReports": {
-            seen.endpoint.address: connection(seen) for seen in report.endpoints if is_reported(seen)
+            seen.endpoint.address: _connection(seen) for seen in report.endpoints if _is_reported(seen)
         },
         "ConnectionErrors": {
-            seen.endpoint.address: message(first_problem(seen)) for seen in report.endpoints if not is_reported(seen)
+            seen.endpoint.address: _message(_first_problem(seen)) for seen in report.endpoints if not _is_reported(seen)
         },
-        "Version": version(report),
+        "Version": _version(report),
         "FederationOK": verdict.federates(report),
     }
 
@@ -59,47 +59,47 @@ def error_report(error: str) -> JsonObject:
     }
 
 
-def message(text: str) -> JsonObject:
+def _message(text: str) -> JsonObject:
     return {"Message": text}
 
 
-def problem_text(problem: Problem) -> str:
+def _problem_text(problem: Problem) -> str:
     return f"{problem.reason}: {problem.detail}"
 
 
 # ---------------------------------------------------------------- discovery
 
 
-def well_known(report: Report) -> JsonObject:
+def _well_known(report: Report) -> JsonObject:
     """`result` is there only where there is no delegation."""
     seen = found(report.well_known)
     if seen and seen.server:
         expires = report.ended_at + timedelta(seconds=seen.cache_seconds)
         return {"m.server": seen.server.text, "CacheExpiresAt": int(expires.timestamp())}
-    return {"m.server": "", "result": why_no_delegation(report), "CacheExpiresAt": 0}
+    return {"m.server": "", "result": _why_no_delegation(report), "CacheExpiresAt": 0}
 
 
-def why_no_delegation(report: Report) -> str:
+def _why_no_delegation(report: Report) -> str:
     match report.well_known:
         case Failed(problems=(first, *_)):
-            return problem_text(first)
+            return _problem_text(first)
         case Passed(found=answer) if answer.absent_because:
             return phrases.ABSENT[answer.absent_because]
         case _:
             return f"not asked for: the server name gives {phrases.what_decides(report.server_name)}"
 
 
-def dns(report: Report) -> JsonObject:
+def _dns(report: Report) -> JsonObject:
     hosts = dict.fromkeys(target.host for target in report.route.targets)
     return {
         "SRVSkipped": isinstance(report.srv, Skipped),
-        **srv(report),
-        "Hosts": {dotted(host, report): host_result(host, report) for host in hosts},
+        **_srv(report),
+        "Hosts": {_dotted(host, report): _host_result(host, report) for host in hosts},
         "Addrs": [seen.endpoint.address for seen in report.endpoints] or None,
     }
 
 
-def srv(report: Report) -> JsonObject:
+def _srv(report: Report) -> JsonObject:
     """Of the service that decided: _matrix-fed._tcp too, unlike the public tester."""
     seen = found(report.srv)
     service = seen.decided_by if seen else None
@@ -107,12 +107,12 @@ def srv(report: Report) -> JsonObject:
     asked = phrases.delegated_server(report) or report.server_name
     return {
         "SRVCName": f"_{service}._tcp.{asked.host}." if records else "",
-        "SRVRecords": [srv_record(record) for record in records] or None,
-        "SRVError": message(problem_text(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
+        "SRVRecords": [_srv_record(record) for record in records] or None,
+        "SRVError": _message(_problem_text(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
     }
 
 
-def srv_record(record: SrvRecord) -> JsonObject:
+def _srv_record(record: SrvRecord) -> JsonObject:
     return {
         "Target": f"{record.target.host}.",
         "Port": record.target.port,
@@ -121,23 +121,23 @@ def srv_record(record: SrvRecord) -> JsonObject:
     }
 
 
-def dotted(host: str, report: Report) -> str:
+def _dotted(host: str, report: Report) -> str:
     """SRV targets end in a dot, other hosts do not."""
     return f"{host}." if report.route.method in routes.BY_SRV else host
 
 
-def host_result(host: str, report: Report) -> JsonObject:
+def _host_result(host: str, report: Report) -> JsonObject:
     resolved = found(report.dns) or Resolution(())
     ips = dict.fromkeys(str(endpoint.ip) for endpoint in resolved.endpoints if endpoint.target.host == host)
-    error = None if ips else host_error(host, report.dns)
+    error = None if ips else _host_error(host, report.dns)
     return {
         "CName": "" if names.ip_literal(host) else f"{resolved.aliases.get(host, host)}.",
         "Addrs": list(ips) or None,
-        "Error": message(problem_text(error)) if error else None,
+        "Error": _message(_problem_text(error)) if error else None,
     }
 
 
-def host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
+def _host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
     """A problem of one target begins with its host, and there may be one of all of them."""
     known = found(resolved)
     unresolved = known.unresolved if known else ()
@@ -149,30 +149,30 @@ def host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
 # ---------------------------------------------------------------- endpoints
 
 
-def is_reported(seen: EndpointReport) -> bool:
+def _is_reported(seen: EndpointReport) -> bool:
     """The keys came, or at least a certificate that is to blame for that they did not."""
     return found(seen.keys) is not None or (isinstance(seen.tls, Failed) and seen.tls.found is not None)
 
 
-def first_problem(seen: EndpointReport) -> str:
+def _first_problem(seen: EndpointReport) -> str:
     """Of what keeps the keys from being known: version is not in their way."""
     for stage, outcome in (("tcp", seen.tcp), ("tls", seen.tls), ("keys", seen.keys)):
         if isinstance(outcome, Failed):
-            return f"{stage}: {problem_text(outcome.problems[0])}"
+            return f"{stage}: {_problem_text(outcome.problems[0])}"
     return "nothing was asked"
 
 
-def connection(seen: EndpointReport) -> JsonObject:
+def _connection(seen: EndpointReport) -> JsonObject:
     secured, keys = found(seen.tls), found(seen.keys)
     assert secured is not None
-    checks = key_checks(seen, keys)
+    checks = _key_checks(seen, keys)
     keys_ok = checks["AllChecksOK"]
     valid = isinstance(seen.tls, Passed)
     return {
-        "Certificates": list(certificates(secured)),
-        "Cipher": cipher(secured),
+        "Certificates": list(_certificates(secured)),
+        "Cipher": _cipher(secured),
         "Checks": {**checks, "AllChecksOK": keys_ok and valid, "ValidCertificates": valid},
-        "Errors": [message(problem_text(problem)) for problem in seen.tls.problems]
+        "Errors": [_message(_problem_text(problem)) for problem in seen.tls.problems]
         if isinstance(seen.tls, Failed)
         else [],
         "Ed25519VerifyKeys": dict(keys.keys) if keys and keys_ok else None,
@@ -181,30 +181,30 @@ def connection(seen: EndpointReport) -> JsonObject:
     }
 
 
-def certificates(secured: TlsSession) -> Iterator[JsonObject]:
+def _certificates(secured: TlsSession) -> Iterator[JsonObject]:
     """The chain as presented. Of those above the leaf, no names are kept: they hardly ever bear any."""
     leaf = secured.certificate
     dns_names = [name for name in leaf.names if names.ip_literal(name) is None]
-    yield certificate(leaf.subject, leaf.issuer, leaf.fingerprint_sha256, dns_names or None)
+    yield _certificate(leaf.subject, leaf.issuer, leaf.fingerprint_sha256, dns_names or None)
     for above in secured.issuers:
-        yield certificate(above.subject, above.issuer, above.fingerprint_sha256, None)
+        yield _certificate(above.subject, above.issuer, above.fingerprint_sha256, None)
 
 
-def certificate(subject: str, issuer: str, fingerprint: str, dns_names: list[str] | None) -> JsonObject:
+def _certificate(subject: str, issuer: str, fingerprint: str, dns_names: list[str] | None) -> JsonObject:
     return {
         "SubjectCommonName": subject,
         "IssuerCommonName": issuer,
-        "SHA256Fingerprint": unpadded(unhexlify(fingerprint)),
+        "SHA256Fingerprint": _unpadded(unhexlify(fingerprint)),
         "DNSNames": dns_names,
     }
 
 
-def unpadded(raw: bytes) -> str:
+def _unpadded(raw: bytes) -> str:
     """Unpadded base64 (Matrix specification, appendices)."""
     return base64.b64encode(raw).decode().rstrip("=")
 
 
-def cipher(secured: TlsSession) -> JsonObject:
+def _cipher(secured: TlsSession) -> JsonObject:
     name = secured.cipher or ""
     return {
         "Version": TLS_VERSIONS.get(secured.tls_version, secured.tls_version),
@@ -215,10 +215,10 @@ def cipher(secured: TlsSession) -> JsonObject:
 # ---------------------------------------------------------------- keys
 
 
-def key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
+def _key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
     """`AllEd25519ChecksOK` is null where there is no key to check."""
     reasons = {problem.reason for problem in seen.keys.problems} if isinstance(seen.keys, Failed) else set()
-    checks = ed25519_checks(keys) if keys else {}
+    checks = _ed25519_checks(keys) if keys else {}
     all_ok = Reason.SIGNATURE_INVALID not in reasons and all(check["MatchingSignature"] for check in checks.values())
     return {
         "AllChecksOK": isinstance(seen.keys, Passed),
@@ -230,31 +230,31 @@ def key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
     }
 
 
-def ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
+def _ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
     """Those that stood up to all checks, and from the document those that did not."""
     document = json.loads(keys.document) if keys.document else {"verify_keys": {key_id: {} for key_id in keys.keys}}
     published = {key_id: entry for key_id, entry in document["verify_keys"].items() if KEY_ID.fullmatch(key_id)}
     return {
         key_id: {
-            "ValidEd25519": key_id in keys.keys or is_public_key(entry),
+            "ValidEd25519": key_id in keys.keys or _is_public_key(entry),
             "MatchingSignature": key_id in keys.keys,
         }
         for key_id, entry in published.items()
     }
 
 
-def is_public_key(entry: object) -> bool:
+def _is_public_key(entry: object) -> bool:
     text = entry.get("key") if isinstance(entry, dict) else None
     try:
-        return isinstance(text, str) and len(decode_base64(text)) == PUBLIC_KEY_BYTES
+        return isinstance(text, str) and len(decode_base64(text)) == _PUBLIC_KEY_BYTES
     except ValueError:
         return False
 
 
-def version(report: Report) -> JsonObject:
+def _version(report: Report) -> JsonObject:
     """What is unknown is missing."""
     software = verdict.software(report)
     if software:
         return {key: text for key, text in (("name", software.name), ("version", software.version)) if text}
     failed = (seen.version for seen in report.endpoints if isinstance(seen.version, Failed))
-    return {"error": next((problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be asked")}
+    return {"error": next((_problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be asked")}

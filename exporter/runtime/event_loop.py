@@ -11,8 +11,8 @@ try:
 except ImportError:
     from asyncio import new_event_loop
 
-COLLECTIONS = 10  # of the middle generation, before a full one: Python's own choice
-SERVERS_FOR_ANOTHER = 50  # so that 20,000 servers are looked through every quarter of an hour
+_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own choice
+_SERVERS_FOR_ANOTHER = 50  # so that 20,000 servers are looked through every quarter of an hour
 
 Result = TypeVar("Result")
 
@@ -27,4 +27,4 @@ def collect_garbage_for(servers: int) -> None:
     """The more of them, the more rarely: a full collection looks at every report, for half a second where there are
     20,000, and nothing is probed meanwhile. Reports hold no cycles; most of what does is found young.
     """
-    gc.set_threshold(*gc.get_threshold()[:2], max(COLLECTIONS, servers // SERVERS_FOR_ANOTHER))
+    gc.set_threshold(*gc.get_threshold()[:2], max(_COLLECTIONS, servers // _SERVERS_FOR_ANOTHER))

@@ -23,7 +23,7 @@ class Format(StrEnum):
     JSON = "json"
 
 
-RENDERERS: dict[Format, Processor] = {
+_RENDERERS: dict[Format, Processor] = {
     Format.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["time", "level", "msg"], bool_as_flag=False),
     Format.JSON: structlog.processors.JSONRenderer(),
 }
@@ -47,7 +47,7 @@ def configure(level: Level, form: Format, stream: TextIO = sys.stderr) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*FIELDS, RENDERERS[form]]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*_FIELDS, _RENDERERS[form]]))
     logging.basicConfig(level=lowest, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
     for name, least in LIBRARIES.items():
@@ -55,14 +55,14 @@ def configure(level: Level, form: Format, stream: TextIO = sys.stderr) -> None:
     logging.getLogger(ACCESS_LOG).setLevel(logging.INFO if level is Level.DEBUG else logging.WARNING)
 
 
-def escape(_logger: object, _method: str, event: EventDict) -> EventDict:
+def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:
     """What a terminal could act on is written as Python would; line breaks are left to the renderers."""
     return {
-        key: value if isinstance(value, int | float | None) else escaped(str(value)) for key, value in event.items()
+        key: value if isinstance(value, int | float | None) else _escaped(str(value)) for key, value in event.items()
     }
 
 
-def escaped(text: str) -> str:
+def _escaped(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(
@@ -71,11 +71,11 @@ def escaped(text: str) -> str:
     )
 
 
-FIELDS: tuple[Processor, ...] = (
+_FIELDS: tuple[Processor, ...] = (
     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
     structlog.stdlib.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
     structlog.processors.EventRenamer("msg"),
     structlog.processors.format_exc_info,
-    escape,
+    _escape,
 )

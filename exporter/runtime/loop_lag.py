@@ -31,14 +31,14 @@ class LoopLag:
 
     def stalled_seconds(self) -> float:
         """For how long in all, in seconds, up to now. A duration in which that grows may on_lag of us instead."""
-        return self._held_up + stall_seconds(self._lag())
+        return self._held_up + _stall_seconds(self._lag())
 
     async def _measure(self) -> None:
         while True:
             self._due = self._clock() + TICK_SECONDS
             await asyncio.sleep(TICK_SECONDS)
             lag = self._lag()
-            self._held_up += stall_seconds(lag)
+            self._held_up += _stall_seconds(lag)
             self._on_lag(lag)
 
     def _lag(self) -> float:
@@ -46,6 +46,6 @@ class LoopLag:
         return max(0.0, self._clock() - self._due)
 
 
-def stall_seconds(lag: float) -> float:
+def _stall_seconds(lag: float) -> float:
     """What of it counts."""
     return lag if lag > STALL_SECONDS else 0.0

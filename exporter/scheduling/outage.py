@@ -25,8 +25,8 @@ RECHECK_SECONDS = 10.0  # while it is down, until somebody answers again
 
 MAX_WITNESSES = 8  # that all of them are in league, or down, is as good as impossible on a mixed list
 MIN_WITNESSES = 3  # that two are down at once is a coincidence
-CANDIDATES = 200  # servers, to find witnesses among: the list may hold thousands
-NETWORK_PREFIX_BITS = {4: 16, 6: 32}  # bits of a network that one provider has, and loses, as a whole
+_CANDIDATES = 200  # servers, to find witnesses among: the list may hold thousands
+_NETWORK_PREFIX_BITS = {4: 16, 6: 32}  # bits of a network that one provider has, and loses, as a whole
 
 log = structlog.get_logger()
 
@@ -38,20 +38,20 @@ def choose_witnesses(states: Iterable[ServerState]) -> tuple[Target, ...]:
     """Servers that were well when last seen, one of each network; none where they are too few to prove anything."""
     chosen: dict[object, Target] = {}
     for state in states:
-        if endpoint := healthy_endpoint(state):
-            chosen.setdefault(network_of(endpoint.endpoint.ip), endpoint.endpoint.target)
+        if endpoint := _healthy_endpoint(state):
+            chosen.setdefault(_network_of(endpoint.endpoint.ip), endpoint.endpoint.target)
         if len(chosen) == MAX_WITNESSES:
             break
     return tuple(chosen.values()) if len(chosen) >= MIN_WITNESSES else ()
 
 
-def healthy_endpoint(state: ServerState) -> EndpointReport | None:
+def _healthy_endpoint(state: ServerState) -> EndpointReport | None:
     endpoints = state.report.endpoints if state.report else ()
     return next((endpoint for endpoint in endpoints if endpoint.ok), None)
 
 
-def network_of(ip: IPAddress) -> object:
-    return ip_network((ip, NETWORK_PREFIX_BITS[ip.version]), strict=False)
+def _network_of(ip: IPAddress) -> object:
+    return ip_network((ip, _NETWORK_PREFIX_BITS[ip.version]), strict=False)
 
 
 def proves_network(report: Report) -> bool:
@@ -85,7 +85,7 @@ class OutageDetector:
 
     async def explains(self, report: Report) -> bool:
         """Whether the report tells of our own network instead of the server. To be asked as soon as the probe ends."""
-        ended = now()
+        ended = _now()
         started = ended - report.seconds
         if proves_network(report):
             self._record_contact(started)
@@ -105,7 +105,7 @@ class OutageDetector:
                 await self._check(check_dns=check_dns)
 
     async def _check(self, *, check_dns: bool) -> None:
-        began, witnesses = now(), self._witnesses()
+        began, witnesses = _now(), self._witnesses()
         if loss := await self._prober().find_outage(witnesses, check_dns=check_dns):
             self._record_outage(loss, began)
         elif witnesses or check_dns or self.outage:  # else nobody was asked, and nobody seen
@@ -113,14 +113,14 @@ class OutageDetector:
 
     def _witnesses(self) -> tuple[Target, ...]:
         rendered = self._board.snapshot().states
-        some = random.sample(rendered, min(len(rendered), CANDIDATES))
+        some = random.sample(rendered, min(len(rendered), _CANDIDATES))
         return choose_witnesses(each.state for each in some)
 
     def _record_contact(self, at: float) -> None:
         """`at` is the loop's time from which on it is sure: what began before the loss says nothing about its end."""
         self._contact_at = max(self._contact_at, at)
         if self.outage and at > self._outage_since:
-            self.outage, self._outage_ended_at = None, now()
+            self.outage, self._outage_ended_at = None, _now()
             self._up.set(1)
             log.info("the exporter's own network is back")
 
@@ -146,5 +146,5 @@ class OutageDetector:
                     await self._check(check_dns=check_dns)
 
 
-def now() -> float:
+def _now() -> float:
     return asyncio.get_running_loop().time()

@@ -17,7 +17,7 @@ MAX_DETAIL_CHARACTERS = 300  # of text that a remote server may have chosen
 
 def log_probe(before: Report | None, report: Report) -> None:
     """Says what came of a probe: aloud where that is news."""
-    say = log.info if is_news(before, report) else log.debug
+    say = log.info if _is_news(before, report) else log.debug
     server_name = report.server_name.text
     for stage, reason, detail in failures(report):
         say("stage failed", server_name=server_name, stage=stage, reason=reason, detail=detail)
@@ -25,12 +25,12 @@ def log_probe(before: Report | None, report: Report) -> None:
     say("probe succeeded" if success else "probe failed", server_name=server_name, seconds=round(report.seconds, 3))
 
 
-def is_news(before: Report | None, report: Report) -> bool:
+def _is_news(before: Report | None, report: Report) -> bool:
     """Another outcome than before; at first, any that is not plain success."""
-    return outcome(report) != (outcome(before) if before else (True, frozenset()))
+    return _outcome(report) != (_outcome(before) if before else (True, frozenset()))
 
 
-def outcome(report: Report) -> tuple[bool, frozenset[tuple[str, str]]]:
+def _outcome(report: Report) -> tuple[bool, frozenset[tuple[str, str]]]:
     return verdict.federates(report), frozenset((stage, reason) for stage, reason, _ in failures(report))
 
 

@@ -26,9 +26,9 @@ from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_can
 
 FIRST_ROUND_SECONDS = 60.0  # all new servers are probed within it: an operator waits for the first results
 FIRST_APART_SECONDS = 0.02  # of many servers the first round takes longer: a core must not be busy with nothing else
-GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
-CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can hold up the probes
-CLOCK_TOLERANCE_SECONDS = 1.0  # between two checks NTP slews by some milliseconds; more is a step
+_GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
+_CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can hold up the probes
+_CLOCK_TOLERANCE_SECONDS = 1.0  # between two checks NTP slews by some milliseconds; more is a step
 
 log = structlog.get_logger()
 
@@ -104,11 +104,11 @@ class GridTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
         if previous_fire_time is None:
-            return utc(self.first)
-        return utc(self.grid.following(max(previous_fire_time, now).timestamp()))
+            return _utc(self.first)
+        return _utc(self.grid.following(max(previous_fire_time, now).timestamp()))
 
 
-def utc(seconds: float) -> datetime:
+def _utc(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
@@ -131,7 +131,7 @@ class Clock:
         """By how many seconds, since this was last asked, or heeded; 0 where it was not set."""
         before, self._ahead = self._ahead, self.now() - self._steady()
         went = before - self._ahead
-        return went if went > CLOCK_TOLERANCE_SECONDS else 0.0
+        return went if went > _CLOCK_TOLERANCE_SECONDS else 0.0
 
 
 # ---------------------------------------------------------------- the schedule
@@ -150,7 +150,7 @@ class Schedule:
         exporter_metrics: ExporterMetrics,
         *,
         first_round: float = FIRST_ROUND_SECONDS,
-        grace: float = GRACE_SECONDS,
+        grace: float = _GRACE_SECONDS,
         clock: Clock | None = None,
     ) -> None:
         self._probe = probe
@@ -282,7 +282,7 @@ class Schedule:
 
     async def _follow_clock(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_CHECK_SECONDS)
+            await asyncio.sleep(_CLOCK_CHECK_SECONDS)
             self.follow_clock_changes()
 
     def follow_clock_changes(self) -> None:
@@ -300,4 +300,4 @@ class Schedule:
                 following = grid.at_or_after(now)
                 if following < due and (count := grid.missed_by(due, now + went)):
                     self._skip(job.id, SkipReason.MISSED, count)
-                job.modify(next_run_time=utc(following))
+                job.modify(next_run_time=_utc(following))

@@ -21,9 +21,9 @@ from exporter.scheduling import probe_log
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import OutageDetector
 
-SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
+_SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
 
-NEARLY_FULL_SHARE = 0.95  # of the configured time, the rest was spent on waiting for a turn
+_NEARLY_FULL_SHARE = 0.95  # of the configured time, the rest was spent on waiting for a turn
 Entry = TypeVar("Entry")
 
 log = structlog.get_logger()
@@ -46,7 +46,7 @@ class ShuttingDownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
+class _Flight:
     """A probe that is under way."""
 
     report: asyncio.Future[Report]
@@ -71,7 +71,7 @@ class ProbeRunner:
         self.outage_detector = OutageDetector(board, exporter_metrics, lambda: active().prober)
         self._active = active
         self._limiter = limiter
-        self._in_flight: dict[ServerName, Flight] = {}
+        self._in_flight: dict[ServerName, _Flight] = {}
         self._asked_for: dict[ServerName, asyncio.Task[Report]] = {}
         self._stopping = False
 
@@ -105,7 +105,7 @@ class ProbeRunner:
             raise ShuttingDownError
         asked = self._asked_for.get(name) or self._ask(name, seconds)
         try:
-            async with asyncio.timeout(seconds + SLACK_SECONDS):
+            async with asyncio.timeout(seconds + _SLACK_SECONDS):
                 report = await asyncio.shield(asked)
         except TimeoutError as error:
             raise DeadlineExceededError from error
@@ -143,10 +143,10 @@ class ProbeRunner:
 
     # ------------------------------------------------------------ of both
 
-    def _launch(self, name: ServerName, within: float | None) -> Flight:
+    def _launch(self, name: ServerName, within: float | None) -> _Flight:
         report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         finished = asyncio.create_task(self._run(name, within, report))
-        return register_until_done(self._in_flight, name, Flight(report, finished), finished)
+        return register_until_done(self._in_flight, name, _Flight(report, finished), finished)
 
     async def _run(self, name: ServerName, within: float | None, ended: asyncio.Future[Report]) -> bool:
         """`within` is None for a probe of the schedule: it has all its time, and alone looks deep."""
@@ -197,7 +197,7 @@ class ProbeRunner:
 
 def was_cut_short(report: Report, within: float | None, timeout: float) -> bool:
     """It ran out of a time that was shorter than the configured one: with all of it, it might have succeeded."""
-    if within is None or within >= NEARLY_FULL_SHARE * timeout:
+    if within is None or within >= _NEARLY_FULL_SHARE * timeout:
         return False
     return verdict.ran_out_of_time(report)
 

@@ -18,10 +18,10 @@ ANSWER_SECONDS = 30.0  # for one answer, however it comes
 MAX_BYTES = 32 * 1024 * 1024  # 200,000 names take 6 MiB
 MAX_SHOWN = 200  # characters of what a remote server said
 
-SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
+_SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
 """Where a URL may hold them: its user and password, and what follows its path."""
 
-STATUS_ADVICE: dict[int, str] = {
+_STATUS_ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check the token",
     HTTPStatus.FORBIDDEN: "check what the token allows",
     HTTPStatus.NOT_FOUND: "check the path of the URL",
@@ -43,15 +43,15 @@ class ListAccess:
 
 async def get(url: str, access: ListAccess) -> bytes:
     """The body. Raises ListError."""
-    headers, context = await asyncio.to_thread(prepare, access)
+    headers, context = await asyncio.to_thread(_prepare, access)
     try:
         async with (
             asyncio.timeout(ANSWER_SECONDS),
             httpx.AsyncClient(verify=context, trust_env=False) as client,
             client.stream("GET", url, headers=headers, timeout=ANSWER_SECONDS) as answer,
         ):
-            require_status_200(answer)
-            return await read_body(answer)
+            _require_status_200(answer)
+            return await _read_body(answer)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ListError(f"expected an answer within {ANSWER_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -59,7 +59,7 @@ async def get(url: str, access: ListAccess) -> bytes:
         raise ListError(f"expected an answer, found an error: {found}") from error
 
 
-def prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
+def _prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
     """Headers, and whom to trust. Blocks on the disk. Raises ListError."""
     headers = httpx.Headers({"User-Agent": USER_AGENT, "Accept": "application/json"})
     headers.update(access.headers)
@@ -74,20 +74,20 @@ def prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
         raise ListError(f"ca_file cannot be used: {error}") from error
 
 
-def require_status_200(answer: httpx.Response) -> None:
+def _require_status_200(answer: httpx.Response) -> None:
     """A redirect is not followed: the token is for the server that was named, and for no other."""
     status = answer.status_code
     if answer.has_redirect_location:
-        where = printable(SECRETS.sub("", answer.headers["location"]), MAX_SHOWN)
+        where = printable(_SECRETS.sub("", answer.headers["location"]), MAX_SHOWN)
         raise ListError(f"expected status 200, found {status}, a redirect to {where}: write the final URL")
     if status != HTTPStatus.OK:
-        advice = f": {STATUS_ADVICE[status]}" if status in STATUS_ADVICE else ""
+        advice = f": {_STATUS_ADVICE[status]}" if status in _STATUS_ADVICE else ""
         raise ListError(f"expected status 200, found {status}{advice}")
     if answer.headers.get("content-encoding", "identity") != "identity":
         raise ListError("expected an answer that is not compressed, as was asked for, found one that is")
 
 
-async def read_body(answer: httpx.Response) -> bytes:
+async def _read_body(answer: httpx.Response) -> bytes:
     received = bytearray()
     async for piece in answer.aiter_raw():
         received += piece

@@ -19,7 +19,7 @@ from exporter.model.servers import WatchedServer
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class TargetGroup:
+class _TargetGroup:
     """One entry of a file; the labels are for Prometheus, and nothing is made of them here."""
 
     targets: tuple[Annotated[ServerName, value_types.SERVER_NAME], ...] = ()
@@ -27,7 +27,7 @@ class TargetGroup:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerFile:
+class _ServerFile:
     """What is known of one file: the names of its last good content, and what is wrong with the present one."""
 
     digest: bytes = b""
@@ -45,16 +45,16 @@ class ServerFiles:
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
         """May be replaced: files that match the new ones too keep what is known of them."""
-        self.files: dict[str, ServerFile] = {}
+        self.files: dict[str, _ServerFile] = {}
         self.unmatched: tuple[Complaint, ...] = ()
 
     def refresh(self) -> bool:
         """Reads again what has changed. True where names or complaints may differ from before. Blocks on the disk."""
         before = self.files, self.unmatched
         matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - absolute
-        self.unmatched = tuple(no_match(pattern) for pattern, paths in matches.items() if not paths)
+        self.unmatched = tuple(_no_match(pattern) for pattern, paths in matches.items() if not paths)
         paths = sorted({path for paths in matches.values() for path in paths})
-        self.files = {path: reread(path, self.files.get(path, ServerFile())) for path in paths}
+        self.files = {path: _reread(path, self.files.get(path, _ServerFile())) for path in paths}
         return (self.files, self.unmatched) != before
 
     @property
@@ -67,11 +67,11 @@ class ServerFiles:
         return self.unmatched + tuple(complaint for file in self.files.values() for complaint in file.complaints)
 
 
-def no_match(pattern: str) -> Complaint:
+def _no_match(pattern: str) -> Complaint:
     return Complaint(pattern, None, "", "expected a file, found none that matches: check the path in `server_files`")
 
 
-def reread(path: str, last: ServerFile) -> ServerFile:
+def _reread(path: str, last: _ServerFile) -> _ServerFile:
     try:
         content = files.content(Path(path))
     except files.UnreadableError as error:
@@ -80,25 +80,25 @@ def reread(path: str, last: ServerFile) -> ServerFile:
     if digest == last.digest:
         return last
     try:
-        return ServerFile(digest, parse_names(path, content))
+        return _ServerFile(digest, parse_names(path, content))
     except ConfigError as error:
-        return ServerFile(digest, last.names, error.complaints)
+        return _ServerFile(digest, last.names, error.complaints)
 
 
 def parse_names(path: str, content: bytes) -> tuple[ServerName, ...]:
     """In the order of the file. Raises ConfigError."""
     if path.endswith(".json"):
         return parse_json_names(path, content)
-    return document_names(parse_yaml(path, files.text(path, content)))
+    return _document_names(parse_yaml(path, files.text(path, content)))
 
 
 def parse_json_names(file: str, content: bytes) -> tuple[ServerName, ...]:
     """As `names_in`, whatever it is called."""
-    return document_names(parse_json(file, files.text(file, content)))
+    return _document_names(parse_json(file, files.text(file, content)))
 
 
-def document_names(document: Document) -> tuple[ServerName, ...]:
-    groups, complaints = check(tuple[TargetGroup, ...], document)
+def _document_names(document: Document) -> tuple[ServerName, ...]:
+    groups, complaints = check(tuple[_TargetGroup, ...], document)
     if groups is None or complaints or document.complaints:
         raise ConfigError([*complaints, *document.complaints])
     return tuple(name for group in groups for name in group.targets)

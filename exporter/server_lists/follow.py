@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class FollowedList:
+class _FollowedList:
     """What is known of one list."""
 
     source: ServerList
@@ -38,7 +38,7 @@ class ListFollower:
     def __init__(self, changed: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
         self._changed = changed
         self._exporter_metrics = exporter_metrics
-        self._by_url: dict[str, FollowedList] = {}
+        self._by_url: dict[str, _FollowedList] = {}
         self._replaced = asyncio.Event()
 
     @property
@@ -54,11 +54,11 @@ class ListFollower:
             self._exporter_metrics.forget_list(url)
         self._replaced.set()
 
-    def _followed(self, source: ServerList, before: FollowedList | None) -> FollowedList:
+    def _followed(self, source: ServerList, before: _FollowedList | None) -> _FollowedList:
         if before and before.source == source:
             return before
         self._exporter_metrics.begin_list(source.url)
-        return FollowedList(source, due=0.0, names=before.names if before else ())
+        return _FollowedList(source, due=0.0, names=before.names if before else ())
 
     async def keep_reading(self) -> None:
         """Until it is cancelled. Raises what was not foreseen."""
@@ -70,14 +70,14 @@ class ListFollower:
                 for task in reading:
                     task.cancel()
 
-    async def _read_again_and_again(self, followed: FollowedList) -> None:
+    async def _read_again_and_again(self, followed: _FollowedList) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(followed.due - loop.time())
             wait = await self._read(followed)
             followed.due = loop.time() + wait
 
-    async def _read(self, followed: FollowedList) -> float:
+    async def _read(self, followed: _FollowedList) -> float:
         """How long to wait for the next time, in seconds."""
         source = followed.source
         try:
@@ -90,18 +90,18 @@ class ListFollower:
             await self._succeeded(followed, names)
         return source.refresh_interval
 
-    def _follows(self, followed: FollowedList) -> bool:
+    def _follows(self, followed: _FollowedList) -> bool:
         """Still: an answer may come in the moment in which its list is given up."""
         return self._by_url.get(followed.source.url) is followed
 
-    def _failed(self, followed: FollowedList, complaint: str) -> None:
+    def _failed(self, followed: _FollowedList, complaint: str) -> None:
         url = followed.source.url
         self._exporter_metrics.list_failures.labels(url).inc()
         if complaint != followed.failure:
             log.warning("list not put to use", list=url, complaint=complaint)
         followed.failure = complaint
 
-    async def _succeeded(self, followed: FollowedList, names: Names) -> None:
+    async def _succeeded(self, followed: _FollowedList, names: Names) -> None:
         url, before = followed.source.url, (followed.names, followed.failure)
         followed.names, followed.failure = names, ""
         self._exporter_metrics.list_was_read(url, len(names))

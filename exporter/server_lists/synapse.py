@@ -40,7 +40,7 @@ class DestinationsPage:
     """Where the next one begins; none on the last one. Synapse writes it as text."""
 
 
-PAGE_ADAPTER = TypeAdapter(DestinationsPage)
+_PAGE_ADAPTER = TypeAdapter(DestinationsPage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class SynapseList:
     async def names(self) -> Names:
         found = [destination for page in await self.pages() for destination in page.destinations]
         alive = [destination.destination for destination in found if not self.gone(destination)]
-        return tuple(valid_server_names(alive))
+        return tuple(_valid_server_names(alive))
 
     async def pages(self) -> list[DestinationsPage]:
         """All of them, before any is used: half a list is none."""
@@ -76,7 +76,7 @@ class SynapseList:
         access = ListAccess({}, self.settings.token_file, self.settings.ca_file)
         content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access)
         try:
-            return PAGE_ADAPTER.validate_json(content)
+            return _PAGE_ADAPTER.validate_json(content)
         except ValidationError as error:
             wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
             where = ".".join(map(str, wrong["loc"]))
@@ -88,7 +88,7 @@ class SynapseList:
         return longest is not None and since is not None and since < (time.time() - longest) * 1000
 
 
-def valid_server_names(texts: Iterable[str]) -> Iterator[ServerName]:
+def _valid_server_names(texts: Iterable[str]) -> Iterator[ServerName]:
     for text in texts:
         try:
             yield names.parse(text)

@@ -12,13 +12,13 @@ from exporter.web.headers import with_headers
 from exporter.web.settings.live_config import LiveWebConfig, WebConfig
 from exporter.web.settings.passwords import credentials
 
-HEALTH = ("/-/healthy", "/-/ready")
-CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}
+_HEALTH = ("/-/healthy", "/-/ready")
+_CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}
 
-RATE_LIMITED = PlainTextResponse("Too many requests: ask more rarely.\n", HTTPStatus.TOO_MANY_REQUESTS)
-NO_CERTIFICATE = PlainTextResponse("A client certificate is needed.\n", HTTPStatus.FORBIDDEN)
-CROSS_SITE = PlainTextResponse("Pages of other sites may not ask this exporter.\n", HTTPStatus.FORBIDDEN)
-NO_PASSWORD = PlainTextResponse("A user name and password are needed.\n", HTTPStatus.UNAUTHORIZED, CHALLENGE)
+_RATE_LIMITED = PlainTextResponse("Too many requests: ask more rarely.\n", HTTPStatus.TOO_MANY_REQUESTS)
+_NO_CERTIFICATE = PlainTextResponse("A client certificate is needed.\n", HTTPStatus.FORBIDDEN)
+_CROSS_SITE = PlainTextResponse("Pages of other sites may not ask this exporter.\n", HTTPStatus.FORBIDDEN)
+_NO_PASSWORD = PlainTextResponse("A user name and password are needed.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
 
 
 class Guard:
@@ -30,22 +30,24 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         config = self._live_config.current()
-        exempt = self._live_config.health_without_auth and scope["path"] in HEALTH
-        refusal = check_rate(config) or check_origin(scope) or (None if exempt else await self._refusal(config, scope))
+        exempt = self._live_config.health_without_auth and scope["path"] in _HEALTH
+        refusal = (
+            _check_rate(config) or _check_origin(scope) or (None if exempt else await self._refusal(config, scope))
+        )
         await (refusal or self._site)(scope, receive, with_headers(config.headers, send))
 
     async def _refusal(self, config: WebConfig, scope: Scope) -> ASGIApp | None:
         if config.client_certificate_needed and not scope["state"][CLIENT_CERTIFICATE]:
-            return NO_CERTIFICATE
+            return _NO_CERTIFICATE
         if config.passwords is None:
             return None
         given = credentials(Headers(scope=scope).get("authorization", ""))
-        return None if given and await config.passwords.verify(given) else NO_PASSWORD
+        return None if given and await config.passwords.verify(given) else _NO_PASSWORD
 
 
-def check_rate(config: WebConfig) -> ASGIApp | None:
-    return RATE_LIMITED if config.rate_limit and config.rate_limit.take() else None
+def _check_rate(config: WebConfig) -> ASGIApp | None:
+    return _RATE_LIMITED if config.rate_limit and config.rate_limit.take() else None
 
 
-def check_origin(scope: Scope) -> ASGIApp | None:
-    return CROSS_SITE if is_cross_site(scope["method"], Headers(scope=scope)) else None
+def _check_origin(scope: Scope) -> ASGIApp | None:
+    return _CROSS_SITE if is_cross_site(scope["method"], Headers(scope=scope)) else None

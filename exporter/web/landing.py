@@ -27,7 +27,7 @@ dd { padding-left: 1.5rem; color: var(--quiet); }
 a { font-family: ui-monospace, monospace; }
 """
 
-PAGE = Template("""\
+_PAGE = Template("""\
 <!doctype html>
 <html lang="en">
 <head>
@@ -49,8 +49,8 @@ $links
 """)
 
 # Only this one style has any effect, whatever might slip into the page.
-DIGEST = b64encode(sha256(STYLE.encode()).digest()).decode()
-HEADERS = {"Content-Security-Policy": f"{SAFE['Content-Security-Policy']}; style-src 'sha256-{DIGEST}'"}
+_DIGEST = b64encode(sha256(STYLE.encode()).digest()).decode()
+HEADERS = {"Content-Security-Policy": f"{SAFE['Content-Security-Policy']}; style-src 'sha256-{_DIGEST}'"}
 
 
 def render(servers: int, lost: Outage | None = None) -> str:
@@ -59,6 +59,6 @@ def render(servers: int, lost: Outage | None = None) -> str:
     links = "\n".join(
         f'<dt><a href="{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
     )
-    return PAGE.substitute(
+    return _PAGE.substitute(
         style=STYLE, version=escape(VERSION), watched=escape(watched), trouble=escape(trouble), links=links
     )

@@ -12,7 +12,7 @@ from typing import Any
 from exporter.config import HostPort
 from exporter.probing.problems import RESOURCE_ERRNOS
 
-ERRNO_ADVICE = {
+_ERRNO_ADVICE = {
     errno.EADDRINUSE: "another program listens there already: stop it, or choose another address",
     errno.EADDRNOTAVAIL: "this machine does not have the address: choose one that it has, or 0.0.0.0 or [::] for all",
     errno.EACCES: "ports below 1024 are for privileged programs: choose a higher one",
@@ -67,12 +67,12 @@ class ListenError(Exception):
 def bind(places: Iterable[HostPort]) -> list[ListeningSocket]:
     """All of them, or none. From now on clients can connect; they wait until they are served. Raises ListenError."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(open_listener(place)) for place in places]
+        sockets = [stack.enter_context(_open_listener(place)) for place in places]
         stack.pop_all()
     return sockets
 
 
-def open_listener(place: HostPort) -> ListeningSocket:
+def _open_listener(place: HostPort) -> ListeningSocket:
     """Where a name stands for several addresses, one is chosen, IPv4 first."""
     try:
         found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -81,7 +81,7 @@ def open_listener(place: HostPort) -> ListeningSocket:
     except (socket.gaierror, UnicodeError) as error:  # the latter where DNS could not hold the name
         raise ListenError(f"cannot listen on {place}: the name is not known ({HOW_TO_CHOOSE})") from error
     except OSError as error:
-        reason = ERRNO_ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
+        reason = _ERRNO_ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
         raise ListenError(f"cannot listen on {place}: {reason} ({HOW_TO_CHOOSE})") from error
 
 

@@ -44,7 +44,7 @@ def build_site(exporter: SiteContext) -> Starlette:
         return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:
-        asked = (join_header(request, "accept"), join_header(request, "accept-encoding"))
+        asked = (_join_header(request, "accept"), _join_header(request, "accept-encoding"))
         answer = exposition.scrape(exporter.board, exporter.exporter_metrics, *asked)
         headers = {"Content-Type": answer.content_type, "Vary": "Accept, Accept-Encoding"}
         if answer.encoding:
@@ -79,13 +79,13 @@ def build_site(exporter: SiteContext) -> Starlette:
             *report.routes(exporter.queries),
             *tester.routes(exporter.queries),
         ],
-        exception_handlers={HTTPStatus.NOT_FOUND: not_found},
+        exception_handlers={HTTPStatus.NOT_FOUND: _not_found},
     )
     application.router.redirect_slashes = False
     return application
 
 
-def join_header(request: Request, header: str) -> str | None:
+def _join_header(request: Request, header: str) -> str | None:
     """All values of a header, as RFC 9110, section 5.2, says; none where it is missing."""
     values = request.headers.getlist(header)
     return ", ".join(values) if values else None
@@ -98,5 +98,5 @@ async def yield_between(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def not_found(_: Request, _error: Exception) -> Response:
+async def _not_found(_: Request, _error: Exception) -> Response:
     return PlainTextResponse(NOTHING_HERE, HTTPStatus.NOT_FOUND)

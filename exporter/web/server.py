@@ -15,12 +15,12 @@ from exporter.web.connection import CONNECTION, BoundedConnection
 from exporter.web.headers import SAFE, with_headers
 from exporter.web.listeners import ListeningSocket
 
-KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
+_KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
 BACKLOG = 128  # connections that the kernel holds, and that are let in in one go
 GRACE_SECONDS = 2.0  # for answers under way when the exporter stops
 
 
-class UvicornServer(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """Leaves the signals to the command line."""
 
     @contextmanager
@@ -33,7 +33,7 @@ class Server:
 
     def __init__(self, site: ASGIApp, sockets: Sequence[ListeningSocket], tls: ssl.SSLContext | None = None) -> None:
         self._sockets = sockets
-        self._server = UvicornServer(
+        self._server = _UvicornServer(
             uvicorn.Config(
                 cancel_when_client_leaves(ServerErrorMiddleware(site)),
                 http=self._connection(),
@@ -43,7 +43,7 @@ class Server:
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )

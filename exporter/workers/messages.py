@@ -12,7 +12,7 @@ from exporter.config import Config
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 
-LENGTH = struct.Struct("!I")
+_LENGTH = struct.Struct("!I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ class Ready:
 
 def send(writer: StreamWriter, message: WorkerMessage | Ready | LagSamples | Reply) -> None:
     content = pickle.dumps(message)
-    writer.write(LENGTH.pack(len(content)) + content)
+    writer.write(_LENGTH.pack(len(content)) + content)
 
 
 async def receive(reader: StreamReader) -> object:
     """Raises EOFError or OSError when the other side has ended."""
-    (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
+    (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
     return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own other half

@@ -35,9 +35,9 @@ from exporter.workers.messages import (
 
 MAX_WORKERS = 64  # far more than one schedule can keep busy
 RESTART_SECONDS = 1.0  # between the end of a worker and its successor: one that cannot run must not take all the CPU
-END_SECONDS = 5.0  # for a worker to end when its socket is closed
-GENERATIONS = count(1)  # of configurations
-NO_GENERATION = 0
+_END_SECONDS = 5.0  # for a worker to end when its socket is closed
+_GENERATIONS = count(1)  # of configurations
+_NO_GENERATION = 0
 
 log = structlog.get_logger()
 
@@ -91,7 +91,7 @@ class WorkerProber:
     def __init__(self, workers: WorkerPool, config: Config, local: SupportsProbe) -> None:
         self._workers = workers
         self._local = local
-        self._use = UseConfig(next(GENERATIONS), replace(config, servers=()))
+        self._use = UseConfig(next(_GENERATIONS), replace(config, servers=()))
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
         return await self._ask(name, ProbeTask(name, within))
@@ -127,7 +127,7 @@ class WorkerHandle:
         self._numbers = count()
         self._waiting: dict[int, asyncio.Future[Report]] = {}
         self._up = asyncio.Event()
-        self._generation = NO_GENERATION
+        self._generation = _NO_GENERATION
 
     async def __aenter__(self) -> Self:
         await self._start()
@@ -169,7 +169,7 @@ class WorkerHandle:
             inherited = theirs.fileno()
             command = [sys.executable, "-m", "exporter.worker", str(inherited), *self._options]
             self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
-        self._generation = NO_GENERATION
+        self._generation = _NO_GENERATION
         self.pid = self._process.pid
 
     async def _supervise(self) -> None:
@@ -191,27 +191,27 @@ class WorkerHandle:
                     case LagSamples(seconds):
                         self._on_lag(seconds)
                     case Reply(number, report) if waiting := self._waiting.pop(number, None):
-                        resolve_future(waiting, report)
+                        _resolve_future(waiting, report)
 
     def _lose(self) -> None:
         self.pid = None
         self._up.clear()
         for waiting in self._waiting.values():
-            resolve_future(waiting, None)
+            _resolve_future(waiting, None)
         self._waiting.clear()
 
     async def _end(self) -> None:
         """It ends by itself when its socket is closed, or else is killed."""
         self._writer.close()
         try:
-            async with asyncio.timeout(END_SECONDS):
+            async with asyncio.timeout(_END_SECONDS):
                 await self._process.wait()
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
 
 
-def resolve_future(waiting: asyncio.Future[Report], report: Report | None) -> None:
+def _resolve_future(waiting: asyncio.Future[Report], report: Report | None) -> None:
     if waiting.done():
         return
     if report is None:

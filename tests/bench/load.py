@@ -65,7 +65,7 @@ def kept_up(scrapes: list[Scrape]) -> Iterator[Row]:
     yield Row.of("load: full garbage collections", after.full_collections - before.full_collections)
     yield Row.of("load: time of a scrape", [scrape.seconds for scrape in scrapes], "s")
     yield Row.of("load: size of a scrape, compressed", len(after.compressed) / 2**20, "MiB")
-    spoiled = since(before, after, f"{EXPORTER}probes_spoiled_total")
+    spoiled = since(before, after, f"{EXPORTER}unreliable_timings_total")
     yield Row.of("load: probes that were spoiled, and show no durations", spoiled / probes * 100, "%")
 
 

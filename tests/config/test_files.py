@@ -109,7 +109,7 @@ def test_aliases_are_refused_before_they_multiply() -> None:
 def test_a_tag_builds_no_object() -> None:
     """YAML can name Python classes; here they are odd values, and nothing more."""
     root = parse_yaml("config.yaml", "a: !!python/object/apply:os.getcwd []").root
-    assert str(root) == "{'a': Odd(text='!!python/object/apply:os.getcwd', read_as='a tag')}"
+    assert str(root) == "{'a': UnsupportedScalar(text='!!python/object/apply:os.getcwd', read_as='a tag')}"
 
 
 def test_what_is_shown_of_a_value_is_bounded_and_printable(tmp_path: Path) -> None:

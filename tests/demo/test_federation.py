@@ -1,4 +1,3 @@
-import ast
 import asyncio
 import gc
 import json
@@ -15,7 +14,6 @@ import pytest
 import pytest_asyncio
 import yaml
 
-import exporter.lab
 from exporter.demo.authority import CertificateState
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import KEYS, VERSION
@@ -371,15 +369,3 @@ async def test_a_start_that_fails_leaves_nothing() -> None:
     with pytest.raises(dns.exception.SyntaxError):
         await federation.__aenter__()
     assert (asyncio.all_tasks(), open_files(), federation.ca_file.exists()) == (tasks, files, False)
-
-
-def test_the_lab_knows_no_other_room() -> None:
-    """Nothing but nouns, their vocabulary and the grammar: what it judges is built without it."""
-    imported = {
-        node.module
-        for path in Path(exporter.lab.__file__).parent.glob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("exporter")
-    }
-    others = {name for name in imported if not name.startswith("exporter.lab.")}
-    assert others == {"exporter.model", "exporter.names", "exporter.vocabulary"}

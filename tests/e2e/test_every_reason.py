@@ -99,7 +99,7 @@ async def test_a_fault_of_ours_is_said_to_be_one(federation: Federation, monkeyp
     def stumble(_: HttpResponse) -> None:
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr(version, "read", stumble)
+    monkeypatch.setattr(version, "evaluate", stumble)
     with capture_logs() as logs:
         report = await probe(EVERY_SERVER[0], federation)
     assert problems(report) == {(Stage.VERSION, OURS)}

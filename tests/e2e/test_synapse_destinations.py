@@ -57,7 +57,7 @@ async def test_peers_of_a_real_synapse_are_a_list(
     homeserver: Synapse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Over several pages, by http and by https; only with the token of an administrator."""
-    monkeypatch.setattr(admin_api, "PAGE", 2)
+    monkeypatch.setattr(admin_api, "PAGE_SIZE", 2)
     federate(tmp_path / "synapse.db")
     token = tmp_path / "token"
     plain = SynapseDestinations(f"http://{homeserver.plain}", token)

@@ -56,7 +56,7 @@ def test_spoiled_durations_are_counted_and_nothing_else() -> None:
     """They are none of the servers' durations."""
     exporter_metrics = ExporterMetrics()
     exporter_metrics.observe(replace(two_families(), stalled_seconds=0.1))
-    assert value(exporter_metrics.registry, "matrix_federation_exporter_probes_spoiled_total") == 1
+    assert value(exporter_metrics.registry, "matrix_federation_exporter_unreliable_timings_total") == 1
     assert {value(exporter_metrics.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
 
 
@@ -75,7 +75,7 @@ def test_names_are_those_of_the_contract() -> None:
         "probes_skipped_total",
         "workers",
         "worker_restarts_total",
-        "probes_spoiled_total",
+        "unreliable_timings_total",
         *(f"event_loop_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"stage_duration_seconds_{part}" for part in ("bucket", "count", "sum")),

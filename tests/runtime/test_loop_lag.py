@@ -16,7 +16,7 @@ HELD_UP = 0.3  # seconds; a machine that is busy does not hold us up so long
 @pytest.fixture(autouse=True)
 def spoils(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elsewhere in the tests nothing does: the machine may be busy, and the lab shares the event loop."""
-    monkeypatch.setattr(loop_lag, "SPOILS_SECONDS", SPOILS_SECONDS)
+    monkeypatch.setattr(loop_lag, "STALL_SECONDS", SPOILS_SECONDS)
 
 
 def hold_up() -> None:

@@ -170,7 +170,7 @@ async def test_our_standstill_is_no_failure_of_a_server(tmp_path: Path, monkeypa
             time.sleep(standstills.pop())
         return open_as_ever(stream, *where)
 
-    monkeypatch.setattr(loop_lag, "SPOILS_SECONDS", 0.05)
+    monkeypatch.setattr(loop_lag, "STALL_SECONDS", 0.05)
     monkeypatch.setattr(TcpStream, "open", open_at_last)
     server = HEALTHY[0]
     async with exporter_of(tmp_path, server, probe={"interval": "2s", "timeout": "1s"}) as (app, _):

@@ -61,7 +61,7 @@ async def refusal(source: SynapseList) -> str:
 @pytest.mark.parametrize("count", [0, 1, 3, 4, 6, 7])
 async def test_all_pages_are_read(count: int, token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many there are, and however full the last one is; the token is sent with each."""
-    monkeypatch.setattr(synapse, "PAGE", 3)
+    monkeypatch.setattr(synapse, "PAGE_SIZE", 3)
     everyone = [f"s{number}.example.org" for number in range(count)]
     async with serving(paging(list(map(destination, everyone)))) as server:
         found = await SynapseList(SynapseDestinations(server.url, token)).names()
@@ -103,7 +103,7 @@ async def test_a_time_beyond_all_clocks_is_in_the_future(token: Path) -> None:
 
 async def test_half_a_list_is_none(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A page that fails spoils those before it, else the servers of the others would be dropped."""
-    monkeypatch.setattr(synapse, "PAGE", 1)
+    monkeypatch.setattr(synapse, "PAGE_SIZE", 1)
     pages = paging([destination("a.example"), destination("b.example")])
     async with serving(lambda to: answer(b"", status="502 Bad Gateway") if "from=1" in to else pages(to)) as server:
         said = await refusal(SynapseList(SynapseDestinations(server.url, token)))

@@ -216,7 +216,7 @@ async def test_nothing_is_worked_out_for_those_who_left(tmp_path: Path) -> None:
 async def test_many_wait_for_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next one is told at once that it cannot, so that there is always room for a scrape."""
     assert queries.MAX_PENDING < connection.MAX_CONNECTIONS
-    monkeypatch.setattr(queries, "MAX_WAITING", 2)
+    monkeypatch.setattr(queries, "MAX_PENDING", 2)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         request = REQUEST % b"/probe?target=%s" % SILENT.server_name.encode()
         async with crowd(site.app.addresses[0], request, 2):

@@ -220,7 +220,7 @@ async def test_one_metrics_page_for_all(tmp_path: Path) -> None:
             found[series("probes_total", {"server_name": server.server_name})] for server in (HEALTHY, BROKEN, SRV)
         ]
         timed = found['exporter_stage_duration_seconds_count{probe_stage="dns"}']
-        assert timed + found["exporter_probes_spoiled_total"] == sum(probes)
+        assert timed + found["exporter_unreliable_timings_total"] == sum(probes)
         assert found["exporter_workers"] == 2
         lags = found["exporter_event_loop_lag_seconds_count"]
         await until_asked(lambda: more_lags(app, lags + 2 * 20))

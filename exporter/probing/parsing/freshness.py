@@ -12,8 +12,8 @@ FAILURE_SECONDS = 3600  # "no longer than an hour"
 
 # It begins after a comma only, and gives back nothing that it has matched: with hostile headers of 60 KB the time would
 # grow with the square of their length.
-DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+)"|(?P<token>[^\s,]*+)))?+\s*+(?=,|$)')
-SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
+_DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+)"|(?P<token>[^\s,]*+)))?+\s*+(?=,|$)')
+_SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def bounded_seconds(announced: int | None) -> int:
@@ -23,22 +23,22 @@ def bounded_seconds(announced: int | None) -> int:
 
 def announced_seconds(answer: HttpResponse, now: datetime) -> int | None:
     """Seconds, by the headers alone. Cache-Control beats Expires; what cannot be read is as good as missing."""
-    by_directive = by_cache_control(answer)
-    return by_expires(answer, now) if by_directive is None else by_directive
+    by_directive = _by_cache_control(answer)
+    return _by_expires(answer, now) if by_directive is None else by_directive
 
 
-def by_cache_control(answer: HttpResponse) -> int | None:
+def _by_cache_control(answer: HttpResponse) -> int | None:
     directives = {
         match["name"].lower(): match["quoted"] or match["token"] or ""
-        for match in DIRECTIVE.finditer(answer.header("cache-control") or "")
+        for match in _DIRECTIVE.finditer(answer.header("cache-control") or "")
     }
     if "no-store" in directives:
         return 0
     age = directives.get("max-age", "")
-    return int(age) if SECONDS.fullmatch(age) else None
+    return int(age) if _SECONDS.fullmatch(age) else None
 
 
-def by_expires(answer: HttpResponse, now: datetime) -> int | None:
+def _by_expires(answer: HttpResponse, now: datetime) -> int | None:
     """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
     text = answer.header("expires")
     if text is None:

@@ -11,7 +11,7 @@ from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
 
 JsonObject: TypeAlias = Mapping[str, Any]
-EXCERPT_CHARACTERS = 60
+_EXCERPT_CHARACTERS = 60
 MAX_CONTAINERS = 4096  # objects and arrays: the smallest take two bytes in the body, and a hundred times that in memory
 
 
@@ -22,9 +22,9 @@ def parse_object(answer: HttpResponse) -> JsonObject | Problem:
     if answer.body.count(b"}") + answer.body.count(b"]") > MAX_CONTAINERS:
         return Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
     try:
-        content = json.loads(answer.body.decode(), parse_constant=refuse_constant)
+        content = json.loads(answer.body.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        return Problem(Reason.NOT_JSON, f"{printable(str(error), EXCERPT_CHARACTERS)}, in {excerpt(answer.body)}")
+        return Problem(Reason.NOT_JSON, f"{printable(str(error), _EXCERPT_CHARACTERS)}, in {_excerpt(answer.body)}")
     if not isinstance(content, dict):
         return Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {json_type(content)}")
     return content
@@ -37,14 +37,14 @@ def errcode(answer: HttpResponse) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def refuse_constant(constant: str) -> NoReturn:
+def _refuse_constant(constant: str) -> NoReturn:
     """Python reads NaN and Infinity, JSON (RFC 8259) has none."""
     raise ValueError(f"{constant} is no JSON")
 
 
-def excerpt(body: bytes) -> str:
+def _excerpt(body: bytes) -> str:
     """The beginning of a body, to recognise it by."""
-    return repr(body[:EXCERPT_CHARACTERS].decode(errors="replace"))
+    return repr(body[:_EXCERPT_CHARACTERS].decode(errors="replace"))
 
 
 def json_type(content: object) -> str:

@@ -20,11 +20,11 @@ MAX_ENDPOINTS = 32
 
 
 async def fetch(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
-    answers = await gather_all(resolve(network, target) for target in targets)
+    answers = await gather_all(_resolve(network, target) for target in targets)
     return dict(zip(targets, answers, strict=True))
 
 
-async def resolve(network: Network, target: Target) -> Addresses:
+async def _resolve(network: Network, target: Target) -> Addresses:
     """An IP literal is its own address."""
     if ip := names.ip_literal(target.host):
         return Addresses(target.host, (ip,))
@@ -35,22 +35,22 @@ def evaluate(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Res
     """Passed where there is any address to dial. Targets may share one: it is dialled once."""
     endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
     for target, addresses in found.items():
-        behind_alias = not aliases_allowed and is_alias(target, addresses)
+        behind_alias = not aliases_allowed and _is_alias(target, addresses)
         for ip in addresses.ips[:MAX_ADDRESSES]:
             endpoints.setdefault((ip, target.port), Endpoint(target, ip, behind_alias))
-    unresolved = tuple(no_address(target, addresses) for target, addresses in found.items() if not addresses.ips)
+    unresolved = tuple(_no_address(target, addresses) for target, addresses in found.items() if not addresses.ips)
     aliases = {
-        target.host: addresses.canonical_name for target, addresses in found.items() if is_alias(target, addresses)
+        target.host: addresses.canonical_name for target, addresses in found.items() if _is_alias(target, addresses)
     }
     resolved = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
     return resolved if endpoints else Failure(unresolved, resolved)
 
 
-def is_alias(target: Target, addresses: Addresses) -> bool:
+def _is_alias(target: Target, addresses: Addresses) -> bool:
     return addresses.canonical_name.lower() != target.host.lower()
 
 
-def no_address(target: Target, addresses: Addresses) -> Problem:
+def _no_address(target: Target, addresses: Addresses) -> Problem:
     """Why a target without addresses has none."""
     if addresses.failures:
         named = problems.classify(addresses.failures[0], Step.DNS)

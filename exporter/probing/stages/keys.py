@@ -26,18 +26,18 @@ PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 32 * 1024  # several keys with room to spare; made of small objects they take 2 MB of memory
 MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
-CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
+_CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
 MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 32 endpoints
 
 KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
 # The y of all points of order 1, 2, 4 and 8, in each encoding: signatures of such keys can be made up by anybody.
 # libsodium, which Synapse uses, refuses them (ge25519_has_small_order), OpenSSL does not.
-P = 2**255 - 19
-Y_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
-SMALL_ORDER = {0, 1, P - 1, P, P + 1, Y_OF_ORDER_8, P - Y_OF_ORDER_8}
+_P = 2**255 - 19
+_Y_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
+SMALL_ORDER = {0, 1, _P - 1, _P, _P + 1, _Y_OF_ORDER_8, _P - _Y_OF_ORDER_8}
 EPOCH = datetime.fromtimestamp(0, UTC)
-LARGEST_INTEGER = 2**53 - 1  # of canonical JSON
-LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
+_LARGEST_INTEGER = 2**53 - 1  # of canonical JSON
+_LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
 def evaluate(answer: HttpResponse, server_name: str, now: datetime) -> SigningKeys | Failure[SigningKeys]:
@@ -49,14 +49,14 @@ def evaluate(answer: HttpResponse, server_name: str, now: datetime) -> SigningKe
         return Failure((Problem(Reason.INVALID_CONTENT, complaint),))
     keys, faults = verify_signatures(content, content["server_name"])
     until = valid_until(content)
-    problems = (*check_name(content["server_name"], server_name), *faults, *check_validity(until, now))
+    problems = (*_check_name(content["server_name"], server_name), *faults, *_check_validity(until, now))
     content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    old_faults = tuple(check_old_keys(content, now))
-    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, compact_document(content))
+    old_faults = tuple(_check_old_keys(content, now))
+    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, _compact_document(content))
     return Failure(problems, published) if problems else published
 
 
-def compact_document(content: JsonObject) -> str | None:
+def _compact_document(content: JsonObject) -> str | None:
     """The document as compact JSON in ASCII, every field in its order. Endpoints of a server share one text."""
     try:
         text = json.dumps(content, allow_nan=False, separators=(",", ":"))
@@ -76,7 +76,7 @@ def find_malformation(content: JsonObject) -> str | None:
     ):
         if not isinstance(content.get(field), kind) or isinstance(content[field], bool):
             return f"{field} should be {expected}" if field in content else f"{field} is missing"
-    if not 0 <= content["valid_until_ts"] <= LARGEST_INTEGER:
+    if not 0 <= content["valid_until_ts"] <= _LARGEST_INTEGER:
         return "valid_until_ts is no time in milliseconds since 1970"
     if len(content["verify_keys"]) > MAX_KEYS:
         return f"{len(content['verify_keys'])} verify keys, at most {MAX_KEYS} were expected"
@@ -85,10 +85,10 @@ def find_malformation(content: JsonObject) -> str | None:
 
 def valid_until(content: JsonObject) -> datetime:
     """Of a document that is not malformed; the end of our calendar for "never"."""
-    return EPOCH + timedelta(milliseconds=min(content["valid_until_ts"], LAST_MILLISECOND))
+    return EPOCH + timedelta(milliseconds=min(content["valid_until_ts"], _LAST_MILLISECOND))
 
 
-def check_name(found: str, expected: str) -> Iterator[Problem]:
+def _check_name(found: str, expected: str) -> Iterator[Problem]:
     """Server names are compared exactly, case included."""
     if found != expected:
         yield Problem(
@@ -96,21 +96,21 @@ def check_name(found: str, expected: str) -> Iterator[Problem]:
         )
 
 
-def check_validity(valid_until: datetime, now: datetime) -> Iterator[Problem]:
+def _check_validity(valid_until: datetime, now: datetime) -> Iterator[Problem]:
     if valid_until <= now:
         yield Problem(Reason.KEY_EXPIRED, f"valid_until_ts was {valid_until:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
+def _check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
     """They are optional, need not sign, and are of no use while they are wrong; many servers say "expired just now"."""
     old_keys = content.get("old_verify_keys", {})
     if not isinstance(old_keys, dict):
         yield "old_verify_keys should be an object"
         return
-    latest = (now + CLOCK_SKEW - EPOCH) / timedelta(milliseconds=1)
+    latest = (now + _CLOCK_SKEW - EPOCH) / timedelta(milliseconds=1)
     for key_id, entry in list(old_keys.items())[:MAX_KEYS]:
         expired = entry.get("expired_ts") if isinstance(entry, dict) else None
-        if not isinstance(expired, int) or isinstance(expired, bool) or key_text(entry) is None:
+        if not isinstance(expired, int) or isinstance(expired, bool) or _key_text(entry) is None:
             yield f"the old key {printable(key_id, 64)} lacks its key or expired_ts"
         elif expired > latest:
             yield f"the old key {printable(key_id, 64)} expires in the future"
@@ -121,12 +121,12 @@ def check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
 def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
     """Every ed25519 verify key must have signed the object as received."""
     public_keys = {
-        key_id: key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
+        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
     }
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys holds no ed25519 key"),)
     try:
-        message = encode_canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+        message = _encode_canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"no canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
@@ -138,17 +138,17 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
     )
 
 
-def encode_canonical(content: JsonObject) -> bytes:
+def _encode_canonical(content: JsonObject) -> bytes:
     """Raises ValueError or RecursionError. Numbers are integers that every peer reads alike (appendices, "Canonical
     JSON"), which the library does not insist on.
     """
-    for number in numbers(content):
-        if isinstance(number, float) or abs(number) > LARGEST_INTEGER:
+    for number in _numbers(content):
+        if isinstance(number, float) or abs(number) > _LARGEST_INTEGER:
             raise ValueError("a number is no integer of at most 53 bits")
     return encode_canonical_json(content)
 
 
-def numbers(content: object) -> Iterator[int | float]:
+def _numbers(content: object) -> Iterator[int | float]:
     """At any depth, booleans among them."""
     waiting = [content]
     while waiting:
@@ -161,7 +161,7 @@ def numbers(content: object) -> Iterator[int | float]:
                 yield number
 
 
-def key_text(entry: object) -> str | None:
+def _key_text(entry: object) -> str | None:
     key = entry.get("key") if isinstance(entry, dict) else None
     return key if isinstance(key, str) else None
 

@@ -31,9 +31,9 @@ from exporter.probing.parsing.json_body import JsonObject, json_type, parse_obje
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys
 
-PATH = "/_matrix/key/v2/query"
-MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists
-MAX_COMPLAINTS = 5  # about one notary: the rest is more of the same
+_PATH = "/_matrix/key/v2/query"
+_MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists
+_MAX_COMPLAINTS = 5  # about one notary: the rest is more of the same
 
 Documents: TypeAlias = tuple[JsonObject, ...]
 
@@ -64,7 +64,7 @@ async def run(
     """One small request, or two."""
     before = connection.peer_wait()
     ask = partial(
-        query, connection, host_header, partial(parse_documents, notary=notary, published=published), deadline
+        _query, connection, host_header, partial(parse_documents, notary=notary, published=published), deadline
     )
     given = await ask(published.by_key_id()) or await ask(published.by_name())
     if isinstance(given, Problem):
@@ -74,14 +74,14 @@ async def run(
     return NotaryResult(notary, evaluate(given, notary, published, connection.peer_wait() - before))
 
 
-async def query(
+async def _query(
     connection: Connection,
     host_header: str,
     read_documents: Callable[[HttpResponse], Documents | Failure[Documents]],
     deadline: Deadline,
     question: bytes,
 ) -> Documents | Problem:
-    ask = connection.post(PATH, host_header, question, keys.MAX_BYTES)
+    ask = connection.post(_PATH, host_header, question, keys.MAX_BYTES)
     given = await attempt(Step.HTTP, ask, read_documents, deadline)
     return given.found if isinstance(given, Passed) else given.problems[0]
 
@@ -105,10 +105,10 @@ def parse_documents(
         return Failure(
             (Problem(Reason.INVALID_CONTENT, f"server_keys should be an array, found {json_type(documents)}"),)
         )
-    return tuple(document for document in documents if is_usable(document, notary, published))
+    return tuple(document for document in documents if _is_usable(document, notary, published))
 
 
-def is_usable(document: object, notary: ServerName, published: PublishedKeys) -> bool:
+def _is_usable(document: object, notary: ServerName, published: PublishedKeys) -> bool:
     """Of this server, still valid, and signed by the notary. Its signature is not verified, for TLS proves the same."""
     if not isinstance(document, dict) or keys.find_malformation(document):
         return False
@@ -129,26 +129,26 @@ def evaluate(
         good, faults = keys.verify_signatures(document, published.server_name)
         given |= good
         complaints += [f"gives out what the server has not signed: {fault.detail}" for fault in faults]
-    complaints += compare(given, published.keys)
+    complaints += _compare(given, published.keys)
     seen = SigningKeys(given, max(map(keys.valid_until, documents)))
     if not complaints:
         return Passed(seconds, seen)
     problems = tuple(
-        Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints[:MAX_COMPLAINTS]
+        Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints[:_MAX_COMPLAINTS]
     )
     return Failed(seconds, problems, seen)
 
 
-def compare(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
+def _compare(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
     """For as long as an earlier document is valid, the notary may give out more keys, or fewer: what counts is the key
     under each id that both know, and that there is such an id.
     """
     both = given.keys() & published.keys()
     if given and not both:
-        yield f"gives out {join_key_ids(given)}, where the server publishes {join_key_ids(published)}"
+        yield f"gives out {_join_key_ids(given)}, where the server publishes {_join_key_ids(published)}"
     if other := [key_id for key_id in both if given[key_id] != published[key_id]]:
-        yield f"gives out another key as {join_key_ids(other)}"
+        yield f"gives out another key as {_join_key_ids(other)}"
 
 
-def join_key_ids(key_ids: Iterable[str]) -> str:
-    return printable(", ".join(sorted(key_ids)), MAX_ID_CHARACTERS)
+def _join_key_ids(key_ids: Iterable[str]) -> str:
+    return printable(", ".join(sorted(key_ids)), _MAX_ID_CHARACTERS)

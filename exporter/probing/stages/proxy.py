@@ -20,20 +20,20 @@ from exporter.probing.parsing.json_body import errcode
 from exporter.probing.problems import Step
 from exporter.probing.stages import version
 
-FEDERATION = "/_matrix/federation/v1"
-PLAIN_PATH = f"{FEDERATION}/event/%24base"
-ENCODED_SLASH_PATH = f"{FEDERATION}/event/%24a%2Fb"
-ENCODED_LETTER_PATH = f"{FEDERATION}/%76ersion"  # "version", for whoever decodes it
-MAX_BYTES = 16 * 1024
+_FEDERATION = "/_matrix/federation/v1"
+PLAIN_PATH = f"{_FEDERATION}/event/%24base"
+ENCODED_SLASH_PATH = f"{_FEDERATION}/event/%24a%2Fb"
+ENCODED_LETTER_PATH = f"{_FEDERATION}/%76ersion"  # "version", for whoever decodes it
+_MAX_BYTES = 16 * 1024
 
 # A transaction of 50 PDUs of 64 KiB and 100 EDUs (server-server API, "Transactions") must pass.
-TRANSACTION_BYTES = 4 * 1024 * 1024
+_TRANSACTION_BYTES = 4 * 1024 * 1024
 
-SILENCE_SECONDS = 2.0  # servers that do not know Expect simply wait for the body: no limit seen
+_SILENCE_SECONDS = 2.0  # servers that do not know Expect simply wait for the body: no limit seen
 
-UNRECOGNIZED = (404, "M_UNRECOGNIZED")
-METHOD_REFUSED = {403, 405, 501}
-CHECKS_THE_RAW_PATH = {"Synapse"}  # other homeservers may decode the path themselves, which is no fault of a proxy
+_UNRECOGNIZED = (404, "M_UNRECOGNIZED")
+_METHOD_REFUSED = {403, 405, 501}
+_CHECKS_THE_RAW_PATH = {"Synapse"}  # other homeservers may decode the path themselves, which is no fault of a proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,23 +59,23 @@ async def fetch(connection: Connection, host_header: str, deadline: Deadline) ->
     The last one makes the connection useless, and is not timed: silence is an answer to it.
     """
     before = connection.peer_wait()
-    ask = partial(get, connection, host_header, deadline)
+    ask = partial(_get, connection, host_header, deadline)
     plain, encoded, spelled = await ask(PLAIN_PATH), await ask(ENCODED_SLASH_PATH), await ask(ENCODED_LETTER_PATH)
-    unknown = await ask(f"{FEDERATION}/{secrets.token_hex(8)}")
+    unknown = await ask(f"{_FEDERATION}/{secrets.token_hex(8)}")
     seconds = connection.peer_wait() - before
     return ProxyResponses(
-        plain, encoded, spelled, unknown, await put_large_body(connection, host_header, deadline)
+        plain, encoded, spelled, unknown, await _put_large_body(connection, host_header, deadline)
     ), seconds
 
 
-async def get(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpResponse | None:
-    return found(await attempt(Step.HTTP, connection.get(path, host_header, MAX_BYTES), identity, deadline))
+async def _get(connection: Connection, host_header: str, deadline: Deadline, path: str) -> HttpResponse | None:
+    return found(await attempt(Step.HTTP, connection.get(path, host_header, _MAX_BYTES), identity, deadline))
 
 
-async def put_large_body(connection: Connection, host_header: str, deadline: Deadline) -> int | None:
-    path = f"{FEDERATION}/send/{secrets.token_hex(8)}"
-    announcement = connection.expect_continue(path, host_header, TRANSACTION_BYTES)
-    return found(await attempt(Step.HTTP, announcement, identity, deadline.capped(SILENCE_SECONDS)))
+async def _put_large_body(connection: Connection, host_header: str, deadline: Deadline) -> int | None:
+    path = f"{_FEDERATION}/send/{secrets.token_hex(8)}"
+    announcement = connection.expect_continue(path, host_header, _TRANSACTION_BYTES)
+    return found(await attempt(Step.HTTP, announcement, identity, deadline.capped(_SILENCE_SECONDS)))
 
 
 # ---------------------------------------------------------------- reading
@@ -96,16 +96,16 @@ def evaluate(answers: ProxyResponses, software: Software | None, seconds: float)
 
 def run_checks(answers: ProxyResponses, software: Software | None) -> tuple[CheckResult, ...]:
     return (
-        check_encoded_slash(answers.plain, answers.encoded),
+        _check_encoded_slash(answers.plain, answers.encoded),
         check_encoded_letter(answers.spelled, software),
-        check_unknown_path(answers.unknown),
+        _check_unknown_path(answers.unknown),
         check_large_put(answers.plain, answers.large_put_status),
     )
 
 
-def check_encoded_slash(plain: HttpResponse | None, encoded: HttpResponse | None) -> CheckResult:
+def _check_encoded_slash(plain: HttpResponse | None, encoded: HttpResponse | None) -> CheckResult:
     """Both paths ask for an event without saying who asks, so both must be refused alike."""
-    if not plain or not encoded or not is_homeserver_refusal(plain):
+    if not plain or not encoded or not _is_homeserver_refusal(plain):
         return False
     if (plain.status, errcode(plain)) == (encoded.status, errcode(encoded)):
         return True
@@ -116,38 +116,38 @@ def check_encoded_slash(plain: HttpResponse | None, encoded: HttpResponse | None
     return False
 
 
-def is_homeserver_refusal(answer: HttpResponse) -> bool:
+def _is_homeserver_refusal(answer: HttpResponse) -> bool:
     return answer.status in (401, 403) and errcode(answer) is not None
 
 
 def check_encoded_letter(spelled: HttpResponse | None, software: Software | None) -> CheckResult:
-    if not spelled or not software or software.name not in CHECKS_THE_RAW_PATH:
+    if not spelled or not software or software.name not in _CHECKS_THE_RAW_PATH:
         return False
     if version.evaluate(spelled) == software:
         return Problem(
             Reason.PATH_DECODED, f"{ENCODED_LETTER_PATH} is answered as if it were version: the path was decoded"
         )
-    return (spelled.status, errcode(spelled)) == UNRECOGNIZED
+    return (spelled.status, errcode(spelled)) == _UNRECOGNIZED
 
 
-def check_unknown_path(unknown: HttpResponse | None) -> CheckResult:
+def _check_unknown_path(unknown: HttpResponse | None) -> CheckResult:
     if not unknown:
         return False
     if 200 <= unknown.status < 300:
         return Problem(Reason.CATCH_ALL, f"a path that does not exist is answered with status {unknown.status}")
-    return (unknown.status, errcode(unknown)) == UNRECOGNIZED
+    return (unknown.status, errcode(unknown)) == _UNRECOGNIZED
 
 
 def check_large_put(plain: HttpResponse | None, status: int | None) -> CheckResult:
     """Asked to go on, or refused as GET is: whoever accepts a body but has no homeserver behind it tells nothing."""
     if status == 413:
-        size = TRANSACTION_BYTES // 2**20
+        size = _TRANSACTION_BYTES // 2**20
         return Problem(
             Reason.BODY_LIMIT, f"a body of {size} MiB is refused (status 413), a transaction may be as large"
         )
-    if not plain or not is_homeserver_refusal(plain):
+    if not plain or not _is_homeserver_refusal(plain):
         return False
-    if status in METHOD_REFUSED and status != plain.status:
+    if status in _METHOD_REFUSED and status != plain.status:
         return Problem(
             Reason.HTTP_STATUS,
             f"PUT is answered with status {status}, GET reaches the homeserver (status {plain.status})",

@@ -14,7 +14,7 @@ from exporter.probing.network import Network
 from exporter.probing.problems import Step
 
 MAX_RECORDS = 16  # of one service: every target is resolved and dialled
-NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)
+_NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)
 
 SrvLookups: TypeAlias = Mapping[SrvService, tuple[SrvRecord, ...] | BaseException]
 
@@ -48,7 +48,7 @@ def evaluate(answers: SrvLookups) -> SrvRecords | Failure[SrvRecords]:
 
 def sort_usable(records: tuple[SrvRecord, ...]) -> tuple[SrvRecord, ...]:
     """In the order in which a peer tries them; among equal priorities it draws lots, so the heaviest stands first."""
-    named = [record for record in records if record.target.host != NO_SERVICE]
+    named = [record for record in records if record.target.host != _NO_SERVICE]
     order = sorted(named, key=lambda record: (record.priority, -record.weight, record.target.host, record.target.port))
     return tuple(order[:MAX_RECORDS])
 
@@ -62,10 +62,10 @@ def evaluate_targets(outcome: Outcome[SrvRecords], resolved: Resolution) -> Outc
     """The outcome once the targets are resolved: an alias, or a target without addresses, is the record's fault."""
     if not isinstance(outcome, Passed) or not outcome.found.decided_by:
         return outcome
-    faults = (*resolved.unresolved, *alias_faults(resolved))
+    faults = (*resolved.unresolved, *_alias_faults(resolved))
     return Failed(outcome.seconds, faults, outcome.found) if faults else outcome
 
 
-def alias_faults(resolved: Resolution) -> tuple[Problem, ...]:
+def _alias_faults(resolved: Resolution) -> tuple[Problem, ...]:
     hosts = dict.fromkeys(endpoint.target.host for endpoint in resolved.endpoints if endpoint.behind_alias)
     return tuple(Problem(Reason.SRV_TARGET_ALIAS, f"{host} is an alias (CNAME)") for host in hosts)

@@ -26,27 +26,27 @@ from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.parsing.strength import weaknesses
 from exporter.runtime.lru import LruCache
 
-MAX_NAME_CHARACTERS = 64
+_MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 50  # of a certificate that we keep
 MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 32 endpoints may have its own
 MAX_CHAIN = 10  # certificates that we keep
 MAX_PROBLEMS = 10  # that we keep: each certificate of a chain may have several
-JUDGED_BYTES = 64 << 20  # 20,000 servers with a website and two addresses; some 1000 bytes each
-WITHOUT_TEXTS_BYTES = 600  # of each
-AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
+_JUDGED_BYTES = 64 << 20  # 20,000 servers with a website and two addresses; some 1000 bytes each
+_WITHOUT_TEXTS_BYTES = 600  # of each
+_AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
 
 # X509_V_ERR codes (openssl/x509_vfy.h)
-NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE = 20, 21
-VERIFY_REASONS: Final = {
+_NO_LOCAL_ISSUER, _NO_LEAF_SIGNATURE = 20, 21
+_VERIFY_REASONS: Final = {
     9: (Reason.CERTIFICATE_NOT_YET_VALID, "is not yet valid"),
     10: (Reason.CERTIFICATE_EXPIRED, "has expired"),
     18: (Reason.CERTIFICATE_UNTRUSTED, "is self-signed"),
     19: (Reason.CERTIFICATE_UNTRUSTED, "belongs to an authority that is not trusted"),
-    NO_LOCAL_ISSUER: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
-    NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
+    _NO_LOCAL_ISSUER: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
+    _NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was issued by nobody who is trusted"),
 }
 
-UNREADABLE = (
+_UNREADABLE = (
     ValueError,
     TypeError,
     IndexError,
@@ -76,12 +76,12 @@ class ChainEvaluation:
 
 def weight(judged: ChainEvaluation) -> int:
     """Bytes of memory where it is remembered, about."""
-    return WITHOUT_TEXTS_BYTES + sum(map(getsizeof, judged.texts()))
+    return _WITHOUT_TEXTS_BYTES + sum(map(getsizeof, judged.texts()))
 
 
-JUDGED: Final[LruCache[tuple[bytes, tuple[VerifyError, ...], str], ChainEvaluation]] = LruCache(JUDGED_BYTES, weight)
+JUDGED: Final[LruCache[tuple[bytes, tuple[VerifyError, ...], str], ChainEvaluation]] = LruCache(_JUDGED_BYTES, weight)
 """All that a judgement depends on: as long as a server presents the same chain, there is nothing new to read in it."""
-ABOVE: Final[LruCache[bytes, ChainCertificate]] = LruCache(AUTHORITIES_KEPT)
+_ABOVE: Final[LruCache[bytes, ChainCertificate]] = LruCache(_AUTHORITIES_KEPT)
 """By fingerprint."""
 
 
@@ -103,100 +103,102 @@ def evaluate_chain(handshake: Handshake, tls_name: str) -> ChainEvaluation:
     try:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
-        faults = (*chain_faults(handshake, leaf), *weak_faults(chain), *name_faults(leaf, tls_name))
+        faults = (*_chain_faults(handshake, leaf), *_weak_faults(chain), *_name_faults(leaf, tls_name))
         problems = tuple(islice(dict.fromkeys(faults), MAX_PROBLEMS))
         return ChainEvaluation(
-            problems, describe(chain, valid=not problems), tuple(map(describe_issuer, chain[1:MAX_CHAIN]))
+            problems, _describe(chain, valid=not problems), tuple(map(_describe_issuer, chain[1:MAX_CHAIN]))
         )
-    except UNREADABLE as error:
+    except _UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
         return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))
 
 
-def chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:
+def _chain_faults(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:
     for error in handshake.verify_errors:
-        yield chain_fault(error, leaf, sent_alone=len(handshake.chain) == 1)
+        yield _chain_fault(error, leaf, sent_alone=len(handshake.chain) == 1)
 
 
-def chain_fault(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool) -> Problem:
-    if error.code in (NO_LOCAL_ISSUER, NO_LEAF_SIGNATURE) and sent_alone:
+def _chain_fault(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool) -> Problem:
+    if error.code in (_NO_LOCAL_ISSUER, _NO_LEAF_SIGNATURE) and sent_alone:
         return Problem(
-            Reason.CERTIFICATE_INCOMPLETE_CHAIN, f"only the certificate was sent, not that of {issuer(leaf)!r}"
+            Reason.CERTIFICATE_INCOMPLETE_CHAIN, f"only the certificate was sent, not that of {_issuer(leaf)!r}"
         )
-    why, text = VERIFY_REASONS.get(error.code, (Reason.CERTIFICATE_INVALID, f"is refused (OpenSSL error {error.code})"))
+    why, text = _VERIFY_REASONS.get(
+        error.code, (Reason.CERTIFICATE_INVALID, f"is refused (OpenSSL error {error.code})")
+    )
     date = {
         Reason.CERTIFICATE_EXPIRED: f" (on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)",
         Reason.CERTIFICATE_NOT_YET_VALID: f" (before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC)",
     }
-    return Problem(why, f"{position(error.depth)} {text}{date.get(why, '') if error.depth == 0 else ''}")
+    return Problem(why, f"{_position(error.depth)} {text}{date.get(why, '') if error.depth == 0 else ''}")
 
 
-def weak_faults(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
+def _weak_faults(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
     for depth, text in weaknesses(chain):
-        yield Problem(Reason.CERTIFICATE_INVALID, f"{position(depth)} {text}")
+        yield Problem(Reason.CERTIFICATE_INVALID, f"{_position(depth)} {text}")
 
 
-def position(depth: int) -> str:
+def _position(depth: int) -> str:
     return "the certificate" if depth == 0 else f"the certificate {depth} above it in the chain"
 
 
-def name_faults(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
+def _name_faults(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
     verify = verify_certificate_ip_address if names.ip_literal(tls_name) else verify_certificate_hostname
     try:
         verify(leaf, tls_name)
     except service_identity.VerificationError:
-        bears = ", ".join(subject_alternative_names(leaf)[:5])
+        bears = ", ".join(_subject_alternative_names(leaf)[:5])
         yield Problem(Reason.CERTIFICATE_NAME_MISMATCH, f"it should be for {tls_name!r}, it is for {bears}")
     except service_identity.CertificateError as error:
         # no subjectAltName at all, or one that cannot be used: homeservers refuse the whole certificate
-        bears_any = bool(subject_alternative_names(leaf))
+        bears_any = bool(_subject_alternative_names(leaf))
         why = Reason.CERTIFICATE_INVALID if bears_any else Reason.CERTIFICATE_NAME_MISMATCH
         yield Problem(why, printable(str(error), 200))
 
 
-def describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
+def _describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
     leaf = chain[0]
     return Certificate(
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
         chain_not_after=min(certificate.not_valid_after_utc for certificate in chain),
-        issuer=issuer(leaf),
-        subject=common_name(leaf.subject),
-        names=first_names(subject_alternative_names(leaf)),
+        issuer=_issuer(leaf),
+        subject=_common_name(leaf.subject),
+        names=_first_names(_subject_alternative_names(leaf)),
         fingerprint_sha256=leaf.fingerprint(SHA256()).hex(),
         valid=valid,
     )
 
 
-def describe_issuer(certificate: x509.Certificate) -> ChainCertificate:
+def _describe_issuer(certificate: x509.Certificate) -> ChainCertificate:
     """One object for all servers of an authority."""
     fingerprint = certificate.fingerprint(SHA256())
-    known = ABOVE.get(fingerprint)
+    known = _ABOVE.get(fingerprint)
     if known is None:
-        known = ChainCertificate(issuer(certificate), common_name(certificate.subject), fingerprint.hex())
-        ABOVE.put(fingerprint, known)
+        known = ChainCertificate(_issuer(certificate), _common_name(certificate.subject), fingerprint.hex())
+        _ABOVE.put(fingerprint, known)
     return known
 
 
-def first_names(names: Sequence[str]) -> tuple[str, ...]:
+def _first_names(names: Sequence[str]) -> tuple[str, ...]:
     """As many as we keep."""
     so_far = accumulate(map(len, names[:MAX_NAMES]))
     return tuple(name for name, characters in zip(names, so_far, strict=False) if characters <= MAX_NAMES_CHARACTERS)
 
 
-def issuer(leaf: x509.Certificate) -> str:
-    return common_name(leaf.issuer)
+def _issuer(leaf: x509.Certificate) -> str:
+    return _common_name(leaf.issuer)
 
 
-def common_name(name: x509.Name) -> str:
+def _common_name(name: x509.Name) -> str:
     """What people know it by: the common name, or else the organisation, or else all of it."""
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
         if attributes := name.get_attributes_for_oid(oid):
-            return printable(str(attributes[0].value), MAX_NAME_CHARACTERS)
-    return printable(name.rfc4514_string(), MAX_NAME_CHARACTERS)
+            return printable(str(attributes[0].value), _MAX_NAME_CHARACTERS)
+    return printable(name.rfc4514_string(), _MAX_NAME_CHARACTERS)
 
 
-def subject_alternative_names(leaf: x509.Certificate) -> tuple[str, ...]:
+def _subject_alternative_names(leaf: x509.Certificate) -> tuple[str, ...]:
     try:
         extension = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:

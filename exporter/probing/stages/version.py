@@ -20,16 +20,16 @@ def evaluate(answer: HttpResponse) -> Software | Failure[Software]:
         return Failure((content,))
     server = content.get("server", {})
     if not isinstance(server, dict):
-        return Failure((wrong_type("server", "an object", server),))
+        return Failure((_wrong_type("server", "an object", server),))
     for field in ("name", "version"):
         if not isinstance(server.get(field, ""), str):
-            return Failure((wrong_type(f"server.{field}", "a string", server[field]),))
-    return Software(sanitize_field(server.get("name")), sanitize_field(server.get("version")))
+            return Failure((_wrong_type(f"server.{field}", "a string", server[field]),))
+    return Software(_sanitize_field(server.get("name")), _sanitize_field(server.get("version")))
 
 
-def sanitize_field(text: str | None) -> str | None:
+def _sanitize_field(text: str | None) -> str | None:
     return printable(text, MAX_CHARACTERS) if text else None
 
 
-def wrong_type(field: str, expected: str, found: object) -> Problem:
+def _wrong_type(field: str, expected: str, found: object) -> Problem:
     return Problem(Reason.INVALID_CONTENT, f"{field} should be {expected}, found {json_type(found)}")

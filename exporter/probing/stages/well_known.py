@@ -30,14 +30,14 @@ from exporter.probing.problems import Step
 from exporter.probing.stages import dns, tls
 
 PATH = "/.well-known/matrix/server"
-HTTPS_PORT = 443
+_HTTPS_PORT = 443
 MAX_BYTES = 50 * 1024  # as Synapse and Dendrite read
 MAX_REDIRECTS = 10  # Synapse follows 20, everybody else 10
 
-REDIRECTS = {301, 302, 303, 307, 308}
-ABSENT_STATUSES = {404, 410}
-INVALID = Reason.INVALID_DELEGATION
-ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
+_REDIRECTS = {301, 302, 303, 307, 308}
+_ABSENT_STATUSES = {404, 410}
+_INVALID = Reason.INVALID_DELEGATION
+_ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class HttpsUrl:
 
     @property
     def target(self) -> Target:
-        return Target(self.place.host, HTTPS_PORT if self.place.port is None else self.place.port)
+        return Target(self.place.host, _HTTPS_PORT if self.place.port is None else self.place.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,26 +68,26 @@ class Hop:
 async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
     """Follows redirects to the end. `deadline` is for all of it."""
     page, visited = HttpsUrl(name, PATH), set[HttpsUrl]()
-    first = last = await fetch_hop(network, page, deadline)
+    first = last = await _fetch_hop(network, page, deadline)
     seconds, stray = first.seconds, None
-    while last.answer and last.answer.status in REDIRECTS:
+    while last.answer and last.answer.status in _REDIRECTS:
         visited.add(page)
         following = redirect_target(page, last.answer, visited)
         if isinstance(following, Problem):
             stray = following
             break
         page = following
-        last = await fetch_hop(network, page, deadline)
+        last = await _fetch_hop(network, page, deadline)
         seconds += last.seconds
-    reading = failed_delegation(stray) if stray else evaluate(last, redirected=bool(visited))
+    reading = _failed_delegation(stray) if stray else evaluate(last, redirected=bool(visited))
     if isinstance(reading, Failure):
         return Failed(seconds, reading.problems, reading.found and replace(reading.found, secured=first.secured))
     return Passed(seconds, replace(reading, secured=first.secured))
 
 
-async def fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Hop:
+async def _fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Hop:
     """Over the first address that accepts a connection."""
-    resolved = await resolve(network, page, deadline)
+    resolved = await _resolve(network, page, deadline)
     if isinstance(resolved, Failed):
         return Hop(resolved.seconds, resolved.problems[0])
     connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), identity, deadline)
@@ -95,17 +95,17 @@ async def fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Hop
     if isinstance(connected, Failed):
         return Hop(seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        talk = await exchange(connection, page, deadline)
+        talk = await _exchange(connection, page, deadline)
     return replace(talk, seconds=seconds + talk.seconds)
 
 
-async def resolve(network: Network, page: HttpsUrl, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
+async def _resolve(network: Network, page: HttpsUrl, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
     return await attempt(
         Step.DNS, dns.fetch(network, [page.target]), partial(dns.evaluate, aliases_allowed=True), deadline
     )
 
 
-async def exchange(connection: Connection, page: HttpsUrl, deadline: Deadline) -> Hop:
+async def _exchange(connection: Connection, page: HttpsUrl, deadline: Deadline) -> Hop:
     """TLS and the request, over an open connection."""
     clock, host = connection.peer_wait, page.place.host
     secured = await attempt(Step.TLS, connection.start_tls(host), partial(tls.evaluate, tls_name=host), deadline, clock)
@@ -145,44 +145,44 @@ def redirect_target(page: HttpsUrl, answer: HttpResponse, visited: Collection[Ht
 
 def evaluate(last: Hop, *, redirected: bool) -> Delegation | Failure[Delegation]:
     if last.problem:
-        absent = last.problem.reason in ABSENT_REASONS and not redirected
-        return absent_delegation(last.problem.reason) if absent else failed_delegation(last.problem)
+        absent = last.problem.reason in _ABSENT_REASONS and not redirected
+        return _absent_delegation(last.problem.reason) if absent else _failed_delegation(last.problem)
     assert last.answer is not None
-    answered = summarize_response(last.answer)
-    if last.answer.status in ABSENT_STATUSES:
-        return absent_delegation(Reason.HTTP_STATUS, answered)
+    answered = _summarize_response(last.answer)
+    if last.answer.status in _ABSENT_STATUSES:
+        return _absent_delegation(Reason.HTTP_STATUS, answered)
     content = parse_object(last.answer)
     if isinstance(content, Problem):
         misread = content.reason is Reason.INVALID_CONTENT
-        return failed_delegation(replace(content, reason=INVALID) if misread else content, answered)
-    server = delegated_server(content)
+        return _failed_delegation(replace(content, reason=_INVALID) if misread else content, answered)
+    server = _delegated_server(content)
     if isinstance(server, Problem):
-        return failed_delegation(server, answered)
+        return _failed_delegation(server, answered)
     return Delegation(freshness.bounded_seconds(answered.announced_seconds), server, answered=answered)
 
 
-def summarize_response(answer: HttpResponse) -> WellKnownResponse:
+def _summarize_response(answer: HttpResponse) -> WellKnownResponse:
     return WellKnownResponse(answer.status, len(answer.body), freshness.announced_seconds(answer, datetime.now(UTC)))
 
 
-def absent_delegation(reason: Reason, answered: WellKnownResponse | None = None) -> Delegation:
+def _absent_delegation(reason: Reason, answered: WellKnownResponse | None = None) -> Delegation:
     return Delegation(freshness.FAILURE_SECONDS, absent_because=reason, answered=answered)
 
 
-def failed_delegation(problem: Problem, answered: WellKnownResponse | None = None) -> Failure[Delegation]:
+def _failed_delegation(problem: Problem, answered: WellKnownResponse | None = None) -> Failure[Delegation]:
     return Failure((problem,), Delegation(freshness.FAILURE_SECONDS, answered=answered))
 
 
-def delegated_server(content: JsonObject) -> ServerName | Problem:
+def _delegated_server(content: JsonObject) -> ServerName | Problem:
     if "m.server" not in content:
-        return Problem(INVALID, "m.server is missing")
+        return Problem(_INVALID, "m.server is missing")
     text = content["m.server"]
     if not isinstance(text, str):
-        return Problem(INVALID, f"m.server should be a string, found {json_type(text)}")
+        return Problem(_INVALID, f"m.server should be a string, found {json_type(text)}")
     try:
         return names.parse(text)
     except names.InvalidServerNameError as error:
-        return Problem(INVALID, f"m.server is {printable(text, 100)!r}: {printable(str(error), 200)}")
+        return Problem(_INVALID, f"m.server is {printable(text, 100)!r}: {printable(str(error), 200)}")
 
 
 # ---------------------------------------------------------------- the deep look
@@ -193,15 +193,15 @@ async def fetch_from_each_address(
 ) -> dict[str, str]:
     """What each address of the server name answers, in short; where nobody answers, peers go on to the next one."""
     page = HttpsUrl(name, PATH)
-    resolved = await resolve(network, page, deadline.for_stage())
+    resolved = await _resolve(network, page, deadline.for_stage())
     endpoints = resolved.found.endpoints if resolved.found else ()
     answers = await asyncio.gather(
-        *(fetch_from_address(network, endpoint, page, tls_slots, deadline) for endpoint in endpoints)
+        *(_fetch_from_address(network, endpoint, page, tls_slots, deadline) for endpoint in endpoints)
     )
     return {endpoint.address: answer for endpoint, answer in zip(endpoints, answers, strict=True) if answer}
 
 
-async def fetch_from_address(
+async def _fetch_from_address(
     network: Network, endpoint: Endpoint, page: HttpsUrl, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> str | None:
     """In short; none where nobody answers."""
@@ -210,12 +210,12 @@ async def fetch_from_address(
         if isinstance(opened, Failed):
             return None
         async with tls_slots:
-            visit = await exchange(connection, page, deadline.for_stage())
+            visit = await _exchange(connection, page, deadline.for_stage())
     return summarize(visit) if visit.answer or visit.secured else None
 
 
 def summarize(visit: Hop) -> str:
-    if visit.answer and visit.answer.status in REDIRECTS:
+    if visit.answer and visit.answer.status in _REDIRECTS:
         return f"a redirect to {printable(visit.answer.header('location') or 'nowhere', 200)}"
     reading = evaluate(visit, redirected=False)
     if isinstance(reading, Failure):

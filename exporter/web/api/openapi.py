@@ -7,8 +7,8 @@ from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, reference
 
 JsonObject: TypeAlias = dict[str, Any]
 
-JSON, PLAIN = "application/json", "text/plain"
-METRICS = (PLAIN, "application/openmetrics-text")
+_JSON, _PLAIN = "application/json", "text/plain"
+_METRICS = (_PLAIN, "application/openmetrics-text")
 
 REFUSALS: Final = {
     400: "A parameter is missing, wrong, or given twice.",
@@ -29,29 +29,29 @@ def document() -> JsonObject:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
-            "/api/v1/report": get(
+            "/api/v1/report": _get(
                 "The latest report on a server, with what is remembered of those before it",
-                (server_name(), FRESH),
-                {JSON: reference("Report")},
-                {JSON: reference("Error")},
+                (_server_name(), _FRESH),
+                {_JSON: reference("Report")},
+                {_JSON: reference("Error")},
             ),
-            "/api/report": get(
+            "/api/report": _get(
                 "The same in the shape of the public federation tester",
-                (server_name(), FRESH),
-                {JSON: reference("TesterReport")},
-                {JSON: reference("TesterReport")},
+                (_server_name(), _FRESH),
+                {_JSON: reference("TesterReport")},
+                {_JSON: reference("TesterReport")},
             ),
-            "/api/federation-ok": get(
+            "/api/federation-ok": _get(
                 "Whether others can federate with a server, in one word",
-                (server_name(), FRESH),
-                {PLAIN: {"type": "string", "enum": ["GOOD", "BAD"]}},
-                {PLAIN: {"type": "string"}},
+                (_server_name(), _FRESH),
+                {_PLAIN: {"type": "string", "enum": ["GOOD", "BAD"]}},
+                {_PLAIN: {"type": "string"}},
             ),
-            "/probe": get(
+            "/probe": _get(
                 "A fresh probe, and the metrics of that one server, for Prometheus as the scheduler",
-                (server_name("target"), DEBUG, TIMEOUT),
-                {kind: {"type": "string"} for kind in METRICS},
-                {PLAIN: {"type": "string"}},
+                (_server_name("target"), _DEBUG, _TIMEOUT),
+                {kind: {"type": "string"} for kind in _METRICS},
+                {_PLAIN: {"type": "string"}},
             ),
         },
         "components": {"schemas": SCHEMAS},
@@ -61,18 +61,18 @@ def document() -> JsonObject:
 # ---------------------------------------------------------------- parameters
 
 
-def server_name(parameter: str = "server_name") -> JsonObject:
+def _server_name(parameter: str = "server_name") -> JsonObject:
     schema = {"type": "string", "minLength": 1, "maxLength": 264}
-    return query(parameter, schema, "A Matrix server name, as in user ids.", required=True)
+    return _query(parameter, schema, "A Matrix server name, as in user ids.", required=True)
 
 
-def query(name: str, schema: Schema, description: str, *, required: bool = False) -> JsonObject:
+def _query(name: str, schema: Schema, description: str, *, required: bool = False) -> JsonObject:
     return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
 
 
-FRESH: Final = query("fresh", BOOLEAN, "true: probe the server now, and answer when that has ended.")
-DEBUG: Final = query("debug", BOOLEAN, "true: an account of every step in words, followed by the metrics.")
-TIMEOUT: Final = {
+_FRESH: Final = _query("fresh", BOOLEAN, "true: probe the server now, and answer when that has ended.")
+_DEBUG: Final = _query("debug", BOOLEAN, "true: an account of every step in words, followed by the metrics.")
+_TIMEOUT: Final = {
     "name": "X-Prometheus-Scrape-Timeout-Seconds",
     "in": "header",
     "required": False,
@@ -84,12 +84,12 @@ TIMEOUT: Final = {
 # ---------------------------------------------------------------- answers
 
 
-def get(
+def _get(
     summary: str, parameters: tuple[JsonObject, ...], good: dict[str, Schema], refused: dict[str, Schema]
 ) -> JsonObject:
     """Schemas by media type."""
-    answers = {200: response("What was asked for.", good)}
-    answers |= {status: response(description, refused) for status, description in REFUSALS.items()}
+    answers = {200: _response("What was asked for.", good)}
+    answers |= {status: _response(description, refused) for status, description in REFUSALS.items()}
     return {
         "get": {
             "summary": summary,
@@ -99,5 +99,5 @@ def get(
     }
 
 
-def response(description: str, schemas: dict[str, Schema]) -> JsonObject:
+def _response(description: str, schemas: dict[str, Schema]) -> JsonObject:
     return {"description": description, "content": {kind: {"schema": schema} for kind, schema in schemas.items()}}

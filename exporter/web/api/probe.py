@@ -12,17 +12,17 @@ from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries, parse_flag, parse_server_name
 from exporter.web.api.responses import handle_refusals, text_refusal, text_response
 
-TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
-MARGIN_SECONDS = 0.5  # of the scraper's timeout: the answer has to arrive in time
-SHORTEST_SECONDS = 0.1
+_TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
+_MARGIN_SECONDS = 0.5  # of the scraper's timeout: the answer has to arrive in time
+_SHORTEST_SECONDS = 0.1
 
 
 def routes(queries: ReportQueries) -> list[Route]:
     async def probe(request: Request) -> Response:
         name, debug = parse_server_name(request, "target"), parse_flag(request, "debug")
-        state = await queries.probe_now(name, parse_timeout(request.headers.get(TIMEOUT_HEADER)))
+        state = await queries.probe_now(name, parse_timeout(request.headers.get(_TIMEOUT_HEADER)))
         if debug:
-            return text_response(debug_text(state))
+            return text_response(_debug_text(state))
         answer = exposition.expose_one(state, request.headers.get("accept"))
         return Response(b"".join(answer.chunks), headers={"Content-Type": answer.content_type})
 
@@ -35,10 +35,10 @@ def parse_timeout(header: str | None) -> float:
         seconds = float(header or math.inf)
     except ValueError:
         return math.inf
-    return max(SHORTEST_SECONDS, seconds - MARGIN_SECONDS) if seconds > 0 else math.inf
+    return max(_SHORTEST_SECONDS, seconds - _MARGIN_SECONDS) if seconds > 0 else math.inf
 
 
-def debug_text(state: ServerState) -> str:
+def _debug_text(state: ServerState) -> str:
     """Every step in words, and the metrics that were made of them."""
     assert state.report is not None
     text = b"".join(exposition.expose_one(state, None).chunks).decode()

@@ -17,11 +17,11 @@ from exporter.reports.server_state import ServerState
 from exporter.scheduling.single_flight import DeadlineExceededError, ProbeRunner, ShuttingDownError
 from exporter.web.rate_limit import RateLimit
 
-UNWATCHED_PER_MINUTE, UNWATCHED_BURST = 10, 10
+_UNWATCHED_PER_MINUTE, _UNWATCHED_BURST = 10, 10
 MAX_PENDING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through
 MAX_SECONDS = 60.0  # the site ends a connection that has no answer after 90
-MAX_SHOWN = 100  # characters of what was asked for, in an answer
-FLAGS = {"true": True, "false": False}
+_MAX_SHOWN = 100  # characters of what was asked for, in an answer
+_FLAGS = {"true": True, "false": False}
 
 
 class RefusedError(Exception):
@@ -47,8 +47,8 @@ def parse_server_name(request: Request, parameter: str) -> ServerName:
     try:
         return names.parse(given[0])
     except names.InvalidServerNameError as error:
-        why = printable(str(error), MAX_SHOWN)
-        sentence = f"{printable(given[0], MAX_SHOWN)!r} is no server name: {why}."
+        why = printable(str(error), _MAX_SHOWN)
+        sentence = f"{printable(given[0], _MAX_SHOWN)!r} is no server name: {why}."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 
@@ -57,11 +57,11 @@ def parse_flag(request: Request, parameter: str) -> bool:
     given = request.query_params.getlist(parameter)
     if not given:
         return False
-    if len(given) > 1 or given[0] not in FLAGS:
-        found = ", ".join(printable(text, MAX_SHOWN) for text in given[:2]) or "nothing"
+    if len(given) > 1 or given[0] not in _FLAGS:
+        found = ", ".join(printable(text, _MAX_SHOWN) for text in given[:2]) or "nothing"
         sentence = f"Expected {parameter}=true or {parameter}=false, found {found}."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence)
-    return FLAGS[given[0]]
+    return _FLAGS[given[0]]
 
 
 # ---------------------------------------------------------------- answers
@@ -78,7 +78,7 @@ class ReportQueries:
     probes: ProbeRunner
     config: Callable[[], Config]
     listed: Callable[[ServerName], bool] = lambda _: False
-    limit: RateLimit = field(default_factory=lambda: RateLimit(UNWATCHED_PER_MINUTE, UNWATCHED_BURST))
+    limit: RateLimit = field(default_factory=lambda: RateLimit(_UNWATCHED_PER_MINUTE, _UNWATCHED_BURST))
     waiting: int = 0
     """Requests that wait for a probe."""
 
@@ -128,5 +128,7 @@ class ReportQueries:
             sentence = f"{name} is not watched: list it under `servers`, or set `web.probe_any: true`."
             raise RefusedError(HTTPStatus.NOT_FOUND, sentence)
         if wait := self.limit.take():
-            sentence = f"At most {UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: ask later."
+            sentence = (
+                f"At most {_UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: ask later."
+            )
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, sentence, retry_after=wait)

@@ -26,11 +26,11 @@ def routes(queries: ReportQueries) -> list[Route]:
         return text_response("GOOD" if verdict.federates(await asked_for(request)) else "BAD")
 
     return [
-        Route("/api/report", handle_refusals(report, tester_refusal)),
+        Route("/api/report", handle_refusals(report, _tester_refusal)),
         Route("/api/federation-ok", handle_refusals(federation_ok, text_refusal)),
     ]
 
 
-def tester_refusal(refused: RefusedError) -> Response:
+def _tester_refusal(refused: RefusedError) -> Response:
     """The public tester's field for it, with a status of our own: a program that reads no status reads BAD."""
     return json_response(error_report(refused.sentence), refused.status)

@@ -29,8 +29,8 @@ class ClientAuth(StrEnum):
     REQUIRE = "RequireAndVerifyClientCert"
 
 
-ANY_CERTIFICATE = f"that lets in whoever makes a certificate of their own: write {ClientAuth.REQUIRE}"
-BROKEN_VERSION = "older versions are broken (RFC 8996), and OpenSSL refuses them"
+_ANY_CERTIFICATE = f"that lets in whoever makes a certificate of their own: write {ClientAuth.REQUIRE}"
+_BROKEN_VERSION = "older versions are broken (RFC 8996), and OpenSSL refuses them"
 
 VERSIONS = {"TLS12": TLSVersion.TLSv1_2, "TLS13": TLSVersion.TLSv1_3}
 
@@ -66,7 +66,7 @@ HEADERS: dict[str, tuple[str, ...]] = {
 # ---------------------------------------------------------------- kinds of values
 
 
-def one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> ValueType:
+def _one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> ValueType:
     def read(written: str) -> object:
         if written not in table:
             raise ValueError(remedies.get(written, ""))
@@ -75,24 +75,24 @@ def one_of(table: Mapping[str, object], remedies: Mapping[str, str]) -> ValueTyp
     return ValueType(f"one of {', '.join(table)}", value_types.text(read), {"enum": list(table)})
 
 
-def anything(written: str) -> str:
+def _anything(written: str) -> str:
     if not written:
         raise ValueError
     return written
 
 
-def or_zero(read: Parser) -> Parser:
+def _or_zero(read: Parser) -> Parser:
     """With a unit, or without."""
     return lambda value: 0.0 if value in (0, "0", "0s") else read(value)
 
 
-def burst(value: object) -> int:
+def _burst(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
         return value
     raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
 
 
-def header_value(value: object) -> str:
+def _header_value(value: object) -> str:
     """Nothing is as good as blank; a number needs no quotes, for `X-XSS-Protection: 0`."""
     blank = isinstance(value, UnsupportedScalar) and value.read_as == NOTHING
     written = "" if blank else value if isinstance(value, str) else value_types.as_written(value)
@@ -101,29 +101,29 @@ def header_value(value: object) -> str:
     return written
 
 
-def hidden(value: object) -> str:
+def _hidden(value: object) -> str:
     """Judged by rules, which do not repeat secrets; what is no text is as wrong as any other text."""
     return value if isinstance(value, str) else ""
 
 
-STRING = value_types.STRING
-FILE = ValueType("the path of a file", value_types.text(value_types.path), STRING)
-HIDDEN = ValueType("a text", hidden, STRING)
-NAME = ValueType("a name out of a certificate, such as prometheus.example.org", value_types.text(anything), STRING)
-CLIENT_AUTH = one_of(
+_STRING = value_types.STRING
+_FILE = ValueType("the path of a file", value_types.text(value_types.path), _STRING)
+_HIDDEN = ValueType("a text", _hidden, _STRING)
+_NAME = ValueType("a name out of a certificate, such as prometheus.example.org", value_types.text(_anything), _STRING)
+_CLIENT_AUTH = _one_of(
     {each.value: each for each in ClientAuth},
-    {"RequireAnyClientCert": ANY_CERTIFICATE, "RequireClientCert": ANY_CERTIFICATE},
+    {"RequireAnyClientCert": _ANY_CERTIFICATE, "RequireClientCert": _ANY_CERTIFICATE},
 )
-VERSION = one_of(VERSIONS, {"TLS10": BROKEN_VERSION, "TLS11": BROKEN_VERSION})
-CIPHER_SUITE = replace(
-    one_of(CIPHER_SUITES, {}),
+_VERSION = _one_of(VERSIONS, {"TLS10": _BROKEN_VERSION, "TLS11": _BROKEN_VERSION})
+_CIPHER_SUITE = replace(
+    _one_of(CIPHER_SUITES, {}),
     expected="a cipher suite that Go holds secure, such as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
 )
-CURVE = one_of(CURVES, {})
-HEADER = one_of({name: name for name in HEADERS}, {})
-HEADER_VALUE = ValueType("a text of printable ASCII characters", header_value, {"type": "string"})
-INTERVAL = ValueType("a duration such as 1s or 500ms, or 0", or_zero(value_types.text(durations.parse)), STRING)
-BURST = ValueType("a whole number from 1 on", burst, {"type": "integer", "minimum": 1})
+_CURVE = _one_of(CURVES, {})
+_HEADER = _one_of({name: name for name in HEADERS}, {})
+_HEADER_VALUE = ValueType("a text of printable ASCII characters", _header_value, {"type": "string"})
+_INTERVAL = ValueType("a duration such as 1s or 500ms, or 0", _or_zero(value_types.text(durations.parse)), _STRING)
+_BURST = ValueType("a whole number from 1 on", _burst, {"type": "integer", "minimum": 1})
 
 
 # ---------------------------------------------------------------- the file
@@ -134,24 +134,24 @@ BURST = ValueType("a whole number from 1 on", burst, {"type": "integer", "minimu
 class TlsServerSettings:
     """TLS, and who may connect. Paths are relative to the file."""
 
-    cert: Annotated[str | None, HIDDEN] = None
+    cert: Annotated[str | None, _HIDDEN] = None
     """The certificate and what leads to its authority, instead of `cert_file`."""
-    key: Annotated[str | None, HIDDEN] = field(default=None, repr=False)
+    key: Annotated[str | None, _HIDDEN] = field(default=None, repr=False)
     """The private key, instead of `key_file`."""
-    client_ca: Annotated[str | None, HIDDEN] = None
+    client_ca: Annotated[str | None, _HIDDEN] = None
     """The authorities of the clients, instead of `client_ca_file`."""
-    cert_file: Annotated[Path | None, FILE] = None
-    key_file: Annotated[Path | None, FILE] = None
-    client_ca_file: Annotated[Path | None, FILE] = None
-    client_auth_type: Annotated[ClientAuth, CLIENT_AUTH] = ClientAuth.NONE
-    client_allowed_sans: tuple[Annotated[str, NAME], ...] = ()
+    cert_file: Annotated[Path | None, _FILE] = None
+    key_file: Annotated[Path | None, _FILE] = None
+    client_ca_file: Annotated[Path | None, _FILE] = None
+    client_auth_type: Annotated[ClientAuth, _CLIENT_AUTH] = ClientAuth.NONE
+    client_allowed_sans: tuple[Annotated[str, _NAME], ...] = ()
     """A client's certificate must bear one of them: a DNS name, IP address, mail address or URI."""
-    min_version: Annotated[TLSVersion, VERSION] = TLSVersion.TLSv1_2
-    max_version: Annotated[TLSVersion, VERSION] = TLSVersion.TLSv1_3
-    cipher_suites: tuple[Annotated[str, CIPHER_SUITE], ...] = ()
+    min_version: Annotated[TLSVersion, _VERSION] = TLSVersion.TLSv1_2
+    max_version: Annotated[TLSVersion, _VERSION] = TLSVersion.TLSv1_3
+    cipher_suites: tuple[Annotated[str, _CIPHER_SUITE], ...] = ()
     """For TLS 1.2, by OpenSSL's names; empty: those that Python chooses."""
     prefer_server_cipher_suites: Annotated[bool, value_types.BOOLEAN] = True
-    curve_preferences: Annotated[tuple[Annotated[str, CURVE], ...], Field(max_length=1)] = ()
+    curve_preferences: Annotated[tuple[Annotated[str, _CURVE], ...], Field(max_length=1)] = ()
     """At most one: Python cannot set more before 3.15. Empty: those of OpenSSL."""
 
 
@@ -162,7 +162,7 @@ class HttpServerSettings:
 
     http2: Annotated[bool, value_types.BOOLEAN] = True
     """Without effect: the exporter speaks HTTP/1.1."""
-    headers: dict[Annotated[str, HEADER], Annotated[str, HEADER_VALUE]] = field(default_factory=dict)
+    headers: dict[Annotated[str, _HEADER], Annotated[str, _HEADER_VALUE]] = field(default_factory=dict)
     """Added where an answer has none of that name; blank ones are not."""
 
 
@@ -171,9 +171,9 @@ class HttpServerSettings:
 class RateLimitSettings:
     """How many requests are answered, whoever asks."""
 
-    interval: Annotated[float, INTERVAL] = 0.0
+    interval: Annotated[float, _INTERVAL] = 0.0
     """Seconds between two requests in the long run; 0: as many as come."""
-    burst: Annotated[int, BURST] = 1
+    burst: Annotated[int, _BURST] = 1
     """How many may come at once."""
 
 
@@ -185,6 +185,6 @@ class WebSettingsFile:
     tls_server_config: TlsServerSettings = field(default_factory=TlsServerSettings)
     """Empty: no TLS."""
     http_server_config: HttpServerSettings = field(default_factory=HttpServerSettings)
-    basic_auth_users: dict[str, Annotated[str, HIDDEN]] = field(default_factory=dict, repr=False)
+    basic_auth_users: dict[str, Annotated[str, _HIDDEN]] = field(default_factory=dict, repr=False)
     """Names, and passwords hashed with bcrypt; empty: whoever asks is answered."""
     rate_limit: RateLimitSettings = field(default_factory=RateLimitSettings)

@@ -23,7 +23,7 @@ from exporter.web.settings.passwords import Passwords
 from exporter.web.settings.rules import SECTION, Contents, check_rules
 from exporter.web.settings.tls import ReloadingContext, server_context
 
-Stamp: TypeAlias = tuple[int, ...] | None
+_Stamp: TypeAlias = tuple[int, ...] | None
 """Changes whenever a file does; none where there is no file."""
 
 log = structlog.get_logger()
@@ -47,19 +47,19 @@ class WatchedFiles:
     """Files as they are read, and whether they are still the same."""
 
     def __init__(self) -> None:
-        self._seen: dict[Path, Stamp] = {}
+        self._seen: dict[Path, _Stamp] = {}
 
     def content(self, path: Path) -> bytes:
         """Raises UnreadableError."""
-        self._seen[path] = file_stamp(path)  # before it is read: a change in between is seen later
+        self._seen[path] = _file_stamp(path)  # before it is read: a change in between is seen later
         return files.content(path)
 
     def changed(self) -> bool:
         """Costs some microseconds for each file."""
-        return any(file_stamp(path) != seen for path, seen in self._seen.items())
+        return any(_file_stamp(path) != seen for path, seen in self._seen.items())
 
 
-def file_stamp(path: Path) -> Stamp:
+def _file_stamp(path: Path) -> _Stamp:
     try:
         found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every request
     except OSError:
@@ -72,19 +72,19 @@ def file_stamp(path: Path) -> Stamp:
 
 def load(path: Path, watched: WatchedFiles) -> WebConfig:
     """Raises ConfigError with every complaint. `watched` learns what was read, in any case. Blocks on the disk."""
-    document = read(path, watched)
-    contents = read_pems(mapping(mapping(document.root).get(SECTION)), path.parent, watched)
+    document = _read(path, watched)
+    contents = _read_pems(mapping(mapping(document.root).get(SECTION)), path.parent, watched)
     settings, complaints = check(WebSettingsFile, document)
     complaints += [*document.complaints, *check_rules(document, contents)]
     if settings is None or complaints:
         raise ConfigError(complaints)
     try:
-        return build_config(settings, contents)
+        return _build_config(settings, contents)
     except ssl.SSLError as error:
         raise ConfigError([document.complaint((SECTION,), f"OpenSSL refuses this: {error.reason}")]) from error
 
 
-def read(path: Path, watched: WatchedFiles) -> Document:
+def _read(path: Path, watched: WatchedFiles) -> Document:
     """One that says nothing is a good one."""
     try:
         text = files.text(str(path), watched.content(path))
@@ -94,25 +94,25 @@ def read(path: Path, watched: WatchedFiles) -> Document:
     return parse_yaml(str(path), text if says_something else "{}")
 
 
-def read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> Contents:
+def _read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> Contents:
     found: dict[str, bytes | files.UnreadableError] = {}
     for key in ("cert", "key", "client_ca"):
         inline, file = section.get(key), section.get(f"{key}_file")
         if key in section:
             found[key] = inline.encode() if isinstance(inline, str) else b""
         elif isinstance(file, str) and file and "\0" not in file:
-            found[key] = read_or_error(folder / file, watched)
+            found[key] = _read_or_error(folder / file, watched)
     return found
 
 
-def read_or_error(path: Path, watched: WatchedFiles) -> bytes | files.UnreadableError:
+def _read_or_error(path: Path, watched: WatchedFiles) -> bytes | files.UnreadableError:
     try:
         return watched.content(path)
     except files.UnreadableError as error:
         return files.UnreadableError(f"{printable(str(path), MAX_PATH)} cannot be used: {error}")
 
 
-def build_config(settings: WebSettingsFile, contents: Contents) -> WebConfig:
+def _build_config(settings: WebSettingsFile, contents: Contents) -> WebConfig:
     """`contents` are good. Raises ssl.SSLError."""
     rate = settings.rate_limit
     pems = {key: content for key, content in contents.items() if isinstance(content, bytes)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import bcrypt
 
-MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
+_MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ def credentials(authorization: str) -> Credentials | None:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
     except ValueError:
         return None
-    return Credentials(user, password[:MAX_PASSWORD]) if colon else None
+    return Credentials(user, password[:_MAX_PASSWORD]) if colon else None
 
 
 class Passwords:

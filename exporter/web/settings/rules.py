@@ -23,10 +23,10 @@ Contents: TypeAlias = Mapping[str, bytes | UnreadableError]
 """What is behind `cert`, `key` and `client_ca`, wherever it stands, as far as it is there."""
 
 SECTION = "tls_server_config"
-VERIFYING = (ClientAuth.VERIFY_IF_GIVEN, ClientAuth.REQUIRE)
+_VERIFYING = (ClientAuth.VERIFY_IF_GIVEN, ClientAuth.REQUIRE)
 
-BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
-NOT_BCRYPT = (
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
+_NOT_BCRYPT = (
     "expected a password hashed with bcrypt, such as $2y$10$…, found something else, which is not repeated here: "
     "`htpasswd -nBC 10 NAME` makes one"
 )
@@ -35,26 +35,26 @@ NOT_BCRYPT = (
 def check_rules(document: Document, contents: Contents) -> Iterator[Complaint]:
     root = mapping(document.root)
     section = mapping(root.get(SECTION))
-    for rule in (passwords_are_hashed(root), headers_say_what_they_may(root)):
+    for rule in (_passwords_are_hashed(root), _headers_say_what_they_may(root)):
         yield from (document.complaint(path, sentence) for path, sentence in rule)
     for rule in (
-        one_place_for_each(section),
-        certificate_and_key_are_there(section),
-        clients_are_asked(section),
-        versions_in_order(section),
-        certificate_fits_key(section, contents),
-        authorities_are_certificates(section, contents),
+        _one_place_for_each(section),
+        _certificate_and_key_are_there(section),
+        _clients_are_asked(section),
+        _versions_in_order(section),
+        _certificate_fits_key(section, contents),
+        _authorities_are_certificates(section, contents),
     ):
         yield from (document.complaint((SECTION, *path), sentence) for path, sentence in rule)
 
 
-def passwords_are_hashed(root: dict[str, object]) -> Violations:
+def _passwords_are_hashed(root: dict[str, object]) -> Violations:
     for user, hashed in mapping(root.get("basic_auth_users")).items():
-        if not isinstance(hashed, str) or not BCRYPT.fullmatch(hashed):
-            yield ("basic_auth_users", user), NOT_BCRYPT
+        if not isinstance(hashed, str) or not _BCRYPT.fullmatch(hashed):
+            yield ("basic_auth_users", user), _NOT_BCRYPT
 
 
-def headers_say_what_they_may(root: dict[str, object]) -> Violations:
+def _headers_say_what_they_may(root: dict[str, object]) -> Violations:
     for header, value in mapping(mapping(root.get("http_server_config")).get("headers")).items():
         allowed = HEADERS.get(header, ())
         if allowed and isinstance(value, str) and value not in ("", *allowed):
@@ -65,37 +65,37 @@ def headers_say_what_they_may(root: dict[str, object]) -> Violations:
 # ---------------------------------------------------------------- TLS
 
 
-def one_place_for_each(section: dict[str, object]) -> Violations:
+def _one_place_for_each(section: dict[str, object]) -> Violations:
     for key in ("cert", "key", "client_ca"):
         if key in section and f"{key}_file" in section:
             yield (key,), f"`{key}_file` is there too: keep one of them"
 
 
-def certificate_and_key_are_there(section: dict[str, object]) -> Violations:
+def _certificate_and_key_are_there(section: dict[str, object]) -> Violations:
     for key in ("cert", "key"):
-        if section and given_key(section, key) is None:
+        if section and _given_key(section, key) is None:
             yield (), f"expected the key `{key}_file` (or `{key}`), found none: add it"
 
 
-def given_key(section: dict[str, object], key: str) -> str | None:
+def _given_key(section: dict[str, object], key: str) -> str | None:
     return next((name for name in (f"{key}_file", key) if name in section), None)
 
 
-def clients_are_asked(section: dict[str, object]) -> Violations:
+def _clients_are_asked(section: dict[str, object]) -> Violations:
     asked = section.get("client_auth_type", ClientAuth.NONE)
     if asked not in list(ClientAuth):
         return
-    authorities = given_key(section, "client_ca")
+    authorities = _given_key(section, "client_ca")
     remedy = f"write `client_auth_type: {ClientAuth.REQUIRE}`"
     if authorities and asked == ClientAuth.NONE:
         yield (authorities,), f"no client is asked for a certificate: {remedy}"
-    if not authorities and asked in VERIFYING:
+    if not authorities and asked in _VERIFYING:
         yield ("client_auth_type",), f"expected the authorities of {asked}, found none: add `client_ca_file`"
     if section.get("client_allowed_sans") and asked != ClientAuth.REQUIRE:
         yield ("client_allowed_sans",), f"clients may come without a certificate: {remedy}"
 
 
-def versions_in_order(section: dict[str, object]) -> Violations:
+def _versions_in_order(section: dict[str, object]) -> Violations:
     lowest, highest = (section.get(f"{end}_version", default) for end, default in (("min", "TLS12"), ("max", "TLS13")))
     order = list(VERSIONS)
     if lowest in order and highest in order and order.index(str(lowest)) > order.index(str(highest)):
@@ -103,29 +103,29 @@ def versions_in_order(section: dict[str, object]) -> Violations:
         yield (blamed,), f"expected versions from the lower to the higher, found {lowest} to {highest}: exchange them"
 
 
-def certificate_fits_key(section: dict[str, object], contents: Contents) -> Violations:
+def _certificate_fits_key(section: dict[str, object], contents: Contents) -> Violations:
     """The pair is only judged where each is good."""
     found: list[bytes] = []
-    for key, wrong_with in (("cert", wrong_with_certificates), ("key", wrong_with_key)):
-        sentence, content = check_pem(contents, key, wrong_with)
+    for key, wrong_with in (("cert", _wrong_with_certificates), ("key", _wrong_with_key)):
+        sentence, content = _check_pem(contents, key, wrong_with)
         if sentence:
-            yield (given_key(section, key) or key,), sentence
+            yield (_given_key(section, key) or key,), sentence
         elif content:
             found.append(content)
     if len(found) == 2:
         try:
             tls.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *found)
         except ssl.SSLError as error:
-            yield (given_key(section, "key") or "key",), wrong_with_pair(error)
+            yield (_given_key(section, "key") or "key",), _wrong_with_pair(error)
 
 
-def authorities_are_certificates(section: dict[str, object], contents: Contents) -> Violations:
-    sentence, _ = check_pem(contents, "client_ca", wrong_with_authorities)
+def _authorities_are_certificates(section: dict[str, object], contents: Contents) -> Violations:
+    sentence, _ = _check_pem(contents, "client_ca", _wrong_with_authorities)
     if sentence:
-        yield (given_key(section, "client_ca") or "client_ca",), sentence
+        yield (_given_key(section, "client_ca") or "client_ca",), sentence
 
 
-def check_pem(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) -> tuple[str, bytes | None]:
+def _check_pem(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) -> tuple[str, bytes | None]:
     """What is wrong, or an empty text; and the content."""
     match contents.get(key):
         case None:
@@ -136,7 +136,7 @@ def check_pem(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) 
             return wrong_with(content), content
 
 
-def wrong_with_certificates(content: bytes) -> str:
+def _wrong_with_certificates(content: bytes) -> str:
     try:
         x509.load_pem_x509_certificates(content)
     except ValueError:
@@ -144,7 +144,7 @@ def wrong_with_certificates(content: bytes) -> str:
     return ""
 
 
-def wrong_with_key(content: bytes) -> str:
+def _wrong_with_key(content: bytes) -> str:
     """Nothing of it is repeated."""
     try:
         load_pem_private_key(content, password=None)
@@ -155,13 +155,13 @@ def wrong_with_key(content: bytes) -> str:
     return ""
 
 
-def wrong_with_pair(error: ssl.SSLError) -> str:
+def _wrong_with_pair(error: ssl.SSLError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
         return "this is not the key of the certificate: put both files of one issue in place"
     return f"OpenSSL refuses this key and its certificate: {error.reason}"
 
 
-def wrong_with_authorities(content: bytes) -> str:
+def _wrong_with_authorities(content: bytes) -> str:
     try:
         tls.load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), content)
     except (ssl.SSLError, ValueError):

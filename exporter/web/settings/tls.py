@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from exporter.web.settings.declaration import ClientAuth, TlsServerSettings
 
-VERIFY_MODES = {
+_VERIFY_MODES = {
     ClientAuth.NONE: ssl.CERT_NONE,
     ClientAuth.REQUEST: ssl.CERT_NONE,
     ClientAuth.VERIFY_IF_GIVEN: ssl.CERT_OPTIONAL,
@@ -23,17 +23,17 @@ def server_context(settings: TlsServerSettings, pair: tuple[bytes, bytes], autho
     context.minimum_version, context.maximum_version = settings.min_version, settings.max_version
     context.set_alpn_protocols(["http/1.1"])
     load_pair(context, *pair)
-    choose_algorithms(context, settings)
-    context.verify_mode = VERIFY_MODES[settings.client_auth_type]
+    _choose_algorithms(context, settings)
+    context.verify_mode = _VERIFY_MODES[settings.client_auth_type]
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: an intermediate may be trusted by itself
     if authorities is not None:
         load_authorities(context, authorities)
     if settings.client_allowed_sans:
-        context.sslobject_class = require_names(settings.client_allowed_sans)
+        context.sslobject_class = _require_names(settings.client_allowed_sans)
     return context
 
 
-def choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> None:
+def _choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> None:
     if suites := ":".join(filter(None, settings.cipher_suites)):
         context.set_ciphers(suites)
     elif settings.cipher_suites:
@@ -46,12 +46,12 @@ def choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> N
 
 def load_pair(context: ssl.SSLContext, certificates: bytes, key: bytes) -> None:
     """Raises ssl.SSLError."""
-    with memory_file(certificates) as certificate_file, memory_file(key) as key_file:
+    with _memory_file(certificates) as certificate_file, _memory_file(key) as key_file:
         context.load_cert_chain(certificate_file, key_file, password="")  # never asked for on the terminal
 
 
 @contextmanager
-def memory_file(content: bytes) -> Iterator[str]:
+def _memory_file(content: bytes) -> Iterator[str]:
     """The path of a file that never lies on a disk: OpenSSL's wrapper reads keys from files only."""
     descriptor = os.memfd_create("pem")
     with os.fdopen(descriptor, "wb") as file:
@@ -68,20 +68,20 @@ def load_authorities(context: ssl.SSLContext, content: bytes) -> None:
 # ---------------------------------------------------------------- names of clients
 
 
-def require_names(allowed: Collection[str]) -> type[ssl.SSLObject]:
+def _require_names(allowed: Collection[str]) -> type[ssl.SSLObject]:
     """Connections that end with their handshake where a client's certificate bears none of the names."""
 
     class Named(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             certificate = self.getpeercert()
-            if certificate and not alternative_names(certificate) & set(allowed):
+            if certificate and not _alternative_names(certificate) & set(allowed):
                 raise ssl.SSLCertVerificationError("none of client_allowed_sans is in the client's certificate")
 
     return Named
 
 
-def alternative_names(certificate: Mapping[str, Any]) -> set[str]:
+def _alternative_names(certificate: Mapping[str, Any]) -> set[str]:
     """As `ssl` shows certificates; IP addresses in their canonical form."""
     return {
         str(ip_address(name.strip())) if kind == "IP Address" else name

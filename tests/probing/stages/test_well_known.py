@@ -189,7 +189,7 @@ async def test_takes_the_first_address_that_accepts() -> None:
 
 
 async def test_does_not_wait_long_for_an_address_that_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(well_known, "NEXT_ADDRESS_SECONDS", 0.01)
+    monkeypatch.setattr(dialling, "NEXT_ADDRESS_SECONDS", 0.01)
     network = serving(well_known=DELEGATION)
     network.hosts["example.test"] = ("2001:db8::9", "192.0.2.1")
     network.servers["[2001:db8::9]:443"] = SILENCE

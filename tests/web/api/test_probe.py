@@ -152,7 +152,7 @@ async def test_probe_takes_no_longer_than_configured(tmp_path: Path) -> None:
 
 async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a probe may take by the configuration."""
-    monkeypatch.setattr(queries, "LONGEST_SECONDS", 0.6)
+    monkeypatch.setattr(queries, "MAX_SECONDS", 0.6)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site, asyncio.timeout(10):
         assert values(await probe(site, SILENT.server_name))
 

@@ -82,7 +82,7 @@ async def test_answers_and_log(tmp_path: Path, log: io.StringIO, monkeypatch: py
             async with client_of(app.addresses[0]) as client:
                 for auth in (("alice", PASSWORD), ("alice", WRONG_PASSWORD), None):
                     seen += [await client.get(path, auth=auth) for path in PATHS]
-                monkeypatch.setattr(landing, "page", broken_page)
+                monkeypatch.setattr(landing, "render", broken_page)
                 seen.append(await client.get("/", auth=("alice", PASSWORD)))
                 (tmp_path / "token").write_text(f"{TOKEN} {TOKEN}")
                 seen.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
