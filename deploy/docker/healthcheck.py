@@ -1,4 +1,4 @@
-"""Exit status 0 where the URL answers with a success, else 1 with the reason: the image has no curl to ask with."""
+"""Exit with status 0 if a GET of the URL succeeds, and with 1 and the reason if it fails: the image has no curl."""
 
 import sys
 from urllib.request import urlopen
@@ -7,9 +7,9 @@ SECONDS = 5.0
 
 
 def main(url: str) -> str | None:
-    """Why the exporter is not healthy; None where it is."""
+    """Return why the exporter is not healthy, or None if it is healthy."""
     try:
-        urlopen(url, timeout=SECONDS).close()  # noqa: S310 -- the URL stands in the Dockerfile
+        urlopen(url, timeout=SECONDS).close()  # noqa: S310 -- the URL comes from the Dockerfile
     except OSError as error:
         return f"{url}: {error}"
     return None

@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 52 | trimSuffix "-" -}}
 {{- end }}
 
-{{- /* At most 52 characters: the names of dashboards, of pods and of their revisions are longer by some. */ -}}
+{{- /* At most 52 characters, because the names of dashboards, pods and revisions add a suffix to this name. */ -}}
 {{- define "exporter.fullname" -}}
 {{- $name := include "exporter.name" . -}}
 {{- if .Values.fullnameOverride -}}

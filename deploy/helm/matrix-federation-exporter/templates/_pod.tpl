@@ -1,4 +1,4 @@
-{{- /* The pod, of the Deployment as of the StatefulSet. */ -}}
+{{- /* The pod of both the Deployment and the StatefulSet. */ -}}
 {{- define "exporter.pod" -}}
 metadata:
   labels:
@@ -7,7 +7,7 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
   annotations:
-    # Another configuration is another pod.
+    # A change of the configuration replaces the pod.
     checksum/config: {{ toYaml .Values.config | sha256sum }}
     {{- with .Values.podAnnotations }}
     {{- toYaml . | nindent 4 }}
