@@ -10,10 +10,11 @@ from prometheus_client import Metric
 from docs import remedies
 from exporter.config.schema import schema
 from exporter.demo.servers import LabServer
-from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
+from exporter.judging.warnings import WarningName
 from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family
-from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.enums import Stage
+from exporter.model.reasons import STAGE_REMEDIES, Reason
 from exporter.web.api import openapi
 from tests.lab.catalogue import EVERY_SERVER
 
@@ -143,7 +144,7 @@ def reason_row(reason: Reason) -> str:
         f"`{reason}`",
         ", ".join(f"`{stage}`" for stage in stages) or "any",
         min((server for _, server in shown), key=troubles).shows if shown else NOT_SHOWN,
-        "<br>".join([REMEDIES[reason], *own]),
+        "<br>".join([reason.remedy, *own]),
     )
 
 
@@ -153,7 +154,7 @@ def warnings_page() -> str:
 
 def warning_row(warning: WarningName) -> str:
     *_, example = (server for server in EVERY_SERVER if warning in server.warnings)  # the last ones are there for it
-    return cells(f"`{warning}`", example.shows, WARNING_REMEDIES[warning])
+    return cells(f"`{warning}`", example.shows, warning.remedy)
 
 
 def troubles(server: LabServer) -> int:

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.model.enums import Reason
+from exporter.judging.warnings import WarningName
+from exporter.model.reasons import STAGE_REMEDIES, Reason
 
 FOLDER = Path(__file__).parent / "runbooks"
 TABLE = re.compile(r"(<!-- (remedies|warnings)(?:: ([a-z_, ]+))? -->)\n.*?<!-- end of \2 -->\n", re.DOTALL)
@@ -27,19 +27,21 @@ def runbook(page: Path) -> str:
 def rewritten(found: re.Match[str]) -> str:
     """Raises ValueError for a word that is no reason."""
     begin, kind, reasons = found.groups()
-    rows: Iterable[tuple[str, str]] = WARNING_REMEDIES.items() if kind == "warnings" else remedies(reasons)
+    rows: Iterable[tuple[str, str]] = (
+        ((warning, warning.remedy) for warning in WarningName) if kind == "warnings" else remedies(reasons)
+    )
     return f"{begin}\n\n{table(kind, rows)}\n\n<!-- end of {kind} -->\n"
 
 
 def remedies(reasons: str) -> Iterable[tuple[str, str]]:
-    chosen = Reason if reasons == "all" else map(Reason, reasons.split(", "))
+    chosen = Reason if reasons == "all" else (Reason(word) for word in reasons.split(", "))
     return ((reason, remedy(reason)) for reason in chosen)
 
 
 def remedy(reason: Reason) -> str:
     """With what it means in stages where it means something else."""
     own = [f"`{stage}`: {text}" for (stage, why), text in STAGE_REMEDIES.items() if why is reason]
-    return "<br>".join([REMEDIES[reason], *own])
+    return "<br>".join([reason.remedy, *own])
 
 
 def table(kind: str, rows: Iterable[tuple[str, str]]) -> str:

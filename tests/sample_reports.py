@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Method, Reason, SrvService
+from exporter.model.enums import Method, SrvService
 from exporter.model.findings import (
     Certificate,
     Delegation,
@@ -18,6 +18,7 @@ from exporter.model.findings import (
     TlsSession,
 )
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, NotaryResult, Report
 from exporter.model.routes import Route
 from exporter.model.servers import WatchedServer

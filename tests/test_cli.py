@@ -23,7 +23,7 @@ from exporter.demo.faults import Fault
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.servers import LabServer
 from exporter.model import names
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from exporter.scheduling.schedule import fraction
 from exporter.web.listeners import HOW_TO_CHOOSE, ListenError, bind
 from tests.embedded_federation import (

@@ -9,8 +9,9 @@ from exporter.demo.faults import ClosedPort
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.zone import DnsFault
 from exporter.judging import verdict
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
 from exporter.model.names import parse
+from exporter.model.reasons import Reason
 
 SERVER = "default-port.lab.test"
 NOBODY = HostPort("192.0.2.53", 53)  # a resolver that is never asked

@@ -7,7 +7,9 @@ from exporter.demo.https_server import WELL_KNOWN
 from exporter.demo.reverse_proxy import WELCOME
 from exporter.demo.servers import LabServer, Place, Website, federates
 from exporter.demo.zone import DnsFault
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 
 _BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
 NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})

@@ -6,7 +6,8 @@ delegates to.
 
 from exporter.demo.https_server import WELL_KNOWN, delegation, redirect
 from exporter.demo.servers import LabServer, Website, delegates, federates
-from exporter.model.enums import Method, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import Method
 
 HEALTHY_SERVERS = (
     LabServer(

@@ -14,9 +14,11 @@ from exporter.demo.listener import Behaviour
 from exporter.demo.notary import GivenKeys
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.zone import DnsFault, Misbehaviour
+from exporter.judging.warnings import WarningName
 from exporter.model.addresses import host_port
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.enums import Method, Stage
 from exporter.model.names import ip_literal, parse
+from exporter.model.reasons import Reason
 
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448

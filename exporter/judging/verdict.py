@@ -4,9 +4,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import RAN_OUT_OF_TIME, CertificateOf, IPFamily, Stage
+from exporter.model.enums import CertificateOf, IPFamily, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
 from exporter.model.outcomes import Failed, Passed, Problem, ResourceShortage, Skipped, found
+from exporter.model.reasons import RAN_OUT_OF_TIME
 from exporter.model.report import Report
 
 _MAX_STALLED_SHARE = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it

@@ -8,17 +8,132 @@ from typing import TypeAlias
 from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessions
 from exporter.model import routes
 from exporter.model.addresses import Target
-from exporter.model.enums import IPFamily, SrvService, WarningName
+from exporter.model.enums import IPFamily, SrvService, WithRemedy
 from exporter.model.outcomes import Failed, found
+from exporter.model.reasons import ON_WEB_SERVER
 from exporter.model.report import Report
 
-_KEY_VALIDITY_AHEAD = timedelta(
-    hours=1
-)  # a peer should not have to ask more often (server-server API, "Publishing Keys")
+# A peer should not have to fetch the keys more often (server-server API, "Publishing Keys").
+_KEY_VALIDITY_AHEAD = timedelta(hours=1)
 _OLD_TLS_VERSIONS = {"SSLv3", "TLSv1", "TLSv1.1"}
 _LARGE_WELL_KNOWN_BYTES = 12 * 1024  # what the strictest homeserver reads
 _CACHE_SECONDS = range(5 * 60, 48 * 3600 + 1)  # Synapse keeps no answer for less, the specification none for longer
 _WELL_KNOWN_REMEMBERED = timedelta(hours=48)  # the longest that a peer may keep one
+
+
+class WarningName(WithRemedy):
+    """What works today, but will hurt someone. The list is closed, like the reasons."""
+
+    DELEGATION_LOST = (
+        "delegation_lost",
+        ON_WEB_SERVER + "serve /.well-known/matrix/server again. Peers that remember it still work, and stop "
+        "one by one; the port that the fallback tries is not to blame.",
+    )
+    LEGACY_SRV_ONLY = (
+        "legacy_srv_only",
+        (
+            "In your DNS zone, publish the same SRV records under _matrix-fed._tcp, and keep those under "
+            "_matrix._tcp for peers older than version 1.8 of the specification."
+        ),
+    )
+    SRV_AND_WELL_KNOWN_DISAGREE = (
+        "srv_and_well_known_disagree",
+        (
+            "Let the SRV records in your DNS zone name the same target as the well-known, or delete them: peers "
+            "that cannot read the well-known follow them."
+        ),
+    )
+    WELL_KNOWN_SPLIT_BRAIN = (
+        "well_known_split_brain",
+        (
+            "Serve the same /.well-known/matrix/server at every address of the server name: find the web server "
+            "that differs, or take its A or AAAA record out of DNS."
+        ),
+    )
+    WELL_KNOWN_LARGE = (
+        "well_known_large",
+        (
+            "On the web server of the server name: serve nothing but the delegation at "
+            "/.well-known/matrix/server, as some homeservers refuse long answers."
+        ),
+    )
+    WELL_KNOWN_NOT_200 = (
+        "well_known_not_200",
+        "On the web server of the server name: answer /.well-known/matrix/server with status 200.",
+    )
+    WELL_KNOWN_CACHE_OUT_OF_BOUNDS = (
+        "well_known_cache_out_of_bounds",
+        (
+            "On the web server of the server name: expect_continue between 5 minutes and 48 hours for "
+            "/.well-known/matrix/server (Cache-Control: max-age=86400), as peers keep it no longer and no "
+            "shorter."
+        ),
+    )
+    IPV4_BROKEN = (
+        "ipv4_broken",
+        (
+            "Peers that have IPv4 only cannot reach this server: repair the IPv4 endpoints, or take their A "
+            "records out of DNS until they work."
+        ),
+    )
+    IPV6_BROKEN = (
+        "ipv6_broken",
+        (
+            "Peers that try IPv6 first are slow or fail: repair the IPv6 endpoints, or take their AAAA records "
+            "out of DNS until they work."
+        ),
+    )
+    SOME_ENDPOINTS_BROKEN = (
+        "some_endpoints_broken",
+        "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of DNS.",
+    )
+    TLS_VERSION_OLD = (
+        "tls_version_old",
+        "Allow TLS 1.2 and 1.3 on the homeserver or its reverse proxy: many peers refuse anything older.",
+    )
+    KEY_VALIDITY_SHORT = (
+        "key_validity_short",
+        (
+            "Let the homeserver publish its keys with a valid_until_ts of an hour or more ahead (Synapse: "
+            "key_refresh_interval), or peers fetch them again and again; check its clock too."
+        ),
+    )
+    KEYS_DIFFER = (
+        "keys_differ",
+        (
+            "Every endpoint must be the same homeserver with the same signing key file: find the one that is "
+            "not, such as an old machine that is still in DNS."
+        ),
+    )
+    KEYS_CONTENT_TYPE = (
+        "keys_content_type",
+        (
+            "Let /_matrix/key/v2/server be answered with Content-Type: application/json: check that the reverse "
+            "proxy does not change the homeserver's header."
+        ),
+    )
+    OLD_KEY_INCONSISTENT = (
+        "old_key_inconsistent",
+        (
+            "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each needs its "
+            "key and when it expired, in the past, and must not be in use any more."
+        ),
+    )
+    HOST_WITH_PORT_DIFFERS = (
+        "host_with_port_differs",
+        (
+            "Let the reverse proxy choose the same virtual host whether or not Host bears the port: some "
+            "homeservers always send it."
+        ),
+    )
+    NOTARY_DISAGREES = (
+        "notary_disagrees",
+        (
+            "Another server got other keys under this name: restore the homeserver's signing key file if it was "
+            "lost or replaced, let every machine in DNS use the same one, and check that the notary's network "
+            "reaches this server."
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 
 # ---------------------------------------------------------------- what the stages find
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 
 Found = TypeVar("Found", covariant=True)  # noqa: PLC0105 - read more often than its variance matters
 

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Found, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.problems import Step
 

@@ -12,8 +12,8 @@ from typing import Final
 
 from exporter.judging import verdict
 from exporter.model.addresses import Target
-from exporter.model.enums import RAN_OUT_OF_TIME, Reason
 from exporter.model.outcomes import Failed, Passed
+from exporter.model.reasons import RAN_OUT_OF_TIME, Reason
 from exporter.model.report import Report
 from exporter.probing import dialling, problems
 from exporter.probing.attempt import Deadline, attempt, identity

@@ -14,8 +14,8 @@ import h11
 import structlog
 from OpenSSL import SSL
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem, ResourceShortage
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.network import (
     BlockedAddressError,

@@ -6,10 +6,11 @@ from typing import Final
 
 from exporter.model import routes
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
 from exporter.model.findings import Certificate, Delegation, Resolution, SigningKeys, Software, SrvRecords, TlsSession
 from exporter.model.names import ServerName
 from exporter.model.outcomes import found
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
 

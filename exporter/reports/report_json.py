@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter.judging import remedies, verdict
+from exporter.judging import verdict
 from exporter.judging.verdict import LocatedProblem, StageVerdict
 from exporter.judging.warnings import ActiveWarning, warnings
+from exporter.model import reasons
 from exporter.model.enums import SrvService, Stage
 from exporter.model.findings import Certificate, Delegation, SigningKeys, Software, SrvRecord, SrvRecords
 from exporter.model.outcomes import Outcome, Passed, Skipped, found
@@ -117,7 +118,7 @@ def _problem_json(located: LocatedProblem) -> JsonObject:
         "reason": located.problem.reason,
         "endpoint": located.endpoint.address if located.endpoint else None,
         "detail": located.problem.detail,
-        "remedy": remedies.remedy(located.stage, located.problem.reason),
+        "remedy": reasons.remedy(located.stage, located.problem.reason),
     }
 
 
@@ -125,7 +126,7 @@ def _warning_json(located: ActiveWarning) -> JsonObject:
     return {
         "warning": located.warning,
         "detail": located.detail,
-        "remedy": remedies.warning_remedy(located.warning),
+        "remedy": located.warning.remedy,
     }
 
 

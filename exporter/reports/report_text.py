@@ -14,9 +14,10 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter.judging import remedies, verdict
-from exporter.judging.warnings import ActiveWarning, warnings
-from exporter.model.enums import Stage, WarningName
+from exporter.judging import verdict
+from exporter.judging.warnings import ActiveWarning, WarningName, warnings
+from exporter.model import reasons
+from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
 from exporter.model.report import DeepLook, EndpointReport, NotaryResult, Report
@@ -220,7 +221,7 @@ def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
     for reason, alike in groupby(found, key=lambda problem: problem.reason):
         for problem in alike:
             yield _Line(_INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
-        yield _remedy(remedies.remedy(stage, reason))
+        yield _remedy(reasons.remedy(stage, reason))
 
 
 def _relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
@@ -234,7 +235,7 @@ def _warning(located: ActiveWarning) -> Iterator[_Line]:
     yield _Line(
         _WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {printable_text(located.detail)}")
     )
-    yield _remedy(remedies.warning_remedy(located.warning))
+    yield _remedy(located.warning.remedy)
 
 
 def _remedy(text: str) -> _Line:

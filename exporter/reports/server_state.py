@@ -7,8 +7,9 @@ from typing import TypeAlias
 from exporter.judging import verdict, warnings
 from exporter.judging.warnings import ActiveWarning
 from exporter.model.addresses import Target
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
 from exporter.model.outcomes import found
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 

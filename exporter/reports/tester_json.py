@@ -14,9 +14,9 @@ from typing import Any, TypeAlias
 
 from exporter.judging import verdict
 from exporter.model import names, routes
-from exporter.model.enums import Reason
 from exporter.model.findings import Resolution, SigningKeys, SrvRecord, TlsSession
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from exporter.probing.stages.keys import KEY_ID, decode_base64
 from exporter.reports import phrases

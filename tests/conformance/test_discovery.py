@@ -15,11 +15,12 @@ import yaml
 
 from exporter.demo.authority import Authority, CertificateState
 from exporter.judging import verdict
-from exporter.judging.warnings import warnings
+from exporter.judging.warnings import WarningName, warnings
 from exporter.model import names, routes
 from exporter.model.addresses import Target, host_port
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.enums import Method, Stage
 from exporter.model.outcomes import Passed, found
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys, version, well_known

@@ -20,8 +20,9 @@ from exporter.demo.homeserver import KEYS, VERSION
 from exporter.demo.https_server import WELL_KNOWN, Answer, Request
 from exporter.demo.servers import LabServer, Website, many
 from exporter.demo.zone import DnsFault
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
 from exporter.model.names import parse
+from exporter.model.reasons import Reason
 from tests.demo.independent_clients import get, meet, place
 from tests.lab.catalogue import EVERY_SERVER
 

@@ -10,7 +10,8 @@ from exporter.demo.faults import ClosedPort
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet, IPEndpoint
 from exporter.judging import verdict
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 
 SERVER_NAME = "synapse.test"

@@ -11,9 +11,11 @@ from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.internet import Internet
 from exporter.judging import verdict
+from exporter.judging.warnings import WarningName
 from exporter.model import names
-from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.enums import Stage
 from exporter.model.outcomes import Passed
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.probing.deep_look import run

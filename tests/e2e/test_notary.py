@@ -15,8 +15,8 @@ from exporter.demo.https_server import HttpsServer, Site
 from exporter.demo.listener import LOOPBACK
 from exporter.internet import Internet, IPEndpoint
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import NotaryResult
 from exporter.probing.attempt import Deadline
 from exporter.probing.notaries import query_notary

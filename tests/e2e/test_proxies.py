@@ -14,12 +14,13 @@ import pytest
 
 from exporter.demo.authority import Authority, CertificateState
 from exporter.internet import Internet
-from exporter.judging.warnings import warnings
+from exporter.judging.warnings import WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.enums import Stage
 from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Skipped
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.attempt import Deadline
 from exporter.probing.deep_look import run

@@ -14,7 +14,8 @@ from exporter.demo.zone import DnsFault
 from exporter.judging import verdict
 from exporter.judging.warnings import warnings
 from exporter.model import names
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from tests.e2e.nginx import Site, nginx

@@ -11,9 +11,10 @@ from typing import Protocol
 from structlog.testing import capture_logs
 
 from exporter.config import Config
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
 from exporter.model.names import ServerName, parse
 from exporter.model.outcomes import Failed
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.wiring import build_prober
 

@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from exporter.demo.servers import LabServer
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
 from exporter.model.names import ServerName
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.faults.matrix import MAX_GROWN_BYTES, PATIENT_SECONDS, complaints
 from tests.faults.measuring import MAX_GARBAGE, Finding, watch

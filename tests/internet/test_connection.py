@@ -13,7 +13,7 @@ from exporter.demo.authority import Authority, Issued
 from exporter.demo.faults import reset
 from exporter.demo.listener import streams
 from exporter.internet.connection import InternetConnection
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.network import ClosedEarlyError
 from exporter.probing.problems import Step

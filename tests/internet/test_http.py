@@ -12,7 +12,7 @@ from exporter import USER_AGENT
 from exporter.demo.authority import Authority, Issued
 from exporter.demo.listener import streams
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError

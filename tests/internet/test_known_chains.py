@@ -21,7 +21,7 @@ from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import MAX_TRUSTED_SECONDS, KnownChains
 from exporter.internet.tls_contexts import TlsContexts, verifying_context
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError

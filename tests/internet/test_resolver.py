@@ -12,7 +12,8 @@ from exporter.demo.dns_server import DnsServer, Question
 from exporter.demo.zone import DnsFault, Over, Wire
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.evidence import Addresses
 from exporter.probing.problems import Step

@@ -22,8 +22,9 @@ from exporter.demo.zone import Over
 from exporter.internet import IPEndpoint, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.outcomes import ResourceShortage
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import Step

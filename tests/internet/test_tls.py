@@ -15,7 +15,7 @@ from exporter.demo.faults import reset
 from exporter.demo.listener import Behaviour, streams
 from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake

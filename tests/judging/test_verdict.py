@@ -7,9 +7,10 @@ import pytest
 from exporter.judging import verdict
 from exporter.judging.verdict import LocatedProblem, StageVerdict
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, IPFamily, Reason, Stage
+from exporter.model.enums import CertificateOf, IPFamily, Stage
 from exporter.model.findings import SigningKeys, Software
 from exporter.model.outcomes import SKIPPED, Failed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from tests.sample_reports import (
     DELEGATED,

@@ -4,12 +4,13 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from exporter.judging.warnings import RULES, ActiveWarning, warnings
+from exporter.judging.warnings import RULES, ActiveWarning, WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason, SrvService, WarningName
+from exporter.model.enums import SrvService
 from exporter.model.findings import Delegation, SigningKeys, SrvRecord, SrvRecords, WellKnownResponse
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from tests.sample_reports import (
     DELEGATED,

@@ -9,7 +9,8 @@ from exporter.demo.homeserver import KEYS, VERSION, KeyFault
 from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, Request, delegation, redirect
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.servers import LabServer, Place, Website, federates
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.unreachable import HOURS
 
 ENORMOUS = Answer(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')

@@ -4,7 +4,9 @@ from dataclasses import replace
 
 from exporter.demo.notary import GivenKeys
 from exporter.demo.servers import LabServer, delegates, federates
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 
 NOTARY = "notary.lab.test"
 

@@ -5,7 +5,8 @@ from exporter.demo.broken import NO_IPV4, at_8448
 from exporter.demo.faults import Fault
 from exporter.demo.servers import LabServer, federates
 from exporter.demo.zone import DnsFault
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 
 HOURS = 4 * 3600.0  # in seconds: nobody waits so long
 

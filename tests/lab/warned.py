@@ -8,7 +8,9 @@ from exporter.demo.homeserver import KeyFault
 from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, delegation
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.servers import HEALTHY, LabServer, Website, delegates, federates
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 
 REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
 HALF_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})

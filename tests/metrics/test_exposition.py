@@ -17,9 +17,9 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.exposition import CHUNK_BYTES, Exposition, gzip_chunks, join_chunks, scrape
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState

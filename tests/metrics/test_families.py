@@ -8,9 +8,10 @@ import pytest
 from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, Reason, SrvService, Stage
+from exporter.model.enums import CertificateOf, SrvService, Stage
 from exporter.model.findings import Delegation, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.sample_reports import (
     ENDED_AT,

@@ -6,7 +6,8 @@ from typing import Final, TypeAlias
 from urllib.parse import quote
 
 from exporter.demo.https_server import Answer, delegation, redirect
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
+from exporter.model.reasons import Reason
 from tests.policy.table import Case
 from tests.policy.world import World
 

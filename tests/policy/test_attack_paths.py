@@ -11,7 +11,7 @@ from exporter.internet import Internet
 from exporter.internet.address_policy import AddressPolicy
 from exporter.judging import verdict
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from tests.policy.attack_paths import DOORS, Door
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.special_purpose import PORTS
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from tests.policy.attack_paths import DOORS, Door
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import Case

@@ -14,7 +14,8 @@ from exporter.demo.https_server import WELL_KNOWN, Answer, Site, delegation
 from exporter.demo.zone import Zone
 from exporter.judging import verdict
 from exporter.model import names
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
+from exporter.model.reasons import Reason
 from tests.addresses import ip_endpoint
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.wire import watched

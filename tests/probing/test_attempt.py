@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import STAGE_SHARE, Deadline, Failure, attempt, gather_all, identity, with_slot
 from exporter.probing.problems import Step
 

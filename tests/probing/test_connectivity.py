@@ -8,8 +8,8 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from exporter.probing import connectivity
 from exporter.probing.connectivity import Outage, find_outage, silent_failures

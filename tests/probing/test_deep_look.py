@@ -9,9 +9,10 @@ import pytest
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Answer, json_answer, redirect
 from exporter.model import names
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Failed, Passed
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
 from exporter.probing.evidence import HttpResponse, VerifyError

@@ -15,11 +15,11 @@ from exporter.demo.https_server import Answer, Request, json_answer
 from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
-from exporter.judging.warnings import ActiveWarning, warnings
+from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model import names
-from exporter.model.enums import Reason, WarningName
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import NotaryResult, Report
 from exporter.probing.attempt import Deadline
 from exporter.probing.network import DnsTimeoutError

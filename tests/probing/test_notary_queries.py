@@ -8,13 +8,13 @@ import pytest
 from rich.console import Console
 
 from exporter.judging import verdict
-from exporter.judging.remedies import remedy, warning_remedy
 from exporter.judging.verdict import StageVerdict
-from exporter.judging.warnings import ActiveWarning, warnings
+from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model import names
-from exporter.model.enums import Reason, Stage, WarningName
+from exporter.model.enums import Stage
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason, remedy
 from exporter.model.report import DeepLook, NotaryResult, Report
 from exporter.reports.report_json import report_json
 from exporter.reports.report_text import tree
@@ -157,5 +157,5 @@ def test_people_read_what_each_notary_said() -> None:
             "Connection refused"
         ),
         "└── ! warning notary_disagrees: differs.test gives out another key as ed25519:a_1",
-        f"      remedy: {warning_remedy(WarningName.NOTARY_DISAGREES)}",
+        f"      remedy: {WarningName.NOTARY_DISAGREES.remedy}",
     ]

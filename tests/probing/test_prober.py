@@ -7,9 +7,10 @@ import pytest
 
 from exporter.judging import verdict
 from exporter.model import names
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Passed
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS
 from exporter.probing.evidence import Handshake, VerifyError

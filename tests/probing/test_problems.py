@@ -9,10 +9,10 @@ import pytest
 from OpenSSL import SSL
 from structlog.testing import capture_logs
 
-from exporter.judging import remedies
-from exporter.judging.remedies import REMEDIES, STAGE_REMEDIES, WARNING_REMEDIES
-from exporter.model.enums import RAN_OUT_OF_TIME, Reason, Stage, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import Stage
 from exporter.model.outcomes import Problem, ResourceShortage
+from exporter.model.reasons import RAN_OUT_OF_TIME, STAGE_REMEDIES, Reason, remedy
 from exporter.probing import problems
 from exporter.probing.network import (
     BlockedAddressError,
@@ -127,7 +127,7 @@ def test_what_we_run_out_of_is_a_shortage_and_no_fault(number: int) -> None:
 
 
 def test_every_reason_has_a_remedy() -> None:
-    assert set(REMEDIES) == set(Reason)
+    assert all(reason.remedy for reason in Reason)
 
 
 # What a remedy is about: it must name the thing that has to be changed or looked at.
@@ -173,16 +173,16 @@ SUBJECTS = {
 
 @pytest.mark.parametrize("reason", Reason)
 def test_a_remedy_names_what_to_change(reason: Reason) -> None:
-    assert SUBJECTS[reason] in REMEDIES[reason]
-    assert REMEDIES[reason].endswith(".")
+    assert SUBJECTS[reason] in reason.remedy
+    assert reason.remedy.endswith(".")
 
 
 # Where an administrator can act; the exporter itself is a place, too.
 PLACES = ("DNS", "web server", "reverse proxy", "homeserver", "exporter")
 EVERY_REMEDY = {
-    **{str(reason): text for reason, text in REMEDIES.items()},
+    **{str(reason): reason.remedy for reason in Reason},
     **{f"{stage} {reason}": text for (stage, reason), text in STAGE_REMEDIES.items()},
-    **{str(warning): text for warning, text in WARNING_REMEDIES.items()},
+    **{str(warning): warning.remedy for warning in WarningName},
 }
 
 
@@ -196,17 +196,17 @@ def test_a_remedy_names_where_to_act(text: str) -> None:
 
 def test_a_delegation_that_is_lost_is_mended_where_it_was() -> None:
     """Not at the port to which peers fall back: that is where the error is seen, and not where it is."""
-    text = remedies.warning_remedy(WarningName.DELEGATION_LOST)
+    text = WarningName.DELEGATION_LOST.remedy
     assert text.startswith("On the web server of the server name itself (https, port 443): ")
     assert "8448" not in text
 
 
 def test_a_remedy_fits_its_stage() -> None:
     """The same reason may need another hand in another stage; elsewhere the common remedy holds."""
-    at_well_known = remedies.remedy(Stage.WELL_KNOWN, Reason.NOT_JSON)
+    at_well_known = remedy(Stage.WELL_KNOWN, Reason.NOT_JSON)
     assert at_well_known.startswith("On the web server of the server name itself (https, port 443): ")
-    assert remedies.remedy(Stage.KEYS, Reason.NOT_JSON) == REMEDIES[Reason.NOT_JSON]
-    assert all(remedy.endswith(".") and remedy != REMEDIES[reason] for (_, reason), remedy in STAGE_REMEDIES.items())
+    assert remedy(Stage.KEYS, Reason.NOT_JSON) == Reason.NOT_JSON.remedy
+    assert all(remedy.endswith(".") and remedy != reason.remedy for (_, reason), remedy in STAGE_REMEDIES.items())
 
 
 class Large:

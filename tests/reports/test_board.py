@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from exporter.judging.warnings import WarningName
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import Method, Reason, Stage, WarningName
+from exporter.model.enums import Method, Stage
 from exporter.model.outcomes import Failed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.model.routes import Route
 from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot

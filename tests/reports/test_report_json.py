@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from exporter.judging import remedies
-from exporter.model.enums import Reason, WarningName
+from exporter.judging.warnings import WarningName
 from exporter.model.findings import Delegation
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.reports.report_json import report_json, server_state_json
 from exporter.reports.server_state import ServerState
@@ -107,8 +107,7 @@ def test_durations_are_rounded_to_microseconds() -> None:
 
 def test_every_warning_has_a_remedy() -> None:
     """A sentence that tells somebody what to do."""
-    assert set(remedies.WARNING_REMEDIES) == set(WarningName)
-    assert all(text.endswith(".") for text in remedies.WARNING_REMEDIES.values())
+    assert all(warning.remedy.endswith(".") for warning in WarningName)
 
 
 def test_what_is_remembered_stands_beside_the_report() -> None:

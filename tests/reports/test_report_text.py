@@ -8,9 +8,10 @@ import pytest
 from rich.console import Console
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.findings import Certificate, Resolution, SigningKeys, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
 from exporter.reports.report_text import bar, render_plain, tree
 from tests.sample_reports import (

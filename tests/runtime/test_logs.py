@@ -12,8 +12,8 @@ import pytest
 import structlog
 from structlog.testing import capture_logs
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.runtime import logs
 from exporter.runtime.logs import Format, Level

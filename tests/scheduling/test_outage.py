@@ -14,8 +14,8 @@ from structlog.testing import capture_logs
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board

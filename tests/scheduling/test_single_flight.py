@@ -15,9 +15,9 @@ from exporter.config import Config, ProbeSettings
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import Reason
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Problem, ResourceShortage
+from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board

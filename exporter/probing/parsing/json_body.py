@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
 

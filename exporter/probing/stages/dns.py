@@ -6,9 +6,9 @@ from itertools import islice
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, IPAddress, Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Resolution
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Failure, gather_all
 from exporter.probing.evidence import Addresses

@@ -18,10 +18,10 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import TypeAlias
 
-from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import NotaryResult
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline, attempt, identity
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection

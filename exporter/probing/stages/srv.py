@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.findings import Resolution, SrvRecord, SrvRecords
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
+from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Failure
 from exporter.probing.network import Network

@@ -17,9 +17,9 @@ from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake, VerifyError

@@ -1,8 +1,8 @@
 """Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
 
-from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse

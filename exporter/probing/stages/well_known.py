@@ -15,10 +15,10 @@ import httpx
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Delegation, Resolution, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.dialling import connect_any

@@ -4,7 +4,9 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
-from exporter.model.enums import IPFamily, Method, Reason, SrvService, Stage, WarningName
+from exporter.judging.warnings import WarningName
+from exporter.model.enums import IPFamily, Method, SrvService, Stage
+from exporter.model.reasons import Reason
 
 Schema: TypeAlias = dict[str, Any]
 

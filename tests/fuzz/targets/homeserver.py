@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from exporter.demo.homeserver import key_id, public, unpadded
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, found
+from exporter.model.reasons import Reason
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys as keys_stage
 from exporter.probing.stages import notary as notary_stage

@@ -6,8 +6,8 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import cache
 from typing import Any, TypeVar
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Found, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline, Evidence, Failure, attempt
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.problems import Step

@@ -2,8 +2,8 @@
 
 from exporter.internet.http import HttpRequest
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import freshness

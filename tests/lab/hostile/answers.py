@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import numbered
 from tests.lab.hostile.raw_responses import OK, Said, Spoilt, dripping, page, silent_after
 

@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias
 
 from exporter.demo.servers import FEDERATION_PORT, LabServer, Place
 from exporter.model.addresses import host_port
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 
 Problems: TypeAlias = frozenset[tuple[Stage, Reason]]
 

@@ -5,7 +5,8 @@ from dns.rcode import Rcode
 from exporter.demo.dns_server import failing
 from exporter.demo.servers import HEALTHY, LabServer, federates
 from exporter.demo.zone import DnsFault, Misbehaviour
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile import dns_answers
 from tests.lab.hostile.at_8448 import Problems, found
 

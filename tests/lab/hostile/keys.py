@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exporter.demo.homeserver import KEYS, Document, Homeserver, key_id, public, unpadded
 from exporter.demo.servers import LabServer
-from exporter.model.enums import Reason
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import numbered
 from tests.lab.hostile.raw_responses import Said, Spoilt, page
 

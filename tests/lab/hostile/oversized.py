@@ -17,7 +17,8 @@ from exporter.demo.authority import Authority, Issued, Issuer, KeyType, authorit
 from exporter.demo.faults import Fault
 from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, Issuing, LabServer, Place, RawPort, Website
 from exporter.model.addresses import host_port
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Problems, found, numbered
 from tests.lab.hostile.behaviours import answers
 from tests.lab.hostile.certificates import (

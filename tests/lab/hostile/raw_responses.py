@@ -11,7 +11,8 @@ from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import WELL_KNOWN, delegation, next_event, read_request, rendered
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, WELL_KNOWN_PORT, LabServer, Place, RawSite, Talk, federates
 from exporter.model.addresses import host_port
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Problems
 
 STAGES = {WELL_KNOWN: Stage.WELL_KNOWN, VERSION: Stage.VERSION, KEYS: Stage.KEYS}

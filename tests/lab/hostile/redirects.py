@@ -8,7 +8,8 @@ from exporter.demo.faults import Fault
 from exporter.demo.https_server import WELL_KNOWN, Answer, Page, Request, delegation, redirect
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
 from exporter.model.addresses import host_port
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Row, numbered
 from tests.lab.hostile.raw_responses import Said, Spoilt, page
 

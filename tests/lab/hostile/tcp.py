@@ -5,7 +5,8 @@ from collections.abc import Callable
 from exporter.demo.faults import Fault, reset
 from exporter.demo.listener import Behaviour
 from exporter.demo.servers import LabServer, Place, RawPort, federates
-from exporter.model.enums import Method, Reason, Stage
+from exporter.model.enums import Method, Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
 from tests.lab.hostile.behaviours import answers, close, shuts_down
 from tests.lab.hostile.tls_records import server_hello

@@ -10,7 +10,8 @@ from tempfile import NamedTemporaryFile
 
 from exporter.demo.listener import Behaviour
 from exporter.demo.servers import HEALTHY, Place, RawPort, RawSite, Website
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
 from tests.lab.hostile.behaviours import answers, close, drips, floods, says
 from tests.lab.hostile.certificates import with_rsa

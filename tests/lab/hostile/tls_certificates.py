@@ -7,7 +7,8 @@ from cryptography.hazmat.primitives import hashes
 
 from exporter.demo.authority import CertificateState
 from exporter.demo.servers import HEALTHY, Issuing, Place, Website, federates
-from exporter.model.enums import Reason, Stage
+from exporter.model.enums import Stage
+from exporter.model.reasons import Reason
 from tests.lab.hostile import certificates
 from tests.lab.hostile.at_8448 import Hostile, found, numbered
 from tests.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with

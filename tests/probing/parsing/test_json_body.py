@@ -1,7 +1,7 @@
 import pytest
 
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, parse_object
 

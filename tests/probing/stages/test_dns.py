@@ -3,9 +3,9 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Resolution
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsTimeoutError

@@ -7,9 +7,9 @@ import pytest
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import keys

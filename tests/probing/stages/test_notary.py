@@ -8,9 +8,9 @@ from exporter.demo.homeserver import Homeserver, key_id, public
 from exporter.demo.https_server import Answer, json_answer
 from exporter.demo.notary import Notary
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.stages.keys import EPOCH
 from exporter.probing.stages.notary import PublishedKeys, evaluate, parse_documents

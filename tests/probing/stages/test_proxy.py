@@ -7,9 +7,9 @@ import pytest
 
 from exporter.demo.https_server import HTML, Answer, json_answer
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import proxy

@@ -2,9 +2,9 @@
 
 import pytest
 
-from exporter.model.enums import Reason
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages.proxy import ENCODED_LETTER_PATH, CheckResult, check_encoded_letter, check_large_put
 

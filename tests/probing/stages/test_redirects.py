@@ -4,8 +4,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, HttpsUrl, redirect_target
 from tests.certificates import handshake

@@ -3,9 +3,10 @@ import asyncio
 import pytest
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason, SrvService
+from exporter.model.enums import SrvService
 from exporter.model.findings import Resolution, SrvRecord, SrvRecords
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.network import DnsTimeoutError
 from exporter.probing.stages import srv

@@ -6,9 +6,9 @@ from sys import getsizeof
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.model.enums import Reason
 from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.stages.tls import (

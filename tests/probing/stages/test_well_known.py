@@ -9,9 +9,9 @@ import pytest
 from exporter.demo.https_server import Answer
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Reason
 from exporter.model.findings import Delegation, TlsSession, WellKnownResponse
 from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.reasons import Reason
 from exporter.probing import dialling
 from exporter.probing.attempt import Deadline
 from exporter.probing.evidence import Addresses, VerifyError

@@ -2,9 +2,9 @@
 
 from exporter.demo.https_server import json_answer, redirect
 from exporter.model import names
-from exporter.model.enums import Reason
 from exporter.model.findings import Delegation
 from exporter.model.outcomes import Failed, Passed
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import well_known
