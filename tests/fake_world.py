@@ -16,6 +16,7 @@ from exporter.demo.https_server import delegation as delegation_page
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 from exporter.probing.network import TooLargeError
 from exporter.probing.stages import keys, version, well_known
@@ -71,6 +72,7 @@ class FakeNetwork:
         self.servers = dict(servers or {})
         self.asked: list[str] = []
         self.resolver_is_up = True
+        self.chain_cache = ChainCache()
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         name = f"_{service}._tcp.{host}"

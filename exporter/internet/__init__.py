@@ -12,6 +12,7 @@ from exporter.internet.tls_contexts import TlsContexts
 from exporter.model.addresses import Endpoint, IPAddress, host_port
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
 
 _PUBLIC_ONLY = AddressPolicy()
@@ -41,6 +42,7 @@ class Internet:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE)
         self._trust = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
+        self.chain_cache = ChainCache()
         self._connect_to = connect_to or {}
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:

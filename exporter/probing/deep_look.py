@@ -69,7 +69,7 @@ async def _check_endpoint(
     if not isinstance(seen.tls, Passed):
         return None
     with closing(network.connection(seen.endpoint)) as connection:
-        verify = partial(tls.evaluate, tls_name=route.tls_name)
+        verify = partial(tls.evaluate, tls_name=route.tls_name, cache=network.chain_cache)
         opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage())
         if not isinstance(opened, Passed):
             return None

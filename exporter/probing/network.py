@@ -9,6 +9,7 @@ from typing import Protocol
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 
 
@@ -63,6 +64,10 @@ class Connection(Protocol):
 
 
 class Network(Protocol):
+    @property
+    def chain_cache(self) -> ChainCache:
+        """The evaluations of the certificate chains that were presented over this network before."""
+
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """`_service._tcp.host`, in no particular order; empty where there is none. A target `.` has the host `.`."""
 

@@ -45,7 +45,7 @@ async def query_notary(
         return inconclusive(name, connected)
     host, tls_name = discovered.route.host_header, discovered.route.tls_name
     with closing(connected) as connection:
-        verify = partial(tls.evaluate, tls_name=tls_name)
+        verify = partial(tls.evaluate, tls_name=tls_name, cache=network.chain_cache)
         secured = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.for_stage())
         if isinstance(secured, Failed):
             return inconclusive(name, secured.problems[0])

@@ -98,7 +98,7 @@ class Prober:
             if not isinstance(tcp, Passed):
                 return EndpointReport(endpoint, tcp)
             async with tls_slots:
-                verify = partial(tls.evaluate, tls_name=route.tls_name)
+                verify = partial(tls.evaluate, tls_name=route.tls_name, cache=self._network.chain_cache)
                 secured = await attempt(
                     Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage(), clock
                 )

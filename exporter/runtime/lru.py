@@ -1,4 +1,4 @@
-"""What was found out before, of bounded weight: whatever has not been asked for longest is forgotten."""
+"""A least-recently-used cache of bounded weight."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,26 +9,33 @@ Value = TypeVar("Value")
 
 
 class LruCache(Generic[Key, Value]):
-    """`weight_of` tells how much of `capacity` a value takes: one, where it is not given."""
+    """Discards the entry that has not been used for longest when the weight exceeds the capacity.
+
+    `weight_of` returns how much of the capacity a value takes, in any unit; without it, each value weighs one.
+    """
 
     def __init__(self, capacity: int, weight_of: Callable[[Value], int] = lambda _: 1) -> None:
-        self._at_most = capacity
-        self._weigh = weight_of
+        self._capacity = capacity
+        self._weight_of = weight_of
         self._weight = 0
-        self._kept: OrderedDict[Key, Value] = OrderedDict()
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+
+    def __repr__(self) -> str:
+        return f"<LruCache: {len(self._entries)} entries, {self._weight} of {self._capacity}>"
 
     def get(self, key: Key) -> Value | None:
-        if key in self._kept:
-            self._kept.move_to_end(key)
-        return self._kept.get(key)
+        """Return the value, which counts as a use, or None."""
+        if key in self._entries:
+            self._entries.move_to_end(key)
+        return self._entries.get(key)
 
     def put(self, key: Key, value: Value) -> None:
         self.discard(key)
-        self._kept[key] = value
-        self._weight += self._weigh(value)
-        while self._weight > self._at_most:
-            self.discard(next(iter(self._kept)))
+        self._entries[key] = value
+        self._weight += self._weight_of(value)
+        while self._weight > self._capacity:
+            self.discard(next(iter(self._entries)))
 
     def discard(self, key: Key) -> None:
-        if key in self._kept:
-            self._weight -= self._weigh(self._kept.pop(key))
+        if key in self._entries:
+            self._weight -= self._weight_of(self._entries.pop(key))

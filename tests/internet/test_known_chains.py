@@ -23,6 +23,7 @@ from exporter.internet.tls_contexts import TlsContexts, verifying_context
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
@@ -76,7 +77,7 @@ class Acquaintance:
             return handshake
 
     async def complaints(self, tls_name: str = NAME) -> list[Reason]:
-        reading = tls.evaluate(await self.greet(tls_name), tls_name)
+        reading = tls.evaluate(await self.greet(tls_name), tls_name, ChainCache())
         return [problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []
 
     def _seconds(self) -> float:

@@ -18,6 +18,7 @@ from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Failure
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.probing.problems import Step
@@ -157,7 +158,7 @@ async def test_certificates_in_every_state_are_described(
 ) -> None:
     """By what OpenSSL says of them in truth; a weak key would be named, too."""
     context = speaking(authority.issue([NAME], state, key_type=key_type), version)
-    reading = tls.evaluate(await greet(answering(context), authority), NAME)
+    reading = tls.evaluate(await greet(answering(context), authority), NAME, ChainCache())
     assert ([problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []) == reasons
 
 

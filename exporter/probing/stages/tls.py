@@ -4,9 +4,7 @@ OpenSSL's verdict on the chain comes with the handshake; the name is checked as 
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, islice
-from sys import getsizeof
 from typing import Final
 
 import service_identity
@@ -22,18 +20,15 @@ from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
+from exporter.probing.chain_cache import ChainCache, ChainEvaluation
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.parsing.strength import weaknesses
-from exporter.runtime.lru import LruCache
 
 _MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 50  # of a certificate that we keep
 MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 32 endpoints may have its own
 MAX_CHAIN = 10  # certificates that we keep
 MAX_PROBLEMS = 10  # that we keep: each certificate of a chain may have several
-_JUDGED_BYTES = 64 << 20  # 20,000 servers with a website and two addresses; some 1000 bytes each
-_WITHOUT_TEXTS_BYTES = 600  # of each
-_AUTHORITIES_KEPT = 256  # nearly all servers are certified by a handful
 
 # X509_V_ERR codes (openssl/x509_vfy.h)
 _NO_LOCAL_ISSUER, _NO_LEAF_SIGNATURE = 20, 21
@@ -57,57 +52,32 @@ _UNREADABLE = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ChainEvaluation:
-    """A chain, as it was presented under a name; no `certificate` where it cannot be read."""
+def evaluate(handshake: Handshake, tls_name: str, cache: ChainCache) -> TlsSession | Failure[TlsSession]:
+    """Return the session, or what is wrong with its certificates.
 
-    problems: tuple[Problem, ...]
-    certificate: Certificate | None = None
-    issuers: tuple[ChainCertificate, ...] = ()
-
-    def texts(self) -> Iterator[str]:
-        """All of them: how many and how long they are is up to the server."""
-        yield from (problem.detail for problem in self.problems)
-        if self.certificate:
-            yield from (self.certificate.issuer, self.certificate.subject, *self.certificate.names)
-        for each in self.issuers:
-            yield from (each.issuer, each.subject, each.fingerprint_sha256)
-
-
-def weight(judged: ChainEvaluation) -> int:
-    """Bytes of memory where it is remembered, about."""
-    return _WITHOUT_TEXTS_BYTES + sum(map(getsizeof, judged.texts()))
+    A bad certificate is described too, unless it cannot be parsed at all.
+    """
+    key = (handshake.fingerprint, handshake.verify_errors, tls_name)
+    evaluation = cache.evaluations.get(key)
+    if evaluation is None:
+        evaluation = evaluate_chain(handshake, tls_name, cache)
+        if len(evaluation.problems) < MAX_PROBLEMS:  # the key holds OpenSSL's errors, of which there may be many more
+            cache.evaluations.put(key, evaluation)
+    if evaluation.certificate is None:
+        return Failure(evaluation.problems)
+    session = TlsSession(evaluation.certificate, handshake.tls_version, handshake.cipher, evaluation.issuers)
+    return Failure(evaluation.problems, session) if evaluation.problems else session
 
 
-JUDGED: Final[LruCache[tuple[bytes, tuple[VerifyError, ...], str], ChainEvaluation]] = LruCache(_JUDGED_BYTES, weight)
-"""All that a judgement depends on: as long as a server presents the same chain, there is nothing new to read in it."""
-_ABOVE: Final[LruCache[bytes, ChainCertificate]] = LruCache(_AUTHORITIES_KEPT)
-"""By fingerprint."""
-
-
-def evaluate(handshake: Handshake, tls_name: str) -> TlsSession | Failure[TlsSession]:
-    """The certificate's facts are there for a bad one too, unless it cannot be read at all."""
-    presented = (handshake.fingerprint, handshake.verify_errors, tls_name)
-    judged = JUDGED.get(presented)
-    if judged is None:
-        judged = evaluate_chain(handshake, tls_name)
-        if len(judged.problems) < MAX_PROBLEMS:  # of which there may be many more, and of OpenSSL's errors
-            JUDGED.put(presented, judged)
-    if judged.certificate is None:
-        return Failure(judged.problems)
-    secured = TlsSession(judged.certificate, handshake.tls_version, handshake.cipher, judged.issuers)
-    return Failure(judged.problems, secured) if judged.problems else secured
-
-
-def evaluate_chain(handshake: Handshake, tls_name: str) -> ChainEvaluation:
+def evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> ChainEvaluation:
+    """Evaluate a chain as `evaluate` does, without remembering it."""
     try:
         chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
         leaf = chain[0]
         faults = (*_chain_faults(handshake, leaf), *_weak_faults(chain), *_name_faults(leaf, tls_name))
         problems = tuple(islice(dict.fromkeys(faults), MAX_PROBLEMS))
-        return ChainEvaluation(
-            problems, _describe(chain, valid=not problems), tuple(map(_describe_issuer, chain[1:MAX_CHAIN]))
-        )
+        issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain[1:MAX_CHAIN])
+        return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers)
     except _UNREADABLE as error:
         text = printable(f"it cannot be read: {error}", 200)
         return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))
@@ -170,13 +140,13 @@ def _describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
     )
 
 
-def _describe_issuer(certificate: x509.Certificate) -> ChainCertificate:
-    """One object for all servers of an authority."""
+def _describe_issuer(certificate: x509.Certificate, cache: ChainCache) -> ChainCertificate:
+    """Return the same object for all servers of an authority."""
     fingerprint = certificate.fingerprint(SHA256())
-    known = _ABOVE.get(fingerprint)
+    known = cache.issuers.get(fingerprint)
     if known is None:
         known = ChainCertificate(_issuer(certificate), _common_name(certificate.subject), fingerprint.hex())
-        _ABOVE.put(fingerprint, known)
+        cache.issuers.put(fingerprint, known)
     return known
 
 

@@ -21,6 +21,7 @@ from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt, identity
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.dialling import connect_any
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection, Network
@@ -95,7 +96,7 @@ async def _fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Ho
     if isinstance(connected, Failed):
         return Hop(seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        talk = await _exchange(connection, page, deadline)
+        talk = await _exchange(connection, page, network.chain_cache, deadline)
     return replace(talk, seconds=seconds + talk.seconds)
 
 
@@ -105,10 +106,12 @@ async def _resolve(network: Network, page: HttpsUrl, deadline: Deadline) -> Pass
     )
 
 
-async def _exchange(connection: Connection, page: HttpsUrl, deadline: Deadline) -> Hop:
+async def _exchange(connection: Connection, page: HttpsUrl, cache: ChainCache, deadline: Deadline) -> Hop:
     """TLS and the request, over an open connection."""
     clock, host = connection.peer_wait, page.place.host
-    secured = await attempt(Step.TLS, connection.start_tls(host), partial(tls.evaluate, tls_name=host), deadline, clock)
+    secured = await attempt(
+        Step.TLS, connection.start_tls(host), partial(tls.evaluate, tls_name=host, cache=cache), deadline, clock
+    )
     if isinstance(secured, Failed):
         return Hop(secured.seconds, secured.problems[0], secured.found)
     get = connection.get(page.path, page.place.text, MAX_BYTES)
@@ -210,7 +213,7 @@ async def _fetch_from_address(
         if isinstance(opened, Failed):
             return None
         async with tls_slots:
-            visit = await _exchange(connection, page, deadline.for_stage())
+            visit = await _exchange(connection, page, network.chain_cache, deadline.for_stage())
     return summarize(visit) if visit.answer or visit.secured else None
 
 

@@ -7,6 +7,7 @@ from exporter.model import names
 from exporter.model.findings import TlsSession
 from exporter.model.names import InvalidServerNameError
 from exporter.model.outcomes import Passed, found
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
@@ -23,7 +24,7 @@ def certificates(written: bytes) -> None:
     handshake = Handshake(tuple(each_of(der)), errors, "TLSv1.3", "TLS_AES_128_GCM_SHA256")
     assert all(0 < count_values(certificate) <= len(certificate) for certificate in handshake.chain)
     host = host_of(tls_name)
-    outcome = attempted(Step.TLS, brought(handshake), lambda evidence: tls.evaluate(evidence, host))
+    outcome = attempted(Step.TLS, brought(handshake), lambda evidence: tls.evaluate(evidence, host, ChainCache()))
     if secured := found(outcome):
         can_be_shown(secured)
         assert secured.certificate.valid == isinstance(outcome, Passed)

@@ -10,18 +10,21 @@ from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
+from exporter.probing.chain_cache import EVALUATIONS_BYTES, ChainCache, weight
 from exporter.probing.evidence import Handshake, VerifyError
+from exporter.probing.stages import tls
 from exporter.probing.stages.tls import (
-    JUDGED,
     MAX_CHAIN,
     MAX_NAMES,
     MAX_NAMES_CHARACTERS,
     MAX_PROBLEMS,
-    evaluate,
     evaluate_chain,
-    weight,
 )
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
+
+
+def evaluate(handshake: Handshake, tls_name: str) -> TlsSession | Failure[TlsSession]:
+    return tls.evaluate(handshake, tls_name, ChainCache())
 
 
 def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
@@ -267,7 +270,7 @@ def test_what_is_remembered_weighs_what_it_takes() -> None:
     weak = rsa.generate_private_key(65537, 1024)
     above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
     leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
-    judged = evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test")
+    judged = evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test", ChainCache())
     assert (len(judged.problems), len(judged.issuers)) == (5, 4)
     assert weight(judged) == pytest.approx(bytes_of(judged), rel=0.25)
 
@@ -285,9 +288,9 @@ def test_a_chain_with_very_many_faults_is_not_remembered() -> None:
     """What OpenSSL complained of would have to be remembered with it."""
     expired = [VerifyError(10, depth) for depth in range(1, 300)]
     for errors, remembered in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
-        finished = handshake("example.test", errors=errors)
-        evaluate(finished, "example.test")
-        known = JUDGED.get((finished.fingerprint, finished.verify_errors, "example.test"))
+        finished, cache = handshake("example.test", errors=errors), ChainCache()
+        tls.evaluate(finished, "example.test", cache)
+        known = cache.evaluations.get((finished.fingerprint, finished.verify_errors, "example.test"))
         assert (known is not None) is remembered
 
 
@@ -295,14 +298,15 @@ def test_an_authority_is_described_once() -> None:
     """One object for all of its servers."""
     _, intermediate = chain("example.test")
     servers = [Handshake((certificate(name), intermediate), (), "TLSv1.3") for name in ("a.test", "b.test")]
-    first, second = (evaluate_chain(finished, "example.test").issuers for finished in servers)
+    cache = ChainCache()
+    first, second = (evaluate_chain(finished, "example.test", cache).issuers for finished in servers)
     assert first[0] is second[0]
 
 
 def test_memory_for_judgements_is_bounded_in_bytes() -> None:
     """A server may present another chain at each of 32 addresses, whenever it is probed."""
-    before = JUDGED._weight
+    cache = ChainCache()
     finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
-    evaluate(finished, "n1.test")
-    assert JUDGED._weight - before == weight(evaluate_chain(finished, "n1.test")) > 3000
-    assert JUDGED._at_most == 64 << 20
+    tls.evaluate(finished, "n1.test", cache)
+    assert cache.evaluations._weight == weight(evaluate_chain(finished, "n1.test", cache)) > 3000
+    assert cache.evaluations._capacity == EVALUATIONS_BYTES
