@@ -86,7 +86,8 @@ class WarningName(WithRemedy):
     SOME_ENDPOINTS_BROKEN = (
         "some_endpoints_broken",
         (
-            "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of DNS."
+            "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of "
+            "DNS."
         ),
     )
     TLS_VERSION_OLD = (

@@ -22,9 +22,12 @@ from exporter.probing.stages.tls import (
 )
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
+CACHE = ChainCache()
+
 
 def evaluate(handshake: Handshake, tls_name: str) -> TlsSession | Failure[TlsSession]:
-    return tls.evaluate(handshake, tls_name, ChainCache())
+    """All tests share one cache, as all probes do: nothing in it may be taken for something else."""
+    return tls.evaluate(handshake, tls_name, CACHE)
 
 
 def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
