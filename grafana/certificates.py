@@ -2,7 +2,10 @@
 
 from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, exporters, servers
 from grafana.layout import Section, evenly, line
-from grafana.meanings import (
+from grafana.panels import bars, lines, now, over_time, stat
+from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, smallest
+from grafana.tables import Labels, Value, table
+from grafana.value_mappings import (
     COUNT,
     FEW_WANTED,
     INSTANT,
@@ -14,9 +17,6 @@ from grafana.meanings import (
     VALIDITY,
     Json,
 )
-from grafana.panels import bars, lines, now, over_time, stat
-from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, smallest
-from grafana.tables import Labels, Value, table
 
 KEY = ("server_name", "connection")
 NOT_AFTER = of_servers("tls_cert_not_after_timestamp_seconds")

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from exporter.instruments import NAMESPACE
 from exporter.metrics import PREFIX
 from grafana.layout import Section, laid_out
-from grafana.meanings import Json
 from grafana.panels import DATA_SOURCE
 from grafana.promql import CHOSEN_EXPORTERS, series
+from grafana.value_mappings import Json
 
 SCHEMA_VERSION = 39  # what Grafana 10.4 writes: later ones bring it up to date when they load it
 ALL = ".+"

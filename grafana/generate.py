@@ -6,7 +6,7 @@ from pathlib import Path
 
 from grafana.certificates import certificates
 from grafana.dashboard import Dashboard
-from grafana.exporter_itself import exporter_itself
+from grafana.exporters import exporter_itself
 from grafana.overview import overview
 from grafana.server import server
 

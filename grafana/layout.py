@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from grafana.meanings import Json
+from grafana.value_mappings import Json
 
 WIDTH = 24  # of Grafana's grid
 

@@ -2,7 +2,10 @@
 
 from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, choice, delegation_changed, exporters, servers
 from grafana.layout import Section, evenly, line
-from grafana.meanings import (
+from grafana.panels import bars, history, lines, now, over_time, stat
+from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, series, smallest
+from grafana.tables import Labels, Value, table
+from grafana.value_mappings import (
     AGO,
     COUNT,
     FEW_WANTED,
@@ -15,9 +18,6 @@ from grafana.meanings import (
     TIME_LEFT,
     Json,
 )
-from grafana.panels import bars, history, lines, now, over_time, stat
-from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, series, smallest
-from grafana.tables import Labels, Value, table
 
 HISTORY_CELLS = 48  # half an hour each, on a day: wide enough for a sign
 

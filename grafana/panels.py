@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from grafana.meanings import Json, Look
+from grafana.value_mappings import Json, Look
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 FILTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"

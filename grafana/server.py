@@ -3,7 +3,11 @@
 from exporter.vocabulary import Stage
 from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, delegation_changed, exporters, one_server
 from grafana.layout import Section, evenly, line
-from grafana.meanings import (
+from grafana.panels import lines, now, over_time, stat, states
+from grafana.promql import largest, milliseconds, number_of, of_server, smallest
+from grafana.server_certificates import LEFT, certificates_and_keys
+from grafana.tables import Value, table
+from grafana.value_mappings import (
     AGO,
     AVAILABILITY,
     CAUTION,
@@ -17,10 +21,6 @@ from grafana.meanings import (
     TIME_LEFT,
     Json,
 )
-from grafana.panels import lines, now, over_time, stat, states
-from grafana.promql import largest, milliseconds, number_of, of_server, smallest
-from grafana.server_certificates import LEFT, certificates_and_keys
-from grafana.tables import Value, table
 
 PERIODS = ("1h", "24h", "7d", "30d")
 

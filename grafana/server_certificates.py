@@ -1,10 +1,10 @@
 """One server: its certificates and keys."""
 
 from grafana.layout import Section, line
-from grafana.meanings import COUNT, INSTANT, LIFETIME_SHARE, RENEWAL, TIME_LEFT, VALIDITY, Json
 from grafana.panels import bars, lines, now, over_time, stat
 from grafana.promql import any_one, milliseconds, of_server, smallest
 from grafana.tables import Labels, Value, table
+from grafana.value_mappings import COUNT, INSTANT, LIFETIME_SHARE, RENEWAL, TIME_LEFT, VALIDITY, Json
 
 NOT_AFTER = of_server("tls_cert_not_after_timestamp_seconds")
 NOT_BEFORE = of_server("tls_cert_not_before_timestamp_seconds")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from grafana.meanings import Json, Look
 from grafana.panels import page_link, panel, rows, server_link, with_defaults
+from grafana.value_mappings import Json, Look
 
 REASONS_PAGE = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/reasons.md"
 LINKS = {

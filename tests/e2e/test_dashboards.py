@@ -13,7 +13,7 @@ from exporter.app import App
 from exporter.lab.federation import SERVERS, Federation
 from exporter.lab.notarised import NOTARISED_SERVERS, NOTARY
 from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
-from tests.grafana.reading import ALL, filled, label_values, marks, targets, variables
+from tests.grafana.dashboards import ALL, filled, label_values, marks, targets, variables
 from tests.labs import QUICK, network, write_config
 from tests.waiting import until_asked
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 import promql_parser
 from promql_parser import Call, Expr, VectorSelector
 
-from tests.grafana.reading import Json, filled, label_values, panels, targets, variables
+from tests.grafana.dashboards import Json, filled, label_values, panels, targets, variables
 
 Node = TypeVar("Node", bound=Expr)
 

@@ -14,8 +14,8 @@ from exporter.instruments import Instruments
 from exporter.metrics import FAMILIES, SUFFIXES
 from grafana.generate import DASHBOARDS, FOLDER, written
 from grafana.layout import WIDTH, line
+from tests.grafana.dashboards import ALL, Json, filled, label_values, marks, panels, targets, variables
 from tests.grafana.linter import VALUES, parsed, selectors
-from tests.grafana.reading import ALL, Json, filled, label_values, marks, panels, targets, variables
 
 OLD_KINDS = {"graph", "singlestat", "table-old"}  # which Grafana no longer draws
 PRINTS_NUMBERS = {"stat", "table", "bargauge"}

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.grafana.dashboards import ALL, Json, panels, variables
 from tests.grafana.linter import RULES
-from tests.grafana.reading import ALL, Json, panels, variables
 
 RULE = {rule.__name__: rule for rule in RULES}
 

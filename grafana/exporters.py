@@ -3,7 +3,10 @@
 from exporter.metrics import PREFIX
 from grafana.dashboard import FIRING, OF_EXPORTERS, RESTARTED, Dashboard, exporters
 from grafana.layout import Section, evenly, line
-from grafana.meanings import (
+from grafana.panels import lines, now, over_time, stat, states
+from grafana.promql import largest, milliseconds, number_of, of_exporter, series
+from grafana.tables import Labels, Value, table
+from grafana.value_mappings import (
     AGO,
     BYTES,
     CONNECTED,
@@ -17,9 +20,6 @@ from grafana.meanings import (
     Json,
     Look,
 )
-from grafana.panels import lines, now, over_time, stat, states
-from grafana.promql import largest, milliseconds, number_of, of_exporter, series
-from grafana.tables import Labels, Value, table
 
 INSTANCE = "{{instance}}"
 KEY = ("job", "instance")
