@@ -1,260 +1,296 @@
-"""The exporters themselves: whether they keep up, what they cost, and whether their configuration is in use."""
+"""The dashboard of the exporters: whether they keep up, what they cost, and whether their configuration is in use."""
 
 from exporter.metrics import PREFIX
-from grafana.dashboard import FIRING, OF_EXPORTERS, RESTARTED, Dashboard, exporters
-from grafana.layout import Section, evenly, line
-from grafana.panels import lines, now, over_time, stat, states
-from grafana.promql import largest, milliseconds, number_of, of_exporter, series
-from grafana.tables import Labels, Value, table
+from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, exporter_variables
+from grafana.layout import Row, even_line, line
+from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
+from grafana.promql import count_or_zero, max_by, select, select_exporters, to_milliseconds
+from grafana.tables import LabelColumns, ValueColumn, table
 from grafana.value_mappings import (
-    AGO,
     BYTES,
-    CONNECTED,
+    CONFIG_RELOAD,
+    CORES,
     COUNT,
-    FEW_WANTED,
-    IN_USE,
-    NONE_WANTED,
+    DURATION,
+    FAILURE_COUNT,
     PER_SECOND,
-    REACHED,
-    SECONDS,
+    TIME_AGO,
+    UP,
+    WARNING_COUNT,
     Json,
-    Look,
 )
 
-INSTANCE = "{{instance}}"
-KEY = ("job", "instance")
-CORES = Look(unit="none", bounds={"min": 0})
+_INSTANCE = "{{instance}}"
+_KEYS = ("job", "instance")
 
 
-def of_all(metric: str) -> str:
-    """What the exporters say of all their servers."""
-    return series(PREFIX + metric)
+def _select_all_servers(metric: str) -> str:
+    """Return a selector for the series of every server; `metric` has no prefix."""
+    return select(PREFIX + metric)
 
 
-def per_instance(expression: str) -> str:
+def _sum_by_instance(expression: str) -> str:
     return f"sum by (job, instance) ({expression})"
 
 
-def rate(selected: str) -> str:
-    return f"rate({selected}[$__rate_interval])"
+def _rate(selector: str) -> str:
+    return f"rate({selector}[$__rate_interval])"
 
 
-def quantile(share: float, metric: str, *labels: str) -> str:
-    """Of a histogram of the exporter's; `labels` are kept."""
+def _quantile(quantile: float, histogram: str, *labels: str) -> str:
+    """Return a quantile of one of the exporters' histograms, by `labels`."""
     kept = ", ".join(["le", *labels])
-    return f"histogram_quantile({share}, sum by ({kept}) ({rate(of_exporter(f'{metric}_bucket'))}))"
+    return f"histogram_quantile({quantile}, sum by ({kept}) ({_rate(select_exporters(f'{histogram}_bucket'))}))"
 
 
-# ---------------------------------------------------------------- now
+# ---------------------------------------------------------------- status
 
 
-def at_a_glance() -> list[Json]:
-    stale = f"{of_all('probe_interval_seconds')} unless {of_all('probe_success')}"
-    skipped = f"sum(increase({of_exporter('probes_skipped_total')}[$__range]))"
+def _status() -> list[Json]:
+    stale = f"{_select_all_servers('probe_interval_seconds')} unless {_select_all_servers('probe_success')}"
+    skipped = f"sum(increase({select_exporters('probes_skipped_total')}[$__range]))"
     return [
-        stat("Exporters", "That Prometheus scrapes.", COUNT, now(number_of(series("up")))),
-        stat("Exporters down", "The latest scrape failed.", NONE_WANTED, now(number_of(f"{series('up')} == 0"))),
         stat(
-            "Watched",
-            "Servers, once for each exporter that watches them.",
+            "Exporters",
+            "Exporters that Prometheus scrapes.",
             COUNT,
-            now(f"sum({of_exporter('servers')})"),
+            instant_query(count_or_zero(select("up"))),
         ),
         stat(
-            "No fresh result",
-            "Servers whose latest result is older than three intervals, and those just added.",
-            FEW_WANTED,
-            now(number_of(stale)),
+            "Exporters down",
+            "Exporters whose latest scrape failed.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{select('up')} == 0")),
         ),
         stat(
-            "Probes skipped",
-            "Within the time range: due, and not run. The exporter falls behind, or was stopped.",
-            FEW_WANTED,
-            now(skipped),
+            "Watched servers",
+            "Servers, counted once for each exporter that watches them.",
+            COUNT,
+            instant_query(f"sum({select_exporters('servers')})"),
         ),
         stat(
-            "Configurations refused",
-            "Exporters whose latest configuration has a fault: the one before it stays in use, and the log says why.",
-            NONE_WANTED,
-            now(number_of(f"{of_exporter('config_last_reload_successful')} == 0")),
+            "Stale servers",
+            "Servers without a recent result: they were just added, or the exporter is falling behind.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(stale)),
+        ),
+        stat(
+            "Skipped probes",
+            "Probes within the time range that were due and did not run. The exporter is falling behind, or it was "
+            "stopped.",
+            WARNING_COUNT,
+            instant_query(skipped),
+        ),
+        stat(
+            "Rejected configurations",
+            "Exporters that rejected their latest configuration and keep using the previous one. Their log says why.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{select_exporters('config_last_reload_successful')} == 0")),
         ),
     ]
 
 
-def instances() -> Json:
-    reloaded = largest(of_exporter("config_last_reload_success_timestamp_seconds"), *KEY)
-    started = largest(series("process_start_time_seconds"), *KEY)
+def _instances() -> Json:
+    reloaded = max_by(select_exporters("config_last_reload_success_timestamp_seconds"), *_KEYS)
+    started = max_by(select("process_start_time_seconds"), *_KEYS)
     return table(
-        "Every exporter",
-        "Each with its version, its configuration, and when it started.",
-        KEY,
+        "Exporter instances",
+        "Version, configuration and start time of each exporter.",
+        _KEYS,
         [
-            Value("state", largest(series("up"), *KEY), REACHED),
-            Labels(("version",), largest(of_exporter("build_info"), *KEY, "version")),
-            Value("servers", largest(of_exporter("servers"), *KEY), COUNT),
-            Value("latest configuration", largest(of_exporter("config_last_reload_successful"), *KEY), IN_USE),
-            Value("configured", milliseconds(reloaded), AGO),
-            Value("started", milliseconds(started), AGO),
+            ValueColumn("state", max_by(select("up"), *_KEYS), UP),
+            LabelColumns(("version",), max_by(select_exporters("build_info"), *_KEYS, "version")),
+            ValueColumn("servers", max_by(select_exporters("servers"), *_KEYS), COUNT),
+            ValueColumn(
+                "latest configuration",
+                max_by(select_exporters("config_last_reload_successful"), *_KEYS),
+                CONFIG_RELOAD,
+            ),
+            ValueColumn("last reload", to_milliseconds(reloaded), TIME_AGO),
+            ValueColumn("started", to_milliseconds(started), TIME_AGO),
         ],
-        sort="instance",
+        sort_by="instance",
     )
 
 
-def up() -> Json:
-    return states(
+def _scrapes() -> Json:
+    return state_timeline(
         "Scrapes",
-        "Whether Prometheus reaches the exporter. A gap: it was not asked.",
-        REACHED,
-        over_time(series("up"), INSTANCE),
+        "Whether Prometheus can scrape the exporter. A gap means that Prometheus did not try.",
+        UP,
+        range_query(select("up"), _INSTANCE),
     )
 
 
-def own_network() -> Json:
-    return states(
-        "Their own network",
-        "Lost: no resolver answers, or nobody does. Then failures are not blamed on the servers, and nothing is seen.",
-        CONNECTED,
-        over_time(of_exporter("connectivity_up"), INSTANCE),
+def _connectivity() -> Json:
+    return state_timeline(
+        "Exporter network",
+        "Whether the exporter's own network is up. While it is down, the exporter does not attribute failures to "
+        "servers, and does not notice servers that break.",
+        UP,
+        range_query(select_exporters("connectivity_up"), _INSTANCE),
     )
 
 
 # ---------------------------------------------------------------- probing
 
 
-def probes() -> Json:
-    return lines(
+def _probes() -> Json:
+    return time_series(
         "Probes",
-        "That ended, and that ended without success.",
+        "Rate of completed probes, and of those that failed.",
         PER_SECOND,
-        over_time(per_instance(rate(of_all("probes_total"))), f"{INSTANCE} ended"),
-        over_time(per_instance(rate(of_all("probe_failures_total"))), f"{INSTANCE} failed"),
+        range_query(_sum_by_instance(_rate(_select_all_servers("probes_total"))), f"{_INSTANCE} completed"),
+        range_query(_sum_by_instance(_rate(_select_all_servers("probe_failures_total"))), f"{_INSTANCE} failed"),
     )
 
 
-def in_flight() -> Json:
-    return lines(
+def _probes_in_flight() -> Json:
+    return time_series(
         "Probes in flight",
-        "At the moment of the scrape. Near probe.concurrency they begin to wait for one another.",
+        "Number of running probes at the time of the scrape. Near `probe.concurrency`, probes wait for a free slot.",
         COUNT,
-        over_time(of_exporter("probes_in_flight"), INSTANCE),
+        range_query(select_exporters("probes_in_flight"), _INSTANCE),
     )
 
 
-def lag() -> Json:
-    return lines(
+def _schedule_lag() -> Json:
+    return time_series(
         "Schedule lag",
-        "How much later than planned probes start. Above a second, the machine is too small or the list too long.",
-        SECONDS,
-        over_time(quantile(0.5, "schedule_lag_seconds", "instance"), f"{INSTANCE} median"),
-        over_time(quantile(0.99, "schedule_lag_seconds", "instance"), f"{INSTANCE} 99 of 100 are earlier"),
+        "Delay between the scheduled and the actual start of a probe. If it exceeds a second, the machine is too small "
+        "or the list of servers is too long.",
+        DURATION,
+        range_query(_quantile(0.5, "schedule_lag_seconds", "instance"), f"{_INSTANCE} p50"),
+        range_query(_quantile(0.99, "schedule_lag_seconds", "instance"), f"{_INSTANCE} p99"),
     )
 
 
-def event_loop() -> Json:
-    return lines(
+def _skipped_probes() -> Json:
+    expression = f"sum by (instance, reason) ({_rate(select_exporters('probes_skipped_total'))})"
+    return time_series(
+        "Skipped probes over time",
+        "Rate of probes that were due and did not run. overlap: the previous probe was still running. missed: the "
+        "scheduled time had passed. no_resources: the exporter lacked file descriptors, memory or CPU time. "
+        "worker_lost: the worker process ended. shutdown: the exporter stopped.",
+        PER_SECOND,
+        range_query(expression, f"{_INSTANCE} {{{{reason}}}}"),
+    )
+
+
+def _event_loop_lag() -> Json:
+    return time_series(
         "Event loop lag",
-        "How late due work is begun. Probes during which that exceeded 50 ms are counted, and show no durations.",
-        SECONDS,
-        over_time(quantile(0.99, "event_loop_lag_seconds", "instance"), f"{INSTANCE} 99 of 100 are earlier"),
+        "Delay of the exporter's event loop, 99th percentile. While it is too high, probes report no durations and "
+        "count as probes with unreliable timings.",
+        DURATION,
+        range_query(_quantile(0.99, "event_loop_lag_seconds", "instance"), f"{_INSTANCE} p99"),
     )
 
 
-def spoiled() -> Json:
-    return lines(
-        "Probes without durations",
-        "The exporter was too slow to tell how long anything took. All else that they saw is shown.",
+def _unreliable_timings() -> Json:
+    return time_series(
+        "Probes with unreliable timings",
+        "Rate of probes without durations, because the exporter itself was too slow to measure them. Everything else "
+        "that these probes found is valid.",
         PER_SECOND,
-        over_time(rate(of_exporter("probes_spoiled_total")), INSTANCE),
+        range_query(_rate(select_exporters("unreliable_timings_total")), _INSTANCE),
     )
 
 
-def skipped() -> Json:
-    expression = f"sum by (instance, reason) ({rate(of_exporter('probes_skipped_total'))})"
-    return lines(
-        "Probes skipped over time",
-        "overlap: the one before was still running. missed: its time had passed. shutdown: the exporter stopped.",
-        PER_SECOND,
-        over_time(expression, f"{INSTANCE} {{{{reason}}}}"),
-    )
-
-
-def stage_durations(title: str, share: float) -> Json:
-    return lines(
+def _stage_durations(title: str, quantile: float) -> Json:
+    return time_series(
         title,
-        "By stage, of all servers and endpoints. What reaches its timeout is in the highest bucket.",
-        SECONDS,
-        over_time(quantile(share, "stage_duration_seconds", "probe_stage"), "{{probe_stage}}"),
+        "Duration by stage, over all servers and endpoints. Stages that time out are in the highest bucket.",
+        DURATION,
+        range_query(_quantile(quantile, "stage_duration_seconds", "probe_stage"), "{{probe_stage}}"),
     )
 
 
-# ---------------------------------------------------------------- cost
+# ---------------------------------------------------------------- resources
 
 
-def scrape_duration() -> Json:
-    return lines(
-        "Duration of scrapes",
-        "As Prometheus measures it; it must stay below the scrape timeout.",
-        SECONDS,
-        over_time(series("scrape_duration_seconds"), INSTANCE),
+def _scrape_duration() -> Json:
+    return time_series(
+        "Scrape duration",
+        "Duration of scrapes as Prometheus measures it. It must stay below the scrape timeout.",
+        DURATION,
+        range_query(select("scrape_duration_seconds"), _INSTANCE),
     )
 
 
-def scrape_samples() -> Json:
-    return lines(
-        "Samples of a scrape",
-        "What Prometheus has to keep of each exporter.",
+def _scrape_samples() -> Json:
+    return time_series(
+        "Samples per scrape",
+        "Number of samples that Prometheus stores for each scrape.",
         COUNT,
-        over_time(series("scrape_samples_scraped"), INSTANCE),
+        range_query(select("scrape_samples_scraped"), _INSTANCE),
     )
 
 
-def processor() -> Json:
-    return lines(
-        "Processor",
-        "Cores in use: every process uses one at most. Near that it is time for workers, or for another shard.",
+def _cpu() -> Json:
+    return time_series(
+        "CPU",
+        "Cores in use. A process uses one core at most. When a process comes close to that, add workers or another "
+        "shard.",
         CORES,
-        over_time(rate(series("process_cpu_seconds_total")), INSTANCE),
+        range_query(_rate(select("process_cpu_seconds_total")), _INSTANCE),
     )
 
 
-def memory() -> Json:
-    return lines("Memory", "Resident.", BYTES, over_time(series("process_resident_memory_bytes"), INSTANCE))
+def _memory() -> Json:
+    return time_series(
+        "Memory",
+        "Resident memory.",
+        BYTES,
+        range_query(select("process_resident_memory_bytes"), _INSTANCE),
+    )
 
 
-def files() -> Json:
-    return lines(
-        "Open files",
-        "Sockets are among them. At the limit, connections fail.",
+def _file_descriptors() -> Json:
+    return time_series(
+        "File descriptors",
+        "Open file descriptors, including sockets. At the limit, the exporter cannot open connections.",
         COUNT,
-        over_time(series("process_open_fds"), f"{INSTANCE} open"),
-        over_time(series("process_max_fds"), f"{INSTANCE} limit"),
+        range_query(select("process_open_fds"), f"{_INSTANCE} open"),
+        range_query(select("process_max_fds"), f"{_INSTANCE} limit"),
     )
 
 
-def exporter_itself() -> Dashboard:
+def exporters_dashboard() -> Dashboard:
+    """Return the dashboard of the exporters themselves."""
     return Dashboard(
         "mxfed-exporter",
         "Exporter",
-        "The exporters themselves: whether they keep up, what they cost, and whether their configuration is in use.",
-        (*exporters(OF_EXPORTERS),),
-        (RESTARTED, FIRING),
-        (
-            Section("Now", (evenly(4, *at_a_glance()), line(6, (12, instances()), (6, up()), (6, own_network())))),
-            Section(
+        "The exporters: whether they keep up, what they cost, and whether their configuration is in use.",
+        exporter_variables(),
+        [EXPORTER_RESTARTS, FIRING_ALERTS],
+        [
+            Row(
+                "Status",
+                (
+                    even_line(4, *_status()),
+                    line(6, (12, _instances()), (6, _scrapes()), (6, _connectivity())),
+                ),
+            ),
+            Row(
                 "Probing",
                 (
-                    evenly(8, probes(), in_flight()),
-                    evenly(8, lag(), skipped()),
-                    evenly(8, event_loop(), spoiled()),
-                    evenly(
+                    even_line(8, _probes(), _probes_in_flight()),
+                    even_line(8, _schedule_lag(), _skipped_probes()),
+                    even_line(8, _event_loop_lag(), _unreliable_timings()),
+                    even_line(
                         8,
-                        stage_durations("Duration of stages: median", 0.5),
-                        stage_durations("Duration of stages: 99 of 100 are faster", 0.99),
+                        _stage_durations("Stage duration, median", 0.5),
+                        _stage_durations("Stage duration, 99th percentile", 0.99),
                     ),
                 ),
             ),
-            Section(
-                "Cost", (evenly(7, scrape_duration(), scrape_samples()), evenly(7, processor(), memory(), files()))
+            Row(
+                "Resources",
+                (
+                    even_line(7, _scrape_duration(), _scrape_samples()),
+                    even_line(7, _cpu(), _memory(), _file_descriptors()),
+                ),
             ),
-        ),
+        ],
     )

@@ -1,109 +1,139 @@
-"""What values mean, in words first and then in colour: whoever sees no colours, or other ones, misses nothing."""
+"""How fields are displayed: units, value mappings and thresholds.
 
-from dataclasses import dataclass, field
+A colour never stands alone: each value with a colour of its own also has a text, or is printed as a number.
+"""
+
+from dataclasses import dataclass
 from typing import Any
+
+from grafana.renewal import RenewalState
 
 Json = dict[str, Any]
 
-GOOD, DOUBTFUL, BAD, NEUTRAL = "green", "orange", "red", "blue"
-
-# Shares of the lifetime left, as in the alerts, which cap them in days besides. Renewal is usual at a third.
-RENEW_SOON, RENEW_NOW = 0.2, 0.08
-FOR_EVER = 1e12
+GOOD, DEGRADED, BAD, NEUTRAL = "green", "orange", "red", "blue"
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
-    """What is shown for the values from `low` to `high`, both included."""
+class ValueMapping:
+    """Maps the values from `low` to `high`, both included, to a text and its colour."""
 
     low: float
     high: float
     text: str
     colour: str
 
+    def json(self, index: int) -> Json:
+        """Return the mapping as Grafana stores it; `index` is its position in the list."""
+        result = {"text": self.text, "color": self.colour, "index": index}
+        if self.low == self.high:
+            return {"type": "value", "options": {f"{self.low:g}": result}}
+        return {"type": "range", "options": {"from": self.low, "to": self.high, "result": result}}
+
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How values are shown: as `words`, or as numbers with a colour from each of `limits` upwards.
+class FieldStyle:
+    """The display of a field: its unit, and either value mappings or thresholds.
 
-    Words go with every kind of panel, limits only with those that print the number.
+    Value mappings work in every kind of panel. Thresholds belong in panels that print the number.
     """
 
     unit: str = "none"
-    words: tuple[Word, ...] = ()
-    limits: tuple[tuple[float, str], ...] = ()
-    lowest: str = NEUTRAL
-    """The colour below all limits."""
-    bounds: Json = field(default_factory=dict)
-    """`min` and `max` of axes and bars."""
+    mappings: tuple[ValueMapping, ...] = ()
+    thresholds: tuple[tuple[float, str], ...] = ()
+    """Each with the colour that applies from it upwards."""
+    base_colour: str = NEUTRAL
+    """The colour below every threshold."""
+    minimum: float | None = None
+    maximum: float | None = None
 
-    def settings(self) -> Json:
-        """As Grafana's field options."""
+    @property
+    def has_colours(self) -> bool:
+        return bool(self.mappings or self.thresholds)
+
+    def field_options(self) -> Json:
+        """Return Grafana's field options, as in `fieldConfig.defaults`."""
+        limits = {"min": self.minimum, "max": self.maximum}
         return {
             "unit": self.unit,
             "noValue": "no data",
-            "mappings": [mapping(index, word) for index, word in enumerate(self.words)],
-            "thresholds": {"mode": "absolute", "steps": self._steps()},
-            **self.bounds,
+            "mappings": [mapping.json(index) for index, mapping in enumerate(self.mappings)],
+            "thresholds": {"mode": "absolute", "steps": self._threshold_steps()},
+            **{name: value for name, value in limits.items() if value is not None},
         }
 
-    def _steps(self) -> list[Json]:
-        lowest: Json = {"color": self.lowest, "value": None}
-        return [lowest, *({"color": colour, "value": value} for value, colour in self.limits)]
+    def _threshold_steps(self) -> list[Json]:
+        base: Json = {"color": self.base_colour, "value": None}
+        return [base, *({"color": colour, "value": value} for value, colour in self.thresholds)]
 
 
-def mapping(index: int, word: Word) -> Json:
-    result = {"text": word.text, "color": word.colour, "index": index}
-    if word.low == word.high:
-        return {"type": "value", "options": {f"{word.low:g}": result}}
-    return {"type": "range", "options": {"from": word.low, "to": word.high, "result": result}}
+def _ratio(*thresholds: tuple[float, str], base_colour: str = NEUTRAL) -> FieldStyle:
+    return FieldStyle("percentunit", thresholds=thresholds, base_colour=base_colour, minimum=0, maximum=1)
 
 
-def counted(*limits: tuple[float, str], lowest: str = NEUTRAL) -> Look:
-    return Look(unit="short", limits=limits, lowest=lowest, bounds={"min": 0})
+def _count(*thresholds: tuple[float, str], base_colour: str = NEUTRAL) -> FieldStyle:
+    return FieldStyle("short", thresholds=thresholds, base_colour=base_colour, minimum=0)
 
 
-ALMOST_ALL, ALMOST_NONE = 0.9999, 0.0001
-COUNT = counted()
-NONE_WANTED = counted((1, BAD), lowest=GOOD)
-FEW_WANTED = counted((1, DOUBTFUL), lowest=GOOD)
-SECONDS = Look(unit="s", bounds={"min": 0})
-TIME_LEFT = Look(unit="dtdurations")
-INSTANT = Look(unit="dateTimeAsIso")
-AGO = Look(unit="dateTimeFromNow")
-BYTES = Look(unit="bytes", bounds={"min": 0})
-PER_SECOND = Look(unit="ops", bounds={"min": 0})
-SHARE = Look(unit="percentunit", bounds={"min": 0, "max": 1})
-AVAILABILITY = Look(
-    unit="percentunit", lowest=BAD, limits=((0.99, DOUBTFUL), (0.999, GOOD)), bounds={"min": 0, "max": 1}
-)
-LIFETIME_SHARE = Look(
-    unit="percentunit", lowest=BAD, limits=((RENEW_NOW, DOUBTFUL), (RENEW_SOON, GOOD)), bounds={"min": 0, "max": 1}
-)
+# ---------------------------------------------------------------- numbers
 
-SUCCESS = Look(
-    words=(
-        Word(1, 1, "✓ ok", GOOD),
-        Word(ALMOST_NONE, ALMOST_ALL, "~ in part", DOUBTFUL),
-        Word(0, 0, "✗ fails", BAD),
+COUNT = _count()
+FAILURE_COUNT = _count((1, BAD), base_colour=GOOD)
+WARNING_COUNT = _count((1, DEGRADED), base_colour=GOOD)
+CORES = FieldStyle("none", minimum=0)
+DURATION = FieldStyle("s", minimum=0)
+BYTES = FieldStyle("bytes", minimum=0)
+PER_SECOND = FieldStyle("ops", minimum=0)
+RATIO = _ratio()
+TIME_LEFT = FieldStyle("dtdurations")
+DATE = FieldStyle("dateTimeAsIso")
+TIME_AGO = FieldStyle("dateTimeFromNow")
+
+_SEVERE = 10  # times the failures that the alert tolerates: bad, and not only degraded
+
+
+def availability(tolerated_failures: float) -> FieldStyle:
+    """Return the style of a success ratio, given the ratio of failures above which the alert fires."""
+    degraded, good = (round(1 - factor * tolerated_failures, 9) for factor in (_SEVERE, 1))
+    return _ratio((degraded, DEGRADED), (good, GOOD), base_colour=BAD)
+
+
+# ---------------------------------------------------------------- states
+
+_ALMOST_NONE, _ALMOST_ALL = 0.0001, 0.9999
+
+
+def _average_success(all_text: str, some_text: str, none_text: str) -> FieldStyle:
+    """Return the style of the average of several exporters' successes, each 0 or 1."""
+    return FieldStyle(
+        mappings=(
+            ValueMapping(1, 1, all_text, GOOD),
+            ValueMapping(_ALMOST_NONE, _ALMOST_ALL, some_text, DEGRADED),
+            ValueMapping(0, 0, none_text, BAD),
+        )
+    )
+
+
+def _either(true_text: str, false_text: str) -> FieldStyle:
+    return FieldStyle(mappings=(ValueMapping(1, 1, true_text, GOOD), ValueMapping(0, 0, false_text, BAD)))
+
+
+SUCCESS = _average_success("✓ ok", "~ partial", "✗ failing")
+SUCCESS_SYMBOL = _average_success("✓", "~", "✗")
+"""SUCCESS, for cells that have room for one character."""
+VALIDITY = _either("✓ valid", "✗ invalid")
+EXPECTATION = _either("✓ as expected", "✗ unexpected")
+UP = _either("✓ up", "✗ down")
+CONFIG_RELOAD = _either("✓ in use", "✗ rejected")
+FAILING = FieldStyle(mappings=(ValueMapping(1, 1, "✗ failing", BAD),))
+WARNING = FieldStyle(mappings=(ValueMapping(1, 1, "! warning", DEGRADED),))
+RENEWAL = FieldStyle(
+    mappings=tuple(
+        ValueMapping(state, state, text, colour)
+        for state, text, colour in (
+            (RenewalState.EXPIRED, "✗ expired", BAD),
+            (RenewalState.RENEW_NOW, "✗ renew now", BAD),
+            (RenewalState.RENEW_SOON, "~ renew soon", DEGRADED),
+            (RenewalState.NOT_DUE, "✓ not due", GOOD),
+        )
     )
 )
-SIGN = Look(
-    words=(Word(1, 1, "✓", GOOD), Word(ALMOST_NONE, ALMOST_ALL, "~", DOUBTFUL), Word(0, 0, "✗", BAD)),
-)
-"""SUCCESS, where there is room for one character only."""
-VALIDITY = Look(words=(Word(1, 1, "✓ valid", GOOD), Word(0, 0, "✗ invalid", BAD)))
-RENEWAL = Look(
-    words=(
-        Word(-FOR_EVER, 0, "✗ expired", BAD),
-        Word(0, RENEW_NOW, "✗ renew now", BAD),
-        Word(RENEW_NOW, RENEW_SOON, "~ renew soon", DOUBTFUL),
-        Word(RENEW_SOON, FOR_EVER, "✓ in time", GOOD),
-    )
-)
-EXPECTATION = Look(words=(Word(1, 1, "✓ as expected", GOOD), Word(0, 0, "✗ not as expected", BAD)))
-REACHED = Look(words=(Word(1, 1, "✓ up", GOOD), Word(0, 0, "✗ down", BAD)))
-CONNECTED = Look(words=(Word(1, 1, "✓ up", GOOD), Word(0, 0, "✗ lost", BAD)))
-IN_USE = Look(words=(Word(1, 1, "✓ in use", GOOD), Word(0, 0, "✗ refused", BAD)))
-PROBLEM = Look(words=(Word(1, 1, "✗ fails", BAD),))
-CAUTION = Look(words=(Word(1, 1, "! holds", DOUBTFUL),))
