@@ -170,7 +170,7 @@ def _skipped_probes() -> Json:
     return time_series(
         "Skipped probes over time",
         "Rate of probes that were due and did not run. overlap: the previous probe was still running. missed: the "
-        "scheduled time had passed. no_resources: the exporter lacked file descriptors, memory or CPU time. "
+        "probe would have started too late. no_resources: the exporter lacked file descriptors, memory or CPU time. "
         "worker_lost: the worker process ended. shutdown: the exporter stopped.",
         PER_SECOND,
         range_query(expression, f"{_INSTANCE} {{{{reason}}}}"),

@@ -25,6 +25,7 @@ from tests.programs import program
 RUNBOOKS_URL = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/runbooks/"
 METRIC = re.compile(rf"(?<![\w:]){PREFIX}\w+")
 RECORD = re.compile(r"\w+:\w+:\w+")
+PERIOD = re.compile(r"\bthe last (?:(\d+) )?(minute|hour|day)s?\b")
 COMPARISON = re.compile(r"[<>]=?|[=!]=|\babsent\(")
 NO_REASON = {
     "AvailabilityLow": "covers a month",
@@ -89,6 +90,23 @@ def test_alert_follows_the_conventions(name: str) -> None:
     assert rule["annotations"]["description"].endswith(".")
     assert COMPARISON.search(rule["expr"])
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
+
+
+def static_texts(name: str) -> str:
+    """Return the alert's annotations without templates, and the meaning that its runbook states."""
+    annotations = ALERTS[name]["annotations"]
+    description = re.sub(r"{{.*?}}", "", annotations["description"], flags=re.DOTALL)
+    meaning = (RUNBOOKS / f"{name}.md").read_text().partition("## Meaning")[2].partition("## Impact")[0]
+    return "\n".join([annotations["summary"], description, meaning])
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_texts_do_not_repeat_thresholds(name: str) -> None:
+    """A number would become wrong when somebody changes the expression. Periods must be those of the expression."""
+    texts = static_texts(name)
+    for number, unit in PERIOD.findall(texts):
+        assert f"{number or 1}{unit[0]}" in ALERTS[name]["expr"]
+    assert re.findall(r"\d+", re.sub(r"IPv[46]|port 8448", "", PERIOD.sub("", texts))) == []
 
 
 @pytest.mark.parametrize("name", ALERTS)
