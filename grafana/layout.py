@@ -49,7 +49,7 @@ def _place_rows(rows: Sequence[Row]) -> Iterator[Json]:
         yield _heading(row.title, y)
         y += 1
         for each in row.lines:
-            yield from _place_line(each, y)
+            yield from _place_panels(each.panels, y, each.height)
             y += each.height
 
 
@@ -58,8 +58,8 @@ def _heading(title: str, y: int) -> Json:
     return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": position}
 
 
-def _place_line(panels: Line, y: int) -> Iterator[Json]:
+def _place_panels(panels: Sequence[tuple[int, Json]], y: int, height: int) -> Iterator[Json]:
     x = 0
-    for width, panel in panels.panels:
-        yield panel | {"gridPos": {"x": x, "y": y, "w": width, "h": panels.height}}
+    for width, panel in panels:
+        yield panel | {"gridPos": {"x": x, "y": y, "w": width, "h": height}}
         x += width

@@ -13,17 +13,17 @@ _SERVER_MATCHER = 'server_name="$server_name"'
 
 
 def select(metric: str, *matchers: str) -> str:
-    """Return a selector of the chosen exporters' series; `metric` is a full name."""
+    """Return a selector of the selected exporters' series; `metric` is a full name."""
     return f"{metric}{{{', '.join([*EXPORTER_MATCHERS, *matchers])}}}"
 
 
 def select_servers(metric: str, *matchers: str) -> str:
-    """Return a selector for all chosen servers; `metric` is a name in `FAMILIES`, without the prefix."""
+    """Return a selector for all selected servers; `metric` is a name in `FAMILIES`, without the prefix."""
     return select(PREFIX + metric, _SERVERS_MATCHER, *matchers)
 
 
 def select_server(metric: str, *matchers: str) -> str:
-    """Return a selector for the one chosen server; `metric` is a name in `FAMILIES`, without the prefix."""
+    """Return a selector for the one selected server; `metric` is a name in `FAMILIES`, without the prefix."""
     return select(PREFIX + metric, _SERVER_MATCHER, *matchers)
 
 

@@ -220,8 +220,8 @@ def test_menu_of_every_dashboard_lists_all_dashboards(name: str) -> None:
 
 def test_unknown_variable_raises() -> None:
     """So the tests above notice a query with a variable that no dashboard defines."""
-    with pytest.raises(KeyError, match="elsewhere"):
-        interpolate("$job ${elsewhere:queryparam}", VALUES)
+    with pytest.raises(KeyError, match="undefined"):
+        interpolate("$job ${undefined:queryparam}", VALUES)
 
 
 # ---------------------------------------------------------------- provisioning

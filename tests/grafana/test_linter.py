@@ -53,8 +53,8 @@ VIOLATIONS: list[tuple[str, Callable[[Json], Any], str]] = [
     ),
     (
         "template_label_promql",
-        set_variable("job", "query", "label_values($elsewhere, job)"),
-        "job: KeyError('elsewhere') in $elsewhere",
+        set_variable("job", "query", "label_values($undefined, job)"),
+        "job: KeyError('undefined') in $undefined",
     ),
     (
         "template_on_time_change_reload",
@@ -73,7 +73,7 @@ VIOLATIONS: list[tuple[str, Callable[[Json], Any], str]] = [
         "Watched servers: 'seconds' is not a unit",
     ),
     ("panel_no_targets", update_panel(targets=[]), "Watched servers: has no query"),
-    ("target_promql", set_query("$elsewhere"), "Watched servers A: KeyError('elsewhere') in $elsewhere"),
+    ("target_promql", set_query("$undefined"), "Watched servers A: KeyError('undefined') in $undefined"),
     (
         "target_rate_interval",
         set_query(f"rate({select('x_total')}[5m])"),
