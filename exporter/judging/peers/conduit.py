@@ -1,0 +1,49 @@
+"""The Conduit family (tuwunel, continuwuity), modelled from resolvematrix 1.4.0, its library for discovery."""
+
+from exporter.judging.peers.dendrite import without_dot
+from exporter.judging.peers.peer import Peer
+from exporter.model.enums import Implementation, JsonForm, SrvService, Stage
+from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
+from exporter.model.report import EndpointReport, LocatedProblem
+
+_REFUSED_CURVES = {"secp521r1", "secp256k1"}  # not in ring, which rustls verifies with
+
+
+class Conduit(Peer):
+    implementation = Implementation.CONDUIT
+    name = "the Conduit family"
+    max_redirects = 10  # of reqwest
+    max_well_known_bytes = 256 * 1024
+    max_header_lines = 100  # of hyper
+    # rustls offers no CBC, and elliptic curves only.
+    ciphers = frozenset(
+        f"ECDHE-{key}-{cipher}"
+        for key in ("ECDSA", "RSA")
+        for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
+    )
+
+    def reads(self, response: WellKnownResponse) -> bool:
+        """serde refuses a key that stands twice."""
+        return super().reads(response) and response.json is not JsonForm.REPEATED_KEY
+
+    def without_m_server(self, response: WellKnownResponse) -> LocatedProblem | None:
+        """It takes an empty text for a host."""
+        return self.refuse_m_server("", "the host is empty") if response.m_server == "" else None
+
+    def parse_m_server(self, text: str) -> ServerName | LocatedProblem:
+        if text != text.lower():
+            return self.refuse_m_server(text, "it has capitals")
+        return super().parse_m_server(without_dot(text))
+
+    def choose_records(self, service: SrvService, records: tuple[SrvRecord, ...]) -> SrvRecords | LocatedProblem:
+        """It takes one record and ignores the others."""
+        return SrvRecords({service: records[:1]}, service)
+
+    def session_fault(self, seen: EndpointReport, session: TlsSession) -> LocatedProblem | None:
+        if session.leaf_key and session.leaf_key.curve in _REFUSED_CURVES:
+            why = f"{self.name} does not accept certificates with a key on {session.leaf_key.curve}"
+            return LocatedProblem(Stage.TLS, seen.endpoint, Problem(Reason.CERTIFICATE_INVALID, why))
+        return super().session_fault(seen, session)

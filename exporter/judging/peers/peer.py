@@ -1,0 +1,236 @@
+"""How homeservers get to a server, from a finished report to the verdict of one implementation. Pure.
+
+What an implementation does differently stands in a module of its own, with its source.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final, TypeAlias
+
+from exporter.model import names, routes
+from exporter.model.enums import Implementation, JsonForm, KeyOddity, Means, SrvService, Stage
+from exporter.model.findings import Delegation, HttpShape, SrvRecord, SrvRecords, TlsSession, WellKnownResponse
+from exporter.model.names import ServerName
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, found
+from exporter.model.reasons import Reason
+from exporter.model.report import Answers, EndpointReport, LocatedProblem, Report, Way
+from exporter.model.routes import Route
+
+_OLD_TLS_VERSIONS: Final = frozenset({"SSLv3", "TLSv1", "TLSv1.1"})
+_FATAL_FOR_KEYS: Final = frozenset({Reason.SERVER_NAME_MISMATCH, Reason.KEY_EXPIRED, Reason.NO_SIGNING_KEY})
+
+Refusals: TypeAlias = dict[KeyOddity, str]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerVerdict:
+    """Whether an implementation gets through. `problem` is what stops it first."""
+
+    federates: bool
+    problem: LocatedProblem | None = None
+
+
+class Peer:
+    """One implementation of a homeserver: its limits as attributes, its decisions as methods."""
+
+    implementation: ClassVar[Implementation]
+    name: ClassVar[str]
+    """As people write it."""
+    max_redirects: ClassVar[int]
+    max_well_known_bytes: ClassVar[int]
+    max_header_line_bytes: ClassVar[int | None] = None
+    max_header_lines: ClassVar[int | None] = None
+    ciphers: ClassVar[frozenset[str] | None] = None
+    """The cipher suites that it offers in TLS 1.2, by OpenSSL's names; None: all that OpenSSL offers by default."""
+    second_looks: ClassVar[frozenset[Means]] = frozenset()
+    """The second looks that show what it meets where the first one could not."""
+    refused_keys: ClassVar[Refusals] = {}
+    """For what it refuses a document of signing keys that verifies, in words."""
+
+    # ------------------------------------------------------------ discovery
+
+    def route(
+        self, name: ServerName, well_known: Outcome[Delegation], srv: SrvRecords | None
+    ) -> Route | LocatedProblem:
+        """Return where it goes, or what ends its discovery. `srv` are the records of `srv_host`."""
+        delegated = self.delegated_server(well_known)
+        if isinstance(delegated, LocatedProblem):
+            return delegated
+        usable = self.usable_srv(srv)
+        if isinstance(usable, LocatedProblem):
+            return usable
+        return routes.plan(name, delegated, usable)
+
+    def srv_host(self, name: ServerName, well_known: Outcome[Delegation]) -> str | None:
+        """Return whose SRV records it asks for, None where it asks for none."""
+        delegated = self.delegated_server(well_known)
+        return None if isinstance(delegated, LocatedProblem) else routes.srv_host(name, delegated)
+
+    def delegated_server(self, well_known: Outcome[Delegation]) -> ServerName | LocatedProblem | None:
+        """There are three cases: the well-known delegates, it ends the search, or the peer falls back (None)."""
+        delegation = found(well_known)
+        response = delegation.response if delegation else None
+        if response is None or not self.reads(response):
+            return None
+        text = self.m_server(response)
+        return self.parse_m_server(text) if text else self.without_m_server(response)
+
+    def reads(self, response: WellKnownResponse) -> bool:
+        return (
+            response.status == 200
+            and response.json is not JsonForm.INVALID
+            and not response.gzipped
+            and response.redirects <= self.max_redirects
+            and response.body_bytes <= self.max_well_known_bytes
+            and self.header_fault(response.shape) is None
+        )
+
+    def m_server(self, response: WellKnownResponse) -> str | None:
+        """Return its text; None where there is none."""
+        return response.m_server
+
+    def without_m_server(self, _response: WellKnownResponse) -> LocatedProblem | None:
+        """Fall back where `m.server` is missing, empty or not a text."""
+        return None
+
+    def parse_m_server(self, text: str) -> ServerName | LocatedProblem:
+        try:
+            return names.parse(text)
+        except names.InvalidServerNameError as error:
+            return self.refuse_m_server(text, str(error))
+
+    def refuse_m_server(self, text: str, why: str) -> LocatedProblem:
+        """The specification says to fall back from a text that is not a server name; no implementation does."""
+        detail = f"{self.name} does not fall back from m.server {text!r}: {why}"
+        return LocatedProblem(Stage.WELL_KNOWN, None, Problem(Reason.INVALID_DELEGATION, detail))
+
+    def usable_srv(self, seen: SrvRecords | None) -> SrvRecords | LocatedProblem | None:
+        """Return the records that it goes by, or what ends its search. The first service that says anything decides."""
+        for service in SrvService if seen else ():
+            assert seen is not None
+            if failure := seen.failures.get(service):
+                return self.after_srv_failure(failure)
+            if service in seen.unavailable:
+                detail = f"the target of _{service}._tcp is '.': there is no such service"
+                return LocatedProblem(Stage.SRV, None, Problem(Reason.SRV_SERVICE_UNAVAILABLE, detail))
+            if records := seen.records.get(service):
+                return self.choose_records(service, records)
+        return SrvRecords({}, None) if seen else None
+
+    def after_srv_failure(self, _failure: Problem) -> SrvRecords | LocatedProblem:
+        """Go on as if there were no record, to port 8448."""
+        return SrvRecords({}, None)
+
+    def choose_records(self, service: SrvService, records: tuple[SrvRecord, ...]) -> SrvRecords | LocatedProblem:
+        return SrvRecords({service: records}, service)
+
+    # ------------------------------------------------------------ the verdict
+
+    def verdict(self, report: Report) -> PeerVerdict:
+        """Follow it through discovery to an endpoint of a target, then through TLS, a request and the keys.
+
+        A target is given up for the next one where none of its addresses accepts a connection. Of several addresses
+        that accept, chance decides: one that works is enough here, and the warning `no_failover` tells the rest.
+        """
+        way = report.way_of(self.implementation)
+        if isinstance(way.route, LocatedProblem):
+            return PeerVerdict(federates=False, problem=way.route)
+        problem: LocatedProblem | None = None
+        for target in way.route.targets:
+            tried = preferred_endpoints([each for each in way.endpoints if each.endpoint.target == target])
+            faults = [self.endpoint_fault(each) for each in tried]
+            if tried and None in faults:
+                return PeerVerdict(federates=True)
+            problem = problem or next(iter(faults), None)
+            if tried and not self.goes_on_after(tried):
+                break
+        return PeerVerdict(federates=False, problem=problem or _not_reached(way))
+
+    def goes_on_after(self, _tried: Sequence[EndpointReport]) -> bool:
+        """Whether it tries the next SRV target when addresses accepted the connection and then failed."""
+        return False
+
+    def endpoint_fault(self, seen: EndpointReport) -> LocatedProblem | None:
+        """Return what stops it at an endpoint that accepts connections."""
+        answers = self.answers(seen)
+        return (
+            self.tls_fault(seen, answers.tls) or self.http_fault(seen, answers) or self.keys_fault(seen, answers.keys)
+        )
+
+    def answers(self, seen: EndpointReport) -> Answers:
+        """Return what it is answered: by the second look where only that shows it."""
+        second = seen.deep.second if seen.deep else None
+        return second.answers if second and second.means in self.second_looks else seen.answers
+
+    def tls_fault(self, seen: EndpointReport, outcome: Outcome[TlsSession]) -> LocatedProblem | None:
+        session = found(outcome)
+        problems = outcome.problems if isinstance(outcome, Failed) else ()
+        if minded := [problem for problem in problems if not self.tolerates(problem)]:
+            return _at(seen, Stage.TLS, minded[0])
+        if session is None:
+            return _at(seen, Stage.TLS, problems[0]) if problems else None
+        return self.session_fault(seen, session)
+
+    def tolerates(self, _problem: Problem) -> bool:
+        """Whether it does not mind a problem that the stage `tls` has."""
+        return False
+
+    def session_fault(self, seen: EndpointReport, session: TlsSession) -> LocatedProblem | None:
+        """Return what it minds about a session whose certificate it accepts."""
+        if session.tls_version in _OLD_TLS_VERSIONS:
+            why = f"{self.name} needs TLS 1.2 or later, the server offers {session.tls_version} at most"
+            return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
+        if self.ciphers is not None and session.tls_version == "TLSv1.2" and session.cipher not in self.ciphers:
+            why = f"{self.name} does not offer {session.cipher}, the cipher suite that the server chooses"
+            return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
+        return None
+
+    def http_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
+        """Return why the homeserver does not answer its requests."""
+        if why := self.header_fault(answers.shape):
+            return _at(seen, Stage.KEYS, Problem(Reason.TOO_LARGE, why))
+        if answers.directory and not answers.directory.reached:
+            return _at(seen, Stage.PROXY, Problem(Reason.NOT_FORWARDED, answers.directory.detail))
+        return None
+
+    def header_fault(self, shape: HttpShape | None) -> str | None:
+        if shape is None:
+            return None
+        if self.max_header_line_bytes is not None and shape.longest_line > self.max_header_line_bytes:
+            return f"{self.name} reads header lines of {self.max_header_line_bytes} bytes, found {shape.longest_line}"
+        if self.max_header_lines is not None and shape.lines > self.max_header_lines:
+            return f"{self.name} reads {self.max_header_lines} header lines, found {shape.lines}"
+        return None
+
+    def keys_fault(self, seen: EndpointReport, outcome: Outcome[object]) -> LocatedProblem | None:
+        """Return why it does not accept the signing keys."""
+        published = seen.published_in(outcome)
+        problems = outcome.problems if isinstance(outcome, Failed) else ()
+        if published is None or not published.keys:
+            return _at(seen, Stage.KEYS, problems[0]) if problems else None
+        if fatal := [problem for problem in problems if problem.reason in _FATAL_FOR_KEYS]:
+            return _at(seen, Stage.KEYS, fatal[0])
+        for oddity in KeyOddity:
+            if oddity in published.oddities and oddity in self.refused_keys:
+                why = f"{self.name} refuses the keys: {self.refused_keys[oddity]}"
+                return _at(seen, Stage.KEYS, Problem(Reason.INVALID_CONTENT, why))
+        return None
+
+
+def preferred_endpoints(endpoints: Sequence[EndpointReport]) -> list[EndpointReport]:
+    """Return those of a target that a dual-stack peer takes one of (RFC 8305): TCP decides, IPv6 comes first."""
+    accepting = [each for each in endpoints if isinstance(each.tcp, Passed)]
+    families = [each.endpoint.ip.version for each in accepting]
+    return [each for each in accepting if each.endpoint.ip.version == max(families)]
+
+
+def _at(seen: EndpointReport, stage: Stage, problem: Problem) -> LocatedProblem:
+    return LocatedProblem(stage, seen.endpoint, problem)
+
+
+def _not_reached(way: Way) -> LocatedProblem | None:
+    """Return why no endpoint accepts a connection."""
+    for each in way.endpoints:
+        if isinstance(each.tcp, Failed):
+            return _at(each, Stage.TCP, each.tcp.problems[0])
+    return LocatedProblem(Stage.DNS, None, way.dns.problems[0]) if isinstance(way.dns, Failed) else None
