@@ -2,7 +2,7 @@
 
 from exporter.judging.peers.dendrite import without_dot
 from exporter.judging.peers.peer import Peer
-from exporter.model.enums import Implementation, JsonForm, SrvService, Stage
+from exporter.model.enums import Implementation, SrvService, Stage
 from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from exporter.judging.peers.peer import Peer
 from exporter.model import names
-from exporter.model.enums import Implementation, KeyOddity, Means, SrvService, Stage
+from exporter.model.enums import Implementation, Oddity, Means, SrvService, Stage
 from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem, WeakKey
@@ -20,6 +20,7 @@ class Dendrite(Peer):
     name = "Dendrite"
     max_redirects = 10  # of net/http
     max_well_known_bytes = 50 * 1024  # fclient/well_known.go
+    refused_in_well_known = frozenset({Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA})  # it asks for gzip itself
     # The suites that crypto/tls offers by default: neither finite-field nor RSA key exchange, and of CBC only SHA-1.
     ciphers = frozenset(
         f"ECDHE-{key}-{cipher}"
@@ -28,17 +29,13 @@ class Dendrite(Peer):
     )
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.UNVERIFIED})
     refused_keys = {
-        KeyOddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
-        KeyOddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",
-        KeyOddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
-        KeyOddity.KEY_DID_NOT_SIGN: "one of the keys has not signed them",  # CheckKeys, keys.go
-        KeyOddity.FLOAT_VALIDITY: "valid_until_ts is not an integer",
-        KeyOddity.PADDED_BASE64: "their base64 is padded",
+        Oddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
+        Oddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",
+        Oddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
+        Oddity.KEY_DID_NOT_SIGN: "one of the keys has not signed them",  # CheckKeys, keys.go
+        Oddity.FLOAT_VALIDITY: "valid_until_ts is not an integer",
+        Oddity.PADDED_BASE64: "their base64 is padded",
     }
-
-    def reads(self, response: WellKnownResponse) -> bool:
-        """Go's client decompresses what it did not ask to be compressed."""
-        return super().reads(replace(response, gzipped=False))
 
     def m_server(self, response: WellKnownResponse) -> str | None:
         """Go's JSON does not mind the case of a key."""

@@ -3,12 +3,12 @@
 What an implementation does differently stands in a module of its own, with its source.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, TypeAlias
 
 from exporter.model import names, routes
-from exporter.model.enums import Implementation, JsonForm, KeyOddity, Means, SrvService, Stage
+from exporter.model.enums import Implementation, Means, Oddity, SrvService, Stage
 from exporter.model.findings import Delegation, HttpShape, SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, found
@@ -19,7 +19,7 @@ from exporter.model.routes import Route
 _OLD_TLS_VERSIONS: Final = frozenset({"SSLv3", "TLSv1", "TLSv1.1"})
 _FATAL_FOR_KEYS: Final = frozenset({Reason.SERVER_NAME_MISMATCH, Reason.KEY_EXPIRED, Reason.NO_SIGNING_KEY})
 
-Refusals: TypeAlias = dict[KeyOddity, str]
+Refusals: TypeAlias = Mapping[Oddity, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,9 @@ class Peer:
     max_well_known_bytes: ClassVar[int]
     max_header_line_bytes: ClassVar[int | None] = None
     max_header_lines: ClassVar[int | None] = None
+    refused_in_well_known: ClassVar[frozenset[Oddity]] = frozenset(
+        {Oddity.GZIPPED, Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA}
+    )
     ciphers: ClassVar[frozenset[str] | None] = None
     """The cipher suites that it offers in TLS 1.2, by OpenSSL's names; None: all that OpenSSL offers by default."""
     second_looks: ClassVar[frozenset[Means]] = frozenset()
@@ -78,8 +81,8 @@ class Peer:
     def reads(self, response: WellKnownResponse) -> bool:
         return (
             response.status == 200
-            and response.json is not JsonForm.INVALID
-            and not response.gzipped
+            and response.is_object
+            and not response.oddities & self.refused_in_well_known
             and response.redirects <= self.max_redirects
             and response.body_bytes <= self.max_well_known_bytes
             and self.header_fault(response.shape) is None
@@ -210,7 +213,7 @@ class Peer:
             return _at(seen, Stage.KEYS, problems[0]) if problems else None
         if fatal := [problem for problem in problems if problem.reason in _FATAL_FOR_KEYS]:
             return _at(seen, Stage.KEYS, fatal[0])
-        for oddity in KeyOddity:
+        for oddity in Oddity:
             if oddity in published.oddities and oddity in self.refused_keys:
                 why = f"{self.name} refuses the keys: {self.refused_keys[oddity]}"
                 return _at(seen, Stage.KEYS, Problem(Reason.INVALID_CONTENT, why))

@@ -1,7 +1,7 @@
 """Synapse, as seen on version 1.163.2 and read in element-hq/synapse."""
 
 from exporter.judging.peers.peer import Peer
-from exporter.model.enums import Implementation, KeyOddity, Means, Stage
+from exporter.model.enums import Implementation, Oddity, Means, Stage
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Problem
 from exporter.model.report import LocatedProblem
@@ -15,15 +15,15 @@ class Synapse(Peer):
     max_header_line_bytes = 16 * 1024  # LineReceiver.MAX_LENGTH of Twisted
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.FINITE_FIELD})  # OpenSSL offers DHE by default
     refused_keys = {
-        KeyOddity.CONTENT_TYPE: "their Content-Type is not application/json",  # check_content_type_is
-        KeyOddity.GZIPPED: "they are compressed, although it did not ask for that",
-        KeyOddity.TRAILING_DATA: "something follows the JSON",
-        KeyOddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
-        KeyOddity.REDIRECTED: "they are behind a redirect, which it does not follow",
-        KeyOddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",  # process_v2_response, crypto/keyring.py
-        KeyOddity.OLD_KEYS_NULL: "old_verify_keys is null",
-        KeyOddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
-        KeyOddity.OLD_KEY_WITHOUT_EXPIRY: "an old key has no expired_ts",
+        Oddity.CONTENT_TYPE: "their Content-Type is not application/json",  # check_content_type_is
+        Oddity.GZIPPED: "they are compressed, although it did not ask for that",
+        Oddity.TRAILING_DATA: "something follows the JSON",
+        Oddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
+        Oddity.REDIRECTED: "they are behind a redirect, which it does not follow",
+        Oddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",  # process_v2_response, crypto/keyring.py
+        Oddity.OLD_KEYS_NULL: "old_verify_keys is null",
+        Oddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
+        Oddity.OLD_KEY_WITHOUT_EXPIRY: "an old key has no expired_ts",
     }
 
     def after_srv_failure(self, failure: Problem) -> SrvRecords | LocatedProblem:

@@ -1,0 +1,71 @@
+"""JSON as the most tolerant of the homeservers read it, and what the others mind about it. Pure.
+
+Bytes are bounded by the connection, what they decompress to here.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from exporter.model.enums import Oddity
+from exporter.model.sanitize import printable
+from exporter.probing.evidence import HttpResponse
+from exporter.probing.parsing.json_body import MAX_CONTAINERS, JsonObject, json_type, refuse_constant
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # either header
+_MAX_COMPLAINT = 60  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class LenientObject:
+    """A JSON object. `repeated` are the keys that stand in it more than once; the last one counts."""
+
+    content: JsonObject
+    oddities: frozenset[Oddity]
+    repeated: frozenset[str] = frozenset()
+
+
+def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
+    """Return the object in a body, or why nobody can read it. `max_bytes` bounds what a compressed body holds."""
+    oddities: set[Oddity] = set()
+    body = response.body
+    if (response.header("content-encoding") or "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+        oddities.add(Oddity.GZIPPED)
+        try:
+            body = _decompress(body, max_bytes)
+        except zlib.error as error:
+            return f"it is said to be compressed, and is not: {printable(str(error), _MAX_COMPLAINT)}"
+    if body.startswith(_BYTE_ORDER_MARK):
+        oddities.add(Oddity.BYTE_ORDER_MARK)
+        body = body.removeprefix(_BYTE_ORDER_MARK)
+    if body.count(b"}") + body.count(b"]") > MAX_CONTAINERS:
+        return f"more than {MAX_CONTAINERS} objects and arrays"
+    repeated: set[str] = set()
+
+    def collect(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+        collected: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in collected:
+                repeated.add(key)
+            collected[key] = value
+        return collected
+
+    decoder = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=collect)
+    try:
+        text = body.decode().lstrip(" \t\r\n")
+        content, end = decoder.raw_decode(text)
+    except (ValueError, RecursionError) as error:
+        return printable(str(error), _MAX_COMPLAINT)
+    if text[end:].strip(" \t\r\n"):
+        oddities.add(Oddity.TRAILING_DATA)
+    if not isinstance(content, dict):
+        return f"a JSON object was expected, found {json_type(content)}"
+    return LenientObject(content, frozenset(oddities), frozenset(repeated))
+
+
+def _decompress(body: bytes, max_bytes: int) -> bytes:
+    """Return at most so many bytes; what is cut off there is not valid JSON."""
+    return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, max_bytes)
