@@ -2,7 +2,7 @@
 
 from exporter.judging.peers.dendrite import without_dot
 from exporter.judging.peers.peer import Peer
-from exporter.model.enums import Implementation, SrvService, Stage
+from exporter.model.enums import Implementation, Oddity, SrvService, Stage
 from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
@@ -18,16 +18,13 @@ class Conduit(Peer):
     max_redirects = 10  # of reqwest
     max_well_known_bytes = 256 * 1024
     max_header_lines = 100  # of hyper
+    refused_in_well_known = Peer.refused_in_well_known | {Oddity.REPEATED_KEY}  # by serde
     # rustls offers no CBC, and elliptic curves only.
     ciphers = frozenset(
         f"ECDHE-{key}-{cipher}"
         for key in ("ECDSA", "RSA")
         for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     )
-
-    def reads(self, response: WellKnownResponse) -> bool:
-        """serde refuses a key that stands twice."""
-        return super().reads(response) and response.json is not JsonForm.REPEATED_KEY
 
     def without_m_server(self, response: WellKnownResponse) -> LocatedProblem | None:
         """It takes an empty text for a host."""
