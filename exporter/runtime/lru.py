@@ -23,6 +23,9 @@ class LruCache(Generic[Key, Value]):
     def __repr__(self) -> str:
         return f"<LruCache: {len(self._entries)} entries, {self._weight} of {self._capacity}>"
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, key: Key) -> Value | None:
         """Return the value, which counts as a use, or None."""
         if key in self._entries:

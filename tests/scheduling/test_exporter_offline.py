@@ -51,7 +51,7 @@ DEAD, UNANSWERED = lab("black-hole.lab.test"), lab("dns-silent.lab.test")
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "RECHECK_SECONDS", 0.2)
     monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.5)
-    monkeypatch.setattr(resolving, "ALIVE_SECONDS", 0.2)
+    monkeypatch.setattr(resolving, "LIVENESS_SECONDS", 0.2)
 
 
 @asynccontextmanager
