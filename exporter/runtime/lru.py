@@ -33,6 +33,7 @@ class LruCache(Generic[Key, Value]):
         return self._entries.get(key)
 
     def put(self, key: Key, value: Value) -> None:
+        """Add a value, or replace the one with the same key."""
         self.discard(key)
         self._entries[key] = value
         self._weight += self._weight_of(value)
@@ -40,5 +41,6 @@ class LruCache(Generic[Key, Value]):
             self.discard(next(iter(self._entries)))
 
     def discard(self, key: Key) -> None:
+        """Remove the value, if there is one."""
         if key in self._entries:
             self._weight -= self._weight_of(self._entries.pop(key))
