@@ -16,7 +16,7 @@ from exporter.model.outcomes import Failed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.runtime import logs
-from exporter.runtime.logs import Format, Level
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.scheduling import probe_log
 from tests.sample_reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
 
@@ -38,7 +38,7 @@ def stream() -> Iterator[io.StringIO]:
 
 def test_logfmt(stream: io.StringIO) -> None:
     """Time, level and message come first; the time is in UTC."""
-    logs.configure(Level.INFO, Format.LOGFMT, stream)
+    logs.configure(LogLevel.INFO, LogFormat.LOGFMT, stream)
     structlog.get_logger().info("probe failed", server_name="example.org", seconds=0.25, ok=False, why=None)
     time, rest = stream.getvalue().split(" ", 1)
     assert rest == 'level=info msg="probe failed" server_name=example.org seconds=0.25 ok=false why=\n'
@@ -48,7 +48,7 @@ def test_logfmt(stream: io.StringIO) -> None:
 
 def test_json(stream: io.StringIO) -> None:
     """The same fields, one object a line."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     structlog.get_logger().warning("probe failed", server_name="example.org", seconds=0.25)
     (line,) = stream.getvalue().splitlines()
     entry = json.loads(line)
@@ -59,10 +59,10 @@ def test_json(stream: io.StringIO) -> None:
 HOSTILE = "\x1b[2J\r\n\x00\x7f\x9b\u202e\u2028 level=info"
 
 
-@pytest.mark.parametrize("form", Format)
-def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> None:
+@pytest.mark.parametrize("form", LogFormat)
+def test_control_characters_are_escaped(form: LogFormat, stream: io.StringIO) -> None:
     """Text of remote servers cannot act on a terminal, nor begin a line of its own; in values that are no text too."""
-    logs.configure(Level.INFO, form, stream)
+    logs.configure(LogLevel.INFO, form, stream)
     structlog.get_logger().info(HOSTILE, detail=HOSTILE, many=[HOSTILE], error=ValueError(HOSTILE))
     logging.getLogger("library").error("%s", HOSTILE)
     text = stream.getvalue()
@@ -72,10 +72,10 @@ def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> No
     assert all("[2J" in line for line in lines)
 
 
-@pytest.mark.parametrize("form", Format)
-def test_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
+@pytest.mark.parametrize("form", LogFormat)
+def test_traceback_is_one_line(form: LogFormat, stream: io.StringIO) -> None:
     """Of our own errors and of those of libraries."""
-    logs.configure(Level.INFO, form, stream)
+    logs.configure(LogLevel.INFO, form, stream)
     for logger in (structlog.get_logger(), logging.getLogger("library")):
         logger.error("it failed", exc_info=RuntimeError("a fault"))
     lines = stream.getvalue().splitlines()
@@ -86,15 +86,15 @@ def test_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
 @pytest.mark.parametrize(
     ("level", "said"),
     [
-        (Level.DEBUG, ["debug", "info", "warning", "error", "access"]),
-        (Level.INFO, ["info", "warning", "error"]),
-        (Level.WARNING, ["warning", "error"]),
-        (Level.ERROR, ["error"]),
+        (LogLevel.DEBUG, ["debug", "info", "warning", "error", "access"]),
+        (LogLevel.INFO, ["info", "warning", "error"]),
+        (LogLevel.WARNING, ["warning", "error"]),
+        (LogLevel.ERROR, ["error"]),
     ],
 )
-def test_levels(level: Level, said: list[str], stream: io.StringIO) -> None:
+def test_levels(level: LogLevel, said: list[str], stream: io.StringIO) -> None:
     """From the one that is asked for; requests to the exporter are for debugging, and so is no library's chatter."""
-    logs.configure(level, Format.JSON, stream)
+    logs.configure(level, LogFormat.JSON, stream)
     log = structlog.get_logger()
     for method in ("debug", "info", "warning", "error"):
         getattr(log, method)(method)
@@ -106,7 +106,7 @@ def test_levels(level: Level, said: list[str], stream: io.StringIO) -> None:
 
 def test_warnings_are_logged(stream: io.StringIO) -> None:
     """Python's own go to the log, not beside it."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # the tests turn them into errors
         warnings.warn("old", DeprecationWarning, stacklevel=1)
