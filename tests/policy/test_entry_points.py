@@ -86,7 +86,7 @@ async def test_check_refuses_every_case(tmp_path: Path, capsys: pytest.CaptureFi
     async with world(tmp_path) as at:
         asked = server_names(at)
         with watched() as wire:
-            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), "json") == 1
+            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), as_json=True) == 1
         nothing_happened(wire, at)
     reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [report["server_name"] for report in reports] == asked
