@@ -6,8 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from exporter.demo.authority import Authority, Issued
-from exporter.demo.listener import Behaviour, Listener, streams
+from exporter.demo.authority import Authority, IssuedCertificate
+from exporter.demo.listener import ConnectionHandler, Listener, streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls import TlsStream
@@ -23,7 +23,7 @@ class RawHttps:
     `heads` are the requests as received.
     """
 
-    def __init__(self, scripts: Sequence[Sequence[bytes]], certificates: Sequence[Issued]) -> None:
+    def __init__(self, scripts: Sequence[Sequence[bytes]], certificates: Sequence[IssuedCertificate]) -> None:
         self.heads: list[bytes] = []
         self._scripts = iter(scripts)
         self._contexts = [issued.server_context() for issued in certificates]
@@ -38,7 +38,7 @@ class RawHttps:
 
 
 @asynccontextmanager
-async def listening(behaviour: Behaviour) -> AsyncIterator[str]:
+async def listening(behaviour: ConnectionHandler) -> AsyncIterator[str]:
     """Yields the address."""
     listener = Listener(behaviour)
     await listener.start()
@@ -63,14 +63,14 @@ async def connected(
 
 
 @asynccontextmanager
-async def secured(behaviour: Behaviour, authority: Authority) -> AsyncIterator[InternetConnection]:
+async def secured(behaviour: ConnectionHandler, authority: Authority) -> AsyncIterator[InternetConnection]:
     """TLS too, as `example.test`."""
     async with listening(behaviour) as address, connected(address, authority) as connection:
         await connection.start_tls(NAME)
         yield connection
 
 
-def answering(context: ssl.SSLContext) -> Behaviour:
+def answering(context: ssl.SSLContext) -> ConnectionHandler:
     """Finishes the handshake, and says nothing more until the client goes."""
 
     async def greet(accepted: socket.socket) -> None:

@@ -9,7 +9,7 @@ from contextlib import suppress
 import h11
 import pytest
 
-from exporter.demo.authority import Authority, Issued
+from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.faults import reset
 from exporter.demo.listener import streams
 from exporter.internet.connection import InternetConnection
@@ -43,7 +43,7 @@ async def bodies(connection: InternetConnection, count: int) -> list[bytes]:
     ids=["kept", "closed", "announced", "1.0", "to the end", "leftovers", "surplus"],
 )
 async def test_the_second_request_is_answered(
-    authority: Authority, issued: Issued, scripts: Sequence[Sequence[bytes]]
+    authority: Authority, issued: IssuedCertificate, scripts: Sequence[Sequence[bytes]]
 ) -> None:
     """Over the same connection where the server keeps it, and over a new one where it does not."""
     server = RawHttps(scripts, [issued])
@@ -52,7 +52,7 @@ async def test_the_second_request_is_answered(
     assert [head.split()[1] for head in server.heads] == [b"/0", b"/1"]
 
 
-async def test_the_time_to_connect_again_belongs_to_no_request(authority: Authority, issued: Issued) -> None:
+async def test_the_time_to_connect_again_belongs_to_no_request(authority: Authority, issued: IssuedCertificate) -> None:
     slow = asyncio.Event()
     server = RawHttps([[page(b"one")], [page(b"two")]], [issued])
 
@@ -68,7 +68,7 @@ async def test_the_time_to_connect_again_belongs_to_no_request(authority: Author
     assert connection.peer_wait() - before < 0.3
 
 
-async def test_another_certificate_is_not_trusted_unseen(authority: Authority, issued: Issued) -> None:
+async def test_another_certificate_is_not_trusted_unseen(authority: Authority, issued: IssuedCertificate) -> None:
     """The first one was judged: what comes over the second connection was not."""
     server = RawHttps([[page(b"one")], [page(b"two")]], [issued, authority.issue([NAME])])
     async with secured(server.play, authority) as connection:
@@ -78,7 +78,7 @@ async def test_another_certificate_is_not_trusted_unseen(authority: Authority, i
 
 
 async def test_what_a_connection_took_is_given_back_before_there_is_another_one(
-    authority: Authority, issued: Issued
+    authority: Authority, issued: IssuedCertificate
 ) -> None:
     """A server may present large certificates over each of them."""
     server = RawHttps([[page(b"one")], [page(b"two")]], [issued])
@@ -95,7 +95,7 @@ async def test_what_a_connection_took_is_given_back_before_there_is_another_one(
     assert streams_there_were == [before, before]
 
 
-async def test_a_first_request_is_not_repeated(authority: Authority, issued: Issued) -> None:
+async def test_a_first_request_is_not_repeated(authority: Authority, issued: IssuedCertificate) -> None:
     """A server that closes without an answer to it is broken."""
     server = RawHttps([[b""], [page(b"two")]], [issued])
     async with secured(server.play, authority) as connection:
@@ -105,7 +105,7 @@ async def test_a_first_request_is_not_repeated(authority: Authority, issued: Iss
     assert len(server.heads) == 1
 
 
-async def test_a_request_is_repeated_once(authority: Authority, issued: Issued) -> None:
+async def test_a_request_is_repeated_once(authority: Authority, issued: IssuedCertificate) -> None:
     server = RawHttps([[page(b"one")], [b""], [page(b"three")]], [issued])
     async with secured(server.play, authority) as connection:
         with pytest.raises(ClosedEarlyError) as caught:
@@ -114,7 +114,7 @@ async def test_a_request_is_repeated_once(authority: Authority, issued: Issued) 
     assert len(server.heads) == 2
 
 
-async def test_half_an_answer_is_not_asked_for_again(authority: Authority, issued: Issued) -> None:
+async def test_half_an_answer_is_not_asked_for_again(authority: Authority, issued: IssuedCertificate) -> None:
     server = RawHttps([[page(b"one"), page(b"two")[:-1]], [page(b"three")]], [issued])
     async with secured(server.play, authority) as connection:
         with pytest.raises(h11.RemoteProtocolError) as caught:
@@ -123,7 +123,7 @@ async def test_half_an_answer_is_not_asked_for_again(authority: Authority, issue
     assert len(server.heads) == 2
 
 
-async def test_a_server_that_is_gone_is_no_answer(authority: Authority, issued: Issued) -> None:
+async def test_a_server_that_is_gone_is_no_answer(authority: Authority, issued: IssuedCertificate) -> None:
     server = RawHttps([[page(b"one", b"Connection: close")]], [issued])
     async with listening(server.play) as address:
         pass
@@ -135,7 +135,7 @@ async def test_a_server_that_is_gone_is_no_answer(authority: Authority, issued: 
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
 
 
-async def test_a_connection_that_is_reset_under_a_request(authority: Authority, issued: Issued) -> None:
+async def test_a_connection_that_is_reset_under_a_request(authority: Authority, issued: IssuedCertificate) -> None:
     context = issued.server_context()
 
     async def cut(accepted: socket.socket) -> None:
@@ -151,7 +151,7 @@ async def test_a_connection_that_is_reset_under_a_request(authority: Authority, 
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
 
 
-async def test_a_request_can_be_cancelled(authority: Authority, issued: Issued) -> None:
+async def test_a_request_can_be_cancelled(authority: Authority, issued: IssuedCertificate) -> None:
     """And the connection closed afterwards."""
     received = asyncio.Event()
     context = issued.server_context()

@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Issued
+from exporter.demo.authority import IssuedCertificate
 from exporter.internet.der import count_values
 from tests.certificates import certificate
 from tests.lab.hostile.certificates import der
@@ -68,7 +68,7 @@ def test_a_nest_has_a_bottom() -> None:
     assert count_values(nest) == 5000
 
 
-def test_each_name_is_a_value(issued: Issued) -> None:
+def test_each_name_is_a_value(issued: IssuedCertificate) -> None:
     """And all else some hundred."""
     few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
     assert count_values(many) - count_values(few) == 100

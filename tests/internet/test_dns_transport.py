@@ -7,7 +7,7 @@ import dns.message
 import pytest
 from dns.rdatatype import RdataType
 
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
 from exporter.internet.dns_message import Answer, Query, wire_name
 from exporter.internet.dns_transport import PendingQuery, over_tcp
 from tests.addresses import ip_endpoint
@@ -33,7 +33,7 @@ async def test_what_comes_after_the_answer_is_left_alone() -> None:
         assert await mailbox.answer == FOUND
 
 
-def saying(*pieces: bytes) -> Behaviour:
+def saying(*pieces: bytes) -> ConnectionHandler:
     """One after the other; then nothing, until the client goes."""
 
     async def speak(accepted: socket.socket) -> None:
@@ -47,7 +47,7 @@ def saying(*pieces: bytes) -> Behaviour:
     return speak
 
 
-async def asked(resolver: Behaviour, seconds: float) -> Answer:
+async def asked(resolver: ConnectionHandler, seconds: float) -> Answer:
     async with listening(resolver) as address:
         return await over_tcp(ip_endpoint(address), QUERY, asyncio.get_running_loop().time() + seconds)
 

@@ -9,7 +9,7 @@ import h11
 import pytest
 
 from exporter import USER_AGENT
-from exporter.demo.authority import Authority, Issued
+from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 from exporter.model.reasons import Reason
@@ -26,12 +26,12 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.fixture
-def server(authority: Authority, issued: Issued) -> "Fetching":
+def server(authority: Authority, issued: IssuedCertificate) -> "Fetching":
     return Fetching(authority, issued)
 
 
 class Fetching:
-    def __init__(self, authority: Authority, issued: Issued) -> None:
+    def __init__(self, authority: Authority, issued: IssuedCertificate) -> None:
         self._authority = authority
         self._issued = issued
         self.heads: list[bytes] = []
@@ -197,7 +197,7 @@ async def test_an_end_without_an_answer_is_told_in_words(server: Fetching) -> No
         await server.says(b"HTTP/1.1 ")
 
 
-async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority, issued: Issued) -> None:
+async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority, issued: IssuedCertificate) -> None:
     """Many servers just close the connection."""
 
     async def hang_up(accepted: socket.socket) -> None:
@@ -212,7 +212,7 @@ async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority,
         assert (await connection.get("/", NAME, AT_MOST)).body == b"to the end"
 
 
-async def test_a_body_is_sent_as_it_is(authority: Authority, issued: Issued) -> None:
+async def test_a_body_is_sent_as_it_is(authority: Authority, issued: IssuedCertificate) -> None:
     received = bytearray()
 
     async def listen(accepted: socket.socket) -> None:
@@ -232,7 +232,7 @@ async def test_a_body_is_sent_as_it_is(authority: Authority, issued: Issued) -> 
 
 @pytest.mark.parametrize(("reply", "status"), [(INTERIM, 100), (NO_CONTENT, 204), (INTERIM + NO_CONTENT, 100)])
 async def test_the_first_answer_to_an_announcement_counts(
-    authority: Authority, issued: Issued, reply: bytes, status: int
+    authority: Authority, issued: IssuedCertificate, reply: bytes, status: int
 ) -> None:
     raw = RawHttps([[reply]], [issued])
     async with secured(raw.play, authority) as connection:
@@ -257,7 +257,7 @@ async def test_the_first_answer_to_an_announcement_counts(
     ],
 )
 async def test_an_announcement_may_meet_nonsense(
-    authority: Authority, issued: Issued, reply: bytes, error: type[Exception]
+    authority: Authority, issued: IssuedCertificate, reply: bytes, error: type[Exception]
 ) -> None:
     raw = RawHttps([[reply]], [issued])
     async with secured(raw.play, authority) as connection:

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
 from exporter.demo.listener import Listener
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.connection import InternetConnection
@@ -43,7 +43,7 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 class Acquaintance:
     """A server whose certificate may change, and what we remember of it, by clocks that can be set."""
 
-    def __init__(self, authority: Authority, presented: Issued) -> None:
+    def __init__(self, authority: Authority, presented: IssuedCertificate) -> None:
         self._authority = authority
         self.present(presented)
         self.connections = 0
@@ -54,7 +54,7 @@ class Acquaintance:
         self.trust = TlsContexts(authority.ca_file, KnownChains(now=self._seconds))
         self.listener = Listener(self._serve)
 
-    def present(self, issued: Issued) -> None:
+    def present(self, issued: IssuedCertificate) -> None:
         self._context = issued.server_context()
 
     def set_clocks(self, now: datetime) -> None:
@@ -92,7 +92,7 @@ class Acquaintance:
 
 
 @asynccontextmanager
-async def met(authority: Authority, presented: Issued) -> AsyncIterator[Acquaintance]:
+async def met(authority: Authority, presented: IssuedCertificate) -> AsyncIterator[Acquaintance]:
     """Once, and without complaint."""
     server = Acquaintance(authority, presented)
     await server.listener.start()
@@ -137,7 +137,7 @@ def counted(content: bytes, size: int) -> tuple[bytes, bytes]:
 # ---------------------------------------------------------------- what is remembered
 
 
-async def test_openssl_is_not_asked_again(authority: Authority, issued: Issued, stranger: Authority) -> None:
+async def test_openssl_is_not_asked_again(authority: Authority, issued: IssuedCertificate, stranger: Authority) -> None:
     """And nothing else about the handshake is different."""
     async with met(authority, issued) as server:
         first = await server.greet()
@@ -146,7 +146,7 @@ async def test_openssl_is_not_asked_again(authority: Authority, issued: Issued, 
         assert server.connections == 3
 
 
-async def test_both_greetings_are_alike(authority: Authority, issued: Issued) -> None:
+async def test_both_greetings_are_alike(authority: Authority, issued: IssuedCertificate) -> None:
     """Else a server could present one certificate to whoever verifies it, and another to all others."""
     hellos: list[bytes] = []
     async with met(authority, issued) as server:
@@ -161,7 +161,9 @@ async def test_both_greetings_are_alike(authority: Authority, issued: Issued) ->
     assert fixed(hellos[0]) == fixed(hellos[1])
 
 
-async def test_servers_that_take_turns_are_all_known(authority: Authority, issued: Issued, stranger: Authority) -> None:
+async def test_servers_that_take_turns_are_all_known(
+    authority: Authority, issued: IssuedCertificate, stranger: Authority
+) -> None:
     """Behind one address there may be several, with a certificate each."""
     another = authority.issue([NAME])
     async with met(authority, issued) as server:
@@ -176,7 +178,7 @@ async def test_servers_that_take_turns_are_all_known(authority: Authority, issue
 
 
 async def test_nothing_is_remembered_where_it_is_not_wanted(
-    authority: Authority, issued: Issued, stranger: Authority
+    authority: Authority, issued: IssuedCertificate, stranger: Authority
 ) -> None:
     async with listening(answering(issued.server_context())) as address:
         internet = Internet(timeout=1, ca_file=authority.ca_file, connect_to=led_to(address), remember_chains=False)
@@ -188,7 +190,7 @@ async def test_nothing_is_remembered_where_it_is_not_wanted(
 # ---------------------------------------------------------------- what is not believed
 
 
-def with_issuer(issued: Issued, *issuers: Issued) -> Issued:
+def with_issuer(issued: IssuedCertificate, *issuers: IssuedCertificate) -> IssuedCertificate:
     """The same leaf, and the intermediates of others."""
     return replace(issued, chain=(issued.chain[0], *(other.chain[1] for other in issuers)))
 
@@ -204,7 +206,7 @@ def with_issuer(issued: Issued, *issuers: Issued) -> Issued:
     ],
 )
 async def test_another_chain_is_verified(
-    authority: Authority, issued: Issued, stranger: Authority, change: str, reason: Reason
+    authority: Authority, issued: IssuedCertificate, stranger: Authority, change: str, reason: Reason
 ) -> None:
     """Over a connection of its own, in the same step."""
     changed = {
@@ -223,7 +225,7 @@ async def test_another_chain_is_verified(
 
 
 async def test_what_another_chain_took_is_given_back_before_it_is_verified(
-    authority: Authority, issued: Issued
+    authority: Authority, issued: IssuedCertificate
 ) -> None:
     """It may be a large one, and several may come at once."""
     gc.collect()  # what earlier tests left
@@ -234,7 +236,7 @@ async def test_what_another_chain_took_is_given_back_before_it_is_verified(
         assert len(set(server.streams_there_were)) == 1
 
 
-async def test_another_name_is_judged_anew(authority: Authority, issued: Issued) -> None:
+async def test_another_name_is_judged_anew(authority: Authority, issued: IssuedCertificate) -> None:
     async with met(authority, issued) as server:
         for _ in range(2):
             assert await server.complaints(OTHER_NAME) == [Reason.CERTIFICATE_NAME_MISMATCH]
@@ -246,7 +248,7 @@ async def test_another_name_is_judged_anew(authority: Authority, issued: Issued)
     [(timedelta(days=91), Reason.CERTIFICATE_EXPIRED), (timedelta(days=-1), Reason.CERTIFICATE_NOT_YET_VALID)],
 )
 async def test_a_bound_of_validity_is_noticed(
-    authority: Authority, issued: Issued, shift: timedelta, reason: Reason
+    authority: Authority, issued: IssuedCertificate, shift: timedelta, reason: Reason
 ) -> None:
     """The clock may also be set back."""
     async with met(authority, issued) as server:
@@ -254,7 +256,7 @@ async def test_a_bound_of_validity_is_noticed(
         assert await server.complaints() == [reason]
 
 
-async def test_the_first_of_the_whole_chain_to_expire_counts(authority: Authority, issued: Issued) -> None:
+async def test_the_first_of_the_whole_chain_to_expire_counts(authority: Authority, issued: IssuedCertificate) -> None:
     """Up to the root, which no server presents: here it expires before the leaf."""
     eternal = authority.issue([NAME], not_after=datetime.now(UTC) + timedelta(days=36500))
     async with met(authority, eternal) as server:
@@ -264,7 +266,9 @@ async def test_the_first_of_the_whole_chain_to_expire_counts(authority: Authorit
         assert await server.complaints() == [Reason.CERTIFICATE_EXPIRED] * 2
 
 
-async def test_a_verdict_is_not_believed_for_ever(authority: Authority, issued: Issued, stranger: Authority) -> None:
+async def test_a_verdict_is_not_believed_for_ever(
+    authority: Authority, issued: IssuedCertificate, stranger: Authority
+) -> None:
     async with met(authority, issued) as server:
         server.distrust(stranger)
         server.now += timedelta(seconds=MAX_TRUSTED_SECONDS - 1)
@@ -273,7 +277,9 @@ async def test_a_verdict_is_not_believed_for_ever(authority: Authority, issued: 
         assert await server.complaints() == [Reason.CERTIFICATE_UNTRUSTED]
 
 
-async def test_an_authority_that_is_trusted_no_more(authority: Authority, issued: Issued, stranger: Authority) -> None:
+async def test_an_authority_that_is_trusted_no_more(
+    authority: Authority, issued: IssuedCertificate, stranger: Authority
+) -> None:
     """A reload makes another Internet, which knows nobody."""
     async with listening(answering(issued.server_context())) as address:
         internet = Internet(timeout=1, ca_file=authority.ca_file, connect_to=led_to(address))
@@ -282,7 +288,7 @@ async def test_an_authority_that_is_trusted_no_more(authority: Authority, issued
         assert not await is_trusted(reloaded)
 
 
-async def test_a_chain_without_its_key_is_no_proof(authority: Authority, issued: Issued) -> None:
+async def test_a_chain_without_its_key_is_no_proof(authority: Authority, issued: IssuedCertificate) -> None:
     """A thief of certificates, which are public, signs the handshake with another key."""
     async with met(authority, issued) as server:
         server.listener.behaviour = Thief(authority.issue([NAME]), issued).serve
@@ -293,7 +299,7 @@ async def test_a_chain_without_its_key_is_no_proof(authority: Authority, issued:
 class Thief:
     """TLS 1.2, where certificates are not encrypted: the chain of another is put in place of one's own."""
 
-    def __init__(self, own: Issued, stolen: Issued) -> None:
+    def __init__(self, own: IssuedCertificate, stolen: IssuedCertificate) -> None:
         self._context = own.server_context(ssl.TLSVersion.TLSv1_2)
         self._certificates = b"".join(with_length(each.public_bytes(Encoding.DER), 3) for each in stolen.chain)
 
@@ -334,7 +340,7 @@ def messages(flight: bytes) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("slow_connection", [2, 3])
 async def test_the_time_for_the_wrong_guess_belongs_to_no_stage(
-    authority: Authority, issued: Issued, slow_connection: int
+    authority: Authority, issued: IssuedCertificate, slow_connection: int
 ) -> None:
     """Only the handshake that counts is timed."""
     async with met(authority, issued) as server:

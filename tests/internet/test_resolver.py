@@ -8,8 +8,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from exporter.demo.dns_server import DnsServer, Question
-from exporter.demo.zone import DnsFault, Over, Wire
+from exporter.demo.dns_server import DnsQuestion, DnsServer
+from exporter.demo.zone import DnsFault, DnsReply, Transport
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -84,7 +84,7 @@ async def test_srv_records(server: DnsServer) -> None:
 async def test_each_question_is_asked_once_and_as_it_is(server: DnsServer) -> None:
     """Names are absolute: no search list is tried, not even for a name without a dot."""
     assert not (await asking(server).addresses("localhost")).exists
-    assert set(server.questions) == {Question("localhost", kind, Over.UDP) for kind in ("A", "AAAA")}
+    assert set(server.questions) == {DnsQuestion("localhost", kind, Transport.UDP) for kind in ("A", "AAAA")}
     assert len(server.questions) == 2
 
 
@@ -127,7 +127,7 @@ async def test_forty_srv_records(server: DnsServer) -> None:
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
     server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
     assert await asking(server).addresses("dual.test") == Addresses("dual.test", DUAL)
-    assert [question.over for question in server.questions if question.kind == "A"] == [Over.UDP, Over.TCP]
+    assert [question.over for question in server.questions if question.kind == "A"] == [Transport.UDP, Transport.TCP]
 
 
 async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -> None:
@@ -211,7 +211,7 @@ async def test_whatever_a_resolver_says_it_is_there(server: DnsServer, fault: Dn
     if fault:
         server.zone.fail(".", "A", fault)
     assert await asking(server, lifetime=LIFETIME).answers() is answers
-    assert server.questions[0] == Question(".", "A", Over.UDP)
+    assert server.questions[0] == DnsQuestion(".", "A", Transport.UDP)
 
 
 async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,7 +219,7 @@ async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypa
     desired: list[bool] = []
     answer = server.answer
 
-    def noting(wire: bytes, over: Over) -> Wire:
+    def noting(wire: bytes, over: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
         return answer(wire, over)
 

@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, Issued, KeyType
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
 from exporter.demo.faults import reset
-from exporter.demo.listener import Behaviour, streams
+from exporter.demo.listener import ConnectionHandler, streams
 from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.reasons import Reason
@@ -28,7 +28,7 @@ from tests.lab.hostile.oversized import begin_a_handshake
 from tests.lab.hostile.tls import choose_group
 
 
-async def greet(behaviour: Behaviour, authority: Authority, tls_name: str = NAME) -> Handshake:
+async def greet(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
     async with listening(behaviour) as address, connected(address, authority) as connection:
         return await connection.start_tls(tls_name)
 
@@ -38,7 +38,7 @@ async def greet(behaviour: Behaviour, authority: Authority, tls_name: str = NAME
 
 @pytest.mark.parametrize(("tls_name", "sni"), [(NAME, NAME), ("192.0.2.1", None), ("2001:db8::1", None)])
 async def test_names_are_sent_and_addresses_are_not(
-    authority: Authority, issued: Issued, tls_name: str, sni: str | None
+    authority: Authority, issued: IssuedCertificate, tls_name: str, sni: str | None
 ) -> None:
     """SNI (RFC 6066, section 3) knows host names only."""
     seen: list[str | None] = []
@@ -48,7 +48,7 @@ async def test_names_are_sent_and_addresses_are_not(
     assert seen == [sni]
 
 
-async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: Issued) -> None:
+async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: IssuedCertificate) -> None:
     """A server that prefers HTTP/2 speaks HTTP/1.1 all the same."""
     chosen = asyncio.get_running_loop().create_future()
     context = issued.server_context()
@@ -68,7 +68,7 @@ async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: 
 # ---------------------------------------------------------------- what is accepted
 
 
-def speaking(issued: Issued, version: ssl.TLSVersion) -> ssl.SSLContext:
+def speaking(issued: IssuedCertificate, version: ssl.TLSVersion) -> ssl.SSLContext:
     """A server of one version; the old ones are disabled by default everywhere."""
     context = issued.server_context()
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -89,12 +89,12 @@ def speaking(issued: Issued, version: ssl.TLSVersion) -> ssl.SSLContext:
     ],
 )
 async def test_old_versions_are_seen_as_what_they_are(
-    authority: Authority, issued: Issued, version: ssl.TLSVersion, shown: str
+    authority: Authority, issued: IssuedCertificate, version: ssl.TLSVersion, shown: str
 ) -> None:
     assert (await greet(answering(speaking(issued, version)), authority)).tls_version == shown
 
 
-async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, issued: Issued) -> None:
+async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, issued: IssuedCertificate) -> None:
     """A redirect may lead to a path of 60,000 characters, and the tickets of a server do not help it on."""
     path = "/" + "a" * 60_000
     server = RawHttps([[b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]], [issued])
@@ -103,9 +103,9 @@ async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, 
     assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
-async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: Issued) -> None:
+async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: IssuedCertificate) -> None:
     """A hundred copies of a certificate are more than anybody needs, and OpenSSL would keep them all."""
-    giant = Issued(issued.key, (*issued.chain, *issued.chain[1:] * 100))
+    giant = IssuedCertificate(issued.key, (*issued.chain, *issued.chain[1:] * 100))
     with pytest.raises(TooLargeError, match="the handshake has more than 20480 bytes"):
         await greet(answering(giant.server_context()), authority)
 
@@ -120,7 +120,7 @@ async def test_as_many_values_are_read_as_are_bearable(authority: Authority, *, 
         await greet(answering(authority.issue(names).server_context()), authority)
 
 
-def values_of(issued: Issued) -> int:
+def values_of(issued: IssuedCertificate) -> int:
     return sum(der.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
 
 
@@ -169,7 +169,7 @@ HANDSHAKE_FAILURE = bytes.fromhex("15030300020228")
 NONSENSE_IN_A_RECORD = bytes.fromhex("1603030004deadbeef")
 
 
-def saying(reply: bytes) -> Behaviour:
+def saying(reply: bytes) -> ConnectionHandler:
     """`reply` to the greeting of the client, and then the end."""
 
     async def say(accepted: socket.socket) -> None:
@@ -219,7 +219,7 @@ async def test_an_alert_is_told_in_words(authority: Authority) -> None:
     assert "handshake failure" in problems.describe(caught.value, Step.TLS)
 
 
-async def test_a_server_that_wants_a_certificate_of_ours(authority: Authority, issued: Issued) -> None:
+async def test_a_server_that_wants_a_certificate_of_ours(authority: Authority, issued: IssuedCertificate) -> None:
     """Under TLS 1.3 it says so only after the handshake."""
     context = issued.server_context()
     context.verify_mode = ssl.CERT_REQUIRED
