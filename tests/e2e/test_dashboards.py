@@ -14,12 +14,12 @@ from exporter.demo.federation import SERVERS, Federation
 from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import QUICK, network, write_config
 from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
-from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
+from tests.lab.notaries import NOTARY, NOTARY_SERVERS
 from tests.waiting import until_asked
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
-LAB = (*SERVERS, *NOTARISED_SERVERS)
+LAB = (*SERVERS, *NOTARY_SERVERS)
 EXPECTED_DELEGATION = {
     "server_name": "well-known-srv.lab.test",
     "expect": {"delegation": "hs.well-known-srv.lab.test:8450"},

@@ -7,7 +7,7 @@ import dns.message
 import pytest
 from dns.rdatatype import RdataType
 
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
 from exporter.internet.dns_message import Answer, Query, name_to_wire
 from exporter.internet.dns_transport import PendingQuery, query_over_tcp
 from tests.addresses import ip_endpoint
@@ -33,7 +33,7 @@ async def test_a_datagram_after_the_answer_is_ignored() -> None:
         assert await pending.answer == FOUND
 
 
-def sends(*pieces: bytes) -> Behaviour:
+def sends(*pieces: bytes) -> ConnectionHandler:
     """Send the pieces one after the other, then nothing more until the client closes the connection."""
 
     async def send(accepted: socket.socket) -> None:
@@ -47,7 +47,7 @@ def sends(*pieces: bytes) -> Behaviour:
     return send
 
 
-async def query_server(server: Behaviour, seconds: float) -> Answer:
+async def query_server(server: ConnectionHandler, seconds: float) -> Answer:
     async with listening(server) as address:
         return await query_over_tcp(ip_endpoint(address), QUERY, asyncio.get_running_loop().time() + seconds)
 

@@ -8,8 +8,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from exporter.demo.dns_server import DnsServer, Question
-from exporter.demo.zone import DnsFault, Over, Wire
+from exporter.demo.dns_server import DnsQuestion, DnsServer
+from exporter.demo.zone import DnsFault, DnsReply, Transport
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -84,7 +84,7 @@ async def test_looks_up_srv_records(server: DnsServer) -> None:
 async def test_each_name_is_queried_once_and_as_it_is(server: DnsServer) -> None:
     """Names are absolute: no search list is used, even for a name without a dot."""
     assert not (await resolver_of(server).addresses("localhost")).exists
-    assert set(server.questions) == {Question("localhost", kind, Over.UDP) for kind in ("A", "AAAA")}
+    assert set(server.questions) == {DnsQuestion("localhost", kind, Transport.UDP) for kind in ("A", "AAAA")}
     assert len(server.questions) == 2
 
 
@@ -127,7 +127,7 @@ async def test_forty_srv_records_are_fetched(server: DnsServer) -> None:
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
     server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
     assert await resolver_of(server).addresses("dual.test") == Addresses("dual.test", DUAL)
-    assert [question.over for question in server.questions if question.kind == "A"] == [Over.UDP, Over.TCP]
+    assert [question.over for question in server.questions if question.kind == "A"] == [Transport.UDP, Transport.TCP]
 
 
 async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> None:
@@ -215,7 +215,7 @@ async def test_a_server_responds_if_it_sends_any_answer(
     if fault:
         server.zone.fail(".", "A", fault)
     assert await resolver_of(server, lifetime=LIFETIME).responds() is responds
-    assert server.questions[0] == Question(".", "A", Over.UDP)
+    assert server.questions[0] == DnsQuestion(".", "A", Transport.UDP)
 
 
 async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +223,7 @@ async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, m
     desired: list[bool] = []
     answer = server.answer
 
-    def record_and_answer(wire: bytes, over: Over) -> Wire:
+    def record_and_answer(wire: bytes, over: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
         return answer(wire, over)
 

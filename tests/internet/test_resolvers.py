@@ -18,7 +18,7 @@ from dns.message import Message
 from dns.rcode import Rcode
 
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.zone import Over
+from exporter.demo.zone import Transport
 from exporter.internet import IPEndpoint, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import NoResolversError, Resolver
@@ -297,9 +297,9 @@ class TruncatingServer(DnsServer):
         super().__init__()
         self._over_tcp = over_tcp
 
-    def answer(self, wire: bytes, over: Over) -> bytes:
+    def answer(self, wire: bytes, over: Transport) -> bytes:
         query = dns.message.from_wire(wire)
-        if over is Over.TCP:
+        if over is Transport.TCP:
             return self._over_tcp(query)
         reply = answer(query)
         reply.flags |= dns.flags.TC
