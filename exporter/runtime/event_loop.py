@@ -5,11 +5,11 @@ import gc
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
-new_event_loop: Callable[[], asyncio.AbstractEventLoop]
+_new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
-    from uvloop import new_event_loop
+    from uvloop import new_event_loop as _new_event_loop
 except ImportError:
-    from asyncio import new_event_loop
+    from asyncio import new_event_loop as _new_event_loop
 
 _COLLECTIONS = 10  # of the middle generation, before a full one: Python's own choice
 _SERVERS_FOR_ANOTHER = 50  # so that 20,000 servers are looked through every quarter of an hour
@@ -19,7 +19,7 @@ Result = TypeVar("Result")
 
 def run(main: Coroutine[Any, Any, Result]) -> Result:
     """As asyncio.run."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(main)
 
 

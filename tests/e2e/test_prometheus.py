@@ -241,16 +241,23 @@ def assert_descriptions(receiving: Receiver) -> None:
     """As people read them, while the server was broken."""
     first = {notice.alert: notice.description for notice in reversed(receiving.notices) if notice.firing}
     for name, failures in DOWN.items():
-        down = f"{name} cannot be federated with, from wherever it is probed. Failing: {failures}."
+        down = (
+            f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
+        )
         assert first[Alert("ServerDown", name)] == down
     for cause in CAUSES:
-        assert first[cause].endswith(f" Failing: {DOWN[cause.server_name]}.")
-    fallback = "Stage well_known of fallback.lab.test fails. Failing: well_known (not_json)."
+        assert first[cause].endswith(f" Failing stages: {DOWN[cause.server_name]}.")
+    fallback = (
+        "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
+    )
     assert first[Alert("StageFailing", "fallback.lab.test", "well_known")] == fallback
-    half = "None of the IPv6 endpoints of half.lab.test passes every stage. Failing: tcp (connect_refused)."
+    half = (
+        "No IPv6 endpoint of half.lab.test passes every stage. Homeservers that try IPv6 first are slow or fail. "
+        "Failing stages: tcp (connect_refused)."
+    )
     assert first[Alert("IPv6Unreachable", "half.lab.test")] == half
     for name, way in MOVED.items():
-        assert first[Alert("DelegationChanged", name)] == f"{name} now leads to {way}."
+        assert first[Alert("DelegationChanged", name)].startswith(f"{name} now resolves to {way}. ")
 
 
 def test_time_runs_faster() -> None:

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import check
 from exporter.app import App
-from exporter.web.rate_limit import RateLimit
+from exporter.runtime.rate_limit import RateLimit
 from tests.policy.attack_paths import DOORS
 from tests.policy.probing import AT_ONCE, config_file
 from tests.policy.table import FORMS, REFUSED

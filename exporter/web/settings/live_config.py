@@ -17,7 +17,7 @@ from exporter.config.checking import check
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import MAX_PATH, mapping
 from exporter.model.sanitize import printable
-from exporter.web.rate_limit import RateLimit
+from exporter.runtime.rate_limit import RateLimit
 from exporter.web.settings.declaration import ClientAuth, WebSettingsFile
 from exporter.web.settings.passwords import Passwords
 from exporter.web.settings.rules import SECTION, Contents, check_rules
