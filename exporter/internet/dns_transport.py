@@ -27,6 +27,7 @@ from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
 _MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
+_MAX_UNREAD = 64  # messages that are still read when the time is up: a flood may not hold the event loop
 _LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
 _EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
 
@@ -87,19 +88,32 @@ class PendingQuery:
         self._nonsense: MalformedAnswerError | None = None
 
     def receive(self) -> None:
-        if self.answer.done():
-            return
+        if not self.answer.done():
+            self._read_one()
+
+    def _read_one(self) -> bool:
+        """Whether there was a message to read."""
         try:
             self.answer.set_result(read_answer(self._sock.recv(_MAX_DATAGRAM_BYTES), self._query))
-        except (StrayMessageError, BlockingIOError):
+        except BlockingIOError:
+            return False
+        except StrayMessageError:
             pass
         except MalformedAnswerError as error:
             self._nonsense = error
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
             self.answer.set_exception(error)
+        return True
 
     def give_up(self) -> None:
-        """Nonsense is told only if nothing better came after it."""
+        """Report a timeout, unless the answer is already there.
+
+        After a stall of the process, timers may run before the event loop has looked at the sockets: then an answer
+        that came in time is still in the kernel. Nonsense is reported only if nothing better came after it.
+        """
+        for _ in range(_MAX_UNREAD):
+            if self.answer.done() or not self._read_one():
+                break
         if not self.answer.done():
             self.answer.set_exception(self._nonsense or TimeoutError())
 
