@@ -53,7 +53,7 @@ async def test_a_flood_does_not_hold_up_the_end_of_a_lookup() -> None:
     """Only so many messages are read when the time is up."""
     resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
     with resolver, client:
-        client.setblocking(False)
+        client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
         mailbox = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
         for _ in range(dns_transport._MAX_UNREAD):
             resolver.send(b"a stray message")
