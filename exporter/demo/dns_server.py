@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,7 @@ _QUESTIONS_KEPT = 10_000  # a demo may run for weeks
 _PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
 _UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
 _TCP_BYTES = 65535
+_MAX_AT_ONCE = 100  # queries that are answered in one turn of the event loop, in which asyncio itself reads one
 _RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kernel cuts it to what it allows
 
 
@@ -73,6 +75,7 @@ class DnsServer(asyncio.DatagramProtocol):
                 datagrams.close()
                 self._listener.port = 0
             else:
+                self._socket = datagrams
                 await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
                 return
         raise OSError(f"none of {_PORT_ATTEMPTS} ports on {LOOPBACK} is free for both UDP and TCP: free some ports")
@@ -86,6 +89,12 @@ class DnsServer(asyncio.DatagramProtocol):
         self._datagrams: asyncio.DatagramTransport = transport
 
     def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
+        self._respond(wire, client)
+        with suppress(BlockingIOError):
+            for _ in range(_MAX_AT_ONCE):
+                self._respond(*self._socket.recvfrom(_TCP_BYTES))
+
+    def _respond(self, wire: bytes, client: tuple[Any, ...]) -> None:
         for answer in _each(self.answer(wire, Transport.UDP)):
             self._datagrams.sendto(answer, client)
 
