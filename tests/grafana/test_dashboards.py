@@ -70,6 +70,7 @@ def test_titles_tell_panels_apart() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_panels_lie_within_the_grid(name: str) -> None:
+    assert ALL[name]["panels"]
     for panel in ALL[name]["panels"]:
         place = panel["gridPos"]
         assert min(place["x"], place["y"]) >= 0, panel["title"]
@@ -111,6 +112,7 @@ def test_kind_of_panel_is_drawn_by_todays_grafana(title: str) -> None:
 @pytest.mark.parametrize("title", PANELS)
 def test_colour_is_never_the_only_sign(title: str) -> None:
     """What has a colour of its own has a word too, or is a number that is printed."""
+    assert looks(PANELS[title])
     for look in looks(PANELS[title]):
         assert all(word for word in words(look)), look
         if len(look.get("thresholds", {}).get("steps", ())) > 1:
@@ -119,6 +121,7 @@ def test_colour_is_never_the_only_sign(title: str) -> None:
 
 @pytest.mark.parametrize("title", [title for title, panel in PANELS.items() if panel["type"].startswith("stat")])
 def test_words_that_share_a_panel_differ(title: str) -> None:
+    assert looks(PANELS[title])
     for look in looks(PANELS[title]):
         assert max(Counter(words(look)).values(), default=1) == 1
 
@@ -179,6 +182,7 @@ def asked(dashboard: Json) -> set[str]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_metric_exists(name: str) -> None:
+    assert asked(ALL[name])
     assert asked(ALL[name]) - known_metrics() == set()
 
 

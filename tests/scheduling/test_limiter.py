@@ -32,7 +32,10 @@ async def test_waiting_can_be_given_up() -> None:
     queue.release()
     async with asyncio.timeout(1):
         await queue.acquire()
+    assert in_queue.cancelled()
+    assert queue._free.locked()
     queue.release()
+    assert not queue._free.locked()
 
 
 async def test_start_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
