@@ -313,4 +313,4 @@ def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(
 def test_arbitrary_bytes_raise_only_the_documented_errors(content: bytes) -> None:
     for wire in (content, ID.to_bytes(2, "big") + content, raw_answer(1, content), raw_answer(1, QUERY_NAME + content)):
         with suppress(MismatchedAnswerError, DnsFailureError):
-            read_answer(wire, query())
+            assert isinstance(read_answer(wire, query()), Answer)

@@ -253,3 +253,6 @@ async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) ->
     unused = connection(network, HEALTHY)
     unused.close()
     unused.close()
+    with closing(connection(network, HEALTHY)) as another:
+        await another.open()
+    assert (unused.peer_wait(), another.peer_wait() > 0) == (0, True)
