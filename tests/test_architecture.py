@@ -42,7 +42,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("config", "exporter", "metrics", "probing", "reports", "web.api", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
-    "wiring": {"config", "internet", "probing"},
+    "wiring": {"config", "internet", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
     "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
     "app": {

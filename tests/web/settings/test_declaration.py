@@ -10,7 +10,7 @@ import pytest
 
 from exporter import cli
 from exporter.config import ConfigError
-from exporter.web.settings import live_config
+from exporter.web.settings import loading
 from exporter.web.settings.declaration import (
     CIPHER_SUITES,
     CURVES,
@@ -19,7 +19,7 @@ from exporter.web.settings.declaration import (
     TlsServerSettings,
     WebSettingsFile,
 )
-from exporter.web.settings.live_config import WatchedFiles, WebConfig
+from exporter.web.settings.loading import WatchedFiles, WebConfig
 from tests.programs import program
 from tests.web import pems
 
@@ -74,7 +74,7 @@ def folder(tmp_path: Path, certificates: Path) -> Path:
 def load(folder: Path, text: str) -> WebConfig:
     file = folder / "web.yaml"
     file.write_text(text, encoding="utf-8")
-    return live_config.load(file, WatchedFiles())
+    return loading.load(file, WatchedFiles())
 
 
 def tls(folder: Path, text: str) -> ssl.SSLContext:
@@ -118,7 +118,10 @@ def test_the_toolkit_takes_the_same_file(folder: Path) -> None:
     file = folder / "web.yaml"
     known = [line for line in GOOD.splitlines() if "client_allowed_sans" not in line and "rate_limit" not in line]
     file.write_text("\n".join(known), encoding="utf-8")
-    subprocess.run([program("promtool"), "check", "web-config", file], check=True, capture_output=True)
+    checked = subprocess.run(
+        [program("promtool"), "check", "web-config", file], check=False, capture_output=True, text=True
+    )
+    assert (checked.returncode, checked.stderr) == (0, f"{file} SUCCESS\n")
 
 
 @pytest.mark.parametrize(
@@ -153,7 +156,27 @@ def test_every_cipher_suite_can_be_had(suite: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("curve", CURVES)
 def test_every_curve_can_be_had(curve: str, folder: Path) -> None:
-    tls(folder, f"curve_preferences: [{curve}]")
+    """A client that offers the curve is accepted, and a client that only offers another one is refused."""
+    context = tls(folder, f"curve_preferences: [{curve}]")
+    other = next(name for name in CURVES if name != curve)
+    assert [accepts(context, CURVES[offered]) for offered in (curve, other)] == [True, False]
+
+
+def accepts(context: ssl.SSLContext, curve: str) -> bool:
+    """Whether a handshake with a client that only offers this curve succeeds."""
+    anyone = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anyone.check_hostname, anyone.verify_mode = False, ssl.CERT_NONE
+    anyone.set_ecdh_curve(curve)
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = [anyone.wrap_bio(to_client, to_server), context.wrap_bio(to_server, to_client, server_side=True)]
+    for side in sides * 2:
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLError:
+            return False
+    return all(side.cipher() for side in sides)
 
 
 def test_versions_and_defaults(folder: Path) -> None:
@@ -192,7 +215,7 @@ def test_no_secret_is_repeated(folder: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """Is no empty one."""
     with pytest.raises(ConfigError, match="expected a file, found nothing of that name: check the path"):
-        live_config.load(tmp_path / "web.yaml", WatchedFiles())
+        loading.load(tmp_path / "web.yaml", WatchedFiles())
 
 
 # ---------------------------------------------------------------- the command
