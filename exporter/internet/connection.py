@@ -5,6 +5,7 @@ from collections.abc import Callable
 import h11
 from OpenSSL import SSL
 
+from exporter import USER_AGENT
 from exporter.internet.http import HttpExchange, HttpRequest
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import IPEndpoint, TcpStream
@@ -13,6 +14,9 @@ from exporter.internet.tls_contexts import TlsContexts
 from exporter.model.addresses import host_port
 from exporter.probing.evidence import Handshake, HttpResponse
 from exporter.probing.network import BlockedAddressError, ClosedEarlyError
+
+_HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty SETTINGS
+_HTTP2_FRAME_HEADER_BYTES, _HTTP2_SETTINGS = 9, 4
 
 
 class InternetConnection:
@@ -75,17 +79,46 @@ class InternetConnection:
         self._tls_contexts.known_chains.remember(key, handshake, stream.verified_chain())
         return handshake
 
+    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
+        stream = TlsStream(self._tcp, self._tls_contexts.finite_field, limits_group=True)
+        handshake = await stream.handshake(tls_name)
+        check_chain_size(handshake.chain)
+        self._http = HttpExchange(stream)
+        return handshake
+
+    async def speaks_http2(self, tls_name: str) -> bool | None:
+        """After the client's preface, the server must send its own, which is a SETTINGS frame (RFC 9113, 3.4)."""
+        stream = TlsStream(self._tcp, self._tls_contexts.http2)
+        await stream.handshake(tls_name)
+        if stream.selected_protocol() != b"h2":
+            return None
+        await stream.send(_HTTP2_PREFACE)
+        frame = b""
+        while len(frame) < _HTTP2_FRAME_HEADER_BYTES:
+            received = await stream.receive()
+            if not received:
+                return False
+            frame += received
+        return frame[3] == _HTTP2_SETTINGS
+
     async def _handshake(self, tls_name: str, context: SSL.Context) -> tuple[TlsStream, Handshake]:
         stream = TlsStream(self._tcp, context)
         handshake = await stream.handshake(tls_name)
         self._http = HttpExchange(stream)
         return stream, handshake
 
-    async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
-        return await self._request(HttpRequest(path, host_header), max_bytes)
+    def use_plain_http(self) -> None:
+        self._evaluated = None
+        self._http = HttpExchange(self._tcp)
+
+    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
+        return await self._request(HttpRequest(path, host_header, user_agent=user_agent or USER_AGENT), max_bytes)
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
-        return await self._request(HttpRequest(path, host_header, body), max_bytes)
+        return await self._request(HttpRequest(path, host_header, body, method="POST"), max_bytes)
+
+    async def put(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
+        return await self._request(HttpRequest(path, host_header, body, method="PUT"), max_bytes)
 
     async def _request(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
         """Send a request, and return the response.

@@ -44,6 +44,8 @@ async def exchange(server: IPEndpoint, name: bytes, rdtype: RdataType, deadline:
         answer = await _query_over_udp(server, Query(name, rdtype, edns=False), deadline)
     if answer.truncated:
         answer = await query_over_tcp(server, Query(name, rdtype), deadline)
+    if answer.rcode == Rcode.NOTIMP and rdtype is RdataType.SRV:  # as homeservers read it: there is no record
+        return Answer(Rcode.NOERROR, canonical_name=name)
     if answer.rcode not in CONCLUSIVE_RCODES:
         raise DnsFailureError(dns.rcode.to_text(Rcode.make(answer.rcode)))
     return answer

@@ -6,19 +6,21 @@ Responses are not decompressed, and everything in them is bounded.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final, Protocol
 
 import h11
 from h11 import _abnf, _readers
 
 from exporter import USER_AGENT
-from exporter.internet.tls import TlsStream
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 
-MAX_HEADER_BYTES = 16 * 1024  # the default of h11; they hold some 4000 headers, which take 1.5 MB of memory
-MAX_HEADERS = 100
+MAX_HEADER_BYTES = 64 * 1024  # more than any homeserver reads in one line, and less than all of them read in all
+MAX_HEADER_LINES = 200
 MAX_INTERIM_RESPONSES = 10
 _MAX_BYTES_PER_BODY_BYTE = 2  # on the wire: chunks may be small, and have extensions
+
+_END_OF_HEAD: Final = re.compile(rb"\r?\n\r?\n")
 
 # The patterns of h11 backtrack, blank by blank: a line with 60 KB of blanks takes 7 seconds. These match the same lines
 # without backtracking, except that a chunk extension may not contain a bare CR or LF.
@@ -28,11 +30,13 @@ _readers.chunk_header_re = re.compile(_abnf.chunk_header.replace(";.*", r";[^\r\
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A GET request, or a POST request if it has a `body`, which is JSON."""
+    """A request. The `body`, if there is one, is JSON."""
 
     path: str
     host_header: str
     body: bytes | None = None
+    method: str = "GET"
+    user_agent: str = USER_AGENT
 
     def events(self) -> Iterator[h11.Event]:
         """Yield the request as h11 sends it."""
@@ -44,26 +48,36 @@ class HttpRequest:
     def _head(self) -> h11.Request:
         headers = {
             "Host": self.host_header,
-            "User-Agent": USER_AGENT,
+            "User-Agent": self.user_agent,
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
-        if self.body is None:
-            return h11.Request(method="GET", target=self.path, headers=list(headers.items()))
-        headers |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
-        return h11.Request(method="POST", target=self.path, headers=list(headers.items()))
+        if self.body is not None:
+            headers |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
+        return h11.Request(method=self.method, target=self.path, headers=list(headers.items()))
+
+
+class ByteStream(Protocol):
+    """What an exchange needs of a connection: a TLS stream, or a TCP stream for plain http."""
+
+    async def send(self, content: bytes) -> None: ...
+
+    async def receive(self) -> bytes:
+        """Return some bytes; none at the end of the stream."""
 
 
 class HttpExchange:
-    """The requests and responses on one TLS stream, one after the other."""
+    """The requests and responses on one stream, one after the other."""
 
-    def __init__(self, stream: TlsStream) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
         self.response_begun = False
         """Whether anything has been received since the latest request began."""
         self._bytes_left = 0
         """How many bytes may still be received, whatever they are."""
+        self._header_lines = 0
+        """How many lines of headers have been received since the latest request began, interim responses included."""
 
     def is_reusable(self) -> bool:
         """Whether another request can be sent.
@@ -81,6 +95,7 @@ class HttpExchange:
 
         Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error.
         """
+        self._header_lines = 0
         self.response_begun, self._bytes_left = False, MAX_HEADER_BYTES + _MAX_BYTES_PER_BODY_BYTE * max_bytes
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in request.events()))
         head = await self._receive_head()
@@ -95,7 +110,7 @@ class HttpExchange:
             "Content-Length": str(body_bytes),
             "Expect": "100-continue",
         }
-        self._bytes_left = MAX_HEADER_BYTES
+        self._header_lines, self._bytes_left = 0, MAX_HEADER_BYTES
         await self._stream.send(self._http.send(h11.Request(method="PUT", target=path, headers=list(headers.items()))))
         event = await self._next_event()
         if isinstance(event, h11.InformationalResponse | h11.Response):
@@ -108,8 +123,8 @@ class HttpExchange:
             if isinstance(event, h11.Response):
                 if not event.http_version.startswith(b"1."):
                     raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode()}, though HTTP/1.1 was requested")
-                if len(event.headers) > MAX_HEADERS:
-                    raise TooLargeError(f"{len(event.headers)} headers, the limit is {MAX_HEADERS}")
+                if len(event.headers) > MAX_HEADER_LINES:
+                    raise TooLargeError(f"{len(event.headers)} header lines, the limit is {MAX_HEADER_LINES}")
                 return event
         raise h11.RemoteProtocolError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
 
@@ -135,8 +150,16 @@ class HttpExchange:
             self._bytes_left -= len(received)
             if self._bytes_left < 0:
                 raise TooLargeError("the response, with its headers and framing, is too large")
+            if self._http.their_state is h11.SEND_RESPONSE:
+                self._count_header_lines(received)
             self._http.receive_data(received)
         return event
+
+    def _count_header_lines(self, received: bytes) -> None:
+        """Refuse very many lines before h11 makes objects of them, which take far more memory than the lines."""
+        self._header_lines += _END_OF_HEAD.split(received, maxsplit=1)[0].count(b"\n")
+        if self._header_lines > MAX_HEADER_LINES * (MAX_INTERIM_RESPONSES + 1):
+            raise TooLargeError(f"far more than {MAX_HEADER_LINES} header lines")
 
 
 def _decode_headers(head: h11.Response) -> tuple[tuple[str, str], ...]:

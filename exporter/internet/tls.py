@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from OpenSSL import SSL, crypto
 
 from exporter.internet.der import count_values
+from exporter.internet.key_exchange import group_bits
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
 from exporter.probing.evidence import Handshake, VerifyError
@@ -13,14 +14,17 @@ from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeErro
 _RECEIVE_BYTES = 4 * 1024  # by up to this much, a response may exceed its limit before that is noticed
 _MAX_HANDSHAKE_BYTES = 20 * 1024  # 4 KiB are usual, and under 20 with post-quantum signatures; OpenSSL accepts 100
 MAX_CHAIN_VALUES = 500  # 200 are usual, with one more for each name; OpenSSL allocates some 100 bytes for each
+MAX_GROUP_BITS = 4096  # of a finite-field key exchange: a tenth of a second of CPU
 _ALERT, _HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
 class TlsStream:
     """The bytes of one TLS connection, as a client. `context` decides whether OpenSSL verifies the chain."""
 
-    def __init__(self, tcp: TcpStream, context: SSL.Context) -> None:
+    def __init__(self, tcp: TcpStream, context: SSL.Context, *, limits_group: bool = False) -> None:
+        """`limits_group` is for a context that offers finite-field key exchange."""
         self._tcp = tcp
+        self._limits_group = limits_group
         self._tls = SSL.Connection(context, None)
         self._verify_errors: list[VerifyError] = []
         self._tls.set_app_data(self._verify_errors)
@@ -36,7 +40,7 @@ class TlsStream:
         """
         if not names.ip_literal(tls_name):
             self._tls.set_tlsext_host_name(tls_name.encode())
-        received = 0
+        received = b""
         chain: tuple[bytes, ...] = ()
         while not self._advance_handshake():
             if received and not chain:
@@ -46,9 +50,11 @@ class TlsStream:
             content = await self._receive_encrypted()
             if not received and content[0] not in (_ALERT, _HANDSHAKE):
                 raise NotTlsError(f"the server's first bytes are not TLS: {content[:16]!r}")
-            received += len(content)
-            if received > _MAX_HANDSHAKE_BYTES:
+            received += content
+            if len(received) > _MAX_HANDSHAKE_BYTES:
                 raise TooLargeError(f"the handshake has more than {_MAX_HANDSHAKE_BYTES} bytes")
+            if self._limits_group and (bits := group_bits(received)) > MAX_GROUP_BITS:
+                raise TooLargeError(f"the group of the key exchange has {bits} bits, the limit is {MAX_GROUP_BITS}")
             self._tls.bio_write(content)
         # The last flight of TLS 1.3 is still in OpenSSL's buffer. It is sent with the first request, if there is one.
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
@@ -62,6 +68,10 @@ class TlsStream:
     def verified_chain(self) -> Sequence[crypto.X509]:
         """Return the chain as OpenSSL built it, from the leaf to the trust anchor. It is meaningless after an error."""
         return self._tls.get_verified_chain() or ()
+
+    def selected_protocol(self) -> bytes:
+        """Return the protocol that the server selected by ALPN (RFC 7301); empty where it selected none."""
+        return self._tls.get_alpn_proto_negotiated()
 
     def _advance_handshake(self) -> bool:
         """Let OpenSSL go on with the handshake. Return whether it is complete."""

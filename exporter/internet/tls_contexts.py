@@ -12,22 +12,31 @@ _ALPN = [b"http/1.1"]
 # keys and signatures that the default level also refuses are reported by `stages.tls`.
 # DHE is not offered, as by browsers: the server chooses the group, and one of 10,000 bits takes half a second of CPU.
 _CIPHERS = b"DEFAULT:!kDHE:@SECLEVEL=0"
+_FINITE_FIELD_CIPHERS = b"kDHE:@SECLEVEL=2"  # as OpenSSL offers them by default, and Synapse with it
 
 
 class TlsContexts:
-    """The two contexts of an `Internet`. They are shared, as loading the trust store takes tens of milliseconds.
+    """The contexts of an `Internet`. They are shared, as loading the trust store takes tens of milliseconds.
 
     - `verifying` lets OpenSSL verify the chain.
     - `unverifying` does not. It is for chains in `known_chains`: the caller must check that one of them was presented.
 
-    Both send the same ClientHello, so that a server cannot distinguish them, and both prove that the server has the
-    private key of its certificate.
+    These two send the same ClientHello, so that a server cannot distinguish them, and both prove that the server has
+    the private key of its certificate. The others are for a second look, where the first one does not get through:
+
+    - `finite_field` offers nothing but finite-field key exchange, and verifies.
+    - `http2` offers HTTP/2 before HTTP/1.1, and does not verify.
     """
 
     def __init__(self, ca_file: Path | None, known_chains: KnownChains) -> None:
         """`ca_file` (PEM) replaces the operating system's trust store."""
         self.verifying = verifying_context(ca_file)
         self.unverifying = _new_context()
+        self.finite_field = verifying_context(ca_file)
+        self.finite_field.set_cipher_list(_FINITE_FIELD_CIPHERS)
+        self.finite_field.set_max_proto_version(SSL.TLS1_2_VERSION)
+        self.http2 = _new_context()
+        self.http2.set_alpn_protos([b"h2", *_ALPN])
         self.known_chains = known_chains
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from exporter.model.addresses import IPAddress
+from exporter.model.findings import HttpShape
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,13 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, in the order received."""
     body: bytes
+
+    @property
+    def shape(self) -> HttpShape:
+        """Return the size of the headers, as some homeservers limit it."""
+        return HttpShape(
+            len(self.headers), max((len(name) + 2 + len(value) for name, value in self.headers), default=0)
+        )
 
     def header(self, name: str) -> str | None:
         """All values of a header, joined as RFC 9110, section 5.2, says; none where it is missing."""

@@ -48,11 +48,26 @@ class Connection(Protocol):
     async def start_tls(self, tls_name: str) -> Handshake:
         """Sends `tls_name` as SNI unless it is an IP address."""
 
-    async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
+    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
+        """As `start_tls`, offering nothing but finite-field key exchange."""
+
+    async def speaks_http2(self, tls_name: str) -> bool | None:
+        """Offer HTTP/2 in a handshake. Return whether the server speaks it, None where it does not select it.
+
+        The connection is of no use afterwards.
+        """
+
+    def use_plain_http(self) -> None:
+        """Use the connection for HTTP without TLS."""
+
+    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
         """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `max_bytes` bytes."""
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
         """POST of JSON, which must be a question and no deed: it may be sent twice. Raises as `get`."""
+
+    async def put(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
+        """PUT of JSON. Raises as `get`."""
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         """PUT with `Expect: 100-continue` and a body that never comes: the status that this meets, interim or not.

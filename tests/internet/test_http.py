@@ -11,7 +11,7 @@ import pytest
 from exporter import USER_AGENT
 from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
-from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
+from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_INTERIM_RESPONSES
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.evidence import HttpResponse
@@ -132,9 +132,9 @@ def headers(count: int) -> bytes:
 
 
 async def test_the_number_of_headers_is_limited(server: RawServer) -> None:
-    assert len((await server.fetch(headers(MAX_HEADERS))).headers) == MAX_HEADERS
+    assert len((await server.fetch(headers(MAX_HEADER_LINES))).headers) == MAX_HEADER_LINES
     with pytest.raises(TooLargeError, match="101 headers, the limit is 100"):
-        await server.fetch(headers(MAX_HEADERS + 1))
+        await server.fetch(headers(MAX_HEADER_LINES + 1))
 
 
 @pytest.mark.parametrize(

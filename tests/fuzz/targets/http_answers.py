@@ -1,6 +1,6 @@
 """The bytes of HTTP answers."""
 
-from exporter.internet.http import MAX_HEADERS, HttpExchange, HttpRequest
+from exporter.internet.http import MAX_HEADER_LINES, HttpExchange, HttpRequest
 from exporter.internet.tls import TlsStream
 from exporter.model.outcomes import Passed
 from exporter.probing.attempt import identity
@@ -45,6 +45,6 @@ def http(written: bytes) -> None:
 
 def is_bounded(answer: HttpResponse) -> None:
     assert 200 <= answer.status <= 999
-    assert len(answer.headers) <= MAX_HEADERS
+    assert len(answer.headers) <= MAX_HEADER_LINES
     assert len(answer.body) <= AT_MOST
     assert all(name == name.lower() for name, _ in answer.headers)
