@@ -1,5 +1,6 @@
 """The TLS contexts of all connections, and the certificate chains that were verified over them."""
 
+from functools import cached_property
 from pathlib import Path
 
 from OpenSSL import SSL
@@ -32,12 +33,21 @@ class TlsContexts:
         """`ca_file` (PEM) replaces the operating system's trust store."""
         self.verifying = verifying_context(ca_file)
         self.unverifying = _new_context()
-        self.finite_field = verifying_context(ca_file)
-        self.finite_field.set_cipher_list(_FINITE_FIELD_CIPHERS)
-        self.finite_field.set_max_proto_version(SSL.TLS1_2_VERSION)
-        self.http2 = _new_context()
-        self.http2.set_alpn_protos([b"h2", *_ALPN])
+        self._ca_file = ca_file
         self.known_chains = known_chains
+
+    @cached_property
+    def finite_field(self) -> SSL.Context:
+        context = verifying_context(self._ca_file)
+        context.set_cipher_list(_FINITE_FIELD_CIPHERS)
+        context.set_max_proto_version(SSL.TLS1_2_VERSION)
+        return context
+
+    @cached_property
+    def http2(self) -> SSL.Context:
+        context = _new_context()
+        context.set_alpn_protos([b"h2", *_ALPN])
+        return context
 
 
 def verifying_context(ca_file: Path | None) -> SSL.Context:
