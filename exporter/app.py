@@ -209,7 +209,7 @@ class App:
         config = self._active.config
         listed = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
         self._listed = frozenset(server.server_name for server in listed)
-        watched = self._shard.part(listed)
+        watched = self._shard.select(listed)
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.exporter_metrics.servers.set(len(watched))

@@ -170,7 +170,7 @@ def _serve(chosen: _Arguments) -> int:
 
 def _parse_shard(chosen: _Arguments) -> Shard:
     try:
-        return Shard.of(chosen.shard_index, chosen.shard_count)
+        return Shard.parse(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
         chosen.refuse(str(error))
         raise

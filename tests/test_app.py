@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.server_lists.serving import answer, groups, serving
-from tests.waiting import leaked_tasks, until, until_asked
+from tests.waiting import leaked_tasks, until, until_async
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
@@ -69,7 +69,7 @@ async def probed(app: App, *servers: LabServer) -> Series:
         found = await metrics(app)
         return None if None in successes(found, servers).values() else found
 
-    found = await until_asked(look)
+    found = await until_async(look)
     assert found
     return found
 
@@ -111,13 +111,13 @@ async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
             found = await metrics(app)
             return found if found.get(expiry) == not_after.timestamp() else None
 
-        before = await until_asked(look)
+        before = await until_async(look)
 
         async def look_again() -> Series | None:
             found = await metrics(app)
             return found if found.get(valid) == 0 else None
 
-        after = await until_asked(look_again)
+        after = await until_async(look_again)
     assert before
     assert after
     assert (before[valid], failures(before), successes(before, [HEALTHY])) == (1, set(), {name: 1})
@@ -216,7 +216,7 @@ async def test_broken_configuration_changes_nothing(tmp_path: Path) -> None:
         stamp = "exporter_config_last_reload_success_timestamp_seconds"
         assert after[stamp] == before[stamp]
         total = series("probes_total", {"server_name": HEALTHY.server_name})
-        await until_asked(lambda: more_than(app, total, after[total]))
+        await until_async(lambda: more_than(app, total, after[total]))
         write_config(file, federation)
         assert await app.reload() == ()
         assert (await metrics(app))[RELOADED] == 1
@@ -234,7 +234,7 @@ async def test_new_network_settings_are_used(tmp_path: Path) -> None:
         write_config(file, federation, network=network(federation, ca_file=str(other.ca_file)))
         assert await app.reload() == ()
         labels = {"server_name": HEALTHY.server_name, "probe_stage": "tls", "reason": "certificate_untrusted"}
-        await until_asked(lambda: has(app, series("failure_info", labels)))
+        await until_async(lambda: has(app, series("failure_info", labels)))
 
 
 async def has(app: App, name: str) -> bool:
@@ -292,7 +292,7 @@ async def test_server_files_are_read_again(tmp_path: Path) -> None:
                 await until(lambda: [entry for entry in logged if entry["log_level"] == "warning"])
                 assert (await metrics(app))["exporter_servers"] == 1
                 names.unlink()
-                await until_asked(lambda: watches_nothing(app))
+                await until_async(lambda: watches_nothing(app))
             stop.set()
             await running
     complaints = [entry["complaint"] for entry in logged if entry["log_level"] == "warning"]
@@ -336,7 +336,7 @@ async def test_lists_are_followed(tmp_path: Path) -> None:
             server.answers = lambda _: groups(BROKEN.server_name)
             assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
             server.answers = lambda _: answer(b"", status="500 Internal Server Error")
-            await until_asked(lambda: more_than(app, failures_of_list, 0))
+            await until_async(lambda: more_than(app, failures_of_list, 0))
             assert (await metrics(app))["exporter_servers"] == 1
             write_config(file, federation, servers=[HEALTHY.server_name])
             assert await app.reload() == ()

@@ -38,7 +38,7 @@ from tests.embedded_federation import (
 )
 from tests.server_lists.serving import answer, groups
 from tests.server_lists.serving import serving as serving_list
-from tests.waiting import PATIENCE, until_asked
+from tests.waiting import TIMEOUT_SECONDS, until_async
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
@@ -61,7 +61,7 @@ async def ended(process: Process, *told: signal.Signals) -> tuple[int | None, st
     """Exit status, and what else it wrote to standard output and standard error."""
     for number in told:
         process.send_signal(number)
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -81,7 +81,7 @@ class Running:
 
     async def until_logged(self, message: str) -> dict[str, object]:
         assert self.process.stderr
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while line := await self.process.stderr.readline():
                 self.entries.append(json.loads(line))
                 if self.entries[-1]["msg"] == message:
@@ -237,7 +237,7 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file) as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert failures(await exporter.metrics()) == expected_failures([HEALTHY, BROKEN])
 
             file.write_text("servers: [\n")
@@ -286,7 +286,7 @@ async def test_workers_share_the_probing(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file, "--workers", "2") as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert (await exporter.metrics())["exporter_workers"] == 2
             workers = children(exporter.process.pid)
             for pid in workers:
@@ -338,7 +338,7 @@ async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
     async with Federation([silent_and_early()]) as federation:
         file = write_config(tmp_path / "config.yaml", federation, probe=slow)
         async with serving(file) as exporter:
-            await until_asked(lambda: in_flight(exporter))
+            await until_async(lambda: in_flight(exporter))
             assert await exporter.end() == (0, "", ["stopping"])
 
 
@@ -400,7 +400,7 @@ async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
 async def url_of(process: Process) -> tuple[str, str]:
     """Of the metrics, and all that was printed up to the end of what there is to read."""
     assert process.stdout
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
     return next(word for word in text.split() if word.endswith("/metrics")), text
 
@@ -417,7 +417,7 @@ async def test_demo_shows_every_server() -> None:
             found = await scraped(place)
             return found if successes(found, SERVERS) == expected else None
 
-        found = await until_asked(look)
+        found = await until_async(look)
         assert found
         assert failures(found) == expected_failures(SERVERS)
         assert await ended(process, signal.SIGINT) == (0, "", "")

@@ -28,9 +28,9 @@ from tests.sample_reports import (
     delegated_by_well_known,
     expired_certificate,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
-    watched,
+    watched_server,
 )
 from tests.scrapes import OPENMETRICS, board_of, text_of
 
@@ -76,7 +76,7 @@ def hostile() -> Report:
     """Whatever could break a line stands where text from outside may stand."""
     report = delegated_by_well_known("hostile.example.org")
     (endpoint,) = report.endpoints
-    seen = secured("hostile.example.org")
+    seen = tls_session("hostile.example.org")
     issuer = replace(seen.certificate, issuer='CN="Ünï\\cödé", O={💥}\n# EOF')
     odd = replace(endpoint, tls=Passed(0.1, replace(seen, certificate=issuer, tls_version='TLS"\\')))
     told = replace(odd, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx 1")))
@@ -86,7 +86,7 @@ def hostile() -> Report:
 
 def full_board() -> Board:
     reports = delegated_by_well_known(), expired_certificate(), nothing_resolved(), two_families(), hostile()
-    return board_of([watched(report.server_name.text) for report in reports], *reports)
+    return board_of([watched_server(report.server_name.text) for report in reports], *reports)
 
 
 def body(answer: Exposition) -> bytes:
@@ -119,7 +119,7 @@ def test_text_and_openmetrics_say_the_same() -> None:
 
 def test_hostile_values_come_back_as_they_were() -> None:
     """What is escaped is read as the same value."""
-    text = text_of(board_of([watched("hostile.example.org")], hostile()), OPENMETRICS)
+    text = text_of(board_of([watched_server("hostile.example.org")], hostile()), OPENMETRICS)
     (family,) = (metric for metric in parse_openmetrics(text) if metric.name == "matrix_federation_delegation")
     targets = [sample.labels["target"] for sample in family.samples]
     assert targets == ['a"b\\c d\\n:443', "münchen.example:1"]
@@ -177,7 +177,7 @@ def test_header_that_breaks_the_library_gets_text() -> None:
 
 def test_chunks_are_bounded() -> None:
     """A web handler can let others run between two of them."""
-    servers = [watched(f"server{number}.example.org") for number in range(1000)]
+    servers = [watched_server(f"server{number}.example.org") for number in range(1000)]
     reports = [replace(two_families(), server_name=server.server_name) for server in servers]
     board = board_of(servers, *reports)
     chunks = list(scrape(board, ExporterMetrics(), None, None).chunks)

@@ -18,11 +18,11 @@ from tests.sample_reports import (
     MATRIX_443,
     delegated_by_well_known,
     expired_certificate,
-    looked_at_deeply,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
-    watched,
+    watched_server,
+    with_deep_look,
 )
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -38,7 +38,7 @@ LASTING = [
 
 def samples(report: Report, name: str, expected_delegation: Target | None = None) -> list[str]:
     """The samples of one family, without its prefix and the label `server_name`."""
-    board = board_of([watched(report.server_name.text, expected_delegation=expected_delegation)], report)
+    board = board_of([watched_server(report.server_name.text, expected_delegation=expected_delegation)], report)
     lines = [line.removeprefix("matrix_federation_") for line in samples_of(text_of(board))]
     server_name = re.compile(rf',?server_name="{re.escape(report.server_name.text)}"')
     own = [line for line in lines if line.startswith(f"{name}{{")]
@@ -57,7 +57,7 @@ def samples(report: Report, name: str, expected_delegation: Target | None = None
 )
 def test_whole_text(report: Report, file: str) -> None:
     """Each stage that was reached has its samples, and no other."""
-    text = text_of(board_of([watched(report.server_name.text, 60)], report))
+    text = text_of(board_of([watched_server(report.server_name.text, 60)], report))
     assert text == (EXPECTED_TEXTS / file).read_text()
 
 
@@ -80,22 +80,22 @@ def test_lasting_families_are_those_of_the_contract() -> None:
 
 def test_before_the_first_result_there_is_the_interval_alone() -> None:
     """Counters appear with the first result."""
-    assert samples_of(text_of(board_of([watched("example.org", 90)]))) == [
+    assert samples_of(text_of(board_of([watched_server("example.org", 90)]))) == [
         'matrix_federation_probe_interval_seconds{server_name="example.org"} 90.0'
     ]
 
 
 def test_removed_server_has_no_series() -> None:
     """Not even the kept_when_stale ones, and a late result does not bring it back."""
-    board = board_of([watched("example.org"), watched("gone.example.org")], delegated_by_well_known())
-    board.watch([watched("gone.example.org")])
+    board = board_of([watched_server("example.org"), watched_server("gone.example.org")], delegated_by_well_known())
+    board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert 'server_name="example.org"' not in text_of(board)
 
 
 def test_too_old_a_result_leaves_the_lasting_series() -> None:
     """A moment before it has all of them; other servers keep theirs."""
-    servers = [watched("example.org"), watched("dual.example.org", 600)]
+    servers = [watched_server("example.org"), watched_server("dual.example.org", 600)]
     reports = delegated_by_well_known(), two_families()
     limit = ENDED_AT + timedelta(minutes=15)
     everything = text_of(board_of(servers, *reports))
@@ -136,7 +136,7 @@ def test_one_invalid_certificate_of_several_counts() -> None:
     report = two_families()
     first, second = report.endpoints[:2]
     expired: Failed[TlsSession] = Failed(
-        0.02, (Problem(Reason.CERTIFICATE_EXPIRED, ""),), found=secured("dual.example.org", -1)
+        0.02, (Problem(Reason.CERTIFICATE_EXPIRED, ""),), found=tls_session("dual.example.org", -1)
     )
     changed = replace(report, endpoints=(first, replace(second, tls=expired)))
     assert samples(changed, "tls_cert_valid") == ['{connection="federation"} 0.0']
@@ -184,9 +184,9 @@ def test_text_of_the_remote_is_cut_and_cleaned() -> None:
 
 def test_issuer_is_cut_and_cleaned_too() -> None:
     """It stands in a certificate that anyone could have made."""
-    seen = secured("example.org", 30)
+    seen = tls_session("example.org", 30)
     odd = replace(seen, certificate=replace(seen.certificate, issuer="CN=\r" + "x" * 90))
-    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, secured=odd)))
+    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, tls_session=odd)))
     (first, _) = samples(report, "tls_cert_info")
     assert f'issuer="CN=�{"x" * 59}…"' in first
 
@@ -214,7 +214,7 @@ def test_endpoints_without_a_lookup_are_counted() -> None:
 
 def test_what_the_deep_look_found_bears_its_time() -> None:
     """A stage and its reason, among those of the probe itself; nothing before the first deep look."""
-    report = looked_at_deeply(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
+    report = with_deep_look(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
     assert samples(report, "deep_look_timestamp_seconds") == ["{} 1.7953692e+09"]
     assert samples(report, "failure_info") == [
         '{probe_stage="proxy",reason="body_limit"} 1.0',
@@ -234,7 +234,7 @@ def test_page_names_every_metric() -> None:
 
 def test_connections_and_stages_are_the_closed_lists() -> None:
     """Labels bear the values that users write rules on."""
-    report = looked_at_deeply()
+    report = with_deep_look()
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
     assert stages == [stage for stage in Stage if stage is not Stage.SRV]
@@ -254,7 +254,7 @@ def test_spoiled_durations_are_not_shown(name: str) -> None:
 def test_blind_probe_is_counted_from_the_first_on() -> None:
     """And nothing else is said of the server, but that it is watched."""
     blind = replace(nothing_resolved(), exporter_offline=True)
-    text = text_of(board_of([watched(blind.server_name.text, 60)], blind))
+    text = text_of(board_of([watched_server(blind.server_name.text, 60)], blind))
     label = f'{{server_name="{blind.server_name}"}}'
     assert samples_of(text) == [
         f"matrix_federation_probe_interval_seconds{label} 60.0",

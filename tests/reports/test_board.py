@@ -17,13 +17,13 @@ from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Re
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
-    at,
     delegated_by_well_known,
     expired_certificate,
-    looked_at_deeply,
+    healthy_at,
     nothing_resolved,
     two_families,
-    watched,
+    watched_server,
+    with_deep_look,
     with_endpoints,
 )
 
@@ -38,7 +38,7 @@ def drawn(state: ServerState) -> RenderedLines:
 @pytest.fixture
 def board() -> Board:
     board = Board(drawn, lambda: ENDED_AT)
-    board.watch([watched("example.org"), watched("gone.example.org")])
+    board.watch([watched_server("example.org"), watched_server("gone.example.org")])
     return board
 
 
@@ -60,7 +60,7 @@ def changes(board: Board, *reports: Report) -> Iterator[int]:
 
 def test_begins_with_nothing_known(board: Board) -> None:
     """A server that was never probed stands on the board, and is never fresh."""
-    first, second = (ServerState(watched(name)) for name in ("example.org", "gone.example.org"))
+    first, second = (ServerState(watched_server(name)) for name in ("example.org", "gone.example.org"))
     assert board.snapshot() == Snapshot(
         ENDED_AT,
         (
@@ -75,7 +75,7 @@ def test_remembers_the_latest_report(board: Board) -> None:
     report = delegated_by_well_known()
     assert board.put(report)
     assert standing_of(board) == ServerState(
-        watched("example.org"),
+        watched_server("example.org"),
         report,
         last_success=ENDED_AT,
         probes=1,
@@ -107,7 +107,7 @@ def test_remembers_the_last_results_and_failures() -> None:
     """So many and no more, the newest first; failures are not pushed out by successes."""
     failed = [replace(expired_certificate(), ended_at=minute(number)) for number in range(FAILURES_KEPT + 1)]
     succeeded = [replace(delegated_by_well_known(), ended_at=minute(60 + number)) for number in range(RESULTS_KEPT)]
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     for report in (*failed, *succeeded):
         state = state.with_report(report)
     assert state.history == tuple(
@@ -125,7 +125,7 @@ def minute(number: int) -> datetime:
 
 def test_a_result_names_each_reason_once_a_stage() -> None:
     """However many endpoints fail for it."""
-    state = ServerState(watched("dual.example.org")).with_report(two_families())
+    state = ServerState(watched_server("dual.example.org")).with_report(two_families())
     assert state.history[0].problems == (
         (Stage.WELL_KNOWN, Reason.HTTP_STATUS),
         (Stage.TCP, Reason.CONNECT_REFUSED),
@@ -134,7 +134,7 @@ def test_a_result_names_each_reason_once_a_stage() -> None:
 
 def test_remembers_when_a_well_known_was_last_seen() -> None:
     """And warns where it is gone, for as long as peers may remember it too."""
-    state = ServerState(watched("example.org")).with_report(delegated_by_well_known())
+    state = ServerState(watched_server("example.org")).with_report(delegated_by_well_known())
     gone = replace(delegated_by_well_known(), well_known=nothing_resolved().well_known)
     hours = [1, 47, 49]
     lost = []
@@ -145,7 +145,7 @@ def test_remembers_when_a_well_known_was_last_seen() -> None:
 
 
 def test_warns_of_nothing_before_the_first_result() -> None:
-    assert ServerState(watched("example.org")).warnings() == ()
+    assert ServerState(watched_server("example.org")).warnings() == ()
 
 
 # ---------------------------------------------------------------- the deep look
@@ -154,27 +154,27 @@ def test_warns_of_nothing_before_the_first_result() -> None:
 def test_keeps_what_a_deep_look_found_until_the_next() -> None:
     """Also where the probes in between did not reach the endpoint."""
     problem = Problem(Reason.PATH_DECODED, "decoded")
-    state = ServerState(watched("example.org")).with_report(looked_at_deeply(problem))
+    state = ServerState(watched_server("example.org")).with_report(with_deep_look(problem))
     for report in (delegated_by_well_known(), expired_certificate(), delegated_by_well_known()):
         state = state.with_report(report)
         assert state.report is not None
-        assert state.report.deep == looked_at_deeply().deep
+        assert state.report.deep == with_deep_look().deep
         assert [endpoint.deep for endpoint in state.report.endpoints] == [EndpointDeepLook(Failed(0.05, (problem,)))]
         assert (Stage.PROXY, Reason.PATH_DECODED) in state.history[0].problems
-    mended = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
+    mended = replace(with_deep_look(), deep=DeepLook(LATER, {}, None))
     assert state.with_report(mended).report == mended
 
 
 def test_an_endpoint_that_is_gone_takes_its_finding_with_it() -> None:
     """And a new one has none before it is looked at."""
-    moved = with_endpoints(at("192.0.2.9"))
-    state = ServerState(watched("example.org")).with_report(looked_at_deeply()).with_report(moved)
-    assert state.report == replace(moved, deep=looked_at_deeply().deep)
+    moved = with_endpoints(healthy_at("192.0.2.9"))
+    state = ServerState(watched_server("example.org")).with_report(with_deep_look()).with_report(moved)
+    assert state.report == replace(moved, deep=with_deep_look().deep)
 
 
 def test_a_report_without_an_earlier_one_stays_as_it_is() -> None:
-    assert delegated_by_well_known().with_deep_look_of(None) == delegated_by_well_known()
-    assert delegated_by_well_known().with_deep_look_of(delegated_by_well_known()) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_from(None) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_from(delegated_by_well_known()) == delegated_by_well_known()
 
 
 # ---------------------------------------------------------------- counters and reloads
@@ -208,7 +208,7 @@ def test_a_failed_lookup_is_no_change(board: Board) -> None:
 
 def test_refuses_a_server_that_is_not_watched(board: Board) -> None:
     """A probe that outlives the removal of its server brings no ghost series back."""
-    board.watch([watched("gone.example.org")])
+    board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert board.state(EXAMPLE) is None
     assert [rendered.lines for rendered in board.snapshot().states] == [(b"gone.example.org 300 0",)]
@@ -218,15 +218,15 @@ def test_forgets_a_server_that_comes_back(board: Board) -> None:
     """Its counters begin anew."""
     board.put(delegated_by_well_known())
     board.watch([])
-    board.watch([watched("example.org")])
-    assert standing_of(board) == ServerState(watched("example.org"))
+    board.watch([watched_server("example.org")])
+    assert standing_of(board) == ServerState(watched_server("example.org"))
 
 
 def test_servers_that_stay_keep_their_results(board: Board) -> None:
     """They are not even drawn again where nothing about them changed."""
     board.put(delegated_by_well_known())
     (before, _) = board.snapshot().states
-    board.watch([watched("new.example.org"), watched("example.org")])
+    board.watch([watched_server("new.example.org"), watched_server("example.org")])
     (_, after) = board.snapshot().states
     assert after is before
 
@@ -234,7 +234,7 @@ def test_servers_that_stay_keep_their_results(board: Board) -> None:
 def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
     """A reload need not wait for the next probe; the results stay."""
     board.put(delegated_by_well_known())
-    board.watch([watched("example.org", interval=3600)])
+    board.watch([watched_server("example.org", interval=3600)])
     (rendered,) = board.snapshot().states
     assert rendered.lines == (b"example.org 3600 1",)
     assert rendered.fresh_until == ENDED_AT + timedelta(hours=3)
@@ -246,7 +246,7 @@ def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
 )
 def test_a_result_is_fresh_for_three_intervals(interval: float, fresh_for: timedelta) -> None:
     """And for five minutes at least."""
-    state = ServerState(watched("example.org", interval)).with_report(delegated_by_well_known())
+    state = ServerState(watched_server("example.org", interval)).with_report(delegated_by_well_known())
     assert state.fresh_until == ENDED_AT + fresh_for
 
 

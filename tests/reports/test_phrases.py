@@ -10,8 +10,8 @@ from exporter.model.names import parse
 from exporter.model.outcomes import Passed
 from exporter.reports import phrases
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
+    MATRIX_ENDPOINT,
     certificate,
     delegated_by_well_known,
     nothing_resolved,
@@ -144,6 +144,6 @@ def test_software_may_be_silent() -> None:
 
 def test_an_ip_literal_is_not_looked_up() -> None:
     """The stage says that there was nothing to do."""
-    literal = replace(DELEGATED, target=Target("192.0.2.1", 443))
+    literal = replace(MATRIX_ENDPOINT, target=Target("192.0.2.1", 443))
     assert list(phrases.describe_resolution(Resolution((literal,)))) == ["an IP address already"]
-    assert list(phrases.describe_resolution(Resolution((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]
+    assert list(phrases.describe_resolution(Resolution((MATRIX_ENDPOINT,)))) == ["matrix.example.org: 192.0.2.1"]

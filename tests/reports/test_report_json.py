@@ -18,10 +18,10 @@ from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,
     expired_certificate,
-    looked_deep,
+    faults_in_deep_look,
     nothing_resolved,
     two_families,
-    watched,
+    watched_server,
 )
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -31,7 +31,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "expired_certificate": expired_certificate,
     "nothing_resolved": nothing_resolved,
     "two_families": two_families,
-    "looked_deep": looked_deep,
+    "faults_in_deep_look": faults_in_deep_look,
 }
 
 
@@ -112,7 +112,7 @@ def test_every_warning_has_a_remedy() -> None:
 
 def test_what_is_remembered_stands_beside_the_report() -> None:
     """The newest first; failures are kept aside."""
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
     for report in (failed, delegated_by_well_known()):
         state = state.with_report(report)
@@ -134,7 +134,7 @@ def test_a_blind_probe_is_remembered_as_such() -> None:
         delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), exporter_offline=True
     )
     document = server_state_json(
-        ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(blind)
+        ServerState(watched_server("example.org")).with_report(delegated_by_well_known()).with_report(blind)
     )
     assert (document["exporter_offline"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
     assert [result["exporter_offline"] for result in document["history"]] == [True, False]
@@ -145,5 +145,5 @@ def test_a_warning_may_rest_on_what_was_seen_before() -> None:
     """A well-known that was there a moment ago is lost, and not merely absent."""
     absent = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
     later = replace(delegated_by_well_known(), well_known=absent)
-    state = ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(later)
+    state = ServerState(watched_server("example.org")).with_report(delegated_by_well_known()).with_report(later)
     assert [entry["warning"] for entry in server_state_json(state)["warnings"]] == ["delegation_lost"]

@@ -15,14 +15,14 @@ from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
 from exporter.reports.report_text import bar, render_plain, tree
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
     MATRIX_443,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
-    looked_deep,
+    faults_in_deep_look,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
 )
 
@@ -48,7 +48,7 @@ def one_endpoint_broken() -> Report:
     ipv6 = Endpoint(MATRIX_443, IPv6Address("2001:db8::1"))
     return replace(
         report,
-        dns=Passed(0.005, Resolution((DELEGATED, ipv6))),
+        dns=Passed(0.005, Resolution((MATRIX_ENDPOINT, ipv6))),
         endpoints=(*report.endpoints, EndpointReport(ipv6, Failed(0.5, (REFUSED,)))),
     )
 
@@ -79,7 +79,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "one_endpoint_broken": one_endpoint_broken,
     "behind_alias": behind_alias,
     "two_families": two_families,
-    "looked_deep": looked_deep,
+    "faults_in_deep_look": faults_in_deep_look,
 }
 
 
@@ -141,9 +141,9 @@ def test_no_color_is_honoured() -> None:
 def hostile() -> Report:
     """Every text that a remote server can choose."""
     report, target = delegated_by_well_known(), Target(HOSTILE, 8448)
-    leaf = secured(HOSTILE).certificate
+    leaf = tls_session(HOSTILE).certificate
     seen = EndpointReport(
-        replace(DELEGATED, target=target),
+        replace(MATRIX_ENDPOINT, target=target),
         tcp=Passed(0.01, None),
         tls=Passed(0.02, TlsSession(hostile_certificate(leaf), HOSTILE)),
         version=Passed(0.03, Software(HOSTILE, HOSTILE)),
@@ -191,12 +191,12 @@ def test_plain_text_is_plain_everywhere(environment: dict[str, str], monkeypatch
 
 def test_a_deep_look_of_this_probe_needs_no_age() -> None:
     """It ends a little later than the probe, whose time the report bears."""
-    assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(looked_deep(0))
+    assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(faults_in_deep_look(0))
 
 
 def test_an_inconclusive_proxy_is_neither_good_nor_bad() -> None:
     """And it was reached, unlike what is skipped elsewhere."""
-    report = looked_deep()
+    report = faults_in_deep_look()
     (seen,) = report.endpoints
     shown = text(replace(report, endpoints=(replace(seen, deep=EndpointDeepLook(SKIPPED)),)))
     assert "\N{EN DASH} proxy inconclusive: no answer tells what a reverse proxy does" in shown

@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.lab.catalogue import EVERY_SERVER
-from tests.waiting import leaked_tasks, until_asked
+from tests.waiting import leaked_tasks, until_async
 
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
@@ -90,7 +90,7 @@ async def probed_more(app: App, servers: Sequence[LabServer], times: int) -> Ser
         ended = (of(server, found, "probes_total") - of(server, before, "probes_total") for server in servers)
         return found if min(ended) >= times else None
 
-    found = await until_asked(look)
+    found = await until_async(look)
     assert found
     return found
 
@@ -99,7 +99,7 @@ async def network_is(app: App, up: int) -> None:
     async def look() -> bool:
         return (await scraped(app.addresses[0]))[UP] == up
 
-    await until_asked(look)
+    await until_async(look)
 
 
 async def no_answer(*_: object) -> None:
@@ -129,7 +129,7 @@ async def test_resolver_goes_and_comes_back(tmp_path: Path, servers: list[LabSer
             assert of(server, found, "probe_failures_total") == 0
             assert failures(found) == set()
         assert of(server, during, "probe_last_timestamp_seconds") < of(server, after, "probe_last_timestamp_seconds")
-    assert "own network is down, and nothing is seen of them: no resolver answers anything." in page
+    assert "own network is down, and nothing is seen of them: no DNS resolver answers." in page
 
 
 @pytest.mark.parametrize("hole", [True, False], ids=["black hole", "no route"])

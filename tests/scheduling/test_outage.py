@@ -23,20 +23,20 @@ from exporter.reports.server_state import ServerState
 from exporter.scheduling import outage
 from exporter.scheduling.outage import MAX_WITNESSES, MIN_WITNESSES, OutageDetector, choose_witnesses, proves_network
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
     healthy,
-    secured,
-    watched,
+    tls_session,
+    watched_server,
 )
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 
 WELL = replace(delegated_by_well_known(), seconds=0.0)
 SILENT = replace(
-    WELL, endpoints=(EndpointReport(DELEGATED, Failed(0.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),))),)
+    WELL, endpoints=(EndpointReport(MATRIX_ENDPOINT, Failed(0.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),))),)
 )
 HALF_SILENT = replace(WELL, endpoints=(*WELL.endpoints, *SILENT.endpoints))
 LOOKUPS_FAIL = replace(WELL, dns=Failed(0.0, (Problem(Reason.DNS_TIMEOUT, "no answer"),)), endpoints=())
@@ -89,7 +89,7 @@ async def test_silence_is_ours_where_the_network_is_down() -> None:
         with capture_logs() as logged:
             assert [await looking.explains(LOOKUPS_FAIL) for _ in range(3)] == [True] * 3
         assert (prober.asked, up(exporter_metrics), looking.outage) == ([True], 0, Outage.RESOLVER)
-    assert [entry["because"] for entry in logged] == ["no resolver answers anything"]
+    assert [entry["because"] for entry in logged] == ["no DNS resolver answers"]
 
 
 @pytest.mark.parametrize("answered", [WELL, HALF_SILENT, expired_certificate()])
@@ -247,9 +247,9 @@ async def test_a_second_loss_is_watched_as_the_first() -> None:
 
 
 def well(server_name: str, *ips: str) -> ServerState:
-    endpoints = (healthy(Endpoint(Target(server_name, 8448), ip_address(ip)), secured(server_name)) for ip in ips)
+    endpoints = (healthy(Endpoint(Target(server_name, 8448), ip_address(ip)), tls_session(server_name)) for ip in ips)
     report = replace(WELL, server_name=names.parse(server_name), endpoints=tuple(endpoints))
-    return ServerState(watched(server_name)).with_report(report)
+    return ServerState(watched_server(server_name)).with_report(report)
 
 
 def test_witnesses_are_of_different_networks() -> None:
@@ -268,7 +268,7 @@ def test_witnesses_were_well() -> None:
     blind = [state.with_report(replace(LOOKUPS_FAIL, exporter_offline=True)) for state in states]
     assert len(choose_witnesses(blind)) == MIN_WITNESSES
     failed = states[0].with_report(LOOKUPS_FAIL)
-    assert choose_witnesses([failed, *states[1:], ServerState(watched("new.test"))]) == ()
+    assert choose_witnesses([failed, *states[1:], ServerState(watched_server("new.test"))]) == ()
 
 
 async def test_witnesses_are_a_few_of_the_board() -> None:
@@ -294,7 +294,7 @@ def test_what_shows_the_network(report: Report, shown: bool) -> None:  # noqa: F
 
 def test_every_probe_is_counted_once() -> None:
     """As a success, a failure or neither; a blind one changes nothing else that is known."""
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     came = [
         WELL,
         SILENT,

@@ -16,7 +16,7 @@ from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.scheduling.schedule import Clock, Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
-from tests.sample_reports import watched
+from tests.sample_reports import watched_server
 from tests.waiting import leaked_tasks, until
 
 NOW = 1_795_000_000.0
@@ -24,7 +24,7 @@ A, B, C = (names.parse(f"{letter}.example.org") for letter in "abc")
 
 
 def server(name: ServerName, interval: float = 300) -> WatchedServer:
-    return watched(name.text, interval)
+    return watched_server(name.text, interval)
 
 
 # ---------------------------------------------------------------- pure
@@ -32,8 +32,12 @@ def server(name: ServerName, interval: float = 300) -> WatchedServer:
 
 def test_changes_name_what_comes_stays_and_goes() -> None:
     """A server with the same interval is left alone, whatever else is expected of it."""
-    old = [server(A), server(B, 60), watched("d.example.org")]
-    new = [server(C), server(B, 120), watched("d.example.org", expected_delegation=Target("hs.example.org", 443))]
+    old = [server(A), server(B, 60), watched_server("d.example.org")]
+    new = [
+        server(C),
+        server(B, 120),
+        watched_server("d.example.org", expected_delegation=Target("hs.example.org", 443)),
+    ]
     assert diff(old, new) == ScheduleChanges(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
     assert diff(new, new) == ScheduleChanges((), (), ())
 
@@ -206,7 +210,7 @@ async def test_probes_of_one_server_never_overlap() -> None:
 async def test_concurrency_is_bounded() -> None:
     """The others wait for their turn, which is no probing, and get it in the end."""
     probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
-    servers = [watched(f"s{number}.example.org") for number in range(5)]
+    servers = [watched_server(f"s{number}.example.org") for number in range(5)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=2)
         await until(lambda: len(schedule._waiting) == 3)

@@ -25,7 +25,7 @@ from exporter.web.listeners import bind, bound_address
 from exporter.web.pages import yield_between
 from exporter.web.server import Server
 from exporter.web.settings.passwords import Credentials, Passwords
-from tests.sample_reports import delegated_by_well_known, watched
+from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 from tests.web import pems
@@ -37,7 +37,9 @@ from tests.web.settings.test_with_curl import TLS, running
 CROWD = 150
 SOON = 2.0  # seconds for a scrape of a well-behaved client; alone it takes some milliseconds
 NAMES = [f"server-{number}.example.org" for number in range(1000)]
-LARGE = board_of(map(watched, NAMES), *map(delegated_by_well_known, NAMES))  # more than the kernel takes for a client
+LARGE = board_of(
+    map(watched_server, NAMES), *map(delegated_by_well_known, NAMES)
+)  # more than the kernel takes for a client
 
 MISBEHAVIOURS = {
     "says nothing": b"",

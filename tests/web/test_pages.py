@@ -10,12 +10,14 @@ from exporter import VERSION
 from exporter.probing.connectivity import Outage
 from exporter.web import landing
 from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, yield_between
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
 from tests.web.serving import get
 
 BOARD = board_of(
-    [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+    [watched_server("example.org"), watched_server("expired.example.org")],
+    delegated_by_well_known(),
+    expired_certificate(),
 )
 PLAIN = "text/plain; charset=utf-8"
 

@@ -35,7 +35,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.waiting import leaked_tasks, until, until_asked
+from tests.waiting import leaked_tasks, until, until_async
 
 HEALTHY, BROKEN, SRV, SILENT = lab_servers(
     "default-port.lab.test", "expired.lab.test", "srv-legacy.lab.test", "black-hole.lab.test"
@@ -110,7 +110,7 @@ async def test_a_server_keeps_its_worker() -> None:
     """And the servers of one shard are shared among all workers, and not left to one of them."""
     workers, shard = staff(2), [parse(f"s{number}.test") for number in range(100)]
     assert [workers.of(name) for name in shard] == [workers.of(name) for name in shard]
-    chosen = [workers.of(name) for name in shard if Shard(0, 2).holds(name)]
+    chosen = [workers.of(name) for name in shard if Shard(0, 2).contains(name)]
     assert 0.3 < chosen.count(workers.of(shard[0])) / len(chosen) < 0.7
 
 
@@ -212,7 +212,7 @@ async def test_one_metrics_page_for_all(tmp_path: Path) -> None:
             found = await scraped(app.addresses[0])
             return None if None in successes(found, [HEALTHY, BROKEN, SRV]).values() else found
 
-        found = await until_asked(look)
+        found = await until_async(look)
         assert found
         assert len({workers.of(parse(server.server_name)) for server in (HEALTHY, BROKEN, SRV)}) == 2
         assert failures(found) == expected_failures([BROKEN])
@@ -223,7 +223,7 @@ async def test_one_metrics_page_for_all(tmp_path: Path) -> None:
         assert timed + found["exporter_unreliable_timings_total"] == sum(probes)
         assert found["exporter_workers"] == 2
         lags = found["exporter_event_loop_lag_seconds_count"]
-        await until_asked(lambda: more_lags(app, lags + 2 * 20))
+        await until_async(lambda: more_lags(app, lags + 2 * 20))
         assert found["process_resident_memory_bytes"] > resident() + 2 * 20 * 2**20
     assert leaked_tasks() == set()
 

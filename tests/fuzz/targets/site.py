@@ -21,7 +21,7 @@ from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import cancel_when_client_leaves
 from tests.fuzz.targets.judging import loop, run
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of
 
 MAX_TURNS = 1000  # of the event loop, for an answer
@@ -64,13 +64,15 @@ class Probed:
     """Probes that have just ended, with the same result every time."""
 
     async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
-        return ServerState(watched(name.text)).with_report(delegated_by_well_known(name.text))
+        return ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
 
 
 @cache
 def served() -> uvicorn.Config:
     board = board_of(
-        [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+        [watched_server("example.org"), watched_server("expired.example.org")],
+        delegated_by_well_known(),
+        expired_certificate(),
     )
     probes: Any = Probed()
 

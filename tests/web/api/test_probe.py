@@ -200,7 +200,7 @@ async def test_exporter_that_stops_answers(tmp_path: Path) -> None:
         ("", "Expected one parameter target, found none: ask for ?target=example.org."),
         ("target=a.test&target=b.test", "Expected one parameter target, found 2: ask for ?target=example.org."),
         ("target=", "'' is no server name: the host is empty."),
-        ("target=https://a.test/", "'https://a.test/' is no server name: a server name is no URL: leave"),
+        ("target=https://a.test/", "'https://a.test/' is no server name: this is a URL: drop"),
         (f"target={'a' * 3000}", f"'{'a' * 99}…' is no server name: the host has 3000 characters, at most 255 are"),
         ("target=%1b[31m", "'\N{REPLACEMENT CHARACTER}[31m' is no server name: only letters,"),
         ("target=a.test&debug=1", "Expected debug=true or debug=false, found 1."),
