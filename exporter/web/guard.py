@@ -11,15 +11,15 @@ from exporter.web.fetch_metadata import is_cross_site
 from exporter.web.headers import with_headers
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.loading import WebConfig
-from exporter.web.settings.passwords import credentials
+from exporter.web.settings.passwords import parse_credentials
 
 _HEALTH = ("/-/healthy", "/-/ready")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}
 
 _RATE_LIMITED = PlainTextResponse("Too many requests: ask more rarely.\n", HTTPStatus.TOO_MANY_REQUESTS)
-_NO_CERTIFICATE = PlainTextResponse("A client certificate is needed.\n", HTTPStatus.FORBIDDEN)
+_NO_CERTIFICATE = PlainTextResponse("A client certificate is required.\n", HTTPStatus.FORBIDDEN)
 _CROSS_SITE = PlainTextResponse("Pages of other sites may not ask this exporter.\n", HTTPStatus.FORBIDDEN)
-_NO_PASSWORD = PlainTextResponse("A user name and password are needed.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+_NO_PASSWORD = PlainTextResponse("A user name and a password are required.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
 
 
 class Guard:
@@ -42,7 +42,7 @@ class Guard:
             return _NO_CERTIFICATE
         if config.passwords is None:
             return None
-        given = credentials(Headers(scope=scope).get("authorization", ""))
+        given = parse_credentials(Headers(scope=scope).get("authorization", ""))
         return None if given and await config.passwords.verify(given) else _NO_PASSWORD
 
 

@@ -73,27 +73,27 @@ def test_only_changes_are_read(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "not YAML": ("- targets: [example.org\n", ":2: this is not YAML"),
+    "not YAML": ("- targets: [example.org\n", ":2: invalid YAML: "),
     "a wrong name": (
         "- targets:\n  - example.net\n  - example_org\n",
         f":3: [0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}",
     ),
-    "no name": ("- targets: [5]\n", f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it into quotes"),
+    "no name": ("- targets: [5]\n", f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it in quotes"),
     "an unknown key": ("- target: [example.net]\n", ":1: [0].target: unknown key `target`, did you mean `targets`?"),
     "a key given twice": (
         "- targets: [example.net]\n  targets: [example.com]\n",
-        ":2: [0].targets: this key is there already, on line 1: keep one of them",
+        ":2: [0].targets: this key is already used on line 1: remove one of them",
     ),
     "labels that are a list": (
         "- labels: []\n",
-        ":1: [0].labels: expected a mapping, found an empty list: write one `key: value` on each line",
+        ":1: [0].labels: expected a mapping, found an empty list: write each entry as `key: value` on a line of its own",
     ),
     "names without groups": (
         "- example.net\n",
-        ":1: [0]: expected a mapping with keys out of targets, labels, found `example.net`",
+        ":1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
     ),
     "no list": ("targets: [example.net]\n", ":1: expected a list, found a mapping: begin each item with `- `"),
-    "nothing": ("", ": expected YAML, found nothing: the file is empty"),
+    "nothing": ("", ": expected YAML, found an empty file"),
     "no text": ("- targets: [\x01]\n", ":1: expected text, found the control character 0x01: remove it"),
 }
 
@@ -174,7 +174,7 @@ def test_half_a_surrogate_pair_is_no_key() -> None:
     """Only JSON can write one."""
     with pytest.raises(ConfigError) as refused:
         parse_names("servers.json", rb'[{"\ud800": []}]')
-    assert str(refused.value).startswith("servers.json: [0]: expected a key that is text, found ")
+    assert str(refused.value).startswith("servers.json: [0]: expected a key that is valid Unicode, found ")
 
 
 def test_json_tells_its_lines(tmp_path: Path) -> None:
