@@ -12,6 +12,7 @@ from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.server_lists.file_sd import ServerFiles, merge_servers, parse_names
 
+ONE_ENTRY_A_LINE = "write each entry as `key: value` on a line of its own"
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"
 
@@ -86,7 +87,7 @@ BROKEN = {
     ),
     "labels that are a list": (
         "- labels: []\n",
-        ":1: [0].labels: expected a mapping, found an empty list: write each entry as `key: value` on a line of its own",
+        f":1: [0].labels: expected a mapping, found an empty list: {ONE_ENTRY_A_LINE}",
     ),
     "names without groups": (
         "- example.net\n",

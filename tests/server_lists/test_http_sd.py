@@ -126,7 +126,10 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
             "the answer:1: [0]: expected a mapping with any of the keys targets, labels, found `example.org`",
         ),
         (b"\xff", "the answer:1: expected UTF-8, found the byte 0xff: save the file as UTF-8"),
-        (b"[" * 100_000, "the answer: cannot parse this JSON: it is nested too deeply, or contains a number that is too long"),
+        (
+            b"[" * 100_000,
+            "the answer: cannot parse this JSON: it is nested too deeply, or contains a number that is too long",
+        ),
     ],
 )
 async def test_what_is_no_list_is_told(body: bytes, said: str) -> None:

@@ -141,9 +141,7 @@ async def test_certificate_is_replaced(tmp_path: Path, authority: Authority) -> 
             assert await presented_serial(exporter) == first
             assert await presented_serial(exporter) == first
         logged = [entry["complaint"] for entry in logs if entry["log_level"] == "error"]
-        complaint = (
-            "this key does not belong to the certificate: use a certificate and a key that were issued together"
-        )
+        complaint = "this key does not belong to the certificate: use a certificate and a key that were issued together"
         assert logged == [f"{tmp_path}/web.yaml:3: tls_server_config.key_file: {complaint}"]
 
         (tmp_path / "key.pem").write_bytes(new_key)
