@@ -360,6 +360,7 @@ async def test_hangup_reloads(tmp_path: Path) -> None:
             write_config(file, federation, servers=servers)
             hangup.set()
             await until(lambda: len(app.board.snapshot().states) == len(servers))  # noqa: B023 - called at once
+            assert not hangup.is_set()
         stop.set()
         await running
 

@@ -49,8 +49,8 @@ class ListeningSocket(socket.socket):
 
         - A connection is accepted. If too many are pending then, the oldest one is closed.
         - Descriptors or memory are short. This raises OSError once, which asyncio logs with a traceback.
-        - They were short a moment ago. This raises BlockingIOError, as if there were no connection, and so ends the loop
-          of asyncio, which would otherwise log a traceback in every round.
+        - They were short a moment ago. This raises BlockingIOError, as if there were no connection, and so ends the
+          loop of asyncio, which would otherwise log a traceback in every round.
         """
         if time.monotonic() < self._shortage_until:
             raise BlockingIOError

@@ -264,6 +264,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "synapse_destinations[0].": "synapse_destinations:\n- ",
     }
     head = above.get(section, section.replace(".", ":\n  "))
+    assert fields(SECTIONS[section])
     for field in fields(SECTIONS[section]):
         complaints = complaints_about(write(f"{head}{field.name}x: 1"))
         assert f"unknown key `{field.name}x`, did you mean `{field.name}`?" in complaints

@@ -67,6 +67,7 @@ def test_the_example_explains_every_key() -> None:
     """There is a comment above every key of a section."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
     for section in (ProbeSettings, NetworkSettings, WebSettings):
+        assert keys(section)
         for key in keys(section):
             above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
             assert above.startswith("  # "), key
@@ -90,8 +91,8 @@ def test_the_schema_is_what_the_code_generates() -> None:
 
 def test_the_schema_is_a_schema_and_accepts_the_example() -> None:
     """An editor shows no error in the example."""
-    Draft202012Validator.check_schema(SCHEMA)
-    Draft202012Validator(SCHEMA).validate(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))
+    assert list(Draft202012Validator(Draft202012Validator.META_SCHEMA).iter_errors(SCHEMA)) == []
+    assert list(Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(EXAMPLE.read_text(encoding="utf-8")))) == []
 
 
 @pytest.mark.parametrize(

@@ -242,9 +242,10 @@ async def test_reload_is_not_left_half_done() -> None:
             writer.write(b"POST /-/reload HTTP/1.1\r\nHost: exporter\r\n\r\n")
             await begun.wait()
         await until(lambda: open_descriptors() == before)
+        assert not ended.is_set()
         go_on.set()
         async with asyncio.timeout(PATIENCE):
-            await ended.wait()
+            assert await ended.wait()
 
 
 async def test_passwords_are_tried_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,8 @@ def test_all_addresses_of_both_families_can_be_listed() -> None:
     (first,) = bind([HostPort("0.0.0.0", 0)])
     with first:
         (second,) = bind([HostPort("::", bound_address(first).port)])
-        second.close()
+        with second:
+            assert bound_address(second) == HostPort("::", bound_address(first).port)
 
 
 @pytest.mark.timeout(10)

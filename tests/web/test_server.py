@@ -53,6 +53,7 @@ async def test_slow_client_is_cut_off(sent: bytes, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(connection, "RESPONSE_SECONDS", 0.2)
     async with served() as place, connected(place, sent) as reader:
         await until_cut_off(reader)
+        assert reader.exception() or reader.at_eof()
 
 
 async def until_cut_off(reader: asyncio.StreamReader) -> None:
@@ -69,6 +70,7 @@ async def test_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPa
         connections = running._server.server_state.connections
         await until(lambda: connections)
         await until(lambda: not connections)
+        assert connections == set()
 
 
 async def test_idle_client_is_kept() -> None:
