@@ -22,7 +22,7 @@ _MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descrip
 MAX_NOTARIES = 3  # each of them is queried about every server
 MAX_ANCHORS = 8  # they are tried one after the other before the exporter concludes that it is offline
 
-REMOVE_QUOTES = "remove the quotes"
+_REMOVE_QUOTES = "remove the quotes"
 """The remedy for a number or a boolean that is written as a string."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
@@ -134,7 +134,7 @@ def _parse_boolean(value: object) -> bool:
         return value
     if isinstance(value, UnsupportedScalar) and value.read_as in BOOLEANS:
         return BOOLEANS[value.read_as]
-    raise ValueError(REMOVE_QUOTES if value in ("true", "false") else "")
+    raise ValueError(_REMOVE_QUOTES if value in ("true", "false") else "")
 
 
 def whole_number(most: float) -> Parser:
@@ -143,7 +143,7 @@ def whole_number(most: float) -> Parser:
     def parse_number(value: object) -> int:
         if type(value) is int and 1 <= value <= most:
             return value
-        raise ValueError(REMOVE_QUOTES if isinstance(value, str) and value.isdecimal() else "")
+        raise ValueError(_REMOVE_QUOTES if isinstance(value, str) and value.isdecimal() else "")
 
     return parse_number
 

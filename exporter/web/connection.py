@@ -58,7 +58,7 @@ class BoundedConnection(H11Protocol):
 
     def __repr__(self) -> str:
         state = ("idle", "response not read", "response pending")[self.closing_cost]
-        return f"<{type(self).__name__} {client_address(self) or 'unknown'}: {'dropped' if self.dropped else state}>"
+        return f"<{type(self).__name__} {_client_address(self) or 'unknown'}: {'dropped' if self.dropped else state}>"
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -142,17 +142,17 @@ def _make_room(others: Collection[BoundedConnection]) -> None:
     """
     if len(others) < MAX_CONNECTIONS:
         return
-    by_address = Counter(client_address(connection) for connection in others)
+    by_address = Counter(_client_address(connection) for connection in others)
     remaining = [connection for connection in others if not connection.dropped]
     first = min(
         remaining,
-        key=lambda each: (each.closing_cost, -by_address[client_address(each)], each.deadline),
+        key=lambda each: (each.closing_cost, -by_address[_client_address(each)], each.deadline),
         default=None,
     )
     if first:
         first.drop()
 
 
-def client_address(connection: BoundedConnection) -> str:
+def _client_address(connection: BoundedConnection) -> str:
     """Return the client's IP address, which is empty if the client disconnected before it could be determined."""
     return connection.client[0] if connection.client else ""

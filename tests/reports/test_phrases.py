@@ -126,14 +126,14 @@ def test_the_way_names_the_delegated_server_before_its_srv_records() -> None:
 )
 def test_a_stage_that_was_skipped_says_why(server_name: str, stage: Stage, why: str) -> None:
     """So that nobody looks for what the specification does not ask for."""
-    assert phrases.why_skipped(stage, replace(nothing_resolved(), server_name=parse(server_name))) == why
+    assert phrases.explain_skip(stage, replace(nothing_resolved(), server_name=parse(server_name))) == why
 
 
 @pytest.mark.parametrize(("m_server", "gives"), [("192.0.2.1", "an IP address"), ("matrix.example.org:443", "a port")])
 def test_a_delegation_may_settle_the_target(m_server: str, gives: str) -> None:
     """Then SRV records are not asked for."""
     report = replace(delegated_by_well_known(), well_known=Passed(0, Delegation(3600, server=parse(m_server))))
-    assert phrases.why_skipped(Stage.SRV, report) == f"the well-known gives {gives}"
+    assert phrases.explain_skip(Stage.SRV, report) == f"the well-known gives {gives}"
 
 
 def test_software_may_be_silent() -> None:

@@ -13,7 +13,7 @@ from exporter.model.findings import Certificate, Resolution, SigningKeys, Softwa
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
-from exporter.reports.report_text import bar, render_plain, tree
+from exporter.reports.report_text import bar, build_tree, render_plain
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
@@ -34,7 +34,7 @@ REFUSED = Problem(Reason.CONNECT_REFUSED, "Connection refused")
 
 def text(report: Report, columns: int = 80) -> str:
     written = io.StringIO()
-    Console(file=written, width=columns).print(tree(report))
+    Console(file=written, width=columns).print(build_tree(report))
     return written.getvalue()
 
 
@@ -102,7 +102,7 @@ def test_says_everything_in_ascii_where_nothing_else_can_be_shown() -> None:
     report = with_endpoint(replace(delegated_by_well_known().endpoints[0], version=software))
     written = io.BytesIO()
     stream = io.TextIOWrapper(written, "ascii", newline="\n")
-    Console(file=stream, width=80).print(tree(report))
+    Console(file=stream, width=80).print(build_tree(report))
     stream.flush()
     lines = written.getvalue().decode("ascii").splitlines()
     assert lines[:2] == [
@@ -116,10 +116,10 @@ def test_colours_only_underline_what_words_say() -> None:
     """Without its escape sequences, the text for a terminal is the plain one."""
     written = io.StringIO()
     console = Console(file=written, width=80, force_terminal=True, color_system="standard", _environ={})
-    console.print(tree(expired_certificate()))
+    console.print(build_tree(expired_certificate()))
     assert "\x1b[" in written.getvalue()
     without_colours = io.StringIO()
-    Console(file=without_colours, width=80).print(tree(expired_certificate()))
+    Console(file=without_colours, width=80).print(build_tree(expired_certificate()))
     assert strip_escapes(written.getvalue()) == without_colours.getvalue()
 
 
@@ -132,7 +132,7 @@ def test_no_color_is_honoured() -> None:
     """https://no-color.org: bold may stay, colours go."""
     written = io.StringIO()
     console = Console(file=written, width=80, force_terminal=True, color_system="standard", _environ={"NO_COLOR": "1"})
-    console.print(tree(expired_certificate()))
+    console.print(build_tree(expired_certificate()))
     codes = {part.partition("m")[0] for part in written.getvalue().split("\x1b[")[1:]}
     assert codes <= {"0", "1", "2"}
 

@@ -136,7 +136,7 @@ async def test_with_each_answer_time_begins_anew() -> None:
             await reader.readuntil(b"Not Found")
             await until(lambda: all(each.cycle.response_complete for each in connections))
             (one,) = connections
-            ends.append(one._end)
+            ends.append(one._timer)
         assert [end.cancelled() for end in ends] == [True, True, False]
 
 

@@ -80,7 +80,7 @@ async def test_responses_and_log_contain_no_secret(
     async with lists.serving(lambda _: lists.answer(TOKEN.encode(), status="401 Unauthorized")) as server:
         file = config_file(tmp_path, server.url)
         async with App(file, listen=[ANYWHERE], web=LiveWebConfig(web), lifecycle=True) as app:
-            running = asyncio.create_task(app.until(asyncio.Event(), asyncio.Event()))
+            running = asyncio.create_task(app.run(asyncio.Event(), asyncio.Event()))
             await until(lambda: len(server.heads) >= 2)
             async with client_of(app.addresses[0]) as client:
                 for auth in (("alice", PASSWORD), ("alice", WRONG_PASSWORD), None):
