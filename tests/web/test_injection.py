@@ -151,7 +151,7 @@ def test_text_for_people(report: Report) -> None:
     text = report_text.render_plain(report)
     assert all(line.isprintable() for line in text.split("\n"))
     terminal = io.StringIO()
-    Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.tree(report))
+    Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.build_tree(report))
     colours_left_out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
     assert all(line.isprintable() for line in colours_left_out.split("\n"))
 
