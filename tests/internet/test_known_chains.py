@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, answering, listening, streams_there_are
 
 OTHER_NAME = "other.test"
+SLOW_SECONDS, RESOLUTION_SECONDS = 0.1, 0.01  # timers of the event loop may be early by its resolution
 SERVER_NAME, KEY_SHARE = 0, 51  # extensions of a ClientHello
 
 
@@ -47,6 +49,7 @@ class Acquaintance:
         self._authority = authority
         self.present(presented)
         self.connections = 0
+        self.counts_streams = False  # takes long: the garbage collector knows a million objects
         self.streams_there_were: list[int] = []
         self.slow_connection: int | None = None
         self.peer_wait = 0.0
@@ -85,9 +88,10 @@ class Acquaintance:
 
     async def _serve(self, accepted: socket.socket) -> None:
         self.connections += 1
-        self.streams_there_were.append(streams_there_are())
+        if self.counts_streams:
+            self.streams_there_were.append(streams_there_are())
         if self.connections == self.slow_connection:
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(SLOW_SECONDS)
         await answering(self._context)(accepted)
 
 
@@ -229,8 +233,10 @@ async def test_what_another_chain_took_is_given_back_before_it_is_verified(
     gc.collect()  # what earlier tests left
     async with met(authority, issued) as server:
         server.present(authority.issue([NAME]))
+        server.counts_streams = True
         await server.greet()
         assert server.connections == 3
+        assert len(server.streams_there_were) == 2
         assert len(set(server.streams_there_were)) == 1
 
 
@@ -340,6 +346,11 @@ async def test_the_time_for_the_wrong_guess_belongs_to_no_stage(
     async with met(authority, issued) as server:
         server.present(authority.issue([NAME]))
         server.slow_connection = slow_connection
+        began = time.monotonic()
         await server.greet()
+        elapsed = time.monotonic() - began
         assert server.connections == 3
-        assert (server.peer_wait > 0.3) == (slow_connection == 3)
+        if slow_connection == 3:
+            assert server.peer_wait >= SLOW_SECONDS - RESOLUTION_SECONDS
+        else:
+            assert server.peer_wait <= elapsed - SLOW_SECONDS + RESOLUTION_SECONDS
