@@ -224,15 +224,27 @@ def test_two_aliases_of_one_name_are_refused() -> None:
 
 
 def test_the_worst_message_is_read_quickly() -> None:
-    """Pointers that lead to pointers, by the thousand, and every name at their far end."""
+    """Pointers that lead to pointers, by the thousand, and every name at their far end: that is not read to the end."""
+    assert seconds_to_read(message_of_pointers(8000)) < 10 * seconds_to_read(message_of_pointers(1))
+
+
+def message_of_pointers(hops: int) -> bytes:
+    """As many records as are read, each with a name at the end of so many pointers."""
     chain = b"".join(struct.pack("!H", 0xC000 | (12 if not hop else AT + 11 + 2 * (hop - 1))) for hop in range(8000))
     first = record(b"\x00", RdataType.TXT, chain)
-    last = struct.pack("!H", 0xC000 | AT + 11 + 2 * 7999)
-    wire = by_hand(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
-    before = time.process_time()
-    with pytest.raises(MalformedAnswerError):
-        read_answer(wire, query())
-    assert time.process_time() - before < 0.05
+    last = struct.pack("!H", 0xC000 | AT + 11 + 2 * (hops - 1))
+    return by_hand(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
+
+
+def seconds_to_read(wire: bytes) -> float:
+    """Of CPU time, at best: a garbage collection may fall into one of the tries."""
+    tries = []
+    for _ in range(5):
+        before = time.process_time()
+        with suppress(MalformedAnswerError):
+            read_answer(wire, query())
+        tries.append(time.process_time() - before)
+    return min(tries)
 
 
 # ---------------------------------------------------------------- a second opinion
