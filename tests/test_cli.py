@@ -25,7 +25,7 @@ from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason
 from exporter.scheduling.schedule import fraction
-from exporter.web.listeners import HOW_TO_CHOOSE, ListenError, bind
+from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -36,9 +36,9 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.server_lists.serving import answer, groups
+from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
-from tests.waiting import TIMEOUT_SECONDS, until_async
+from tests.waiting import PATIENCE, until_async
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
@@ -61,7 +61,7 @@ async def ended(process: Process, *told: signal.Signals) -> tuple[int | None, st
     """Exit status, and what else it wrote to standard output and standard error."""
     for number in told:
         process.send_signal(number)
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
     return process.returncode, out.decode(), err.decode()
 
@@ -81,7 +81,7 @@ class Running:
 
     async def until_logged(self, message: str) -> dict[str, object]:
         assert self.process.stderr
-        async with asyncio.timeout(TIMEOUT_SECONDS):
+        async with asyncio.timeout(PATIENCE):
             while line := await self.process.stderr.readline():
                 self.entries.append(json.loads(line))
                 if self.entries[-1]["msg"] == message:
@@ -315,7 +315,7 @@ async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: i
         assert (await exporter.end())[0] == 0
 
 
-@pytest.mark.parametrize("said", [groups("a.invalid"), answer(b"", status="401 Unauthorized")])
+@pytest.mark.parametrize("said", [target_groups("a.invalid"), http_response(b"", status="401 Unauthorized")])
 async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
     """Neither in the log at its most talkative, nor in what is served; but they were sent."""
     (tmp_path / "token").write_text("hunter2")
@@ -324,7 +324,9 @@ async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
         file = tmp_path / "config.yaml"
         file.write_text(json.dumps({"server_urls": [own]}))
         async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
-            await exporter.until_logged("list read" if said == groups("a.invalid") else "list not put to use")
+            await exporter.until_logged(
+                "server list applied" if said == target_groups("a.invalid") else "server list not applied"
+            )
             async with httpx.AsyncClient(trust_env=False) as client:
                 pages = [(await client.get(f"http://{exporter.place}{path}")).text for path in ("/", "/metrics")]
             status, out, messages = await exporter.end()
@@ -390,7 +392,7 @@ async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = HostPort(*taken.getsockname())
         reason = "another program listens there already: stop it, or choose another address"
-        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({HOW_TO_CHOOSE})\n"
+        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({CHOOSE_ADDRESS})\n"
         assert await run("serve", "--config", file, "--web.listen-address", str(place)) == (1, "", expected)
 
 
@@ -400,7 +402,7 @@ async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
 async def url_of(process: Process) -> tuple[str, str]:
     """Of the metrics, and all that was printed up to the end of what there is to read."""
     assert process.stdout
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
     return next(word for word in text.split() if word.endswith("/metrics")), text
 

@@ -6,23 +6,23 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-TIMEOUT_SECONDS = 20.0  # reached only if the condition never comes true
-POLL_SECONDS = 0.01
+PATIENCE = 120.0  # seconds; reached only if the condition never comes true, no matter how busy the machine is
+PAUSE = 0.01  # seconds between two checks
 
 
 async def until(condition: Callable[[], Value]) -> Value:
     """Return the first value of the condition that is true."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not (value := condition()):  # noqa: ASYNC110 - what is waited for knows nothing of events
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(PAUSE)
         return value
 
 
 async def until_async(condition: Callable[[], Awaitable[Value]]) -> Value:
     """Return the first value of an asynchronous condition that is true, such as a response over a socket."""
-    async with asyncio.timeout(TIMEOUT_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while not (value := await condition()):  # noqa: ASYNC110 - as above
-            await asyncio.sleep(POLL_SECONDS)
+            await asyncio.sleep(PAUSE)
         return value
 
 

@@ -17,7 +17,7 @@ from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason, remedy
 from exporter.model.report import DeepLook, NotaryResult, Report
 from exporter.reports.report_json import report_json
-from exporter.reports.report_text import tree
+from exporter.reports.report_text import build_tree
 from exporter.reports.server_state import ServerState
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched_server
 from tests.scrapes import board_of, samples_of, text_of
@@ -140,7 +140,7 @@ def test_the_json_report_has_every_result() -> None:
 
 def text(report: Report) -> list[str]:
     output = io.StringIO()
-    Console(file=output, width=1000).print(tree(report))
+    Console(file=output, width=1000).print(build_tree(report))
     return output.getvalue().splitlines()
 
 
@@ -149,12 +149,12 @@ def test_the_text_report_has_every_result() -> None:
     lines = text(report(AGREES, DISAGREES, SILENT))
     first = next(number for number, line in enumerate(lines) if "notary" in line)
     assert lines[first:] == [
-        "├── ✓ notary      ok       125 ms ▇▇▇    agrees.test gives out the same keys",
+        "├── ✓ notary      ok       125 ms ▇▇▇    agrees.test returns the same keys",
         "├── ✗ notary      failed   250 ms ▇▇▇▇▇▇ differs.test",
         "│     signature_invalid: differs.test returns a different key as ed25519:a_1",
         f"│     remedy: {remedy(Stage.NOTARY, Reason.SIGNATURE_INVALID)}",
         (
-            "├── \N{EN DASH} notary      skipped                silent.test tells nothing: connect_refused: "
+            "├── \N{EN DASH} notary      skipped                silent.test is inconclusive: connect_refused: "
             "Connection refused"
         ),
         "└── ! warning notary_disagrees: differs.test returns a different key as ed25519:a_1",

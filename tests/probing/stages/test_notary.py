@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.homeserver import Homeserver, key_id, public
-from exporter.demo.https_server import Answer, json_answer
+from exporter.demo.homeserver import Homeserver, encode_public_key, key_id
+from exporter.demo.https_server import Response, json_response
 from exporter.demo.notary import Notary
 from exporter.model import names
 from exporter.model.findings import SigningKeys
@@ -40,7 +40,7 @@ class KnownServer(Homeserver):
 
     @property
     def public_keys(self) -> dict[str, str]:
-        return {key_id(self.key): public(self.key)}
+        return {key_id(self.key): encode_public_key(self.key)}
 
 
 def published(*homeservers: KnownServer) -> PublishedKeys:
@@ -67,7 +67,7 @@ def test_selects_documents_that_a_peer_would_use() -> None:
     known = KnownServer()
     unsigned = json.loads(known.keys().body)
     good = notarised(known)
-    answer = json_answer(
+    answer = json_response(
         {
             "server_keys": [
                 "no document",
@@ -86,13 +86,13 @@ def test_selects_documents_that_a_peer_would_use() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason", "detail"),
     [
-        (json_answer({"errcode": "M_UNRECOGNIZED"}, 404), Reason.HTTP_STATUS, "status 404, expected 200"),
-        (json_answer({}), Reason.INVALID_CONTENT, "server_keys should be an array, found null"),
-        (json_answer({"server_keys": {}}), Reason.INVALID_CONTENT, "server_keys should be an array, found an object"),
-        (Answer(200, (), b"[]"), Reason.INVALID_CONTENT, "expected a JSON object, found an array"),
+        (json_response({"errcode": "M_UNRECOGNIZED"}, 404), Reason.HTTP_STATUS, "status 404, expected 200"),
+        (json_response({}), Reason.INVALID_CONTENT, "server_keys should be an array, found null"),
+        (json_response({"server_keys": {}}), Reason.INVALID_CONTENT, "server_keys should be an array, found an object"),
+        (Response(200, (), b"[]"), Reason.INVALID_CONTENT, "expected a JSON object, found an array"),
     ],
 )
-def test_rejects_responses_that_no_notary_sends(answer: Answer, reason: Reason, detail: str) -> None:
+def test_rejects_responses_that_no_notary_sends(answer: Response, reason: Reason, detail: str) -> None:
     """The Conduit family is no notary, and Dendrite is one under some names only: both return 404."""
     response = http_response(answer)
     assert parse_documents(response, NOTARY, published(KnownServer())) == Failure((Problem(reason, detail),))
@@ -143,7 +143,7 @@ def test_a_different_key_with_the_same_id() -> None:
     """A key may have been lost, and a new one given the same ID by hand."""
     known = KnownServer()
     (same_id,) = known.public_keys
-    seen = PublishedKeys(NAME, {same_id: public(Homeserver(NAME).key)}, SEEN_AT)
+    seen = PublishedKeys(NAME, {same_id: encode_public_key(Homeserver(NAME).key)}, SEEN_AT)
     assert compare(seen, notarised(known)) == failed(f"a different key as {same_id}", known.public_keys)
 
 
@@ -151,7 +151,7 @@ def test_the_document_that_is_valid_for_longest_counts() -> None:
     """Notaries keep what they fetched earlier, in no particular order."""
     known, lost = KnownServer(), KnownServer(valid_until=VALID_UNTIL - timedelta(hours=1))
     (same_id,) = known.public_keys
-    lost.changed = {"verify_keys": {same_id: {"key": public(lost.key)}}}
+    lost.changed = {"verify_keys": {same_id: {"key": encode_public_key(lost.key)}}}
     older = json.loads(lost.keys().body)
     older["signatures"][NAME] = {same_id: next(iter(older["signatures"][NAME].values()))}
     for documents in ((older, notarised(known)), (notarised(known), older)):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.demo.https_server import HTML, Answer, json_answer
+from exporter.demo.https_server import HTML, Response, json_response
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
@@ -31,16 +31,16 @@ SYNAPSE, CONDUIT = Software("Synapse", "1.163.2"), Software("Tuwunel", "1.4")
 
 
 def error(status: int, errcode: str) -> HttpResponse:
-    return http_response(json_answer({"errcode": errcode, "error": "a sentence"}, status))
+    return http_response(json_response({"errcode": errcode, "error": "a sentence"}, status))
 
 
 def page(status: int) -> HttpResponse:
-    return http_response(Answer(status, (HTML,), b"<!doctype html>"))
+    return http_response(Response(status, (HTML,), b"<!doctype html>"))
 
 
 UNAUTHORIZED, FORBIDDEN = error(401, "M_UNAUTHORIZED"), error(403, "M_FORBIDDEN")
 UNRECOGNIZED = error(404, "M_UNRECOGNIZED")
-VERSION = http_response(json_answer({"server": {"name": "Synapse", "version": "1.163.2"}}))
+VERSION = http_response(json_response({"server": {"name": "Synapse", "version": "1.163.2"}}))
 
 NOTHING = ProxyResponses(plain=None, encoded_slash=None, encoded_letter=None, unknown_path=None, large_put_status=None)
 FINE = ProxyResponses(UNAUTHORIZED, UNAUTHORIZED, UNRECOGNIZED, UNRECOGNIZED, 100)
@@ -149,7 +149,7 @@ def test_a_version_proves_that_the_path_was_decoded() -> None:
     [
         (UNRECOGNIZED, "Passed"),
         (page(200), [Reason.CATCH_ALL]),
-        (http_response(Answer(204)), [Reason.CATCH_ALL]),
+        (http_response(Response(204)), [Reason.CATCH_ALL]),
         (page(404), "Skipped"),
         (page(403), "Skipped"),
         (page(502), "Skipped"),

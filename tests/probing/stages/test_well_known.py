@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.demo.https_server import Answer
+from exporter.demo.https_server import Response
 from exporter.model import names
 from exporter.model.findings import Delegation, TlsSession, WellKnownResponse
 from exporter.model.outcomes import Failed, Passed, Problem
@@ -35,7 +35,7 @@ async def test_a_delegation() -> None:
 
 async def test_the_content_type_does_not_matter() -> None:
     """Peers ignore it too."""
-    page = http_response(Answer(200, (("Content-Type", "text/html"),), b'{"m.server": "hs.example.test:443"}'))
+    page = http_response(Response(200, (("Content-Type", "text/html"),), b'{"m.server": "hs.example.test:443"}'))
     outcome = await run(websites(well_known=page))
     assert isinstance(outcome, Passed)
     assert outcome.found.server == HS
@@ -44,7 +44,7 @@ async def test_the_content_type_does_not_matter() -> None:
 @pytest.mark.parametrize("status", [404, 410])
 async def test_a_missing_well_known_is_not_a_failure(status: int) -> None:
     """Peers may cache its absence for an hour."""
-    outcome = await run(websites(well_known=http_response(Answer(status))))
+    outcome = await run(websites(well_known=http_response(Response(status))))
     assert absence(outcome) is Reason.HTTP_STATUS
     assert outcome.found is not None
     assert outcome.found.cache_seconds == FAILURE_SECONDS
@@ -109,14 +109,14 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
 )
 async def test_an_invalid_delegation(body: bytes, problem: Problem) -> None:
     """The detail says what is wrong with it, in printable characters."""
-    outcome = await run(websites(well_known=http_response(Answer(200, (), body))))
+    outcome = await run(websites(well_known=http_response(Response(200, (), body))))
     assert isinstance(outcome, Failed)
     assert outcome.problems == (problem,)
 
 
 async def test_an_html_page_is_not_json() -> None:
     """Some web servers return one for every path."""
-    page = http_response(Answer(200, (("Content-Type", "text/html"),), b"<!doctype html>"))
+    page = http_response(Response(200, (("Content-Type", "text/html"),), b"<!doctype html>"))
     assert reason(await run(websites(well_known=page))) is Reason.NOT_JSON
 
 
