@@ -51,8 +51,8 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "demo": {"app", "config", "judging", "model", "web", "canonicaljson", "cryptography", "dns", "h11", "rich"},
     "cli": {
-        *("app", "check", "config", "demo", "exporter", "model", "runtime", "server_lists", "web", "web.settings"),
-        "workers",
+        *("app", "check", "config", "demo", "exporter", "model", "reports", "runtime", "server_lists", "web"),
+        *("web.settings", "workers"),
     },
     "__main__": {"cli"},
 }

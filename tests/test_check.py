@@ -138,7 +138,7 @@ async def test_refuses_what_is_no_server_name(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines() == [
-        "'https://example.org' is no server name: a server name is no URL: leave the scheme and the path away",
+        "'https://example.org' is no server name: this is a URL: drop the scheme and the path",
         "'a\N{REPLACEMENT CHARACTER}[31m' is no server name: only letters, digits, '-' and '.' are allowed in a name",
     ]
     assert not federation.dns.questions

@@ -1,11 +1,11 @@
-"""The words that users write rules on: closed lists, in the order in which they are told."""
+"""Closed lists of the words that users write alerting rules on, in the order in which they are reported."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class WithRemedy(StrEnum):
-    """A closed list whose members carry a remedy: `MEMBER = ("word", "What to do.")`."""
+    """A closed list whose members have a remedy: `MEMBER = ("word", "What to do.")`."""
 
     remedy: str
     """What the administrator of the probed server can do."""
@@ -18,7 +18,7 @@ class WithRemedy(StrEnum):
 
 
 class Stage(StrEnum):
-    """One step of a probe, in order. From TCP on there is one for every endpoint."""
+    """One step of a probe, in order. From TCP on, every endpoint has its own."""
 
     WELL_KNOWN = "well_known"
     SRV = "srv"
@@ -28,20 +28,64 @@ class Stage(StrEnum):
     VERSION = "version"
     KEYS = "keys"
     PROXY = "proxy"
-    """Of the deep look only: what a reverse proxy does to requests."""
+    """Only in a deep look: what a reverse proxy does to requests."""
     NOTARY = "notary"
-    """Of the deep look only, once for every notary: whether it gives out the keys that the server publishes."""
+    """Only in a deep look, once for every notary: whether it returns the keys that the server publishes."""
+
+
+class Implementation(StrEnum):
+    """The homeservers whose behaviour is known, and judged."""
+
+    SYNAPSE = "synapse"
+    DENDRITE = "dendrite"
+    CONDUIT = "conduit"
+
+
+class Oddity(StrEnum):
+    """What some homeservers refuse in an HTTP response or a document, and others accept."""
+
+    GZIPPED = "gzipped"
+    """Compressed, although the request did not accept that."""
+    BYTE_ORDER_MARK = "byte_order_mark"
+    TRAILING_DATA = "trailing_data"
+    """Something follows the JSON."""
+    REPEATED_KEY = "repeated_key"
+    """A key stands twice, and the last one counts."""
+    CONTENT_TYPE = "content_type"
+    """Not application/json."""
+    REDIRECTED = "redirected"
+    """To another path of the same host."""
+    OLD_KEYS_NOT_AN_OBJECT = "old_keys_not_an_object"
+    OLD_KEYS_NULL = "old_keys_null"
+    OLD_KEY_NOT_BASE64 = "old_key_not_base64"
+    OLD_KEY_WITHOUT_EXPIRY = "old_key_without_expiry"
+    KEY_DID_NOT_SIGN = "key_did_not_sign"
+    """One of several verify keys."""
+    NOT_AN_INTEGER = "not_an_integer"
+    """A number has a fraction or an exponent."""
+    PADDED_BASE64 = "padded_base64"
+
+
+class Means(StrEnum):
+    """How a second look at an endpoint gets further than the first one."""
+
+    HOMESERVER_AGENT = "homeserver_agent"
+    """With the User-Agent of a homeserver."""
+    FINITE_FIELD = "finite_field"
+    """With finite-field Diffie-Hellman."""
+    UNVERIFIED = "unverified"
+    """Over a connection whose certificate did not verify."""
 
 
 class CertificateOf(StrEnum):
-    """Which TLS connection a certificate belongs to: https to the server name, or an endpoint."""
+    """Which TLS connection a certificate belongs to: https to the server name, or the one to an endpoint."""
 
     WELL_KNOWN = "well_known"
     FEDERATION = "federation"
 
 
 class Method(StrEnum):
-    """By which step of the specification a server name led to its targets (server-server API, 2.1)."""
+    """The step of the specification by which a server name led to its targets (server-server API, 2.1)."""
 
     IP_LITERAL = "ip_literal"
     EXPLICIT_PORT = "explicit_port"
@@ -61,7 +105,7 @@ class IPFamily(StrEnum):
 
 
 class SrvService(StrEnum):
-    """The SRV services of federation, in the order in which a peer asks for them."""
+    """The SRV services of federation, in the order in which a peer queries them."""
 
     MATRIX_FED = "matrix-fed"
     MATRIX = "matrix"

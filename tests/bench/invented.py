@@ -51,7 +51,7 @@ def report(server_name: ServerName, chance: random.Random) -> Report:
         ended_at=now - timedelta(seconds=chance.uniform(0, INTERVAL_SECONDS)),
         seconds=chance.uniform(0.05, 3),
         well_known=Passed(
-            took(chance), Delegation(86400, names.parse(str(target)), secured=secured(host, now, chance))
+            took(chance), Delegation(86400, names.parse(str(target)), tls_session=secured(host, now, chance))
         ),
         srv=Passed(took(chance), SrvRecords(dict.fromkeys(SrvService, ()), decided_by=None)),
         route=Route(Method.WELL_KNOWN_PORT, (target,), str(target), target.host, target.host),

@@ -15,7 +15,7 @@ from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import QUICK, network, write_config
 from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
-from tests.waiting import until_asked
+from tests.waiting import until_async
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -58,7 +58,7 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             network=network(federation, notaries=[NOTARY]),
         )
         async with App(file, first_round=1) as app, prometheus(folder, app.addresses) as asked:
-            await until_asked(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
+            await until_async(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
             yield Scraped(asked, str(app.addresses[0]))
 
 
@@ -124,7 +124,7 @@ async def lasting_complaints(asked: Prometheus, dashboard: Json) -> dict[str, st
         return not left
 
     with suppress(TimeoutError):
-        await until_asked(none_left)
+        await until_async(none_left)
     return left
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from exporter.judging.peers.peer import Peer
 from exporter.model import names
-from exporter.model.enums import Implementation, Oddity, Means, SrvService, Stage
+from exporter.model.enums import Implementation, Means, Oddity, SrvService, Stage
 from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem, WeakKey

@@ -1,7 +1,7 @@
 """Synapse, as seen on version 1.163.2 and read in element-hq/synapse."""
 
 from exporter.judging.peers.peer import Peer
-from exporter.model.enums import Implementation, Oddity, Means, Stage
+from exporter.model.enums import Implementation, Means, Oddity, Stage
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Problem
 from exporter.model.report import LocatedProblem

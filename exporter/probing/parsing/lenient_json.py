@@ -12,9 +12,10 @@ from typing import Any
 from exporter.model.enums import Oddity
 from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
-from exporter.probing.parsing.json_body import MAX_CONTAINERS, JsonObject, json_type, refuse_constant
+from exporter.probing.parsing.json_body import MAX_CONTAINERS, JsonObject, json_type, reject_constant
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_COMPRESSED = {"gzip", "x-gzip", "deflate"}
 _GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # either header
 _MAX_COMPLAINT = 60  # characters
 
@@ -32,12 +33,9 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
     """Return the object in a body, or why nobody can read it. `max_bytes` bounds what a compressed body holds."""
     oddities: set[Oddity] = set()
     body = response.body
-    if (response.header("content-encoding") or "").strip().lower() in ("gzip", "x-gzip", "deflate"):
+    if (response.header("content-encoding") or "").strip().lower() in _COMPRESSED:
         oddities.add(Oddity.GZIPPED)
-        try:
-            body = _decompress(body, max_bytes)
-        except zlib.error as error:
-            return f"it is said to be compressed, and is not: {printable(str(error), _MAX_COMPLAINT)}"
+        body = _decompress(body, max_bytes)
     if body.startswith(_BYTE_ORDER_MARK):
         oddities.add(Oddity.BYTE_ORDER_MARK)
         body = body.removeprefix(_BYTE_ORDER_MARK)
@@ -53,7 +51,7 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
             collected[key] = value
         return collected
 
-    decoder = json.JSONDecoder(parse_constant=refuse_constant, object_pairs_hook=collect)
+    decoder = json.JSONDecoder(parse_constant=reject_constant, object_pairs_hook=collect)
     try:
         text = body.decode().lstrip(" \t\r\n")
         content, end = decoder.raw_decode(text)
@@ -67,5 +65,8 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
 
 
 def _decompress(body: bytes, max_bytes: int) -> bytes:
-    """Return at most so many bytes; what is cut off there is not valid JSON."""
-    return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, max_bytes)
+    """Return at most so many bytes, and none where nothing can be decompressed: neither is valid JSON then."""
+    try:
+        return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, max_bytes)
+    except zlib.error:
+        return b""

@@ -1,6 +1,6 @@
-"""The web configuration as it is today: read again when it changes, or a certificate or key that it names.
+"""The web configuration that is in effect: loaded again when the file, or a certificate or key that it names, changes.
 
-A file that cannot be used changes nothing.
+An invalid configuration is not applied: the previous one stays in effect.
 """
 
 import ssl
@@ -17,52 +17,74 @@ log = structlog.get_logger()
 
 
 class LiveWebConfig:
-    """As the file says, or as it said when it was last good."""
+    """The configuration of the latest valid version of the file. Call `read` before any other method."""
 
     def __init__(self, path: Path | None, *, health_without_auth: bool = False) -> None:
-        """Without a file everybody may ask for everything. `read` comes first."""
+        """Without a path, every request is allowed."""
         self.health_without_auth = health_without_auth
         self._path = path
         self._watched = WatchedFiles()
         self._config: WebConfig | None = None
 
+    def __repr__(self) -> str:
+        if self._config is None:
+            return f"<{type(self).__name__} {self._path}: not read>"
+        parts = {
+            "TLS": self._config.tls,
+            "client certificates": self._config.client_certificate_needed,
+            "passwords": self._config.passwords,
+            "rate limit": self._config.rate_limit,
+            "health without authentication": self.health_without_auth,
+        }
+        return f"<{type(self).__name__} {self._path}: {', '.join(name for name, on in parts.items() if on) or 'open'}>"
+
     def read(self) -> None:
-        """Raises ConfigError, and then nothing changes."""
+        """Load the file. Raises ConfigError, and leaves the configuration unchanged, in two cases:
+
+        - The file, or a file that it names, is invalid.
+        - The file turns TLS on or off, which a server cannot do while it is listening.
+        """
         if self._path is None:
             self._config = WebConfig()
             return
         self._watched = WatchedFiles()
         fresh = load(self._path, self._watched)
         if self._config and (self._config.tls is None) != (fresh.tls is None):
-            sentence = "TLS is not turned on or off while the exporter runs: restart it"
+            sentence = "TLS cannot be turned on or off while the exporter is running: restart it"
             raise ConfigError([Complaint(str(self._path), None, SECTION, sentence)])
         if fresh.tls and self.health_without_auth and fresh.client_certificate_needed:
-            fresh.tls.verify_mode = ssl.CERT_OPTIONAL  # what else they may ask for is the guard's business
+            fresh.tls.verify_mode = ssl.CERT_OPTIONAL  # the guard refuses every other request without a certificate
         self._config = fresh
 
     def current(self) -> WebConfig:
-        """Reads again what has changed; complaints about it go to the log, once."""
+        """Return the configuration in effect. There are three cases:
+
+        - No file has changed: this is the configuration that was read last.
+        - A file has changed and is valid: this is the new configuration.
+        - A file has changed and is invalid: the previous configuration stays in effect. The complaints are logged once,
+          because the files count as unchanged until they change again.
+        """
         if self._watched.changed():
-            self._read_again()
+            self._reload()
         assert self._config
         return self._config
 
-    def _read_again(self) -> None:
+    def _reload(self) -> None:
         complaints: tuple[Complaint, ...] = ()
         try:
             self.read()
         except ConfigError as error:
             complaints = error.complaints
         for complaint in complaints:
-            log.error("web configuration not put to use", complaint=str(complaint))
+            log.error("web configuration not applied", complaint=str(complaint))
         if not complaints:
-            log.info("web configuration read again")
+            log.info("web configuration reloaded")
 
     def tls(self) -> ssl.SSLContext | None:
-        """For a server: each connection meets what is in force when it comes."""
+        """Return a context for a server, which gives every new connection the context in effect; None without TLS."""
         return ReloadingContext(self._current_tls) if self.current().tls else None
 
     def _current_tls(self) -> ssl.SSLContext:
         context = self.current().tls
-        assert context  # `read` sees to it
+        assert context  # `read` does not turn TLS off
         return context

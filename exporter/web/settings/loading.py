@@ -1,4 +1,4 @@
-"""From a web configuration file, and the files that it names, to a WebConfig or to every complaint about them."""
+"""Loads a web configuration file, and the certificates and keys that it names, into a WebConfig."""
 
 import os
 import ssl
@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import TypeAlias
 
 from exporter.config import Complaint, ConfigError, files
-from exporter.config.checking import check
+from exporter.config.checking import validate
 from exporter.config.document import Document, parse_yaml
-from exporter.config.rules import MAX_PATH, mapping
-from exporter.model.sanitize import printable
+from exporter.config.rules import as_mapping, cannot_use
 from exporter.runtime.rate_limit import RateLimit
 from exporter.web.settings.declaration import ClientAuth, WebSettingsFile
 from exporter.web.settings.passwords import Passwords
-from exporter.web.settings.rules import SECTION, Contents, check_rules
+from exporter.web.settings.rules import SECTION, PemContents, check_rules
 from exporter.web.settings.tls import server_context
 
 _Stamp: TypeAlias = tuple[int, ...] | None
-"""Changes whenever a file does; none where there is no file."""
+"""Differs from an earlier one if the file has changed; None if there is no file."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A whole web configuration, and what was built from it; as it stands here: everybody may ask for everything."""
+    """A complete web configuration, with the objects that enforce it. The defaults allow every request."""
 
     tls: ssl.SSLContext | None = None
     client_certificate_needed: bool = False
@@ -37,37 +36,42 @@ class WebConfig:
 
 
 class WatchedFiles:
-    """Files as they are read, and whether they are still the same."""
+    """Reads files, and knows afterwards whether any of them has changed."""
 
     def __init__(self) -> None:
-        self._seen: dict[Path, _Stamp] = {}
+        self._stamps: dict[Path, _Stamp] = {}
 
-    def content(self, path: Path) -> bytes:
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {', '.join(map(str, self._stamps)) or 'none'}>"
+
+    def read_bytes(self, path: Path) -> bytes:
         """Raises UnreadableError."""
-        self._seen[path] = _file_stamp(path)  # before it is read: a change in between is seen later
-        return files.content(path)
+        self._stamps[path] = _file_stamp(path)  # taken first, so that a change while reading is noticed later
+        return files.read_bytes(path)
 
     def changed(self) -> bool:
-        """Costs some microseconds for each file."""
-        return any(_file_stamp(path) != seen for path, seen in self._seen.items())
+        """Whether a file has changed since it was read. Takes a few microseconds for each file."""
+        return any(_file_stamp(path) != stamp for path, stamp in self._stamps.items())
 
 
 def _file_stamp(path: Path) -> _Stamp:
     try:
-        found = os.stat(path)  # noqa: PTH116 - half the time of Path.stat, for every request
+        status = os.stat(path)  # noqa: PTH116 - takes half the time of Path.stat, and runs for every request
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_ctime_ns, found.st_size, found.st_ino, found.st_dev
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino, status.st_dev
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- loading
 
 
 def load(path: Path, watched: WatchedFiles) -> WebConfig:
-    """Raises ConfigError with every complaint. `watched` learns what was read, in any case. Blocks on the disk."""
+    """Raises ConfigError with all complaints. Reads every file through `watched`, even if it fails. Blocks on the
+    disk.
+    """
     document = _read(path, watched)
-    contents = _read_pems(mapping(mapping(document.root).get(SECTION)), path.parent, watched)
-    settings, complaints = check(WebSettingsFile, document)
+    contents = _read_pems(as_mapping(as_mapping(document.root).get(SECTION)), path.parent, watched)
+    settings, complaints = validate(WebSettingsFile, document)
     complaints += [*document.complaints, *check_rules(document, contents)]
     if settings is None or complaints:
         raise ConfigError(complaints)
@@ -78,16 +82,16 @@ def load(path: Path, watched: WatchedFiles) -> WebConfig:
 
 
 def _read(path: Path, watched: WatchedFiles) -> Document:
-    """One that says nothing is a good one."""
+    """Unlike a configuration file, a web configuration file may be empty."""
     try:
-        text = files.text(str(path), watched.content(path))
+        text = files.decode(str(path), watched.read_bytes(path))
     except files.UnreadableError as error:
         raise ConfigError([Complaint(str(path), None, "", str(error))]) from error
-    says_something = any(line and not line.startswith("#") for line in map(str.strip, text.splitlines()))
-    return parse_yaml(str(path), text if says_something else "{}")
+    is_empty = all(not line or line.startswith("#") for line in map(str.strip, text.splitlines()))
+    return parse_yaml(str(path), "{}" if is_empty else text)
 
 
-def _read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> Contents:
+def _read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFiles) -> PemContents:
     found: dict[str, bytes | files.UnreadableError] = {}
     for key in ("cert", "key", "client_ca"):
         inline, file = section.get(key), section.get(f"{key}_file")
@@ -100,13 +104,13 @@ def _read_pems(section: Mapping[str, object], folder: Path, watched: WatchedFile
 
 def _read_or_error(path: Path, watched: WatchedFiles) -> bytes | files.UnreadableError:
     try:
-        return watched.content(path)
+        return watched.read_bytes(path)
     except files.UnreadableError as error:
-        return files.UnreadableError(f"{printable(str(path), MAX_PATH)} cannot be used: {error}")
+        return files.UnreadableError(cannot_use(path, str(error)))
 
 
-def _build_config(settings: WebSettingsFile, contents: Contents) -> WebConfig:
-    """`contents` are good. Raises ssl.SSLError."""
+def _build_config(settings: WebSettingsFile, contents: PemContents) -> WebConfig:
+    """`contents` have been checked. Raises ssl.SSLError."""
     rate = settings.rate_limit
     pems = {key: content for key, content in contents.items() if isinstance(content, bytes)}
     tls = settings.tls_server_config

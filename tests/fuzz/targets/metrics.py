@@ -18,7 +18,7 @@ from exporter.model.sanitize import printable
 from exporter.reports.report_json import server_state_json
 from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
-from tests.sample_reports import at, certificate, delegated_by_well_known, watched
+from tests.sample_reports import certificate, delegated_by_well_known, healthy_at, watched_server
 
 REMOTE = {"target", "issuer", "name", "version"}  # labels that a remote server has a say in
 OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
@@ -26,7 +26,7 @@ OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
 
 def metrics(written: bytes) -> None:
     """Texts from outside, one after each NUL: both formats are read back as what was meant, and JSON is JSON."""
-    state = ServerState(watched("example.org")).with_report(saying(*written.split(b"\0")))
+    state = ServerState(watched_server("example.org")).with_report(saying(*written.split(b"\0")))
     meant = sorted(samples_of(state))
     drawn = dict(zip(FAMILIES, render_lines(state), strict=True))
     text = b"".join(drawn[family] for family in OUTSPOKEN).decode()
@@ -40,7 +40,7 @@ def metrics(written: bytes) -> None:
 
 def saying(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = b"", *hosts: bytes) -> Report:
     """Python's texts may hold halves of surrogate pairs, as JSON does; those of OpenSSL and DNS hold none."""
-    endpoint = speaking(at("192.0.2.1"), text(name), text(version), text(issuer), tls.decode(errors="replace"))
+    endpoint = speaking(healthy_at("192.0.2.1"), text(name), text(version), text(issuer), tls.decode(errors="replace"))
     report = delegated_by_well_known("example.org")
     targets = tuple(dict.fromkeys(Target(host.decode(errors="replace"), 443) for host in hosts[:3]))
     return replace(report, endpoints=(endpoint,), route=replace(report.route, targets=targets))

@@ -15,16 +15,16 @@ HERE = HttpsUrl(names.parse("example.test"), PATH)
 
 def well_known(written: bytes) -> None:
     """A delegation that says what the body says and is kept for a bounded time, or problems that can be shown."""
-    visit = Hop(0.1, answer=answer_of(written))
+    visit = Hop(0.1, response=answer_of(written))
     for redirected in (False, True):
         reading = evaluate(visit, redirected=redirected)
         if isinstance(reading, Failure):
             in_order(reading.problems)
         delegation = reading.found if isinstance(reading, Failure) else reading
         assert delegation
-        assert delegation.answered
+        assert delegation.response
         assert 0 <= delegation.cache_seconds <= freshness.MAX_SECONDS
-        assert (delegation.answered.announced_seconds or 0) >= 0
+        assert (delegation.response.announced_seconds or 0) >= 0
         if delegation.server:
             assert names.parse(delegation.server.text) == delegation.server
     assert summarize(visit).isprintable()
@@ -42,7 +42,7 @@ def redirect(written: bytes) -> None:
         assert following.reason is Reason.REDIRECT
         in_order([following])
         return
-    assert list(HttpRequest(following.path, following.place.text).events())
+    assert list(HttpRequest(following.path, following.authority.text).events())
     assert following.path.startswith("/")
     assert leads_to(str(following), HERE) == following
     loop = leads_to(location, HERE, following)

@@ -152,7 +152,7 @@ async def test_probe_takes_no_longer_than_configured(tmp_path: Path) -> None:
 
 async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a probe may take by the configuration."""
-    monkeypatch.setattr(queries, "MAX_SECONDS", 0.6)
+    monkeypatch.setattr(queries, "MAX_PROBE_SECONDS", 0.6)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site, asyncio.timeout(10):
         assert values(await probe(site, SILENT.server_name))
 
@@ -200,7 +200,7 @@ async def test_exporter_that_stops_answers(tmp_path: Path) -> None:
         ("", "Expected one parameter target, found none: ask for ?target=example.org."),
         ("target=a.test&target=b.test", "Expected one parameter target, found 2: ask for ?target=example.org."),
         ("target=", "'' is no server name: the host is empty."),
-        ("target=https://a.test/", "'https://a.test/' is no server name: a server name is no URL: leave"),
+        ("target=https://a.test/", "'https://a.test/' is no server name: this is a URL: drop"),
         (f"target={'a' * 3000}", f"'{'a' * 99}…' is no server name: the host has 3000 characters, at most 255 are"),
         ("target=%1b[31m", "'\N{REPLACEMENT CHARACTER}[31m' is no server name: only letters,"),
         ("target=a.test&debug=1", "Expected debug=true or debug=false, found 1."),
@@ -263,7 +263,7 @@ async def test_servers_of_another_shard_are_probed_too(tmp_path: Path) -> None:
     other = OTHER.server_name
     async with lab_site(tmp_path, HEALTHY, OTHER, servers=[HEALTHY.server_name]) as site:
         refused = await probe(site, other)
-        site.app.queries.listed = lambda name: name.text == other
+        site.app.queries.is_configured = lambda name: name.text == other
         answered = await probe(site, other)
     assert refused.status_code == 404
     assert values(answered)[series("probe_success", {"server_name": other})] == 1
