@@ -117,6 +117,9 @@ def test_alert_has_a_runbook(name: str) -> None:
     ]
 
 
+LINK = r"\]\(([^)]+)\)"
+
+
 def test_every_runbook_has_an_alert() -> None:
     """And what it names exists: metrics, records, and the pages that it leads to."""
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == ALERTS.keys()
@@ -124,8 +127,9 @@ def test_every_runbook_has_an_alert() -> None:
         text = page.read_text()
         assert set(METRIC.findall(text)) - set(exported()) == set()
         assert set(RECORD.findall(text)) - RECORDS.keys() == set()
-        for link in re.findall(r"\]\(([^)]+)\)", text):
+        for link in re.findall(LINK, text):
             assert (RUNBOOKS / link).is_file(), f"{page.name}: {link}"
+    assert any(re.search(LINK, page.read_text()) for page in RUNBOOKS.glob("*.md"))
 
 
 def outcomes() -> Iterator[tuple[str, bool]]:

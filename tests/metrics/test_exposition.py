@@ -173,6 +173,7 @@ def test_header_that_breaks_the_library_gets_text() -> None:
     """`version=abc` raises TypeError in the library's own chooser."""
     answer = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
     assert (answer.content_type, answer.encoding) == (TEXT_TYPE, None)
+    assert body(answer)
 
 
 def test_chunks_are_bounded() -> None:
