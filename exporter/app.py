@@ -20,8 +20,9 @@ from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
-from exporter.server_lists import ListFollower, file_sd, sources
+from exporter.server_lists import file_sd
 from exporter.server_lists.file_sd import ServerFiles
+from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
@@ -182,7 +183,7 @@ class App:
         self._files.patterns = fresh.config.server_files
         await self._refresh_files()
         self._active = fresh
-        self._lists.follow(sources(fresh.config))
+        self._lists.follow(wiring.build_server_lists(fresh.config))
         self._watch()
         self.exporter_metrics.config_last_reload_successful.set(1)
         self.exporter_metrics.config_last_reload_success_timestamp.set_to_current_time()

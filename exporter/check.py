@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -32,16 +31,11 @@ _MOST_CHARACTERS = 100  # of an argument that a complaint repeats
 _Show: TypeAlias = Callable[[Report], None]
 
 
-class OutputFormat(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
 class _InvalidArgumentsError(ValueError):
     """One line for each argument that is no server name."""
 
 
-def run(servers: Sequence[str], config_file: Path | None, output_format: str) -> int:
+def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool) -> int:
     """The exit status. Nothing is probed where a server name or the configuration is wrong.
 
     Raises SystemExit where standard output is closed early, as by `head`.
@@ -54,7 +48,7 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
     try:
-        return _probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
+        return _probe_and_show(server_names, prober, settings.probe.concurrency, as_json=as_json)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
 
@@ -73,14 +67,12 @@ def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     return server_names
 
 
-def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
+def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, *, as_json: bool) -> int:
     several = len(server_names) > 1
-    show = {OutputFormat.TEXT: _show_text_and_blank_line if several else _show_text, OutputFormat.JSON: _show_json}[
-        form
-    ]
+    show = _show_json if as_json else _show_text_and_blank_line if several else _show_text
     reports = asyncio.run(_check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
-    if form is OutputFormat.TEXT and several:
+    if several and not as_json:
         _standard_output().print(report_text.summary(federating, len(reports)))
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 

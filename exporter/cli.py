@@ -1,25 +1,21 @@
 """The command line. Exit status: 0 done, 1 an address to listen on is taken, 2 wrong usage or configuration."""
 
 import argparse
-import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, check
-from exporter.app import App
-from exporter.config import ConfigError, HostPort, load, parse_listen_address
-from exporter.demo.command import demo
-from exporter.model.shards import Shard
-from exporter.runtime import event_loop, logs
-from exporter.server_lists import file_sd
-from exporter.server_lists.file_sd import ServerFiles
-from exporter.web.listeners import ListenError
-from exporter.web.settings.live_config import LiveWebConfig
-from exporter.workers.pool import MAX_WORKERS, WorkerPool
+from exporter import DISTRIBUTION, VERSION
+from exporter.runtime.log_options import LogFormat, LogLevel
+from exporter.workers import MAX_WORKERS
+
+if TYPE_CHECKING:
+    from exporter.app import App
+    from exporter.config import HostPort
+    from exporter.model.shards import Shard
 
 _Arguments: TypeAlias = argparse.Namespace
 _AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
@@ -30,14 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status. Usage errors raise SystemExit, as argparse does."""
     chosen = parser().parse_args(arguments)
     run: Callable[[_Arguments], int] = chosen.run
+
+    from exporter.config import ConfigError
+
     try:
         return run(chosen)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except ListenError as error:
-        sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
-        return 1
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,8 +129,8 @@ def _number_of_workers(text: str) -> int:
 
 def _add_log_arguments(added: argparse.ArgumentParser) -> None:
     for option, choices, default, purpose in (
-        ("level", logs.Level, logs.Level.INFO, "least important events that are logged"),
-        ("format", logs.Format, logs.Format.LOGFMT, "format of the log"),
+        ("level", LogLevel, LogLevel.INFO, "least important events that are logged"),
+        ("format", LogFormat, LogFormat.LOGFMT, "format of the log"),
     ):
         added.add_argument(
             f"--log.{option}",
@@ -145,7 +141,9 @@ def _add_log_arguments(added: argparse.ArgumentParser) -> None:
         )
 
 
-def _listen_argument(text: str) -> HostPort:
+def _listen_argument(text: str) -> "HostPort":
+    from exporter.config import parse_listen_address
+
     try:
         return parse_listen_address(text)
     except ValueError as error:
@@ -153,8 +151,13 @@ def _listen_argument(text: str) -> HostPort:
 
 
 def _serve(chosen: _Arguments) -> int:
+    from exporter.app import App
+    from exporter.runtime import event_loop, logs
+    from exporter.web.settings.live_config import LiveWebConfig
+    from exporter.workers.pool import WorkerPool
+
     shard = _parse_shard(chosen)
-    logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
+    logs.configure(LogLevel(chosen.log_level), LogFormat(chosen.log_format))
     web = LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth)
     app = App(
         chosen.config,
@@ -164,11 +167,24 @@ def _serve(chosen: _Arguments) -> int:
         shard=shard,
         workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
     )
-    event_loop.run(_run_until_signalled(app))
+    return _run_app(app, event_loop.run)
+
+
+def _run_app(app: AbstractAsyncContextManager["App"], run: Callable[[Coroutine[Any, Any, None]], None]) -> int:
+    """Return the exit status. `run` runs a coroutine in a new event loop."""
+    from exporter.web.listeners import ListenError
+
+    try:
+        run(_run_until_signalled(app))
+    except ListenError as error:
+        sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
+        return 1
     return 0
 
 
-def _parse_shard(chosen: _Arguments) -> Shard:
+def _parse_shard(chosen: _Arguments) -> "Shard":
+    from exporter.model.shards import Shard
+
     try:
         return Shard.of(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
@@ -176,8 +192,10 @@ def _parse_shard(chosen: _Arguments) -> Shard:
         raise
 
 
-async def _run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> None:
+async def _run_until_signalled(exporter: AbstractAsyncContextManager["App"]) -> None:
     """Runs until SIGTERM or SIGINT; SIGHUP reloads."""
+    import asyncio
+
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hangup)):
@@ -202,15 +220,18 @@ def _add_check(add_parser: _AddParser) -> None:
     added.add_argument("--config", metavar="FILE", type=Path, help="take `probe` and `network` from this file (YAML)")
     added.add_argument(
         "--format",
-        choices=[form.value for form in check.OutputFormat],
-        default=check.OutputFormat.TEXT.value,
+        choices=("text", "json"),
+        default="text",
         help="text for people, or a JSON object on a line for each server (default: %(default)s)",
     )
 
 
 def _run_check(chosen: _Arguments) -> int:
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    return check.run(chosen.servers, chosen.config, chosen.format)
+    from exporter import check
+    from exporter.runtime import logs
+
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
+    return check.run(chosen.servers, chosen.config, as_json=chosen.format == "json")
 
 
 # ---------------------------------------------------------------- check-config
@@ -229,6 +250,10 @@ def _add_check_config(add_parser: _AddParser) -> None:
 
 
 def _check_config(chosen: _Arguments) -> int:
+    from exporter.config import ConfigError, load
+    from exporter.server_lists import file_sd
+    from exporter.server_lists.file_sd import ServerFiles
+
     config = load(chosen.config)
     files = ServerFiles(config.server_files)
     files.refresh()
@@ -261,7 +286,9 @@ def _add_check_web_config(add_parser: _AddParser) -> None:
 
 
 def _check_web_config(chosen: _Arguments) -> int:
-    LiveWebConfig(chosen.web_config).read()
+    from exporter.web.settings.loading import WatchedFiles, load
+
+    load(chosen.web_config, WatchedFiles())
     sys.stdout.write(f"{chosen.web_config}: valid\n")
     return 0
 
@@ -281,6 +308,10 @@ def _add_demo(add_parser: _AddParser) -> None:
 
 
 def _run_demo(_: _Arguments) -> int:
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    asyncio.run(_run_until_signalled(demo()))
-    return 0
+    import asyncio
+
+    from exporter.demo.command import demo
+    from exporter.runtime import logs
+
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
+    return _run_app(demo(), asyncio.run)

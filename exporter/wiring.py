@@ -10,6 +10,9 @@ from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.resolver import NoResolversError
 from exporter.probing.prober import Prober
+from exporter.server_lists.http_sd import HttpSdList
+from exporter.server_lists.source import ServerList
+from exporter.server_lists.synapse import SynapseList
 
 
 def build_prober(
@@ -34,6 +37,11 @@ def build_prober(
     except NoResolversError as error:
         raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
+
+
+def build_server_lists(config: Config) -> tuple[ServerList, ...]:
+    """Return the server lists that are fetched over HTTP."""
+    return (*map(HttpSdList, config.server_urls), *map(SynapseList, config.synapse_destinations))
 
 
 def _ip_endpoint(written: Written) -> IPEndpoint:

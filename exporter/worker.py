@@ -13,6 +13,7 @@ from exporter import wiring
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.runtime import event_loop, logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.runtime.loop_lag import LoopLag
 from exporter.workers.messages import Cancel, LagSamples, ProbeTask, Ready, Reply, Request, UseConfig, receive, send
 
@@ -79,5 +80,5 @@ class _TaskRunner:
 
 if __name__ == "__main__":
     inherited, level, form = sys.argv[1:]
-    logs.configure(logs.Level(level), logs.Format(form))
+    logs.configure(LogLevel(level), LogFormat(form))
     event_loop.run(_main(int(inherited)))

@@ -1,36 +1,26 @@
-"""Certificates and signing keys of all servers: what expires next, and what does not verify."""
+"""The dashboard of certificates and signing keys: which ones expire next, and which ones are invalid."""
 
-from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, exporters, servers
-from grafana.layout import Section, evenly, line
-from grafana.meanings import (
-    COUNT,
-    FEW_WANTED,
-    INSTANT,
-    NONE_WANTED,
-    RENEW_NOW,
-    RENEW_SOON,
-    RENEWAL,
-    TIME_LEFT,
-    VALIDITY,
-    Json,
-)
-from grafana.panels import bars, lines, now, over_time, stat
-from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, smallest
-from grafana.tables import Labels, Value, table
+from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, servers_variables
+from grafana.layout import Row, even_line, line
+from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
+from grafana.promql import count_or_zero, max_by, min_by, pick_one, select_servers, to_milliseconds
+from grafana.renewal import RenewalState, renewal_state
+from grafana.tables import LabelColumns, ValueColumn, table
+from grafana.thresholds import Thresholds
+from grafana.value_mappings import COUNT, DATE, FAILURE_COUNT, RENEWAL, TIME_LEFT, VALIDITY, WARNING_COUNT, Json
 
-KEY = ("server_name", "connection")
-NOT_AFTER = of_servers("tls_cert_not_after_timestamp_seconds")
-NOT_BEFORE = of_servers("tls_cert_not_before_timestamp_seconds")
-LEFT = smallest(f"{NOT_AFTER} - time()", *KEY)
-SHARE_LEFT = smallest(f"({NOT_AFTER} - time()) / ({NOT_AFTER} - {NOT_BEFORE})", *KEY)
-VALID = smallest(of_servers("tls_cert_valid"), *KEY)
-INFO = of_servers("tls_cert_info")
-ISSUERS = largest(INFO, *KEY, "issuer")
-TLS_VERSIONS = largest(of_servers("tls_version_info"), *KEY, "version")
-KEYS_LEFT = smallest(f"{of_servers('signing_key_valid_until_timestamp_seconds')} - time()")
+_KEYS = ("server_name", "connection")
+_NOT_AFTER = select_servers("tls_cert_not_after_timestamp_seconds")
+_NOT_BEFORE = select_servers("tls_cert_not_before_timestamp_seconds")
+_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()", *_KEYS)
+_VALID = min_by(select_servers("tls_cert_valid"), *_KEYS)
+_CERTIFICATES = select_servers("tls_cert_info")
+_ISSUERS = max_by(_CERTIFICATES, *_KEYS, "issuer")
+_TLS_VERSIONS = max_by(select_servers("tls_version_info"), *_KEYS, "version")
+_KEYS_TIME_LEFT = min_by(f"{select_servers('signing_key_valid_until_timestamp_seconds')} - time()")
 
-DAY = 86400
-BANDS = (
+_DAY = 86400
+_EXPIRY_BUCKETS = (
     ("expired", None, 0),
     ("within 2 days", 0, 2),
     ("2 to 7 days", 2, 7),
@@ -39,160 +29,175 @@ BANDS = (
     ("30 to 90 days", 30, 90),
     ("after 90 days", 90, None),
 )
-"""In days from now: from the first number on, and before the second."""
+"""Each with its bounds in days from now. The lower bound is included, the upper one is not."""
 
-# ---------------------------------------------------------------- now
+# ---------------------------------------------------------------- status
 
 
-def at_a_glance() -> list[Json]:
+def _status(thresholds: Thresholds) -> list[Json]:
+    renewal = f"({renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS)})"
     return [
         stat(
             "Certificates",
-            "Of both connections: https to the server name where a well-known is asked for, and the endpoints.",
+            "Certificates of both connections: well_known is HTTPS to the server name, federation is an endpoint.",
             COUNT,
-            now(number_of(LEFT)),
+            instant_query(count_or_zero(_TIME_LEFT)),
         ),
-        stat("Expired", "Peers refuse these connections.", NONE_WANTED, now(number_of(f"{LEFT} < 0"))),
+        stat(
+            "Expired",
+            "Expired certificates. Peers refuse these connections.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{renewal} == {RenewalState.EXPIRED}")),
+        ),
         stat(
             "Renew now",
-            "Less than 8 % of the lifetime is left: renewal has failed for long.",
-            NONE_WANTED,
-            now(number_of(f"({SHARE_LEFT} >= 0) < {RENEW_NOW}")),
+            f"Certificates with less than {thresholds.renew_now} left. Renewal has been failing for a long time.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{renewal} == {RenewalState.RENEW_NOW}")),
         ),
         stat(
             "Renew soon",
-            "Less than a fifth of the lifetime is left: renewal, which is usual at a third, is late.",
-            FEW_WANTED,
-            now(number_of(f"({SHARE_LEFT} >= {RENEW_NOW}) < {RENEW_SOON}")),
+            f"Certificates with less than {thresholds.renew_soon} left. Automatic renewal should have happened: ACME "
+            "clients usually renew when a third of the lifetime is left.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(f"{renewal} == {RenewalState.RENEW_SOON}")),
         ),
         stat(
-            "Do not verify",
-            "Chain, name or dates are wrong; expired ones are among them.",
-            NONE_WANTED,
-            now(number_of(f"{VALID} == 0")),
+            "Invalid",
+            "Certificates with an invalid chain, name or date, including expired ones.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{_VALID} == 0")),
         ),
         stat(
-            "Keys past their time",
-            "Servers whose published signing keys ought not to be used any more.",
-            NONE_WANTED,
-            now(number_of(f"{KEYS_LEFT} < 0")),
+            "Expired signing keys",
+            "Servers that publish signing keys whose validity has ended.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{_KEYS_TIME_LEFT} < 0")),
         ),
     ]
 
 
-# ---------------------------------------------------------------- what there is
-
-
-def expiries() -> Json:
-    return bars(
-        "When certificates expire",
-        "How many, by the time that is left.",
-        COUNT,
-        *(now(number_of(within(first, last)), title) for title, first, last in BANDS),
-    )
-
-
-def within(first: int | None, last: int | None) -> str:
-    """`LEFT`, from `first` days on, and before `last`: there may be no bound."""
-    from_first = LEFT if first is None else f"({LEFT} >= {first * DAY})"
-    return from_first if last is None else f"{from_first} < {last * DAY}"
-
-
-def issuers() -> Json:
-    return bars(
-        "Issuers",
-        "Certificates by who issued them, the 20 most frequent.",
-        COUNT,
-        now(f"sort_desc(topk(20, count by (issuer) ({ISSUERS})))", "{{issuer}}"),
-    )
-
-
-def tls_versions() -> Json:
-    return bars(
-        "TLS versions",
-        "Connections by the version that was negotiated.",
-        COUNT,
-        now(f"sort_desc(count by (connection, version) ({TLS_VERSIONS}))", "{{connection}}: {{version}}"),
-    )
-
-
-# ---------------------------------------------------------------- every one
-
-
-def all_certificates() -> Json:
-    details = ("issuer", "fingerprint_sha256")
-    return table(
+def _expiry_histogram() -> Json:
+    return bar_gauge(
         "Certificates by time left",
-        "The leaf that expires first, for each server and connection. Renewal is judged by the share of the lifetime "
-        "that is left, so that certificates for a week and for a year are measured alike.",
-        KEY,
-        [
-            Value("renewal", SHARE_LEFT, RENEWAL),
-            Value("expires in", LEFT, TIME_LEFT),
-            Value("not after", milliseconds(smallest(NOT_AFTER, *KEY)), INSTANT),
-            Value(
-                "chain not after",
-                milliseconds(smallest(of_servers("tls_chain_not_after_timestamp_seconds"), *KEY)),
-                INSTANT,
-            ),
-            Value("verifies", VALID, VALIDITY),
-            Labels(details, any_one(INFO, ", ".join(KEY), *details)),
-        ],
-        sort="expires in",
+        "Number of certificates by the time until they expire.",
+        COUNT,
+        *(instant_query(count_or_zero(_expiring_between(low, high)), title) for title, low, high in _EXPIRY_BUCKETS),
     )
 
 
-def invalid_certificates() -> Json:
+def _expiring_between(low: int | None, high: int | None) -> str:
+    """Return PromQL for the certificates that expire in at least `low` and less than `high` days."""
+    from_low = _TIME_LEFT if low is None else f"({_TIME_LEFT} >= {low * _DAY})"
+    return from_low if high is None else f"{from_low} < {high * _DAY}"
+
+
+def _issuers() -> Json:
+    return bar_gauge(
+        "Issuers",
+        "Number of certificates by issuer, for the 20 most frequent ones.",
+        COUNT,
+        instant_query(f"sort_desc(topk(20, count by (issuer) ({_ISSUERS})))", "{{issuer}}"),
+    )
+
+
+def _tls_versions() -> Json:
+    return bar_gauge(
+        "TLS versions",
+        "Number of connections by negotiated TLS version.",
+        COUNT,
+        instant_query(f"sort_desc(count by (connection, version) ({_TLS_VERSIONS}))", "{{connection}}: {{version}}"),
+    )
+
+
+# ---------------------------------------------------------------- certificates
+
+
+def _all_certificates(thresholds: Thresholds) -> Json:
+    details = ("issuer", "fingerprint_sha256")
+    chain_not_after = min_by(select_servers("tls_chain_not_after_timestamp_seconds"), *_KEYS)
     return table(
-        "Certificates that do not verify",
-        "Chain, name or dates are wrong. The reasons are on the page of the server.",
-        KEY,
+        "All certificates",
+        "The leaf certificate that expires first, for each server and connection. The column renewal has the "
+        "thresholds of the alerts: they depend on the lifetime, so they suit certificates of a week and of a year.",
+        _KEYS,
         [
-            Value("verifies", f"{VALID} == 0", VALIDITY),
-            Value("expires in", f"{LEFT} and on (server_name, connection) ({VALID} == 0)", TIME_LEFT),
+            ValueColumn("renewal", renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS), RENEWAL),
+            ValueColumn("expires in", _TIME_LEFT, TIME_LEFT),
+            ValueColumn("not after", to_milliseconds(min_by(_NOT_AFTER, *_KEYS)), DATE),
+            ValueColumn("chain not after", to_milliseconds(chain_not_after), DATE),
+            ValueColumn("validity", _VALID, VALIDITY),
+            LabelColumns(details, pick_one(_CERTIFICATES, ", ".join(_KEYS), *details)),
         ],
-        sort="server_name",
+        sort_by="expires in",
     )
 
 
-def first_to_expire() -> Json:
-    return lines(
-        "The ten that expire first",
-        "Every jump upwards is a renewal. Below zero it has expired.",
+def _invalid_certificates() -> Json:
+    return table(
+        "Invalid certificates",
+        "Certificates with an invalid chain, name or date. Click a server name to see the reason.",
+        _KEYS,
+        [
+            ValueColumn("validity", f"{_VALID} == 0", VALIDITY),
+            ValueColumn("expires in", f"{_TIME_LEFT} and on (server_name, connection) ({_VALID} == 0)", TIME_LEFT),
+        ],
+        sort_by="server_name",
+    )
+
+
+def _next_expiries() -> Json:
+    return time_series(
+        "Next ten expiries",
+        "Time left of the ten certificates that expire first. A jump upwards is a renewal. Below zero, the certificate "
+        "has expired.",
         TIME_LEFT,
-        over_time(f"bottomk(10, {LEFT})", "{{server_name}} {{connection}}"),
+        range_query(f"bottomk(10, {_TIME_LEFT})", "{{server_name}} {{connection}}"),
     )
 
 
-def signing_keys() -> Json:
-    until = smallest(of_servers("signing_key_valid_until_timestamp_seconds"))
+# ---------------------------------------------------------------- signing keys
+
+
+def _signing_keys() -> Json:
+    valid_until = min_by(select_servers("signing_key_valid_until_timestamp_seconds"))
     return table(
         "Signing keys",
-        "Valid ed25519 verify keys, and until when peers may keep them without asking again. Most servers announce a "
-        "day or two, always anew: a date in the past is a fault.",
+        "Valid ed25519 verify keys, and how long peers may cache them. Most servers extend the validity by a day or "
+        "two whenever a peer fetches the keys. A date in the past is a fault.",
         ("server_name",),
         [
-            Value("keys", smallest(of_servers("signing_keys")), COUNT),
-            Value("may be kept for", KEYS_LEFT, TIME_LEFT),
-            Value("valid until", milliseconds(until), INSTANT),
+            ValueColumn("keys", min_by(select_servers("signing_keys")), COUNT),
+            ValueColumn("expire in", _KEYS_TIME_LEFT, TIME_LEFT),
+            ValueColumn("valid until", to_milliseconds(valid_until), DATE),
         ],
-        sort="may be kept for",
+        sort_by="expire in",
     )
 
 
-def certificates() -> Dashboard:
+def certificates_dashboard(thresholds: Thresholds) -> Dashboard:
+    """Return the dashboard of the certificates and signing keys of all servers."""
     return Dashboard(
         "mxfed-certs",
         "Certificates and keys",
-        "Certificates and signing keys of all servers: what expires next, and what does not verify.",
-        (*exporters(OF_SERVERS), servers()),
-        (RESTARTED, FIRING),
-        (
-            Section("Now", (evenly(4, *at_a_glance()), evenly(9, expiries(), issuers(), tls_versions()))),
-            Section(
-                "Certificates",
-                (line(14, (24, all_certificates())), evenly(9, invalid_certificates(), first_to_expire())),
+        "Certificates and signing keys of all servers: which ones expire next, and which ones are invalid.",
+        servers_variables(),
+        [EXPORTER_RESTARTS, FIRING_ALERTS],
+        [
+            Row(
+                "Status",
+                (
+                    even_line(4, *_status(thresholds)),
+                    even_line(9, _expiry_histogram(), _issuers(), _tls_versions()),
+                ),
             ),
-            Section("Signing keys", (line(10, (24, signing_keys())),)),
-        ),
+            Row(
+                "Certificates",
+                (
+                    line(14, (24, _all_certificates(thresholds))),
+                    even_line(9, _invalid_certificates(), _next_expiries()),
+                ),
+            ),
+            Row("Signing keys", (line(10, (24, _signing_keys())),)),
+        ],
     )

@@ -1,32 +1,64 @@
-"""What all dashboards have in common: the frame around the panels."""
+"""What all dashboards have in common: variables, annotations, links and settings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from exporter.metrics.exporter_metrics import NAMESPACE
 from exporter.metrics.families import PREFIX
-from grafana.layout import Section, laid_out
-from grafana.meanings import Json
+from grafana.layout import Row, arrange
 from grafana.panels import DATA_SOURCE
-from grafana.promql import CHOSEN_EXPORTERS, series
+from grafana.promql import EXPORTER_MATCHERS, select
+from grafana.value_mappings import Json
 
-SCHEMA_VERSION = 39  # what Grafana 10.4 writes: later ones bring it up to date when they load it
-ALL = ".+"
-OF_SERVERS = f"{PREFIX}probe_interval_seconds"  # there from the first moment on, and when results are too old
-OF_EXPORTERS = f"{NAMESPACE}_build_info"
+_SCHEMA_VERSION = 39  # of Grafana 10.4; later versions migrate it when they load the dashboard
 
 # ---------------------------------------------------------------- variables
 
+_ALL_VALUES = ".+"
+_SERVERS_METRIC = f"{PREFIX}probe_interval_seconds"  # present before the first result, and while results are stale
+_EXPORTERS_METRIC = f"{NAMESPACE}_build_info"
 
-def data_source() -> Json:
+
+def exporter_variables() -> list[Json]:
+    """Return the variables of a dashboard about exporters: data source, job and instance."""
+    return _instance_variables(_EXPORTERS_METRIC)
+
+
+def servers_variables() -> list[Json]:
+    """Return the variables of a dashboard about several servers: data source, job, instance and servers."""
+    return [*_instance_variables(_SERVERS_METRIC), _allow_many(_server_variable())]
+
+
+def server_variables() -> list[Json]:
+    """Return the variables of a dashboard about one server: data source, job, instance and server."""
+    return [*_instance_variables(_SERVERS_METRIC), _server_variable()]
+
+
+def custom_variable(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Json:
+    """Return a variable with a fixed list of texts and values. The first one is the default."""
+    options = [{"text": text, "value": value, "selected": index == 0} for index, (text, value) in enumerate(choices)]
+    query = ", ".join(f"{text} : {value}" for text, value in choices)
+    return {"type": "custom", "name": name, "label": label, "query": query, "options": options, "current": options[0]}
+
+
+def _instance_variables(metric: str) -> list[Json]:
+    job = _query_variable("job", "Job", metric)
+    instance = _query_variable("instance", "Instance", metric, EXPORTER_MATCHERS[0])
+    return [_data_source_variable(), _allow_many(job), _allow_many(instance)]
+
+
+def _server_variable() -> Json:
+    return _query_variable("server_name", "Server", _SERVERS_METRIC, *EXPORTER_MATCHERS)
+
+
+def _data_source_variable() -> Json:
     return {"type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "refresh": 1}
 
 
-def variable(name: str, label: str, metric: str, *matchers: str) -> Json:
-    """The values of the label `name`, of which one is chosen."""
-    query = (
-        f"label_values({metric}{{{', '.join(matchers)}}}, {name})" if matchers else f"label_values({metric}, {name})"
-    )
+def _query_variable(name: str, label: str, metric: str, *matchers: str) -> Json:
+    """Return a variable that takes one of the values of the Prometheus label `name`."""
+    selector = f"{metric}{{{', '.join(matchers)}}}" if matchers else metric
+    query = f"label_values({selector}, {name})"
     return {
         "type": "query",
         "name": name,
@@ -42,37 +74,15 @@ def variable(name: str, label: str, metric: str, *matchers: str) -> Json:
     }
 
 
-def any_number(one: Json) -> Json:
-    """A variable of which several values can be chosen, and all of them are at first."""
-    chosen = {"selected": True, "text": ["All"], "value": ["$__all"]}
-    return one | {"multi": True, "includeAll": True, "allValue": ALL, "current": chosen}
-
-
-def exporters(metric: str) -> list[Json]:
-    """The data source, and which of the exporters that have `metric`."""
-    job = variable("job", "Job", metric)
-    instance = variable("instance", "Instance", metric, CHOSEN_EXPORTERS[0])
-    return [data_source(), any_number(job), any_number(instance)]
-
-
-def one_server() -> Json:
-    return variable("server_name", "Server", OF_SERVERS, *CHOSEN_EXPORTERS)
-
-
-def servers() -> Json:
-    return any_number(one_server())
-
-
-def choice(name: str, label: str, options: Sequence[tuple[str, str]]) -> Json:
-    """One of several values, each with its text; the first at first."""
-    texts = [{"text": text, "value": value, "selected": number == 0} for number, (text, value) in enumerate(options)]
-    query = ", ".join(f"{text} : {value}" for text, value in options)
-    return {"type": "custom", "name": name, "label": label, "query": query, "options": texts, "current": texts[0]}
+def _allow_many(variable: Json) -> Json:
+    """Return the variable with several values allowed, and all of them selected by default."""
+    current = {"selected": True, "text": ["All"], "value": ["$__all"]}
+    return variable | {"multi": True, "includeAll": True, "allValue": _ALL_VALUES, "current": current}
 
 
 # ---------------------------------------------------------------- annotations and links
 
-BUILT_IN = {
+_BUILT_IN_ANNOTATION = {
     "builtIn": 1,
     "datasource": {"type": "grafana", "uid": "-- Grafana --"},
     "enable": True,
@@ -84,18 +94,19 @@ BUILT_IN = {
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """Marks the moments when `expression` has a value. Can be switched at the top of the page."""
+class Annotation:
+    """Marks the times at which `expression` has a value. It can be toggled at the top of the dashboard."""
 
     name: str
     expression: str
     colour: str
     title: str
+    """May contain labels, as in `{{server_name}}`."""
     text: str
-    """May name labels, as `{{server_name}}`; so may `title`."""
+    """May contain labels, as in `{{server_name}}`."""
     enabled: bool = True
 
-    def annotation(self) -> Json:
+    def json(self) -> Json:
         return {
             "name": self.name,
             "datasource": DATA_SOURCE,
@@ -109,16 +120,16 @@ class Mark:
         }
 
 
-RESTARTED = Mark(
+EXPORTER_RESTARTS = Annotation(
     "Exporter restarts",
-    f"changes({series('process_start_time_seconds')}[$__rate_interval]) > 0",
+    f"changes({select('process_start_time_seconds')}[$__rate_interval]) > 0",
     "blue",
     "Exporter restarted",
     "{{instance}}",
 )
-FIRING = Mark(
+FIRING_ALERTS = Annotation(
     "Firing alerts",
-    f'ALERTS{{{CHOSEN_EXPORTERS[0]}, alertname=~"MatrixFederation.+", alertstate="firing"}}',
+    f'ALERTS{{{EXPORTER_MATCHERS[0]}, alertname=~"MatrixFederation.+", alertstate="firing"}}',
     "red",
     "{{alertname}}",
     "{{severity}} {{server_name}}",
@@ -126,51 +137,51 @@ FIRING = Mark(
 )
 
 
-def delegation_changed(changes: str) -> Mark:
-    """At every increase of the counters `changes`."""
-    expression = f"sum by (server_name) (increase({changes}[$__rate_interval])) > 0"
-    return Mark("Delegation changes", expression, "purple", "Delegation changed", "{{server_name}}")
+def delegation_changes(selector: str) -> Annotation:
+    """Return an annotation that marks every increase of the selected counters."""
+    expression = f"sum by (server_name) (increase({selector}[$__rate_interval])) > 0"
+    return Annotation("Delegation changes", expression, "purple", "Delegation changed", "{{server_name}}")
 
 
-# ---------------------------------------------------------------- the whole
-
-FAMILY_TAG = "matrix-federation"
-TO_THE_OTHERS = {
+_TAG = "matrix-federation"
+_DASHBOARDS_MENU = {
     "type": "dashboards",
     "title": "Matrix federation",
-    "tags": [FAMILY_TAG],
+    "tags": [_TAG],
     "asDropdown": True,
     "includeVars": True,
     "keepTime": True,
     "targetBlank": False,
 }
 
+# ---------------------------------------------------------------- dashboards
+
 
 @dataclass(frozen=True, slots=True)
 class Dashboard:
     uid: str
-    """Never changes: links name it."""
+    """Never changes, because links contain it."""
     title: str
     description: str
-    variables: tuple[Json, ...]
-    marks: tuple[Mark, ...]
-    sections: tuple[Section, ...]
+    variables: Sequence[Json]
+    annotations: Sequence[Annotation]
+    rows: Sequence[Row]
 
     def json(self) -> Json:
-        """As Grafana imports it."""
+        """Return the dashboard as Grafana imports it."""
         return {
             "uid": self.uid,
             "title": f"Matrix federation / {self.title}",
             "description": self.description,
-            "tags": ["matrix", FAMILY_TAG, "generated"],
-            "schemaVersion": SCHEMA_VERSION,
+            "tags": ["matrix", _TAG, "generated"],
+            "schemaVersion": _SCHEMA_VERSION,
             "editable": False,
             "graphTooltip": 1,  # one crosshair over all panels
             "refresh": "1m",
             "time": {"from": "now-24h", "to": "now"},
             "timezone": "browser",
             "templating": {"list": list(self.variables)},
-            "annotations": {"list": [BUILT_IN, *(mark.annotation() for mark in self.marks)]},
-            "links": [TO_THE_OTHERS],
-            "panels": laid_out(self.sections),
+            "annotations": {"list": [_BUILT_IN_ANNOTATION, *(each.json() for each in self.annotations)]},
+            "links": [_DASHBOARDS_MENU],
+            "panels": arrange(self.rows),
         }

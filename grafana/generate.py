@@ -1,29 +1,34 @@
-"""Writes the dashboards: `make docs`."""
+"""Write the dashboards: `make docs`."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
-from grafana.certificates import certificates
+from grafana.certificates import certificates_dashboard
 from grafana.dashboard import Dashboard
-from grafana.exporter_itself import exporter_itself
-from grafana.overview import overview
-from grafana.server import server
+from grafana.exporters import exporters_dashboard
+from grafana.overview import overview_dashboard
+from grafana.server import server_dashboard
+from grafana.thresholds import RULES_FOLDER, read_thresholds
 
-FOLDER = Path(__file__).parent / "dashboards"
-DASHBOARDS: dict[str, Callable[[], Dashboard]] = {
-    "overview.json": overview,
-    "server.json": server,
-    "certificates.json": certificates,
-    "exporter.json": exporter_itself,
-}
+DASHBOARDS_FOLDER = Path(__file__).parent / "dashboards"
 
 
-def written(dashboard: Dashboard) -> str:
-    """Always the same text for the same dashboard."""
+def build_dashboards(rules_folder: Path = RULES_FOLDER) -> dict[str, Dashboard]:
+    """Return the dashboards by file name, with the thresholds of the alerts in `rules_folder`."""
+    thresholds = read_thresholds(rules_folder)
+    return {
+        "overview.json": overview_dashboard(thresholds),
+        "server.json": server_dashboard(thresholds),
+        "certificates.json": certificates_dashboard(thresholds),
+        "exporter.json": exporters_dashboard(),
+    }
+
+
+def render(dashboard: Dashboard) -> str:
+    """Return the dashboard's file. Equal dashboards have equal files."""
     return json.dumps(dashboard.json(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
-    for name, dashboard in DASHBOARDS.items():
-        (FOLDER / name).write_text(written(dashboard()), encoding="utf-8")
+    for name, dashboard in build_dashboards().items():
+        (DASHBOARDS_FOLDER / name).write_text(render(dashboard), encoding="utf-8")

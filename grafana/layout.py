@@ -1,63 +1,65 @@
-"""Where panels stand: sections of lines, each of the whole width."""
+"""The positions of panels: rows with a heading, each made of lines of the full width."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from grafana.meanings import Json
+from grafana.value_mappings import Json
 
-WIDTH = 24  # of Grafana's grid
+GRID_WIDTH = 24
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Panels side by side, each with its width: all of the same height."""
+    """Panels of the same height side by side, each with its width."""
 
     height: int
     panels: tuple[tuple[int, Json], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class Row:
+    """A row as Grafana knows it: a heading, and the panels below it."""
+
     title: str
     lines: tuple[Line, ...]
 
 
 def line(height: int, *panels: tuple[int, Json]) -> Line:
-    """Raises ValueError where the widths are not those of the grid."""
+    """Return a line of panels with the given widths. Raises ValueError if they do not fill the grid."""
     width = sum(width for width, _ in panels)
-    if width != WIDTH:
+    if width != GRID_WIDTH:
         titles = ", ".join(panel["title"] for _, panel in panels)
-        raise ValueError(f"expected panels of width {WIDTH} together, found {width}: {titles}")
+        raise ValueError(f"expected panels with a total width of {GRID_WIDTH}, found {width}: {titles}")
     return Line(height, panels)
 
 
-def evenly(height: int, *panels: Json) -> Line:
-    """A line of panels of the same width: their number divides that of the grid."""
-    return line(height, *((WIDTH // len(panels), panel) for panel in panels))
+def even_line(height: int, *panels: Json) -> Line:
+    """Return a line of panels of equal width. Raises ValueError if their number does not divide the grid."""
+    return line(height, *((GRID_WIDTH // len(panels), panel) for panel in panels))
 
 
-def laid_out(sections: Sequence[Section]) -> list[Json]:
-    """Every panel with its id and its place, below a heading for its section."""
-    return [panel | {"id": number} for number, panel in enumerate(placed(sections), start=1)]
+def arrange(rows: Sequence[Row]) -> list[Json]:
+    """Return all headings and panels, each with its ID and its position."""
+    return [panel | {"id": number} for number, panel in enumerate(_place_rows(rows), start=1)]
 
 
-def placed(sections: Sequence[Section]) -> Iterator[Json]:
+def _place_rows(rows: Sequence[Row]) -> Iterator[Json]:
     y = 0
-    for section in sections:
-        yield heading(section.title, y)
+    for row in rows:
+        yield _heading(row.title, y)
         y += 1
-        for each in section.lines:
-            yield from side_by_side(each, y)
+        for each in row.lines:
+            yield from _place_panels(each.panels, y, each.height)
             y += each.height
 
 
-def heading(title: str, y: int) -> Json:
-    place = {"x": 0, "y": y, "w": WIDTH, "h": 1}
-    return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": place}
+def _heading(title: str, y: int) -> Json:
+    position = {"x": 0, "y": y, "w": GRID_WIDTH, "h": 1}
+    return {"type": "row", "title": title, "collapsed": False, "panels": [], "gridPos": position}
 
 
-def side_by_side(stretch: Line, y: int) -> Iterator[Json]:
+def _place_panels(panels: Sequence[tuple[int, Json]], y: int, height: int) -> Iterator[Json]:
     x = 0
-    for width, panel in stretch.panels:
-        yield panel | {"gridPos": {"x": x, "y": y, "w": width, "h": stretch.height}}
+    for width, panel in panels:
+        yield panel | {"gridPos": {"x": x, "y": y, "w": width, "h": height}}
         x += width

@@ -1,243 +1,258 @@
-"""All servers at a glance: how many federate, what fails and why, and since when."""
+"""The dashboard of all servers: how many federate, which ones fail, why, and since when."""
 
-from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, choice, delegation_changed, exporters, servers
-from grafana.layout import Section, evenly, line
-from grafana.meanings import (
-    AGO,
+from grafana.dashboard import (
+    EXPORTER_RESTARTS,
+    FIRING_ALERTS,
+    Dashboard,
+    custom_variable,
+    delegation_changes,
+    servers_variables,
+)
+from grafana.layout import Row, even_line, line
+from grafana.panels import bar_gauge, instant_query, range_query, stat, status_history, time_series
+from grafana.promql import count_or_zero, max_by, min_by, pick_one, select, select_servers, to_milliseconds
+from grafana.renewal import renewal_state
+from grafana.tables import LabelColumns, ValueColumn, table
+from grafana.thresholds import Thresholds
+from grafana.value_mappings import (
     COUNT,
-    FEW_WANTED,
-    NONE_WANTED,
+    DURATION,
+    FAILURE_COUNT,
+    RATIO,
     RENEWAL,
-    SECONDS,
-    SHARE,
-    SIGN,
     SUCCESS,
+    SUCCESS_SYMBOL,
+    TIME_AGO,
     TIME_LEFT,
+    WARNING_COUNT,
     Json,
 )
-from grafana.panels import bars, history, lines, now, over_time, stat
-from grafana.promql import any_one, largest, milliseconds, number_of, of_servers, series, smallest
-from grafana.tables import Labels, Value, table
 
-HISTORY_CELLS = 48  # half an hour each, on a day: wide enough for a sign
+_HISTORY_CELLS = 48  # half an hour each in a day, and wide enough for a symbol
 
-FEDERATES = largest(of_servers("probe_success"))
-WATCHED = largest(of_servers("probe_interval_seconds"))
-FAILURES = largest(of_servers("failure_info"), "server_name", "probe_stage", "reason")
-WARNINGS = largest(of_servers("warning_info"), "server_name", "warning")
-SOFTWARE = largest(of_servers("server_info"), "server_name", "name", "version")
-METHODS = largest(of_servers("delegation_info"), "server_name", "method")
-NOT_AFTER = of_servers("tls_cert_not_after_timestamp_seconds")
-NOT_BEFORE = of_servers("tls_cert_not_before_timestamp_seconds")
-CERTIFICATE_LEFT = smallest(f"{NOT_AFTER} - time()")
-CERTIFICATE_SHARE = smallest(f"({NOT_AFTER} - time()) / ({NOT_AFTER} - {NOT_BEFORE})")
-PROBE_SECONDS = largest(of_servers("probe_duration_seconds"))
+_FEDERATING = max_by(select_servers("probe_success"))
+_WATCHED = max_by(select_servers("probe_interval_seconds"))
+_FAILURES = max_by(select_servers("failure_info"), "server_name", "probe_stage", "reason")
+_WARNINGS = max_by(select_servers("warning_info"), "server_name", "warning")
+_SOFTWARE = max_by(select_servers("server_info"), "server_name", "name", "version")
+_METHODS = max_by(select_servers("delegation_info"), "server_name", "method")
+_NOT_AFTER = select_servers("tls_cert_not_after_timestamp_seconds")
+_NOT_BEFORE = select_servers("tls_cert_not_before_timestamp_seconds")
+_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()")
+_PROBE_DURATION = max_by(select_servers("probe_duration_seconds"))
 
-# A cell is bad where any probe within it failed, or a short outage would hide between two of them.
-ALL_ALONG = f"avg by (server_name) (min_over_time({of_servers('probe_success')}[$__rate_interval]))"
-WORST = smallest(f"min_over_time({of_servers('probe_success')}[$__range])")
-SHOWN_IN_HISTORY = choice("shown", "History shows", [("all servers", "1"), ("servers with failures", "0")])
+# A cell fails if any probe within it failed. Otherwise a short outage between two samples would be invisible.
+_SUCCESS_IN_CELL = f"avg by (server_name) (min_over_time({select_servers('probe_success')}[$__rate_interval]))"
+_SUCCESS_IN_RANGE = min_by(f"min_over_time({select_servers('probe_success')}[$__range])")
+_HISTORY_FILTER = custom_variable("shown", "History shows", [("all servers", "1"), ("servers with failures", "0")])
 
-# ---------------------------------------------------------------- now
+# ---------------------------------------------------------------- status
 
 
-def at_a_glance() -> list[Json]:
-    first = now(f"bottomk(1, {CERTIFICATE_LEFT})", "{{server_name}}")
+def _status() -> list[Json]:
     return [
-        stat("Watched", "Servers that the chosen exporters watch.", COUNT, now(number_of(WATCHED))),
         stat(
-            "Federate",
-            "Servers that a peer which follows the specification can reach, from one exporter at least.",
+            "Watched servers",
+            "Servers that the selected exporters watch.",
             COUNT,
-            now(number_of(f"{FEDERATES} == 1")),
+            instant_query(count_or_zero(_WATCHED)),
         ),
         stat(
-            "Fail",
-            "Servers that no peer can reach: not one exporter succeeds. The table of problems says why.",
-            NONE_WANTED,
-            now(number_of(f"{FEDERATES} == 0")),
+            "Federating",
+            "Servers that peers can federate with, according to at least one exporter.",
+            COUNT,
+            instant_query(count_or_zero(f"{_FEDERATING} == 1")),
         ),
         stat(
-            "No fresh result",
-            "Servers without a result that is recent enough to be shown: just added, or the exporter falls behind.",
-            FEW_WANTED,
-            now(number_of(f"{WATCHED} unless on (server_name) {FEDERATES}")),
+            "Failing",
+            "Servers that peers cannot federate with, according to every exporter. “Current failures” shows why.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{_FEDERATING} == 0")),
         ),
-        stat("Share that federates", "Of the servers with a fresh result.", SHARE, now(f"avg({FEDERATES})")),
+        stat(
+            "Stale",
+            "Servers without a recent result: they were just added, or the exporter is falling behind.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(f"{_WATCHED} unless on (server_name) {_FEDERATING}")),
+        ),
+        stat(
+            "Success ratio",
+            "Ratio of federating servers to all servers with a recent result.",
+            RATIO,
+            instant_query(f"avg({_FEDERATING})"),
+        ),
         stat(
             "Warnings",
-            "What works but will hurt someone, counted once for each server.",
-            FEW_WANTED,
-            now(number_of(WARNINGS)),
+            "Warnings of all servers: problems that affect only some peers, or that will break federation later.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(_WARNINGS)),
         ),
         stat(
-            "First certificate to expire",
-            "The time left, and the server; “ago” where it has expired. Both connections count.",
+            "Next certificate expiry",
+            "Time until the next certificate expires, and its server. “ago” means that it has expired.",
             TIME_LEFT,
-            first,
-            shows="value_and_name",
+            instant_query(f"bottomk(1, {_TIME_LEFT})", "{{server_name}}"),
+            text_mode="value_and_name",
         ),
         stat(
             "Exporters down",
-            "Exporters that Prometheus cannot scrape: of what only they watch, nothing is known.",
-            NONE_WANTED,
-            now(number_of(f"{series('up')} == 0")),
+            "Exporters that Prometheus cannot scrape. The state of servers that only they watch is unknown.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(f"{select('up')} == 0")),
         ),
     ]
 
 
-# ---------------------------------------------------------------- problems
+# ---------------------------------------------------------------- failures and warnings
 
 
-def problems_now() -> Json:
+def _current_failures() -> Json:
     return table(
-        "Problems now",
-        "Every stage that fails, with its reason. A server may federate all the same, through another endpoint or "
-        "a fallback. A reason leads to its remedy.",
+        "Current failures",
+        "Every failing stage with its reason. The server may still federate through another endpoint or a fallback. "
+        "Click a reason to read how to fix it.",
         ("server_name",),
-        [
-            Labels(("probe_stage", "reason"), FAILURES),
-        ],
-        sort="server_name",
+        [LabelColumns(("probe_stage", "reason"), _FAILURES)],
+        sort_by="server_name",
     )
 
 
-def problems_by_reason() -> Json:
-    expression = f"sort_desc(count by (probe_stage, reason) ({FAILURES}))"
-    return bars(
-        "Servers by problem",
-        "How many servers fail at a stage for a reason. Many with the same one point at something they share: a "
-        "hoster, a certificate authority, or the exporter's own network.",
+def _failures_by_reason() -> Json:
+    return bar_gauge(
+        "Failures by reason",
+        "Number of servers that fail in a stage for a reason. If many servers fail for the same reason, they may have "
+        "a common cause: a hosting provider, a certificate authority, or the exporter's own network.",
         COUNT,
-        now(expression, "{{probe_stage}}: {{reason}}"),
+        instant_query(f"sort_desc(count by (probe_stage, reason) ({_FAILURES}))", "{{probe_stage}}: {{reason}}"),
     )
 
 
-def problems_over_time() -> Json:
-    expression = f"count by (probe_stage, reason) ({FAILURES})"
-    return lines(
-        "Problems over time",
-        "Servers that fail at a stage for a reason.",
+def _failures_over_time() -> Json:
+    return time_series(
+        "Failures over time",
+        "Number of servers that fail in a stage for a reason.",
         COUNT,
-        over_time(expression, "{{probe_stage}}: {{reason}}"),
+        range_query(f"count by (probe_stage, reason) ({_FAILURES})", "{{probe_stage}}: {{reason}}"),
         stacked=True,
     )
 
 
-def warnings_now() -> Json:
+def _current_warnings() -> Json:
     return table(
-        "Warnings now",
-        "What works but will hurt someone: a peer with other software, without IPv6, or with an older cache.",
+        "Current warnings",
+        "Problems that affect only some peers, for example those without IPv6, or that will break federation later.",
         ("server_name",),
-        [Labels(("warning",), WARNINGS)],
-        sort="server_name",
+        [LabelColumns(("warning",), _WARNINGS)],
+        sort_by="server_name",
     )
 
 
 # ---------------------------------------------------------------- history
 
 
-def status_history() -> Json:
-    return history(
-        "Federation of every server",
-        "✓: every probe within the cell succeeded. ✗: from every exporter, at least one failed. ~: from some of them. "
-        "Empty: no result. With many servers, let the history show those with failures only.",
-        SIGN,
-        HISTORY_CELLS,
-        over_time(f"{ALL_ALONG} and on (server_name) ({WORST} <= $shown)", "{{server_name}}"),
+def _history() -> Json:
+    return status_history(
+        "Status history",
+        "✓: every probe in the interval succeeded. ✗: on every exporter, at least one probe failed. ~: on some "
+        "exporters, at least one probe failed. Empty: no result. If you watch many servers, set “History shows” to "
+        "“servers with failures”.",
+        SUCCESS_SYMBOL,
+        _HISTORY_CELLS,
+        range_query(f"{_SUCCESS_IN_CELL} and on (server_name) ({_SUCCESS_IN_RANGE} <= $shown)", "{{server_name}}"),
     )
 
 
-def share_over_time() -> Json:
-    return lines(
-        "Share that federates over time",
-        "Of the servers with a fresh result.",
-        SHARE,
-        over_time(f"avg({FEDERATES})", "federate"),
+def _success_ratio() -> Json:
+    return time_series(
+        "Success ratio over time",
+        "Ratio of federating servers to all servers with a recent result.",
+        RATIO,
+        range_query(f"avg({_FEDERATING})", "federating"),
     )
 
 
-def durations_over_time() -> Json:
-    quantiles = [("median", 0.5), ("9 of 10 are faster", 0.9), ("slowest", 1)]
-    return lines(
-        "Duration of probes",
-        "Over all servers. Those that time out make the slowest one.",
-        SECONDS,
-        *(over_time(f"quantile({quantile}, {PROBE_SECONDS})", name) for name, quantile in quantiles),
+def _probe_durations() -> Json:
+    quantiles = [("p50", 0.5), ("p90", 0.9), ("max", 1)]
+    return time_series(
+        "Probe duration",
+        "Median, 90th percentile and maximum of all servers. Probes that time out determine the maximum.",
+        DURATION,
+        *(range_query(f"quantile({quantile}, {_PROBE_DURATION})", name) for name, quantile in quantiles),
     )
 
 
-# ---------------------------------------------------------------- every server
+# ---------------------------------------------------------------- servers
 
 
-def every_server() -> Json:
-    last_success = largest(of_servers("probe_last_success_timestamp_seconds"))
-    healthy = [
-        Value(title, largest(of_servers("endpoints_healthy", matcher)), COUNT)
+def _servers(thresholds: Thresholds) -> Json:
+    last_success = max_by(select_servers("probe_last_success_timestamp_seconds"))
+    renewal = min_by(renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, "server_name", "connection"))
+    healthy_endpoints = [
+        ValueColumn(title, max_by(select_servers("endpoints_healthy", matcher)), COUNT)
         for title, matcher in (("IPv4", 'ip_family="ipv4"'), ("IPv6", 'ip_family="ipv6"'))
     ]
     return table(
         "Servers",
-        "One row for each server; its name leads to its own page. IPv4 and IPv6 count healthy endpoints. Where a "
-        "server runs several versions, one of them is shown.",
+        "One row for each server. Click a name to open the server's dashboard. The columns IPv4 and IPv6 count healthy "
+        "endpoints. If a server runs several versions, one of them is shown.",
         ("server_name",),
         [
-            Value("state", f"avg by (server_name) ({of_servers('probe_success')})", SUCCESS),
-            Value("problems", f"count by (server_name) ({FAILURES})", COUNT),
-            Value("warnings", f"count by (server_name) ({WARNINGS})", COUNT),
-            Value("last success", milliseconds(last_success), AGO),
-            Value("duration", PROBE_SECONDS, SECONDS),
-            Value("certificate", CERTIFICATE_SHARE, RENEWAL),
-            Value("certificate expires in", CERTIFICATE_LEFT, TIME_LEFT),
-            *healthy,
-            Labels(("name", "version"), any_one(of_servers("server_info"), "server_name", "name", "version")),
+            ValueColumn("state", f"avg by (server_name) ({select_servers('probe_success')})", SUCCESS),
+            ValueColumn("failures", f"count by (server_name) ({_FAILURES})", COUNT),
+            ValueColumn("warnings", f"count by (server_name) ({_WARNINGS})", COUNT),
+            ValueColumn("last success", to_milliseconds(last_success), TIME_AGO),
+            ValueColumn("duration", _PROBE_DURATION, DURATION),
+            ValueColumn("renewal", renewal, RENEWAL),
+            ValueColumn("certificate expires in", _TIME_LEFT, TIME_LEFT),
+            *healthy_endpoints,
+            LabelColumns(
+                ("name", "version"), pick_one(select_servers("server_info"), "server_name", "name", "version")
+            ),
         ],
-        sort="state",
+        sort_by="state",
     )
 
 
-# ---------------------------------------------------------------- what there is
+def _most_frequent(title: str, description: str, expression: str, legend: str) -> Json:
+    return bar_gauge(title, description, COUNT, instant_query(f"sort_desc(topk(20, {expression}))", legend))
 
 
-def most_frequent(title: str, description: str, expression: str, legend: str) -> Json:
-    return bars(title, description, COUNT, now(f"sort_desc(topk(20, {expression}))", legend))
-
-
-def software() -> Json:
-    return most_frequent(
+def _software() -> Json:
+    return _most_frequent(
         "Software",
-        "What the servers say of themselves, the 20 most frequent: who has not updated yet.",
-        f"count by (name, version) ({SOFTWARE})",
+        "The 20 most frequent versions that servers report. Old versions show who has not upgraded yet.",
+        f"count by (name, version) ({_SOFTWARE})",
         "{{name}} {{version}}",
     )
 
 
-def methods() -> Json:
-    return most_frequent(
-        "Delegation",
-        "By which step of the specification the server names lead to their targets.",
-        f"count by (method) ({METHODS})",
+def _delegation_methods() -> Json:
+    return _most_frequent(
+        "Delegation methods",
+        "Number of servers by the step of the specification's server discovery that finds their endpoints.",
+        f"count by (method) ({_METHODS})",
         "{{method}}",
     )
 
 
-def overview() -> Dashboard:
+def overview_dashboard(thresholds: Thresholds) -> Dashboard:
+    """Return the dashboard of all servers."""
     return Dashboard(
         "mxfed-overview",
         "Overview",
-        "All watched servers: how many federate, what fails and why, and since when.",
-        (*exporters(OF_SERVERS), servers(), SHOWN_IN_HISTORY),
-        (RESTARTED, delegation_changed(of_servers("delegation_changes_total")), FIRING),
-        (
-            Section("Now", (evenly(4, *at_a_glance()),)),
-            Section(
-                "Problems",
+        "All watched servers: how many federate, which ones fail, why, and since when.",
+        [*servers_variables(), _HISTORY_FILTER],
+        [EXPORTER_RESTARTS, delegation_changes(select_servers("delegation_changes_total")), FIRING_ALERTS],
+        [
+            Row("Status", (even_line(4, *_status()),)),
+            Row(
+                "Failures and warnings",
                 (
-                    line(9, (12, problems_now()), (12, problems_by_reason())),
-                    line(9, (12, warnings_now()), (12, problems_over_time())),
+                    line(9, (12, _current_failures()), (12, _failures_by_reason())),
+                    line(9, (12, _current_warnings()), (12, _failures_over_time())),
                 ),
             ),
-            Section("History", (line(14, (24, status_history())), evenly(8, share_over_time(), durations_over_time()))),
-            Section("Servers", (line(14, (24, every_server())), evenly(9, software(), methods()))),
-        ),
+            Row("History", (line(14, (24, _history())), even_line(8, _success_ratio(), _probe_durations()))),
+            Row("Servers", (line(14, (24, _servers(thresholds))), even_line(9, _software(), _delegation_methods()))),
+        ],
     )

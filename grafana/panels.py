@@ -1,74 +1,77 @@
-"""The kinds of panels, each a function to Grafana's JSON (the classic schema, as of Grafana 10.4)."""
+"""The kinds of panels, each a function that returns Grafana's JSON (the classic schema, as of Grafana 10.4)."""
 
 from collections.abc import Sequence
 from string import ascii_uppercase
 from typing import Any
 
-from grafana.meanings import Json, Look
+from grafana.value_mappings import FieldStyle, Json
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-FILTERS = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
-LAST = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_VARIABLES = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+_LAST_VALUE = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+_HIDDEN_LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": False}
+_SINGLE_TOOLTIP = {"mode": "single", "sort": "none"}
 
 
-# ---------------------------------------------------------------- what is asked
+# ---------------------------------------------------------------- queries
 
 
-def over_time(expression: str, legend: str) -> Json:
-    """The whole range; `legend` may name labels, as `{{server_name}}`."""
+def range_query(expression: str, legend: str) -> Json:
+    """Return a query over the whole time range. `legend` may contain labels, as in `{{server_name}}`."""
     return {"expr": expression, "legendFormat": legend, "range": True, "instant": False, "format": "time_series"}
 
 
-def now(expression: str, legend: str = "") -> Json:
-    """The end of the range only."""
+def instant_query(expression: str, legend: str = "") -> Json:
+    """Return a query at the end of the time range."""
     return {"expr": expression, "legendFormat": legend, "range": False, "instant": True, "format": "time_series"}
 
 
-def rows(expression: str) -> Json:
-    """As `now`, for tables: one row for each series."""
-    return now(expression) | {"format": "table"}
+def table_query(expression: str) -> Json:
+    """Return an instant query for a table, which gets a row for each series."""
+    return instant_query(expression) | {"format": "table"}
 
 
-# ---------------------------------------------------------------- what is shown
+# ---------------------------------------------------------------- panels
 
 
-def panel(kind: str, title: str, description: str, look: Look, targets: Sequence[Json]) -> Json:
-    """What all kinds have in common. Each has `options` of its own besides, and `layout` gives it its id and place."""
+def panel(kind: str, title: str, description: str, style: FieldStyle, queries: Sequence[Json]) -> Json:
+    """Return what all kinds of panels have in common. Each kind adds its `options`, `layout` the ID and position."""
     common = {"datasource": DATA_SOURCE, "editorMode": "code"}
+    targets = [{"refId": ref, **common, **query} for ref, query in zip(ascii_uppercase, queries, strict=False)]
     return {
         "type": kind,
         "title": title,
         "description": description,
         "datasource": DATA_SOURCE,
-        "targets": [{"refId": ref, **common, **target} for ref, target in zip(ascii_uppercase, targets, strict=False)],
-        "fieldConfig": {"defaults": look.settings(), "overrides": []},
+        "targets": targets,
+        "fieldConfig": {"defaults": style.field_options(), "overrides": []},
     }
 
 
-def with_defaults(made: Json, **more: Any) -> Json:
-    """More of Grafana's field options, for all fields of a panel."""
-    made["fieldConfig"]["defaults"].update(more)
+def add_field_options(made: Json, **options: Any) -> Json:
+    """Add field options that apply to all fields of the panel, and return it."""
+    made["fieldConfig"]["defaults"].update(options)
     return made
 
 
-def stat(title: str, description: str, look: Look, *targets: Json, shows: str = "auto") -> Json:
-    """The latest value of each target; `shows` is `value`, `name` or `value_and_name`."""
+def stat(title: str, description: str, style: FieldStyle, *queries: Json, text_mode: str = "auto") -> Json:
+    """Return a panel with the last value of each query. `text_mode` is `value`, `name` or `value_and_name`."""
     options = {
-        "reduceOptions": LAST,
+        "reduceOptions": _LAST_VALUE,
         "orientation": "auto",
-        "textMode": shows,
+        "textMode": text_mode,
         "colorMode": "value",
         "graphMode": "none",
         "justifyMode": "auto",
     }
-    made = panel("stat", title, description, look, targets) | {"options": options}
-    return with_defaults(made, color={"mode": "thresholds"})
+    made = panel("stat", title, description, style, queries) | {"options": options}
+    return add_field_options(made, color={"mode": "thresholds"})
 
 
-def bars(title: str, description: str, look: Look, *targets: Json) -> Json:
-    """Lying bars, each with its name and its number."""
+def bar_gauge(title: str, description: str, style: FieldStyle, *queries: Json) -> Json:
+    """Return a panel of horizontal bars, each with its name and number."""
     options = {
-        "reduceOptions": LAST,
+        "reduceOptions": _LAST_VALUE,
         "orientation": "horizontal",
         "displayMode": "basic",
         "valueMode": "color",
@@ -78,12 +81,12 @@ def bars(title: str, description: str, look: Look, *targets: Json) -> Json:
         "minVizWidth": 8,
         "sizing": "auto",
     }
-    made = panel("bargauge", title, description, look, targets) | {"options": options}
-    return with_defaults(made, color={"mode": "thresholds"})
+    made = panel("bargauge", title, description, style, queries) | {"options": options}
+    return add_field_options(made, color={"mode": "thresholds"})
 
 
-def lines(title: str, description: str, look: Look, *targets: Json, stacked: bool = False) -> Json:
-    """Curves over time, or areas upon one another."""
+def time_series(title: str, description: str, style: FieldStyle, *queries: Json, stacked: bool = False) -> Json:
+    """Return a graph of lines, or of stacked areas."""
     options = {
         "legend": {"displayMode": "list", "placement": "bottom", "showLegend": True, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "desc"},
@@ -96,48 +99,51 @@ def lines(title: str, description: str, look: Look, *targets: Json, stacked: boo
         "spanNulls": False,
         "stacking": {"mode": "normal" if stacked else "none", "group": "A"},
     }
-    made = panel("timeseries", title, description, look, targets) | {"options": options}
-    return with_defaults(made, color={"mode": "palette-classic"}, custom=custom)
+    made = panel("timeseries", title, description, style, queries) | {"options": options}
+    return add_field_options(made, color={"mode": "palette-classic"}, custom=custom)
 
 
-def states(title: str, description: str, look: Look, *targets: Json) -> Json:
-    """A row for each series, in which equal values are one bar: where there is no value, there is a gap."""
+def state_timeline(title: str, description: str, style: FieldStyle, *queries: Json) -> Json:
+    """Return a panel with a row for each series: equal values are merged, missing values are gaps."""
     options = {
         "showValue": "always",
         "mergeValues": True,
         "alignValue": "left",
         "rowHeight": 0.9,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
-        "tooltip": {"mode": "single", "sort": "none"},
+        "legend": _HIDDEN_LEGEND,
+        "tooltip": _SINGLE_TOOLTIP,
     }
-    made = panel("state-timeline", title, description, look, targets) | {"options": options}
-    return with_defaults(made, color={"mode": "thresholds"}, custom={"lineWidth": 0, "fillOpacity": 80})
+    made = panel("state-timeline", title, description, style, queries) | {"options": options}
+    return add_field_options(made, color={"mode": "thresholds"}, custom={"lineWidth": 0, "fillOpacity": 80})
 
 
-def history(title: str, description: str, look: Look, cells: int, *targets: Json) -> Json:
-    """A row for each series, of at most so many cells."""
+def status_history(title: str, description: str, style: FieldStyle, max_cells: int, *queries: Json) -> Json:
+    """Return a panel with a row of at most `max_cells` cells for each server."""
     options = {
         "showValue": "always",
         "rowHeight": 0.9,
         "colWidth": 0.9,
-        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False},
-        "tooltip": {"mode": "single", "sort": "none"},
+        "legend": _HIDDEN_LEGEND,
+        "tooltip": _SINGLE_TOOLTIP,
     }
-    made = panel("status-history", title, description, look, targets) | {"options": options, "maxDataPoints": cells}
-    custom = {"lineWidth": 0, "fillOpacity": 80}
-    return with_defaults(
-        made, color={"mode": "thresholds"}, custom=custom, links=[server_link("__field.labels.server_name")]
+    made = panel("status-history", title, description, style, queries)
+    made |= {"options": options, "maxDataPoints": max_cells}
+    return add_field_options(
+        made,
+        color={"mode": "thresholds"},
+        custom={"lineWidth": 0, "fillOpacity": 80},
+        links=[link_to_server("__field.labels.server_name")],
     )
 
 
 # ---------------------------------------------------------------- links
 
 
-def server_link(field: str) -> Json:
-    """To the dashboard of the server that `field` holds, with the same filters and time range."""
-    url = f"/d/mxfed-server?var-server_name=${{{field}}}&{FILTERS}"
+def link_to_server(field: str) -> Json:
+    """Return a link to the dashboard of the server named in `field`, with the same variables and time range."""
+    url = f"/d/mxfed-server?var-server_name=${{{field}}}&{_VARIABLES}"
     return {"title": "Show this server", "url": url, "targetBlank": False}
 
 
-def page_link(title: str, url: str) -> Json:
+def link_to_page(title: str, url: str) -> Json:
     return {"title": title, "url": url, "targetBlank": True}

@@ -1,57 +1,57 @@
-"""PromQL, as the dashboards ask: every selector takes the exporters and servers that are chosen at the top of the page.
+"""Builders of PromQL: every selector filters by the variables at the top of the dashboard.
 
-Several exporters may watch the same server from different places, so what is asked of a server is always asked over all
-of them: `max by (server_name)` of a success is whether it federates from anywhere.
+Several exporters may watch the same server from different networks, so queries about a server aggregate over them:
+`max by (server_name)` of a success is 1 if any exporter can federate with the server.
 """
 
 from exporter.metrics.exporter_metrics import NAMESPACE
 from exporter.metrics.families import PREFIX
 
-CHOSEN_EXPORTERS = ('job=~"$job"', 'instance=~"$instance"')
-CHOSEN_SERVERS = 'server_name=~"$server_name"'
-CHOSEN_SERVER = 'server_name="$server_name"'
+EXPORTER_MATCHERS = ('job=~"$job"', 'instance=~"$instance"')
+_SERVERS_MATCHER = 'server_name=~"$server_name"'
+_SERVER_MATCHER = 'server_name="$server_name"'
 
 
-def series(metric: str, *matchers: str) -> str:
-    """Of the chosen exporters; `metric` is a full name."""
-    return f"{metric}{{{', '.join([*CHOSEN_EXPORTERS, *matchers])}}}"
+def select(metric: str, *matchers: str) -> str:
+    """Return a selector of the selected exporters' series; `metric` is a full name."""
+    return f"{metric}{{{', '.join([*EXPORTER_MATCHERS, *matchers])}}}"
 
 
-def of_servers(metric: str, *matchers: str) -> str:
-    """Of all chosen servers; `metric` as in `exporter.metrics.FAMILIES`, without the prefix."""
-    return series(PREFIX + metric, CHOSEN_SERVERS, *matchers)
+def select_servers(metric: str, *matchers: str) -> str:
+    """Return a selector for all selected servers; `metric` is a name in `FAMILIES`, without the prefix."""
+    return select(PREFIX + metric, _SERVERS_MATCHER, *matchers)
 
 
-def of_server(metric: str, *matchers: str) -> str:
-    """Of the one chosen server; `metric` as for `of_servers`."""
-    return series(PREFIX + metric, CHOSEN_SERVER, *matchers)
+def select_server(metric: str, *matchers: str) -> str:
+    """Return a selector for the one selected server; `metric` is a name in `FAMILIES`, without the prefix."""
+    return select(PREFIX + metric, _SERVER_MATCHER, *matchers)
 
 
-def of_exporter(metric: str, *matchers: str) -> str:
-    """What the exporters say of themselves; `metric` without the prefix."""
-    return series(f"{NAMESPACE}_{metric}", *matchers)
+def select_exporters(metric: str, *matchers: str) -> str:
+    """Return a selector for the exporters' metrics about themselves; `metric` has no prefix."""
+    return select(f"{NAMESPACE}_{metric}", *matchers)
 
 
-def largest(selected: str, *labels: str) -> str:
-    """One series for every server, or for every combination of `labels`, whatever the number of exporters."""
-    return f"max by ({', '.join(labels or ('server_name',))}) ({selected})"
+def max_by(selector: str, *labels: str) -> str:
+    """Return the maximum over all exporters, by server or by `labels`."""
+    return f"max by ({', '.join(labels or ('server_name',))}) ({selector})"
 
 
-def smallest(selected: str, *labels: str) -> str:
-    """As `largest`."""
-    return f"min by ({', '.join(labels or ('server_name',))}) ({selected})"
+def min_by(selector: str, *labels: str) -> str:
+    """Return the minimum over all exporters, by server or by `labels`."""
+    return f"min by ({', '.join(labels or ('server_name',))}) ({selector})"
 
 
-def any_one(selected: str, key: str, *labels: str) -> str:
-    """One of the series with different `labels` that there are for each combination of the labels in `key`."""
-    return f"topk by ({key}) (1, {largest(selected, *key.split(', '), *labels)})"
+def pick_one(selector: str, keys: str, *labels: str) -> str:
+    """Return one series for each combination of the labels in `keys`, although `labels` may differ."""
+    return f"topk by ({keys}) (1, {max_by(selector, *keys.split(', '), *labels)})"
 
 
-def number_of(expression: str) -> str:
-    """0 and not nothing, where there is none."""
+def count_or_zero(expression: str) -> str:
+    """Return the number of series, and 0 instead of nothing if there is none."""
     return f"count({expression}) or vector(0)"
 
 
-def milliseconds(expression: str) -> str:
-    """An instant as Grafana wants it, from Unix seconds."""
+def to_milliseconds(expression: str) -> str:
+    """Convert Unix seconds to milliseconds, which Grafana's date units expect."""
     return f"{expression} * 1000"

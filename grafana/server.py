@@ -1,245 +1,255 @@
-"""One server: its stages, its delegation, its endpoints."""
+"""The dashboard of one server: stages, delegation, endpoints, certificates and keys."""
 
 from exporter.model.enums import Stage
-from grafana.dashboard import FIRING, OF_SERVERS, RESTARTED, Dashboard, delegation_changed, exporters, one_server
-from grafana.layout import Section, evenly, line
-from grafana.meanings import (
-    AGO,
-    AVAILABILITY,
-    CAUTION,
+from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, delegation_changes, server_variables
+from grafana.layout import Row, even_line, line
+from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
+from grafana.promql import count_or_zero, max_by, min_by, select_server, to_milliseconds
+from grafana.server_certificates import CERTIFICATE_TIME_LEFT, certificates_row
+from grafana.tables import ValueColumn, table
+from grafana.thresholds import Thresholds
+from grafana.value_mappings import (
     COUNT,
+    DURATION,
     EXPECTATION,
-    FEW_WANTED,
-    NONE_WANTED,
-    PROBLEM,
-    SECONDS,
+    FAILING,
+    FAILURE_COUNT,
     SUCCESS,
+    TIME_AGO,
     TIME_LEFT,
+    WARNING,
+    WARNING_COUNT,
     Json,
+    availability,
 )
-from grafana.panels import lines, now, over_time, stat, states
-from grafana.promql import largest, milliseconds, number_of, of_server, smallest
-from grafana.server_certificates import LEFT, certificates_and_keys
-from grafana.tables import Value, table
 
-PERIODS = ("1h", "24h", "7d", "30d")
+_AVAILABILITY_PERIODS = ("1h", "24h", "7d", "30d")
 
-# ---------------------------------------------------------------- now
+# ---------------------------------------------------------------- status
 
 
-def at_a_glance() -> list[Json]:
-    last_success = milliseconds(f"max({of_server('probe_last_success_timestamp_seconds')})")
-    software = largest(of_server("server_info"), "name", "version")
+def _status() -> list[Json]:
+    last_success = f"max({select_server('probe_last_success_timestamp_seconds')})"
+    software = max_by(select_server("server_info"), "name", "version")
     return [
         stat(
             "State",
-            "✓: a peer that follows the specification can federate. ~: from some of the exporters only.",
+            "✓: peers can federate with the server, according to every exporter. ~: according to some exporters. "
+            "✗: according to none.",
             SUCCESS,
-            now(f"avg({of_server('probe_success')})"),
+            instant_query(f"avg({select_server('probe_success')})"),
         ),
         stat(
-            "Problems",
-            "Stages that fail, each reason once. A server may federate all the same.",
-            NONE_WANTED,
-            now(number_of(largest(of_server("failure_info"), "probe_stage", "reason"))),
+            "Failures",
+            "Failing stages, counted once for each reason. The server may still federate through another endpoint or a "
+            "fallback.",
+            FAILURE_COUNT,
+            instant_query(count_or_zero(max_by(select_server("failure_info"), "probe_stage", "reason"))),
         ),
         stat(
             "Warnings",
-            "What works but will hurt someone.",
-            FEW_WANTED,
-            now(number_of(largest(of_server("warning_info"), "warning"))),
+            "Problems that affect only some peers, or that will break federation later.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(max_by(select_server("warning_info"), "warning"))),
         ),
         stat(
             "Last success",
-            "When a probe last succeeded, from any exporter; nothing, where none did since they started.",
-            AGO,
-            now(last_success),
+            "Time since the last successful probe of any exporter. Empty if no probe succeeded since they started.",
+            TIME_AGO,
+            instant_query(to_milliseconds(last_success)),
         ),
         stat(
-            "First certificate to expire",
-            "The time left, and the connection: well_known is https to the server name, federation an endpoint.",
+            "Next certificate expiry",
+            "Time until the next certificate expires, and its connection: well_known is HTTPS to the server name, "
+            "federation is an endpoint.",
             TIME_LEFT,
-            now(f"bottomk(1, {LEFT})", "{{connection}}"),
-            shows="value_and_name",
+            instant_query(f"bottomk(1, {CERTIFICATE_TIME_LEFT})", "{{connection}}"),
+            text_mode="value_and_name",
         ),
         stat(
             "Software",
-            "What the server says of itself, at each of its endpoints.",
+            "Name and version that the server reports at each of its endpoints.",
             COUNT,
-            now(software, "{{name}} {{version}}"),
-            shows="name",
+            instant_query(software, "{{name}} {{version}}"),
+            text_mode="name",
         ),
     ]
 
 
-def availability() -> Json:
+def _availability(thresholds: Thresholds) -> Json:
     return stat(
         "Availability",
-        "Share of the probes that succeeded, of all exporters, counted since they began within each period.",
-        AVAILABILITY,
-        *(now(succeeded(period), period) for period in PERIODS),
-        shows="value_and_name",
+        "Ratio of successful probes to all probes of all exporters in each period. Green while the alert on low "
+        f"availability tolerates the failures: up to {100 * thresholds.failure_ratio:g} % of the probes.",
+        availability(thresholds.failure_ratio),
+        *(instant_query(_success_ratio(period), period) for period in _AVAILABILITY_PERIODS),
+        text_mode="value_and_name",
     )
 
 
-def succeeded(period: str) -> str:
-    failures, probes = of_server("probe_failures_total"), of_server("probes_total")
+def _success_ratio(period: str) -> str:
+    failures, probes = select_server("probe_failures_total"), select_server("probes_total")
     return f"1 - sum(increase({failures}[{period}])) / sum(increase({probes}[{period}]))"
 
 
-def by_exporter() -> Json:
+def _exporters() -> Json:
     keys = ("job", "instance")
-    instants = [("latest probe", "probe_last_timestamp_seconds"), ("latest deep look", "deep_look_timestamp_seconds")]
+    times = [("last probe", "probe_last_timestamp_seconds"), ("last deep look", "deep_look_timestamp_seconds")]
     return table(
-        "Seen from",
-        "Every exporter that watches this server: one that fails alone has a problem of its own, or of its network.",
+        "Exporters",
+        "Every exporter that watches this server. If only one of them fails, check its network first.",
         keys,
         [
-            Value("state", largest(of_server("probe_success"), *keys), SUCCESS),
-            Value("duration", largest(of_server("probe_duration_seconds"), *keys), SECONDS),
-            *(Value(title, milliseconds(largest(of_server(metric), *keys)), AGO) for title, metric in instants),
+            ValueColumn("state", max_by(select_server("probe_success"), *keys), SUCCESS),
+            ValueColumn("duration", max_by(select_server("probe_duration_seconds"), *keys), DURATION),
+            *(
+                ValueColumn(title, to_milliseconds(max_by(select_server(metric), *keys)), TIME_AGO)
+                for title, metric in times
+            ),
         ],
-        sort="state",
+        sort_by="state",
     )
 
 
 # ---------------------------------------------------------------- stages
 
 
-def stages() -> Json:
-    return states(
+def _stages() -> Json:
+    return state_timeline(
         "Stages",
-        "In the order of a probe. A gap: the stage was not reached, as one before it failed, or not asked for. From "
-        "tcp on all endpoints count; proxy and notary are as old as the latest deep look.",
+        "The stages in the order of a probe. A gap means that the stage did not run: an earlier stage failed, or the "
+        "server does not need it. From tcp on, a stage covers all endpoints. proxy and notary show the latest deep "
+        "look.",
         SUCCESS,
-        *(over_time(f"avg({stage_success(stage)})", stage) for stage in Stage),
+        *(range_query(f"avg({_stage_success(stage)})", stage) for stage in Stage),
     )
 
 
-def stage_success(stage: Stage) -> str:
-    return of_server("stage_success", f'probe_stage="{stage}"')
+def _stage_success(stage: Stage) -> str:
+    return select_server("stage_success", f'probe_stage="{stage}"')
 
 
-def reasons() -> Json:
-    failures = largest(of_server("failure_info"), "probe_stage", "reason")
-    return states(
-        "Problems over time",
-        "A row for each stage and reason; filled while it fails for that reason, on any exporter.",
-        PROBLEM,
-        over_time(failures, "{{probe_stage}}: {{reason}}"),
+def _failures_over_time() -> Json:
+    return state_timeline(
+        "Failures over time",
+        "One row for each stage and reason, filled while the stage fails for this reason on any exporter.",
+        FAILING,
+        range_query(max_by(select_server("failure_info"), "probe_stage", "reason"), "{{probe_stage}}: {{reason}}"),
     )
 
 
-def warnings() -> Json:
-    return states(
+def _warnings_over_time() -> Json:
+    return state_timeline(
         "Warnings over time",
-        "A row for each warning; filled while it holds, on any exporter.",
-        CAUTION,
-        over_time(largest(of_server("warning_info"), "warning"), "{{warning}}"),
+        "One row for each warning, filled while any exporter reports it.",
+        WARNING,
+        range_query(max_by(select_server("warning_info"), "warning"), "{{warning}}"),
     )
 
 
-def stage_durations() -> Json:
-    return lines(
-        "Duration of stages",
-        "Each one's slowest endpoint and exporter, upon one another: what a peer waits for.",
-        SECONDS,
-        over_time(largest(of_server("stage_duration_seconds"), "probe_stage"), "{{probe_stage}}"),
+def _stage_durations() -> Json:
+    return time_series(
+        "Stage duration",
+        "Duration of each stage on its slowest endpoint and exporter, stacked. The total is the time that a peer waits "
+        "in the worst case.",
+        DURATION,
+        range_query(max_by(select_server("stage_duration_seconds"), "probe_stage"), "{{probe_stage}}"),
         stacked=True,
     )
 
 
-def probe_durations() -> Json:
-    return lines(
-        "Duration of probes",
-        "The whole probe, from each exporter.",
-        SECONDS,
-        over_time(largest(of_server("probe_duration_seconds"), "instance"), "{{instance}}"),
+def _probe_durations() -> Json:
+    return time_series(
+        "Probe duration",
+        "Duration of the whole probe on each exporter.",
+        DURATION,
+        range_query(max_by(select_server("probe_duration_seconds"), "instance"), "{{instance}}"),
     )
 
 
 # ---------------------------------------------------------------- delegation
 
 
-def delegation() -> Json:
-    return table(
-        "Delegation",
-        "Where the server name leads to, and by which step of the specification. Two exporters that disagree see "
-        "different DNS, or different web servers.",
-        ("method", "target"),
-        [Value("exporters", f"count by (method, target) ({of_server('delegation_info')})", COUNT)],
-        sort="method",
-    )
-
-
-def delegation_details() -> list[Json]:
-    changes = f"max(increase({of_server('delegation_changes_total')}[$__range]))"
+def _delegation_status() -> list[Json]:
+    changes = f"max(increase({select_server('delegation_changes_total')}[$__range]))"
     return [
         stat(
-            "Delegation is as expected",
-            "Only where the configuration expects a target.",
+            "Delegation as expected",
+            "Whether the server name delegates to the configured `expect.delegation`. Empty if none is configured.",
             EXPECTATION,
-            now(f"min({of_server('delegation_as_expected')})"),
+            instant_query(f"min({select_server('delegation_as_expected')})"),
         ),
         stat(
             "Delegation changes",
-            "How often method or targets changed within the time range; a failed lookup is no change.",
-            FEW_WANTED,
-            now(changes),
+            "Number of changes of method or targets within the time range. Failed lookups do not count.",
+            WARNING_COUNT,
+            instant_query(changes),
         ),
         stat(
-            "Well-known is kept for",
-            "How long peers may keep the answer: an error in it lasts that long for them.",
+            "Well-known cache time",
+            "How long peers may cache the well-known response. A mistake in it lasts that long.",
             TIME_LEFT,
-            now(f"min({of_server('well_known_cache_seconds')})"),
+            instant_query(f"min({select_server('well_known_cache_seconds')})"),
         ),
         stat(
             "SRV records",
-            "matrix-fed is the service of today, matrix the deprecated one.",
+            "Number of SRV records by service: matrix-fed is the current one, matrix is deprecated.",
             COUNT,
-            now(largest(of_server("srv_records"), "service"), "{{service}}"),
-            shows="value_and_name",
+            instant_query(max_by(select_server("srv_records"), "service"), "{{service}}"),
+            text_mode="value_and_name",
         ),
     ]
 
 
-def endpoints() -> Json:
-    return lines(
-        "Endpoints",
-        "Addresses of all targets: those that were resolved, and those that passed every stage.",
-        COUNT,
-        over_time(largest(of_server("endpoints"), "ip_family"), "{{ip_family}} resolved"),
-        over_time(smallest(of_server("endpoints_healthy"), "ip_family"), "{{ip_family}} healthy"),
+def _delegation() -> Json:
+    return table(
+        "Delegation",
+        "Targets of the server name, and the step of the specification's server discovery that finds them. Exporters "
+        "that disagree get different answers from DNS or from the web servers.",
+        ("method", "target"),
+        [ValueColumn("exporters", f"count by (method, target) ({select_server('delegation_info')})", COUNT)],
+        sort_by="method",
     )
 
 
-# ---------------------------------------------------------------- all of it
+def _endpoints() -> Json:
+    return time_series(
+        "Endpoints",
+        "Number of addresses of all targets: resolved addresses, and healthy ones, which passed every stage.",
+        COUNT,
+        range_query(max_by(select_server("endpoints"), "ip_family"), "{{ip_family}} resolved"),
+        range_query(min_by(select_server("endpoints_healthy"), "ip_family"), "{{ip_family}} healthy"),
+    )
 
 
-def server() -> Dashboard:
+def server_dashboard(thresholds: Thresholds) -> Dashboard:
+    """Return the dashboard of one server."""
     return Dashboard(
         "mxfed-server",
         "Server",
-        "One server: its stages, its delegation, its endpoints, its certificates and keys.",
-        (*exporters(OF_SERVERS), one_server()),
-        (RESTARTED, delegation_changed(of_server("delegation_changes_total")), FIRING),
-        (
-            Section(
-                "Now",
-                (evenly(4, *at_a_glance()), line(6, (12, availability()), (12, by_exporter()))),
-            ),
-            Section(
-                "Stages",
+        "One server: its stages, delegation, endpoints, certificates and keys.",
+        server_variables(),
+        [EXPORTER_RESTARTS, delegation_changes(select_server("delegation_changes_total")), FIRING_ALERTS],
+        [
+            Row(
+                "Status",
                 (
-                    line(10, (24, stages())),
-                    evenly(6, reasons(), warnings()),
-                    evenly(8, stage_durations(), probe_durations()),
+                    even_line(4, *_status()),
+                    line(6, (12, _availability(thresholds)), (12, _exporters())),
                 ),
             ),
-            Section(
-                "Delegation",
-                (evenly(4, *delegation_details()), evenly(7, delegation(), endpoints())),
+            Row(
+                "Stages",
+                (
+                    line(10, (24, _stages())),
+                    even_line(6, _failures_over_time(), _warnings_over_time()),
+                    even_line(8, _stage_durations(), _probe_durations()),
+                ),
             ),
-            certificates_and_keys(),
-        ),
+            Row(
+                "Delegation",
+                (even_line(4, *_delegation_status()), even_line(7, _delegation(), _endpoints())),
+            ),
+            certificates_row(thresholds),
+        ],
     )

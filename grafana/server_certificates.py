@@ -1,80 +1,85 @@
-"""One server: its certificates and keys."""
+"""The row of the server dashboard with the server's certificates and keys."""
 
-from grafana.layout import Section, line
-from grafana.meanings import COUNT, INSTANT, LIFETIME_SHARE, RENEWAL, TIME_LEFT, VALIDITY, Json
-from grafana.panels import bars, lines, now, over_time, stat
-from grafana.promql import any_one, milliseconds, of_server, smallest
-from grafana.tables import Labels, Value, table
+from grafana.layout import Row, line
+from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
+from grafana.promql import min_by, pick_one, select_server, to_milliseconds
+from grafana.renewal import renewal_state
+from grafana.tables import LabelColumns, ValueColumn, table
+from grafana.thresholds import Thresholds
+from grafana.value_mappings import COUNT, DATE, RATIO, RENEWAL, TIME_LEFT, VALIDITY, Json
 
-NOT_AFTER = of_server("tls_cert_not_after_timestamp_seconds")
-NOT_BEFORE = of_server("tls_cert_not_before_timestamp_seconds")
-CHAIN_NOT_AFTER = of_server("tls_chain_not_after_timestamp_seconds")
-LEFT = smallest(f"{NOT_AFTER} - time()", "connection")
-SHARE_LEFT = smallest(f"({NOT_AFTER} - time()) / ({NOT_AFTER} - {NOT_BEFORE})", "connection")
-VALID_UNTIL = of_server("signing_key_valid_until_timestamp_seconds")
+_NOT_AFTER = select_server("tls_cert_not_after_timestamp_seconds")
+_NOT_BEFORE = select_server("tls_cert_not_before_timestamp_seconds")
+_CHAIN_NOT_AFTER = select_server("tls_chain_not_after_timestamp_seconds")
+_LIFETIME_LEFT = min_by(f"({_NOT_AFTER} - time()) / ({_NOT_AFTER} - {_NOT_BEFORE})", "connection")
+_KEYS_VALID_UNTIL = select_server("signing_key_valid_until_timestamp_seconds")
+
+CERTIFICATE_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()", "connection")
 
 
-def certificates() -> Json:
+def _certificates(thresholds: Thresholds) -> Json:
     dates = [
-        ("not before", NOT_BEFORE),
-        ("not after", NOT_AFTER),
-        ("chain not after", CHAIN_NOT_AFTER),
+        ("not before", _NOT_BEFORE),
+        ("not after", _NOT_AFTER),
+        ("chain not after", _CHAIN_NOT_AFTER),
     ]
     return table(
         "Certificates",
-        "For each connection the leaf that expires first, and the earliest expiry in the chains as presented. Renewal "
-        "is judged by the share of the lifetime that is left: below a fifth is soon, below 8 % is now.",
+        "The leaf certificate that expires first, for each connection, and the earliest expiry in the presented chain. "
+        f"The column renewal has the thresholds of the alerts: “renew soon” with less than {thresholds.renew_soon} "
+        f"left, “renew now” with less than {thresholds.renew_now} left.",
         ("connection",),
         [
-            Value("verifies", smallest(of_server("tls_cert_valid"), "connection"), VALIDITY),
-            Value("renewal", SHARE_LEFT, RENEWAL),
-            Value("expires in", LEFT, TIME_LEFT),
-            *(Value(title, milliseconds(smallest(selected, "connection")), INSTANT) for title, selected in dates),
-            Labels(
+            ValueColumn("validity", min_by(select_server("tls_cert_valid"), "connection"), VALIDITY),
+            ValueColumn("renewal", renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, "connection"), RENEWAL),
+            ValueColumn("expires in", CERTIFICATE_TIME_LEFT, TIME_LEFT),
+            *(ValueColumn(title, to_milliseconds(min_by(selector, "connection")), DATE) for title, selector in dates),
+            LabelColumns(
                 ("issuer", "fingerprint_sha256"),
-                any_one(of_server("tls_cert_info"), "connection", "issuer", "fingerprint_sha256"),
+                pick_one(select_server("tls_cert_info"), "connection", "issuer", "fingerprint_sha256"),
             ),
-            Labels(("version",), any_one(of_server("tls_version_info"), "connection", "version")),
+            LabelColumns(("version",), pick_one(select_server("tls_version_info"), "connection", "version")),
         ],
-        sort="connection",
+        sort_by="connection",
     )
 
 
-def lifetimes() -> Json:
-    return bars(
+def _lifetime_left() -> Json:
+    return bar_gauge(
         "Lifetime left",
-        "Share of each certificate's lifetime: full on the day of issue, empty at expiry.",
-        LIFETIME_SHARE,
-        now(SHARE_LEFT, "{{connection}}"),
+        "Ratio of the remaining time to the certificate's lifetime: full when it is issued, empty when it expires.",
+        RATIO,
+        instant_query(_LIFETIME_LEFT, "{{connection}}"),
     )
 
 
-def expiry_over_time() -> Json:
-    return lines(
-        "Time left of certificates",
-        "A saw: every jump upwards is a renewal. Below zero it has expired.",
+def _time_left() -> Json:
+    return time_series(
+        "Certificate time left",
+        "Time until the certificate expires. A jump upwards is a renewal. Below zero, it has expired.",
         TIME_LEFT,
-        over_time(LEFT, "{{connection}}"),
+        range_query(CERTIFICATE_TIME_LEFT, "{{connection}}"),
     )
 
 
-def keys() -> list[Json]:
+def _signing_keys() -> list[Json]:
     return [
         stat(
             "Signing keys",
             "Valid ed25519 verify keys that the server publishes.",
             COUNT,
-            now(f"min({of_server('signing_keys')})"),
+            instant_query(f"min({select_server('signing_keys')})"),
         ),
         stat(
-            "Signing keys may be kept for",
-            "Until then peers need not ask again; “ago” where the time has passed, and peers refuse the keys.",
+            "Signing keys expire in",
+            "How long peers may cache the keys. “ago” means that the keys have expired and that peers refuse them.",
             TIME_LEFT,
-            now(f"min({VALID_UNTIL}) - time()"),
+            instant_query(f"min({_KEYS_VALID_UNTIL}) - time()"),
         ),
     ]
 
 
-def certificates_and_keys() -> Section:
-    below = ((6, lifetimes()), (10, expiry_over_time()), *((4, each) for each in keys()))
-    return Section("Certificates and keys", (line(6, (24, certificates())), line(7, *below)))
+def certificates_row(thresholds: Thresholds) -> Row:
+    """Return the row with the certificates and keys of one server."""
+    below = ((6, _lifetime_left()), (10, _time_left()), *((4, each) for each in _signing_keys()))
+    return Row("Certificates and keys", (line(6, (24, _certificates(thresholds))), line(7, *below)))

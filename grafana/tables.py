@@ -1,98 +1,100 @@
-"""Tables: one query for each column, joined into rows by the labels that the queries have in common."""
+"""Tables: each column has a query, and rows are joined by the labels that the queries share."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from grafana.meanings import Json, Look
-from grafana.panels import page_link, panel, rows, server_link, with_defaults
+from grafana.panels import add_field_options, link_to_page, link_to_server, panel, table_query
+from grafana.value_mappings import FieldStyle, Json
 
-REASONS_PAGE = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/reasons.md"
-LINKS = {
-    "server_name": server_link("__value.raw"),
-    "reason": page_link("What to do about it", REASONS_PAGE),
+_REASONS_PAGE = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/reasons.md"
+_LABEL_LINKS = {
+    "server_name": link_to_server("__value.raw"),
+    "reason": link_to_page("Show the remedy", _REASONS_PAGE),
 }
-"""By label."""
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
-    """A column of numbers."""
+class ValueColumn:
+    """A column with the values of the series."""
 
     title: str
     expression: str
-    look: Look
+    style: FieldStyle
 
 
 @dataclass(frozen=True, slots=True)
-class Labels:
-    """Columns of the labels that the series bear; their numbers are not shown."""
+class LabelColumns:
+    """Columns with labels of the series. Their values are hidden."""
 
     labels: tuple[str, ...]
     expression: str
 
 
-Column = Value | Labels
+_Columns = Sequence[ValueColumn | LabelColumns]
 
 
-def table(title: str, description: str, keys: Sequence[str], columns: Sequence[Column], sort: str) -> Json:
-    """`keys` are the labels that all queries have in common, and the first columns; `sort` is the title of a column."""
+def table(title: str, description: str, keys: Sequence[str], columns: _Columns, sort_by: str) -> Json:
+    """Return a table sorted by the column titled `sort_by`.
+
+    The `keys` are the labels that all queries share. They are the first columns.
+    """
     options = {
         "showHeader": True,
         "cellHeight": "sm",
-        "sortBy": [{"displayName": sort, "desc": False}],
+        "sortBy": [{"displayName": sort_by, "desc": False}],
         "footer": {"show": False, "countRows": False, "enablePagination": True, "fields": "", "reducer": ["sum"]},
     }
-    targets = [rows(column.expression) for column in columns]
-    made = panel("table", title, description, Look(), targets) | {"options": options}
-    made["transformations"] = [{"id": "merge", "options": {}}, organised(keys, columns)]
-    made["fieldConfig"]["overrides"] = [*links(keys, columns), *looks(columns)]
-    return with_defaults(made, custom={"align": "auto", "filterable": True, "cellOptions": {"type": "auto"}})
+    queries = [table_query(column.expression) for column in columns]
+    made = panel("table", title, description, FieldStyle(), queries) | {"options": options}
+    made["transformations"] = [{"id": "merge", "options": {}}, _organize_fields(keys, columns)]
+    made["fieldConfig"]["overrides"] = [*_link_overrides(keys, columns), *_style_overrides(columns)]
+    return add_field_options(made, custom={"align": "auto", "filterable": True, "cellOptions": {"type": "auto"}})
 
 
-def organised(keys: Sequence[str], columns: Sequence[Column]) -> Json:
-    """Leaves away what is no column, names the numbers, and puts all in order."""
-    fields = value_fields(columns)
-    hidden = ["Time", *(field for field, column in fields if isinstance(column, Labels))]
-    names = {field: column.title for field, column in fields if isinstance(column, Value)}
-    order = [*keys, *ordered_fields(columns)]
+def _organize_fields(keys: Sequence[str], columns: _Columns) -> Json:
+    """Return the transformation that hides, renames and orders fields."""
+    fields = _value_fields(columns)
+    hidden = ["Time", *(field for field, column in fields if isinstance(column, LabelColumns))]
+    titles = {field: column.title for field, column in fields if isinstance(column, ValueColumn)}
+    order = [*keys, *_order_fields(columns)]
     options = {
         "excludeByName": dict.fromkeys(hidden, True),
-        "renameByName": names,
+        "renameByName": titles,
         "indexByName": {field: index for index, field in enumerate(order)},
     }
     return {"id": "organize", "options": options}
 
 
-def value_fields(columns: Sequence[Column]) -> list[tuple[str, Column]]:
-    """What Grafana calls the numbers of each query: it is brief where there is one query only."""
+def _value_fields(columns: _Columns) -> list[tuple[str, ValueColumn | LabelColumns]]:
+    """Return the columns with Grafana's names for their values, which omit the query if there is only one."""
     if len(columns) == 1:
         return [("Value", columns[0])]
     return [(f"Value #{ref}", column) for ref, column in zip(ascii_uppercase, columns, strict=False)]
 
 
-def ordered_fields(columns: Sequence[Column]) -> Iterator[str]:
-    for field, column in value_fields(columns):
-        yield from column.labels if isinstance(column, Labels) else (field,)
+def _order_fields(columns: _Columns) -> Iterator[str]:
+    for field, column in _value_fields(columns):
+        yield from column.labels if isinstance(column, LabelColumns) else (field,)
 
 
-def links(keys: Sequence[str], columns: Sequence[Column]) -> Iterator[Json]:
-    labels = [*keys, *(label for column in columns if isinstance(column, Labels) for label in column.labels)]
+def _link_overrides(keys: Sequence[str], columns: _Columns) -> Iterator[Json]:
+    labels = [*keys, *(label for column in columns if isinstance(column, LabelColumns) for label in column.labels)]
     for label in labels:
-        if label in LINKS:
-            yield override(label, {"links": [LINKS[label]]})
+        if label in _LABEL_LINKS:
+            yield _override(label, {"links": [_LABEL_LINKS[label]]})
 
 
-def looks(columns: Sequence[Column]) -> Iterator[Json]:
+def _style_overrides(columns: _Columns) -> Iterator[Json]:
     for column in columns:
-        if isinstance(column, Value):
-            coloured = bool(column.look.words or column.look.limits)
-            cell = {"custom.cellOptions": {"type": "color-text" if coloured else "auto"}}
-            yield override(column.title, column.look.settings() | cell)
+        if isinstance(column, ValueColumn):
+            cell_type = "color-text" if column.style.has_colours else "auto"
+            options = column.style.field_options() | {"custom.cellOptions": {"type": cell_type}}
+            yield _override(column.title, options)
 
 
-def override(field: str, properties: Json) -> Json:
+def _override(field: str, options: Json) -> Json:
     return {
         "matcher": {"id": "byName", "options": field},
-        "properties": [{"id": name, "value": value} for name, value in properties.items()],
+        "properties": [{"id": name, "value": value} for name, value in options.items()],
     }

@@ -1,167 +1,254 @@
-"""The rooms of the house, and who may enter which: read from the imports."""
+"""The layers of the package, read from its imports: what each folder may import, and how large it may become."""
 
 import ast
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import exporter
 
 ROOT: Final = Path(exporter.__file__).parent
+REPOSITORY: Final = ROOT.parent
+TOOLS: Final = ("deploy", "docs", "grafana", "tests")  # folders of the repository that import the package
 
-# From the ground up. A room imports from the floors below it, and from no other room on its own floor.
-FLOORS: Final = (
-    {"vocabulary"},
-    {
-        "exporter",
-        "model",
-        "remedies",
-        "wording",
-        "durations",
-        "negotiation",
-        "turns",
-        "tls_names",
-        "loop_lag",
-        "memory",
-        "event_loop",
+# From the ground up: a folder imports what stands above it in this table, and nothing else. A top-level module is its
+# own folder. Every permission must be used, so the table says what is there. To replace a library, or to judge its
+# next release, look for its name here.
+IMPORTS: Final[dict[str, set[str]]] = {
+    "exporter": set(),
+    "model": set(),
+    "judging": {"model"},
+    "runtime": {"structlog", "uvloop"},
+    "probing": {"judging", "model", "runtime", "OpenSSL", "h11", "structlog"},
+    "probing.parsing": {"model", "probing", "OpenSSL", "cryptography"},
+    "probing.stages": {
+        *("model", "probing", "probing.parsing"),
+        *("OpenSSL", "canonicaljson", "cryptography", "httpx", "service_identity"),
     },
-    {"names", "network", "shards"},
-    {"problems", "routes"},
-    {"attempt", "verdict"},
-    {"stages", "in_words", "logs", "warning_rules"},
-    {"discovery", "connectivity"},
-    {"notaries"},
-    {"deep_look"},
-    {"probe", "internet", "board", "report_text", "tester_json"},
-    {"samples", "report_json"},
-    {"metrics", "processes"},
-    {"exporter_metrics"},
-    {"exposition", "config", "sight"},
-    {"targets", "schedule", "wiring", "lab", "probes"},
-    {"web", "lists", "workers"},
-    {"app", "check"},
-    {"demo"},
-    {"cli"},
-    {"__main__"},
-)
-
-# The real network and the embedded federation are passed in; few know that they exist.
-INTERNET_IS_KNOWN_BY: Final = {"internet", "wiring", "app", "check", "cli", "lab"}
-LAB_IS_KNOWN_BY: Final = {"lab", "demo", "cli"}
-LAB_KNOWS: Final = {"exporter", "lab", "model", "names", "vocabulary"}
-
-# Every library in its room: to replace one, or to judge its next release, these are the files to read.
-LIBRARIES: Final = {
-    "OpenSSL": {"internet", "problems", "stages"},
-    "apscheduler": {"schedule"},
-    "bcrypt": {"web"},
-    "canonicaljson": {"stages", "lab"},
-    "cryptography": {"stages", "lab", "web"},
-    "dns": {"internet", "lab"},
-    "h11": {"internet", "problems", "lab", "web"},
-    "httpx": {"lists", "stages"},
-    "prometheus_client": {"exposition", "exporter_metrics", "processes"},
-    "pydantic": {"config", "lists", "targets", "web"},
-    "pydantic_core": {"config"},
-    "rich": {"check", "demo", "report_text"},
-    "service_identity": {"stages"},
-    "starlette": {"web"},
-    "structlog": {"app", "lists", "logs", "probes", "problems", "schedule", "sight", "web", "workers"},
-    "uvicorn": {"web"},
-    "uvloop": {"event_loop"},
-    "yaml": {"config", "targets"},
+    "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},
+    "config": {"model", "pydantic", "pydantic_core", "yaml"},
+    "reports": {"judging", "model", "rich"},
+    "metrics": {"exporter", "judging", "model", "reports", "prometheus_client"},
+    "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "apscheduler", "structlog"},
+    "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
+    "workers": {"config", "model", "probing", "structlog"},
+    "web.api": {"config", "exporter", "judging", "metrics", "model", "reports", "runtime", "scheduling", "starlette"},
+    "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
+    "web": {
+        *("config", "exporter", "metrics", "probing", "reports", "web.api", "web.settings"),
+        *("h11", "starlette", "uvicorn"),
+    },
+    "wiring": {"config", "internet", "probing", "server_lists"},
+    "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
+    "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
+    "app": {
+        *("config", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web", "web.api"),
+        *("web.settings", "wiring", "workers", "structlog"),
+    },
+    "demo": {"app", "config", "judging", "model", "web", "canonicaljson", "cryptography", "dns", "h11", "rich"},
+    "cli": {
+        *("app", "check", "config", "demo", "exporter", "model", "runtime", "server_lists", "web", "web.settings"),
+        "workers",
+    },
+    "__main__": {"cli"},
 }
 
-# Where no function waits, nobody touches the network: what these decide can be tested as a table.
+# `probing` drives its stages, which use what it offers them; their modules are in order all the same.
+NESTED: Final = {("probing", "probing.stages")}
+
+# Where no function waits, nothing touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "names", "routes", "shards", "verdict", "warning_rules", "wording"),
-    *("internet.der", "internet.dns_message"),
-    *(f"stages.{stage}" for stage in ("freshness", "json_body", "keys", "strength", "tls", "version")),
+    *("model", "judging", "probing.parsing", "internet.der", "internet.dns_message"),
+    *(f"probing.stages.{stage}" for stage in ("keys", "tls", "version")),
 )
+
+MAX_ENTRIES: Final = 21  # of the package itself
+MAX_FILES: Final = 14  # of a folder
+MAX_LINES: Final = 320  # of a file
 
 
 class Import(NamedTuple):
     importer: str
     """A module, without `exporter.`; the package itself is `exporter`."""
     imported: str
-    """A room, or the name of a library."""
-    of_ours: bool
+    """A module likewise, or the name of a library."""
+    is_ours: bool
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(ROOT.rglob("*.py")):
-        parts = path.relative_to(ROOT).with_suffix("").parts
-        yield ".".join(part for part in parts if part != "__init__") or "exporter", ast.parse(path.read_bytes())
+@cache
+def modules() -> dict[str, ast.Module]:
+    """Return every module of the package by its name without `exporter.`."""
+    return {name_of(path): ast.parse(path.read_bytes()) for path in sorted(ROOT.rglob("*.py"))}
 
 
-def room(module: str) -> str:
-    return module.partition(".")[0]
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__") or "exporter"
 
 
-def imports() -> Iterator[Import]:
-    for module, tree in modules():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                for alias in node.names:
-                    yield from read(module, alias.name)
-            elif isinstance(node, ast.ImportFrom):
-                assert node.module, f"{module}: relative imports hide where a room ends"
-                assert not node.level, f"{module}: relative imports hide where a room ends"
-                for alias in node.names:
-                    yield from read(module, f"{node.module}.{alias.name}")
+def folder(module: str) -> str:
+    """Return the folder that a module lies in; a module at the top level is its own."""
+    return module if (ROOT / module.replace(".", "/")).is_dir() else module.rpartition(".")[0] or module
 
 
-def read(importer: str, name: str) -> Iterator[Import]:
-    first, _, rest = name.partition(".")
-    if first == "exporter":
-        is_room = (ROOT / room(rest)).is_dir() or (ROOT / f"{room(rest)}.py").is_file()
-        yield Import(importer, room(rest) if is_room else "exporter", of_ours=True)
-    elif first not in sys.stdlib_module_names:
-        yield Import(importer, first, of_ours=False)
+@cache
+def imports() -> tuple[Import, ...]:
+    return tuple(
+        found
+        for module, tree in modules().items()
+        for node in ast.walk(tree)
+        for name in imported_names(module, node)
+        if (found := resolve(module, name))
+    )
 
 
-OURS: Final = tuple(each for each in imports() if each.of_ours)
-THEIRS: Final = tuple(each for each in imports() if not each.of_ours)
-FLOOR_OF: Final = {name: number for number, floor in enumerate(FLOORS) for name in floor}
+def imported_names(module: str, node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.module, f"{module}: relative imports hide where a folder ends"
+        assert not node.level, f"{module}: relative imports hide where a folder ends"
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def test_every_room_stands_on_one_floor() -> None:
-    """A new room is given its floor in FLOORS, above all that it imports."""
-    assert {room(module) for module, _ in modules()} - FLOOR_OF.keys() == set()
-    assert sum(map(len, FLOORS)) == len(FLOOR_OF)
+def resolve(importer: str, name: str) -> Import | None:
+    """Return None for the standard library. `name` may end in something that the module defines."""
+    library, _, rest = name.partition(".")
+    if library != "exporter":
+        return None if library in sys.stdlib_module_names else Import(importer, library, is_ours=False)
+    while rest and rest not in modules():
+        rest = rest.rpartition(".")[0]
+    return Import(importer, rest or "exporter", is_ours=True)
+
+
+def test_every_folder_imports_what_it_may_and_nothing_else() -> None:
+    """A new import, and one that is no longer there, is a line in IMPORTS."""
+    found: dict[str, set[str]] = {folder(module): set() for module in modules()}
+    for each in imports():
+        target = folder(each.imported) if each.is_ours else each.imported
+        if target != folder(each.importer):
+            found[folder(each.importer)].add(target)
+    allowed = {name: set(names) for name, names in IMPORTS.items()}
+    for outer, inner in NESTED:
+        allowed[outer].add(inner)
+    assert found == allowed
 
 
 def test_imports_point_down() -> None:
-    strays = [
-        each
-        for each in OURS
-        if room(each.importer) != each.imported and FLOOR_OF[room(each.importer)] <= FLOOR_OF[each.imported]
+    order = list(IMPORTS)
+    upwards = [
+        (name, imported)
+        for name, allowed in IMPORTS.items()
+        for imported in allowed & IMPORTS.keys()
+        if order.index(imported) >= order.index(name)
     ]
-    assert strays == []
+    assert upwards == []
 
 
-def known_by_others(imported: str, acquainted: set[str]) -> list[Import]:
-    return [each for each in OURS if each.imported == imported and room(each.importer) not in acquainted]
+def test_no_module_imports_itself_by_a_detour() -> None:
+    """Raises CycleError otherwise. Packages are left out: they hold what they export."""
+    graph = {
+        module: {each.imported for each in imports() if each.is_ours and each.importer == module}
+        for module in modules()
+    }
+    order = list(TopologicalSorter({module: needed - {module} for module, needed in graph.items()}).static_order())
+    assert set(order) == set(modules())
 
 
 def test_the_real_network_is_passed_in() -> None:
-    """Stages and probes know `network`, the seam, and nothing behind it."""
-    assert known_by_others("internet", INTERNET_IS_KNOWN_BY) == []
+    """Stages and probes know `probing.network`, the seam, and nothing behind it."""
+    assert [name for name, allowed in IMPORTS.items() if "internet" in allowed] == ["wiring"]
 
 
-def test_the_lab_keeps_to_itself() -> None:
-    """What it serves comes from the specification, and not from the code that is to be tried against it."""
-    assert known_by_others("lab", LAB_IS_KNOWN_BY) == []
-    assert [each for each in OURS if room(each.importer) == "lab" and each.imported not in LAB_KNOWS] == []
-
-
-def test_every_library_stays_in_its_room() -> None:
-    assert [each for each in THEIRS if room(each.importer) not in LIBRARIES.get(each.imported, set())] == []
-
-
-def test_pure_rooms_wait_for_nothing() -> None:
+def test_pure_modules_wait_for_nothing() -> None:
     waiting = (ast.AsyncFunctionDef, ast.Await, ast.AsyncFor, ast.AsyncWith)
-    trees = dict(modules())
-    for module in PURE:
-        assert not any(isinstance(node, waiting) for node in ast.walk(trees[module])), module
+    pure = [name for name in modules() if name in PURE or folder(name) in PURE]
+    assert len(pure) > len(PURE)
+    for name in pure:
+        assert not any(isinstance(node, waiting) for node in ast.walk(modules()[name])), name
+
+
+def test_the_package_stays_small_enough_to_be_looked_over() -> None:
+    folders = [ROOT, *(path for path in ROOT.rglob("*") if path.is_dir() and path.name != "__pycache__")]
+    assert len([entry for entry in ROOT.iterdir() if entry.name != "__pycache__"]) <= MAX_ENTRIES
+    assert {path.name: count for path in folders if (count := len(list(path.glob("*.py")))) > MAX_FILES} == {}
+    lines = {path.name: path.read_text().count("\n") for path in ROOT.rglob("*.py")}
+    assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
+
+
+# ---------------------------------------------------------------- public and private
+
+CONVENTIONAL: Final = {"log", "main"}  # a module's logger, and the entry point that pyproject.toml names
+
+
+def test_a_name_that_only_its_module_uses_has_an_underscore() -> None:
+    """Tests count as users, and so does a public signature that a type stands in."""
+    used = used_names()
+    unused = [
+        f"{module}.{name}"
+        for module, tree in modules().items()
+        for name in defined_names(tree)
+        if not name.startswith("_") and name not in CONVENTIONAL and name not in used[module]
+        if name not in public_types(tree)
+    ]
+    assert unused == []
+
+
+def defined_names(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield name
+            case ast.Assign(targets=targets):
+                yield from (each.id for target in targets for each in ast.walk(target) if isinstance(each, ast.Name))
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                yield name
+
+
+def used_names() -> dict[str, set[str]]:
+    """Return by module the names that others import from it, read from it or patch in it."""
+    used: dict[str, set[str]] = {module: set() for module in modules()}
+    for path in chain(ROOT.rglob("*.py"), *(REPOSITORY.joinpath(tool).rglob("*.py") for tool in TOOLS)):
+        tree = ast.parse(path.read_bytes())
+        aliases: dict[str, str] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "exporter":
+                module = node.module.removeprefix("exporter").removeprefix(".") or "exporter"
+                for alias in node.names:
+                    full = f"{module}.{alias.name}".removeprefix("exporter.")
+                    if full in used:
+                        aliases[alias.asname or alias.name] = full
+                    elif module in used:
+                        used[module].add(alias.name)
+        for node in ast.walk(tree):
+            match node:
+                case ast.Attribute(value=ast.Name(id=local), attr=name) if local in aliases:
+                    used[aliases[local]].add(name)
+                case ast.Call(args=[ast.Name(id=local), ast.Constant(value=str(name)), *_]) if local in aliases:
+                    used[aliases[local]].add(name)
+    return used
+
+
+def public_types(tree: ast.Module) -> set[str]:
+    """Return the names in the annotations of what a module defines."""
+    annotations: Iterable[ast.expr | None] = (
+        annotation
+        for node in ast.walk(tree)
+        for annotation in (
+            [node.annotation]
+            if isinstance(node, ast.arg | ast.AnnAssign)
+            else [node.returns]
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+            else []
+        )
+    )
+    aliases = (node.value for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign))
+    words = (ast.unparse(each) for each in chain(annotations, aliases) if each is not None)
+    return {name for text in words for name in text.replace('"', " ").replace("'", " ").translate(SEPARATORS).split()}
+
+
+SEPARATORS: Final = str.maketrans(dict.fromkeys("[](){}|,.:*=", " "))

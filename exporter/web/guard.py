@@ -9,7 +9,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.web.connection import CLIENT_CERTIFICATE
 from exporter.web.fetch_metadata import is_cross_site
 from exporter.web.headers import with_headers
-from exporter.web.settings.live_config import LiveWebConfig, WebConfig
+from exporter.web.settings.live_config import LiveWebConfig
+from exporter.web.settings.loading import WebConfig
 from exporter.web.settings.passwords import credentials
 
 _HEALTH = ("/-/healthy", "/-/ready")

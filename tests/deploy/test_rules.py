@@ -1,4 +1,4 @@
-"""The shipped rules: conventions, which promtool does not know, and promtool's own judgement."""
+"""The shipped rules: conventions that promtool does not check, and the checks of promtool and amtool."""
 
 import re
 import subprocess
@@ -22,32 +22,33 @@ from tests.deploy.rules import (
 )
 from tests.programs import program
 
-PLACE_OF_RUNBOOKS = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/runbooks/"
+RUNBOOKS_URL = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/runbooks/"
 METRIC = re.compile(rf"(?<![\w:]){PREFIX}\w+")
 RECORD = re.compile(r"\w+:\w+:\w+")
+PERIOD = re.compile(r"\bthe last (?:(\d+) )?(minute|hour|day)s?\b")
 COMPARISON = re.compile(r"[<>]=?|[=!]=|\babsent\(")
-WITHOUT_A_REASON = {
-    "AvailabilityLow": "speaks of a month",
+NO_REASON = {
+    "AvailabilityLow": "covers a month",
     "CertificateExpiringSoon": "nothing fails yet",
     "CertificateExpiryCritical": "nothing fails yet",
     "DelegationChanged": "nothing fails",
     "DelegationUnexpected": "nothing fails",
-    "ExporterAbsent": "speaks of no server",
-    "ExporterConfigReloadFailed": "speaks of no server",
-    "ExporterConnectivityLost": "speaks of no server",
-    "ExporterDown": "speaks of no server",
-    "ExporterNoServers": "speaks of no server",
-    "ExporterOverloaded": "speaks of no server",
-    "ExporterSlow": "speaks of no server",
-    "ProbeStale": "the latest result is too old to tell",
-    "Slow": "has stages, but no reason",
+    "ExporterAbsent": "concerns the exporter",
+    "ExporterConfigReloadFailed": "concerns the exporter",
+    "ExporterConnectivityLost": "concerns the exporter",
+    "ExporterDown": "concerns the exporter",
+    "ExporterNoServers": "concerns the exporter",
+    "ExporterOverloaded": "concerns the exporter",
+    "ExporterSlow": "concerns the exporter",
+    "ProbeStale": "the latest result is too old",
+    "Slow": "slow stages have no reason",
     "Warning": "nothing fails",
 }
-"""The alerts that have no stage and reason to tell, and why."""
+"""Alerts whose description contains no stage and reason, and why."""
 
 
-def exported() -> Iterator[str]:
-    """Every name that a sample on `/metrics` may bear."""
+def exported_names() -> Iterator[str]:
+    """Yield the name of every series that `/metrics` may contain."""
     yield from (family.full_name for family in FAMILIES)
     for metric in ExporterMetrics().registry.collect():
         if metric.name.startswith(NAMESPACE):
@@ -56,18 +57,18 @@ def exported() -> Iterator[str]:
 
 
 def test_every_metric_exists() -> None:
-    """In expressions and in what annotations ask for; and every record is made before it is used."""
+    """In expressions and in the queries of annotations. Every recorded series has a recording rule."""
     texts = [rule["expr"] + " ".join(rule.get("annotations", {}).values()) for rule in RULES]
     used = {name for text in texts for name in METRIC.findall(text)}
-    assert used - set(exported()) == set()
+    assert used - set(exported_names()) == set()
     recorded = {name for text in texts for name in RECORD.findall(text)}
     assert recorded
     assert recorded - RECORDS.keys() == set()
     assert len(used) > 15
 
 
-def test_every_rule_chooses_the_job() -> None:
-    """Each selector of it: metrics of the same name may come from elsewhere."""
+def test_every_selector_matches_the_job() -> None:
+    """Other jobs may have metrics of the same name."""
     assert RULES
     for rule in RULES:
         without_job = re.sub(r'(\w|:)+\{job="matrix-federation"[^}]*\}', "", rule["expr"])
@@ -76,13 +77,13 @@ def test_every_rule_chooses_the_job() -> None:
 
 
 def test_names_are_unique() -> None:
-    """Two alerts of one name would be one to whoever silences it."""
+    """A silence or an inhibition by name would otherwise affect two alerts."""
     assert len(ALERTS) + len(RECORDS) == len(RULES)
 
 
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_keeps_the_conventions(name: str) -> None:
-    """Those of the monitoring mixins, and a comparison, without which an alert fires for every series."""
+def test_alert_follows_the_conventions(name: str) -> None:
+    """The conventions of monitoring mixins. An alert without a comparison would fire for every series."""
     rule = ALERTS[name]
     summary = rule["annotations"]["summary"]
     assert name.startswith("MatrixFederation")
@@ -94,19 +95,36 @@ def test_alert_keeps_the_conventions(name: str) -> None:
     assert set(rule["annotations"]) == {"summary", "description", "runbook_url"}
 
 
+def static_texts(name: str) -> str:
+    """Return the alert's annotations without templates, and the meaning that its runbook states."""
+    annotations = ALERTS[name]["annotations"]
+    description = re.sub(r"{{.*?}}", "", annotations["description"], flags=re.DOTALL)
+    meaning = (RUNBOOKS / f"{name}.md").read_text().partition("## Meaning")[2].partition("## Impact")[0]
+    return "\n".join([annotations["summary"], description, meaning])
+
+
 @pytest.mark.parametrize("name", ALERTS)
-def test_alert_tells_stage_and_reason(name: str) -> None:
-    """Where something fails. They are no labels of the alert: it would begin anew with every other reason."""
+def test_texts_do_not_repeat_thresholds(name: str) -> None:
+    """A number would become wrong when somebody changes the expression. Periods must be those of the expression."""
+    texts = static_texts(name)
+    for number, unit in PERIOD.findall(texts):
+        assert f"{number or 1}{unit[0]}" in ALERTS[name]["expr"]
+    assert re.findall(r"\d+", re.sub(r"IPv[46]|port 8448", "", PERIOD.sub("", texts))) == []
+
+
+@pytest.mark.parametrize("name", ALERTS)
+def test_description_contains_stage_and_reason(name: str) -> None:
+    """They are not labels of the alert, because a new reason would then be a new alert."""
     description = ALERTS[name]["annotations"]["description"]
-    told = all(word in description for word in ("matrix_federation_failure_info", ".probe_stage", ".reason"))
-    assert told is (name.removeprefix("MatrixFederation") not in WITHOUT_A_REASON)
+    contained = all(word in description for word in ("matrix_federation_failure_info", ".probe_stage", ".reason"))
+    assert contained is (name.removeprefix("MatrixFederation") not in NO_REASON)
 
 
 @pytest.mark.parametrize("name", ALERTS)
 def test_alert_has_a_runbook(name: str) -> None:
-    """Of its own name, where the annotation says, with all that one asks at night."""
+    """The annotation links to it, and it has all sections."""
     page = f"{name}.md"
-    assert ALERTS[name]["annotations"]["runbook_url"] == PLACE_OF_RUNBOOKS + page
+    assert ALERTS[name]["annotations"]["runbook_url"] == RUNBOOKS_URL + page
     text = (RUNBOOKS / page).read_text()
     assert re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE) == [
         name,
@@ -121,67 +139,67 @@ LINK = r"\]\(([^)]+)\)"
 
 
 def test_every_runbook_has_an_alert() -> None:
-    """And what it names exists: metrics, records, and the pages that it leads to."""
+    """The metrics, recorded series and pages that a runbook mentions exist."""
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == ALERTS.keys()
     for page in RUNBOOKS.glob("*.md"):
         text = page.read_text()
-        assert set(METRIC.findall(text)) - set(exported()) == set()
+        assert set(METRIC.findall(text)) - set(exported_names()) == set()
         assert set(RECORD.findall(text)) - RECORDS.keys() == set()
         for link in re.findall(LINK, text):
             assert (RUNBOOKS / link).is_file(), f"{page.name}: {link}"
     assert any(re.search(LINK, page.read_text()) for page in RUNBOOKS.glob("*.md"))
 
 
-def outcomes() -> Iterator[tuple[str, bool]]:
-    """Of the unit tests: for every look at an alert its name, and whether it is to fire."""
+def expected_outcomes() -> Iterator[tuple[str, bool]]:
+    """Yield the alert of every unit test, and whether it is expected to fire."""
     for file in RULE_TESTS:
         for case in content(file)["tests"]:
-            for look in case["alert_rule_test"]:
-                yield look["alertname"], bool(look["exp_alerts"])
+            for test in case["alert_rule_test"]:
+                yield test["alertname"], bool(test["exp_alerts"])
 
 
 @pytest.mark.parametrize("fires", [True, False], ids=["firing", "silent"])
 def test_every_alert_has_a_case(fires: bool) -> None:  # noqa: FBT001 - a parameter of the test
-    """One at least in which it fires, and one in which it does not."""
-    assert {name for name, fired in outcomes() if fired is fires} == ALERTS.keys()
+    """At least one in which it fires, and one in which it does not."""
+    assert {name for name, fired in expected_outcomes() if fired is fires} == ALERTS.keys()
 
 
-# ---------------------------------------------------------------- judged by the programs that read it
+# ---------------------------------------------------------------- promtool and amtool
 
 
-def judged(command: str, *arguments: str | Path) -> tuple[int, str]:
-    """Exit status and complaints."""
-    judge = subprocess.run([program(command), *arguments], capture_output=True, text=True, check=False)
-    return judge.returncode, judge.stderr
+def run(command: str, *arguments: str | Path) -> tuple[int, str]:
+    """Return the exit status and the error output."""
+    result = subprocess.run([program(command), *arguments], capture_output=True, text=True, check=False)
+    return result.returncode, result.stderr
 
 
 @pytest.mark.system("promtool")
 @pytest.mark.parametrize("name", ["prometheus.yml", "prometheus-probe.yml"])
 def test_promtool_accepts_the_configuration(name: str) -> None:
-    """With the rule files that it names."""
-    assert judged("promtool", "check", "config", PROMETHEUS / name) == (0, "")
+    """Including the rule files that it loads."""
+    assert run("promtool", "check", "config", PROMETHEUS / name) == (0, "")
 
 
 @pytest.mark.system("promtool")
 def test_promtool_accepts_the_rules() -> None:
-    """Its linter too."""
-    assert judged("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES) == (0, "")
+    """Including its linter."""
+    assert run("promtool", "check", "rules", "--lint=all", "--lint-fatal", *RULE_FILES) == (0, "")
 
 
 @pytest.mark.system("promtool")
 @pytest.mark.parametrize("file", RULE_TESTS, ids=lambda file: file.stem)
 def test_rules_pass_their_unit_tests(file: Path) -> None:
-    assert judged("promtool", "test", "rules", file) == (0, "")
+    assert run("promtool", "test", "rules", file) == (0, "")
 
 
 @pytest.mark.system("amtool")
 def test_amtool_accepts_the_configuration() -> None:
-    assert judged("amtool", "check-config", ALERTMANAGER) == (0, "")
+    assert run("amtool", "check-config", ALERTMANAGER) == (0, "")
 
 
 @pytest.mark.system("amtool")
 @pytest.mark.parametrize(("severity", "receiver"), [("critical", "pager"), ("warning", "tickets"), ("info", "notes")])
-def test_severity_chooses_the_receiver(severity: str, receiver: str) -> None:
-    """As the routing tree of Alertmanager itself says."""
+def test_severity_determines_the_receiver(severity: str, receiver: str) -> None:
+    """According to Alertmanager's own routing."""
     command = [program("amtool"), "config", "routes", "test", f"--config.file={ALERTMANAGER}", f"severity={severity}"]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == receiver

@@ -13,13 +13,13 @@ from exporter.app import App
 from exporter.demo.federation import SERVERS, Federation
 from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import QUICK, network, write_config
-from tests.grafana.reading import ALL, filled, label_values, marks, targets, variables
-from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
+from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
+from tests.lab.notaries import NOTARY, NOTARY_SERVERS
 from tests.waiting import until_asked
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
-LAB = (*SERVERS, *NOTARISED_SERVERS)
+LAB = (*SERVERS, *NOTARY_SERVERS)
 EXPECTED_DELEGATION = {
     "server_name": "well-known-srv.lab.test",
     "expect": {"delegation": "hs.well-known-srv.lab.test:8450"},
@@ -85,7 +85,7 @@ def chosen(dashboard: Json) -> Iterator[dict[str, str]]:
 
 
 async def found(asked: Prometheus, target: Json, chosen_values: dict[str, str]) -> list[Json]:
-    expression = filled(target["expr"], chosen_values)
+    expression = interpolate(target["expr"], chosen_values)
     if target["instant"]:
         return await asked.now(expression)
     return await asked.over_time(expression, RANGE_SECONDS, STEP_SECONDS)
@@ -160,17 +160,17 @@ async def test_variables_offer_all_that_there_is(name: str, scraped: Scraped) ->
     offered = {}
     for variable, stated in variables(ALL[name], "query").items():
         selector, label = label_values(stated["query"])
-        offered[variable] = await scraped.prometheus.label_values(filled(selector, values(".+")), label)
+        offered[variable] = await scraped.prometheus.label_values(interpolate(selector, values(".+")), label)
     assert offered == {variable: expected[variable] for variable in offered}
 
 
 @pytest.mark.parametrize("name", ALL)
 async def test_annotations_are_understood(name: str, scraped: Scraped) -> None:
     """What they mark does not happen here; without the condition there is something to mark."""
-    assert marks(ALL[name])
-    for title, expression in marks(ALL[name]).items():
+    assert annotations(ALL[name])
+    for title, expression in annotations(ALL[name]).items():
         assert MAY_BE_EMPTY[title]
-        asked = filled(expression, next(chosen(ALL[name])))
+        asked = interpolate(expression, next(chosen(ALL[name])))
         assert await scraped.prometheus.over_time(asked, RANGE_SECONDS, STEP_SECONDS) == []
         unconditional = await scraped.prometheus.over_time(asked.removesuffix(" > 0"), RANGE_SECONDS, STEP_SECONDS)
         assert bool(unconditional) is (title != "Firing alerts")

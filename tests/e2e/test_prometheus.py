@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from exporter.app import App
-from exporter.demo.authority import LEAF_LIFE
+from exporter.demo.authority import LEAF_LIFETIME
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
@@ -142,7 +142,7 @@ def age_certificates(federation: Federation) -> None:
 def present(federation: Federation, server: LabServer, not_after: datetime) -> None:
     running = federation.server(server.server_name)
     place = next(place for place in server.places.values() if isinstance(place, Website) and place.homeserver)
-    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFE, not_after=not_after))
+    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after))
 
 
 def repair(federation: Federation) -> None:
@@ -150,7 +150,7 @@ def repair(federation: Federation) -> None:
     for number, server in enumerate(BROKEN):
         move_to_spare_machine(federation, number, server)
     for server in (SOON, VERY_SOON):
-        present(federation, server, datetime.now(UTC) + LEAF_LIFE)
+        present(federation, server, datetime.now(UTC) + LEAF_LIFETIME)
     zone = federation.dns.zone
     zone.put("_matrix-fed._tcp.srv-alias.lab.test", "SRV", "10 5 8450 hs.srv-alias.lab.test.")
     zone.put("_matrix-fed._tcp.srv-legacy.lab.test", "SRV", "10 5 8450 hs.srv-legacy.lab.test.")
@@ -241,16 +241,23 @@ def assert_descriptions(receiving: Receiver) -> None:
     """As people read them, while the server was broken."""
     first = {notice.alert: notice.description for notice in reversed(receiving.notices) if notice.firing}
     for name, failures in DOWN.items():
-        down = f"{name} cannot be federated with, from wherever it is probed. Failing: {failures}."
+        down = (
+            f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
+        )
         assert first[Alert("ServerDown", name)] == down
     for cause in CAUSES:
-        assert first[cause].endswith(f" Failing: {DOWN[cause.server_name]}.")
-    fallback = "Stage well_known of fallback.lab.test fails. Failing: well_known (not_json)."
+        assert first[cause].endswith(f" Failing stages: {DOWN[cause.server_name]}.")
+    fallback = (
+        "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
+    )
     assert first[Alert("StageFailing", "fallback.lab.test", "well_known")] == fallback
-    half = "None of the IPv6 endpoints of half.lab.test passes every stage. Failing: tcp (connect_refused)."
+    half = (
+        "No IPv6 endpoint of half.lab.test passes every stage. Homeservers that try IPv6 first are slow or fail. "
+        "Failing stages: tcp (connect_refused)."
+    )
     assert first[Alert("IPv6Unreachable", "half.lab.test")] == half
     for name, way in MOVED.items():
-        assert first[Alert("DelegationChanged", name)] == f"{name} now leads to {way}."
+        assert first[Alert("DelegationChanged", name)].startswith(f"{name} now resolves to {way}. ")
 
 
 def test_time_runs_faster() -> None:

@@ -1,7 +1,7 @@
-"""The rules of Grafana's dashboard-linter 0.2, which is written in Go: here they are again, each a function.
+"""The rules of Grafana's dashboard-linter 0.2, which is written in Go, each as a function.
 
-https://github.com/grafana/dashboard-linter/tree/main/docs. A rule yields a complaint for everything that breaks it. Its
-two rules about logs have nothing to judge here.
+https://github.com/grafana/dashboard-linter/tree/main/docs. Each rule yields a complaint for every violation. The two
+rules about logs are omitted, because no dashboard shows logs.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,11 +10,11 @@ from typing import TypeVar
 import promql_parser
 from promql_parser import Call, Expr, VectorSelector
 
-from tests.grafana.reading import Json, filled, label_values, panels, targets, variables
+from tests.grafana.dashboards import Json, interpolate, label_values, panels, targets, variables
 
 Node = TypeVar("Node", bound=Expr)
 
-RATE_INTERVAL = "4m13s"  # a length that nobody would write
+RATE_INTERVAL = "4m13s"  # no expression contains it by chance
 VALUES = {
     "__rate_interval": RATE_INTERVAL,
     "__range": "1h",
@@ -31,7 +31,7 @@ UNITS = {
     *("none", "short", "percentunit", "bytes", "s", "ops"),
     *("dtdurations", "dateTimeAsIso", "dateTimeFromNow"),
 }
-"""Of those that the linter knows, these are used."""
+"""The units in use, all of which the linter knows."""
 
 
 def template_datasource(dashboard: Json) -> Iterator[str]:
@@ -41,84 +41,84 @@ def template_datasource(dashboard: Json) -> Iterator[str]:
 
 
 def template_job(dashboard: Json) -> Iterator[str]:
-    yield from template(dashboard, "job")
+    yield from check_template(dashboard, "job")
 
 
 def template_instance(dashboard: Json) -> Iterator[str]:
-    yield from template(dashboard, "instance")
+    yield from check_template(dashboard, "instance")
 
 
-def template(dashboard: Json, name: str) -> Iterator[str]:
+def check_template(dashboard: Json, name: str) -> Iterator[str]:
     expected = {"label": name.title(), "multi": True, "allValue": ".+"}
     variable = variables(dashboard, "query").get(name, {"datasource": {"uid": None}})
     found = {key: variable.get(key) for key in expected}
     if found != expected:
         yield f"{name}: expected {expected}, found {found}"
     if variable["datasource"]["uid"] not in DATA_SOURCES:
-        yield f"{name}: its data source is not the chosen one"
+        yield f"{name}: does not use the selected data source"
 
 
 def template_label_promql(dashboard: Json) -> Iterator[str]:
     for name, variable in variables(dashboard, "query").items():
-        if complaint := syntax(label_values(variable["query"])[0]):
+        if complaint := find_syntax_error(label_values(variable["query"])[0]):
             yield f"{name}: {complaint}"
 
 
 def template_on_time_change_reload(dashboard: Json) -> Iterator[str]:
     for name, variable in variables(dashboard, "query").items():
         if variable["refresh"] != 2:
-            yield f"{name}: is not asked for again when the time range changes"
+            yield f"{name}: is not refreshed when the time range changes"
 
 
 def panel_datasource(dashboard: Json) -> Iterator[str]:
     for panel in panels(dashboard):
         if panel["datasource"]["uid"] not in DATA_SOURCES:
-            yield f"{panel['title']}: its data source is not the chosen one"
+            yield f"{panel['title']}: does not use the selected data source"
 
 
 def panel_title_description(dashboard: Json) -> Iterator[str]:
     for panel in panels(dashboard):
         if not (panel["title"] and panel["description"]):
-            yield f"panel {panel['id']}: has no title, or no description"
+            yield f"panel {panel['id']}: lacks a title or a description"
 
 
 def panel_units(dashboard: Json) -> Iterator[str]:
     for panel in panels(dashboard):
         unit = panel["fieldConfig"]["defaults"].get("unit")
         if unit not in UNITS:
-            yield f"{panel['title']}: {unit!r} is no unit"
+            yield f"{panel['title']}: {unit!r} is not a unit"
 
 
 def panel_no_targets(dashboard: Json) -> Iterator[str]:
     for panel in panels(dashboard):
         if not panel["targets"]:
-            yield f"{panel['title']}: asks nothing"
+            yield f"{panel['title']}: has no query"
 
 
 def target_promql(dashboard: Json) -> Iterator[str]:
     for title, target in targets(dashboard):
-        if complaint := syntax(target["expr"]):
+        if complaint := find_syntax_error(target["expr"]):
             yield f"{title}: {complaint}"
 
 
 def target_rate_interval(dashboard: Json) -> Iterator[str]:
     expected = promql_parser.parse_duration(RATE_INTERVAL)
-    for title, call in calls(dashboard, RATES):
-        if any(ranged.range != expected for ranged in call.args):
-            yield f"{title}: takes the rate over another time than $__rate_interval"
+    for title, call in find_calls(dashboard, RATES):
+        if any(matrix.range != expected for matrix in call.args):
+            yield f"{title}: uses a rate interval other than $__rate_interval"
 
 
 def target_job(dashboard: Json) -> Iterator[str]:
-    yield from target_matcher(dashboard, "job")
+    yield from check_target_matcher(dashboard, "job")
 
 
 def target_instance(dashboard: Json) -> Iterator[str]:
-    yield from target_matcher(dashboard, "instance")
+    yield from check_target_matcher(dashboard, "instance")
 
 
-def target_matcher(dashboard: Json, label: str) -> Iterator[str]:
+def check_target_matcher(dashboard: Json, label: str) -> Iterator[str]:
     for title, target in targets(dashboard):
-        for selector in selectors(parsed(target["expr"])):
+        for selector in find_selectors(parse(target["expr"])):
             matchers = {(each.name, str(each.op), each.value) for each in selector.matchers.matchers}
             if (label, "MatchOp.Re", f"${label}") not in matchers:
                 yield f'{title}: {selector.name} lacks {label}=~"${label}"'
@@ -126,13 +126,13 @@ def target_matcher(dashboard: Json, label: str) -> Iterator[str]:
 
 def target_counter_agg(dashboard: Json) -> Iterator[str]:
     for title, target in targets(dashboard):
-        whole = parsed(target["expr"])
-        increases = [call for call in nodes(whole, Call) if call.func.name in INCREASES]
-        inside = [ranged.vector_selector.name for call in increases for ranged in call.args]
-        counters = [selector.name for selector in selectors(whole) if str(selector.name).endswith("_total")]
+        expression = parse(target["expr"])
+        increases = [call for call in find_nodes(expression, Call) if call.func.name in INCREASES]
+        inside = [matrix.vector_selector.name for call in increases for matrix in call.args]
+        counters = [selector.name for selector in find_selectors(expression) if str(selector.name).endswith("_total")]
         for name in counters:
             if counters.count(name) > inside.count(name):
-                yield f"{title}: {name} is a counter, and its bare value says nothing"
+                yield f"{title}: shows the raw value of the counter {name}"
 
 
 def uneditable_dashboard(dashboard: Json) -> Iterator[str]:
@@ -161,21 +161,20 @@ RULES: tuple[Callable[[Json], Iterator[str]], ...] = (
 # ---------------------------------------------------------------- PromQL
 
 
-def parsed(expression: str) -> Expr:
-    return promql_parser.parse(filled(expression, VALUES))
+def parse(expression: str) -> Expr:
+    return promql_parser.parse(interpolate(expression, VALUES))
 
 
-def syntax(expression: str) -> str | None:
-    """What is wrong with it."""
+def find_syntax_error(expression: str) -> str | None:
     try:
-        parsed(expression)
+        parse(expression)
     except (KeyError, ValueError) as error:
         return f"{error!r} in {expression}"
     return None
 
 
-def nodes(expression: Expr, kind: type[Node]) -> list[Node]:
-    """Those of one kind, however deep."""
+def find_nodes(expression: Expr, kind: type[Node]) -> list[Node]:
+    """Return all nodes of one kind, at any depth."""
     found: list[Node] = []
 
     def visit(node: Expr) -> None:
@@ -186,13 +185,13 @@ def nodes(expression: Expr, kind: type[Node]) -> list[Node]:
     return found
 
 
-def selectors(expression: Expr) -> list[VectorSelector]:
-    return nodes(expression, VectorSelector)
+def find_selectors(expression: Expr) -> list[VectorSelector]:
+    return find_nodes(expression, VectorSelector)
 
 
-def calls(dashboard: Json, functions: set[str]) -> Iterator[tuple[str, Call]]:
-    """With the title of the panel."""
+def find_calls(dashboard: Json, functions: set[str]) -> Iterator[tuple[str, Call]]:
+    """Yield every call of one of the functions, with the title of its panel."""
     for title, target in targets(dashboard):
-        for call in nodes(parsed(target["expr"]), Call):
+        for call in find_nodes(parse(target["expr"]), Call):
             if call.func.name in functions:
                 yield title, call

@@ -1,4 +1,4 @@
-"""The dashboards keep the rules of Grafana's linter, and the rules find what breaks them."""
+"""The dashboards obey the rules of Grafana's linter, and each rule detects a violation."""
 
 import json
 from collections.abc import Callable
@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.grafana.dashboards import ALL, Json, panels, variables
 from tests.grafana.linter import RULES
-from tests.grafana.reading import ALL, Json, panels, variables
 
 RULE = {rule.__name__: rule for rule in RULES}
 
@@ -18,24 +18,24 @@ def test_rule_holds(name: str, rule: str) -> None:
     assert list(RULE[rule](ALL[name])) == []
 
 
-def editing(variable: str, key: str, value: object) -> Callable[[Json], Any]:
+def set_variable(variable: str, key: str, value: object) -> Callable[[Json], Any]:
     return lambda dashboard: variables(dashboard, "query")[variable].update({key: value})
 
 
-def asking(expression: str) -> Callable[[Json], Any]:
+def set_query(expression: str) -> Callable[[Json], Any]:
     return lambda dashboard: panels(dashboard)[0]["targets"][0].update(expr=expression)
 
 
-def showing(**changed: object) -> Callable[[Json], Any]:
+def update_panel(**changed: object) -> Callable[[Json], Any]:
     return lambda dashboard: panels(dashboard)[0].update(changed)
 
 
-def in_all(metric: str) -> str:
+def select(metric: str) -> str:
     return f'{metric}{{job=~"$job", instance=~"$instance"}}'
 
 
 JOB = {"label": "Job", "multi": True, "allValue": ".+"}
-BREAKS: list[tuple[str, Callable[[Json], Any], str]] = [
+VIOLATIONS: list[tuple[str, Callable[[Json], Any], str]] = [
     (
         "template_datasource",
         lambda dashboard: variables(dashboard, "datasource")["datasource"].update(label="Source"),
@@ -43,58 +43,66 @@ BREAKS: list[tuple[str, Callable[[Json], Any], str]] = [
     ),
     (
         "template_job",
-        editing("job", "multi", value=False),
+        set_variable("job", "multi", value=False),
         f"job: expected {JOB}, found {JOB | {'multi': False}}",
     ),
     (
         "template_instance",
-        editing("instance", "datasource", {"uid": "P1"}),
-        "instance: its data source is not the chosen one",
+        set_variable("instance", "datasource", {"uid": "P1"}),
+        "instance: does not use the selected data source",
     ),
     (
         "template_label_promql",
-        editing("job", "query", "label_values($elsewhere, job)"),
-        "job: KeyError('elsewhere') in $elsewhere",
+        set_variable("job", "query", "label_values($undefined, job)"),
+        "job: KeyError('undefined') in $undefined",
     ),
     (
         "template_on_time_change_reload",
-        editing("job", "refresh", 1),
-        "job: is not asked for again when the time range changes",
+        set_variable("job", "refresh", 1),
+        "job: is not refreshed when the time range changes",
     ),
-    ("panel_datasource", showing(datasource={"uid": "P1"}), "Watched: its data source is not the chosen one"),
-    ("panel_title_description", showing(description=""), "panel 2: has no title, or no description"),
-    ("panel_units", showing(fieldConfig={"defaults": {"unit": "seconds"}}), "Watched: 'seconds' is no unit"),
-    ("panel_no_targets", showing(targets=[]), "Watched: asks nothing"),
-    ("target_promql", asking("$elsewhere"), "Watched A: KeyError('elsewhere') in $elsewhere"),
+    (
+        "panel_datasource",
+        update_panel(datasource={"uid": "P1"}),
+        "Watched servers: does not use the selected data source",
+    ),
+    ("panel_title_description", update_panel(description=""), "panel 2: lacks a title or a description"),
+    (
+        "panel_units",
+        update_panel(fieldConfig={"defaults": {"unit": "seconds"}}),
+        "Watched servers: 'seconds' is not a unit",
+    ),
+    ("panel_no_targets", update_panel(targets=[]), "Watched servers: has no query"),
+    ("target_promql", set_query("$undefined"), "Watched servers A: KeyError('undefined') in $undefined"),
     (
         "target_rate_interval",
-        asking(f"rate({in_all('x_total')}[5m])"),
-        "Watched A: takes the rate over another time than $__rate_interval",
+        set_query(f"rate({select('x_total')}[5m])"),
+        "Watched servers A: uses a rate interval other than $__rate_interval",
     ),
-    ("target_job", asking('sum(rate(x{job="a"}[1m]))'), 'Watched A: x lacks job=~"$job"'),
-    ("target_instance", asking("x"), 'Watched A: x lacks instance=~"$instance"'),
+    ("target_job", set_query('sum(rate(x{job="a"}[1m]))'), 'Watched servers A: x lacks job=~"$job"'),
+    ("target_instance", set_query("x"), 'Watched servers A: x lacks instance=~"$instance"'),
     (
         "target_counter_agg",
-        asking(f"rate({in_all('x_total')}[$__rate_interval]) / {in_all('x_total')}"),
-        "Watched A: x_total is a counter, and its bare value says nothing",
+        set_query(f"rate({select('x_total')}[$__rate_interval]) / {select('x_total')}"),
+        "Watched servers A: shows the raw value of the counter x_total",
     ),
     ("uneditable_dashboard", lambda dashboard: dashboard.update(editable=True), "can be edited"),
 ]
 
 
-def test_every_rule_is_tried() -> None:
-    assert [rule for rule, *_ in BREAKS] == list(RULE)
+def test_every_rule_has_a_violation() -> None:
+    assert [rule for rule, *_ in VIOLATIONS] == list(RULE)
 
 
-@pytest.mark.parametrize(("rule", "break_it", "complaint"), BREAKS, ids=RULE)
-def test_rule_finds_what_breaks_it(rule: str, break_it: Callable[[Json], Any], complaint: str) -> None:
+@pytest.mark.parametrize(("rule", "violate", "complaint"), VIOLATIONS, ids=RULE)
+def test_rule_detects_its_violation(rule: str, violate: Callable[[Json], Any], complaint: str) -> None:
     dashboard = json.loads(json.dumps(ALL["overview.json"]))
-    break_it(dashboard)
+    violate(dashboard)
     assert set(RULE[rule](dashboard)) == {complaint}
 
 
-def test_syntax_is_judged_as_prometheus_does() -> None:
+def test_promql_with_a_syntax_error_is_rejected() -> None:
     dashboard = json.loads(json.dumps(ALL["overview.json"]))
-    asking("sum(x")(dashboard)
+    set_query("sum(x")(dashboard)
     (complaint,) = RULE["target_promql"](dashboard)
-    assert complaint.startswith("Watched A: ValueError")
+    assert complaint.startswith("Watched servers A: ValueError")

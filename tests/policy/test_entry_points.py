@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from exporter import check
 from exporter.app import App
-from exporter.web.rate_limit import RateLimit
-from tests.policy.attack_paths import DOORS
+from exporter.runtime.rate_limit import RateLimit
+from tests.policy.attack_paths import ATTACK_PATHS
 from tests.policy.probing import AT_ONCE, config_file
 from tests.policy.table import FORMS, REFUSED
 from tests.policy.wire import Wire, watched
@@ -25,7 +25,7 @@ ASKED_BY: Final = ("literal with port", "address with port")
 
 def server_names(at: World) -> list[str]:
     """Every case, in every way in which somebody may ask for it."""
-    return [DOORS[name].lead(at, case, at.trap.port) for name in ASKED_BY for case in REFUSED]
+    return [ATTACK_PATHS[name].lead(at, case, at.trap.port) for name in ASKED_BY for case in REFUSED]
 
 
 async def answers(at: World, folder: Path, path: str, asked: list[str], **parameters: str) -> list[httpx.Response]:
@@ -90,7 +90,7 @@ async def test_check_refuses_every_case(tmp_path: Path, capsys: pytest.CaptureFi
         asked = server_names(at)
         assert asked
         with watched() as wire:
-            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), "json") == 1
+            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), as_json=True) == 1
         nothing_happened(wire, at)
     reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [report["server_name"] for report in reports] == asked

@@ -14,8 +14,8 @@ from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
+from exporter.runtime.rate_limit import RateLimit
 from exporter.scheduling.single_flight import DeadlineExceededError, ProbeRunner, ShuttingDownError
-from exporter.web.rate_limit import RateLimit
 
 _UNWATCHED_PER_MINUTE, _UNWATCHED_BURST = 10, 10
 MAX_PENDING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through

@@ -11,9 +11,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.metrics.exposition import TEXT
 from exporter.metrics.families import FAMILIES
 from exporter.model import names
+from exporter.runtime.rate_limit import RateLimit
 from exporter.web.api import queries
 from exporter.web.api.probe import parse_timeout
-from exporter.web.rate_limit import RateLimit
 from tests.embedded_federation import lab_servers, series
 from tests.scrapes import OPENMETRICS
 from tests.waiting import leaked_tasks, until

@@ -10,7 +10,7 @@ import pytest
 
 from exporter import cli
 from exporter.config import ConfigError
-from exporter.web.settings import live_config
+from exporter.web.settings import loading
 from exporter.web.settings.declaration import (
     CIPHER_SUITES,
     CURVES,
@@ -19,7 +19,7 @@ from exporter.web.settings.declaration import (
     TlsServerSettings,
     WebSettingsFile,
 )
-from exporter.web.settings.live_config import WatchedFiles, WebConfig
+from exporter.web.settings.loading import WatchedFiles, WebConfig
 from tests.programs import program
 from tests.web import pems
 
@@ -74,7 +74,7 @@ def folder(tmp_path: Path, certificates: Path) -> Path:
 def load(folder: Path, text: str) -> WebConfig:
     file = folder / "web.yaml"
     file.write_text(text, encoding="utf-8")
-    return live_config.load(file, WatchedFiles())
+    return loading.load(file, WatchedFiles())
 
 
 def tls(folder: Path, text: str) -> ssl.SSLContext:
@@ -215,7 +215,7 @@ def test_no_secret_is_repeated(folder: Path) -> None:
 def test_missing_file(tmp_path: Path) -> None:
     """Is no empty one."""
     with pytest.raises(ConfigError, match="expected a file, found nothing of that name: check the path"):
-        live_config.load(tmp_path / "web.yaml", WatchedFiles())
+        loading.load(tmp_path / "web.yaml", WatchedFiles())
 
 
 # ---------------------------------------------------------------- the command

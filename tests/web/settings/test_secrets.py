@@ -15,6 +15,7 @@ from exporter.app import App
 from exporter.config import load
 from exporter.demo.authority import Authority
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.server_lists.fetch import ListAccess
 from exporter.web import landing
 from exporter.web.settings.declaration import TlsServerSettings, WebSettingsFile
@@ -45,7 +46,7 @@ def log() -> Iterator[io.StringIO]:
     """All of it, at its most talkative."""
     handlers, stream = logging.root.handlers[:], io.StringIO()
     logging.root.handlers.clear()  # `configure` closes those that it finds
-    logs.configure(logs.Level.DEBUG, logs.Format.LOGFMT, stream)
+    logs.configure(LogLevel.DEBUG, LogFormat.LOGFMT, stream)
     yield stream
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()

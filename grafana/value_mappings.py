@@ -1,0 +1,139 @@
+"""How fields are displayed: units, value mappings and thresholds.
+
+A colour never stands alone: each value with a colour of its own also has a text, or is printed as a number.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from grafana.renewal import RenewalState
+
+Json = dict[str, Any]
+
+GOOD, DEGRADED, BAD, NEUTRAL = "green", "orange", "red", "blue"
+
+
+@dataclass(frozen=True, slots=True)
+class ValueMapping:
+    """Maps the values from `low` to `high`, both included, to a text and its colour."""
+
+    low: float
+    high: float
+    text: str
+    colour: str
+
+    def json(self, index: int) -> Json:
+        """Return the mapping as Grafana stores it; `index` is its position in the list."""
+        result = {"text": self.text, "color": self.colour, "index": index}
+        if self.low == self.high:
+            return {"type": "value", "options": {f"{self.low:g}": result}}
+        return {"type": "range", "options": {"from": self.low, "to": self.high, "result": result}}
+
+
+@dataclass(frozen=True, slots=True)
+class FieldStyle:
+    """The display of a field: its unit, and either value mappings or thresholds.
+
+    Value mappings work in every kind of panel. Thresholds belong in panels that print the number.
+    """
+
+    unit: str = "none"
+    mappings: tuple[ValueMapping, ...] = ()
+    thresholds: tuple[tuple[float, str], ...] = ()
+    """Each with the colour that applies from it upwards."""
+    base_colour: str = NEUTRAL
+    """The colour below every threshold."""
+    minimum: float | None = None
+    maximum: float | None = None
+
+    @property
+    def has_colours(self) -> bool:
+        return bool(self.mappings or self.thresholds)
+
+    def field_options(self) -> Json:
+        """Return Grafana's field options, as in `fieldConfig.defaults`."""
+        limits = {"min": self.minimum, "max": self.maximum}
+        return {
+            "unit": self.unit,
+            "noValue": "no data",
+            "mappings": [mapping.json(index) for index, mapping in enumerate(self.mappings)],
+            "thresholds": {"mode": "absolute", "steps": self._threshold_steps()},
+            **{name: value for name, value in limits.items() if value is not None},
+        }
+
+    def _threshold_steps(self) -> list[Json]:
+        base: Json = {"color": self.base_colour, "value": None}
+        return [base, *({"color": colour, "value": value} for value, colour in self.thresholds)]
+
+
+def _ratio(*thresholds: tuple[float, str], base_colour: str = NEUTRAL) -> FieldStyle:
+    return FieldStyle("percentunit", thresholds=thresholds, base_colour=base_colour, minimum=0, maximum=1)
+
+
+def _count(*thresholds: tuple[float, str], base_colour: str = NEUTRAL) -> FieldStyle:
+    return FieldStyle("short", thresholds=thresholds, base_colour=base_colour, minimum=0)
+
+
+# ---------------------------------------------------------------- numbers
+
+COUNT = _count()
+FAILURE_COUNT = _count((1, BAD), base_colour=GOOD)
+WARNING_COUNT = _count((1, DEGRADED), base_colour=GOOD)
+CORES = FieldStyle("none", minimum=0)
+DURATION = FieldStyle("s", minimum=0)
+BYTES = FieldStyle("bytes", minimum=0)
+PER_SECOND = FieldStyle("ops", minimum=0)
+RATIO = _ratio()
+TIME_LEFT = FieldStyle("dtdurations")
+DATE = FieldStyle("dateTimeAsIso")
+TIME_AGO = FieldStyle("dateTimeFromNow")
+
+_SEVERE = 10  # times the failures that the alert tolerates: bad, and not only degraded
+
+
+def availability(tolerated_failures: float) -> FieldStyle:
+    """Return the style of a success ratio, given the ratio of failures above which the alert fires."""
+    degraded, good = (round(1 - factor * tolerated_failures, 9) for factor in (_SEVERE, 1))
+    return _ratio((degraded, DEGRADED), (good, GOOD), base_colour=BAD)
+
+
+# ---------------------------------------------------------------- states
+
+_ALMOST_NONE, _ALMOST_ALL = 0.0001, 0.9999
+
+
+def _average_success(all_text: str, some_text: str, none_text: str) -> FieldStyle:
+    """Return the style of the average of several exporters' successes, each 0 or 1."""
+    return FieldStyle(
+        mappings=(
+            ValueMapping(1, 1, all_text, GOOD),
+            ValueMapping(_ALMOST_NONE, _ALMOST_ALL, some_text, DEGRADED),
+            ValueMapping(0, 0, none_text, BAD),
+        )
+    )
+
+
+def _either(true_text: str, false_text: str) -> FieldStyle:
+    return FieldStyle(mappings=(ValueMapping(1, 1, true_text, GOOD), ValueMapping(0, 0, false_text, BAD)))
+
+
+SUCCESS = _average_success("✓ ok", "~ partial", "✗ failing")
+SUCCESS_SYMBOL = _average_success("✓", "~", "✗")
+"""SUCCESS, for cells that have room for one character."""
+VALIDITY = _either("✓ valid", "✗ invalid")
+EXPECTATION = _either("✓ as expected", "✗ unexpected")
+UP = _either("✓ up", "✗ down")
+CONFIG_RELOAD = _either("✓ in use", "✗ rejected")
+FAILING = FieldStyle(mappings=(ValueMapping(1, 1, "✗ failing", BAD),))
+WARNING = FieldStyle(mappings=(ValueMapping(1, 1, "! warning", DEGRADED),))
+RENEWAL = FieldStyle(
+    mappings=tuple(
+        ValueMapping(state, state, text, colour)
+        for state, text, colour in (
+            (RenewalState.EXPIRED, "✗ expired", BAD),
+            (RenewalState.RENEW_NOW, "✗ renew now", BAD),
+            (RenewalState.RENEW_SOON, "~ renew soon", DEGRADED),
+            (RenewalState.NOT_DUE, "✓ not due", GOOD),
+        )
+    )
+)
