@@ -163,11 +163,13 @@ class Observation:
 class Trials:
     """A plugin for pytest, which runs the collected tests against each mutant instead of once."""
 
-    def __init__(self, found: Sequence[Subject]) -> None:
+    def __init__(self, names: Sequence[str]) -> None:
+        """Take the names of modules or packages, which pytest has to be ready for before they are imported."""
         self.done: list[Trial] = []
         self.broken: list[str] = []
         """The tests that fail without a mutant. Nothing is tried while there are any."""
-        self._subjects = found
+        self._names = names
+        self._subjects: list[Subject] = []
         self._reports: list[pytest.TestReport] = []
 
     def pytest_configure(self) -> None:
@@ -181,6 +183,7 @@ class Trials:
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         if session.testsfailed:
             raise session.Interrupted(f"{session.testsfailed} errors during collection")
+        self._subjects = [subject for module in modules(self._names) for subject in subjects(module)]
         observed = _in_child(lambda: self._observe(session), None)
         assert observed is not None, "the tests do not end without a mutant"
         self.broken = [item.nodeid for item, seen in zip(session.items, observed, strict=True) if not seen.passed]
@@ -303,7 +306,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--tests", nargs="+", default=TESTS, help="the tests that must notice")
     chosen = parser.parse_args(arguments)
     began = time.monotonic()
-    trials = Trials([subject for module in modules(chosen.modules) for subject in subjects(module)])
+    trials = Trials(chosen.modules)
     options = ["-q", "--no-header", "-p", "no:cacheprovider", f"--timeout={TEST_SECONDS}"]
     status = pytest.main([*options, *chosen.tests], plugins=[trials])
     if trials.broken or not trials.done:
