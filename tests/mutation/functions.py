@@ -209,7 +209,8 @@ class Trials:
         with mutated(subject.function, mutation):
             for test, following in zip_longest(tests, tests[1:]):
                 if not self._run(test, following):
-                    return test.nodeid
+                    timed_out = any("Failed: Timeout" in report.longreprtext for report in self._reports)
+                    return test.nodeid + ", which timed out" * timed_out
         return ""
 
     def _observe(self, session: pytest.Session) -> list[Observation]:
