@@ -144,7 +144,7 @@ class App:
                 stop.wait(),
                 self._reload_at_every(hangup),
                 self._reread_server_files(),
-                self._lists.keep_reading(),
+                self._lists.run(),
             )
         ]
         try:

@@ -36,7 +36,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.server_lists.serving import answer, groups
+from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_asked
 
@@ -316,7 +316,7 @@ async def test_reload_over_http_requires_an_option(flags: list[str], status: int
         assert (await exporter.end())[0] == 0
 
 
-@pytest.mark.parametrize("list_response", [groups("a.invalid"), answer(b"", status="401 Unauthorized")])
+@pytest.mark.parametrize("list_response", [target_groups("a.invalid"), http_response(b"", status="401 Unauthorized")])
 async def test_secrets_are_sent_and_never_shown(list_response: bytes, tmp_path: Path) -> None:
     """Neither the log at its most verbose level nor any page contains them."""
     (tmp_path / "token").write_text("hunter2")
@@ -325,7 +325,8 @@ async def test_secrets_are_sent_and_never_shown(list_response: bytes, tmp_path: 
         file = tmp_path / "config.yaml"
         file.write_text(json.dumps({"server_urls": [own]}))
         async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
-            await exporter.until_logged("list read" if list_response == groups("a.invalid") else "list not put to use")
+            applied = list_response == target_groups("a.invalid")
+            await exporter.until_logged("server list applied" if applied else "server list not applied")
             async with httpx.AsyncClient(trust_env=False) as client:
                 pages = [(await client.get(f"http://{exporter.address}{path}")).text for path in ("/", "/metrics")]
             status, out, messages = await exporter.end()

@@ -77,7 +77,7 @@ async def test_responses_and_log_contain_no_secret(
     web = tmp_path / "web.yaml"
     web.write_text(f"basic_auth_users: {{alice: {HASH}}}\n")
     responses = []
-    async with lists.serving(lambda _: lists.answer(TOKEN.encode(), status="401 Unauthorized")) as server:
+    async with lists.serving(lambda _: lists.http_response(TOKEN.encode(), status="401 Unauthorized")) as server:
         file = config_file(tmp_path, server.url)
         async with App(file, listen=[ANYWHERE], web=LiveWebConfig(web), lifecycle=True) as app:
             running = asyncio.create_task(app.run(asyncio.Event(), asyncio.Event()))
