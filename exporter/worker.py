@@ -16,6 +16,7 @@ from exporter import wiring
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.runtime import event_loop, logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.runtime.loop_lag import LoopLag
 from exporter.workers.messages import (
     Cancel,
@@ -95,5 +96,5 @@ class _TaskRunner:
 
 if __name__ == "__main__":
     descriptor, log_level, log_format = sys.argv[1:]
-    logs.configure(logs.Level(log_level), logs.Format(log_format))
+    logs.configure(LogLevel(log_level), LogFormat(log_format))
     event_loop.run(_main(int(descriptor)))

@@ -25,7 +25,7 @@ from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason
 from exporter.scheduling.schedule import fraction
-from exporter.web.listeners import HOW_TO_CHOOSE, ListenError, bind
+from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -392,7 +392,7 @@ async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         place = HostPort(*taken.getsockname())
         reason = "another program listens there already: stop it, or choose another address"
-        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({HOW_TO_CHOOSE})\n"
+        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({CHOOSE_ADDRESS})\n"
         assert await run("serve", "--config", file, "--web.listen-address", str(place)) == (1, "", expected)
 
 

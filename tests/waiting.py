@@ -6,7 +6,7 @@ from typing import TypeVar
 
 Seen = TypeVar("Seen")
 
-PATIENCE = 20.0  # seconds; reached only by what will never happen
+PATIENCE = 120.0  # seconds; reached only by what will never happen, however busy the machine is
 PAUSE = 0.01
 
 

@@ -90,8 +90,8 @@ class InternetConnection:
     async def _request(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
         """Send a request, and return the response.
 
-        HTTP/1.1 allows a server to close an idle connection at any time, which may cross with a request. There are three
-        cases of a request that fails:
+        HTTP/1.1 allows a server to close an idle connection at any time, which may cross with a request. There are
+        three cases of a request that fails:
 
         - It is the first one on its connection: the error is raised.
         - It is a later one, and a part of the response was received: the error is raised.

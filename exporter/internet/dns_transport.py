@@ -29,6 +29,7 @@ from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
 _MAX_DATAGRAM_BYTES = 65535  # some servers send more than EDNS allows them to
+_MAX_UNREAD = 64  # datagrams that are still read at the deadline: a flood must not hold up the event loop
 _LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, section 4.2.2)
 _EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # from servers that are older than EDNS (RFC 6891, section 7)
 
@@ -97,18 +98,32 @@ class PendingQuery:
         self._malformed: MalformedAnswerError | None = None
 
     def on_readable(self) -> None:
-        if self.answer.done():
-            return
+        if not self.answer.done():
+            self._read_datagram()
+
+    def _read_datagram(self) -> bool:
+        """Return whether there was a datagram to read."""
         try:
             self.answer.set_result(read_answer(self._sock.recv(_MAX_DATAGRAM_BYTES), self._query))
-        except (MismatchedAnswerError, BlockingIOError):
+        except BlockingIOError:
+            return False
+        except MismatchedAnswerError:
             pass
         except MalformedAnswerError as error:
             self._malformed = error
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
             self.answer.set_exception(error)
+        return True
 
     def on_deadline(self) -> None:
+        """Report a timeout, unless the answer has arrived.
+
+        After a stall of the process, timers may run before the event loop has looked at the sockets: then an answer
+        that came in time is still in the kernel. A malformed answer is reported only if no better one came after it.
+        """
+        for _ in range(_MAX_UNREAD):
+            if self.answer.done() or not self._read_datagram():
+                break
         if not self.answer.done():
             self.answer.set_exception(self._malformed or TimeoutError())
 

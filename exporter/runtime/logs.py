@@ -2,30 +2,19 @@
 
 import logging
 import sys
-from enum import StrEnum
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from exporter.runtime.log_options import LogFormat, LogLevel
+
 log = structlog.get_logger()
 
 
-class Level(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Format(StrEnum):
-    LOGFMT = "logfmt"
-    JSON = "json"
-
-
-_RENDERERS: dict[Format, Processor] = {
-    Format.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["time", "level", "msg"], bool_as_flag=False),
-    Format.JSON: structlog.processors.JSONRenderer(),
+_RENDERERS: dict[LogFormat, Processor] = {
+    LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["time", "level", "msg"], bool_as_flag=False),
+    LogFormat.JSON: structlog.processors.JSONRenderer(),
 }
 LIBRARIES = {
     "apscheduler": logging.ERROR,  # it warns of skipped probes, which `scheduling.schedule` logs itself
@@ -38,7 +27,7 @@ LIBRARIES = {
 ACCESS_LOG = "uvicorn.access"
 
 
-def configure(level: Level, log_format: Format, stream: TextIO = sys.stderr) -> None:
+def configure(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
     """Configure logging for the whole process. Only the command line and the workers may call it."""
     lowest = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -52,7 +41,7 @@ def configure(level: Level, log_format: Format, stream: TextIO = sys.stderr) -> 
     logging.captureWarnings(capture=True)
     for name, library_lowest in LIBRARIES.items():
         logging.getLogger(name).setLevel(max(lowest, library_lowest))
-    logging.getLogger(ACCESS_LOG).setLevel(logging.INFO if level is Level.DEBUG else logging.WARNING)
+    logging.getLogger(ACCESS_LOG).setLevel(logging.INFO if level is LogLevel.DEBUG else logging.WARNING)
 
 
 def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -66,7 +66,7 @@ def _prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
     headers["Accept-Encoding"] = "identity"
     try:
         if access.token_file:
-            headers["Authorization"] = f"Bearer {files.token(access.token_file)}"
+            headers["Authorization"] = f"Bearer {files.read_token(access.token_file)}"
         return headers, ssl.create_default_context(cafile=access.ca_file)
     except files.UnreadableError as error:
         raise ListError(f"token_file cannot be used: {error}") from error

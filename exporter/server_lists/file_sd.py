@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import with_config
 
 from exporter.config import Complaint, Config, ConfigError, files, value_types
-from exporter.config.checking import check
+from exporter.config.checking import validate
 from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
 from exporter.model.names import ServerName
@@ -73,7 +73,7 @@ def _no_match(pattern: str) -> Complaint:
 
 def _reread(path: str, last: _ServerFile) -> _ServerFile:
     try:
-        content = files.content(Path(path))
+        content = files.read_bytes(Path(path))
     except files.UnreadableError as error:
         return replace(last, digest=b"", complaints=(Complaint(path, None, "", str(error)),))
     digest = hashlib.sha256(content).digest()
@@ -89,16 +89,16 @@ def parse_names(path: str, content: bytes) -> tuple[ServerName, ...]:
     """Return the names in a file, JSON if its path ends in `.json` and YAML otherwise. Raises ConfigError."""
     if path.endswith(".json"):
         return parse_json_names(path, content)
-    return _document_names(parse_yaml(path, files.text(path, content)))
+    return _document_names(parse_yaml(path, files.decode(path, content)))
 
 
 def parse_json_names(file: str, content: bytes) -> tuple[ServerName, ...]:
     """Return the names in a JSON document, in its order. `file` stands for it in complaints. Raises ConfigError."""
-    return _document_names(parse_json(file, files.text(file, content)))
+    return _document_names(parse_json(file, files.decode(file, content)))
 
 
 def _document_names(document: Document) -> tuple[ServerName, ...]:
-    groups, complaints = check(tuple[_TargetGroup, ...], document)
+    groups, complaints = validate(tuple[_TargetGroup, ...], document)
     if groups is None or complaints or document.complaints:
         raise ConfigError([*complaints, *document.complaints])
     return tuple(name for group in groups for name in group.targets)

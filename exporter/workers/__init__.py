@@ -2,3 +2,5 @@
 
 The schedule, the board and the web server stay in the process that starts the workers.
 """
+
+MAX_WORKERS = 64  # far more than one schedule can keep busy

@@ -33,7 +33,6 @@ from exporter.workers.messages import (
     send,
 )
 
-MAX_WORKERS = 64  # far more than one schedule can keep busy
 RESTART_SECONDS = 1.0  # between the end of a worker and its replacement: one that cannot start must not use up the CPU
 _END_SECONDS = 5.0  # for a worker to end after its socket is closed; then it is killed
 _GENERATIONS = count(1)  # of configurations

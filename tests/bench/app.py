@@ -15,6 +15,7 @@ from exporter.demo.listener import LOOPBACK
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 
 NEVER = "365d"  # the probe interval
 NEVER_SECONDS = 3e7
@@ -23,7 +24,7 @@ NEVER_SECONDS = 3e7
 @asynccontextmanager
 async def running_app(watched: Sequence[WatchedServer], reports: Sequence[Report]) -> AsyncIterator[App]:
     """Yield an exporter that serves the reports, and does not probe."""
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))

@@ -12,6 +12,7 @@ from exporter.app import App
 from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from tests.bench.app import NEVER_SECONDS, BlockMeter, configuration
 from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.processes import served_by
@@ -45,7 +46,7 @@ def start(file: Path) -> tuple[float, float]:
 
 
 def reload_rows() -> Iterator[Row]:
-    logs.configure(logs.Level.ERROR, logs.Format.LOGFMT)
+    logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
     results = [asyncio.run(reload(seed)) for seed in range(RUNS)]
     name = f"start: reload of {SERVERS:,} servers, {REPLACED} of them replaced"
     yield Row.of(name, median(seconds for seconds, _ in results), "s")

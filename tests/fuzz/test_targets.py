@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,11 @@ def disable_logging() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.parametrize("target", [target for target in TARGETS.values() if target.files], ids=lambda each: each.name)
+def test_files_of_other_tests_are_inputs(target: Target) -> None:
+    assert len(target.seeds()) > len(replace(target, files="").seeds())
+
+
 def run_with_note(target: Target, data: bytes, origin: str) -> None:
     """Run a target, and add the input to its exception."""
     try:
@@ -36,13 +42,16 @@ def run_with_note(target: Target, data: bytes, origin: str) -> None:
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_initial_inputs(target: Target) -> None:
-    for number, data in enumerate(target.seeds(), 1):
+    seeds = target.seeds()
+    assert seeds
+    for number, data in enumerate(seeds, 1):
         run_with_note(target, data, f"initial input {number}")
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_mutated_inputs(target: Target) -> None:
     seeds, end = target.seeds(), time.monotonic() + SECONDS
+    assert target.mutations > 0
     for number in range(target.mutations):
         if time.monotonic() > end:
             break

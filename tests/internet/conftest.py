@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-from exporter.demo.authority import Authority, Issued
+from exporter.demo.authority import Authority, IssuedCertificate
 from tests.internet.raw_https import NAME
 
 
@@ -19,6 +19,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def issued(authority: Authority) -> Issued:
+def issued(authority: Authority) -> IssuedCertificate:
     """Return a valid certificate for example.test."""
     return authority.issue([NAME])

@@ -6,8 +6,8 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from exporter.demo.authority import Authority, Issued
-from exporter.demo.listener import Behaviour, Listener, streams
+from exporter.demo.authority import Authority, IssuedCertificate
+from exporter.demo.listener import ConnectionHandler, Listener, streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls import TlsStream
@@ -23,7 +23,7 @@ class RawHttps:
     With several `certificates`, each connection presents the next one. `heads` are the request heads as received.
     """
 
-    def __init__(self, scripts: Sequence[Sequence[bytes]], certificates: Sequence[Issued]) -> None:
+    def __init__(self, scripts: Sequence[Sequence[bytes]], certificates: Sequence[IssuedCertificate]) -> None:
         self.heads: list[bytes] = []
         self._scripts = iter(scripts)
         self._contexts = [issued.server_context() for issued in certificates]
@@ -38,7 +38,7 @@ class RawHttps:
 
 
 @asynccontextmanager
-async def listening(behaviour: Behaviour) -> AsyncIterator[str]:
+async def listening(behaviour: ConnectionHandler) -> AsyncIterator[str]:
     """Listen on loopback, and yield the address."""
     listener = Listener(behaviour)
     await listener.start()
@@ -63,14 +63,14 @@ async def tcp_connection(
 
 
 @asynccontextmanager
-async def tls_connection(behaviour: Behaviour, authority: Authority) -> AsyncIterator[InternetConnection]:
+async def tls_connection(behaviour: ConnectionHandler, authority: Authority) -> AsyncIterator[InternetConnection]:
     """Yield a connection that is tls_connection with TLS, for the name `example.test`."""
     async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
         await connection.start_tls(NAME)
         yield connection
 
 
-def handshake_only(context: ssl.SSLContext) -> Behaviour:
+def handshake_only(context: ssl.SSLContext) -> ConnectionHandler:
     """Complete the handshake, and send nothing more until the client closes the connection."""
 
     async def shake_hands(accepted: socket.socket) -> None:

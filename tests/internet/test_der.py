@@ -3,7 +3,7 @@
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Issued
+from exporter.demo.authority import IssuedCertificate
 from exporter.internet.der import count_values
 from tests.certificates import certificate
 from tests.lab.hostile.certificates import der
@@ -67,7 +67,7 @@ def test_values_may_be_nested_deeper_than_the_recursion_limit() -> None:
     assert count_values(nested) == 5000
 
 
-def test_each_name_is_one_value(issued: Issued) -> None:
+def test_each_name_is_one_value(issued: IssuedCertificate) -> None:
     """A usual chain has about a hundred values."""
     few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
     assert count_values(many) - count_values(few) == 100

@@ -231,17 +231,29 @@ def test_two_aliases_of_one_name_are_refused() -> None:
 
 
 def test_the_worst_message_is_read_quickly() -> None:
-    """It has thousands of pointers to pointers, and every name begins at the last of them."""
+    """It has thousands of pointers to pointers, and every name begins at the last of them: reading stops early."""
+    assert seconds_to_read(message_of_pointers(8000)) < 10 * seconds_to_read(message_of_pointers(1))
+
+
+def message_of_pointers(hops: int) -> bytes:
+    """Return a message with as many records as are read, each with a name at the end of so many pointers."""
     chain = b"".join(
         struct.pack("!H", 0xC000 | (12 if not hop else ANSWER_OFFSET + 11 + 2 * (hop - 1))) for hop in range(8000)
     )
     first = record(b"\x00", RdataType.TXT, chain)
-    last = struct.pack("!H", 0xC000 | ANSWER_OFFSET + 11 + 2 * 7999)
-    wire = raw_answer(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
-    before = time.process_time()
-    with pytest.raises(MalformedAnswerError):
-        read_answer(wire, query())
-    assert time.process_time() - before < 0.05
+    last = struct.pack("!H", 0xC000 | ANSWER_OFFSET + 11 + 2 * (hops - 1))
+    return raw_answer(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
+
+
+def seconds_to_read(wire: bytes) -> float:
+    """Return the least CPU time of several tries, as one of them may include a garbage collection."""
+    tries = []
+    for _ in range(5):
+        before = time.process_time()
+        with suppress(MalformedAnswerError):
+            read_answer(wire, query())
+        tries.append(time.process_time() - before)
+    return min(tries)
 
 
 # ---------------------------------------------------------------- compared with dnspython
@@ -313,4 +325,4 @@ def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(
 def test_arbitrary_bytes_raise_only_the_documented_errors(content: bytes) -> None:
     for wire in (content, ID.to_bytes(2, "big") + content, raw_answer(1, content), raw_answer(1, QUERY_NAME + content)):
         with suppress(MismatchedAnswerError, DnsFailureError):
-            read_answer(wire, query())
+            assert isinstance(read_answer(wire, query()), Answer)

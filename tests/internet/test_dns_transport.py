@@ -2,14 +2,17 @@
 
 import asyncio
 import socket
+import time
 
 import dns.message
 import pytest
 from dns.rdatatype import RdataType
 
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
+from exporter.internet import dns_transport
 from exporter.internet.dns_message import Answer, Query, name_to_wire
-from exporter.internet.dns_transport import PendingQuery, query_over_tcp
+from exporter.internet.dns_transport import PendingQuery, exchange, query_over_tcp
+from exporter.internet.tcp import IPEndpoint
 from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 from tests.internet.raw_https import listening
@@ -33,7 +36,40 @@ async def test_a_datagram_after_the_answer_is_ignored() -> None:
         assert await pending.answer == FOUND
 
 
-def sends(*pieces: bytes) -> Behaviour:
+async def test_an_answer_that_came_during_a_stall_is_found() -> None:
+    """The time is up before the event loop has looked at the socket."""
+    loop = asyncio.get_running_loop()
+    with socket.socket(type=socket.SOCK_DGRAM) as resolver:
+        resolver.bind(("127.0.0.1", 0))
+        lookup = asyncio.create_task(exchange(place_of(resolver), QUERY.name, RdataType.SRV, loop.time() + PAUSE))
+        await asyncio.sleep(0)
+        wire, client = resolver.recvfrom(1024)
+        resolver.sendto(b"a stray message", client)
+        resolver.sendto(answer(dns.message.from_wire(wire), "10 5 8450 hs.test.").to_wire(), client)
+        time.sleep(2 * PAUSE)  # noqa: ASYNC251 - the stall
+        assert await lookup == FOUND
+
+
+async def test_a_flood_does_not_hold_up_the_end_of_a_lookup() -> None:
+    """Only so many messages are read when the time is up."""
+    resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
+    with resolver, client:
+        client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
+        pending = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
+        for _ in range(dns_transport._MAX_UNREAD):
+            resolver.send(b"a stray message")
+        resolver.send(WIRE)
+        pending.on_deadline()
+        with pytest.raises(TimeoutError):
+            await pending.answer
+
+
+def place_of(resolver: socket.socket) -> IPEndpoint:
+    address, port = resolver.getsockname()
+    return ip_endpoint(f"{address}:{port}")
+
+
+def sends(*pieces: bytes) -> ConnectionHandler:
     """Send the pieces one after the other, then nothing more until the client closes the connection."""
 
     async def send(accepted: socket.socket) -> None:
@@ -47,7 +83,7 @@ def sends(*pieces: bytes) -> Behaviour:
     return send
 
 
-async def query_server(server: Behaviour, seconds: float) -> Answer:
+async def query_server(server: ConnectionHandler, seconds: float) -> Answer:
     async with listening(server) as address:
         return await query_over_tcp(ip_endpoint(address), QUERY, asyncio.get_running_loop().time() + seconds)
 

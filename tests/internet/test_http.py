@@ -9,7 +9,7 @@ import h11
 import pytest
 
 from exporter import USER_AGENT
-from exporter.demo.authority import Authority, Issued
+from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
 from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADERS, MAX_INTERIM_RESPONSES
 from exporter.model.reasons import Reason
@@ -26,14 +26,14 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.fixture
-def server(authority: Authority, issued: Issued) -> "RawServer":
+def server(authority: Authority, issued: IssuedCertificate) -> "RawServer":
     return RawServer(authority, issued)
 
 
 class RawServer:
     """`heads` are the request heads that the server has received."""
 
-    def __init__(self, authority: Authority, issued: Issued) -> None:
+    def __init__(self, authority: Authority, issued: IssuedCertificate) -> None:
         self._authority = authority
         self._issued = issued
         self.heads: list[bytes] = []
@@ -201,7 +201,7 @@ async def test_a_connection_that_is_closed_without_a_response_has_a_message(serv
         await server.fetch(b"HTTP/1.1 ")
 
 
-async def test_a_connection_may_be_closed_without_close_notify(authority: Authority, issued: Issued) -> None:
+async def test_a_connection_may_be_closed_without_close_notify(authority: Authority, issued: IssuedCertificate) -> None:
     """Many servers close the TCP connection without this TLS alert."""
 
     async def hang_up(accepted: socket.socket) -> None:
@@ -216,7 +216,7 @@ async def test_a_connection_may_be_closed_without_close_notify(authority: Author
         assert (await connection.get("/", NAME, MAX_BYTES)).body == b"to the end"
 
 
-async def test_a_post_request_has_its_body_and_length(authority: Authority, issued: Issued) -> None:
+async def test_a_post_request_has_its_body_and_length(authority: Authority, issued: IssuedCertificate) -> None:
     received = bytearray()
 
     async def listen(accepted: socket.socket) -> None:
@@ -236,7 +236,7 @@ async def test_a_post_request_has_its_body_and_length(authority: Authority, issu
 
 @pytest.mark.parametrize(("reply", "status"), [(INTERIM, 100), (NO_CONTENT, 204), (INTERIM + NO_CONTENT, 100)])
 async def test_the_first_response_to_expect_continue_counts(
-    authority: Authority, issued: Issued, reply: bytes, status: int
+    authority: Authority, issued: IssuedCertificate, reply: bytes, status: int
 ) -> None:
     raw = RawHttps([[reply]], [issued])
     async with tls_connection(raw.play, authority) as connection:
@@ -261,7 +261,7 @@ async def test_the_first_response_to_expect_continue_counts(
     ],
 )
 async def test_an_invalid_response_to_expect_continue(
-    authority: Authority, issued: Issued, reply: bytes, error: type[Exception]
+    authority: Authority, issued: IssuedCertificate, reply: bytes, error: type[Exception]
 ) -> None:
     raw = RawHttps([[reply]], [issued])
     async with tls_connection(raw.play, authority) as connection:

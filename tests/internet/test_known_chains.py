@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
 from exporter.demo.listener import Listener
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.connection import InternetConnection
@@ -31,6 +32,7 @@ from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, handshake_only, listening, live_tls_streams
 
 OTHER_NAME = "other.test"
+SLOW_SECONDS, RESOLUTION_SECONDS = 0.1, 0.01  # timers of the event loop may be early by its resolution
 SERVER_NAME, KEY_SHARE = 0, 51  # extensions of a ClientHello
 
 
@@ -47,18 +49,19 @@ class KnownServer:
     number `slow_connection` is delayed; `peer_wait` is the wait of the latest one.
     """
 
-    def __init__(self, authority: Authority, presented: Issued) -> None:
+    def __init__(self, authority: Authority, presented: IssuedCertificate) -> None:
         self._authority = authority
         self.present(presented)
         self.connections = 0
         self.live_streams: list[int] = []
+        self.counts_streams = False  # slow: the garbage collector looks through a million objects
         self.slow_connection: int | None = None
         self.peer_wait = 0.0
         self.now = datetime.now(UTC)
         self.tls_contexts = TlsContexts(authority.ca_file, KnownChains(now=self._seconds))
         self.listener = Listener(self._serve)
 
-    def present(self, issued: Issued) -> None:
+    def present(self, issued: IssuedCertificate) -> None:
         self._context = issued.server_context()
 
     def set_clocks(self, now: datetime) -> None:
@@ -90,14 +93,15 @@ class KnownServer:
 
     async def _serve(self, accepted: socket.socket) -> None:
         self.connections += 1
-        self.live_streams.append(live_tls_streams())
+        if self.counts_streams:
+            self.live_streams.append(live_tls_streams())
         if self.connections == self.slow_connection:
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(SLOW_SECONDS)
         await handshake_only(self._context)(accepted)
 
 
 @asynccontextmanager
-async def known_server(authority: Authority, presented: Issued) -> AsyncIterator[KnownServer]:
+async def known_server(authority: Authority, presented: IssuedCertificate) -> AsyncIterator[KnownServer]:
     """Yield a server that has presented a certificate once, and whose chain is known."""
     server = KnownServer(authority, presented)
     await server.listener.start()
@@ -144,7 +148,7 @@ def split_vector(content: bytes, size: int) -> tuple[bytes, bytes]:
 
 
 async def test_a_known_chain_is_not_verified_again(
-    authority: Authority, issued: Issued, untrusted_authority: Authority
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority
 ) -> None:
     """The result of the handshake is the same."""
     async with known_server(authority, issued) as server:
@@ -154,7 +158,7 @@ async def test_a_known_chain_is_not_verified_again(
         assert server.connections == 3
 
 
-async def test_both_contexts_send_the_same_client_hello(authority: Authority, issued: Issued) -> None:
+async def test_both_contexts_send_the_same_client_hello(authority: Authority, issued: IssuedCertificate) -> None:
     """Otherwise a server could present one certificate to a client that verifies it, and another one to the other."""
     hellos: list[bytes] = []
     async with known_server(authority, issued) as server:
@@ -170,7 +174,7 @@ async def test_both_contexts_send_the_same_client_hello(authority: Authority, is
 
 
 async def test_several_chains_at_one_address_are_known(
-    authority: Authority, issued: Issued, untrusted_authority: Authority
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority
 ) -> None:
     """Several servers with a certificate each may share an address."""
     another = authority.issue([NAME])
@@ -186,7 +190,7 @@ async def test_several_chains_at_one_address_are_known(
 
 
 async def test_nothing_is_remembered_without_remember_chains(
-    authority: Authority, issued: Issued, untrusted_authority: Authority
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority
 ) -> None:
     async with listening(handshake_only(issued.server_context())) as address:
         internet = Internet(
@@ -200,7 +204,7 @@ async def test_nothing_is_remembered_without_remember_chains(
 # ---------------------------------------------------------------- what is verified again
 
 
-def with_issuer(issued: Issued, *issuers: Issued) -> Issued:
+def with_issuer(issued: IssuedCertificate, *issuers: IssuedCertificate) -> IssuedCertificate:
     """Return the same leaf with the intermediates of others."""
     return replace(issued, chain=(issued.chain[0], *(other.chain[1] for other in issuers)))
 
@@ -216,7 +220,7 @@ def with_issuer(issued: Issued, *issuers: Issued) -> Issued:
     ],
 )
 async def test_another_chain_is_verified(
-    authority: Authority, issued: Issued, untrusted_authority: Authority, change: str, reason: Reason
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority, change: str, reason: Reason
 ) -> None:
     """The second handshake uses a connection of its own, in the same step."""
     changed = {
@@ -234,17 +238,21 @@ async def test_another_chain_is_verified(
         assert server.connections == 4
 
 
-async def test_the_memory_of_another_chain_is_freed_before_it_is_verified(authority: Authority, issued: Issued) -> None:
+async def test_the_memory_of_another_chain_is_freed_before_it_is_verified(
+    authority: Authority, issued: IssuedCertificate
+) -> None:
     """The chain may be large, and several may come at once."""
     gc.collect()  # the garbage of earlier tests
     async with known_server(authority, issued) as server:
         server.present(authority.issue([NAME]))
+        server.counts_streams = True
         await server.handshake()
         assert server.connections == 3
+        assert len(server.live_streams) == 2
         assert len(set(server.live_streams)) == 1
 
 
-async def test_a_known_chain_is_checked_for_another_name(authority: Authority, issued: Issued) -> None:
+async def test_a_known_chain_is_checked_for_another_name(authority: Authority, issued: IssuedCertificate) -> None:
     async with known_server(authority, issued) as server:
         for _ in range(2):
             assert await server.reasons(OTHER_NAME) == [Reason.CERTIFICATE_NAME_MISMATCH]
@@ -256,7 +264,7 @@ async def test_a_known_chain_is_checked_for_another_name(authority: Authority, i
     [(timedelta(days=91), Reason.CERTIFICATE_EXPIRED), (timedelta(days=-1), Reason.CERTIFICATE_NOT_YET_VALID)],
 )
 async def test_a_known_chain_is_verified_outside_its_validity(
-    authority: Authority, issued: Issued, shift: timedelta, reason: Reason
+    authority: Authority, issued: IssuedCertificate, shift: timedelta, reason: Reason
 ) -> None:
     """The clock may be set forward or back."""
     async with known_server(authority, issued) as server:
@@ -264,7 +272,7 @@ async def test_a_known_chain_is_verified_outside_its_validity(
         assert await server.reasons() == [reason]
 
 
-async def test_the_earliest_expiry_in_the_chain_counts(authority: Authority, issued: Issued) -> None:
+async def test_the_earliest_expiry_in_the_chain_counts(authority: Authority, issued: IssuedCertificate) -> None:
     """The root, which no server presents, is a part of the chain: here it expires before the leaf."""
     eternal = authority.issue([NAME], not_after=datetime.now(UTC) + timedelta(days=36500))
     async with known_server(authority, eternal) as server:
@@ -275,7 +283,7 @@ async def test_the_earliest_expiry_in_the_chain_counts(authority: Authority, iss
 
 
 async def test_a_known_chain_is_verified_again_after_a_day(
-    authority: Authority, issued: Issued, untrusted_authority: Authority
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority
 ) -> None:
     async with known_server(authority, issued) as server:
         server.trust_only(untrusted_authority)
@@ -286,7 +294,7 @@ async def test_a_known_chain_is_verified_again_after_a_day(
 
 
 async def test_a_reload_forgets_all_known_chains(
-    authority: Authority, issued: Issued, untrusted_authority: Authority
+    authority: Authority, issued: IssuedCertificate, untrusted_authority: Authority
 ) -> None:
     """It makes a new `Internet`, so that an authority that is no longer trusted is noticed."""
     async with listening(handshake_only(issued.server_context())) as address:
@@ -296,7 +304,9 @@ async def test_a_reload_forgets_all_known_chains(
         assert not await is_trusted(reloaded)
 
 
-async def test_a_known_chain_without_its_private_key_is_refused(authority: Authority, issued: Issued) -> None:
+async def test_a_known_chain_without_its_private_key_is_refused(
+    authority: Authority, issued: IssuedCertificate
+) -> None:
     """Certificates are public: an attacker can present them, but must sign the handshake with another key."""
     async with known_server(authority, issued) as server:
         server.listener.behaviour = Impostor(authority.issue([NAME]), issued).serve
@@ -307,7 +317,7 @@ async def test_a_known_chain_without_its_private_key_is_refused(authority: Autho
 class Impostor:
     """A server that replaces its certificates by stolen ones, in TLS 1.2, where they are not encrypted."""
 
-    def __init__(self, own: Issued, stolen: Issued) -> None:
+    def __init__(self, own: IssuedCertificate, stolen: IssuedCertificate) -> None:
         self._context = own.server_context(ssl.TLSVersion.TLSv1_2)
         self._certificates = b"".join(with_length(each.public_bytes(Encoding.DER), 3) for each in stolen.chain)
 
@@ -350,17 +360,22 @@ def handshake_messages(flight: bytes) -> Iterator[bytes]:
 
 @pytest.mark.parametrize("slow_connection", [2, 3])
 async def test_a_handshake_with_an_unexpected_chain_is_not_charged_to_a_stage(
-    authority: Authority, issued: Issued, slow_connection: int
+    authority: Authority, issued: IssuedCertificate, slow_connection: int
 ) -> None:
     """Only the handshake that verifies is timed."""
     async with known_server(authority, issued) as server:
         server.present(authority.issue([NAME]))
         server.slow_connection = slow_connection
+        began = time.monotonic()
         await server.handshake()
+        elapsed = time.monotonic() - began
         assert server.connections == 3
-        assert (server.peer_wait > 0.3) == (slow_connection == 3)
+        if slow_connection == 3:
+            assert server.peer_wait >= SLOW_SECONDS - RESOLUTION_SECONDS
+        else:
+            assert server.peer_wait <= elapsed - SLOW_SECONDS + RESOLUTION_SECONDS
 
 
-async def test_repr_shows_how_much_is_known(authority: Authority, issued: Issued) -> None:
+async def test_repr_shows_how_much_is_known(authority: Authority, issued: IssuedCertificate) -> None:
     async with known_server(authority, issued) as server:
         assert repr(server.tls_contexts.known_chains) == "<KnownChains: 1 chains of 1 endpoints>"

@@ -8,8 +8,8 @@ import dns.flags
 import dns.message
 import pytest
 
-from exporter.demo.dns_server import DnsServer, Question
-from exporter.demo.zone import DnsFault, Over, Wire
+from exporter.demo.dns_server import DnsQuestion, DnsServer
+from exporter.demo.zone import DnsFault, DnsReply, Transport
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -20,8 +20,8 @@ from exporter.probing.problems import Step
 from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 
-LIFETIME = 0.2  # seconds, for lookups that get no answer
-LONG_LIFETIME = 5.0  # for those that get one
+LIFETIME = 0.5  # seconds, for lookups that get no answer
+LONG_LIFETIME = 3600.0  # for those that get one
 
 ZONE = """
     dual.test                       A     192.0.2.1
@@ -84,7 +84,7 @@ async def test_looks_up_srv_records(server: DnsServer) -> None:
 async def test_each_name_is_queried_once_and_as_it_is(server: DnsServer) -> None:
     """Names are absolute: no search list is used, even for a name without a dot."""
     assert not (await resolver_of(server).addresses("localhost")).exists
-    assert set(server.questions) == {Question("localhost", kind, Over.UDP) for kind in ("A", "AAAA")}
+    assert set(server.questions) == {DnsQuestion("localhost", kind, Transport.UDP) for kind in ("A", "AAAA")}
     assert len(server.questions) == 2
 
 
@@ -127,7 +127,7 @@ async def test_forty_srv_records_are_fetched(server: DnsServer) -> None:
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
     server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
     assert await resolver_of(server).addresses("dual.test") == Addresses("dual.test", DUAL)
-    assert [question.over for question in server.questions if question.kind == "A"] == [Over.UDP, Over.TCP]
+    assert [question.over for question in server.questions if question.kind == "A"] == [Transport.UDP, Transport.TCP]
 
 
 async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> None:
@@ -156,7 +156,8 @@ async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, 
     """An answer to another query is ignored. A failure of one address family does not affect the other."""
     server.zone.fail("dual.test", "A", fault)
     server.zone.fail("_matrix-fed._tcp.dual.test", "SRV", fault)
-    resolver = resolver_of(server, lifetime=LIFETIME)
+    waits_for_deadline = fault is DnsFault.GARBAGE or reason is Reason.DNS_TIMEOUT
+    resolver = resolver_of(server, lifetime=LIFETIME if waits_for_deadline else LONG_LIFETIME)
     found, srv = await asyncio.gather(
         resolver.addresses("dual.test"), resolver.srv(SrvService.MATRIX_FED, "dual.test"), return_exceptions=True
     )
@@ -169,13 +170,13 @@ async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, 
 async def test_a_name_exists_unless_both_lookups_say_that_it_does_not(server: DnsServer) -> None:
     """A failed lookup does not say so."""
     server.zone.fail("missing.test", "A", DnsFault.SERVFAIL)
-    found = await resolver_of(server, lifetime=LIFETIME).addresses("missing.test")
+    found = await resolver_of(server).addresses("missing.test")
     assert (found.ips, found.exists, reasons(found.failures)) == ((), True, [Reason.DNS_FAILURE])
 
 
 async def test_an_alias_loop_in_the_zone_ends(server: DnsServer) -> None:
     server.zone.load("one.test CNAME two.test.\ntwo.test CNAME one.test.")
-    found = await resolver_of(server, lifetime=LIFETIME).addresses("one.test")
+    found = await resolver_of(server).addresses("one.test")
     assert found.ips == ()
 
 
@@ -214,8 +215,8 @@ async def test_a_server_responds_if_it_sends_any_answer(
     """In a closed federation, a DNS server need not know the root."""
     if fault:
         server.zone.fail(".", "A", fault)
-    assert await resolver_of(server, lifetime=LIFETIME).responds() is responds
-    assert server.questions[0] == Question(".", "A", Over.UDP)
+    assert await resolver_of(server, lifetime=LONG_LIFETIME if responds else LIFETIME).responds() is responds
+    assert server.questions[0] == DnsQuestion(".", "A", Transport.UDP)
 
 
 async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,7 +224,7 @@ async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, m
     desired: list[bool] = []
     answer = server.answer
 
-    def record_and_answer(wire: bytes, over: Over) -> Wire:
+    def record_and_answer(wire: bytes, over: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
         return answer(wire, over)
 
@@ -238,7 +239,7 @@ async def test_one_responding_server_of_many_is_enough(server: DnsServer) -> Non
     await down.start()
     await down.stop()
     assert not await resolver_of(down, down, lifetime=LIFETIME).responds()
-    assert await resolver_of(*[down] * 4, server, lifetime=LIFETIME).responds()
+    assert await resolver_of(*[down] * 4, server).responds()
 
 
 def test_repr_shows_the_servers() -> None:

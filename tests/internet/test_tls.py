@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, Issued, KeyType
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
 from exporter.demo.faults import reset
-from exporter.demo.listener import Behaviour, streams
+from exporter.demo.listener import ConnectionHandler, streams
 from exporter.internet import der
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
@@ -32,7 +32,7 @@ from tests.lab.hostile.oversized import begin_a_handshake
 from tests.lab.hostile.tls import choose_group
 
 
-async def handshake_with(behaviour: Behaviour, authority: Authority, tls_name: str = NAME) -> Handshake:
+async def handshake_with(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
     async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
         return await connection.start_tls(tls_name)
 
@@ -42,7 +42,7 @@ async def handshake_with(behaviour: Behaviour, authority: Authority, tls_name: s
 
 @pytest.mark.parametrize(("tls_name", "sni"), [(NAME, NAME), ("192.0.2.1", None), ("2001:db8::1", None)])
 async def test_a_name_is_sent_as_sni_and_an_address_is_not(
-    authority: Authority, issued: Issued, tls_name: str, sni: str | None
+    authority: Authority, issued: IssuedCertificate, tls_name: str, sni: str | None
 ) -> None:
     """SNI (RFC 6066, section 3) is for host names only."""
     seen: list[str | None] = []
@@ -52,7 +52,7 @@ async def test_a_name_is_sent_as_sni_and_an_address_is_not(
     assert seen == [sni]
 
 
-async def test_offers_http_1_1_in_alpn(authority: Authority, issued: Issued) -> None:
+async def test_offers_http_1_1_in_alpn(authority: Authority, issued: IssuedCertificate) -> None:
     """A server that prefers HTTP/2 selects HTTP/1.1."""
     chosen = asyncio.get_running_loop().create_future()
     context = issued.server_context()
@@ -72,7 +72,7 @@ async def test_offers_http_1_1_in_alpn(authority: Authority, issued: Issued) -> 
 # ---------------------------------------------------------------- what is accepted
 
 
-def context_of_version(issued: Issued, version: ssl.TLSVersion) -> ssl.SSLContext:
+def context_of_version(issued: IssuedCertificate, version: ssl.TLSVersion) -> ssl.SSLContext:
     """Return a server context for one TLS version; old versions are disabled by default."""
     context = issued.server_context()
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
@@ -93,12 +93,14 @@ def context_of_version(issued: Issued, version: ssl.TLSVersion) -> ssl.SSLContex
     ],
 )
 async def test_old_versions_are_reported(
-    authority: Authority, issued: Issued, version: ssl.TLSVersion, shown: str
+    authority: Authority, issued: IssuedCertificate, version: ssl.TLSVersion, shown: str
 ) -> None:
     assert (await handshake_with(handshake_only(context_of_version(issued, version)), authority)).tls_version == shown
 
 
-async def test_a_request_longer_than_a_tls_record_is_sent_completely(authority: Authority, issued: Issued) -> None:
+async def test_a_request_longer_than_a_tls_record_is_sent_completely(
+    authority: Authority, issued: IssuedCertificate
+) -> None:
     """A redirect may lead to a path of 60,000 characters, and nothing that the server sends flushes the rest of it."""
     path = "/" + "a" * 60_000
     server = RawHttps([[b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]], [issued])
@@ -107,9 +109,9 @@ async def test_a_request_longer_than_a_tls_record_is_sent_completely(authority: 
     assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
-async def test_the_size_of_a_handshake_is_limited(authority: Authority, issued: Issued) -> None:
+async def test_the_size_of_a_handshake_is_limited(authority: Authority, issued: IssuedCertificate) -> None:
     """OpenSSL would keep a hundred copies of a certificate in memory."""
-    oversized = Issued(issued.key, (*issued.chain, *issued.chain[1:] * 100))
+    oversized = IssuedCertificate(issued.key, (*issued.chain, *issued.chain[1:] * 100))
     with pytest.raises(TooLargeError, match="the handshake has more than 20480 bytes"):
         await handshake_with(handshake_only(oversized.server_context()), authority)
 
@@ -126,7 +128,7 @@ async def test_the_number_of_values_in_a_chain_is_limited(authority: Authority, 
         await handshake_with(handshake_only(authority.issue(names).server_context()), authority)
 
 
-def count_chain_values(issued: Issued) -> int:
+def count_chain_values(issued: IssuedCertificate) -> int:
     return sum(der.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
 
 
@@ -175,7 +177,7 @@ HANDSHAKE_FAILURE = bytes.fromhex("15030300020228")
 INVALID_RECORD = bytes.fromhex("1603030004deadbeef")
 
 
-def sends(reply: bytes) -> Behaviour:
+def sends(reply: bytes) -> ConnectionHandler:
     """Send `reply` to the ClientHello, and then close the connection."""
 
     async def send_reply(accepted: socket.socket) -> None:
@@ -227,7 +229,7 @@ async def test_an_alert_is_described_in_words(authority: Authority) -> None:
     assert "handshake failure" in problems.describe(caught.value, Step.TLS)
 
 
-async def test_a_server_that_requires_a_client_certificate(authority: Authority, issued: Issued) -> None:
+async def test_a_server_that_requires_a_client_certificate(authority: Authority, issued: IssuedCertificate) -> None:
     """With TLS 1.3, the alert comes only after the handshake."""
     context = issued.server_context()
     context.verify_mode = ssl.CERT_REQUIRED
@@ -239,7 +241,7 @@ async def test_a_server_that_requires_a_client_certificate(authority: Authority,
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
 
 
-async def test_repr_shows_the_state(authority: Authority, issued: Issued) -> None:
+async def test_repr_shows_the_state(authority: Authority, issued: IssuedCertificate) -> None:
     async with listening(handshake_only(issued.server_context())) as address:
         tcp = TcpStream(PeerClock())
         with closing(tcp):

@@ -16,7 +16,7 @@ from exporter.model.outcomes import Failed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.runtime import logs
-from exporter.runtime.logs import Format, Level
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.scheduling import probe_log
 from tests.sample_reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
 
@@ -38,7 +38,7 @@ def stream() -> Iterator[io.StringIO]:
 
 def test_logfmt_begins_with_time_level_and_message(stream: io.StringIO) -> None:
     """The time is in UTC."""
-    logs.configure(Level.INFO, Format.LOGFMT, stream)
+    logs.configure(LogLevel.INFO, LogFormat.LOGFMT, stream)
     structlog.get_logger().info("probe failed", server_name="example.org", seconds=0.25, ok=False, why=None)
     time, rest = stream.getvalue().split(" ", 1)
     assert rest == 'level=info msg="probe failed" server_name=example.org seconds=0.25 ok=false why=\n'
@@ -48,7 +48,7 @@ def test_logfmt_begins_with_time_level_and_message(stream: io.StringIO) -> None:
 
 def test_json_has_one_object_for_each_line(stream: io.StringIO) -> None:
     """Its fields are those of logfmt."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     structlog.get_logger().warning("probe failed", server_name="example.org", seconds=0.25)
     (line,) = stream.getvalue().splitlines()
     entry = json.loads(line)
@@ -59,10 +59,10 @@ def test_json_has_one_object_for_each_line(stream: io.StringIO) -> None:
 HOSTILE = "\x1b[2J\r\n\x00\x7f\x9b\u202e\u2028 level=info"
 
 
-@pytest.mark.parametrize("form", Format)
-def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> None:
+@pytest.mark.parametrize("form", LogFormat)
+def test_control_characters_are_escaped(form: LogFormat, stream: io.StringIO) -> None:
     """Text of remote servers can neither control a terminal nor begin a line, in whatever value it is."""
-    logs.configure(Level.INFO, form, stream)
+    logs.configure(LogLevel.INFO, form, stream)
     structlog.get_logger().info(HOSTILE, detail=HOSTILE, many=[HOSTILE], error=ValueError(HOSTILE))
     logging.getLogger("library").error("%s", HOSTILE)
     text = stream.getvalue()
@@ -72,10 +72,10 @@ def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> No
     assert all("[2J" in line for line in lines)
 
 
-@pytest.mark.parametrize("form", Format)
-def test_a_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
+@pytest.mark.parametrize("form", LogFormat)
+def test_a_traceback_is_one_line(form: LogFormat, stream: io.StringIO) -> None:
     """Errors of the exporter and of libraries are logged alike."""
-    logs.configure(Level.INFO, form, stream)
+    logs.configure(LogLevel.INFO, form, stream)
     for logger in (structlog.get_logger(), logging.getLogger("library")):
         logger.error("it failed", exc_info=RuntimeError("a fault"))
     lines = stream.getvalue().splitlines()
@@ -86,15 +86,15 @@ def test_a_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
 @pytest.mark.parametrize(
     ("level", "logged"),
     [
-        (Level.DEBUG, ["debug", "info", "warning", "error", "access"]),
-        (Level.INFO, ["info", "warning", "error"]),
-        (Level.WARNING, ["warning", "error"]),
-        (Level.ERROR, ["error"]),
+        (LogLevel.DEBUG, ["debug", "info", "warning", "error", "access"]),
+        (LogLevel.INFO, ["info", "warning", "error"]),
+        (LogLevel.WARNING, ["warning", "error"]),
+        (LogLevel.ERROR, ["error"]),
     ],
 )
-def test_events_below_the_level_are_not_logged(level: Level, logged: list[str], stream: io.StringIO) -> None:
+def test_events_below_the_level_are_not_logged(level: LogLevel, logged: list[str], stream: io.StringIO) -> None:
     """The access log is at level debug. The warnings of uvicorn and APScheduler are never logged."""
-    logs.configure(level, Format.JSON, stream)
+    logs.configure(level, LogFormat.JSON, stream)
     log = structlog.get_logger()
     for method in ("debug", "info", "warning", "error"):
         getattr(log, method)(method)
@@ -106,7 +106,7 @@ def test_events_below_the_level_are_not_logged(level: Level, logged: list[str], 
 
 def test_warnings_are_logged(stream: io.StringIO) -> None:
     """Warnings of Python go to the log, and not to standard error directly."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # the tests turn them into errors
         warnings.warn("old", DeprecationWarning, stacklevel=1)

@@ -32,7 +32,10 @@ async def test_waiting_for_a_slot_can_be_cancelled() -> None:
     probe_limiter.release()
     async with asyncio.timeout(1):
         await probe_limiter.acquire()
+    assert waiting.cancelled()
+    assert probe_limiter.locked()
     probe_limiter.release()
+    assert not probe_limiter.locked()
 
 
 async def test_waiting_for_the_spacing_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:

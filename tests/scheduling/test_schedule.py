@@ -229,6 +229,7 @@ async def test_concurrency_can_be_changed() -> None:
         await until(lambda: probes.running.total() == 1)
         schedule.watch([server(A), server(B)], concurrency=2)
         await until(lambda: probes.running.total() == 2)
+        assert (probes.started, probes.ended.total()) == ({A.text: 1, B.text: 1}, 0)
         probes.gate.set()
 
 

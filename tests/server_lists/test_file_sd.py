@@ -12,6 +12,7 @@ from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.server_lists.file_sd import ServerFiles, merge_servers, parse_names
 
+ONE_ENTRY_A_LINE = "write each entry as `key: value` on a line of its own"
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"
 
@@ -73,27 +74,27 @@ def test_only_changed_files_are_parsed(tmp_path: Path) -> None:
 
 
 BROKEN = {
-    "not YAML": ("- targets: [example.org\n", ":2: this is not YAML"),
+    "not YAML": ("- targets: [example.org\n", ":2: invalid YAML: "),
     "a wrong name": (
         "- targets:\n  - example.net\n  - example_org\n",
         f":3: [0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}",
     ),
-    "not a name": ("- targets: [5]\n", f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it into quotes"),
+    "not a name": ("- targets: [5]\n", f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it in quotes"),
     "an unknown key": ("- target: [example.net]\n", ":1: [0].target: unknown key `target`, did you mean `targets`?"),
     "a duplicate key": (
         "- targets: [example.net]\n  targets: [example.com]\n",
-        ":2: [0].targets: this key is there already, on line 1: keep one of them",
+        ":2: [0].targets: this key is already used on line 1: remove one of them",
     ),
     "labels that are a list": (
         "- labels: []\n",
-        ":1: [0].labels: expected a mapping, found an empty list: write one `key: value` on each line",
+        f":1: [0].labels: expected a mapping, found an empty list: {ONE_ENTRY_A_LINE}",
     ),
     "names without groups": (
         "- example.net\n",
-        ":1: [0]: expected a mapping with keys out of targets, labels, found `example.net`",
+        ":1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
     ),
     "not a list": ("targets: [example.net]\n", ":1: expected a list, found a mapping: begin each item with `- `"),
-    "empty": ("", ": expected YAML, found nothing: the file is empty"),
+    "empty": ("", ": expected YAML, found an empty file"),
     "a control character": ("- targets: [\x01]\n", ":1: expected text, found the control character 0x01: remove it"),
 }
 
@@ -178,7 +179,7 @@ def test_a_key_with_an_unpaired_surrogate_is_refused() -> None:
     """Only JSON can contain one."""
     with pytest.raises(ConfigError) as caught:
         parse_names("servers.json", rb'[{"\ud800": []}]')
-    assert str(caught.value).startswith("servers.json: [0]: expected a key that is text, found ")
+    assert str(caught.value).startswith("servers.json: [0]: expected a key that is valid Unicode, found ")
 
 
 def test_complaints_about_json_have_lines(tmp_path: Path) -> None:

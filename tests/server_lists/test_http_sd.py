@@ -118,15 +118,18 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (b"", "the response:1: this is not JSON: Expecting value"),
-        (b"<!doctype html>", "the response:1: this is not JSON: Expecting value"),
+        (b"", "the response:1: invalid JSON: Expecting value"),
+        (b"<!doctype html>", "the response:1: invalid JSON: Expecting value"),
         (b"{}", "the response:1: expected a list, found a mapping: begin each item with `- `"),
         (
             b'["example.org"]',
-            "the response:1: [0]: expected a mapping with keys out of targets, labels, found `example.org`",
+            "the response:1: [0]: expected a mapping with any of the keys targets, labels, found `example.org`",
         ),
         (b"\xff", "the response:1: expected UTF-8, found the byte 0xff: save the file as UTF-8"),
-        (b"[" * 100_000, "the response: this JSON cannot be read: it is nested too deeply, or holds too long a number"),
+        (
+            b"[" * 100_000,
+            "the response: cannot parse this JSON: it is nested too deeply, or contains a number that is too long",
+        ),
     ],
 )
 async def test_a_body_that_is_not_a_list_is_a_failure(body: bytes, message: str) -> None:

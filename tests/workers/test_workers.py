@@ -200,6 +200,7 @@ async def test_no_worker_outlives_the_exporter(tmp_path: Path) -> None:
         worker._supervisor.cancel()
         worker._writer.transport.abort()
         assert await asyncio.wait_for(worker._process.wait(), 10) == 0
+    assert pids
     assert not any(map(runs, pids))
 
 

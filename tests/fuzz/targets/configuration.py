@@ -12,8 +12,8 @@ from exporter.model.names import ServerName
 from exporter.server_lists import file_sd, synapse
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.synapse import SynapseList
-from exporter.web.settings import live_config
-from exporter.web.settings.live_config import WatchedFiles, WebConfig
+from exporter.web.settings import loading
+from exporter.web.settings.loading import WatchedFiles, WebConfig
 from tests.fuzz.targets.checks import check_sentence, run
 
 
@@ -61,7 +61,7 @@ def config(data: bytes) -> None:
 def web_config(data: bytes) -> None:
     path = write_file(data)
     with checking_complaints(str(path), data):
-        assert isinstance(live_config.load(path, WatchedFiles()), WebConfig)
+        assert isinstance(loading.load(path, WatchedFiles()), WebConfig)
 
 
 def server_file(data: bytes) -> None:

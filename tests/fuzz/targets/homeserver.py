@@ -7,7 +7,7 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from exporter.demo.homeserver import key_id, public, unpadded
+from exporter.demo.homeserver import encode_base64, encode_public_key, key_id
 from exporter.model import names
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, found
@@ -83,7 +83,7 @@ def with_own_signature(document: Document) -> Document | None:
     verify_keys, signatures, signer = (document.get(name) for name in ("verify_keys", "signatures", "server_name"))
     if not isinstance(verify_keys, dict) or not isinstance(signatures, dict) or not isinstance(signer, str):
         return None
-    extended = {**document, "verify_keys": {**verify_keys, key_id(KEY): {"key": public(KEY)}}}
+    extended = {**document, "verify_keys": {**verify_keys, key_id(KEY): {"key": encode_public_key(KEY)}}}
     try:
         signature = KEY.sign(
             encode_canonical_json({key: extended[key] for key in extended if key not in ("signatures", "unsigned")})
@@ -91,13 +91,13 @@ def with_own_signature(document: Document) -> Document | None:
     except (ValueError, RecursionError):
         return None
     existing = signatures.get(signer)
-    by_signer = {**(existing if isinstance(existing, dict) else {}), key_id(KEY): unpadded(signature)}
+    by_signer = {**(existing if isinstance(existing, dict) else {}), key_id(KEY): encode_base64(signature)}
     return {**extended, "signatures": {**signatures, signer: by_signer}}
 
 
 def notary(data: bytes) -> None:
     """The response of a notary is evaluated, or is a failure of the notary."""
-    published = PublishedKeys(NAME, {key_id(KEY): public(KEY)}, NOW)
+    published = PublishedKeys(NAME, {key_id(KEY): encode_public_key(KEY)}, NOW)
     outcome = run_attempt(
         Step.HTTP,
         returning(parse_response(data)),

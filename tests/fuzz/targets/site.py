@@ -19,7 +19,7 @@ from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import SiteContext, build_site
-from exporter.web.server import cancel_when_client_leaves
+from exporter.web.server import cancel_on_disconnect
 from tests.fuzz.targets.checks import loop, run
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import board_of
@@ -78,9 +78,7 @@ def site_config() -> uvicorn.Config:
         return ()
 
     queries = ReportQueries(board, runner, Config)
-    application = cancel_when_client_leaves(
-        build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries))
-    )
+    application = cancel_on_disconnect(build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries)))
 
     async def record_errors(scope: Scope, receive: Receive, send: Send) -> None:
         try:
