@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final, TypeAlias, TypeVar
 
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import NOT_FOUND, Answer, json_answer
+from exporter.demo.https_server import NOT_FOUND, Response, json_response
 from exporter.demo.https_server import delegation as delegation_page
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
@@ -38,7 +38,7 @@ Reaction: TypeAlias = Answered | Exception | Silence
 OPEN_SECONDS, TLS_SECONDS, GET_SECONDS = 0.1, 0.2, 0.4  # what the remote takes for each, by the connection's clock
 
 
-def received(answer: Answer) -> HttpResponse:
+def received(answer: Response) -> HttpResponse:
     """An answer of the lab, as it arrives."""
     headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
     return HttpResponse(answer.status, tuple((name.lower(), value) for name, value in headers), answer.body)
@@ -183,7 +183,7 @@ def website(host: str, answer: Reaction[HttpResponse]) -> Server:
 def federates(server_name: str, tls_name: str) -> Server:
     """A healthy homeserver."""
     homeserver = Homeserver(server_name)
-    software = json_answer({"server": {"name": "Synapse", "version": "1.163.2"}})
+    software = json_response({"server": {"name": "Synapse", "version": "1.163.2"}})
     return Server(handshake(tls_name), {version.PATH: received(software), keys.PATH: received(homeserver.keys())})
 
 

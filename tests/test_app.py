@@ -31,7 +31,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.server_lists.serving import answer, groups, serving
+from tests.server_lists.serving import http_response, serving, target_groups
 from tests.waiting import leaked_tasks, until, until_asked
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
@@ -266,7 +266,7 @@ async def test_reload_over_http(tmp_path: Path) -> None:
 async def test_reload_comes_too_late(tmp_path: Path) -> None:
     """Nothing is put to use by an exporter that has stopped."""
     async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
-        await app._let_nothing_change()
+        await app._prevent_reloads()
         (complaint,) = await app.reload()
     assert complaint.sentence == "the exporter is stopping: start it again"
 
@@ -282,7 +282,7 @@ async def test_server_files_are_read_again(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation, servers=[], server_files=[str(names)])
         async with exporter(file, reread=0.05) as app:
-            running = asyncio.create_task(app.until(stop, hangup))
+            running = asyncio.create_task(app.run(stop, hangup))
             await probed(app, HEALTHY)
             names.write_text(json.dumps([{"targets": [BROKEN.server_name]}]))
             found = await probed(app, BROKEN)
@@ -326,16 +326,19 @@ async def test_every_shard_probes_whatever_it_is_asked_for(tmp_path: Path) -> No
 async def test_lists_are_followed(tmp_path: Path) -> None:
     """Without a reload; one that fails keeps its servers, and after it is gone from the configuration they are gone."""
     stop, hangup = asyncio.Event(), asyncio.Event()
-    async with Federation([HEALTHY, BROKEN]) as federation, serving(lambda _: groups(HEALTHY.server_name)) as server:
+    async with (
+        Federation([HEALTHY, BROKEN]) as federation,
+        serving(lambda _: target_groups(HEALTHY.server_name)) as server,
+    ):
         failures_of_list = series("exporter_list_failures_total", {"list": server.url})
         lists = [{"url": server.url, "refresh_interval": "50ms"}]
         file = write_config(tmp_path / "config.yaml", federation, servers=[], server_urls=lists)
         async with exporter(file) as app:
-            running = asyncio.create_task(app.until(stop, hangup))
+            running = asyncio.create_task(app.run(stop, hangup))
             await probed(app, HEALTHY)
-            server.answers = lambda _: groups(BROKEN.server_name)
+            server.respond = lambda _: target_groups(BROKEN.server_name)
             assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
-            server.answers = lambda _: answer(b"", status="500 Internal Server Error")
+            server.respond = lambda _: http_response(b"", status="500 Internal Server Error")
             await until_asked(lambda: more_than(app, failures_of_list, 0))
             assert (await metrics(app))["exporter_servers"] == 1
             write_config(file, federation, servers=[HEALTHY.server_name])
@@ -355,11 +358,12 @@ async def test_hangup_reloads(tmp_path: Path) -> None:
     """As often as it comes."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, federation, file):
-        running = asyncio.create_task(app.until(stop, hangup))
+        running = asyncio.create_task(app.run(stop, hangup))
         for servers in ([HEALTHY.server_name], [HEALTHY.server_name, BROKEN.server_name]):
             write_config(file, federation, servers=servers)
             hangup.set()
             await until(lambda: len(app.board.snapshot().states) == len(servers))  # noqa: B023 - called at once
+            assert not hangup.is_set()
         stop.set()
         await running
 
@@ -375,5 +379,5 @@ async def test_fault_ends_the_exporter(tmp_path: Path, monkeypatch: pytest.Monke
 
             monkeypatch.setattr(app._files, "refresh", fail)
             with pytest.raises(RuntimeError, match="a fault"):
-                await app.until(asyncio.Event(), asyncio.Event())
+                await app.run(asyncio.Event(), asyncio.Event())
     assert leaked_tasks() == set()

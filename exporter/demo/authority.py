@@ -23,8 +23,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exporter.model.names import ip_literal
 
-LEAF_LIFE = timedelta(days=90)  # as the most used public authority has it
-AUTHORITY_LIFE = timedelta(days=3650)
+LEAF_LIFETIME = timedelta(days=90)  # as the most used public authority has it
+AUTHORITY_LIFETIME = timedelta(days=3650)
 _BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
 _MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
 
@@ -52,7 +52,7 @@ _KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: _p256, KeyT
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class ChainKeys:
     """What keys a chain is made of."""
 
     root: Callable[[], PrivateKey]
@@ -60,11 +60,11 @@ class Lineage:
     leaf: KeyType
 
 
-LIGHT: Final = Lineage(_p256, _p256, KeyType.EC)
+P256_KEYS: Final = ChainKeys(_p256, _p256, KeyType.EC)
 # As Let's Encrypt has them (https://letsencrypt.org/certificates/), and with it most of the servers there are.
 LINEAGES: Final = {
-    "ecdsa": Lineage(partial(_rsa_key, 4096), _p384, KeyType.EC),
-    "rsa": Lineage(partial(_rsa_key, 4096), partial(_rsa_key, 2048), KeyType.RSA),
+    "ecdsa": ChainKeys(partial(_rsa_key, 4096), _p384, KeyType.EC),
+    "rsa": ChainKeys(partial(_rsa_key, 4096), partial(_rsa_key, 2048), KeyType.RSA),
 }
 
 
@@ -93,7 +93,7 @@ class _Making:
     """How a certificate is made; the defaults make a good one. `begins` and `ends` are counted from now."""
 
     begins: timedelta = -_BACKDATED
-    ends: timedelta = LEAF_LIFE
+    ends: timedelta = LEAF_LIFETIME
     names: tuple[str, ...] = ()
     """Instead of those asked for."""
     alternative_names: bool = True
@@ -105,7 +105,7 @@ class _Making:
 
 _MAKINGS = {
     CertificateState.VALID: _Making(),
-    CertificateState.EXPIRED: _Making(begins=-LEAF_LIFE, ends=-timedelta(days=1)),
+    CertificateState.EXPIRED: _Making(begins=-LEAF_LIFETIME, ends=-timedelta(days=1)),
     CertificateState.NOT_YET_VALID: _Making(begins=timedelta(days=1)),
     CertificateState.WRONG_NAME: _Making(names=("somewhere-else.test",)),
     CertificateState.SELF_SIGNED: _Making(signer=_Signer.ITSELF, issuers_sent=0),
@@ -117,7 +117,7 @@ _MAKINGS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Issued:
+class IssuedCertificate:
     """A private key, and the certificates as a server sends them, the leaf first."""
 
     key: PrivateKey
@@ -163,7 +163,7 @@ class Issuer:
 class Hierarchy:
     """A root, and the intermediate that signs in its name. The root `ends` so long from now."""
 
-    def __init__(self, name: str, lineage: Lineage = LIGHT, ends: timedelta = AUTHORITY_LIFE) -> None:
+    def __init__(self, name: str, lineage: ChainKeys = P256_KEYS, ends: timedelta = AUTHORITY_LIFETIME) -> None:
         self.root_signer = Issuer(common_name(f"{name} Root"), lineage.root())
         self.signer = Issuer(common_name(f"{name} Intermediate"), lineage.intermediate())
         self.root = self.root_signer.sign(authority_draft(self.root_signer, path_length=None, ends=ends))
@@ -173,7 +173,7 @@ class Hierarchy:
 class Authority:
     """Issues certificates. `ca_file` holds the roots that clients are to trust, as PEM, and lies in `folder`."""
 
-    def __init__(self, folder: Path, lineage: Lineage = LIGHT) -> None:
+    def __init__(self, folder: Path, lineage: ChainKeys = P256_KEYS) -> None:
         self.trusted = Hierarchy("Lab", lineage)
         self.lapsed = Hierarchy("Lapsed", ends=-timedelta(days=1))
         """Trusted, but for its root having expired yesterday."""
@@ -192,7 +192,7 @@ class Authority:
         not_before: datetime | None = None,
         not_after: datetime | None = None,
         key_type: KeyType | None = None,
-    ) -> Issued:
+    ) -> IssuedCertificate:
         """A certificate for DNS names (wildcards too) and IP addresses.
 
         Dates are cut to the second, and replace those of the state.
@@ -206,10 +206,10 @@ class Authority:
         if making.alternative_names:
             leaf = leaf.add_extension(alternative_names(names), critical=False)
         if making.signer is _Signer.ITSELF:
-            return Issued(key, (subject.sign(leaf),))
+            return IssuedCertificate(key, (subject.sign(leaf),))
         hierarchy = self._hierarchies[making.signer]
         issuers = (hierarchy.intermediate, hierarchy.root)[: making.issuers_sent]
-        return Issued(key, (hierarchy.signer.sign(leaf), *issuers))
+        return IssuedCertificate(key, (hierarchy.signer.sign(leaf), *issuers))
 
 
 def new_key(key_type: KeyType) -> PrivateKey:
@@ -246,8 +246,8 @@ def authority_draft(
     subject: Issuer,
     path_length: int | None,
     *,
-    begins: timedelta = -AUTHORITY_LIFE,
-    ends: timedelta = AUTHORITY_LIFE,
+    begins: timedelta = -AUTHORITY_LIFETIME,
+    ends: timedelta = AUTHORITY_LIFETIME,
 ) -> x509.CertificateBuilder:
     """`path_length`: how many more authorities may stand beneath; none for no bound. The times are counted from now."""
     now = datetime.now(UTC)

@@ -23,7 +23,16 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from exporter.demo.listener import LOOPBACK, Listener, streams
-from exporter.demo.zone import HANG_UP, TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire, Zone, start_of_authority
+from exporter.demo.zone import (
+    HANG_UP,
+    TTL_SECONDS,
+    DnsFault,
+    DnsReply,
+    Misbehaviour,
+    Transport,
+    Zone,
+    start_of_authority,
+)
 
 _QUESTIONS_KEPT = 10_000  # a demo may run for weeks
 _PORT_ATTEMPTS = 20  # a port that is free for UDP may be taken for TCP
@@ -34,11 +43,11 @@ _RECEIVE_BUFFER_BYTES = 4 << 20  # a thousand probes may begin at once; the kern
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class DnsQuestion:
     name: str
     """Lower case, no dot at the end."""
     kind: str
-    over: Over
+    over: Transport
 
 
 class DnsServer(asyncio.DatagramProtocol):
@@ -46,7 +55,7 @@ class DnsServer(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self.zone = Zone()
-        self.questions: deque[Question] = deque(maxlen=_QUESTIONS_KEPT)
+        self.questions: deque[DnsQuestion] = deque(maxlen=_QUESTIONS_KEPT)
         self._listener = Listener(self._converse)
 
     @property
@@ -86,7 +95,7 @@ class DnsServer(asyncio.DatagramProtocol):
                 self._respond(*self._socket.recvfrom(_TCP_BYTES))
 
     def _respond(self, wire: bytes, client: tuple[Any, ...]) -> None:
-        for answer in _each(self.answer(wire, Over.UDP)):
+        for answer in _each(self.answer(wire, Transport.UDP)):
             self._datagrams.sendto(answer, client)
 
     async def _converse(self, accepted: socket.socket) -> None:
@@ -94,20 +103,20 @@ class DnsServer(asyncio.DatagramProtocol):
         async with streams(accepted) as (reader, writer):
             while True:
                 length = int.from_bytes(await reader.readexactly(2), "big")
-                answer = self.answer(await reader.readexactly(length), Over.TCP)
+                answer = self.answer(await reader.readexactly(length), Transport.TCP)
                 if answer == HANG_UP:
                     return
                 for message in _each(answer):
                     writer.write(len(message).to_bytes(2, "big") + message)
 
-    def answer(self, wire: bytes, over: Over) -> Wire:
+    def answer(self, wire: bytes, over: Transport) -> DnsReply:
         try:
             query = dns.message.from_wire(wire)
             question = query.question[0]
         except (dns.exception.DNSException, IndexError):
             return None  # a client that does not speak DNS
         kind = dns.rdatatype.to_text(question.rdtype)
-        self.questions.append(Question(question.name.to_text(omit_final_dot=True).lower(), kind, over))
+        self.questions.append(DnsQuestion(question.name.to_text(omit_final_dot=True).lower(), kind, over))
         reply, fault = _reply_from(self.zone, query)
         if fault:
             misbehave = FAULTS[fault] if isinstance(fault, DnsFault) else fault
@@ -122,14 +131,14 @@ def _udp_socket(port: int) -> socket.socket:
     return datagrams
 
 
-def _each(answer: Wire) -> Sequence[bytes]:
+def _each(answer: DnsReply) -> Sequence[bytes]:
     if isinstance(answer, bytes):
         return (answer,)
     return answer or ()
 
 
-def _room(query: Message, over: Over) -> int:
-    return _TCP_BYTES if over is Over.TCP else max(query.payload, _UDP_BYTES)
+def _room(query: Message, over: Transport) -> int:
+    return _TCP_BYTES if over is Transport.TCP else max(query.payload, _UDP_BYTES)
 
 
 def _reply_from(zone: Zone, query: Message) -> tuple[Message, DnsFault | Misbehaviour | None]:
@@ -155,45 +164,45 @@ def _emptied(reply: Message) -> Message:
     return reply
 
 
-def failing(rcode: Rcode) -> Misbehaviour:
-    def fail(reply: Message, _: Over) -> Wire:
+def fail_with(rcode: Rcode) -> Misbehaviour:
+    def fail(reply: Message, _: Transport) -> DnsReply:
         _emptied(reply).set_rcode(rcode)
         return reply.to_wire()
 
     return fail
 
 
-def _drop(*_: object) -> Wire:
+def _drop(*_: object) -> DnsReply:
     return None
 
 
-def _truncate(reply: Message, over: Over) -> Wire:
-    if over is Over.UDP:
+def _truncate(reply: Message, over: Transport) -> DnsReply:
+    if over is Transport.UDP:
         _emptied(reply).flags |= dns.flags.TC
     return reply.to_wire()
 
 
-def _truncate_and_hang_up(reply: Message, over: Over) -> Wire:
-    return HANG_UP if over is Over.TCP else _truncate(reply, over)
+def _truncate_and_hang_up(reply: Message, over: Transport) -> DnsReply:
+    return HANG_UP if over is Transport.TCP else _truncate(reply, over)
 
 
-def _garbage(reply: Message, _: Over) -> Wire:
+def _garbage(reply: Message, _: Transport) -> DnsReply:
     """The right id, so that nobody can take it for somebody else's answer, and then nonsense."""
     return reply.id.to_bytes(2, "big") + b"\xff" * 30
 
 
-def _wrong_id(reply: Message, _: Over) -> Wire:
+def _wrong_id(reply: Message, _: Transport) -> DnsReply:
     reply.id ^= 0xFFFF
     return reply.to_wire()
 
 
-def _wrong_question(reply: Message, _: Over) -> Wire:
+def _wrong_question(reply: Message, _: Transport) -> DnsReply:
     asked = reply.question[0]
     reply.question[0] = RRset(dns.name.from_text("not-what-you-asked.test"), IN, asked.rdtype)
     return reply.to_wire()
 
 
-def _alias_loop(reply: Message, _: Over) -> Wire:
+def _alias_loop(reply: Message, _: Transport) -> DnsReply:
     name = _emptied(reply).question[0].name
     other = dns.name.from_text("loop", name)
     reply.set_rcode(Rcode.NOERROR)
@@ -206,8 +215,8 @@ def _alias(owner: Name, target: Name) -> RRset:
 
 
 FAULTS: dict[DnsFault, Misbehaviour] = {
-    DnsFault.SERVFAIL: failing(Rcode.SERVFAIL),
-    DnsFault.REFUSED: failing(Rcode.REFUSED),
+    DnsFault.SERVFAIL: fail_with(Rcode.SERVFAIL),
+    DnsFault.REFUSED: fail_with(Rcode.REFUSED),
     DnsFault.DROP: _drop,
     DnsFault.TRUNCATE: _truncate,
     DnsFault.TRUNCATE_AND_HANG_UP: _truncate_and_hang_up,

@@ -14,17 +14,17 @@ from ssl import SSLContext
 from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
-from exporter.demo.authority import LIGHT, Authority, Issued, Lineage
+from exporter.demo.authority import P256_KEYS, Authority, ChainKeys, IssuedCertificate
 from exporter.demo.broken import BROKEN_SERVERS
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import FAULTS, Fault
 from exporter.demo.healthy import HEALTHY_SERVERS
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import HttpsServer, Page, Site
+from exporter.demo.https_server import HttpsServer, Resource, Site
 from exporter.demo.listener import Listener, Port, streams
 from exporter.demo.notary import QUERY, GivenKeys, Notary
 from exporter.demo.reverse_proxy import in_front_of
-from exporter.demo.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, Talk, Website
+from exporter.demo.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, StreamHandler, Website
 from exporter.demo.zone import Zone
 from exporter.model.names import parse
 
@@ -34,7 +34,7 @@ _Started = TypeVar("_Started", bound=Port)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class RunningServer:
     """The parts of one server, to look at and to change while it runs.
 
     `listeners` holds the https servers by the `ip:port` where a probe meets them. `zone` is that of the whole
@@ -62,11 +62,11 @@ class Running:
         return self.listener.sites[self._homeserver_name()]
 
     @property
-    def pages(self) -> dict[str, Page]:
+    def pages(self) -> dict[str, Resource]:
         """What `website` serves, by path."""
         return self.website.sites[parse(self.server.server_name).host].pages
 
-    def present(self, certificate: Issued) -> None:
+    def present(self, certificate: IssuedCertificate) -> None:
         """In front of the homeserver, from the next handshake on."""
         self.listener.certificates[self._homeserver_name()] = certificate.server_context()
 
@@ -92,14 +92,14 @@ class Running:
 class Federation:
     """Runs the servers within `async with`; afterwards nothing is left of them."""
 
-    def __init__(self, servers: Sequence[LabServer] = SERVERS, lineage: Lineage = LIGHT) -> None:
+    def __init__(self, servers: Sequence[LabServer] = SERVERS, lineage: ChainKeys = P256_KEYS) -> None:
         self.servers = tuple(servers)
         self._lineage = lineage
         self.dns = DnsServer()
         self.connect_to: dict[str, str] = {}
         """`ip:port` as DNS says it, and where on loopback that is."""
         self.authority: Authority
-        self._running: dict[str, Running] = {}
+        self._running: dict[str, RunningServer] = {}
         self._listeners: dict[str, HttpsServer] = {}
         self._contexts: dict[tuple[object, ...], SSLContext] = {}
         self._stack = AsyncExitStack()
@@ -124,7 +124,7 @@ class Federation:
     def ca_file(self) -> Path:
         return self.authority.ca_file
 
-    def server(self, server_name: str) -> Running:
+    def server(self, server_name: str) -> RunningServer:
         return self._running[server_name]
 
     def config(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class Federation:
             port = await self._place(address, place, homeserver)
             self.connect_to[address] = port.address
         listeners = {address: self._listeners[address] for address in server.places if address in self._listeners}
-        self._running[server.server_name] = Running(server, homeserver, listeners, self.dns.zone)
+        self._running[server.server_name] = RunningServer(server, homeserver, listeners, self.dns.zone)
 
     def _tell(self, server: LabServer) -> None:
         self.dns.zone.load(server.zone)
@@ -185,7 +185,7 @@ class Federation:
         listener.sites[place.name] = _site_of(place, homeserver)
         return listener
 
-    def _make_notary(self, running: Running) -> None:
+    def _make_notary(self, running: RunningServer) -> None:
         if running.server.gives_out is not None:
             known = {
                 name: self._running[name].homeserver if given is GivenKeys.SAME else Homeserver(name)
@@ -222,6 +222,6 @@ def _homeserver_of(server: LabServer) -> Homeserver:
     return homeserver
 
 
-async def _talk_over_tls(context: SSLContext, talk: Talk, accepted: socket) -> None:
+async def _talk_over_tls(context: SSLContext, talk: StreamHandler, accepted: socket) -> None:
     async with streams(accepted, context) as (reader, writer):
         await talk(reader, writer)

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.demo.https_server import Answer, Request, json_answer
+from exporter.demo.https_server import Request, Response, json_response
 
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"
@@ -23,7 +23,7 @@ _KEY_LIFE_SECONDS = 24 * _HOUR  # what Synapse publishes
 _OLD_KEY_AGE_SECONDS = 30 * 24 * _HOUR
 _WAITS_KEPT = 10_000  # a demo may run for weeks
 
-Document: TypeAlias = dict[str, Any]
+JsonObject: TypeAlias = dict[str, Any]
 
 
 class KeyFault(StrEnum):
@@ -55,9 +55,9 @@ class Homeserver:
         self.waits: deque[float] = deque(maxlen=_WAITS_KEPT)
         self.key = Ed25519PrivateKey.generate()
         self.old_key = Ed25519PrivateKey.generate()
-        self.pages: dict[str, Callable[[], Answer]] = {VERSION: self.version, KEYS: self.keys}
+        self.pages: dict[str, Callable[[], Response]] = {VERSION: self.version, KEYS: self.keys}
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         """Unknown paths and methods as the specification says (server-server API, "Unsupported endpoints").
 
         Paths are compared as they were sent, like Synapse does: who decodes them on the way changes what they mean.
@@ -68,7 +68,7 @@ class Homeserver:
         self.waits.append(time.perf_counter() - arrived)
         return answer
 
-    def _answer(self, request: Request) -> Answer:
+    def _answer(self, request: Request) -> Response:
         if _SIGNED_REQUESTS.fullmatch(f"{request.method} {request.path}"):
             return _error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
         page = self.pages.get(request.path)
@@ -76,52 +76,52 @@ class Homeserver:
             return unrecognized(404)
         return page() if request.method == "GET" else unrecognized(405)
 
-    def version(self) -> Answer:
-        return json_answer({"server": self.software})
+    def version(self) -> Response:
+        return json_response({"server": self.software})
 
-    def keys(self) -> Answer:
+    def keys(self) -> Response:
         document = self.unsigned_keys()
         if self.fault in _DISTORTIONS:
             document |= _DISTORTIONS[self.fault]()
         signer = self.old_key if self.fault is KeyFault.BAD_SIGNATURE else self.key
-        signature = unpadded(signer.sign(encode_canonical_json(document)))
-        return json_answer({**document, "signatures": {document["server_name"]: {key_id(self.key): signature}}})
+        signature = encode_base64(signer.sign(encode_canonical_json(document)))
+        return json_response({**document, "signatures": {document["server_name"]: {key_id(self.key): signature}}})
 
-    def unsigned_keys(self) -> Document:
+    def unsigned_keys(self) -> JsonObject:
         return {
             "server_name": self.server_name,
             "valid_until_ts": _milliseconds_from_now(self.key_life_seconds),
-            "verify_keys": {key_id(self.key): {"key": public(self.key)}},
+            "verify_keys": {key_id(self.key): {"key": encode_public_key(self.key)}},
             "old_verify_keys": {
                 key_id(self.old_key): {
-                    "key": public(self.old_key),
+                    "key": encode_public_key(self.old_key),
                     "expired_ts": _milliseconds_from_now(-_OLD_KEY_AGE_SECONDS),
                 }
             },
         }
 
 
-_DISTORTIONS: dict[KeyFault | None, Callable[[], Document]] = {
+_DISTORTIONS: dict[KeyFault | None, Callable[[], JsonObject]] = {
     KeyFault.EXPIRED: lambda: {"valid_until_ts": _milliseconds_from_now(-_HOUR)},
     KeyFault.OTHER_SERVER_NAME: lambda: {"server_name": "somebody-else.test"},
-    KeyFault.NO_ED25519_KEY: lambda: {"verify_keys": {"curve25519:1": {"key": unpadded(bytes(32))}}},
+    KeyFault.NO_ED25519_KEY: lambda: {"verify_keys": {"curve25519:1": {"key": encode_base64(bytes(32))}}},
     KeyFault.SHORT_LIFE: lambda: {"valid_until_ts": _milliseconds_from_now(_HOUR / 6)},
     KeyFault.OLD_KEY_IN_FUTURE: lambda: {
         "old_verify_keys": {
-            "ed25519:old": {"key": unpadded(bytes(32)), "expired_ts": _milliseconds_from_now(_KEY_LIFE_SECONDS)}
+            "ed25519:old": {"key": encode_base64(bytes(32)), "expired_ts": _milliseconds_from_now(_KEY_LIFE_SECONDS)}
         }
     },
 }
 """What a fault puts into the document before it is signed."""
 
 
-def unrecognized(status: int) -> Answer:
+def unrecognized(status: int) -> Response:
     return _error(status, "M_UNRECOGNIZED", "Unrecognized request")
 
 
-def _error(status: int, errcode: str, sentence: str) -> Answer:
+def _error(status: int, errcode: str, sentence: str) -> Response:
     """As every error of Matrix is written (Matrix specification, "Standard error response")."""
-    return json_answer({"errcode": errcode, "error": sentence}, status)
+    return json_response({"errcode": errcode, "error": sentence}, status)
 
 
 def key_id(key: Ed25519PrivateKey) -> str:
@@ -129,11 +129,11 @@ def key_id(key: Ed25519PrivateKey) -> str:
     return f"ed25519:a_{sha256(key.public_key().public_bytes_raw()).hexdigest()[:6]}"
 
 
-def public(key: Ed25519PrivateKey) -> str:
-    return unpadded(key.public_key().public_bytes_raw())
+def encode_public_key(key: Ed25519PrivateKey) -> str:
+    return encode_base64(key.public_key().public_bytes_raw())
 
 
-def unpadded(raw: bytes) -> str:
+def encode_base64(raw: bytes) -> str:
     """Unpadded base64 (Matrix specification, appendices)."""
     return base64.b64encode(raw).decode().rstrip("=")
 

@@ -52,7 +52,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """Content-Length is added, and what the connection needs."""
 
     status: int = 200
@@ -60,39 +60,39 @@ class Answer:
     body: bytes = b""
 
 
-Page: TypeAlias = Answer | Callable[[Request], Awaitable[Answer]]
+Resource: TypeAlias = Response | Callable[[Request], Awaitable[Response]]
 
 
-def json_answer(content: Mapping[str, Any], status: int = 200) -> Answer:
-    return Answer(status, (JSON,), json.dumps(content).encode())
+def json_response(content: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(status, (JSON,), json.dumps(content).encode())
 
 
-def delegation(m_server: str) -> Answer:
+def delegation(m_server: str) -> Response:
     """What a well-known says."""
-    return Answer(200, (JSON, ("Cache-Control", "max-age=86400")), json.dumps({"m.server": m_server}).encode())
+    return Response(200, (JSON, ("Cache-Control", "max-age=86400")), json.dumps({"m.server": m_server}).encode())
 
 
-def redirect(location: str, status: int = 302) -> Answer:
-    return Answer(status, (("Location", location),))
+def redirect(location: str, status: int = 302) -> Response:
+    return Response(status, (("Location", location),))
 
 
-NOT_FOUND = Answer(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
-_FORBIDDEN = Answer(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
-_TOO_LARGE = Answer(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
+NOT_FOUND = Response(404, (HTML,), b"<!doctype html><title>Not Found</title><h1>Not Found</h1>")
+_FORBIDDEN = Response(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
+_TOO_LARGE = Response(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
 @dataclass(slots=True)
 class Site:
     """What one name serves: pages by path, and `otherwise` for every other path."""
 
-    pages: dict[str, Page] = field(default_factory=dict)
-    otherwise: Page = NOT_FOUND
+    pages: dict[str, Resource] = field(default_factory=dict)
+    otherwise: Resource = NOT_FOUND
     body_limit: float = math.inf
     """Bytes; a request that announces more is refused before its body is sent."""
     methods: frozenset[str] = _METHODS
     """All others are refused, before any body is sent."""
 
-    def refusal(self, request: Request, body_bytes: int) -> Answer | None:
+    def refusal(self, request: Request, body_bytes: int) -> Response | None:
         if request.method not in self.methods:
             return _FORBIDDEN
         return _TOO_LARGE if body_bytes > self.body_limit else None
@@ -147,11 +147,11 @@ class HttpsServer:
                 request = read_request(head, sni)
                 self.requests.append(request)
                 if refused := self._site(request).refusal(request, _announced_bytes(head)):
-                    writer.write(rendered(http, request, refused))
+                    writer.write(render(http, request, refused))
                     return
                 if not await _read_body(http, reader, writer, request.body):
                     return
-                writer.write(rendered(http, request, await self._answer(request)))
+                writer.write(render(http, request, await self._answer(request)))
                 await writer.drain()
                 if http.our_state is h11.MUST_CLOSE:
                     return
@@ -160,10 +160,10 @@ class HttpsServer:
     def _site(self, request: Request) -> Site:
         return self.sites.get(request.site, Site())
 
-    async def _answer(self, request: Request) -> Answer:
+    async def _answer(self, request: Request) -> Response:
         site = self._site(request)
         page = site.pages.get(request.path, site.otherwise)
-        return page if isinstance(page, Answer) else await page(request)
+        return page if isinstance(page, Response) else await page(request)
 
 
 async def next_event(http: h11.Connection, reader: asyncio.StreamReader) -> h11.Event | None:
@@ -204,7 +204,7 @@ def read_request(event: h11.Request, sni: str | None) -> Request:
     )
 
 
-def rendered(http: h11.Connection, request: Request, answer: Answer) -> bytes:
+def render(http: h11.Connection, request: Request, answer: Response) -> bytes:
     headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
     head = h11.Response(status_code=answer.status, headers=headers, reason=_phrase(answer.status))
     body = b"" if request.method == "HEAD" else answer.body

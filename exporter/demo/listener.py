@@ -11,7 +11,7 @@ LOOPBACK = "127.0.0.1"
 BACKLOG = 1024  # a thousand servers may be one port, and be probed in one burst
 _TLS_GOODBYE_SECONDS = 1.0  # how long a client may take to answer close_notify
 
-Behaviour: TypeAlias = Callable[[socket.socket], Awaitable[None]]
+ConnectionHandler: TypeAlias = Callable[[socket.socket], Awaitable[None]]
 """What happens on an accepted, non-blocking connection, which is closed afterwards."""
 
 
@@ -30,7 +30,7 @@ class Port(Protocol):
 class Listener:
     """A port where every connection meets `behaviour`, which may be replaced at any time."""
 
-    def __init__(self, behaviour: Behaviour, port: int = 0) -> None:
+    def __init__(self, behaviour: ConnectionHandler, port: int = 0) -> None:
         self.behaviour = behaviour
         self.port = port
         self._tasks: set[asyncio.Task[None]] = set()

@@ -6,8 +6,8 @@ from enum import StrEnum
 
 from canonicaljson import encode_canonical_json
 
-from exporter.demo.homeserver import Document, Homeserver, key_id, unpadded, unrecognized
-from exporter.demo.https_server import Answer, Request, json_answer
+from exporter.demo.homeserver import Homeserver, JsonObject, encode_base64, key_id, unrecognized
+from exporter.demo.https_server import Request, Response, json_response
 
 QUERY = "/_matrix/key/v2/query"
 
@@ -27,20 +27,22 @@ class Notary:
         self.homeserver = homeserver
         self.known = dict(known)
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Response:
         if request.method != "POST":
             return unrecognized(405)
         asked = json.loads(request.body)["server_keys"]
-        return json_answer({"server_keys": [document for name in asked for document in self._give(name, asked[name])]})
+        return json_response(
+            {"server_keys": [document for name in asked for document in self._give(name, asked[name])]}
+        )
 
-    def _give(self, server_name: str, key_ids: Mapping[str, object]) -> Iterator[Document]:
+    def _give(self, server_name: str, key_ids: Mapping[str, object]) -> Iterator[JsonObject]:
         """Only a document with a key of such an id, unless none is named."""
         if known := self.known.get(server_name):
-            document: Document = json.loads(known.keys().body)
+            document: JsonObject = json.loads(known.keys().body)
             if not key_ids or key_ids.keys() & document["verify_keys"].keys():
                 yield self.signed(document)
 
-    def signed(self, document: Document) -> Document:
+    def signed(self, document: JsonObject) -> JsonObject:
         message = encode_canonical_json({key: document[key] for key in document if key != "signatures"})
-        own = {key_id(self.homeserver.key): unpadded(self.homeserver.key.sign(message))}
+        own = {key_id(self.homeserver.key): encode_base64(self.homeserver.key.sign(message))}
         return {**document, "signatures": {**document["signatures"], self.homeserver.server_name: own}}

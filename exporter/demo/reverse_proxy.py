@@ -8,13 +8,13 @@ from enum import StrEnum
 from typing import TypeAlias
 from urllib.parse import unquote
 
-from exporter.demo.https_server import HTML, NOT_FOUND, Answer, Request, Site
+from exporter.demo.https_server import HTML, NOT_FOUND, Request, Response, Site
 from exporter.model.names import parse
 
 _NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
-WELCOME = Answer(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
+WELCOME = Response(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
 
-Homeserver: TypeAlias = Callable[[Request], Awaitable[Answer]]
+Homeserver: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 class ProxyFault(StrEnum):
@@ -36,7 +36,7 @@ def in_front_of(homeserver: Homeserver, fault: ProxyFault | None) -> Site:
 
 
 def _decodes_paths(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Answer:
+    async def answer(request: Request) -> Response:
         return await homeserver(replace(request, target=unquote(request.target)))
 
     return Site(otherwise=answer)
@@ -51,7 +51,7 @@ def _reads_only(homeserver: Homeserver) -> Site:
 
 
 def _catches_all(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Answer:
+    async def answer(request: Request) -> Response:
         answer = await homeserver(request)
         return WELCOME if answer.status == 404 else answer
 
@@ -59,14 +59,14 @@ def _catches_all(homeserver: Homeserver) -> Site:
 
 
 def _host_without_port_only(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Answer:
+    async def answer(request: Request) -> Response:
         return NOT_FOUND if parse(request.host).port else await homeserver(request)
 
     return Site(otherwise=answer)
 
 
 def _loses_content_type(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Answer:
+    async def answer(request: Request) -> Response:
         return replace(await homeserver(request), headers=(("Content-Type", "text/plain; charset=utf-8"),))
 
     return Site(otherwise=answer)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from ssl import SSLContext, TLSVersion
 from typing import TypeAlias
 
-from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
 from exporter.demo.faults import Fault
 from exporter.demo.homeserver import KeyFault
-from exporter.demo.https_server import WELL_KNOWN, Page, delegation
-from exporter.demo.listener import Behaviour
+from exporter.demo.https_server import WELL_KNOWN, Resource, delegation
+from exporter.demo.listener import ConnectionHandler
 from exporter.demo.notary import GivenKeys
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.zone import DnsFault, Misbehaviour
@@ -26,7 +26,7 @@ HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
 _NO_WARNING: frozenset[WarningName] = frozenset()
 
 
-Issuing: TypeAlias = Callable[[Authority, str], Issued]
+CertificateSource: TypeAlias = Callable[[Authority, str], IssuedCertificate]
 """For a name."""
 
 
@@ -35,7 +35,7 @@ class Website:
     """https for the host `name`: its pages, and behind them the homeserver, where `homeserver` says so."""
 
     name: str
-    pages: Mapping[str, Page] = field(default_factory=dict)
+    pages: Mapping[str, Resource] = field(default_factory=dict)
     homeserver: bool = False
     twin: bool = False
     """It is another homeserver of the same name, with a signing key of its own."""
@@ -44,7 +44,7 @@ class Website:
     state: CertificateState = CertificateState.VALID
     certificate_for: str | None = None
     """Another name than that of the host, such as a wildcard above it."""
-    issue: Issuing | None = None
+    issue: CertificateSource | None = None
     """Makes a certificate that no `state` describes."""
     tls_version: TLSVersion | None = None
     """The only one that is spoken; none for 1.2 and newer."""
@@ -68,10 +68,10 @@ def federates(
 class RawPort:
     """No website: every connection meets `behaviour`."""
 
-    behaviour: Behaviour
+    behaviour: ConnectionHandler
 
 
-Talk: TypeAlias = Callable[[StreamReader, StreamWriter], Awaitable[None]]
+StreamHandler: TypeAlias = Callable[[StreamReader, StreamWriter], Awaitable[None]]
 """What is said over a TLS connection, which is closed afterwards."""
 
 
@@ -80,7 +80,7 @@ class RawSite:
     """TLS as it should be, for the host `name`, and then whatever `talk` says instead of HTTP."""
 
     name: str
-    talk: Talk
+    talk: StreamHandler
 
 
 Place: TypeAlias = Website | Fault | RawPort | RawSite

@@ -33,16 +33,16 @@ class DnsFault(StrEnum):
     ALIAS_LOOP = "alias_loop"
 
 
-class Over(StrEnum):
+class Transport(StrEnum):
     UDP = "udp"
     TCP = "tcp"
 
 
-Wire: TypeAlias = bytes | Sequence[bytes] | None
+DnsReply: TypeAlias = bytes | Sequence[bytes] | None
 """An answer as it is sent, or several; none: silence."""
 HANG_UP = b""
 
-Misbehaviour: TypeAlias = Callable[[Message, Over], Wire]
+Misbehaviour: TypeAlias = Callable[[Message, Transport], DnsReply]
 """What becomes of a good reply."""
 
 

@@ -23,6 +23,9 @@ class LruCache(Generic[Key, Value]):
     def __repr__(self) -> str:
         return f"<LruCache: {len(self._entries)} entries, {self._weight} of {self._capacity}>"
 
+    def __len__(self) -> int:
+        return len(self._entries)
+
     def get(self, key: Key) -> Value | None:
         """Return the value, which counts as a use, or None."""
         if key in self._entries:
@@ -30,6 +33,7 @@ class LruCache(Generic[Key, Value]):
         return self._entries.get(key)
 
     def put(self, key: Key, value: Value) -> None:
+        """Add a value, or replace the one with the same key."""
         self.discard(key)
         self._entries[key] = value
         self._weight += self._weight_of(value)
@@ -37,5 +41,6 @@ class LruCache(Generic[Key, Value]):
             self.discard(next(iter(self._entries)))
 
     def discard(self, key: Key) -> None:
+        """Remove the value, if there is one."""
         if key in self._entries:
             self._weight -= self._weight_of(self._entries.pop(key))

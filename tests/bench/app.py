@@ -15,6 +15,7 @@ from exporter.demo.listener import LOOPBACK
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 
 NEVER = "365d"  # within which every server is probed once
 FAR_AWAY_SECONDS = 3e7
@@ -23,7 +24,7 @@ FAR_AWAY_SECONDS = 3e7
 @asynccontextmanager
 async def exporting(watched: Sequence[WatchedServer], reports: Sequence[Report]) -> AsyncIterator[App]:
     """It serves, and does not probe."""
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))

@@ -18,6 +18,7 @@ from exporter.app import App
 from exporter.config import HostPort, load
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from tests.bench.invented import everyone, moved, reports
 from tests.bench.processes import SELF, cpu_seconds, served_by
 from tests.bench.rows import QUICK, RUNS, Row, at_most, tell
@@ -28,7 +29,7 @@ WARM_SECONDS, SECONDS = (2, 5) if QUICK else (6, 20)
 
 
 def main() -> None:
-    logs.configure(logs.Level.ERROR, logs.Format.LOGFMT)
+    logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
     with ExitStack() as stack:
         files = {size: stack.enter_context(served_by("tests.bench.responder", *options(size))) for size in SIZES}
         stack.enter_context(patch.object(wiring, "prober", partial(wiring.build_prober, remember_chains=False)))

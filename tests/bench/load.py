@@ -16,7 +16,7 @@ from tests.bench.serving import EXPORTER, Scrape, quantile_since, serving, since
 
 SERVERS, INTERVAL_SECONDS = (2_000, 30) if QUICK else (20_000, 300)
 INTERVALS = 2
-FIRST_ROUND_SECONDS = min(INTERVAL_SECONDS, max(schedule.FIRST_ROUND_SECONDS, SERVERS * schedule.FIRST_APART_SECONDS))
+FIRST_ROUND_SECONDS = min(INTERVAL_SECONDS, max(schedule.FIRST_ROUND_SECONDS, SERVERS * schedule.FIRST_SPACING_SECONDS))
 SETTLING_SECONDS = 1.5 * INTERVAL_SECONDS  # until every server has moved from the first round to its own time
 SCRAPE_SECONDS = 15
 DELAY_SECONDS = 0.05

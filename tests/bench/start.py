@@ -12,6 +12,7 @@ from exporter.app import App
 from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from tests.bench.app import FAR_AWAY_SECONDS, Holds, configuration
 from tests.bench.invented import everyone, reports
 from tests.bench.processes import served_by
@@ -45,7 +46,7 @@ def start(file: Path) -> tuple[float, float]:
 
 
 def reloaded() -> Iterator[Row]:
-    logs.configure(logs.Level.ERROR, logs.Format.LOGFMT)
+    logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
     found = [asyncio.run(reload(seed)) for seed in range(RUNS)]
     changed = f"start: reload of {SERVERS:,} servers, {OTHERS} of them others"
     yield Row.of(changed, median(seconds for seconds, _ in found), "s")

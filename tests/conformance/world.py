@@ -18,7 +18,7 @@ from exporter.demo.authority import Authority, CertificateState
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import ClosedPort
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site, redirect
+from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Response, Site, redirect
 from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import Internet, IPEndpoint
@@ -44,7 +44,7 @@ class Hop:
     port: int
     path: str
     state: CertificateState
-    answer: Answer
+    answer: Response
 
 
 def hops(case: Case) -> Iterator[Hop]:
@@ -60,19 +60,19 @@ def hops(case: Case) -> Iterator[Hop]:
         yield hop(url, state, final_answer(well_known, case.get("now")))
 
 
-def hop(url: str, state: str, answer: Answer) -> Hop:
+def hop(url: str, state: str, answer: Response) -> Hop:
     parts = urlsplit(url)
     return Hop(parts.hostname or "", parts.port or HTTPS_PORT, parts.path, CertificateState(state), answer)
 
 
-def final_answer(well_known: Case, now: int | None) -> Answer:
+def final_answer(well_known: Case, now: int | None) -> Response:
     """Where nobody gets so far, the case leaves the status open."""
     headers = dict(well_known["headers"])
     if now is not None:
         headers["Expires"] = by_our_clock(headers["Expires"], now)
     body = padded(well_known["body"] or "", well_known.get("body_repeat"))
     encoded = body.encode(well_known.get("body_encoding", "utf-8"))
-    return Answer(well_known["status"] or 500, tuple(headers.items()), encoded)
+    return Response(well_known["status"] or 500, tuple(headers.items()), encoded)
 
 
 def by_our_clock(expires: str, now: int) -> str:

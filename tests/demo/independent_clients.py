@@ -13,12 +13,12 @@ PATIENCE_SECONDS = 10.0
 BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
 
 
-def place(address: str) -> tuple[str, int]:
+def host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host, int(port)
 
 
-def trusting(ca_file: Path) -> ssl.SSLContext:
+def strict_context(ca_file: Path) -> ssl.SSLContext:
     """As strict as OpenSSL can be, and as Python is by default from 3.13 on."""
     context = ssl.create_default_context(cafile=str(ca_file))
     context.hostname_checks_common_name = False
@@ -27,7 +27,7 @@ def trusting(ca_file: Path) -> ssl.SSLContext:
 
 
 @dataclass(frozen=True)
-class Reply:
+class HttpReply:
     status: int
     headers: dict[str, str]
     body: bytes
@@ -37,20 +37,22 @@ class Client:
     """One TLS connection, to be used from a thread."""
 
     def __init__(self, address: str, name: str, ca_file: Path) -> None:
-        self.tls = trusting(ca_file).wrap_socket(socket.socket(), server_hostname=name, suppress_ragged_eofs=False)
+        self.tls = strict_context(ca_file).wrap_socket(
+            socket.socket(), server_hostname=name, suppress_ragged_eofs=False
+        )
         self.tls.settimeout(PATIENCE_SECONDS)
         try:
-            self.tls.connect(place(address))  # the handshake is part of it
+            self.tls.connect(host_and_port(address))  # the handshake is part of it
         except BaseException:
             self.tls.close()
             raise
         self._http = http.client.HTTPConnection(name)
         self._http.sock = self.tls
 
-    def get(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Reply:
+    def get(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> HttpReply:
         self._http.request(method, target, body, headers={"Accept-Encoding": "identity", **headers})
         answer = self._http.getresponse()
-        return Reply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
+        return HttpReply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
 
     def say(self, raw: bytes) -> bytes:
         """What is answered, until the server closes the connection, which it has to expect_continue (close_notify)."""
@@ -61,7 +63,7 @@ class Client:
         self.tls.close()
 
 
-def get_now(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> Reply:
+def get_now(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> HttpReply:
     client = Client(address, name, ca_file)
     try:
         return client.get(target, Host=host or name, **kwargs)
@@ -69,13 +71,13 @@ def get_now(address: str, name: str, ca_file: Path, target: str, host: str | Non
         client.close()
 
 
-async def get(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> Reply:
+async def get(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> HttpReply:
     return await asyncio.to_thread(get_now, address, name, ca_file, target, host, **kwargs)
 
 
 def meet_now(address: str, name: str, ca_file: Path) -> str:
     try:
-        socket.create_connection(place(address), BLACK_HOLE_SECONDS).close()
+        socket.create_connection(host_and_port(address), BLACK_HOLE_SECONDS).close()
         Client(address, name, ca_file).close()
     except ConnectionRefusedError:
         return "refused"

@@ -12,9 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from exporter.demo.authority import Authority, CertificateState, Issued, KeyType
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
 from exporter.demo.https_server import HttpsServer
-from tests.demo.independent_clients import get, meet, place
+from tests.demo.independent_clients import get, host_and_port, meet
 
 NAME = "hs.lab.test"
 
@@ -142,7 +142,7 @@ def tls_version(address: str, ca_file: Path) -> ssl.TLSVersion:
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     with (
-        socket.create_connection(place(address)) as plain,
+        socket.create_connection(host_and_port(address)) as plain,
         context.wrap_socket(plain, server_hostname=NAME) as secured,
     ):
         return {
@@ -168,7 +168,7 @@ def test_what_is_sent(authority: Authority, state: CertificateState, subjects: l
     assert [certificate.subject.rfc4514_string() for certificate in chain] == [f"CN={subject}" for subject in subjects]
 
 
-def verified(issued: Issued, ca_file: Path, subject: x509.GeneralName) -> list[x509.Certificate]:
+def verified(issued: IssuedCertificate, ca_file: Path, subject: x509.GeneralName) -> list[x509.Certificate]:
     policy = PolicyBuilder().store(Store(x509.load_pem_x509_certificates(ca_file.read_bytes())))
     verifier = policy.build_server_verifier(subject)  # type: ignore[arg-type] # it asks for a union of two of them
     return verifier.verify(issued.chain[0], list(issued.chain[1:]))

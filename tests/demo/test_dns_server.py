@@ -16,10 +16,10 @@ import pytest_asyncio
 from dns.message import Message
 from dns.rrset import RRset
 
-from exporter.demo.dns_server import DnsServer, Question
+from exporter.demo.dns_server import DnsQuestion, DnsServer
 from exporter.demo.listener import Listener
-from exporter.demo.zone import DnsFault, Over
-from tests.demo.independent_clients import place
+from exporter.demo.zone import DnsFault, Transport
+from tests.demo.independent_clients import host_and_port
 
 NAME = "x.lab.test"
 PATIENCE_SECONDS = 10.0
@@ -47,11 +47,13 @@ async def server() -> AsyncIterator[DnsServer]:
     await server.stop()
 
 
-async def ask(server: DnsServer, name: str, kind: str, over: Over = Over.UDP, *, payload: int = 1232) -> Message:
+async def ask(
+    server: DnsServer, name: str, kind: str, over: Transport = Transport.UDP, *, payload: int = 1232
+) -> Message:
     """`payload`: how long an answer over UDP may be; 0 without EDNS."""
     query = dns.message.make_query(name, kind, use_edns=0 if payload else False, payload=payload or 512)
-    address, port = place(server.address)
-    send = dns.asyncquery.udp if over is Over.UDP else dns.asyncquery.tcp
+    address, port = host_and_port(server.address)
+    send = dns.asyncquery.udp if over is Transport.UDP else dns.asyncquery.tcp
     return await send(query, address, port=port, timeout=PATIENCE_SECONDS)
 
 
@@ -71,7 +73,7 @@ SOA = "test. 60 IN SOA ns.test. hostmaster.test. 1 3600 600 86400 60"
 A = [f"{NAME}. 60 IN A 192.0.2.1", f"{NAME}. 60 IN A 192.0.2.2"]
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", Transport)
 @pytest.mark.parametrize(
     ("name", "kind", "expected"),
     [
@@ -108,7 +110,7 @@ A = [f"{NAME}. 60 IN A 192.0.2.1", f"{NAME}. 60 IN A 192.0.2.2"]
     ],
 )
 async def test_answers(
-    server: DnsServer, over: Over, name: str, kind: str, expected: tuple[str, list[str], list[str]]
+    server: DnsServer, over: Transport, name: str, kind: str, expected: tuple[str, list[str], list[str]]
 ) -> None:
     """What a resolver says: records with the aliases on the way, or no name, or no record, and why for how long."""
     reply = await ask(server, name, kind, over)
@@ -138,7 +140,7 @@ async def test_an_answer_too_long_for_udp_is_cut_short(server: DnsServer) -> Non
     )
     name = "_matrix._tcp.many.test"
     cut = [await ask(server, name, "SRV", payload=payload) for payload in (0, 1232)]
-    whole = [await ask(server, name, "SRV", payload=4096), await ask(server, name, "SRV", Over.TCP)]
+    whole = [await ask(server, name, "SRV", payload=4096), await ask(server, name, "SRV", Transport.TCP)]
     assert [bool(reply.flags & dns.flags.TC) for reply in cut + whole] == [True, True, False, False]
     assert [len(reply.answer[0]) for reply in whole] == [40, 40]
 
@@ -146,8 +148,11 @@ async def test_an_answer_too_long_for_udp_is_cut_short(server: DnsServer) -> Non
 async def test_questions_are_recorded(server: DnsServer) -> None:
     """Tests can see what was asked, and over what."""
     await ask(server, NAME.upper(), "A")
-    await ask(server, f"_matrix._tcp.{NAME}", "SRV", Over.TCP)
-    assert list(server.questions) == [Question(NAME, "A", Over.UDP), Question(f"_matrix._tcp.{NAME}", "SRV", Over.TCP)]
+    await ask(server, f"_matrix._tcp.{NAME}", "SRV", Transport.TCP)
+    assert list(server.questions) == [
+        DnsQuestion(NAME, "A", Transport.UDP),
+        DnsQuestion(f"_matrix._tcp.{NAME}", "SRV", Transport.TCP),
+    ]
 
 
 async def test_it_comes_back_at_the_same_port(server: DnsServer) -> None:
@@ -155,7 +160,7 @@ async def test_it_comes_back_at_the_same_port(server: DnsServer) -> None:
     address = server.address
     await server.stop()
     with pytest.raises(ConnectionRefusedError):
-        await ask(server, NAME, "A", Over.TCP)
+        await ask(server, NAME, "A", Transport.TCP)
     await server.start()
     assert server.address == address
     assert facts(await ask(server, NAME, "A"))[0] == "NOERROR"
@@ -173,7 +178,7 @@ async def test_a_port_that_is_taken_is_passed_over(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(Listener, "start", start_after_two_refusals)
     server = DnsServer()
     await server.start()
-    assert (facts(await ask(server, NAME, "A", Over.TCP))[0], list(refusals)) == ("NXDOMAIN", [])
+    assert (facts(await ask(server, NAME, "A", Transport.TCP))[0], list(refusals)) == ("NXDOMAIN", [])
     await server.stop()
 
 
@@ -191,9 +196,9 @@ async def test_no_port_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- faults
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", Transport)
 @pytest.mark.parametrize("fault", [DnsFault.SERVFAIL, DnsFault.REFUSED])
-async def test_failing_response_codes(server: DnsServer, fault: DnsFault, over: Over) -> None:
+async def test_failing_response_codes(server: DnsServer, fault: DnsFault, over: Transport) -> None:
     """The server says that it cannot or does not want to answer, for this type only."""
     server.zone.fail(NAME, "A", fault)
     assert facts(await ask(server, NAME, "A", over)) == (fault.upper(), [], [])
@@ -213,20 +218,20 @@ async def test_what_is_mended_works_again(server: DnsServer) -> None:
     assert facts(await ask(server, NAME, "A")) == ("NOERROR", A, [])
 
 
-@pytest.mark.parametrize("over", Over)
-async def test_drop(server: DnsServer, over: Over) -> None:
+@pytest.mark.parametrize("over", Transport)
+async def test_drop(server: DnsServer, over: Transport) -> None:
     """The question arrives, and no answer comes."""
     server.zone.fail(NAME, "A", DnsFault.DROP)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(SILENCE_SECONDS):
             await ask(server, NAME, "A", over)
-    assert list(server.questions) == [Question(NAME, "A", over)]
+    assert list(server.questions) == [DnsQuestion(NAME, "A", over)]
 
 
 async def test_truncate(server: DnsServer) -> None:
     """Over UDP nothing but the hint to try TCP, where the answer is whole."""
     server.zone.fail(NAME, "A", DnsFault.TRUNCATE)
-    short, whole = await ask(server, NAME, "A"), await ask(server, NAME, "A", Over.TCP)
+    short, whole = await ask(server, NAME, "A"), await ask(server, NAME, "A", Transport.TCP)
     assert (facts(short), bool(short.flags & dns.flags.TC)) == (("NOERROR", [], []), True)
     assert (facts(whole), bool(whole.flags & dns.flags.TC)) == (("NOERROR", A, []), False)
 
@@ -236,10 +241,10 @@ async def test_truncate_and_hang_up(server: DnsServer) -> None:
     server.zone.fail(NAME, "A", DnsFault.TRUNCATE_AND_HANG_UP)
     assert (await ask(server, NAME, "A")).flags & dns.flags.TC
     with pytest.raises(EOFError):
-        await ask(server, NAME, "A", Over.TCP)
+        await ask(server, NAME, "A", Transport.TCP)
 
 
-@pytest.mark.parametrize("over", Over)
+@pytest.mark.parametrize("over", Transport)
 @pytest.mark.parametrize(
     ("fault", "complaint"),
     [
@@ -249,7 +254,7 @@ async def test_truncate_and_hang_up(server: DnsServer) -> None:
     ],
 )
 async def test_answers_that_no_client_may_believe(
-    server: DnsServer, over: Over, fault: DnsFault, complaint: type[Exception]
+    server: DnsServer, over: Transport, fault: DnsFault, complaint: type[Exception]
 ) -> None:
     """A client that checks what it gets refuses nonsense, and answers to other questions."""
     server.zone.fail(NAME, "A", fault)
@@ -262,7 +267,7 @@ async def test_wrong_id_and_wrong_question_are_wrong_in_this_only(server: DnsSer
     query = dns.message.make_query(NAME, "A")
     for fault in (DnsFault.WRONG_ID, DnsFault.WRONG_QUESTION):
         server.zone.fail(NAME, "A", fault)
-        wire = server.answer(query.to_wire(), Over.UDP)
+        wire = server.answer(query.to_wire(), Transport.UDP)
         assert isinstance(wire, bytes)
         reply = dns.message.from_wire(wire)
         same_id, same_question = reply.id == query.id, reply.question == query.question
@@ -284,18 +289,18 @@ async def test_a_whole_resolver_follows_truncation(server: DnsServer) -> None:
     """A resolver of a library, left to itself, comes back over TCP."""
     server.zone.fail(NAME, "A", DnsFault.TRUNCATE)
     resolver = dns.asyncresolver.Resolver(configure=False)
-    address, resolver.port = place(server.address)
+    address, resolver.port = host_and_port(server.address)
     resolver.nameservers = [address]
     found = await resolver.resolve(f"{NAME}.", "A")
     assert sorted(record.to_text() for record in found) == ["192.0.2.1", "192.0.2.2"]
-    assert [question.over for question in server.questions] == [Over.UDP, Over.TCP]
+    assert [question.over for question in server.questions] == [Transport.UDP, Transport.TCP]
 
 
 @pytest.mark.parametrize("nonsense", [b"", b"\x00", b"\x00" * 12, b"GET / HTTP/1.1\r\n\r\n"])
 async def test_what_is_no_question_gets_no_answer(server: DnsServer, nonsense: bytes) -> None:
     """Neither an answer nor an error, and the server goes on."""
-    assert server.answer(nonsense, Over.UDP) is None
-    reader, writer = await asyncio.open_connection(*place(server.address))
+    assert server.answer(nonsense, Transport.UDP) is None
+    reader, writer = await asyncio.open_connection(*host_and_port(server.address))
     writer.write(len(nonsense).to_bytes(2, "big") + nonsense)
     writer.write_eof()
     assert await reader.read() == b""

@@ -17,13 +17,13 @@ import yaml
 from exporter.demo.authority import CertificateState
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import KEYS, VERSION
-from exporter.demo.https_server import WELL_KNOWN, Answer, Request
+from exporter.demo.https_server import WELL_KNOWN, Request, Response
 from exporter.demo.servers import LabServer, Website, many
 from exporter.demo.zone import DnsFault
 from exporter.model.enums import Method, Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
-from tests.demo.independent_clients import get, meet, place
+from tests.demo.independent_clients import get, host_and_port, meet
 from tests.lab.catalogue import EVERY_SERVER
 
 DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
@@ -38,7 +38,7 @@ async def federation() -> AsyncIterator[Federation]:
 async def look_up(federation: Federation, name: str, kind: str) -> list[str]:
     """Sorted values, or the name of what went wrong."""
     resolver = dns.asyncresolver.Resolver(configure=False)
-    address, resolver.port = place(federation.resolver)
+    address, resolver.port = host_and_port(federation.resolver)
     resolver.nameservers = [address]
     try:
         return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", kind, lifetime=5))
@@ -275,7 +275,7 @@ async def test_a_certificate_without_a_name_is_swapped(federation: Federation) -
 async def test_a_well_known_is_broken(federation: Federation) -> None:
     """By its page."""
     running = federation.server("well-known.lab.test")
-    running.pages[WELL_KNOWN] = Answer(500)
+    running.pages[WELL_KNOWN] = Response(500)
     reply = await get(running.website.address, "well-known.lab.test", federation.ca_file, WELL_KNOWN)
     assert reply.status == 500
 
@@ -355,7 +355,7 @@ async def test_nothing_is_left() -> None:
         folder = federation.ca_file.parent
         assert list(folder.iterdir()) == [federation.ca_file]
         address = federation.connect_to["192.0.2.1:8448"]
-        reader, writer = await asyncio.open_connection(*place(address))
+        reader, writer = await asyncio.open_connection(*host_and_port(address))
     assert await reader.read() == b""
     writer.close()
     await writer.wait_closed()

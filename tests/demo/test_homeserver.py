@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver, KeyFault
-from exporter.demo.https_server import Answer, Request
+from exporter.demo.https_server import Request, Response
 
 NAME = "x.lab.test"
 JSON = (("Content-Type", "application/json"),)
@@ -44,7 +44,7 @@ def verify(document: dict[str, Any]) -> None:
 async def test_version() -> None:
     """Name and version of the software, as the federation asks for them."""
     answer = await Homeserver(NAME).answer(request(VERSION))
-    assert answer == Answer(200, JSON, b'{"server": {"name": "Lab", "version": "1.0"}}')
+    assert answer == Response(200, JSON, b'{"server": {"name": "Lab", "version": "1.0"}}')
 
 
 async def test_keys() -> None:
@@ -91,7 +91,7 @@ async def test_every_homeserver_has_its_own_key_and_keeps_it() -> None:
 )
 async def test_what_it_does_not_know(target: str, method: str, status: int) -> None:
     """Unknown paths and wrong methods are told apart, both as M_UNRECOGNIZED."""
-    assert await Homeserver(NAME).answer(request(target, method)) == Answer(status, JSON, UNRECOGNIZED)
+    assert await Homeserver(NAME).answer(request(target, method)) == Response(status, JSON, UNRECOGNIZED)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ async def test_what_it_does_not_know(target: str, method: str, status: int) -> N
 )
 async def test_who_asks_without_saying_who_is_sent_away(target: str, method: str) -> None:
     """As Synapse does it: what needs a signature is refused without one, before anything is looked at."""
-    assert await Homeserver(NAME).answer(request(target, method)) == Answer(
+    assert await Homeserver(NAME).answer(request(target, method)) == Response(
         401, JSON, b'{"errcode": "M_UNAUTHORIZED", "error": "Missing Authorization headers"}'
     )
 
@@ -113,7 +113,7 @@ async def test_a_page_can_be_taken_away() -> None:
     """It then answers like any path that it does not know."""
     homeserver = Homeserver(NAME)
     del homeserver.pages[VERSION]
-    assert await homeserver.answer(request(VERSION)) == Answer(404, JSON, UNRECOGNIZED)
+    assert await homeserver.answer(request(VERSION)) == Response(404, JSON, UNRECOGNIZED)
 
 
 async def test_bad_signature() -> None:

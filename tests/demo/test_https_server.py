@@ -9,12 +9,12 @@ import pytest
 import pytest_asyncio
 
 from exporter.demo.authority import Authority
-from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Request, Site, delegation, redirect
-from tests.demo.independent_clients import Client, Reply, get, meet, place, trusting
+from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Request, Response, Site, delegation, redirect
+from tests.demo.independent_clients import Client, HttpReply, get, host_and_port, meet, strict_context
 
 NAME = "x.lab.test"
 OTHER = "other.lab.test"
-GREETING = Answer(200, (("Content-Type", "text/plain"),), b"hello")
+GREETING = Response(200, (("Content-Type", "text/plain"),), b"hello")
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
 async def test_a_page(server: HttpsServer, authority: Authority) -> None:
     """Status, headers and body are those of the table, with a length."""
     reply = await get(server.address, NAME, authority.ca_file, "/")
-    assert reply == Reply(200, {"content-type": "text/plain", "content-length": "5"}, b"hello")
+    assert reply == HttpReply(200, {"content-type": "text/plain", "content-length": "5"}, b"hello")
 
 
 @pytest.mark.parametrize(
@@ -87,9 +87,9 @@ async def test_what_arrived_is_recorded(server: HttpsServer, authority: Authorit
 async def test_a_page_may_be_a_coroutine_function(server: HttpsServer, authority: Authority) -> None:
     """A fault decides what to answer, and when, knowing the request."""
 
-    async def echo(request: Request) -> Answer:
+    async def echo(request: Request) -> Response:
         await asyncio.sleep(0)
-        return Answer(418, body=request.target.encode())
+        return Response(418, body=request.target.encode())
 
     server.sites[NAME].pages["/echo"] = echo
     reply = await get(server.address, NAME, authority.ca_file, "/echo?x")
@@ -182,11 +182,11 @@ async def test_without_a_certificate_there_is_no_handshake(server: HttpsServer, 
 
 async def test_pages_change_while_the_server_runs(server: HttpsServer, authority: Authority) -> None:
     """The tables are read at every request."""
-    server.sites[NAME].pages["/"] = Answer(503)
+    server.sites[NAME].pages["/"] = Response(503)
     assert (await get(server.address, NAME, authority.ca_file, "/")).status == 503
     del server.sites[NAME].pages["/"]
     assert (await get(server.address, NAME, authority.ca_file, "/")).status == 404
-    server.sites[NAME].otherwise = Answer(410)
+    server.sites[NAME].otherwise = Response(410)
     assert (await get(server.address, NAME, authority.ca_file, "/")).status == 410
 
 
@@ -211,10 +211,10 @@ async def test_connections_are_kept_alive(server: HttpsServer, authority: Author
 
 def test_answers_of_a_well_known() -> None:
     """Delegations are JSON that may be kept for a day, redirects have a place to go to."""
-    assert delegation("hs.test:443") == Answer(
+    assert delegation("hs.test:443") == Response(
         200, (("Content-Type", "application/json"), ("Cache-Control", "max-age=86400")), b'{"m.server": "hs.test:443"}'
     )
-    assert redirect(f"https://www.test{WELL_KNOWN}", 308) == Answer(
+    assert redirect(f"https://www.test{WELL_KNOWN}", 308) == Response(
         308, (("Location", f"https://www.test{WELL_KNOWN}"),)
     )
 
@@ -226,20 +226,20 @@ RST = struct.pack("ii", 1, 0)
 
 def abort(address: str) -> None:
     """Connects, and is gone before the handshake."""
-    with socket.create_connection(place(address)) as client:
+    with socket.create_connection(host_and_port(address)) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
 
 
 def talk_nonsense(address: str) -> None:
-    with socket.create_connection(place(address)) as client:
+    with socket.create_connection(host_and_port(address)) as client:
         client.sendall(b"GET / HTTP/1.1\r\n\r\n")
         while client.recv(4096):
             pass
 
 
 def abort_after_the_handshake(address: str, ca_file: Path, sent: bytes) -> None:
-    plain = socket.create_connection(place(address))
-    with trusting(ca_file).wrap_socket(plain, server_hostname=NAME) as client:
+    plain = socket.create_connection(host_and_port(address))
+    with strict_context(ca_file).wrap_socket(plain, server_hostname=NAME) as client:
         client.sendall(sent)
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RST)
 
@@ -249,7 +249,7 @@ async def test_clients_that_leave_are_no_event(
 ) -> None:
     """A client may go at any time and in any way: nothing is logged, and the server goes on."""
     caplog.set_level(logging.DEBUG, "asyncio")
-    server.sites[NAME].pages["/long"] = Answer(200, body=bytes(1 << 22))
+    server.sites[NAME].pages["/long"] = Response(200, body=bytes(1 << 22))
     await asyncio.to_thread(abort, server.address)
     await asyncio.to_thread(talk_nonsense, server.address)
     for sent in (b"", b"GET", b"\x00\r\n\r\n", b"GET /long HTTP/1.1\r\nHost: x.lab.test\r\n\r\n"):
@@ -263,13 +263,13 @@ async def test_stopping_cuts_connections_in_every_state(server: HttpsServer, aut
     """Before and after the handshake, and in the middle of an answer; then nothing listens, until it starts again."""
     asked = asyncio.Event()
 
-    async def never(_: Request) -> Answer:
+    async def never(_: Request) -> Response:
         asked.set()
         await asyncio.Event().wait()
         return GREETING
 
     server.sites[NAME].pages["/never"] = never
-    silent = await asyncio.to_thread(socket.create_connection, place(server.address))
+    silent = await asyncio.to_thread(socket.create_connection, host_and_port(server.address))
     waiting = asyncio.create_task(get(server.address, NAME, authority.ca_file, "/never"))
     await asked.wait()
     tasks_before = asyncio.all_tasks()

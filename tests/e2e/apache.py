@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
 
-from exporter.demo.authority import Issued
+from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
@@ -41,7 +41,7 @@ Listen {address}
 
 
 @contextmanager
-def apache(folder: Path, certificate: Issued, directives: str) -> Iterator[str]:
+def apache(folder: Path, certificate: IssuedCertificate, directives: str) -> Iterator[str]:
     """Where it is, as `127.0.0.1:port`; `directives` are in Apache's own words."""
     with reserved_port() as address:
         (folder / "apache.pem").write_bytes(certificate.pem)

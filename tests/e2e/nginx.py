@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from subprocess import run
 
-from exporter.demo.authority import Issued
+from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
@@ -47,7 +47,7 @@ SERVER = """
 class Site:
     """`locations` is in nginx's own words. Without a certificate it speaks plain http."""
 
-    certificate: Issued | None
+    certificate: IssuedCertificate | None
     locations: str
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from ipaddress import ip_address
 
 from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
@@ -13,6 +12,7 @@ from exporter.judging import verdict
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from tests.addresses import ip_endpoint
 
 SERVER_NAME = "synapse.test"
 PROBE_SECONDS = 10.0
@@ -32,7 +32,7 @@ async def world(
             timeout=PROBE_SECONDS,
             resolvers=[resolver],
             ca_file=authority.ca_file,
-            connect_to=elsewhere | {address: place(where) for address, where in places.items()},
+            connect_to=elsewhere | {address: ip_endpoint(where) for address, where in places.items()},
         )
 
 
@@ -44,7 +44,7 @@ async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) ->
         server.zone.fail(name, kind, fault)
     await server.start()
     try:
-        yield place(server.address)
+        yield ip_endpoint(server.address)
     finally:
         await server.stop()
 
@@ -54,14 +54,9 @@ async def nothing_listens() -> AsyncIterator[IPEndpoint]:
     port = ClosedPort()
     await port.start()
     try:
-        yield place(port.address)
+        yield ip_endpoint(port.address)
     finally:
         await port.stop()
-
-
-def place(address: str) -> IPEndpoint:
-    ip, _, port = address.rpartition(":")
-    return ip_address(ip), int(port)
 
 
 def problems(report: Report) -> set[tuple[Stage, Reason]]:

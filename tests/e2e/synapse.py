@@ -13,8 +13,8 @@ from subprocess import Popen, check_output
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.demo.authority import Issued
-from exporter.demo.homeserver import public, unpadded
+from exporter.demo.authority import IssuedCertificate
+from exporter.demo.homeserver import encode_base64, encode_public_key
 from exporter.demo.listener import LOOPBACK
 from exporter.model.findings import Software
 from tests.e2e.processes import NotStartedError, running
@@ -45,7 +45,7 @@ class Synapse:
 
 
 @contextmanager
-def synapse(folder: Path, server_name: str, certificate: Issued, **changed: object) -> Iterator[Synapse]:
+def synapse(folder: Path, server_name: str, certificate: IssuedCertificate, **changed: object) -> Iterator[Synapse]:
     """Keeps everything in `folder`, and its database too. `changed` are settings of its own."""
     python = program(str(PYTHON))
     keys = {"ed25519:a_test": write_signing_key(folder / "signing.key", "a_test")}
@@ -68,8 +68,8 @@ def synapse(folder: Path, server_name: str, certificate: Issued, **changed: obje
 def write_signing_key(file: Path, version: str) -> str:
     """The public half, as unpadded base64."""
     key = Ed25519PrivateKey.generate()
-    file.write_text(f"ed25519 {version} {unpadded(key.private_bytes_raw())}\n")
-    return public(key)
+    file.write_text(f"ed25519 {version} {encode_base64(key.private_bytes_raw())}\n")
+    return encode_public_key(key)
 
 
 def settings(folder: Path, server_name: str) -> dict[str, object]:
@@ -89,7 +89,7 @@ def settings(folder: Path, server_name: str) -> dict[str, object]:
         "media_store_path": str(folder / "media"),
         "database": {"name": "sqlite3", "args": {"database": str(folder / "synapse.db")}},
         "listeners": [listener, listener | {"tls": True}],
-        "macaroon_secret_key": unpadded(os.urandom(32)),
+        "macaroon_secret_key": encode_base64(os.urandom(32)),
         "trusted_key_servers": [],
         "report_stats": False,
         "presence": {"enabled": False},

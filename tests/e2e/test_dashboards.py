@@ -14,12 +14,12 @@ from exporter.demo.federation import SERVERS, Federation
 from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import QUICK, network, write_config
 from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
-from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
+from tests.lab.notaries import NOTARY, NOTARY_SERVERS
 from tests.waiting import until_asked
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
-LAB = (*SERVERS, *NOTARISED_SERVERS)
+LAB = (*SERVERS, *NOTARY_SERVERS)
 EXPECTED_DELEGATION = {
     "server_name": "well-known-srv.lab.test",
     "expect": {"delegation": "hs.well-known-srv.lab.test:8450"},
@@ -139,7 +139,9 @@ async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -
 
 @pytest.mark.parametrize("name", ALL)
 async def test_columns_of_tables_are_labels_that_are_found(name: str, scraped: Scraped) -> None:
-    for panel in [panel for panel in ALL[name]["panels"] if panel["type"] == "table"]:
+    tables = [panel for panel in ALL[name]["panels"] if panel["type"] == "table"]
+    assert tables
+    for panel in tables:
         fields = panel["transformations"][1]["options"]["indexByName"]
         expected = {field for field in fields if not field.startswith("Value")}
         assert await labels_of(panel, scraped.prometheus, ALL[name]) == expected, panel["title"]
@@ -165,6 +167,7 @@ async def test_variables_offer_all_that_there_is(name: str, scraped: Scraped) ->
 @pytest.mark.parametrize("name", ALL)
 async def test_annotations_are_understood(name: str, scraped: Scraped) -> None:
     """What they mark does not happen here; without the condition there is something to mark."""
+    assert annotations(ALL[name])
     for title, expression in annotations(ALL[name]).items():
         assert MAY_BE_EMPTY[title]
         asked = interpolate(expression, next(chosen(ALL[name])))

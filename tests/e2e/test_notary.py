@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from exporter.demo.authority import Authority
-from exporter.demo.homeserver import KEYS, Homeserver, key_id, public
+from exporter.demo.homeserver import KEYS, Homeserver, encode_public_key, key_id
 from exporter.demo.https_server import HttpsServer, Site
 from exporter.demo.listener import LOOPBACK
 from exporter.internet import Internet, IPEndpoint
@@ -57,7 +57,7 @@ async def server(authority: Authority) -> AsyncIterator[HttpsServer]:
 
 
 def published(homeserver: Homeserver) -> PublishedKeys:
-    keys = {key_id(homeserver.key): public(homeserver.key)}
+    keys = {key_id(homeserver.key): encode_public_key(homeserver.key)}
     return PublishedKeys(homeserver.server_name, keys, datetime.now(UTC))
 
 

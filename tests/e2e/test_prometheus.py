@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from exporter.app import App
-from exporter.demo.authority import LEAF_LIFE
+from exporter.demo.authority import LEAF_LIFETIME
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
@@ -142,7 +142,7 @@ def age_certificates(federation: Federation) -> None:
 def present(federation: Federation, server: LabServer, not_after: datetime) -> None:
     running = federation.server(server.server_name)
     place = next(place for place in server.places.values() if isinstance(place, Website) and place.homeserver)
-    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFE, not_after=not_after))
+    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after))
 
 
 def repair(federation: Federation) -> None:
@@ -150,7 +150,7 @@ def repair(federation: Federation) -> None:
     for number, server in enumerate(BROKEN):
         move_to_spare_machine(federation, number, server)
     for server in (SOON, VERY_SOON):
-        present(federation, server, datetime.now(UTC) + LEAF_LIFE)
+        present(federation, server, datetime.now(UTC) + LEAF_LIFETIME)
     zone = federation.dns.zone
     zone.put("_matrix-fed._tcp.srv-alias.lab.test", "SRV", "10 5 8450 hs.srv-alias.lab.test.")
     zone.put("_matrix-fed._tcp.srv-legacy.lab.test", "SRV", "10 5 8450 hs.srv-legacy.lab.test.")

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -25,6 +26,11 @@ def quiet() -> Iterator[None]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.parametrize("target", [target for target in TARGETS.values() if target.files], ids=lambda each: each.name)
+def test_files_of_other_tests_are_inputs(target: Target) -> None:
+    assert len(target.seeds()) > len(replace(target, files="").seeds())
+
+
 def tried(target: Target, written: bytes, origin: str) -> None:
     try:
         target.run(written)
@@ -36,7 +42,9 @@ def tried(target: Target, written: bytes, origin: str) -> None:
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_stored_inputs(target: Target) -> None:
     """None of them breaks a promise."""
-    for number, written in enumerate(target.seeds(), 1):
+    seeds = target.seeds()
+    assert seeds
+    for number, written in enumerate(seeds, 1):
         tried(target, written, f"stored input {number}")
 
 
@@ -44,6 +52,7 @@ def test_stored_inputs(target: Target) -> None:
 def test_changed_inputs(target: Target) -> None:
     """None of them breaks a promise."""
     seeds, end = target.seeds(), time.monotonic() + SECONDS
+    assert target.mutations > 0
     for number in range(target.mutations):
         if time.monotonic() > end:
             break

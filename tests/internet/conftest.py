@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 import pytest
 import uvloop
 
-from exporter.demo.authority import Authority, Issued
+from exporter.demo.authority import Authority, IssuedCertificate
 from tests.internet.raw_https import NAME
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Both loops that `serve` may run in: they handle sockets in ways of their own."""
+    """Return both event loops that `serve` may run in: they handle sockets differently."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -19,6 +19,6 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 @pytest.fixture(scope="session")
-def issued(authority: Authority) -> Issued:
-    """A good certificate for example.test."""
+def issued(authority: Authority) -> IssuedCertificate:
+    """Return a valid certificate for example.test."""
     return authority.issue([NAME])

@@ -6,18 +6,18 @@ from exporter.demo.authority import CertificateState
 from exporter.demo.broken import NO_IPV4, keys_broken
 from exporter.demo.faults import Fault
 from exporter.demo.homeserver import KEYS, VERSION, KeyFault
-from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, Request, delegation, redirect
+from exporter.demo.https_server import JSON, WELL_KNOWN, Request, Response, delegation, redirect
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.servers import LabServer, Place, Website, federates
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 from tests.lab.unreachable import HOURS
 
-ENORMOUS = Answer(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
-A_LIST = Answer(200, (JSON,), b"[]")
+ENORMOUS = Response(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
+A_LIST = Response(200, (JSON,), b"[]")
 
 
-async def crash(_: Request) -> Answer:
+async def crash(_: Request) -> Response:
     """The connection ends without an answer."""
     raise ConnectionAbortedError("the lab was told to hang up here")
 
@@ -52,14 +52,14 @@ def behind(host: str, ip: str, shows: str, reason: Reason, fault: ProxyFault) ->
     )
 
 
-MISANSWERED_SERVERS = (
+BAD_RESPONSE_SERVERS = (
     # ------------------------------------------------------------ the web server
     well_known_broken(
         "well-known-error.lab.test",
         "192.0.2.130",
         "a well-known that is answered with status 500",
         Reason.HTTP_STATUS,
-        Website("well-known-error.lab.test", {WELL_KNOWN: Answer(500)}),
+        Website("well-known-error.lab.test", {WELL_KNOWN: Response(500)}),
     ),
     well_known_broken(
         "well-known-expired.lab.test",

@@ -1,10 +1,10 @@
 """All servers of the lab."""
 
 from exporter.demo.federation import SERVERS
-from tests.lab.bad_responses import MISANSWERED_SERVERS
-from tests.lab.notaries import NOTARISED_SERVERS
-from tests.lab.unreachable import UNREACHED_SERVERS
-from tests.lab.warned import WARNED_SERVERS
+from tests.lab.bad_responses import BAD_RESPONSE_SERVERS
+from tests.lab.notaries import NOTARY_SERVERS
+from tests.lab.unreachable import UNREACHABLE_SERVERS
+from tests.lab.warned import WARNING_SERVERS
 
-EVERY_SERVER = SERVERS + UNREACHED_SERVERS + MISANSWERED_SERVERS + WARNED_SERVERS + NOTARISED_SERVERS
+EVERY_SERVER = SERVERS + UNREACHABLE_SERVERS + BAD_RESPONSE_SERVERS + WARNING_SERVERS + NOTARY_SERVERS
 """Whatever the exporter has a name for is shown by one of them."""

@@ -15,7 +15,7 @@ def known(name: str, ip: str, shows: str) -> LabServer:
     return LabServer(name, shows, Method.DEFAULT_8448, zone=f"{name} A {ip}", places={f"{ip}:8448": federates(name)})
 
 
-NOTARISED_SERVERS = (
+NOTARY_SERVERS = (
     LabServer(
         NOTARY,
         "a notary, found by its well-known",

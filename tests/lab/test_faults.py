@@ -8,7 +8,7 @@ import pytest
 
 from exporter.demo.authority import Authority
 from exporter.demo.faults import FAULTS, Fault
-from tests.demo.independent_clients import meet, place
+from tests.demo.independent_clients import host_and_port, meet
 
 
 @asynccontextmanager
@@ -47,11 +47,11 @@ async def test_a_black_hole_swallows_everyone() -> None:
         for _ in range(5):
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.05):
-                    await asyncio.open_connection(*place(address))
+                    await asyncio.open_connection(*host_and_port(address))
 
 
 def listen_to(address: str) -> None:
-    with socket.create_connection(place(address)) as client:
+    with socket.create_connection(host_and_port(address)) as client:
         client.recv(1)
 
 
@@ -65,7 +65,7 @@ async def test_reset_comes_unprovoked() -> None:
 async def test_plain_http_is_a_whole_answer() -> None:
     """Whoever speaks http there is told that the request was bad."""
     async with running(Fault.PLAIN_HTTP) as address:
-        reader, writer = await asyncio.open_connection(*place(address))
+        reader, writer = await asyncio.open_connection(*host_and_port(address))
         writer.write(b"anything")
         assert (await reader.readline(), (await reader.read())[-4:]) == (b"HTTP/1.1 400 Bad Request\r\n", b"\r\n\r\n")
         writer.close()
@@ -76,7 +76,7 @@ async def test_stall_says_nothing_until_it_is_stopped() -> None:
     """The connection is made, and stays without a word."""
     port = FAULTS[Fault.STALL]()
     await port.start()
-    reader, writer = await asyncio.open_connection(*place(port.address))
+    reader, writer = await asyncio.open_connection(*host_and_port(port.address))
     writer.write(b"anything")
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -93,5 +93,5 @@ async def test_nothing_is_left(fault: Fault) -> None:
     async with running(fault) as address:
         pass
     with pytest.raises(ConnectionRefusedError):
-        await asyncio.open_connection(*place(address))
+        await asyncio.open_connection(*host_and_port(address))
     assert asyncio.all_tasks() == {asyncio.current_task()}

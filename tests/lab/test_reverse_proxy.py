@@ -3,7 +3,7 @@ import math
 import pytest
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
-from exporter.demo.https_server import Answer, Request
+from exporter.demo.https_server import Request, Response
 from exporter.demo.reverse_proxy import FAULTS, ProxyFault, in_front_of
 
 NAME = "x.lab.test"
@@ -13,10 +13,10 @@ UNKNOWN = "/_matrix/federation/v1/nothing"
 
 async def through(
     fault: ProxyFault | None, target: str, host: str = NAME, homeserver: Homeserver | None = None
-) -> Answer:
+) -> Response:
     site = in_front_of((homeserver or Homeserver(NAME)).answer, fault)
     assert not site.pages
-    assert not isinstance(site.otherwise, Answer)
+    assert not isinstance(site.otherwise, Response)
     return await site.otherwise(Request(NAME, "GET", target, host, "judge"))
 
 

@@ -23,7 +23,7 @@ def unresolved(host: str, ip: str, shows: str, reason: Reason, fault: DnsFault) 
     )
 
 
-UNREACHED_SERVERS = (
+UNREACHABLE_SERVERS = (
     LabServer(
         "no-address.lab.test",
         "a name without any address",

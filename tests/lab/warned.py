@@ -5,7 +5,7 @@ from ssl import TLSVersion
 
 from exporter.demo.broken import NO_IPV4
 from exporter.demo.homeserver import KeyFault
-from exporter.demo.https_server import JSON, WELL_KNOWN, Answer, delegation
+from exporter.demo.https_server import JSON, WELL_KNOWN, Response, delegation
 from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.servers import HEALTHY, LabServer, Website, delegates, federates
 from exporter.judging.warnings import WarningName
@@ -21,7 +21,7 @@ def hs_of(host: str, last: int) -> str:
     return f"{host} A 192.0.2.{last}\nhs.{host} A 198.51.100.{last}"
 
 
-def well_known_odd(host: str, last: int, shows: str, warning: WarningName, answer: Answer) -> LabServer:
+def well_known_odd(host: str, last: int, shows: str, warning: WarningName, answer: Response) -> LabServer:
     """A well-known that leads to port 443 of hs.`host`, where all is well. `last` is that of its addresses."""
     return LabServer(
         host,
@@ -53,7 +53,7 @@ def keys_odd(host: str, ip: str, shows: str, warning: WarningName, fault: KeyFau
     return replace(proxy_odd(host, ip, shows, warning, federates(host)), key_fault=fault)
 
 
-WARNED_SERVERS = (
+WARNING_SERVERS = (
     # ------------------------------------------------------------ delegations
     LabServer(
         "delegation-lost.lab.test",
@@ -98,7 +98,7 @@ WARNED_SERVERS = (
         163,
         "a well-known of 13 kB",
         WarningName.WELL_KNOWN_LARGE,
-        Answer(200, (JSON,), b'{"m.server": "hs.well-known-large.lab.test:443"' + b" " * 13_000 + b"}"),
+        Response(200, (JSON,), b'{"m.server": "hs.well-known-large.lab.test:443"' + b" " * 13_000 + b"}"),
     ),
     LabServer(
         "well-known-201.lab.test",
@@ -108,7 +108,7 @@ WARNED_SERVERS = (
         places={
             "192.0.2.164:443": Website(
                 "well-known-201.lab.test",
-                {WELL_KNOWN: Answer(201, (JSON,), b'{"m.server": "well-known-201.lab.test:8448"}')},
+                {WELL_KNOWN: Response(201, (JSON,), b'{"m.server": "well-known-201.lab.test:8448"}')},
             ),
             "192.0.2.164:8448": federates("well-known-201.lab.test"),
         },
@@ -120,7 +120,7 @@ WARNED_SERVERS = (
         165,
         "a well-known that peers may keep for a minute",
         WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS,
-        Answer(200, (JSON, ("Cache-Control", "max-age=60")), delegation("hs.well-known-short.lab.test:443").body),
+        Response(200, (JSON, ("Cache-Control", "max-age=60")), delegation("hs.well-known-short.lab.test:443").body),
     ),
     # ------------------------------------------------------------ endpoints
     LabServer(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
-from exporter.demo.https_server import Answer, delegation, redirect
+from exporter.demo.https_server import Response, delegation, redirect
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from tests.policy.table import Case
@@ -21,7 +21,7 @@ AT_A_HOP: Final[Blamed] = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class AttackPath:
     """`lead` makes the world lead to a host and a port, and says which server name to probe for it."""
 
     lead: Callable[[World, Case, int], str]
@@ -30,35 +30,35 @@ class Door:
     """What is written stands there as it is, be it an address or not."""
 
 
-def redirected(host: str, port: int) -> Answer:
+def redirected(host: str, port: int) -> Response:
     return redirect(f"https://{quote(host, safe='[]:%@#?/+.')}:{port}/.well-known/matrix/server")
 
 
-DOORS: Final[dict[str, Door]] = {
-    "literal": Door(lambda _world, case, _port: case.host, AT_TCP, by_text=True),
-    "literal with port": Door(lambda _world, case, port: f"{case.host}:{port}", AT_TCP, by_text=True),
-    "address": Door(lambda world, case, _port: world.name_at(case.ip), AT_BOTH),
-    "address with port": Door(lambda world, case, port: f"{world.name_at(case.ip)}:{port}", AT_TCP),
-    "alias": Door(lambda world, case, _port: world.alias_of(world.name_at(case.ip)), AT_BOTH),
-    "alias with port": Door(lambda world, case, port: f"{world.alias_of(world.name_at(case.ip))}:{port}", AT_TCP),
-    "SRV target": Door(lambda world, case, port: world.service_at(world.name_at(case.ip), port), AT_TCP),
-    "SRV target that reads like an address": Door(
+ATTACK_PATHS: Final[dict[str, AttackPath]] = {
+    "literal": AttackPath(lambda _world, case, _port: case.host, AT_TCP, by_text=True),
+    "literal with port": AttackPath(lambda _world, case, port: f"{case.host}:{port}", AT_TCP, by_text=True),
+    "address": AttackPath(lambda world, case, _port: world.name_at(case.ip), AT_BOTH),
+    "address with port": AttackPath(lambda world, case, port: f"{world.name_at(case.ip)}:{port}", AT_TCP),
+    "alias": AttackPath(lambda world, case, _port: world.alias_of(world.name_at(case.ip)), AT_BOTH),
+    "alias with port": AttackPath(lambda world, case, port: f"{world.alias_of(world.name_at(case.ip))}:{port}", AT_TCP),
+    "SRV target": AttackPath(lambda world, case, port: world.service_at(world.name_at(case.ip), port), AT_TCP),
+    "SRV target that reads like an address": AttackPath(
         lambda world, case, port: world.service_at(case.text.strip("[]"), port), AT_TCP, by_text=True
     ),
-    "m.server, literal": Door(
+    "m.server, literal": AttackPath(
         lambda world, case, port: world.website_with(delegation(f"{case.host}:{port}")), AT_TCP, by_text=True
     ),
-    "m.server, by name": Door(
+    "m.server, by name": AttackPath(
         lambda world, case, port: world.website_with(delegation(f"{world.name_at(case.ip)}:{port}")), AT_TCP
     ),
-    "m.server, by SRV": Door(
+    "m.server, by SRV": AttackPath(
         lambda world, case, port: world.website_with(delegation(world.service_at(world.name_at(case.ip), port))),
         AT_TCP,
     ),
-    "redirect, literal": Door(
+    "redirect, literal": AttackPath(
         lambda world, case, port: world.website_with(redirected(case.host, port)), AT_A_HOP, by_text=True
     ),
-    "redirect, by name": Door(
+    "redirect, by name": AttackPath(
         lambda world, case, port: world.website_with(redirected(world.name_at(case.ip), port)), AT_A_HOP
     ),
 }

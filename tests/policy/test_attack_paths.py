@@ -12,13 +12,13 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.judging import verdict
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.reasons import Reason
-from tests.policy.attack_paths import DOORS, Door
+from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case
 from tests.policy.wire import watched
 from tests.policy.world import trap, world
 
-BY_TEXT: Final = {name: door for name, door in DOORS.items() if door.by_text}
+BY_TEXT: Final = {name: door for name, door in ATTACK_PATHS.items() if door.by_text}
 IN_VAIN: Final = {
     *(Reason.NXDOMAIN, Reason.INVALID_DELEGATION, Reason.REDIRECT),
     Reason.CONNECT_REFUSED,  # the fallback of a redirect
@@ -32,8 +32,8 @@ def test_the_tables_are_as_long_as_they_should_be() -> None:
     assert all(case.why and case.source for case in (*REFUSED, *FORMS, *PERMITTED))
 
 
-@pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in DOORS.items()])
-async def test_no_door_leads_to_a_refused_address(door: Door, tmp_path: Path) -> None:
+@pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in ATTACK_PATHS.items()])
+async def test_no_door_leads_to_a_refused_address(door: AttackPath, tmp_path: Path) -> None:
     """Each is blamed where it is met, and neither dialled, nor looked up by the operating system."""
     async with world(tmp_path) as at:
         asking = prober(at, tmp_path)
@@ -49,7 +49,7 @@ async def test_no_door_leads_to_a_refused_address(door: Door, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in BY_TEXT.items()])
-async def test_what_only_others_read_as_an_address_is_a_name_or_nothing(door: Door, tmp_path: Path) -> None:
+async def test_what_only_others_read_as_an_address_is_a_name_or_nothing(door: AttackPath, tmp_path: Path) -> None:
     """Our own resolver is asked for the name, where it is one; nobody makes an address of it."""
     async with world(tmp_path) as at:
         asking = prober(at, tmp_path)

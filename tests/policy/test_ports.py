@@ -8,7 +8,7 @@ import pytest
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.special_purpose import PORTS
 from exporter.model.reasons import Reason
-from tests.policy.attack_paths import DOORS, Door
+from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
 from tests.policy.probing import blamed, probed, prober
 from tests.policy.table import Case
 from tests.policy.wire import watched
@@ -24,7 +24,7 @@ BROWSERS_REFUSE: Final = frozenset(
     }
 )
 """https://fetch.spec.whatwg.org/#port-blocking"""
-WITH_PORT: Final = {name: door for name, door in DOORS.items() if name not in {"literal", "address", "alias"}}
+WITH_PORT: Final = {name: door for name, door in ATTACK_PATHS.items() if name not in {"literal", "address", "alias"}}
 
 
 def test_the_ports_are_those_of_browsers_and_a_few_more() -> None:
@@ -32,7 +32,7 @@ def test_the_ports_are_those_of_browsers_and_a_few_more() -> None:
 
 
 @pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in WITH_PORT.items()])
-async def test_no_door_leads_to_the_port_of_another_service(door: Door, tmp_path: Path) -> None:
+async def test_no_door_leads_to_the_port_of_another_service(door: AttackPath, tmp_path: Path) -> None:
     """Not even at a public address. The detail says which port, and what to do."""
     async with world(tmp_path) as at:
         server_names = [door.lead(at, PUBLIC, port) for port in PORTS]
@@ -52,7 +52,7 @@ def test_every_other_port_passes(port: int) -> None:
 
 def test_the_refusal_says_which_service_and_which_key() -> None:
     assert AddressPolicy(allowed_ports={6697}).refusal(PUBLIC.ip, 25) == (
-        "port 25 is that of another service (smtp), and network.allow_ports does not allow it"
+        "port 25 belongs to another service (smtp), and network.allow_ports does not allow it"
     )
 
 

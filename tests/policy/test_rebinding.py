@@ -10,7 +10,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
-from exporter.demo.https_server import WELL_KNOWN, Answer, Site, delegation
+from exporter.demo.https_server import WELL_KNOWN, Response, Site, delegation
 from exporter.demo.zone import Zone
 from exporter.judging import verdict
 from exporter.model import names
@@ -42,9 +42,9 @@ class RebindingZone(Zone):
         return super().records(name, kind)
 
 
-def closing(answer: Answer) -> Answer:
+def closing(answer: Response) -> Response:
     """After which the connection is not kept."""
-    return Answer(answer.status, (*answer.headers, ("Connection", "close")), answer.body)
+    return Response(answer.status, (*answer.headers, ("Connection", "close")), answer.body)
 
 
 def site_of(server_name: str) -> Site:
@@ -91,7 +91,7 @@ async def test_a_hop_that_leads_back_is_judged_anew(tmp_path: Path) -> None:
     """A redirect to another path of the same host, which has another address by now."""
     async with world(tmp_path) as at:
         at.dns.zone = RebindingZone(WEBSITE)
-        elsewhere = Answer(302, (("Location", "/elsewhere"),))
+        elsewhere = Response(302, (("Location", "/elsewhere"),))
         at.website.sites[REBINDING] = Site({WELL_KNOWN: elsewhere, "/elsewhere": delegation("example.org:1")})
         with watched() as wire:
             (report,) = await probed(prober(at, tmp_path), [REBINDING])
@@ -118,8 +118,7 @@ async def test_no_notary_leads_there_either(tmp_path: Path) -> None:
         assert report.deep
         said = [look.inconclusive_because for look in report.deep.notaries]
         assert (
-            said
-            == [f"blocked_address: {FORBIDDEN} is not a public address, and network.address_policy allows no other"] * 3
+            said == [f"blocked_address: {FORBIDDEN} is not a public address, which network.address_policy forbids"] * 3
         )
         assert at.trap.visits() == 0
         assert wire.dialled <= at.own_places()

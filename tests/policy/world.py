@@ -13,7 +13,7 @@ from typing import Any
 from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import ClosedPort
-from exporter.demo.https_server import WELL_KNOWN, Answer, HttpsServer, Site
+from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Response, Site
 from exporter.model.addresses import IPAddress
 from tests.addresses import ip_endpoint
 
@@ -75,7 +75,7 @@ class World:
         self.dns.zone.put(f"_matrix-fed._tcp.{name}", "SRV", f"10 5 {port} {escaped}.")
         return name
 
-    def website_with(self, answer: Answer) -> str:
+    def website_with(self, answer: Response) -> str:
         """Whose well-known is answered so."""
         name = self.name()
         self.dns.zone.put(name, "A", WEBSITE)

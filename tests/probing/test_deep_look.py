@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import Answer, json_answer, redirect
+from exporter.demo.https_server import Response, json_response, redirect
 from exporter.model import names
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecords
@@ -36,7 +36,7 @@ LONG, SHORT = 3600.0, 0.3  # seconds for what never waits, and for what does
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
 HS_4, HS_6 = "192.0.2.2:8449", "[2001:db8::2]:8449"
 AT_8448 = "192.0.2.1:8448"
-UNAUTHORIZED = received(json_answer({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
+UNAUTHORIZED = received(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
 def by_well_known() -> FakeNetwork:
@@ -136,12 +136,12 @@ EXPIRED = Server(handshake("example.test", errors=[VerifyError(10, 0)]))
     ("server", "answer"),
     [
         (delegates("example.test", "other.test"), "other.test"),
-        (website("example.test", received(Answer(404))), "no delegation"),
-        (website("example.test", received(Answer(500))), "http_status"),
-        (website("example.test", received(Answer(200, (), b"<!doctype html>"))), "not_json"),
+        (website("example.test", received(Response(404))), "no delegation"),
+        (website("example.test", received(Response(500))), "http_status"),
+        (website("example.test", received(Response(200, (), b"<!doctype html>"))), "not_json"),
         (website("example.test", received(redirect("https://b.test/x"))), "a redirect to https://b.test/x"),
         (website("example.test", received(redirect("https://b.test/\n"))), "a redirect to https://b.test/\ufffd"),
-        (website("example.test", received(Answer(302))), "a redirect to nowhere"),
+        (website("example.test", received(Response(302))), "a redirect to nowhere"),
         (EXPIRED, "certificate_expired"),
     ],
 )
@@ -248,7 +248,7 @@ async def differing(answer: Reaction[HttpResponse], server_name: str = "example.
     [
         (received(Homeserver("example.test").keys()), "other keys where Host is example.test:8448"),
         (received(Homeserver("other.test").keys()), "server_name_mismatch where Host is example.test:8448"),
-        (received(Answer(404)), "http_status where Host is example.test:8448"),
+        (received(Response(404)), "http_status where Host is example.test:8448"),
         (ConnectionResetError(104, "reset"), "http_protocol where Host is example.test:8448"),
     ],
 )

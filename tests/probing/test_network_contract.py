@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, CertificateState, Issued
+from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.faults import FAULTS, Fault
-from exporter.demo.https_server import Answer, HttpsServer, Site
+from exporter.demo.https_server import HttpsServer, Response, Site
 from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet
@@ -26,8 +26,8 @@ from tests.addresses import ip_endpoint
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
 from tests.waiting import PATIENCE
 
-PAGE = Answer(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
-PAGES = {"/page": PAGE, "/empty": Answer(204)}
+PAGE = Response(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
+PAGES = {"/page": PAGE, "/empty": Response(204)}
 
 HEALTHY, EXPIRED, REFUSED, PLAIN, SILENT = (f"192.0.2.{last}:8448" for last in range(1, 6))
 ZONE = """
@@ -41,7 +41,7 @@ ZONE = """
 """
 FAILING = (("failing.test", "A"), ("failing.test", "AAAA"), ("_matrix-fed._tcp.failing.test", "SRV"))
 
-Certificates = dict[CertificateState, Issued]
+Certificates = dict[CertificateState, IssuedCertificate]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def certificates(authority: Authority) -> Certificates:
     }
 
 
-def finished(issued: Issued, *errors: VerifyError) -> Handshake:
+def finished(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
     chain = tuple(each.public_bytes(Encoding.DER) for each in issued.chain)
     return Handshake(chain, errors, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
@@ -105,7 +105,7 @@ async def real(certificates: Certificates, ca_file: Path, stack: AsyncExitStack)
     return Internet(timeout=PATIENCE, resolvers=[ip_endpoint(resolver.address)], ca_file=ca_file, connect_to=connect_to)
 
 
-def https(issued: Issued) -> HttpsServer:
+def https(issued: IssuedCertificate) -> HttpsServer:
     server = HttpsServer()
     server.certificates["dual.test"] = issued.server_context()
     server.sites["dual.test"] = Site(dict(PAGES))
@@ -255,3 +255,6 @@ async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) ->
     unused = connection(network, HEALTHY)
     unused.close()
     unused.close()
+    with closing(connection(network, HEALTHY)) as another:
+        await another.open()
+    assert (unused.peer_wait(), another.peer_wait() > 0) == (0, True)

@@ -10,8 +10,8 @@ from exporter import USER_AGENT, wiring
 from exporter.config import Config, NetworkSettings
 from exporter.config import HostPort as Written
 from exporter.demo.federation import Federation
-from exporter.demo.homeserver import key_id, public
-from exporter.demo.https_server import Answer, Request, json_answer
+from exporter.demo.homeserver import encode_public_key, key_id
+from exporter.demo.https_server import Request, Response, json_response
 from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
@@ -28,7 +28,7 @@ from exporter.probing.prober import Prober
 from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
-from tests.lab.notaries import NOTARISED_SERVERS, NOTARY
+from tests.lab.notaries import NOTARY, NOTARY_SERVERS
 from tests.sample_reports import watched
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -40,13 +40,13 @@ SHORT = 0.3  # for what does
 
 @pytest_asyncio.fixture
 async def federation() -> AsyncIterator[Federation]:
-    async with Federation(NOTARISED_SERVERS) as federation:
+    async with Federation(NOTARY_SERVERS) as federation:
         yield federation
 
 
 def keys_of(federation: Federation, server_name: str) -> dict[str, str]:
     key = federation.server(server_name).homeserver.key
-    return {key_id(key): public(key)}
+    return {key_id(key): encode_public_key(key)}
 
 
 async def probe_and_ask(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryResult, ...]]:
@@ -170,7 +170,7 @@ EXAMPLE, ONE, TWO = (names.parse(f"{name}.test:8448") for name in ("example", "o
 @pytest.fixture
 def network() -> FakeNetwork:
     """A healthy server, and two notaries that do not know it."""
-    knows_nobody = received(json_answer({"server_keys": []}))
+    knows_nobody = received(json_response({"server_keys": []}))
     return FakeNetwork(
         hosts={"example.test": ("192.0.2.1",), "one.test": ("192.0.2.2",), "two.test": ("192.0.2.3",)},
         servers={
@@ -216,7 +216,7 @@ async def test_a_notary_costs_one_connection(network: FakeNetwork) -> None:
         (Server(handshake("other.test")), "certificate_name_mismatch: "),
         (Server(handshake("one.test"), {QUERY: SILENCE}), "http_timeout: no answer in time (HTTP step)"),
         (Server(handshake("one.test"), {QUERY: ABSENT}), "http_status: status 404, expected 200"),
-        (Server(handshake("one.test"), {QUERY: received(Answer(200, (), b"<html>"))}), "not_json: "),
+        (Server(handshake("one.test"), {QUERY: received(Response(200, (), b"<html>"))}), "not_json: "),
     ],
 )
 async def test_a_notary_that_cannot_be_asked_tells_nothing(

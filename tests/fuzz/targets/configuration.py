@@ -12,8 +12,8 @@ from exporter.model.names import ServerName
 from exporter.server_lists import file_sd, synapse
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.synapse import SynapseList
-from exporter.web.settings import live_config
-from exporter.web.settings.live_config import WatchedFiles, WebConfig
+from exporter.web.settings import loading
+from exporter.web.settings.loading import WatchedFiles, WebConfig
 from tests.fuzz.targets.judging import one_line, run
 
 
@@ -61,7 +61,7 @@ def config(written: bytes) -> None:
 def web_config(written: bytes) -> None:
     path = file_of(written)
     with or_good_complaints(str(path), written):
-        assert isinstance(live_config.load(path, WatchedFiles()), WebConfig)
+        assert isinstance(loading.load(path, WatchedFiles()), WebConfig)
 
 
 def server_file(written: bytes) -> None:

@@ -12,17 +12,16 @@ import dns.rdataclass
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.internet import Internet, resolver
+from exporter.internet import Internet, IPEndpoint, resolver
 from exporter.internet.dns_message import (
-    WITH_ANSWER,
+    CONCLUSIVE_RCODES,
     Answer,
+    MismatchedAnswerError,
     Query,
     Record,
-    StrayMessageError,
+    name_to_wire,
     read_answer,
-    wire_name,
 )
-from exporter.internet.dns_transport import IPEndpoint
 from exporter.model.addresses import Target
 from exporter.model.findings import Resolution, SrvRecord
 from exporter.model.outcomes import found
@@ -43,14 +42,14 @@ def dns_answer(written: bytes) -> None:
     another reader reads; and what comes of it can be used by the stages, and be shown.
     """
     kind = list(ASKED)[(written[:1] or b"\0")[0] % len(ASKED)]
-    query = Query(wire_name(ASKED[kind]), kind, id=ID)
+    query = Query(name_to_wire(ASKED[kind]), kind, id=ID)
     wire = ID.to_bytes(2, "big") + written[1:]
     try:
         answer = read_answer(wire, query)
-    except (StrayMessageError, DnsFailureError) as error:
+    except (MismatchedAnswerError, DnsFailureError) as error:
         one_line(str(error))
         return
-    if answer.rcode in WITH_ANSWER and not answer.truncated:
+    if answer.rcode in CONCLUSIVE_RCODES and not answer.truncated:
         as_dnspython_reads(wire, query, answer)
     with mock.patch.object(resolver, "exchange", partial(exchanged, query, answer)):
         stages_go_on(kind)
@@ -66,7 +65,7 @@ def as_dnspython_reads(wire: bytes, query: Query, answer: Answer) -> None:
         return
     canonical, _ = dns.name.from_wire(answer.canonical_name, 0)
     assert message.rcode() == answer.rcode
-    records = message.get_rrset(message.answer, canonical, dns.rdataclass.IN, query.kind)
+    records = message.get_rrset(message.answer, canonical, dns.rdataclass.IN, query.rdtype)
     assert {record_of(each) for each in records or ()} == set(answer.records)
     assert isinstance(message, dns.message.QueryMessage)
     assert message.resolve_chaining().canonical_name == canonical
@@ -84,9 +83,9 @@ def record_of(record: dns.rdata.Rdata) -> Record:
 
 async def exchanged(query: Query, answer: Answer, _: IPEndpoint, name: bytes, kind: RdataType, __: float) -> Answer:
     """The answer to the one question, and to every other that there is nothing."""
-    if (name, kind) != (query.name, query.kind):
+    if (name, kind) != (query.name, query.rdtype):
         return Answer(Rcode.NOERROR, canonical_name=name)
-    if answer.rcode not in WITH_ANSWER or answer.truncated:
+    if answer.rcode not in CONCLUSIVE_RCODES or answer.truncated:
         raise DnsFailureError(str(answer.rcode))
     return answer
 

@@ -7,7 +7,7 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from exporter.demo.homeserver import key_id, public, unpadded
+from exporter.demo.homeserver import encode_base64, encode_public_key, key_id
 from exporter.model import names
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, found
@@ -83,7 +83,7 @@ def signed_as_well(document: Document) -> Document | None:
     verify_keys, signatures, signer = (document.get(name) for name in ("verify_keys", "signatures", "server_name"))
     if not isinstance(verify_keys, dict) or not isinstance(signatures, dict) or not isinstance(signer, str):
         return None
-    ours = {**document, "verify_keys": {**verify_keys, key_id(KEY): {"key": public(KEY)}}}
+    ours = {**document, "verify_keys": {**verify_keys, key_id(KEY): {"key": encode_public_key(KEY)}}}
     try:
         signature = KEY.sign(
             encode_canonical_json({key: ours[key] for key in ours if key not in ("signatures", "unsigned")})
@@ -91,13 +91,13 @@ def signed_as_well(document: Document) -> Document | None:
     except (ValueError, RecursionError):
         return None
     theirs = signatures.get(signer)
-    by_signer = {**(theirs if isinstance(theirs, dict) else {}), key_id(KEY): unpadded(signature)}
+    by_signer = {**(theirs if isinstance(theirs, dict) else {}), key_id(KEY): encode_base64(signature)}
     return {**ours, "signatures": {**signatures, signer: by_signer}}
 
 
 def notary(written: bytes) -> None:
     """What a notary says is judged, or is told of as its own affair."""
-    published = PublishedKeys(NAME, {key_id(KEY): public(KEY)}, NOW)
+    published = PublishedKeys(NAME, {key_id(KEY): encode_public_key(KEY)}, NOW)
     outcome = attempted(
         Step.HTTP, brought(answer_of(written)), lambda answer: notary_stage.parse_documents(answer, NOTARY, published)
     )

@@ -35,7 +35,7 @@ def http(written: bytes) -> None:
     size, times = (1, 7, 4096, 65536)[how[0] % 4], (1, 1, 1, 40)[how[0] // 4 % 4]
     exchange = HttpExchange(Remote(written, size, times))
     while exchange.is_reusable():
-        outcome = attempted(Step.HTTP, exchange.ask(QUESTION, AT_MOST), identity)
+        outcome = attempted(Step.HTTP, exchange.request(QUESTION, AT_MOST), identity)
         if not isinstance(outcome, Passed):
             break
         is_bounded(outcome.found)

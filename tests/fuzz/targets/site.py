@@ -13,13 +13,13 @@ from uvicorn.server import ServerState as UvicornState
 
 from exporter.config import Config
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
+from exporter.metrics.negotiation import OPENMETRICS, parse_preferences, wants_gzip, wants_openmetrics
 from exporter.model.names import ServerName
 from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import SiteContext, build_site
-from exporter.web.server import cancel_when_client_leaves
+from exporter.web.server import cancel_on_disconnect
 from tests.fuzz.targets.judging import loop, run
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import board_of
@@ -78,9 +78,7 @@ def served() -> uvicorn.Config:
         return ()
 
     queries = ReportQueries(board, probes, Config)
-    application = cancel_when_client_leaves(
-        build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries))
-    )
+    application = cancel_on_disconnect(build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries)))
 
     async def watched_over(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -129,7 +127,7 @@ async def converse(written: bytes) -> None:
 def accept(written: bytes) -> None:
     """Whatever stands in `Accept` and `Accept-Encoding`, it is read."""
     header = written.decode("latin-1")
-    assert all(preference.name and 0 <= preference.weight <= 1 for preference in preferences(header))
+    assert all(preference.name and 0 <= preference.weight <= 1 for preference in parse_preferences(header))
     assert wants_openmetrics(header) in (True, False)
     assert wants_openmetrics(f"{header}, application/openmetrics-text;q=0") is False or OPENMETRICS in header.lower()
     assert wants_gzip(f"{header}, ") is wants_gzip(header)

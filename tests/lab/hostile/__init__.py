@@ -3,11 +3,11 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
-from tests.lab.hostile.answers import ANSWER_SERVERS
+from tests.lab.hostile.answers import HTTP_SERVERS
 from tests.lab.hostile.dns import DNS_SERVERS
 from tests.lab.hostile.documents import DOCUMENT_SERVERS
 from tests.lab.hostile.keys import KEYS_SERVERS
-from tests.lab.hostile.oversized import GIANT_SERVERS
+from tests.lab.hostile.oversized import OVERSIZED_SERVERS
 from tests.lab.hostile.redirects import REDIRECT_SERVERS
 from tests.lab.hostile.tcp import TCP_SERVERS
 from tests.lab.hostile.tls import TLS_SERVERS
@@ -18,8 +18,8 @@ HOSTILE_SERVERS = (
     *TCP_SERVERS,
     *TLS_SERVERS,
     *CERTIFICATE_SERVERS,
-    *GIANT_SERVERS,
-    *ANSWER_SERVERS,
+    *OVERSIZED_SERVERS,
+    *HTTP_SERVERS,
     *REDIRECT_SERVERS,
     *DOCUMENT_SERVERS,
     *KEYS_SERVERS,

@@ -9,7 +9,7 @@ from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import numbered
-from tests.lab.hostile.raw_responses import OK, Said, Spoilt, dripping, page, silent_after
+from tests.lab.hostile.raw_responses import OK, BadResponse, RawResponse, dripping, page, silent_after
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 BOMB = bytes(4 << 20)
@@ -21,35 +21,37 @@ TOO_LARGE, TIMEOUT, PROTOCOL = Reason.TOO_LARGE, Reason.HTTP_TIMEOUT, Reason.HTT
 
 
 @dataclass(frozen=True, slots=True)
-class Misspoken:
+class HttpRow:
     """A row: the well-known and the version are both spoken like this. `said` is made of the right body."""
 
     label: str
     shows: str
-    said: Callable[[bytes], Said]
+    said: Callable[[bytes], RawResponse]
     reason: Reason | None
 
-    def about(self, path: str, where: str) -> Spoilt:
-        return Spoilt(f"{self.label}-{where}", self.shows, path, lambda _, body: self.said(body), self.reason)
+    def about(self, path: str, where: str) -> BadResponse:
+        return BadResponse(f"{self.label}-{where}", self.shows, path, lambda _, body: self.said(body), self.reason)
 
 
-def says(label: str, shows: str, said: bytes | Said, reason: Reason) -> Misspoken:
+def says(label: str, shows: str, said: bytes | RawResponse, reason: Reason) -> HttpRow:
     """Whatever the right body would have been."""
-    whole = said if isinstance(said, Said) else Said(said)
-    return Misspoken(label, shows, lambda _: whole, reason)
+    whole = said if isinstance(said, RawResponse) else RawResponse(said)
+    return HttpRow(label, shows, lambda _: whole, reason)
 
 
-def status(line: str, reason: Reason = Reason.HTTP_STATUS) -> Misspoken:
-    return Misspoken(f"http-status-{line[:3]}", f"status {line}", lambda body: Said(page(body, line.encode())), reason)
+def status(line: str, reason: Reason = Reason.HTTP_STATUS) -> HttpRow:
+    return HttpRow(
+        f"http-status-{line[:3]}", f"status {line}", lambda body: RawResponse(page(body, line.encode())), reason
+    )
 
 
-def headed(label: str, shows: str, header: bytes, reason: Reason | None) -> Misspoken:
+def headed(label: str, shows: str, header: bytes, reason: Reason | None) -> HttpRow:
     """The right answer, but for one more header."""
-    return Misspoken(f"http-{label}", shows, lambda body: Said(page(body, b"200 OK", header)), reason)
+    return HttpRow(f"http-{label}", shows, lambda body: RawResponse(page(body, b"200 OK", header)), reason)
 
 
-def framed(label: str, shows: str, reason: Reason | None, frame: Callable[[bytes], bytes]) -> Misspoken:
-    return Misspoken(f"http-{label}", shows, lambda body: Said(frame(body)), reason)
+def framed(label: str, shows: str, reason: Reason | None, frame: Callable[[bytes], bytes]) -> HttpRow:
+    return HttpRow(f"http-{label}", shows, lambda body: RawResponse(frame(body)), reason)
 
 
 def chunk(content: bytes, extension: bytes = b"") -> bytes:
@@ -65,20 +67,24 @@ SLOW = (
     says("http-chunks-drip", "a body of one byte a chunk, slowly", dripping(CHUNKED, chunk(b" ")), TIMEOUT),
 )
 LARGE = (
-    says("http-endless-headers", "headers without end", Said(OK, b"X: y\r\n" * KIB), TOO_LARGE),
-    says("http-endless-header", "one header without end", Said(OK + b"X: ", b"y" * KIB), TOO_LARGE),
-    says("http-endless-status", "a status line without end", Said(b"HTTP/1.1 200 ", b"y" * KIB), TOO_LARGE),
-    says("http-endless-body", "a body without end", Said(OK + b"\r\n", b" " * KIB), TOO_LARGE),
-    says("http-endless-chunks", "chunks without end", Said(CHUNKED, chunk(b" " * KIB)), TOO_LARGE),
-    says("http-tiny-chunks", "chunks of one byte, without end", Said(CHUNKED, chunk(b" ") * KIB), TOO_LARGE),
-    says("http-endless-extension", "a chunk extension without end", Said(CHUNKED + b"1;", b"y" * KIB), TOO_LARGE),
+    says("http-endless-headers", "headers without end", RawResponse(OK, b"X: y\r\n" * KIB), TOO_LARGE),
+    says("http-endless-header", "one header without end", RawResponse(OK + b"X: ", b"y" * KIB), TOO_LARGE),
+    says("http-endless-status", "a status line without end", RawResponse(b"HTTP/1.1 200 ", b"y" * KIB), TOO_LARGE),
+    says("http-endless-body", "a body without end", RawResponse(OK + b"\r\n", b" " * KIB), TOO_LARGE),
+    says("http-endless-chunks", "chunks without end", RawResponse(CHUNKED, chunk(b" " * KIB)), TOO_LARGE),
+    says("http-tiny-chunks", "chunks of one byte, without end", RawResponse(CHUNKED, chunk(b" ") * KIB), TOO_LARGE),
+    says(
+        "http-endless-extension", "a chunk extension without end", RawResponse(CHUNKED + b"1;", b"y" * KIB), TOO_LARGE
+    ),
     says(
         "http-large-extensions",
         "chunks of one byte, each with an extension of 14 KiB",
-        Said(CHUNKED, chunk(b" ", b";" + b"y" * 14 * KIB)),
+        RawResponse(CHUNKED, chunk(b" ", b";" + b"y" * 14 * KIB)),
         TOO_LARGE,
     ),
-    says("http-endless-trailers", "trailers without end", Said(CHUNKED + b"0\r\n", b"X: y\r\n" * KIB), TOO_LARGE),
+    says(
+        "http-endless-trailers", "trailers without end", RawResponse(CHUNKED + b"0\r\n", b"X: y\r\n" * KIB), TOO_LARGE
+    ),
     headed("10000-headers", "ten thousand headers", b"\r\n".join([b"X: y"] * 10_000), TOO_LARGE),
     headed("header-1-mib", "a header of 1 MiB", b"X: " + b"y" * KIB * KIB, TOO_LARGE),
     says(
@@ -192,7 +198,7 @@ STATUSES = (
 
 BETWEEN_REQUESTS = (*SLOW, *LARGE, *BROKEN_OFF, *OTHER_PROTOCOLS)
 """What may reach into the next request over the same connection, that for the keys."""
-ANSWER_SERVERS = (
+HTTP_SERVERS = (
     *numbered(
         "198.18.1.", [row.about(WELL_KNOWN, "web") for row in (*BETWEEN_REQUESTS, *CONTRADICTIONS, *CONTENT, *STATUSES)]
     ),

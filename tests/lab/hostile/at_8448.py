@@ -17,7 +17,7 @@ def found(stage: Stage, *reasons: Reason) -> Problems:
 
 
 @dataclass(frozen=True, slots=True)
-class Hostile:
+class HostileServer:
     """A row of a table: `label` is the first label of the server name, of which `place` makes what stands there."""
 
     label: str

@@ -6,7 +6,7 @@ from socket import SHUT_WR, socket
 from typing import TypeAlias
 
 from exporter.demo.faults import FIRST_BYTES
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
 
 DRIP_SECONDS = 0.05
 SO_MANY_BYTES = 1 << 14
@@ -23,7 +23,7 @@ async def stay(_: socket) -> None:
     await asyncio.Event().wait()
 
 
-def says(content: bytes, ending: Ending = stay) -> Behaviour:
+def says(content: bytes, ending: Ending = stay) -> ConnectionHandler:
     """At once, before the client has said anything."""
 
     async def behave(accepted: socket) -> None:
@@ -33,7 +33,7 @@ def says(content: bytes, ending: Ending = stay) -> Behaviour:
     return behave
 
 
-def answers(content: bytes, ending: Ending = stay) -> Behaviour:
+def answers(content: bytes, ending: Ending = stay) -> ConnectionHandler:
     """Whatever the client says first."""
 
     async def behave(accepted: socket) -> None:
@@ -49,7 +49,7 @@ async def shuts_down(accepted: socket) -> None:
     await stay(accepted)
 
 
-def floods(content: bytes, again: bytes) -> Behaviour:
+def floods(content: bytes, again: bytes) -> ConnectionHandler:
     """`content`, and then `again` for ever."""
     many = again * (SO_MANY_BYTES // len(again))
 
@@ -60,7 +60,7 @@ def floods(content: bytes, again: bytes) -> Behaviour:
     return answers(content, flood)
 
 
-def drips(content: bytes) -> Behaviour:
+def drips(content: bytes) -> ConnectionHandler:
     """Byte by byte: no pause is long, and there is no end."""
 
     async def drip(accepted: socket) -> None:

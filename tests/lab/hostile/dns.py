@@ -2,7 +2,7 @@
 
 from dns.rcode import Rcode
 
-from exporter.demo.dns_server import failing
+from exporter.demo.dns_server import fail_with
 from exporter.demo.servers import HEALTHY, LabServer, federates
 from exporter.demo.zone import DnsFault, Misbehaviour
 from exporter.model.enums import Method, Stage
@@ -64,8 +64,8 @@ DNS_SERVERS = (
     addresses("dns-silent", "no answer at all", DnsFault.DROP, TIMEOUT),
     addresses("dns-servfail", "SERVFAIL", DnsFault.SERVFAIL, FAILURE),
     addresses("dns-refused", "REFUSED", DnsFault.REFUSED, FAILURE),
-    addresses("dns-formerr", "FORMERR", failing(Rcode.FORMERR), FAILURE),
-    addresses("dns-notimp", "NOTIMP", failing(Rcode.NOTIMP), FAILURE),
+    addresses("dns-formerr", "FORMERR", fail_with(Rcode.FORMERR), FAILURE),
+    addresses("dns-notimp", "NOTIMP", fail_with(Rcode.NOTIMP), FAILURE),
     addresses("dns-empty", "datagrams of no bytes", dns_answers.empty, TIMEOUT),
     # ------------------------------------------------------------ over TCP
     addresses("dns-truncated", "answers that only fit into TCP", DnsFault.TRUNCATE, HEALTHY),

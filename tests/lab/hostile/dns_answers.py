@@ -14,7 +14,7 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from exporter.demo.dns_server import FAULTS
-from exporter.demo.zone import TTL_SECONDS, DnsFault, Misbehaviour, Over, Wire
+from exporter.demo.zone import TTL_SECONDS, DnsFault, DnsReply, Misbehaviour, Transport
 
 STRANGER = dns.name.from_text("not-what-you-asked.test")
 STRANGERS_ADDRESS = "192.0.2.254"
@@ -29,13 +29,13 @@ WHOLE_TEXT = f'"{"x" * 255}"'
 def only_over_tcp(fault: DnsFault) -> Misbehaviour:
     """Cut short over UDP, so that everybody comes back over TCP."""
 
-    def misbehave(reply: Message, over: Over) -> Wire:
-        return FAULTS[DnsFault.TRUNCATE if over is Over.UDP else fault](reply, over)
+    def misbehave(reply: Message, over: Transport) -> DnsReply:
+        return FAULTS[DnsFault.TRUNCATE if over is Transport.UDP else fault](reply, over)
 
     return misbehave
 
 
-def empty(*_: object) -> Wire:
+def empty(*_: object) -> DnsReply:
     """A datagram of no bytes."""
     return (b"",)
 
@@ -47,36 +47,36 @@ def forgeries(reply: Message) -> Sequence[bytes]:
     return tuple(number.to_bytes(2, "big") + wire[2:] for number in ids)
 
 
-def forged(reply: Message, _: Over) -> Wire:
+def forged(reply: Message, _: Transport) -> DnsReply:
     return forgeries(reply)
 
 
-def forged_first(reply: Message, _: Over) -> Wire:
+def forged_first(reply: Message, _: Transport) -> DnsReply:
     return (*forgeries(reply), reply.to_wire())
 
 
-def of_a_stranger(reply: Message, _: Over) -> Wire:
+def of_a_stranger(reply: Message, _: Transport) -> DnsReply:
     """Nothing but the address of a name that nobody asked for."""
     reply.answer[:] = [address(STRANGER)]
     return answered(reply)
 
 
-def beside_a_stranger(reply: Message, _: Over) -> Wire:
+def beside_a_stranger(reply: Message, _: Transport) -> DnsReply:
     """Records for other names in every section, as those bring who want them in somebody's cache."""
     for section in (reply.answer, reply.authority, reply.additional):
         section.insert(0, address(STRANGER))
     return answered(reply)
 
 
-def of_another_type(reply: Message, _: Over) -> Wire:
+def of_another_type(reply: Message, _: Transport) -> DnsReply:
     name = reply.question[0].name
     reply.answer[:] = [dns.rrset.from_text(name, TTL_SECONDS, IN, RdataType.TXT, '"no address"')]
     return answered(reply)
 
 
-def with_much_text(reply: Message, over: Over) -> Wire:
+def with_much_text(reply: Message, over: Transport) -> DnsReply:
     """Far too much for a datagram."""
-    if over is Over.UDP:
+    if over is Transport.UDP:
         return FAULTS[DnsFault.TRUNCATE](reply, over)
     for number in range(TEXTS):
         name = dns.name.from_text(f"text-{number}", STRANGER)
@@ -87,7 +87,7 @@ def with_much_text(reply: Message, over: Over) -> Wire:
 def aliases(length: int) -> Misbehaviour:
     """So many, each to the next; with 0, the name is an alias of itself. The last one has an address."""
 
-    def misbehave(reply: Message, _: Over) -> Wire:
+    def misbehave(reply: Message, _: Transport) -> DnsReply:
         asked = reply.question[0]
         names = [asked.name, *(dns.name.from_text(f"alias-{number}", asked.name) for number in range(length))]
         steps = zip(names, names[1:] or names, strict=False)
@@ -112,7 +112,7 @@ def with_header(at: int, value: int) -> Misbehaviour:
 def with_record(record: bytes) -> Misbehaviour:
     """Instead of all records there is this one, whose owner is the name asked for."""
 
-    def misbehave(reply: Message, _: Over) -> Wire:
+    def misbehave(reply: Message, _: Transport) -> DnsReply:
         reply.answer.clear()
         reply.authority.clear()
         reply.additional.clear()
@@ -123,7 +123,7 @@ def with_record(record: bytes) -> Misbehaviour:
     return misbehave
 
 
-def nowhere(reply: Message, _: Over) -> Wire:
+def nowhere(reply: Message, _: Transport) -> DnsReply:
     """Records of a name that is said not to exist."""
     reply.set_rcode(Rcode.NXDOMAIN)
     return reply.to_wire()

@@ -8,14 +8,14 @@ from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import numbered
-from tests.lab.hostile.raw_responses import Said, Spoilt, page
+from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
 
 MAX_WELL_KNOWN_BYTES = 50 * 1024
 ESCAPES = '\x1b[31m\n# HELP up\nup{a="b"} 1\r<script>alert(1)</script>\u202e'
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class DocumentRow:
     """A row: `body` is the answer to who asks for `path`."""
 
     label: str
@@ -24,8 +24,10 @@ class Document:
     body: bytes
     reason: Reason | None
 
-    def spoilt(self) -> Spoilt:
-        return Spoilt(f"json-{self.label}", self.shows, self.path, lambda *_: Said(page(self.body)), self.reason)
+    def spoilt(self) -> BadResponse:
+        return BadResponse(
+            f"json-{self.label}", self.shows, self.path, lambda *_: RawResponse(page(self.body)), self.reason
+        )
 
 
 NO_JSON: Mapping[str, tuple[str, bytes]] = {
@@ -52,19 +54,19 @@ NO_JSON: Mapping[str, tuple[str, bytes]] = {
 NO_OBJECT = {"array": b"[]", "string": b'"x"', "number": b"1", "null": b"null", "true": b"true"}
 
 
-def well_known(label: str, shows: str, body: bytes, reason: Reason | None = Reason.INVALID_DELEGATION) -> Document:
-    return Document(f"web-{label}", shows, WELL_KNOWN, body, reason)
+def well_known(label: str, shows: str, body: bytes, reason: Reason | None = Reason.INVALID_DELEGATION) -> DocumentRow:
+    return DocumentRow(f"web-{label}", shows, WELL_KNOWN, body, reason)
 
 
-def delegates_to(label: str, m_server: object) -> Document:
+def delegates_to(label: str, m_server: object) -> DocumentRow:
     text = json.dumps(m_server)
     shows = f"m.server is {text if len(text) < 50 else f'{len(text)} bytes long'}"
     return well_known(f"m-server-{label}", shows, json.dumps({"m.server": m_server}).encode())
 
 
-def odd(label: str, shows: str, change: Callable[[bytes], bytes]) -> Spoilt:
+def odd(label: str, shows: str, change: Callable[[bytes], bytes]) -> BadResponse:
     """A delegation that is valid in spite of it."""
-    return Spoilt(f"json-web-{label}", shows, WELL_KNOWN, lambda _, body: Said(page(change(body))), None)
+    return BadResponse(f"json-web-{label}", shows, WELL_KNOWN, lambda _, body: RawResponse(page(change(body))), None)
 
 
 def beside(member: bytes) -> Callable[[bytes], bytes]:
@@ -72,8 +74,8 @@ def beside(member: bytes) -> Callable[[bytes], bytes]:
     return lambda body: b"{" + member + b", " + body.removeprefix(b"{")
 
 
-def version(label: str, shows: str, server: object, reason: Reason | None = Reason.INVALID_CONTENT) -> Document:
-    return Document(f"version-{label}", shows, VERSION, json.dumps({"server": server}).encode(), reason)
+def version(label: str, shows: str, server: object, reason: Reason | None = Reason.INVALID_CONTENT) -> DocumentRow:
+    return DocumentRow(f"version-{label}", shows, VERSION, json.dumps({"server": server}).encode(), reason)
 
 
 DELEGATIONS = (

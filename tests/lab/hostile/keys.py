@@ -8,145 +8,143 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.demo.homeserver import KEYS, Document, Homeserver, key_id, public, unpadded
+from exporter.demo.homeserver import KEYS, Homeserver, JsonObject, encode_base64, encode_public_key, key_id
 from exporter.demo.servers import LabServer
 from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import numbered
-from tests.lab.hostile.raw_responses import Said, Spoilt, page
+from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
 
 IDENTITY, ZERO = bytes([1]) + bytes(31), bytes(32)  # points of order 1 and 4
-MADE_UP = unpadded(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0
+MADE_UP = encode_base64(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0
 JSON = b"Content-Type: application/json"
 MAX_KEYS = 32  # that the exporter checks
 INVALID, UNSIGNED, NO_KEY = Reason.INVALID_CONTENT, Reason.SIGNATURE_INVALID, Reason.NO_SIGNING_KEY
 
 
 @dataclass(frozen=True, slots=True)
-class Published:
+class KeysRow:
     """A row: what the homeserver publishes as its keys."""
 
     label: str
     shows: str
-    published: Callable[[Homeserver], Document | bytes]
+    published: Callable[[Homeserver], JsonObject | bytes]
     reason: Reason | None
 
     def at(self, ip: str) -> LabServer:
-        return Spoilt(f"keys-{self.label}", self.shows, KEYS, self._said, self.reason).at(ip)
+        return BadResponse(f"keys-{self.label}", self.shows, KEYS, self._said, self.reason).at(ip)
 
-    def _said(self, homeserver: Homeserver, _: bytes) -> Said:
+    def _said(self, homeserver: Homeserver, _: bytes) -> RawResponse:
         document = self.published(homeserver)
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return Said(page(body, b"200 OK", JSON))
+        return RawResponse(page(body, b"200 OK", JSON))
 
 
 # ---------------------------------------------------------------- documents
 
 
-def signature(homeserver: Homeserver, document: Document) -> str:
-    return unpadded(homeserver.key.sign(encode_canonical_json(document)))
+def signature(homeserver: Homeserver, document: JsonObject) -> str:
+    return encode_base64(homeserver.key.sign(encode_canonical_json(document)))
 
 
-def signed(homeserver: Homeserver, document: Document) -> Document:
+def signed(homeserver: Homeserver, document: JsonObject) -> JsonObject:
     """As the homeserver would sign it, whatever it is."""
     return document | {
         "signatures": {homeserver.server_name: {key_id(homeserver.key): signature(homeserver, document)}}
     }
 
 
-def changed(label: str, shows: str, reason: Reason | None, **changes: Any) -> Published:
+def changed(label: str, shows: str, reason: Reason | None, **changes: Any) -> KeysRow:
     """Before it was signed."""
-    return Published(label, shows, lambda homeserver: signed(homeserver, homeserver.unsigned_keys() | changes), reason)
+    return KeysRow(label, shows, lambda homeserver: signed(homeserver, homeserver.unsigned_keys() | changes), reason)
 
 
-def valid_until(label: str, moment: object, reason: Reason | None = INVALID) -> Published:
+def valid_until(label: str, moment: object, reason: Reason | None = INVALID) -> KeysRow:
     return changed(f"until-{label}", f"valid until {moment!r}", reason, valid_until_ts=moment)
 
 
-def bears(label: str, shows: str, name: str, key: str, reason: Reason) -> Published:
+def bears(label: str, shows: str, name: str, key: str, reason: Reason) -> KeysRow:
     """One key, with a signature that anybody can make up."""
-    return Published(
-        label, shows, lambda homeserver: made_up(homeserver, {name: {"key": key}}, {name: MADE_UP}), reason
-    )
+    return KeysRow(label, shows, lambda homeserver: made_up(homeserver, {name: {"key": key}}, {name: MADE_UP}), reason)
 
 
-def made_up(homeserver: Homeserver, keys: Document, signatures: Document) -> Document:
+def made_up(homeserver: Homeserver, keys: JsonObject, signatures: JsonObject) -> JsonObject:
     unsigned = homeserver.unsigned_keys() | {"verify_keys": keys}
     return unsigned | {"signatures": {homeserver.server_name: signatures}}
 
 
-def beside(label: str, shows: str, others: Callable[[], Document], reason: Reason | None) -> Published:
+def beside(label: str, shows: str, others: Callable[[], JsonObject], reason: Reason | None) -> KeysRow:
     """Verify keys beside the right one, which signs them all."""
 
-    def published(homeserver: Homeserver) -> Document:
+    def published(homeserver: Homeserver) -> JsonObject:
         unsigned = homeserver.unsigned_keys()
         return signed(homeserver, unsigned | {"verify_keys": unsigned["verify_keys"] | others()})
 
-    return Published(label, shows, published, reason)
+    return KeysRow(label, shows, published, reason)
 
 
-def differs(label: str, shows: str, reason: Reason | None, change: Callable[[Document], Document]) -> Published:
+def differs(label: str, shows: str, reason: Reason | None, change: Callable[[JsonObject], JsonObject]) -> KeysRow:
     """From what was signed."""
-    return Published(label, shows, lambda homeserver: change(signed(homeserver, homeserver.unsigned_keys())), reason)
+    return KeysRow(label, shows, lambda homeserver: change(signed(homeserver, homeserver.unsigned_keys())), reason)
 
 
-def as_text(label: str, shows: str, reason: Reason | None, change: Callable[[bytes], bytes]) -> Published:
+def as_text(label: str, shows: str, reason: Reason | None, change: Callable[[bytes], bytes]) -> KeysRow:
     """What no JSON library writes."""
-    return Published(label, shows, lambda homeserver: change(homeserver.keys().body), reason)
+    return KeysRow(label, shows, lambda homeserver: change(homeserver.keys().body), reason)
 
 
 # ---------------------------------------------------------------- those that need more than a line
 
 
-def all_sign(homeserver: Homeserver) -> Document:
+def all_sign(homeserver: Homeserver) -> JsonObject:
     """As many keys as are checked, over as large a document as is read with them."""
     signers = {f"ed25519:{number}": Ed25519PrivateKey.generate() for number in range(MAX_KEYS)}
-    verify_keys = {name: {"key": public(signer)} for name, signer in signers.items()}
+    verify_keys = {name: {"key": encode_public_key(signer)} for name, signer in signers.items()}
     unsigned = homeserver.unsigned_keys() | {"verify_keys": verify_keys, "padding": "x" * 10_000}
     message = encode_canonical_json(unsigned)
-    signatures = {name: unpadded(signer.sign(message)) for name, signer in signers.items()}
+    signatures = {name: encode_base64(signer.sign(message)) for name, signer in signers.items()}
     return unsigned | {"signatures": {homeserver.server_name: signatures}}
 
 
-def by_another(homeserver: Homeserver) -> Document:
+def by_another(homeserver: Homeserver) -> JsonObject:
     unsigned = homeserver.unsigned_keys()
     name = key_id(homeserver.key)
     return unsigned | {"signatures": {homeserver.server_name: {name: signature(Homeserver("hs.test"), unsigned)}}}
 
 
-def under_another_name(homeserver: Homeserver) -> Document:
+def under_another_name(homeserver: Homeserver) -> JsonObject:
     unsigned = homeserver.unsigned_keys()
     return unsigned | {"signatures": {"hs.test": {key_id(homeserver.key): signature(homeserver, unsigned)}}}
 
 
-def among_signatures(document: Document) -> Document:
+def among_signatures(document: JsonObject) -> JsonObject:
     ((name, right),) = document["signatures"].items()
     others = {f"ed25519:{number}": MADE_UP for number in range(100)}
     strangers = {f"{number}.test": {"ed25519:1": "x"} for number in range(400)}
     return document | {"signatures": strangers | {name: others | right}}
 
 
-def with_signature(given: object) -> Callable[[Document], Document]:
+def with_signature(given: object) -> Callable[[JsonObject], JsonObject]:
     """Instead of every one."""
     return lambda document: (
         document | {"signatures": {name: dict.fromkeys(right, given) for name, right in document["signatures"].items()}}
     )
 
 
-def not_canonical(homeserver: Homeserver) -> Document:
+def not_canonical(homeserver: Homeserver) -> JsonObject:
     """Signed as it is sent, in which the order of fields is another one."""
     unsigned = dict(reversed(homeserver.unsigned_keys().items()))
-    given = unpadded(homeserver.key.sign(json.dumps(unsigned).encode()))
+    given = encode_base64(homeserver.key.sign(json.dumps(unsigned).encode()))
     return unsigned | {"signatures": {homeserver.server_name: {key_id(homeserver.key): given}}}
 
 
-def without_nested(homeserver: Homeserver) -> Document:
+def without_nested(homeserver: Homeserver) -> JsonObject:
     """Signed as if nested signatures were taken away too."""
     unsigned = homeserver.unsigned_keys()
     whole = unsigned | {"nested": {"signatures": {"a": 1}, "unsigned": 1}}
     return whole | {"signatures": signed(homeserver, unsigned | {"nested": {}})["signatures"]}
 
 
-def in_capitals(homeserver: Homeserver) -> Document:
+def in_capitals(homeserver: Homeserver) -> JsonObject:
     name = homeserver.server_name.upper()
     unsigned = homeserver.unsigned_keys() | {"server_name": name}
     return unsigned | {"signatures": {name: {key_id(homeserver.key): signature(homeserver, unsigned)}}}
@@ -155,31 +153,31 @@ def in_capitals(homeserver: Homeserver) -> Document:
 # ---------------------------------------------------------------- the table
 
 ROWS = (
-    bears("curve25519", "a key of another curve", "curve25519:1", unpadded(ZERO), NO_KEY),
-    bears("ed448", "a key of Ed448 by its own name", "ed448:1", unpadded(bytes(57)), NO_KEY),
-    bears("ed448-length", "a key of 57 bytes", "ed25519:1", unpadded(bytes(57)), UNSIGNED),
-    bears("short", "a key of 31 bytes", "ed25519:1", unpadded(bytes(31)), UNSIGNED),
+    bears("curve25519", "a key of another curve", "curve25519:1", encode_base64(ZERO), NO_KEY),
+    bears("ed448", "a key of Ed448 by its own name", "ed448:1", encode_base64(bytes(57)), NO_KEY),
+    bears("ed448-length", "a key of 57 bytes", "ed25519:1", encode_base64(bytes(57)), UNSIGNED),
+    bears("short", "a key of 31 bytes", "ed25519:1", encode_base64(bytes(31)), UNSIGNED),
     bears("empty", "a key of no bytes", "ed25519:1", "", UNSIGNED),
-    bears("long", "a key of 15,000 bytes", "ed25519:1", unpadded(bytes(15_000)), UNSIGNED),
+    bears("long", "a key of 15,000 bytes", "ed25519:1", encode_base64(bytes(15_000)), UNSIGNED),
     bears("no-base64", "a key that is no base64", "ed25519:1", "%\n\x1b[0m", UNSIGNED),
     bears("not-ascii", "a key that is not ASCII", "ed25519:1", "ü", UNSIGNED),
-    bears("zero", "a key of zeros, a point of order 4", "ed25519:1", unpadded(ZERO), UNSIGNED),
-    bears("identity", "a key for which every signature holds", "ed25519:1", unpadded(IDENTITY), UNSIGNED),
-    bears("id-empty", "a key without a version", "ed25519:", unpadded(ZERO), NO_KEY),
-    bears("id-no-colon", "a key whose id has no colon", "ed25519", unpadded(ZERO), NO_KEY),
-    bears("id-not-ascii", "a key id that is not ASCII", "ed25519:ü", unpadded(ZERO), NO_KEY),
-    bears("id-long", "a key id of 10,000 characters", "ed25519:" + "x" * 10_000, unpadded(ZERO), NO_KEY),
-    bears("id-quote", "a key id with quote and line break", 'ed25519:a"} 1\n', unpadded(ZERO), NO_KEY),
+    bears("zero", "a key of zeros, a point of order 4", "ed25519:1", encode_base64(ZERO), UNSIGNED),
+    bears("identity", "a key for which every signature holds", "ed25519:1", encode_base64(IDENTITY), UNSIGNED),
+    bears("id-empty", "a key without a version", "ed25519:", encode_base64(ZERO), NO_KEY),
+    bears("id-no-colon", "a key whose id has no colon", "ed25519", encode_base64(ZERO), NO_KEY),
+    bears("id-not-ascii", "a key id that is not ASCII", "ed25519:ü", encode_base64(ZERO), NO_KEY),
+    bears("id-long", "a key id of 10,000 characters", "ed25519:" + "x" * 10_000, encode_base64(ZERO), NO_KEY),
+    bears("id-quote", "a key id with quote and line break", 'ed25519:a"} 1\n', encode_base64(ZERO), NO_KEY),
     beside("id-odd", "an id that is none beside the right one", lambda: {'ed25519:"\n': {"key": "x"}}, None),
     beside("entry", "a verify key that is a number", lambda: {"ed25519:1": 5}, UNSIGNED),
     beside("unsigned", "a second verify key that has not signed", lambda: {"ed25519:1": {"key": MADE_UP}}, UNSIGNED),
     beside("thousand", "a thousand verify keys", lambda: {f"ed25519:{n}": {"key": "x"} for n in range(1000)}, INVALID),
     changed("array", "verify keys in an array", INVALID, verify_keys=[]),
     changed("none", "no verify key", NO_KEY, verify_keys={}),
-    Published("all-sign", "32 keys, each of which has signed", all_sign, None),
+    KeysRow("all-sign", "32 keys, each of which has signed", all_sign, None),
     # ------------------------------------------------------------ signatures
-    Published("by-another", "a signature by another key", by_another, UNSIGNED),
-    Published("by-another-name", "a signature in another server's name", under_another_name, UNSIGNED),
+    KeysRow("by-another", "a signature by another key", by_another, UNSIGNED),
+    KeysRow("by-another-name", "a signature in another server's name", under_another_name, UNSIGNED),
     differs("signatures-of-others", "five hundred signatures, and the right one", None, among_signatures),
     differs("signature-number", "a signature that is a number", UNSIGNED, with_signature(1)),
     differs("signature-long", "a signature of 30,000 characters", UNSIGNED, with_signature("x" * 30_000)),
@@ -197,8 +195,8 @@ ROWS = (
         "unsigned-field", "what is unsigned may be added", None, lambda document: document | {"unsigned": {"a": 1.5}}
     ),
     # ------------------------------------------------------------ canonical JSON
-    Published("not-canonical", "a signature over the text as it is sent", not_canonical, UNSIGNED),
-    Published("nested", "a signature that leaves nested signatures out", without_nested, UNSIGNED),
+    KeysRow("not-canonical", "a signature over the text as it is sent", not_canonical, UNSIGNED),
+    KeysRow("nested", "a signature that leaves nested signatures out", without_nested, UNSIGNED),
     changed("nested-signed", "a field with signatures in it", None, nested={"signatures": {"a": 1}, "unsigned": 1}),
     changed("float", "a float, which canonical JSON has none of", INVALID, odd=1.5),
     changed("whole-float", "1.0, which some write as 1", INVALID, odd=[{"a": 1.0}]),
@@ -223,7 +221,7 @@ ROWS = (
     as_text("digits", "4000 digits", INVALID, lambda body: b'{"odd": ' + b"9" * 4000 + b", " + body[1:]),
     as_text("large", "8 MiB", Reason.TOO_LARGE, lambda body: body.ljust(8 << 20)),
     # ------------------------------------------------------------ names and times
-    Published("in-capitals", "the server's name in capitals", in_capitals, Reason.SERVER_NAME_MISMATCH),
+    KeysRow("in-capitals", "the server's name in capitals", in_capitals, Reason.SERVER_NAME_MISMATCH),
     changed("name-number", "a server name that is a number", INVALID, server_name=1),
     valid_until("negative", -1),
     valid_until("zero", 0, Reason.KEY_EXPIRED),

@@ -13,9 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, Issued, Issuer, KeyType, authority_draft, common_name, new_key
+from exporter.demo.authority import Authority, IssuedCertificate, Issuer, KeyType, authority_draft, common_name, new_key
 from exporter.demo.faults import Fault
-from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, Issuing, LabServer, Place, RawPort, Website
+from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, CertificateSource, LabServer, Place, RawPort, Website
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
@@ -53,7 +53,7 @@ BAD_CHAIN = found(
 
 
 @dataclass(frozen=True, slots=True)
-class Giant:
+class OversizedServer:
     """A row: `place` is made of the server name and of a number, another one for each address and port."""
 
     label: str
@@ -75,18 +75,18 @@ class Giant:
         return LabServer(host, self.shows, Method.SRV_FED, zone, places, self.expected, delay=self.delay)
 
 
-def each_its_own(issue: Issuing) -> Callable[[str, int], Place]:
+def each_its_own(issue: CertificateSource) -> Callable[[str, int], Place]:
     return lambda name, _: Website(name, homeserver=True, issue=partial(issue))  # the lab takes it for another one
 
 
-def all_the_same(issue: Issuing) -> Callable[[str, int], Place]:
+def all_the_same(issue: CertificateSource) -> Callable[[str, int], Place]:
     return lambda name, _: Website(name, homeserver=True, issue=issue)
 
 
 # ---------------------------------------------------------------- chains
 
 
-def leaf_with(authority: Authority, name: str, *extensions: x509.ExtensionType) -> Issued:
+def leaf_with(authority: Authority, name: str, *extensions: x509.ExtensionType) -> IssuedCertificate:
     key = new_key(KeyType.EC)
     leaf = a_leaf(name, key)
     for extension in extensions:
@@ -102,32 +102,32 @@ def stuffing(size: int) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(UNKNOWN_EXTENSION.oid, bytes(size))
 
 
-def with_bytes(authority: Authority, name: str) -> Issued:
+def with_bytes(authority: Authority, name: str) -> IssuedCertificate:
     return leaf_with(authority, name, dns_names(name), stuffing(CHAIN_BYTES))
 
 
-def with_long_names(authority: Authority, name: str) -> Issued:
+def with_long_names(authority: Authority, name: str) -> IssuedCertificate:
     others = (f"n{number}.".ljust(NAME_BYTES, "n") for number in range(CHAIN_BYTES // (NAME_BYTES + 5)))
     return leaf_with(authority, name, dns_names(name, *others))
 
 
-def with_everything(authority: Authority, name: str) -> Issued:
+def with_everything(authority: Authority, name: str) -> IssuedCertificate:
     """As many values and bytes as there may be, and names that are long enough to be a burden."""
     others = [f"{number}".rjust(20, "n") for number in range(NAMES)]
     return leaf_with(authority, name, dns_names(name, *others), stuffing(CHAIN_BYTES - 22 * NAMES))
 
 
-def with_no_names(authority: Authority, name: str) -> Issued:
+def with_no_names(authority: Authority, name: str) -> IssuedCertificate:
     """Thousands of them."""
     return leaf_with(authority, name, raw_names(der(DNS_NAME, name.encode()), NO_NAMES))
 
 
-def with_weak_authorities(_: Authority, name: str) -> Issued:
+def with_weak_authorities(_: Authority, name: str) -> IssuedCertificate:
     """Each is signed by the next one, and all have expired."""
     key, weak = new_key(KeyType.EC), rsa.generate_private_key(65537, WEAK_RSA_BITS)
     issuers = [Issuer(common_name(f"Authority {number}"), weak) for number in range(AUTHORITIES + 1)]
     above = (other.sign(authority_draft(signed, path_length=None, ends=-DAY)) for signed, other in pairwise(issuers))
-    return Issued(key, (issuers[0].sign(for_name(name, key)), *above))
+    return IssuedCertificate(key, (issuers[0].sign(for_name(name, key)), *above))
 
 
 # ---------------------------------------------------------------- the table
@@ -155,16 +155,24 @@ def nobodys() -> bytes:
     return nobody.sign(leaf).public_bytes(Encoding.DER)
 
 
-GIANT_SERVERS = numbered(
+OVERSIZED_SERVERS = numbered(
     "2001:db8:0:",
     (
-        Giant("bytes", "certificates with much that nobody knows", each_its_own(with_bytes), HEALTHY),
-        Giant("same", "the same one everywhere", all_the_same(with_bytes), HEALTHY),
-        Giant("names", "certificates for the longest names there are", each_its_own(with_long_names), HEALTHY),
-        Giant("weak", "long chains with much to complain of", each_its_own(with_weak_authorities), BAD_CHAIN),
-        Giant("all", "as much of everything as there may be", each_its_own(with_everything), HEALTHY, SLOW_SECONDS),
-        Giant("values", "thousands of names that are none", all_the_same(with_no_names), TOO_LARGE_EVERYWHERE),
-        Giant("mixed", "thousands of names that are none, or as much as there may be", mixed, TOO_LARGE, SLOW_SECONDS),
-        Giant("unfinished", "thousands of names that are none, and then nothing", unfinished, TOO_LARGE),
+        OversizedServer("bytes", "certificates with much that nobody knows", each_its_own(with_bytes), HEALTHY),
+        OversizedServer("same", "the same one everywhere", all_the_same(with_bytes), HEALTHY),
+        OversizedServer(
+            "names", "certificates for the longest names there are", each_its_own(with_long_names), HEALTHY
+        ),
+        OversizedServer("weak", "long chains with much to complain of", each_its_own(with_weak_authorities), BAD_CHAIN),
+        OversizedServer(
+            "all", "as much of everything as there may be", each_its_own(with_everything), HEALTHY, SLOW_SECONDS
+        ),
+        OversizedServer(
+            "values", "thousands of names that are none", all_the_same(with_no_names), TOO_LARGE_EVERYWHERE
+        ),
+        OversizedServer(
+            "mixed", "thousands of names that are none, or as much as there may be", mixed, TOO_LARGE, SLOW_SECONDS
+        ),
+        OversizedServer("unfinished", "thousands of names that are none, and then nothing", unfinished, TOO_LARGE),
     ),
 )

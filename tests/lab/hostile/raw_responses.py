@@ -8,8 +8,17 @@ from dataclasses import dataclass
 import h11
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
-from exporter.demo.https_server import WELL_KNOWN, delegation, next_event, read_request, rendered
-from exporter.demo.servers import FEDERATION_PORT, HEALTHY, WELL_KNOWN_PORT, LabServer, Place, RawSite, Talk, federates
+from exporter.demo.https_server import WELL_KNOWN, delegation, next_event, read_request, render
+from exporter.demo.servers import (
+    FEDERATION_PORT,
+    HEALTHY,
+    WELL_KNOWN_PORT,
+    LabServer,
+    Place,
+    RawSite,
+    StreamHandler,
+    federates,
+)
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
@@ -21,7 +30,7 @@ PAUSE_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class RawResponse:
     """`beginning`, and then `again` and again until the client leaves; None closes the connection instead."""
 
     beginning: bytes
@@ -38,12 +47,12 @@ class Said:
             await asyncio.sleep(self.pause)
 
 
-def dripping(beginning: bytes, drop: bytes) -> Said:
-    return Said(beginning, drop, PAUSE_SECONDS)
+def dripping(beginning: bytes, drop: bytes) -> RawResponse:
+    return RawResponse(beginning, drop, PAUSE_SECONDS)
 
 
-def silent_after(beginning: bytes) -> Said:
-    return Said(beginning, b"", PAUSE_SECONDS)
+def silent_after(beginning: bytes) -> RawResponse:
+    return RawResponse(beginning, b"", PAUSE_SECONDS)
 
 
 def page(body: bytes, status: bytes = b"200 OK", *headers: bytes) -> bytes:
@@ -52,7 +61,7 @@ def page(body: bytes, status: bytes = b"200 OK", *headers: bytes) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Spoilt:
+class BadResponse:
     """A row of a table: all is well with the server, but for what is said to who asks for `path`.
 
     `said` is made of the homeserver and of the body that is the right answer. `reason` is that of the path's stage, and
@@ -62,7 +71,7 @@ class Spoilt:
     label: str
     shows: str
     path: str
-    said: Callable[[Homeserver, bytes], Said]
+    said: Callable[[Homeserver, bytes], RawResponse]
     reason: Reason | None
 
     def at(self, ip: str) -> LabServer:
@@ -79,7 +88,7 @@ class Spoilt:
     def _expected(self) -> Problems:
         return frozenset({(STAGES[self.path], self.reason)}) if self.reason else HEALTHY
 
-    def _talk(self, homeserver: Homeserver) -> Talk:
+    def _talk(self, homeserver: Homeserver) -> StreamHandler:
         async def talk(reader: StreamReader, writer: StreamWriter) -> None:
             """One request, so that what was said wrongly ends with the connection."""
             http = h11.Connection(h11.SERVER)
@@ -90,7 +99,7 @@ class Spoilt:
             if request.path == self.path:
                 await self.said(homeserver, right_body(homeserver, self.path)).to(writer)
             else:
-                writer.write(rendered(http, request, await homeserver.answer(request)))
+                writer.write(render(http, request, await homeserver.answer(request)))
 
         return talk
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from itertools import count, pairwise
 
 from exporter.demo.faults import Fault
-from exporter.demo.https_server import WELL_KNOWN, Answer, Page, Request, delegation, redirect
+from exporter.demo.https_server import WELL_KNOWN, Request, Resource, Response, delegation, redirect
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 from tests.lab.hostile.at_8448 import Row, numbered
-from tests.lab.hostile.raw_responses import Said, Spoilt, page
+from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
 
 Location = Callable[[str], str]
 """Of the host that redirects."""
@@ -19,12 +19,12 @@ CLOSED, PLAIN = 8443, 8080
 
 
 @dataclass(frozen=True, slots=True)
-class Redirecting:
+class RedirectRow:
     """A row: `pages` are those of the web server at the host; ports beside it are closed, or speak plain http."""
 
     label: str
     shows: str
-    pages: Callable[[str], dict[str, Page]]
+    pages: Callable[[str], dict[str, Resource]]
     reason: Reason | None
 
     def at(self, ip: str) -> LabServer:
@@ -40,39 +40,39 @@ class Redirecting:
         return LabServer(host, self.shows, method, f"{host} A {ip}", places, expected)
 
 
-def leads(label: str, shows: str, location: Location, reason: Reason = Reason.REDIRECT) -> Redirecting:
-    return Redirecting(label, shows, lambda host: {WELL_KNOWN: redirect(location(host))}, reason)
+def leads(label: str, shows: str, location: Location, reason: Reason = Reason.REDIRECT) -> RedirectRow:
+    return RedirectRow(label, shows, lambda host: {WELL_KNOWN: redirect(location(host))}, reason)
 
 
-def to(label: str, location: str, reason: Reason = Reason.REDIRECT) -> Redirecting:
+def to(label: str, location: str, reason: Reason = Reason.REDIRECT) -> RedirectRow:
     return leads(label, f"a redirect to {location}", lambda _: location, reason)
 
 
-def bare(label: str, shows: str, said: bytes, reason: Reason) -> Spoilt:
+def bare(label: str, shows: str, said: bytes, reason: Reason) -> BadResponse:
     """The header is one that no library would send."""
-    return Spoilt(f"redirect-{label}", shows, WELL_KNOWN, lambda *_: Said(said), reason)
+    return BadResponse(f"redirect-{label}", shows, WELL_KNOWN, lambda *_: RawResponse(said), reason)
 
 
-def chain(hops: int) -> Callable[[str], dict[str, Page]]:
+def chain(hops: int) -> Callable[[str], dict[str, Resource]]:
     """Of so many redirects, at the end of which there is a delegation."""
 
-    def pages(host: str) -> dict[str, Page]:
+    def pages(host: str) -> dict[str, Resource]:
         paths = [WELL_KNOWN, *(f"/{number}" for number in range(1, hops + 1))]
-        steps: dict[str, Page] = {path: redirect(following) for path, following in pairwise(paths)}
+        steps: dict[str, Resource] = {path: redirect(following) for path, following in pairwise(paths)}
         return steps | {paths[-1]: delegation(host_port(host, FEDERATION_PORT))}
 
     return pages
 
 
-def loop(host: str) -> dict[str, Page]:
+def loop(host: str) -> dict[str, Resource]:
     return {WELL_KNOWN: redirect(f"https://{host}/b"), "/b": redirect(WELL_KNOWN)}
 
 
-def fan(_: str) -> dict[str, Page]:
+def fan(_: str) -> dict[str, Resource]:
     """Every answer leads elsewhere, by a query that was never asked for."""
     queries = count()
 
-    async def further(_: Request) -> Answer:
+    async def further(_: Request) -> Response:
         return redirect(f"{WELL_KNOWN}?{next(queries)}")
 
     return {WELL_KNOWN: further}
@@ -83,10 +83,10 @@ def moved(location: bytes) -> bytes:
 
 
 ROWS: tuple[Row, ...] = (
-    Redirecting("loop", "two pages that lead to each other", loop, Reason.REDIRECT),
-    Redirecting("fan", "each answer leads to a page never seen before", fan, Reason.REDIRECT),
-    Redirecting("chain-10", "ten redirects, as many as peers follow", chain(10), None),
-    Redirecting("chain-11", "eleven redirects", chain(11), Reason.REDIRECT),
+    RedirectRow("loop", "two pages that lead to each other", loop, Reason.REDIRECT),
+    RedirectRow("fan", "each answer leads to a page never seen before", fan, Reason.REDIRECT),
+    RedirectRow("chain-10", "ten redirects, as many as peers follow", chain(10), None),
+    RedirectRow("chain-11", "eleven redirects", chain(11), Reason.REDIRECT),
     leads("to-http", "a redirect to http", lambda host: f"http://{host}{WELL_KNOWN}"),
     leads("userinfo", "a redirect to a URL with a password", lambda host: f"https://user:secret@{host}/"),
     leads(

@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from exporter.demo.faults import Fault, reset
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
 from exporter.demo.servers import LabServer, Place, RawPort, federates
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
+from tests.lab.hostile.at_8448 import HostileServer, anywhere, found, numbered
 from tests.lab.hostile.behaviours import answers, close, shuts_down
 from tests.lab.hostile.tls_records import server_hello
 
@@ -16,7 +16,7 @@ SILENT = found(Stage.TLS, Reason.TLS_TIMEOUT)
 HALF_A_HELLO = server_hello()[:20]
 
 
-def raw(behaviour: Behaviour) -> Callable[[str], Place]:
+def raw(behaviour: ConnectionHandler) -> Callable[[str], Place]:
     return anywhere(RawPort(behaviour))
 
 
@@ -52,33 +52,35 @@ TCP_SERVERS = (
     *numbered(
         "198.51.100.",
         (
-            Hostile(
+            HostileServer(
                 "tcp-refused",
                 "nothing listens",
                 anywhere(Fault.CONNECTION_REFUSED),
                 found(Stage.TCP, Reason.CONNECT_REFUSED),
             ),
-            Hostile(
+            HostileServer(
                 "tcp-black-hole",
                 "a firewall that drops everything",
                 anywhere(Fault.BLACK_HOLE),
                 found(Stage.TCP, Reason.CONNECT_TIMEOUT),
             ),
-            Hostile(
+            HostileServer(
                 "tcp-no-route",
                 "an address to which no route leads",
                 anywhere(Fault.UNREACHABLE),
                 found(Stage.TCP, Reason.UNREACHABLE),
             ),
-            Hostile("tcp-stall", "a connection, and then nothing", anywhere(Fault.STALL), SILENT),
-            Hostile("tcp-half-closed", "the end of the stream, and then nothing", raw(shuts_down), BROKEN_OFF),
-            Hostile("tcp-end", "the end after our hello", raw(answers(b"", close)), BROKEN_OFF),
-            Hostile("tcp-reset", "a reset after our hello", raw(answers(b"", reset)), BROKEN_OFF),
-            Hostile("tcp-half-hello-end", "the end amid a hello", raw(answers(HALF_A_HELLO, close)), BROKEN_OFF),
-            Hostile("tcp-half-hello-reset", "a reset amid a hello", raw(answers(HALF_A_HELLO, reset)), BROKEN_OFF),
-            Hostile("tcp-half-hello-stall", "nothing more amid a hello", raw(answers(HALF_A_HELLO)), SILENT),
-            Hostile("tcp-hello-end", "the end after a hello", raw(answers(server_hello(), close)), BROKEN_OFF),
-            Hostile("tcp-hello-reset", "a reset after a hello", raw(answers(server_hello(), reset)), BROKEN_OFF),
+            HostileServer("tcp-stall", "a connection, and then nothing", anywhere(Fault.STALL), SILENT),
+            HostileServer("tcp-half-closed", "the end of the stream, and then nothing", raw(shuts_down), BROKEN_OFF),
+            HostileServer("tcp-end", "the end after our hello", raw(answers(b"", close)), BROKEN_OFF),
+            HostileServer("tcp-reset", "a reset after our hello", raw(answers(b"", reset)), BROKEN_OFF),
+            HostileServer("tcp-half-hello-end", "the end amid a hello", raw(answers(HALF_A_HELLO, close)), BROKEN_OFF),
+            HostileServer(
+                "tcp-half-hello-reset", "a reset amid a hello", raw(answers(HALF_A_HELLO, reset)), BROKEN_OFF
+            ),
+            HostileServer("tcp-half-hello-stall", "nothing more amid a hello", raw(answers(HALF_A_HELLO)), SILENT),
+            HostileServer("tcp-hello-end", "the end after a hello", raw(answers(server_hello(), close)), BROKEN_OFF),
+            HostileServer("tcp-hello-reset", "a reset after a hello", raw(answers(server_hello(), reset)), BROKEN_OFF),
         ),
     ),
     SWARM,

@@ -8,11 +8,11 @@ from collections.abc import Callable
 from ssl import CERT_OPTIONAL, CERT_REQUIRED, SSLContext, TLSVersion
 from tempfile import NamedTemporaryFile
 
-from exporter.demo.listener import Behaviour
+from exporter.demo.listener import ConnectionHandler
 from exporter.demo.servers import HEALTHY, Place, RawPort, RawSite, Website
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Hostile, anywhere, found, numbered
+from tests.lab.hostile.at_8448 import HostileServer, anywhere, found, numbered
 from tests.lab.hostile.behaviours import answers, close, drips, floods, says
 from tests.lab.hostile.certificates import with_rsa
 from tests.lab.hostile.tls_records import (
@@ -42,7 +42,7 @@ NONSENSE_LASTS_SECONDS = 0.2
 A_RECORD = record(HANDSHAKE, bytes(1000))
 
 
-def raw(behaviour: Behaviour) -> Callable[[str], Place]:
+def raw(behaviour: ConnectionHandler) -> Callable[[str], Place]:
     return anywhere(RawPort(behaviour))
 
 
@@ -119,84 +119,92 @@ TLS_SERVERS = numbered(
     "198.51.100.",
     (
         # ------------------------------------------------------------ no TLS
-        Hostile("plain-http", "plain HTTP", raw(answers(b"HTTP/1.1 400 Bad Request\r\n\r\n", close)), NOT_TLS),
-        Hostile("plain-http2", "HTTP/2 without TLS", raw(says(HTTP2_SETTINGS)), NOT_TLS),
-        Hostile("plain-ssh", "the banner of SSH", raw(says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")), NOT_TLS),
-        Hostile("plain-smtp", "the banner of SMTP", raw(says(b"220 mail.test ESMTP\r\n")), NOT_TLS),
-        Hostile("plain-zeros", "zeros for ever", raw(floods(b"", b"\0")), NOT_TLS),
-        Hostile("plain-letters", "letters for ever", raw(floods(b"", b"A")), NOT_TLS),
+        HostileServer("plain-http", "plain HTTP", raw(answers(b"HTTP/1.1 400 Bad Request\r\n\r\n", close)), NOT_TLS),
+        HostileServer("plain-http2", "HTTP/2 without TLS", raw(says(HTTP2_SETTINGS)), NOT_TLS),
+        HostileServer("plain-ssh", "the banner of SSH", raw(says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")), NOT_TLS),
+        HostileServer("plain-smtp", "the banner of SMTP", raw(says(b"220 mail.test ESMTP\r\n")), NOT_TLS),
+        HostileServer("plain-zeros", "zeros for ever", raw(floods(b"", b"\0")), NOT_TLS),
+        HostileServer("plain-letters", "letters for ever", raw(floods(b"", b"A")), NOT_TLS),
         # ------------------------------------------------------------ refused
         *(
-            Hostile(f"alert-{code}", f"the alert {name}", raw(answers(alert(code), close)), REFUSED)
+            HostileServer(f"alert-{code}", f"the alert {name}", raw(answers(alert(code), close)), REFUSED)
             for name, code in ALERTS.items()
         ),
-        Hostile("alert-warning", "a warning, and then nothing", raw(answers(alert(112, WARNING))), LATE),
-        Hostile("alert-flood", "warnings for ever", raw(floods(b"", alert(112, WARNING))), REFUSED),
+        HostileServer("alert-warning", "a warning, and then nothing", raw(answers(alert(112, WARNING))), LATE),
+        HostileServer("alert-flood", "warnings for ever", raw(floods(b"", alert(112, WARNING))), REFUSED),
         # ------------------------------------------------------------ versions and demands
-        Hostile("version-1-0", "TLS 1.0 only", only(TLSVersion.TLSv1), HEALTHY),
-        Hostile("version-1-1", "TLS 1.1 only", only(TLSVersion.TLSv1_1), HEALTHY),
-        Hostile("version-ssl3", "SSL 3.0 only", raw(answers(server_hello(b"\x03\x00"))), REFUSED),
-        Hostile("version-9", "a version that nobody knows", raw(answers(server_hello(b"\x09\x09"))), REFUSED),
-        Hostile("encrypts-nothing", "no encryption", adjusted(encrypt_nothing, TLSVersion.TLSv1_2), REFUSED),
-        Hostile(
+        HostileServer("version-1-0", "TLS 1.0 only", only(TLSVersion.TLSv1), HEALTHY),
+        HostileServer("version-1-1", "TLS 1.1 only", only(TLSVersion.TLSv1_1), HEALTHY),
+        HostileServer("version-ssl3", "SSL 3.0 only", raw(answers(server_hello(b"\x03\x00"))), REFUSED),
+        HostileServer("version-9", "a version that nobody knows", raw(answers(server_hello(b"\x09\x09"))), REFUSED),
+        HostileServer("encrypts-nothing", "no encryption", adjusted(encrypt_nothing, TLSVersion.TLSv1_2), REFUSED),
+        HostileServer(
             "client-certificate-1-2",
             "a certificate of ours is demanded, in TLS 1.2",
             adjusted(demand_certificate, TLSVersion.TLSv1_2),
             REFUSED,
         ),
-        Hostile(
+        HostileServer(
             "client-certificate-1-3",
             "a certificate of ours is demanded, in TLS 1.3, which says so after the handshake",
             adjusted(demand_certificate, TLSVersion.TLSv1_3),
             NO_HTTP,
         ),
-        Hostile("client-certificate", "a certificate of ours is asked for", adjusted(ask_for_certificate), HEALTHY),
-        Hostile("another-curve", "another curve than those we guess", adjusted(want_another_curve), HEALTHY),
-        Hostile("many-tickets", f"{TICKETS} session tickets", adjusted(give_many_tickets), HEALTHY),
-        Hostile("speaks-http2", "HTTP/2, whatever we asked for", lambda name: RawSite(name, speak_http2), NO_HTTP),
-        Hostile(
+        HostileServer(
+            "client-certificate", "a certificate of ours is asked for", adjusted(ask_for_certificate), HEALTHY
+        ),
+        HostileServer("another-curve", "another curve than those we guess", adjusted(want_another_curve), HEALTHY),
+        HostileServer("many-tickets", f"{TICKETS} session tickets", adjusted(give_many_tickets), HEALTHY),
+        HostileServer(
+            "speaks-http2", "HTTP/2, whatever we asked for", lambda name: RawSite(name, speak_http2), NO_HTTP
+        ),
+        HostileServer(
             "hangs-up", "the end of the connection, after the handshake", lambda name: RawSite(name, hang_up), NO_HTTP
         ),
-        Hostile("goodbye", "close_notify, after the handshake", lambda name: RawSite(name, say_goodbye), NO_HTTP),
+        HostileServer("goodbye", "close_notify, after the handshake", lambda name: RawSite(name, say_goodbye), NO_HTTP),
         # ------------------------------------------------------------ bad records
-        Hostile(
+        HostileServer(
             "record-after",
             "a record of nonsense, after the handshake",
             lambda name: RawSite(name, talk_nonsense),
             NO_HTTP,
         ),
-        Hostile("diffie-hellman", "a Diffie-Hellman group of its own choice", own_group, REFUSED),
-        Hostile("record-nonsense", "a record of nonsense", raw(answers(record(HANDSHAKE, b"\xff" * 500))), REFUSED),
-        Hostile("record-too-long", "a record of 64 KiB", raw(floods(b"\x16\x03\x03\xff\xff", b"x")), REFUSED),
-        Hostile("record-too-early", "data before keys", raw(answers(record(APPLICATION_DATA, bytes(99)))), NOT_TLS),
-        Hostile("record-empty", "empty records for ever", raw(floods(b"", record(HANDSHAKE, b""))), REFUSED),
-        Hostile(
+        HostileServer("diffie-hellman", "a Diffie-Hellman group of its own choice", own_group, REFUSED),
+        HostileServer(
+            "record-nonsense", "a record of nonsense", raw(answers(record(HANDSHAKE, b"\xff" * 500))), REFUSED
+        ),
+        HostileServer("record-too-long", "a record of 64 KiB", raw(floods(b"\x16\x03\x03\xff\xff", b"x")), REFUSED),
+        HostileServer(
+            "record-too-early", "data before keys", raw(answers(record(APPLICATION_DATA, bytes(99)))), NOT_TLS
+        ),
+        HostileServer("record-empty", "empty records for ever", raw(floods(b"", record(HANDSHAKE, b""))), REFUSED),
+        HostileServer(
             "record-cipher-specs",
             "change_cipher_spec for ever",
             raw(floods(server_hello(), record(CHANGE_CIPHER_SPEC, b"\x01"))),
             REFUSED,
         ),
-        Hostile("record-half", "half a record", raw(answers(A_RECORD[:500])), LATE),
-        Hostile("record-half-closed", "half a record, and the end", raw(answers(A_RECORD[:500], close)), REFUSED),
-        Hostile("record-drips", "a record, byte by byte", raw(drips(A_RECORD)), LATE),
-        Hostile("hello-only", "one hello, and then nothing", raw(answers(server_hello())), LATE),
-        Hostile("hello-drips", "a hello, byte by byte", raw(drips(server_hello() + A_RECORD)), LATE),
-        Hostile("hello-flood", "a hello again and again", raw(floods(b"", server_hello())), REFUSED),
-        Hostile(
+        HostileServer("record-half", "half a record", raw(answers(A_RECORD[:500])), LATE),
+        HostileServer("record-half-closed", "half a record, and the end", raw(answers(A_RECORD[:500], close)), REFUSED),
+        HostileServer("record-drips", "a record, byte by byte", raw(drips(A_RECORD)), LATE),
+        HostileServer("hello-only", "one hello, and then nothing", raw(answers(server_hello())), LATE),
+        HostileServer("hello-drips", "a hello, byte by byte", raw(drips(server_hello() + A_RECORD)), LATE),
+        HostileServer("hello-flood", "a hello again and again", raw(floods(b"", server_hello())), REFUSED),
+        HostileServer(
             "hello-endless",
             "a hello of 16 MiB",
             raw(floods(record(HANDSHAKE, message(SERVER_HELLO, b"", NEVER_ENDS)), A_RECORD)),
             REFUSED,
         ),
-        Hostile(
+        HostileServer(
             "certificate-endless",
             "a certificate of 16 MiB",
             raw(floods(server_hello() + record(HANDSHAKE, message(CERTIFICATE, b"", NEVER_ENDS)), A_RECORD)),
             REFUSED,
         ),
-        Hostile("certificate-none", "no certificate", raw(answers(server_hello() + certificate())), REFUSED),
-        Hostile("certificate-empty", "an empty one", raw(answers(server_hello() + certificate(b""))), REFUSED),
-        Hostile(
+        HostileServer("certificate-none", "no certificate", raw(answers(server_hello() + certificate())), REFUSED),
+        HostileServer("certificate-empty", "an empty one", raw(answers(server_hello() + certificate(b""))), REFUSED),
+        HostileServer(
             "certificate-nonsense", "nonsense", raw(answers(server_hello() + certificate(b"\x30\x03abc"))), REFUSED
         ),
     ),

@@ -6,11 +6,11 @@ from datetime import timedelta
 from cryptography.hazmat.primitives import hashes
 
 from exporter.demo.authority import CertificateState
-from exporter.demo.servers import HEALTHY, Issuing, Place, Website, federates
+from exporter.demo.servers import HEALTHY, CertificateSource, Place, Website, federates
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from tests.lab.hostile import certificates
-from tests.lab.hostile.at_8448 import Hostile, found, numbered
+from tests.lab.hostile.at_8448 import HostileServer, found, numbered
 from tests.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with
 
 INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
@@ -22,7 +22,7 @@ REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 YEAR = timedelta(days=365)
 
 
-def presents(issue: Issuing) -> Callable[[str], Place]:
+def presents(issue: CertificateSource) -> Callable[[str], Place]:
     return lambda name: Website(name, homeserver=True, issue=issue)
 
 
@@ -34,102 +34,112 @@ CERTIFICATE_SERVERS = numbered(
     "203.0.113.",
     (
         # ------------------------------------------------------------ the chain
-        Hostile("leaf-expired", "expired yesterday", in_state(CertificateState.EXPIRED), EXPIRED),
-        Hostile(
+        HostileServer("leaf-expired", "expired yesterday", in_state(CertificateState.EXPIRED), EXPIRED),
+        HostileServer(
             "middle-expired",
             "the intermediate expired yesterday",
             presents(certificates.under_an_intermediate(ends=-DAY)),
             EXPIRED,
         ),
-        Hostile("root-expired", "the root expired yesterday", presents(certificates.under_a_lapsed_root), EXPIRED),
-        Hostile(
+        HostileServer(
+            "root-expired", "the root expired yesterday", presents(certificates.under_a_lapsed_root), EXPIRED
+        ),
+        HostileServer(
             "leaf-future",
             "not valid before tomorrow",
             in_state(CertificateState.NOT_YET_VALID),
             found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
         ),
-        Hostile(
+        HostileServer(
             "middle-future",
             "an intermediate that is not valid before tomorrow",
             presents(certificates.under_an_intermediate(begins=DAY, ends=YEAR)),
             found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
         ),
-        Hostile("chain-self-signed", "signed by itself", in_state(CertificateState.SELF_SIGNED), UNTRUSTED),
-        Hostile("chain-untrusted", "of a root that nobody trusts", in_state(CertificateState.UNTRUSTED), UNTRUSTED),
-        Hostile(
+        HostileServer("chain-self-signed", "signed by itself", in_state(CertificateState.SELF_SIGNED), UNTRUSTED),
+        HostileServer(
+            "chain-untrusted", "of a root that nobody trusts", in_state(CertificateState.UNTRUSTED), UNTRUSTED
+        ),
+        HostileServer(
             "chain-incomplete",
             "sent alone",
             in_state(CertificateState.INCOMPLETE_CHAIN),
             found(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN),
         ),
-        Hostile("chain-of-leaf", "signed by one who may not sign", presents(certificates.under_a_leaf), INVALID),
-        Hostile("chain-too-deep", "one authority too many", presents(certificates.under_one_too_many), INVALID),
-        Hostile("chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID),
-        Hostile("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
-        Hostile("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
-        Hostile("chain-long", "8 more certificates", presents(certificates.with_copies(8)), HEALTHY),
-        Hostile("chain-longer", "30 more certificates", presents(certificates.with_copies(30)), TOO_LARGE),
-        Hostile("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
-        Hostile("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
-        Hostile("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
-        Hostile("without-end", "valid until the year 9999", presents(certificates.without_end), HEALTHY),
+        HostileServer("chain-of-leaf", "signed by one who may not sign", presents(certificates.under_a_leaf), INVALID),
+        HostileServer("chain-too-deep", "one authority too many", presents(certificates.under_one_too_many), INVALID),
+        HostileServer(
+            "chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID
+        ),
+        HostileServer("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
+        HostileServer("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
+        HostileServer("chain-long", "8 more certificates", presents(certificates.with_copies(8)), HEALTHY),
+        HostileServer("chain-longer", "30 more certificates", presents(certificates.with_copies(30)), TOO_LARGE),
+        HostileServer("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
+        HostileServer("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
+        HostileServer("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
+        HostileServer("without-end", "valid until the year 9999", presents(certificates.without_end), HEALTHY),
         # ------------------------------------------------------------ keys and signatures
-        Hostile("weak-rsa", "an RSA key of 1024 bits", presents(certificates.with_weak_rsa), INVALID),
-        Hostile("weak-curve", "a curve that is no longer offered", presents(certificates.with_weak_curve), REFUSED),
-        Hostile("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),
-        Hostile("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),
+        HostileServer("weak-rsa", "an RSA key of 1024 bits", presents(certificates.with_weak_rsa), INVALID),
+        HostileServer(
+            "weak-curve", "a curve that is no longer offered", presents(certificates.with_weak_curve), REFUSED
+        ),
+        HostileServer("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),
+        HostileServer("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),
         # ------------------------------------------------------------ names
-        Hostile("name-wrong", "for another name", in_state(CertificateState.WRONG_NAME), MISMATCH),
-        Hostile("name-common", "only a common name", in_state(CertificateState.COMMON_NAME_ONLY), MISMATCH),
-        Hostile("wildcard", "for *.hostile.test", presents(certificates.bearing(["*.hostile.test"])), HEALTHY),
-        Hostile("wildcard-wide", "for *.test", presents(certificates.bearing(["*.test"])), INVALID),
-        Hostile("wildcard-bare", "for *", presents(certificates.bearing(["*"])), INVALID),
-        Hostile("wildcard-twice", "for *.*.test", presents(certificates.bearing(["*.*.test"])), INVALID),
-        Hostile(
+        HostileServer("name-wrong", "for another name", in_state(CertificateState.WRONG_NAME), MISMATCH),
+        HostileServer("name-common", "only a common name", in_state(CertificateState.COMMON_NAME_ONLY), MISMATCH),
+        HostileServer("wildcard", "for *.hostile.test", presents(certificates.bearing(["*.hostile.test"])), HEALTHY),
+        HostileServer("wildcard-wide", "for *.test", presents(certificates.bearing(["*.test"])), INVALID),
+        HostileServer("wildcard-bare", "for *", presents(certificates.bearing(["*"])), INVALID),
+        HostileServer("wildcard-twice", "for *.*.test", presents(certificates.bearing(["*.*.test"])), INVALID),
+        HostileServer(
             "wildcard-partial",
             "for wild*.hostile.test",
             presents(certificates.bearing(["wild*.hostile.test"])),
             MISMATCH,
         ),
-        Hostile("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
-        Hostile(
+        HostileServer("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
+        HostileServer(
             "name-many",
             "300 other names",
             presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(300))])),
             HEALTHY,
         ),
-        Hostile(
+        HostileServer(
             "name-more",
             "1000 other names",
             presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(1000))])),
             TOO_LARGE,
         ),
-        Hostile("name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID),
-        Hostile(
+        HostileServer(
+            "name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID
+        ),
+        HostileServer(
             "name-latin",
             "with a letter of Latin-1",
             presents(certificates.bearing_raw(DNS_NAME, b"b\xfccher.hostile.test")),
             INVALID,
         ),
-        Hostile(
+        HostileServer(
             "name-utf8",
             "with a letter in UTF-8",
             presents(certificates.bearing_raw(DNS_NAME, "bücher.hostile.test".encode())),
             MISMATCH,
         ),
-        Hostile("name-empty", "for the empty name", presents(certificates.bearing_raw(DNS_NAME, b"")), INVALID),
-        Hostile(
+        HostileServer("name-empty", "for the empty name", presents(certificates.bearing_raw(DNS_NAME, b"")), INVALID),
+        HostileServer(
             "name-dot",
             "with a dot at the end",
             presents(certificates.bearing_raw(DNS_NAME, b"{}.")),
             MISMATCH,
         ),
-        Hostile(
+        HostileServer(
             "name-short-ip",
             "for an IP address of three bytes",
             presents(certificates.bearing_raw(IP_ADDRESS, b"\x7f\0\1")),
             INVALID,
         ),
-        Hostile("name-markup", "names that would do harm", presents(certificates.called_by_markup), HEALTHY),
+        HostileServer("name-markup", "names that would do harm", presents(certificates.called_by_markup), HEALTHY),
     ),
 )

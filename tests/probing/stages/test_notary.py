@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.homeserver import Homeserver, key_id, public
-from exporter.demo.https_server import Answer, json_answer
+from exporter.demo.homeserver import Homeserver, encode_public_key, key_id
+from exporter.demo.https_server import Response, json_response
 from exporter.demo.notary import Notary
 from exporter.model import names
 from exporter.model.findings import SigningKeys
@@ -38,7 +38,7 @@ class Known(Homeserver):
 
     @property
     def public_keys(self) -> dict[str, str]:
-        return {key_id(self.key): public(self.key)}
+        return {key_id(self.key): encode_public_key(self.key)}
 
 
 def published(*homeservers: Known) -> PublishedKeys:
@@ -65,7 +65,7 @@ def test_documents_that_a_peer_would_use_are_read() -> None:
     known = Known()
     unsigned = json.loads(known.keys().body)
     good = notarised(known)
-    answer = json_answer(
+    answer = json_response(
         {
             "server_keys": [
                 "no document",
@@ -84,13 +84,13 @@ def test_documents_that_a_peer_would_use_are_read() -> None:
 @pytest.mark.parametrize(
     ("answer", "reason", "detail"),
     [
-        (json_answer({"errcode": "M_UNRECOGNIZED"}, 404), Reason.HTTP_STATUS, "status 404, expected 200"),
-        (json_answer({}), Reason.INVALID_CONTENT, "server_keys should be an array, found null"),
-        (json_answer({"server_keys": {}}), Reason.INVALID_CONTENT, "server_keys should be an array, found an object"),
-        (Answer(200, (), b"[]"), Reason.INVALID_CONTENT, "a JSON object was expected, found an array"),
+        (json_response({"errcode": "M_UNRECOGNIZED"}, 404), Reason.HTTP_STATUS, "status 404, expected 200"),
+        (json_response({}), Reason.INVALID_CONTENT, "server_keys should be an array, found null"),
+        (json_response({"server_keys": {}}), Reason.INVALID_CONTENT, "server_keys should be an array, found an object"),
+        (Response(200, (), b"[]"), Reason.INVALID_CONTENT, "a JSON object was expected, found an array"),
     ],
 )
-def test_what_is_no_answer_of_a_notary_is_told(answer: Answer, reason: Reason, detail: str) -> None:
+def test_what_is_no_answer_of_a_notary_is_told(answer: Response, reason: Reason, detail: str) -> None:
     """The Conduit family has no notaries, and Dendrite is one under some names only: both say 404."""
     assert parse_documents(received(answer), NOTARY, published(Known())) == Failure((Problem(reason, detail),))
 
@@ -138,7 +138,7 @@ def test_another_key_under_the_same_id() -> None:
     """As happens where a key is lost and a new one is made by hand, and both are called 1."""
     known = Known()
     (same_id,) = known.public_keys
-    seen = PublishedKeys(NAME, {same_id: public(Homeserver(NAME).key)}, SEEN_AT)
+    seen = PublishedKeys(NAME, {same_id: encode_public_key(Homeserver(NAME).key)}, SEEN_AT)
     assert judged(seen, notarised(known)) == failed(f"another key as {same_id}", known.public_keys)
 
 
@@ -146,7 +146,7 @@ def test_the_document_that_is_valid_for_longest_counts() -> None:
     """Notaries keep what they fetched earlier, in no particular order."""
     known, lost = Known(), Known(valid_until=VALID_UNTIL - timedelta(hours=1))
     (same_id,) = known.public_keys
-    lost.changed = {"verify_keys": {same_id: {"key": public(lost.key)}}}
+    lost.changed = {"verify_keys": {same_id: {"key": encode_public_key(lost.key)}}}
     older = json.loads(lost.keys().body)
     older["signatures"][NAME] = {same_id: next(iter(older["signatures"][NAME].values()))}
     for documents in ((older, notarised(known)), (notarised(known), older)):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.demo.https_server import HTML, Answer, json_answer
+from exporter.demo.https_server import HTML, Response, json_response
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.findings import Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
@@ -22,14 +22,14 @@ SYNAPSE, CONDUIT = Software("Synapse", "1.163.2"), Software("Tuwunel", "1.4")
 
 
 def error(status: int, errcode: str) -> HttpResponse:
-    return received(json_answer({"errcode": errcode, "error": "a sentence"}, status))
+    return received(json_response({"errcode": errcode, "error": "a sentence"}, status))
 
 
 UNAUTHORIZED, FORBIDDEN = error(401, "M_UNAUTHORIZED"), error(403, "M_FORBIDDEN")
 UNRECOGNIZED = error(404, "M_UNRECOGNIZED")
-VERSION = received(json_answer({"server": {"name": "Synapse", "version": "1.163.2"}}))
-PAGE, PAGE_404, PAGE_403 = (received(Answer(status, (HTML,), b"<!doctype html>")) for status in (200, 404, 403))
-BAD_GATEWAY = received(Answer(502, (HTML,), b"<!doctype html>"))
+VERSION = received(json_response({"server": {"name": "Synapse", "version": "1.163.2"}}))
+PAGE, PAGE_404, PAGE_403 = (received(Response(status, (HTML,), b"<!doctype html>")) for status in (200, 404, 403))
+BAD_GATEWAY = received(Response(502, (HTML,), b"<!doctype html>"))
 
 OPEN = ProxyResponses(plain=None, encoded=None, spelled=None, unknown=None, large_put_status=None)
 FINE = ProxyResponses(UNAUTHORIZED, UNAUTHORIZED, UNRECOGNIZED, UNRECOGNIZED, 100)
@@ -122,7 +122,7 @@ def test_spelled_path(software: Software | None, spelled: HttpResponse | None, e
     [
         (UNRECOGNIZED, "Passed"),
         (PAGE, [Reason.CATCH_ALL]),
-        (received(Answer(204)), [Reason.CATCH_ALL]),
+        (received(Response(204)), [Reason.CATCH_ALL]),
         (PAGE_404, "Skipped"),
         (PAGE_403, "Skipped"),
         (BAD_GATEWAY, "Skipped"),

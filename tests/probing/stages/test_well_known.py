@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from exporter.demo.https_server import Answer
+from exporter.demo.https_server import Response
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.findings import Delegation, TlsSession, WellKnownResponse
@@ -44,7 +44,7 @@ async def test_a_delegation() -> None:
 
 
 async def test_the_type_of_the_content_does_not_matter() -> None:
-    page = received(Answer(200, (("Content-Type", "text/html"),), b'{"m.server": "hs.example.test:443"}'))
+    page = received(Response(200, (("Content-Type", "text/html"),), b'{"m.server": "hs.example.test:443"}'))
     stage = await probe(serving(well_known=page))
     assert isinstance(stage, Passed)
     assert stage.found.server == HS
@@ -52,7 +52,7 @@ async def test_the_type_of_the_content_does_not_matter() -> None:
 
 @pytest.mark.parametrize("status", [404, 410])
 async def test_what_is_not_there_is_no_failure(status: int) -> None:
-    stage = await probe(serving(well_known=received(Answer(status))))
+    stage = await probe(serving(well_known=received(Response(status))))
     assert absence(stage) is Reason.HTTP_STATUS
     assert stage.found is not None
     assert stage.found.cache_seconds == FAILURE_SECONDS
@@ -111,13 +111,13 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
     ],
 )
 async def test_a_delegation_to_nothing(body: bytes, problem: Problem) -> None:
-    stage = await probe(serving(well_known=received(Answer(200, (), body))))
+    stage = await probe(serving(well_known=received(Response(200, (), body))))
     assert isinstance(stage, Failed)
     assert stage.problems == (problem,)
 
 
 async def test_a_page_for_every_path_is_no_json() -> None:
-    page = received(Answer(200, (("Content-Type", "text/html"),), b"<!doctype html>"))
+    page = received(Response(200, (("Content-Type", "text/html"),), b"<!doctype html>"))
     assert reason(await probe(serving(well_known=page))) is Reason.NOT_JSON
 
 

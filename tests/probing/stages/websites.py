@@ -1,6 +1,6 @@
 """The web servers of example.test and www.example.test, for the tests of the well-known."""
 
-from exporter.demo.https_server import json_answer, redirect
+from exporter.demo.https_server import json_response, redirect
 from exporter.model import names
 from exporter.model.findings import Delegation
 from exporter.model.outcomes import Failed, Passed
@@ -14,7 +14,7 @@ from tests.fake_world import FakeNetwork, Reaction, Server, received
 
 HERE = "192.0.2.1:443"
 ELSEWHERE = "192.0.2.2:443"
-DELEGATION = received(json_answer({"m.server": "hs.example.test:443"}))
+DELEGATION = received(json_response({"m.server": "hs.example.test:443"}))
 HS = names.parse("hs.example.test:443")
 
 Stage = Passed[Delegation] | Failed[Delegation]
