@@ -135,7 +135,7 @@ class App:
                 stop.wait(),
                 self._reload_at_every(hangup),
                 self._read_server_files_again(),
-                self._lists.keep_reading(),
+                self._lists.run(),
             )
         ]
         try:

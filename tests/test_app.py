@@ -31,7 +31,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.server_lists.serving import answer, groups, serving
+from tests.server_lists.serving import http_response, serving, target_groups
 from tests.waiting import leaked_tasks, until, until_asked
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
@@ -326,16 +326,19 @@ async def test_every_shard_probes_whatever_it_is_asked_for(tmp_path: Path) -> No
 async def test_lists_are_followed(tmp_path: Path) -> None:
     """Without a reload; one that fails keeps its servers, and after it is gone from the configuration they are gone."""
     stop, hangup = asyncio.Event(), asyncio.Event()
-    async with Federation([HEALTHY, BROKEN]) as federation, serving(lambda _: groups(HEALTHY.server_name)) as server:
+    async with (
+        Federation([HEALTHY, BROKEN]) as federation,
+        serving(lambda _: target_groups(HEALTHY.server_name)) as server,
+    ):
         failures_of_list = series("exporter_list_failures_total", {"list": server.url})
         lists = [{"url": server.url, "refresh_interval": "50ms"}]
         file = write_config(tmp_path / "config.yaml", federation, servers=[], server_urls=lists)
         async with exporter(file) as app:
             running = asyncio.create_task(app.until(stop, hangup))
             await probed(app, HEALTHY)
-            server.answers = lambda _: groups(BROKEN.server_name)
+            server.respond = lambda _: target_groups(BROKEN.server_name)
             assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
-            server.answers = lambda _: answer(b"", status="500 Internal Server Error")
+            server.respond = lambda _: http_response(b"", status="500 Internal Server Error")
             await until_asked(lambda: more_than(app, failures_of_list, 0))
             assert (await metrics(app))["exporter_servers"] == 1
             write_config(file, federation, servers=[HEALTHY.server_name])

@@ -36,7 +36,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.server_lists.serving import answer, groups
+from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_asked
 
@@ -315,7 +315,7 @@ async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: i
         assert (await exporter.end())[0] == 0
 
 
-@pytest.mark.parametrize("said", [groups("a.invalid"), answer(b"", status="401 Unauthorized")])
+@pytest.mark.parametrize("said", [target_groups("a.invalid"), http_response(b"", status="401 Unauthorized")])
 async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
     """Neither in the log at its most talkative, nor in what is served; but they were sent."""
     (tmp_path / "token").write_text("hunter2")
@@ -324,7 +324,9 @@ async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
         file = tmp_path / "config.yaml"
         file.write_text(json.dumps({"server_urls": [own]}))
         async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
-            await exporter.until_logged("list read" if said == groups("a.invalid") else "list not put to use")
+            await exporter.until_logged(
+                "server list applied" if said == target_groups("a.invalid") else "server list not applied"
+            )
             async with httpx.AsyncClient(trust_env=False) as client:
                 pages = [(await client.get(f"http://{exporter.place}{path}")).text for path in ("/", "/metrics")]
             status, out, messages = await exporter.end()

@@ -1,1 +1,1 @@
-"""Lists of servers from files and URLs, read again and again; the last good content of each counts."""
+"""Server lists: file_sd files, and lists that are fetched over HTTP at regular intervals."""

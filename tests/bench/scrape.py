@@ -141,7 +141,9 @@ class LibraryCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         for family, samples in self._samples.items():
-            metric = Metric(family.full_name.removesuffix(SUFFIXES[family.kind]), family.help, family.kind)
+            metric = Metric(
+                family.full_name.removesuffix(SUFFIXES[family.metric_type]), family.help, family.metric_type
+            )
             labels = ("server_name", *family.labels)
             for values, number in samples:
                 metric.add_sample(family.full_name, dict(zip(labels, values, strict=True)), number)

@@ -192,7 +192,7 @@ def test_every_metric_appears_in_a_dashboard() -> None:
 
 def test_every_metric_has_the_suffix_of_its_kind() -> None:
     """Otherwise the names above would differ from those in Prometheus."""
-    assert all(family.full_name.endswith(SUFFIXES[family.kind]) for family in FAMILIES)
+    assert all(family.full_name.endswith(SUFFIXES[family.metric_type]) for family in FAMILIES)
 
 
 # ---------------------------------------------------------------- links

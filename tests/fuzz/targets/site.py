@@ -13,7 +13,7 @@ from uvicorn.server import ServerState as UvicornState
 
 from exporter.config import Config
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.negotiation import OPENMETRICS, preferences, wants_gzip, wants_openmetrics
+from exporter.metrics.negotiation import OPENMETRICS, parse_preferences, wants_gzip, wants_openmetrics
 from exporter.model.names import ServerName
 from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries
@@ -129,7 +129,7 @@ async def converse(written: bytes) -> None:
 def accept(written: bytes) -> None:
     """Whatever stands in `Accept` and `Accept-Encoding`, it is read."""
     header = written.decode("latin-1")
-    assert all(preference.name and 0 <= preference.weight <= 1 for preference in preferences(header))
+    assert all(preference.name and 0 <= preference.weight <= 1 for preference in parse_preferences(header))
     assert wants_openmetrics(header) in (True, False)
     assert wants_openmetrics(f"{header}, application/openmetrics-text;q=0") is False or OPENMETRICS in header.lower()
     assert wants_gzip(f"{header}, ") is wants_gzip(header)

@@ -75,7 +75,7 @@ async def test_answers_and_log(tmp_path: Path, log: io.StringIO, monkeypatch: py
     web = tmp_path / "web.yaml"
     web.write_text(f"basic_auth_users: {{alice: {HASH}}}\n")
     seen = []
-    async with lists.serving(lambda _: lists.answer(TOKEN.encode(), status="401 Unauthorized")) as server:
+    async with lists.serving(lambda _: lists.http_response(TOKEN.encode(), status="401 Unauthorized")) as server:
         file = config_file(tmp_path, server.url)
         async with App(file, listen=[ANYWHERE], web=LiveWebConfig(web), lifecycle=True) as app:
             until_stopped = asyncio.create_task(app.until(asyncio.Event(), asyncio.Event()))
