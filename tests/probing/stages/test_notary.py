@@ -93,7 +93,7 @@ def test_selects_documents_that_a_peer_would_use() -> None:
     ],
 )
 def test_rejects_responses_that_no_notary_sends(answer: Response, reason: Reason, detail: str) -> None:
-    """The Conduit family is no notary, and Dendrite is one under some names only: both return 404."""
+    """Homeservers of the Conduit family are not notaries, and Dendrite is only one for some names: both return 404."""
     response = http_response(answer)
     assert parse_documents(response, NOTARY, published(KnownServer())) == Failure((Problem(reason, detail),))
 
