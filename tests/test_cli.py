@@ -19,8 +19,8 @@ from exporter import DISTRIBUTION, VERSION, cli
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo.broken import at_8448
-from exporter.demo.faults import Fault
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.ports import Fault
 from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason

@@ -5,8 +5,8 @@ import pytest
 
 from exporter import wiring
 from exporter.config import AddressScope, Config, HostPort, NetworkSettings, ProbeSettings
-from exporter.demo.faults import ClosedPort
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.ports import ClosedPort
 from exporter.demo.zone import DnsFault
 from exporter.judging import verdict
 from exporter.model.enums import Stage

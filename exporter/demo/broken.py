@@ -1,15 +1,15 @@
 """The broken servers that `demo` shows, each broken in one way."""
 
 from exporter.demo.authority import CertificateState
-from exporter.demo.faults import Fault
 from exporter.demo.homeserver import VERSION, KeyFault
 from exporter.demo.https_server import WELL_KNOWN
-from exporter.demo.reverse_proxy import WELCOME
+from exporter.demo.ports import Fault
 from exporter.demo.servers import LabServer, Place, Website, federates
 from exporter.demo.zone import DnsFault
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.reverse_proxy import WELCOME
 
 _BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
 NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})

@@ -17,16 +17,16 @@ from typing import Any, Self, TypeVar
 from exporter.demo.authority import P256_KEYS, Authority, ChainKeys, IssuedCertificate
 from exporter.demo.broken import BROKEN_SERVERS
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import FAULTS, Fault
 from exporter.demo.healthy import HEALTHY_SERVERS
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import HttpsServer, Resource, Site
 from exporter.demo.listener import Listener, Port, streams
-from exporter.demo.notary import QUERY, GivenKeys, Notary
-from exporter.demo.reverse_proxy import in_front_of
+from exporter.demo.ports import FAULTS, Fault
 from exporter.demo.servers import WELL_KNOWN_PORT, LabServer, Place, RawPort, RawSite, StreamHandler, Website
 from exporter.demo.zone import Zone
 from exporter.model.names import parse
+from tests.lab.notary import QUERY, GivenKeys, Notary
+from tests.lab.reverse_proxy import in_front_of
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """Those of `demo`: not more than can be looked over."""

@@ -7,18 +7,18 @@ from ssl import SSLContext, TLSVersion
 from typing import TypeAlias
 
 from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
-from exporter.demo.faults import Fault
 from exporter.demo.homeserver import KeyFault
 from exporter.demo.https_server import WELL_KNOWN, Resource, delegation
 from exporter.demo.listener import ConnectionHandler
-from exporter.demo.notary import GivenKeys
-from exporter.demo.reverse_proxy import ProxyFault
+from exporter.demo.ports import Fault
 from exporter.demo.zone import DnsFault, Misbehaviour
 from exporter.judging.warnings import WarningName
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.names import ip_literal, parse
 from exporter.model.reasons import Reason
+from tests.lab.notary import GivenKeys
+from tests.lab.reverse_proxy import ProxyFault
 
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448

@@ -16,10 +16,10 @@ from urllib.parse import urljoin, urlsplit
 
 from exporter.demo.authority import Authority, CertificateState
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import ClosedPort
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Response, Site, redirect
 from exporter.demo.listener import Port
+from exporter.demo.ports import ClosedPort
 from exporter.demo.zone import DnsFault, Zone
 from exporter.internet import Internet, IPEndpoint
 from exporter.model import names

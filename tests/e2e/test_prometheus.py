@@ -18,12 +18,12 @@ from exporter.demo.authority import LEAF_LIFETIME
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
-from exporter.demo.reverse_proxy import WELCOME
 from exporter.demo.servers import LabServer, Website, federates
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
 from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
 from tests.embedded_federation import lab_servers, write_config
+from tests.lab.reverse_proxy import WELCOME
 
 QUICK = {"interval": "5s", "timeout": "4s"}
 PATIENCE_SECONDS = 90.0

@@ -10,8 +10,8 @@ import h11
 import pytest
 
 from exporter.demo.authority import Authority, IssuedCertificate
-from exporter.demo.faults import reset
 from exporter.demo.listener import streams
+from exporter.demo.ports import reset
 from exporter.internet.connection import InternetConnection
 from exporter.model.reasons import Reason
 from exporter.probing import problems

@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
 from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
-from exporter.demo.faults import reset
 from exporter.demo.listener import ConnectionHandler, streams
+from exporter.demo.ports import reset
 from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.reasons import Reason

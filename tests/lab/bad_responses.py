@@ -4,13 +4,13 @@ reverse proxy in front of it.
 
 from exporter.demo.authority import CertificateState
 from exporter.demo.broken import NO_IPV4, keys_broken
-from exporter.demo.faults import Fault
 from exporter.demo.homeserver import KEYS, VERSION, KeyFault
 from exporter.demo.https_server import JSON, WELL_KNOWN, Request, Response, delegation, redirect
-from exporter.demo.reverse_proxy import ProxyFault
+from exporter.demo.ports import Fault
 from exporter.demo.servers import LabServer, Place, Website, federates
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.reverse_proxy import ProxyFault
 from tests.lab.unreachable import HOURS
 
 ENORMOUS = Response(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from exporter.demo.notary import GivenKeys
 from exporter.demo.servers import LabServer, delegates, federates
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.notary import GivenKeys
 
 NOTARY = "notary.lab.test"
 

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import Request, Response
-from exporter.demo.reverse_proxy import FAULTS, ProxyFault, in_front_of
+from tests.lab.reverse_proxy import FAULTS, ProxyFault, in_front_of
 
 NAME = "x.lab.test"
 ENCODED = "/_matrix/federation/v1/event/%24a%2Fb"

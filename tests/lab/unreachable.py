@@ -2,7 +2,7 @@
 
 from exporter.demo.authority import CertificateState
 from exporter.demo.broken import NO_IPV4, at_8448
-from exporter.demo.faults import Fault
+from exporter.demo.ports import Fault
 from exporter.demo.servers import LabServer, federates
 from exporter.demo.zone import DnsFault
 from exporter.model.enums import Method, Stage

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import FAULTS, Fault
 from exporter.demo.https_server import HttpsServer, Response, Site
 from exporter.demo.listener import Port
+from exporter.demo.ports import FAULTS, Fault
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet
 from exporter.model.addresses import Endpoint, Target

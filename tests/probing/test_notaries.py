@@ -12,7 +12,6 @@ from exporter.config import HostPort as Written
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import encode_public_key, key_id
 from exporter.demo.https_server import Request, Response, json_response
-from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
@@ -29,6 +28,7 @@ from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
+from tests.lab.notary import QUERY
 from tests.sample_reports import watched
 from tests.scrapes import board_of, samples_of, text_of
 

@@ -3,9 +3,9 @@
 They are many, so they are in no demo: `python -m tests.faults` probes them all.
 """
 
-from tests.lab.hostile.answers import HTTP_SERVERS
 from tests.lab.hostile.dns import DNS_SERVERS
 from tests.lab.hostile.documents import DOCUMENT_SERVERS
+from tests.lab.hostile.http import HTTP_SERVERS
 from tests.lab.hostile.keys import KEYS_SERVERS
 from tests.lab.hostile.oversized import OVERSIZED_SERVERS
 from tests.lab.hostile.redirects import REDIRECT_SERVERS

@@ -7,8 +7,8 @@ from exporter.demo.servers import HEALTHY, LabServer, federates
 from exporter.demo.zone import DnsFault, Misbehaviour
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile import dns_answers
-from tests.lab.hostile.at_8448 import Problems, found
+from tests.lab.hostile import dns_replies
+from tests.lab.hostile.rows import Problems, found
 
 HOMESERVER = "192.0.2.1"
 """Where there is anything, it is here: nobody has to be reached for what is wrong with DNS."""
@@ -66,96 +66,96 @@ DNS_SERVERS = (
     addresses("dns-refused", "REFUSED", DnsFault.REFUSED, FAILURE),
     addresses("dns-formerr", "FORMERR", fail_with(Rcode.FORMERR), FAILURE),
     addresses("dns-notimp", "NOTIMP", fail_with(Rcode.NOTIMP), FAILURE),
-    addresses("dns-empty", "datagrams of no bytes", dns_answers.empty, TIMEOUT),
+    addresses("dns-empty", "datagrams of no bytes", dns_replies.empty, TIMEOUT),
     # ------------------------------------------------------------ over TCP
     addresses("dns-truncated", "answers that only fit into TCP", DnsFault.TRUNCATE, HEALTHY),
     addresses("dns-tcp-closed", "and there the connection is closed", DnsFault.TRUNCATE_AND_HANG_UP, FAILURE),
     addresses(
         "dns-tcp-silent",
         "and there nothing is said",
-        dns_answers.only_over_tcp(DnsFault.DROP),
+        dns_replies.only_over_tcp(DnsFault.DROP),
         TIMEOUT,
     ),
     addresses(
         "dns-tcp-garbage",
         "and there nonsense is said",
-        dns_answers.only_over_tcp(DnsFault.GARBAGE),
+        dns_replies.only_over_tcp(DnsFault.GARBAGE),
         FAILURE,
     ),
     addresses(
         "dns-tcp-wrong-id",
         "and there somebody else's question is answered",
-        dns_answers.only_over_tcp(DnsFault.WRONG_ID),
+        dns_replies.only_over_tcp(DnsFault.WRONG_ID),
         FAILURE,
     ),
-    addresses("dns-much-text", "30 KiB of text beside the address", dns_answers.with_much_text, HEALTHY),
+    addresses("dns-much-text", "30 KiB of text beside the address", dns_replies.with_much_text, HEALTHY),
     # ------------------------------------------------------------ nonsense that bears our id
     addresses("dns-garbage", "no DNS message", DnsFault.GARBAGE, FAILURE),
-    addresses("dns-cut", "answers cut short", dns_answers.spoilt(lambda wire: wire[:-1]), FAILURE),
-    addresses("dns-surplus", "bytes behind the answer", dns_answers.spoilt(lambda wire: wire + b"\0"), FAILURE),
-    addresses("dns-echo", "our own question, sent back", dns_answers.with_header(dns_answers.FLAGS, 0x0100), FAILURE),
+    addresses("dns-cut", "answers cut short", dns_replies.spoilt(lambda wire: wire[:-1]), FAILURE),
+    addresses("dns-surplus", "bytes behind the answer", dns_replies.spoilt(lambda wire: wire + b"\0"), FAILURE),
+    addresses("dns-echo", "our own question, sent back", dns_replies.with_header(dns_replies.FLAGS, 0x0100), FAILURE),
     addresses(
         "dns-no-question",
         "answers without the question",
-        dns_answers.with_header(dns_answers.QUESTION_COUNT, 0),
+        dns_replies.with_header(dns_replies.QUESTION_COUNT, 0),
         FAILURE,
     ),
     addresses(
         "dns-promises",
         "65,535 records, of which one is there",
-        dns_answers.with_header(dns_answers.ANSWER_COUNT, 0xFFFF),
+        dns_replies.with_header(dns_replies.ANSWER_COUNT, 0xFFFF),
         FAILURE,
     ),
     addresses(
         "dns-short-address",
         "an address of three bytes",
-        dns_answers.with_record(dns_answers.ASKED + dns_answers.ADDRESS_IN + b"\0\3\1\2\3"),
+        dns_replies.with_record(dns_replies.ASKED + dns_replies.ADDRESS_IN + b"\0\3\1\2\3"),
         FAILURE,
         kinds=("A",),
     ),
     addresses(
         "dns-pointer-loop",
         "a name that points to itself",
-        dns_answers.with_record(b"\xff\xff" + dns_answers.ADDRESS_IN + b"\0\4\1\2\3\4"),
+        dns_replies.with_record(b"\xff\xff" + dns_replies.ADDRESS_IN + b"\0\4\1\2\3\4"),
         FAILURE,
         kinds=("A", "AAAA"),
     ),
     addresses(
         "dns-long-name",
         "a name of 320 bytes",
-        dns_answers.with_record((b"\x3f" + b"l" * 63) * 5 + b"\0" + dns_answers.ADDRESS_IN + b"\0\4\1\2\3\4"),
+        dns_replies.with_record((b"\x3f" + b"l" * 63) * 5 + b"\0" + dns_replies.ADDRESS_IN + b"\0\4\1\2\3\4"),
         FAILURE,
     ),
     addresses(
         "dns-chaos",
         "an address of another class than the Internet's",
-        dns_answers.with_record(dns_answers.ASKED + dns_answers.ADDRESS_CHAOS + b"\0\4\1\2\3\4"),
+        dns_replies.with_record(dns_replies.ASKED + dns_replies.ADDRESS_CHAOS + b"\0\4\1\2\3\4"),
         ONLY_NO_ADDRESSES,
     ),
-    addresses("dns-denied", "an address of a name that does not exist", dns_answers.nowhere, FAILURE, kinds=("A",)),
+    addresses("dns-denied", "an address of a name that does not exist", dns_replies.nowhere, FAILURE, kinds=("A",)),
     # ------------------------------------------------------------ of somebody else
     addresses("dns-wrong-id", "answers with another id", DnsFault.WRONG_ID, TIMEOUT),
     addresses("dns-wrong-question", "answers to another question", DnsFault.WRONG_QUESTION, TIMEOUT),
-    addresses("dns-forged", "fifty forged answers, and no true one", dns_answers.forged, TIMEOUT),
-    addresses("dns-forged-first", "fifty forged answers before the true one", dns_answers.forged_first, HEALTHY),
+    addresses("dns-forged", "fifty forged answers, and no true one", dns_replies.forged, TIMEOUT),
+    addresses("dns-forged-first", "fifty forged answers before the true one", dns_replies.forged_first, HEALTHY),
     addresses(
         "dns-stranger",
         "the address of another name",
-        dns_answers.of_a_stranger,
+        dns_replies.of_a_stranger,
         ONLY_NO_ADDRESSES,
     ),
     addresses(
         "dns-poison",
         "addresses of other names beside that of this one",
-        dns_answers.beside_a_stranger,
+        dns_replies.beside_a_stranger,
         HEALTHY,
         kinds=("A",),
     ),
-    addresses("dns-wrong-type", "text instead of an address", dns_answers.of_another_type, ONLY_NO_ADDRESSES),
+    addresses("dns-wrong-type", "text instead of an address", dns_replies.of_another_type, ONLY_NO_ADDRESSES),
     # ------------------------------------------------------------ aliases
     addresses("dns-alias-loop", "two aliases of each other", DnsFault.ALIAS_LOOP, FAILURE),
-    addresses("dns-alias-self", "an alias of itself", dns_answers.aliases(0), FAILURE),
-    addresses("dns-alias-chain", "forty aliases in a row", dns_answers.aliases(40), FAILURE),
+    addresses("dns-alias-self", "an alias of itself", dns_replies.aliases(0), FAILURE),
+    addresses("dns-alias-chain", "forty aliases in a row", dns_replies.aliases(40), FAILURE),
     # ------------------------------------------------------------ one of both families
     addresses("dns-aaaa-servfail", "SERVFAIL for IPv6 only", DnsFault.SERVFAIL, HEALTHY, kinds=("AAAA",)),
     addresses("dns-aaaa-silent", "no answer for IPv6 only", DnsFault.DROP, HEALTHY, kinds=("AAAA",)),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import numbered
 from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
+from tests.lab.hostile.rows import numbered
 
 MAX_WELL_KNOWN_BYTES = 50 * 1024
 ESCAPES = '\x1b[31m\n# HELP up\nup{a="b"} 1\r<script>alert(1)</script>\u202e'

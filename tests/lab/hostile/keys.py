@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from exporter.demo.homeserver import KEYS, Homeserver, JsonObject, encode_base64, encode_public_key, key_id
 from exporter.demo.servers import LabServer
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import numbered
 from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
+from tests.lab.hostile.rows import numbered
 
 IDENTITY, ZERO = bytes([1]) + bytes(31), bytes(32)  # points of order 1 and 4
 MADE_UP = encode_base64(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0

@@ -14,14 +14,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.demo.authority import Authority, IssuedCertificate, Issuer, KeyType, authority_draft, common_name, new_key
-from exporter.demo.faults import Fault
+from exporter.demo.ports import Fault
 from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, CertificateSource, LabServer, Place, RawPort, Website
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Problems, found, numbered
-from tests.lab.hostile.behaviours import answers
-from tests.lab.hostile.certificates import (
+from tests.lab.hostile.bad_certificates import (
     DAY,
     DIRECTORY_NAME,
     DNS_NAME,
@@ -34,6 +32,8 @@ from tests.lab.hostile.certificates import (
     issued,
     raw_names,
 )
+from tests.lab.hostile.connection_handlers import answers
+from tests.lab.hostile.rows import Problems, found, numbered
 from tests.lab.hostile.tls_records import certificate, server_hello
 
 ADDRESSES = 16  # of a name, that are dialled

@@ -22,7 +22,7 @@ from exporter.demo.servers import (
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Problems
+from tests.lab.hostile.rows import Problems
 
 STAGES = {WELL_KNOWN: Stage.WELL_KNOWN, VERSION: Stage.VERSION, KEYS: Stage.KEYS}
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count, pairwise
 
-from exporter.demo.faults import Fault
 from exporter.demo.https_server import WELL_KNOWN, Request, Resource, Response, delegation, redirect
+from exporter.demo.ports import Fault
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, LabServer, Place, Website, federates
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Row, numbered
 from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
+from tests.lab.hostile.rows import Row, numbered
 
 Location = Callable[[str], str]
 """Of the host that redirects."""

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from exporter.demo.faults import Fault, reset
 from exporter.demo.listener import ConnectionHandler
+from exporter.demo.ports import Fault, reset
 from exporter.demo.servers import LabServer, Place, RawPort, federates
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import HostileServer, anywhere, found, numbered
-from tests.lab.hostile.behaviours import answers, close, shuts_down
+from tests.lab.hostile.connection_handlers import answers, close, shuts_down
+from tests.lab.hostile.rows import HostileServer, anywhere, found, numbered
 from tests.lab.hostile.tls_records import server_hello
 
 BROKEN_OFF = found(Stage.TLS, Reason.TLS_HANDSHAKE)

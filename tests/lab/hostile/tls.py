@@ -12,9 +12,9 @@ from exporter.demo.listener import ConnectionHandler
 from exporter.demo.servers import HEALTHY, Place, RawPort, RawSite, Website
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import HostileServer, anywhere, found, numbered
-from tests.lab.hostile.behaviours import answers, close, drips, floods, says
-from tests.lab.hostile.certificates import with_rsa
+from tests.lab.hostile.bad_certificates import with_rsa
+from tests.lab.hostile.connection_handlers import answers, close, drips, floods, says
+from tests.lab.hostile.rows import HostileServer, anywhere, found, numbered
 from tests.lab.hostile.tls_records import (
     ALERTS,
     APPLICATION_DATA,

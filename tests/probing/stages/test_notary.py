@@ -6,7 +6,6 @@ import pytest
 
 from exporter.demo.homeserver import Homeserver, encode_public_key, key_id
 from exporter.demo.https_server import Response, json_response
-from exporter.demo.notary import Notary
 from exporter.model import names
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
@@ -15,6 +14,7 @@ from exporter.probing.attempt import Failure
 from exporter.probing.stages.keys import EPOCH
 from exporter.probing.stages.notary import PublishedKeys, evaluate, parse_documents
 from tests.fake_world import received
+from tests.lab.notary import Notary
 
 NAME = "example.test"
 NOTARY = names.parse("notary.test")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.faults import Fault
+from exporter.demo.ports import Fault
 from tests.embedded_federation import lab_servers
 from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
 

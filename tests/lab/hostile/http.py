@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import numbered
 from tests.lab.hostile.raw_responses import OK, BadResponse, RawResponse, dripping, page, silent_after
+from tests.lab.hostile.rows import numbered
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 BOMB = bytes(4 << 20)

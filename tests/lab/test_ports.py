@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.authority import Authority
-from exporter.demo.faults import FAULTS, Fault
+from exporter.demo.ports import FAULTS, Fault
 from tests.demo.independent_clients import host_and_port, meet
 
 

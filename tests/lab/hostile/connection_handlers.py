@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from socket import SHUT_WR, socket
 from typing import TypeAlias
 
-from exporter.demo.faults import FIRST_BYTES
 from exporter.demo.listener import ConnectionHandler
+from exporter.demo.ports import FIRST_BYTES
 
 DRIP_SECONDS = 0.05
 SO_MANY_BYTES = 1 << 14

@@ -6,11 +6,11 @@ from ssl import TLSVersion
 from exporter.demo.broken import NO_IPV4
 from exporter.demo.homeserver import KeyFault
 from exporter.demo.https_server import JSON, WELL_KNOWN, Response, delegation
-from exporter.demo.reverse_proxy import ProxyFault
 from exporter.demo.servers import HEALTHY, LabServer, Website, delegates, federates
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.reverse_proxy import ProxyFault
 
 REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
 HALF_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})
