@@ -19,7 +19,8 @@ import yaml
 from exporter import check
 from exporter.check import OutputFormat
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.servers import many
+from tests.lab.crowd import crowd
+from tests.lab.slow import slow_down
 
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "well-known-port.lab.test",
@@ -186,7 +187,7 @@ def test_says_so_where_the_system_has_no_dns_server(
 
 async def test_servers_are_probed_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten that take a fifth of a second for each of two answers are done before one by one they could be."""
-    async with Federation(many(10, delay=0.2)) as federation:
+    async with Federation(crowd(10, proxy=slow_down(0.2))) as federation:
         names = [server.server_name for server in federation.servers]
         started = asyncio.get_running_loop().time()
         assert await run(written(federation.config(), tmp_path), *names) == 0

@@ -7,11 +7,11 @@ from exporter import wiring
 from exporter.config import AddressScope, Config, HostPort, NetworkSettings, ProbeSettings
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.ports import ClosedPort
-from exporter.demo.zone import DnsFault
 from exporter.judging import verdict
 from exporter.model.enums import Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
+from tests.lab.dns_faults import drop
 
 SERVER = "default-port.lab.test"
 NOBODY = HostPort("192.0.2.53", 53)  # a resolver that is never asked
@@ -68,6 +68,6 @@ async def test_only_the_configuration_opens_addresses_that_are_not_public(
 async def test_a_lookup_takes_its_share_of_the_configured_timeout() -> None:
     """A name server that is silent about IPv6 is given up early enough to dial the IPv4 address."""
     async with lab() as federation:
-        federation.dns.zone.fail(SERVER, "AAAA", DnsFault.DROP)
+        federation.dns.zone.fail(SERVER, "AAAA", drop)
         config = Config(probe=ProbeSettings(timeout=2), network=network_of(federation))
         assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))

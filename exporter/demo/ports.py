@@ -1,42 +1,18 @@
-"""Ports that misbehave below HTTP. One more fault is one more member, and its line in FAULTS."""
+"""Ports that fail below HTTP: a closed one, one behind a firewall, and one that speaks plain HTTP."""
 
 import asyncio
 import socket
-import struct
-from collections.abc import Callable
-from enum import StrEnum
-from functools import partial
 
+from exporter.demo.authority import Authority
 from exporter.demo.listener import LOOPBACK, Listener, Port
 
+FIRST_BYTES = 65536  # as much as is read of what a client sends first
 _FILLERS = 4  # more than an accept queue of length 0 holds
-FIRST_BYTES = 65536
-_WITHOUT_LINGERING = struct.pack("ii", 1, 0)  # struct linger: on, for 0 seconds, so that closing sends RST
-_NO_ROUTE = (
-    "255.255.255.255:8448"  # TCP refuses to connect to a broadcast address, and sends nothing (RFC 1122, 4.2.3.10)
-)
-_UNRECOGNIZED_NAME = b"\x15\x03\x03\x00\x02\x02\x70"  # a fatal alert (RFC 8446, section 6; RFC 6066, section 3)
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 
-class Fault(StrEnum):
-    CONNECTION_REFUSED = "connection_refused"
-    BLACK_HOLE = "black_hole"
-    """Connecting is never answered."""
-    UNREACHABLE = "unreachable"
-    """The kernel knows no way there."""
-    RESET = "reset"
-    """RST as soon as the connection is made."""
-    NAME_REFUSED = "name_refused"
-    """TLS is refused, as nginx does for names that it does not know (`ssl_reject_handshake`)."""
-    PLAIN_HTTP = "plain_http"
-    """An answer in plain HTTP, whatever comes."""
-    STALL = "stall"
-    """The connection is made, and nothing is said."""
-
-
 class ClosedPort:
-    """Bound, so that nobody else gets it, but not listening: the kernel refuses connections."""
+    """A port that is bound, so that no other program gets it, but does not listen: the kernel refuses connections."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -51,7 +27,7 @@ class ClosedPort:
 
 
 class _BlackHole:
-    """Listens with an accept queue that is full already: Linux then drops every SYN without a word."""
+    """A port that listens with an accept queue that is already full: Linux then drops every SYN silently."""
 
     def __init__(self) -> None:
         self.address = ""
@@ -74,34 +50,23 @@ def _filler(port: int) -> socket.socket:
     return client
 
 
-class _NoRoute:
-    address = _NO_ROUTE
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-async def reset(accepted: socket.socket) -> None:
-    accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _WITHOUT_LINGERING)
-
-
-async def _answer_with(answer: bytes, accepted: socket.socket) -> None:
+async def answer_in_plain_http(accepted: socket.socket) -> None:
+    """Whatever the client sends first."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(accepted, FIRST_BYTES)
-    await loop.sock_sendall(accepted, answer)
+    await loop.sock_sendall(accepted, _BAD_REQUEST)
 
 
-async def _stall(accepted: socket.socket) -> None:  # noqa: ARG001 - nothing is done with it, on purpose
-    await asyncio.Event().wait()
+# ---------------------------------------------------------------- what a table of servers names
 
 
-FAULTS: dict[Fault, Callable[[], Port]] = {
-    Fault.CONNECTION_REFUSED: ClosedPort,
-    Fault.BLACK_HOLE: _BlackHole,
-    Fault.UNREACHABLE: _NoRoute,
-    Fault.RESET: partial(Listener, reset),
-    Fault.NAME_REFUSED: partial(Listener, partial(_answer_with, _UNRECOGNIZED_NAME)),
-    Fault.PLAIN_HTTP: partial(Listener, partial(_answer_with, _BAD_REQUEST)),
-    Fault.STALL: partial(Listener, _stall),
-}
+def refuse_connections(_: Authority) -> Port:
+    return ClosedPort()
+
+
+def drop_packets(_: Authority) -> Port:
+    return _BlackHole()
+
+
+def speak_plain_http(_: Authority) -> Port:
+    return Listener(answer_in_plain_http)

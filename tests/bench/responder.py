@@ -1,5 +1,5 @@
-"""`python -m tests.bench.responder COUNT [--delay SECONDS] [--lineage ecdsa|rsa] [--state STATE] ...`: homeservers that
-cost little, so that a core has room for 20,000 of them, and that know how long they took.
+"""`python -m tests.bench.responder COUNT [--delay SECONDS] [--algorithm ecdsa|rsa] ...`: homeservers that cost little,
+so that a core has room for 20,000 of them, and that know how long they took.
 
 Each is found by a well-known that names it without a port, so that a probe asks for both kinds of SRV records, of which
 there are none, and for addresses of both families, of which there is one of IPv4. All share one certificate, with a
@@ -20,12 +20,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exporter.demo.authority import LINEAGES, Authority, CertificateState
+from exporter.demo.authority import EXPIRED, VALID, Authority, CertificateProfile
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.demo.listener import BACKLOG, LOOPBACK
 from exporter.internet import peer_clock
 from tests.bench.processes import serve_until_end_of_input
+from tests.lab.certificates import PUBLIC_CHAINS
 
 DOMAIN = "bench.test"
 ADDRESS = "203.0.113.250"
@@ -189,10 +190,10 @@ def refusing() -> Iterator[str]:
 
 async def main(chosen: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="bench-") as folder, refusing() as nowhere:
-        authority = Authority(Path(folder), LINEAGES[chosen.lineage])
+        authority = Authority(Path(folder), PUBLIC_CHAINS[chosen.algorithm])
         resolver = await listen_for_questions()
-        web = listen(context_of(authority, CertificateState.VALID), Homeservers(chosen.delay))
-        expired = listen(context_of(authority, CertificateState.EXPIRED), Homeservers(chosen.delay))
+        web = listen(context_of(authority, VALID), Homeservers(chosen.delay))
+        expired = listen(context_of(authority, EXPIRED), Homeservers(chosen.delay))
         homeserver = {None: web, "refused": nowhere, "expired": expired}[chosen.failing]
         await serve_until_end_of_input(
             {
@@ -208,7 +209,7 @@ async def main(chosen: argparse.Namespace) -> None:
         )
 
 
-def context_of(authority: Authority, state: CertificateState) -> ssl.SSLContext:
+def context_of(authority: Authority, state: CertificateProfile) -> ssl.SSLContext:
     return authority.issue([f"*.{DOMAIN}"], state).server_context()
 
 
@@ -226,7 +227,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--interval", default="5m")
     parser.add_argument("--timeout", default="10s")
     parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--lineage", choices=LINEAGES, default="ecdsa")
+    parser.add_argument("--algorithm", choices=PUBLIC_CHAINS, default="ecdsa")
     parser.add_argument("--failing", choices=["expired", "refused"])
     return parser.parse_args()
 

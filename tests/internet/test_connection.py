@@ -11,13 +11,13 @@ import pytest
 
 from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
-from exporter.demo.ports import reset
 from exporter.internet.connection import InternetConnection
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.network import ClosedEarlyError
 from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, listening, secured, streams_there_are
+from tests.lab.ports import reset
 
 
 def page(content: bytes, *headers: bytes) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
+from exporter.demo.authority import EXPIRED, Authority, IssuedCertificate
 from exporter.demo.listener import Listener
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.connection import InternetConnection
@@ -29,6 +29,8 @@ from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
 from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, answering, listening, streams_there_are
+from tests.lab.certificates import SELF_SIGNED
+from tests.lab.tls_versions import only
 
 OTHER_NAME = "other.test"
 SERVER_NAME, KEY_SHARE = 0, 51  # extensions of a ClientHello
@@ -154,7 +156,7 @@ async def test_both_greetings_are_alike(authority: Authority, issued: IssuedCert
         async def listen(accepted: socket.socket) -> None:
             hellos.append(await asyncio.get_running_loop().sock_recv(accepted, 4096))
 
-        server.listener.behaviour = listen
+        server.listener.handler = listen
         for name in (NAME, OTHER_NAME):
             with pytest.raises(ClosedEarlyError):
                 await server.greet(name)
@@ -210,8 +212,8 @@ async def test_another_chain_is_verified(
 ) -> None:
     """Over a connection of its own, in the same step."""
     changed = {
-        "expired": authority.issue([NAME], CertificateState.EXPIRED),
-        "self-signed": authority.issue([NAME], CertificateState.SELF_SIGNED),
+        "expired": authority.issue([NAME], EXPIRED),
+        "self-signed": authority.issue([NAME], SELF_SIGNED),
         "other authority": stranger.issue([NAME]),
         "other intermediate": with_issuer(issued, stranger.issue([NAME])),
         "no intermediate": with_issuer(issued),
@@ -291,7 +293,7 @@ async def test_an_authority_that_is_trusted_no_more(
 async def test_a_chain_without_its_key_is_no_proof(authority: Authority, issued: IssuedCertificate) -> None:
     """A thief of certificates, which are public, signs the handshake with another key."""
     async with met(authority, issued) as server:
-        server.listener.behaviour = Thief(authority.issue([NAME]), issued).serve
+        server.listener.handler = Thief(authority.issue([NAME]), issued).serve
         with pytest.raises(SSL.Error, match="bad signature"):
             await server.greet()
 
@@ -300,7 +302,8 @@ class Thief:
     """TLS 1.2, where certificates are not encrypted: the chain of another is put in place of one's own."""
 
     def __init__(self, own: IssuedCertificate, stolen: IssuedCertificate) -> None:
-        self._context = own.server_context(ssl.TLSVersion.TLSv1_2)
+        self._context = own.server_context()
+        only(ssl.TLSVersion.TLSv1_2)(self._context)
         self._certificates = b"".join(with_length(each.public_bytes(Encoding.DER), 3) for each in stolen.chain)
 
     async def serve(self, accepted: socket.socket) -> None:

@@ -9,7 +9,7 @@ import dns.message
 import pytest
 
 from exporter.demo.dns_server import DnsQuestion, DnsServer
-from exporter.demo.zone import DnsFault, DnsReply, Transport
+from exporter.demo.zone import SERVFAIL, DnsFault, DnsReply, Transport
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -19,6 +19,16 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.problems import Step
 from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
+from tests.lab.dns_faults import (
+    REFUSED,
+    drop,
+    send_alias_loop,
+    send_garbage,
+    send_wrong_id,
+    send_wrong_question,
+    truncate,
+    truncate_and_hang_up,
+)
 
 LIFETIME = 0.2  # seconds: for answers that never come
 PATIENT = 5.0  # for those that do
@@ -125,9 +135,12 @@ async def test_forty_srv_records(server: DnsServer) -> None:
 
 
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
-    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    server.zone.fail("dual.test", "A", truncate)
     assert await asking(server).addresses("dual.test") == Addresses("dual.test", DUAL)
-    assert [question.over for question in server.questions if question.kind == "A"] == [Transport.UDP, Transport.TCP]
+    assert [question.transport for question in server.questions if question.rdtype == "A"] == [
+        Transport.UDP,
+        Transport.TCP,
+    ]
 
 
 async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -> None:
@@ -142,14 +155,14 @@ async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (DnsFault.SERVFAIL, Reason.DNS_FAILURE),
-        (DnsFault.REFUSED, Reason.DNS_FAILURE),
-        (DnsFault.ALIAS_LOOP, Reason.DNS_FAILURE),
-        (DnsFault.TRUNCATE_AND_HANG_UP, Reason.DNS_FAILURE),
-        (DnsFault.GARBAGE, Reason.DNS_FAILURE),
-        (DnsFault.DROP, Reason.DNS_TIMEOUT),
-        (DnsFault.WRONG_ID, Reason.DNS_TIMEOUT),
-        (DnsFault.WRONG_QUESTION, Reason.DNS_TIMEOUT),
+        (SERVFAIL, Reason.DNS_FAILURE),
+        (REFUSED, Reason.DNS_FAILURE),
+        (send_alias_loop, Reason.DNS_FAILURE),
+        (truncate_and_hang_up, Reason.DNS_FAILURE),
+        (send_garbage, Reason.DNS_FAILURE),
+        (drop, Reason.DNS_TIMEOUT),
+        (send_wrong_id, Reason.DNS_TIMEOUT),
+        (send_wrong_question, Reason.DNS_TIMEOUT),
     ],
 )
 async def test_failures(server: DnsServer, fault: DnsFault, reason: Reason) -> None:
@@ -168,7 +181,7 @@ async def test_failures(server: DnsServer, fault: DnsFault, reason: Reason) -> N
 
 async def test_a_failure_is_no_proof_that_a_name_is_missing(server: DnsServer) -> None:
     """Even where the other family says so."""
-    server.zone.fail("missing.test", "A", DnsFault.SERVFAIL)
+    server.zone.fail("missing.test", "A", SERVFAIL)
     found = await asking(server, lifetime=LIFETIME).addresses("missing.test")
     assert (found.ips, found.exists, named(found.failures)) == ((), True, [Reason.DNS_FAILURE])
 
@@ -187,7 +200,7 @@ async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatc
 
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
         monkeypatch.setattr(socket, function, explode)
-    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    server.zone.fail("dual.test", "A", truncate)
     resolver = asking(server)
     assert await resolver.addresses("dual.test") == Addresses("dual.test", DUAL)
     assert (await resolver.srv(SrvService.MATRIX_FED, "dual.test"))[0].target == Target("hs.test", 8450)
@@ -200,10 +213,10 @@ async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatc
     ("fault", "answers"),
     [
         (None, True),
-        (DnsFault.SERVFAIL, True),
-        (DnsFault.REFUSED, True),
-        (DnsFault.TRUNCATE, True),
-        (DnsFault.DROP, False),
+        (SERVFAIL, True),
+        (REFUSED, True),
+        (truncate, True),
+        (drop, False),
     ],
 )
 async def test_whatever_a_resolver_says_it_is_there(server: DnsServer, fault: DnsFault | None, answers: bool) -> None:  # noqa: FBT001 - one of the cases
@@ -217,13 +230,13 @@ async def test_whatever_a_resolver_says_it_is_there(server: DnsServer, fault: Dn
 async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """It would wait for them, and they for what is down."""
     desired: list[bool] = []
-    answer = server.answer
+    reply = server.reply
 
-    def noting(wire: bytes, over: Transport) -> DnsReply:
+    def noting(wire: bytes, transport: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
-        return answer(wire, over)
+        return reply(wire, transport)
 
-    monkeypatch.setattr(server, "answer", noting)
+    monkeypatch.setattr(server, "reply", noting)
     assert await asking(server).answers()
     assert desired == [False]
 

@@ -5,14 +5,26 @@ import socket
 import ssl
 import warnings
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
+from exporter.demo.authority import (
+    EXPIRED,
+    INCOMPLETE_CHAIN,
+    UNTRUSTED,
+    VALID,
+    WRONG_NAME,
+    Authority,
+    CertificateProfile,
+    ChainKeys,
+    IssuedCertificate,
+    NewKey,
+    new_p256_key,
+)
 from exporter.demo.listener import ConnectionHandler, streams
-from exporter.demo.ports import reset
 from exporter.internet import der
 from exporter.internet.tls import MAX_CHAIN_VALUES
 from exporter.model.reasons import Reason
@@ -24,8 +36,11 @@ from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeErro
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
 from tests.internet.raw_https import NAME, RawHttps, answering, connected, listening, secured
-from tests.lab.hostile.oversized import begin_a_handshake
+from tests.lab.certificates import COMMON_NAME_ONLY, NOT_YET_VALID, SELF_SIGNED, new_rsa_key
+from tests.lab.hostile.bad_certificates import with_rsa
+from tests.lab.hostile.oversized import begin_handshake
 from tests.lab.hostile.tls import choose_group
+from tests.lab.ports import reset
 
 
 async def greet(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
@@ -127,37 +142,38 @@ def values_of(issued: IssuedCertificate) -> int:
 async def test_certificates_count_before_the_end_of_the_handshake(authority: Authority) -> None:
     """The server says nothing after them; OpenSSL has made of them what it will."""
     with pytest.raises(TooLargeError, match="values"):
-        await asyncio.wait_for(greet(begin_a_handshake, authority), 5)
+        await asyncio.wait_for(greet(begin_handshake, authority), 5)
 
 
 async def test_no_server_chooses_the_group_of_a_key_exchange(authority: Authority) -> None:
     """With one of 10,000 bits, each handshake would take half a second, in which no other probe can go on."""
-    context = speaking(authority.issue([NAME], key_type=KeyType.RSA), ssl.TLSVersion.TLSv1_2)
+    context = speaking(with_rsa(authority, NAME), ssl.TLSVersion.TLSv1_2)
     choose_group(context)
     with pytest.raises((SSL.Error, ClosedEarlyError)):
         await greet(answering(context), authority)
 
 
 @pytest.mark.parametrize(
-    ("state", "reasons"),
+    ("profile", "reasons"),
     [
-        (CertificateState.VALID, []),
-        (CertificateState.EXPIRED, [Reason.CERTIFICATE_EXPIRED]),
-        (CertificateState.NOT_YET_VALID, [Reason.CERTIFICATE_NOT_YET_VALID]),
-        (CertificateState.WRONG_NAME, [Reason.CERTIFICATE_NAME_MISMATCH]),
-        (CertificateState.SELF_SIGNED, [Reason.CERTIFICATE_UNTRUSTED]),
-        (CertificateState.UNTRUSTED, [Reason.CERTIFICATE_UNTRUSTED]),
-        (CertificateState.INCOMPLETE_CHAIN, [Reason.CERTIFICATE_INCOMPLETE_CHAIN]),
-        (CertificateState.COMMON_NAME_ONLY, [Reason.CERTIFICATE_NAME_MISMATCH]),
+        (VALID, []),
+        (EXPIRED, [Reason.CERTIFICATE_EXPIRED]),
+        (NOT_YET_VALID, [Reason.CERTIFICATE_NOT_YET_VALID]),
+        (WRONG_NAME, [Reason.CERTIFICATE_NAME_MISMATCH]),
+        (SELF_SIGNED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (UNTRUSTED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (INCOMPLETE_CHAIN, [Reason.CERTIFICATE_INCOMPLETE_CHAIN]),
+        (COMMON_NAME_ONLY, [Reason.CERTIFICATE_NAME_MISMATCH]),
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-@pytest.mark.parametrize("key_type", KeyType)
+@pytest.mark.parametrize("new_key", [new_p256_key, new_rsa_key])
 async def test_certificates_in_every_state_are_described(
-    authority: Authority, state: CertificateState, reasons: list[Reason], version: ssl.TLSVersion, key_type: KeyType
+    profile: CertificateProfile, reasons: list[Reason], version: ssl.TLSVersion, new_key: NewKey, tmp_path: Path
 ) -> None:
     """By what OpenSSL says of them in truth; a weak key would be named, too."""
-    context = speaking(authority.issue([NAME], state, key_type=key_type), version)
+    authority = Authority(tmp_path, ChainKeys(leaf=new_key))
+    context = speaking(authority.issue([NAME], profile), version)
     reading = tls.evaluate(await greet(answering(context), authority), NAME, ChainCache())
     assert ([problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []) == reasons
 

@@ -1,82 +1,69 @@
-"""What stands between peers and a homeserver, and what it does to what passes. One more fault is one more member, and
-its line in FAULTS.
-"""
+"""Reverse proxies between peers and a homeserver, each with one fault that changes what passes through."""
 
-from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from enum import StrEnum
-from typing import TypeAlias
 from urllib.parse import unquote
 
-from exporter.demo.https_server import HTML, NOT_FOUND, Request, Response, Site
+from exporter.demo.homeserver import Homeserver
+from exporter.demo.https_server import HTML, NOT_FOUND, WELCOME, Request, Response, Site
 from exporter.model.names import parse
 
 _NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
-WELCOME = Response(200, (HTML,), b"<!doctype html><title>Welcome</title><h1>Welcome</h1>")
+FORBIDDEN = Response(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
+_TOO_LARGE = Response(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
-Homeserver: TypeAlias = Callable[[Request], Awaitable[Response]]
 
-
-class ProxyFault(StrEnum):
-    DECODES_PATHS = "decodes_paths"
+def decode_paths(homeserver: Homeserver) -> Site:
     """As nginx does where `proxy_pass` names a path."""
-    LIMITS_BODIES = "limits_bodies"
-    READS_ONLY = "reads_only"
-    """Only GET and HEAD get through, as with `limit_except GET` of nginx."""
-    CATCHES_ALL = "catches_all"
-    """A page of its own stands in for whatever the homeserver does not know."""
-    HOST_WITHOUT_PORT_ONLY = "host_without_port_only"
-    """The homeserver is found by a `Host` that bears no port, and by no other."""
-    LOSES_CONTENT_TYPE = "loses_content_type"
+
+    async def respond(request: Request) -> Response:
+        return await homeserver.respond(replace(request, target=unquote(request.target)))
+
+    return Site(fallback=respond)
 
 
-def in_front_of(homeserver: Homeserver, fault: ProxyFault | None) -> Site:
-    """The homeserver, as it is seen through the proxy; without a fault, the proxy is not seen."""
-    return FAULTS[fault](homeserver) if fault else Site(otherwise=homeserver)
+def limit_bodies(homeserver: Homeserver) -> Site:
+    """As nginx does by default."""
+
+    def refuse(_: Request, body_bytes: int) -> Response | None:
+        return _TOO_LARGE if body_bytes > _NGINX_BODY_BYTES else None
+
+    return Site(fallback=homeserver.respond, refuse=refuse)
 
 
-def _decodes_paths(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Response:
-        return await homeserver(replace(request, target=unquote(request.target)))
+def allow_reads_only(homeserver: Homeserver) -> Site:
+    """Only GET and HEAD pass, as with `limit_except GET` of nginx."""
 
-    return Site(otherwise=answer)
+    def refuse(request: Request, _: int) -> Response | None:
+        return None if request.method in ("GET", "HEAD") else FORBIDDEN
 
-
-def _limits_bodies(homeserver: Homeserver) -> Site:
-    return Site(otherwise=homeserver, body_limit=_NGINX_BODY_BYTES)
+    return Site(fallback=homeserver.respond, refuse=refuse)
 
 
-def _reads_only(homeserver: Homeserver) -> Site:
-    return Site(otherwise=homeserver, methods=frozenset({"GET", "HEAD"}))
+def serve_own_page_for_unknown_paths(homeserver: Homeserver) -> Site:
+    async def respond(request: Request) -> Response:
+        response = await homeserver.respond(request)
+        return WELCOME if response.status == 404 else response
+
+    return Site(fallback=respond)
 
 
-def _catches_all(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Response:
-        answer = await homeserver(request)
-        return WELCOME if answer.status == 404 else answer
+def know_host_without_port_only(homeserver: Homeserver) -> Site:
+    """Only requests whose `Host` has no port reach the homeserver."""
 
-    return Site(otherwise=answer)
+    async def respond(request: Request) -> Response:
+        return NOT_FOUND if parse(request.host).port else await homeserver.respond(request)
 
-
-def _host_without_port_only(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Response:
-        return NOT_FOUND if parse(request.host).port else await homeserver(request)
-
-    return Site(otherwise=answer)
+    return Site(fallback=respond)
 
 
-def _loses_content_type(homeserver: Homeserver) -> Site:
-    async def answer(request: Request) -> Response:
-        return replace(await homeserver(request), headers=(("Content-Type", "text/plain; charset=utf-8"),))
+def replace_content_type(homeserver: Homeserver) -> Site:
+    async def respond(request: Request) -> Response:
+        response = await homeserver.respond(request)
+        return replace(response, headers=(("Content-Type", "text/plain; charset=utf-8"),))
 
-    return Site(otherwise=answer)
+    return Site(fallback=respond)
 
 
-FAULTS: dict[ProxyFault, Callable[[Homeserver], Site]] = {
-    ProxyFault.DECODES_PATHS: _decodes_paths,
-    ProxyFault.LIMITS_BODIES: _limits_bodies,
-    ProxyFault.READS_ONLY: _reads_only,
-    ProxyFault.CATCHES_ALL: _catches_all,
-    ProxyFault.HOST_WITHOUT_PORT_ONLY: _host_without_port_only,
-    ProxyFault.LOSES_CONTENT_TYPE: _loses_content_type,
-}
+def lead_to_another_homeserver(homeserver: Homeserver) -> Site:
+    """To one of the same name, with a signing key of its own."""
+    return Site(fallback=Homeserver(homeserver.server_name).respond)

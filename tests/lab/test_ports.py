@@ -1,5 +1,6 @@
 import asyncio
 import socket
+from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -7,74 +8,56 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.authority import Authority
-from exporter.demo.ports import FAULTS, Fault
-from tests.demo.independent_clients import host_and_port, meet
+from exporter.demo.listener import ConnectionHandler
+from exporter.demo.servers import PortFactory
+from tests.demo.independent_clients import Client, connect, host_and_port
+from tests.lab.ports import have_no_route, listen, listen_with_tls, refuse_name, reset, stall
+
+NAME = "x.lab.test"
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path)
 
 
 @asynccontextmanager
-async def running(fault: Fault) -> AsyncIterator[str]:
-    port = FAULTS[fault]()
+async def started(make: PortFactory, authority: Authority) -> AsyncIterator[str]:
+    port = make(authority)
     await port.start()
     yield port.address
     await port.stop()
 
 
 @pytest.mark.parametrize(
-    ("fault", "outcome"),
+    ("make", "outcome"),
     [
-        (Fault.CONNECTION_REFUSED, "refused"),
-        (Fault.BLACK_HOLE, "timed out"),
-        (Fault.UNREACHABLE, "ENETUNREACH"),
-        (Fault.RESET, "reset"),
-        (Fault.NAME_REFUSED, "TLSV1_UNRECOGNIZED_NAME"),
-        (Fault.PLAIN_HTTP, "WRONG_VERSION_NUMBER"),
+        (have_no_route, "ENETUNREACH"),
+        (listen(reset), "reset"),
+        (listen(refuse_name), "TLSV1_UNRECOGNIZED_NAME"),
     ],
+    ids=["have_no_route", "reset", "refuse_name"],
 )
-async def test_what_a_client_meets(fault: Fault, outcome: str, tmp_path: Path) -> None:
-    """Each fault is seen as what it is named after."""
-    async with running(fault) as address:
-        assert await meet(address, "x.lab.test", Authority(tmp_path).ca_file) == outcome
+async def test_clients_see_the_fault(make: PortFactory, outcome: str, authority: Authority) -> None:
+    async with started(make, authority) as address:
+        assert await connect(address, NAME, authority.ca_file) == outcome
 
 
-def test_every_fault_is_in_the_table() -> None:
-    """None is a name only."""
-    assert set(FAULTS) == set(Fault)
-
-
-async def test_a_black_hole_swallows_everyone() -> None:
-    """Not only the first client is left without an answer."""
-    async with running(Fault.BLACK_HOLE) as address:
-        for _ in range(5):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.05):
-                    await asyncio.open_connection(*host_and_port(address))
-
-
-def listen_to(address: str) -> None:
+def receive_byte(address: str) -> None:
     with socket.create_connection(host_and_port(address)) as client:
         client.recv(1)
 
 
-async def test_reset_comes_unprovoked() -> None:
-    """Whoever connects is thrown out, without having said a word."""
-    async with running(Fault.RESET) as address:
+async def test_a_reset_needs_no_data(authority: Authority) -> None:
+    """The connection is reset before the client has sent anything."""
+    async with started(listen(reset), authority) as address:
         with pytest.raises(ConnectionResetError):
-            await asyncio.to_thread(listen_to, address)
+            await asyncio.to_thread(receive_byte, address)
 
 
-async def test_plain_http_is_a_whole_answer() -> None:
-    """Whoever speaks http there is told that the request was bad."""
-    async with running(Fault.PLAIN_HTTP) as address:
-        reader, writer = await asyncio.open_connection(*host_and_port(address))
-        writer.write(b"anything")
-        assert (await reader.readline(), (await reader.read())[-4:]) == (b"HTTP/1.1 400 Bad Request\r\n", b"\r\n\r\n")
-        writer.close()
-        await writer.wait_closed()
-
-
-async def test_stall_says_nothing_until_it_is_stopped() -> None:
-    """The connection is made, and stays without a word."""
-    port = FAULTS[Fault.STALL]()
+async def test_a_stall_lasts_until_the_port_is_stopped(authority: Authority) -> None:
+    """The connection is accepted, and nothing is sent."""
+    port = listen(stall)(authority)
     await port.start()
     reader, writer = await asyncio.open_connection(*host_and_port(port.address))
     writer.write(b"anything")
@@ -82,15 +65,31 @@ async def test_stall_says_nothing_until_it_is_stopped() -> None:
         async with asyncio.timeout(0.05):
             await reader.read(1)
     await port.stop()
-    with pytest.raises(ConnectionResetError):  # what it did not read is lost
+    with pytest.raises(ConnectionResetError):  # the kernel resets a connection with data that was never read
         await reader.read(1)
     writer.close()
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.UNREACHABLE])  # it never was anywhere
-async def test_nothing_is_left(fault: Fault) -> None:
-    """After stopping the port is closed, and no task is left."""
-    async with running(fault) as address:
+async def test_bytes_over_good_tls(authority: Authority) -> None:
+    """The certificate is valid, and the handler speaks instead of an HTTP server."""
+
+    async def greet(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(b"hello " + await reader.readline())
+
+    def converse(address: str) -> bytes:
+        client = Client(address, NAME, authority.ca_file)
+        received = client.exchange(b"world\n")
+        client.close()
+        return received
+
+    async with started(listen_with_tls(NAME, greet), authority) as address:
+        assert await asyncio.to_thread(converse, address) == b"hello world\n"
+
+
+@pytest.mark.parametrize("handler", [reset, refuse_name, stall])
+async def test_nothing_is_left(handler: ConnectionHandler, authority: Authority) -> None:
+    """After stopping, the port is closed, and no task is left."""
+    async with started(listen(handler), authority) as address:
         pass
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(*host_and_port(address))

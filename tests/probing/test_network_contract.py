@@ -10,12 +10,22 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
+from exporter.demo.authority import (
+    EXPIRED as EXPIRED_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    VALID as VALID_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    Authority,
+    CertificateProfile,
+    IssuedCertificate,
+)
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.https_server import HttpsServer, Response, Site
-from exporter.demo.listener import Port
-from exporter.demo.ports import FAULTS, Fault
-from exporter.demo.zone import DnsFault
+from exporter.demo.listener import Listener, Port
+from exporter.demo.ports import ClosedPort, answer_in_plain_http
+from exporter.demo.zone import SERVFAIL
 from exporter.internet import Internet
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
@@ -23,6 +33,7 @@ from exporter.probing.evidence import Addresses, Handshake, VerifyError
 from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
 from tests.addresses import ip_endpoint
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
+from tests.lab.ports import stall
 
 PAGE = Response(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
 PAGES = {"/page": PAGE, "/empty": Response(204)}
@@ -39,7 +50,7 @@ ZONE = """
 """
 FAILING = (("failing.test", "A"), ("failing.test", "AAAA"), ("_matrix-fed._tcp.failing.test", "SRV"))
 
-Certificates = dict[CertificateState, IssuedCertificate]
+Certificates = dict[CertificateProfile, IssuedCertificate]
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +60,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def certificates(authority: Authority) -> Certificates:
-    return {
-        state: authority.issue(["dual.test"], state) for state in (CertificateState.VALID, CertificateState.EXPIRED)
-    }
+    return {state: authority.issue(["dual.test"], state) for state in (VALID_CERTIFICATE, EXPIRED_CERTIFICATE)}
 
 
 def finished(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
@@ -76,8 +85,8 @@ def fake(certificates: Certificates) -> FakeNetwork:
             "_matrix-fed._tcp.failing.test": failure,
         },
         servers={
-            HEALTHY: Server(finished(certificates[CertificateState.VALID]), pages),
-            EXPIRED: Server(finished(certificates[CertificateState.EXPIRED], VerifyError(10, 0)), pages),
+            HEALTHY: Server(finished(certificates[VALID_CERTIFICATE]), pages),
+            EXPIRED: Server(finished(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0)), pages),
             PLAIN: Server(NotTlsError("the server greets with another protocol")),
             SILENT: Server(SILENCE),
         },
@@ -88,13 +97,13 @@ async def real(certificates: Certificates, ca_file: Path, stack: AsyncExitStack)
     resolver = DnsServer()
     resolver.zone.load(ZONE)
     for name, kind in FAILING:
-        resolver.zone.fail(name, kind, DnsFault.SERVFAIL)
+        resolver.zone.fail(name, kind, SERVFAIL)
     ports: dict[str, Port] = {
-        HEALTHY: https(certificates[CertificateState.VALID]),
-        EXPIRED: https(certificates[CertificateState.EXPIRED]),
-        REFUSED: FAULTS[Fault.CONNECTION_REFUSED](),
-        PLAIN: FAULTS[Fault.PLAIN_HTTP](),
-        SILENT: FAULTS[Fault.STALL](),
+        HEALTHY: https(certificates[VALID_CERTIFICATE]),
+        EXPIRED: https(certificates[EXPIRED_CERTIFICATE]),
+        REFUSED: ClosedPort(),
+        PLAIN: Listener(answer_in_plain_http),
+        SILENT: Listener(stall),
     }
     for port in (resolver, *ports.values()):
         await port.start()
@@ -179,13 +188,13 @@ async def test_a_refused_connection_raises(network: Network) -> None:
 async def test_a_handshake_brings_the_chain_as_presented(network: Network, certificates: Certificates) -> None:
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        assert await healthy.start_tls("dual.test") == finished(certificates[CertificateState.VALID])
+        assert await healthy.start_tls("dual.test") == finished(certificates[VALID_CERTIFICATE])
 
 
 async def test_a_bad_certificate_is_described_and_not_refused(network: Network, certificates: Certificates) -> None:
     with closing(connection(network, EXPIRED)) as expired:
         await expired.open()
-        expected = finished(certificates[CertificateState.EXPIRED], VerifyError(10, 0))
+        expected = finished(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0))
         assert await expired.start_tls("dual.test") == expected
 
 

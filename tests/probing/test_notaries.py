@@ -107,7 +107,7 @@ async def test_a_notary_that_does_not_know_the_server_tells_nothing(federation: 
 
 async def test_a_homeserver_that_is_no_notary_tells_nothing(federation: Federation) -> None:
     """As all of the Conduit family."""
-    del federation.server(NOTARY).federation_site.pages[QUERY]
+    del federation.server(NOTARY).federation_site.resources[QUERY]
     _, looks = await probe_and_ask(federation, "confirmed.lab.test")
     assert [(look.outcome, look.inconclusive_because) for look in looks] == [
         (SKIPPED, "http_status: status 404, expected 200")

@@ -15,7 +15,7 @@ import pytest
 from exporter.app import App
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
-from exporter.demo.zone import DnsFault, Zone
+from exporter.demo.zone import SERVFAIL, Zone
 from exporter.internet import resolver as resolving
 from exporter.internet.tcp import TcpStream
 from exporter.probing import connectivity
@@ -32,6 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.lab.catalogue import EVERY_SERVER
+from tests.lab.dns_faults import REFUSED
 from tests.waiting import leaked_tasks, until_asked
 
 UP = "exporter_connectivity_up"
@@ -153,7 +154,7 @@ async def test_resolver_without_a_way_to_the_names(tmp_path: Path, monkeypatch: 
     """It answers, with errors about everything: so do forwarders, when what is behind them is away."""
     async with exporter_of(tmp_path, *HEALTHY) as (app, _):
         await probed_more(app, HEALTHY, 1)
-        monkeypatch.setattr(Zone, "fault", lambda *_: DnsFault.SERVFAIL)
+        monkeypatch.setattr(Zone, "fault", lambda *_: SERVFAIL)
         await network_is(app, 0)
         during = await probed_more(app, HEALTHY, 1)
     assert set(successes(during, HEALTHY).values()) == {1}
@@ -195,7 +196,7 @@ async def test_servers_that_break_are_not_our_blindness(tmp_path: Path) -> None:
 async def test_server_that_is_alone_is_down(tmp_path: Path, server: LabServer) -> None:
     """Nothing proves that it is us, for the resolver answers; not even one that refuses to speak of the root."""
     async with exporter_of(tmp_path, server) as (app, federation):
-        federation.dns.zone.fail(".", "A", DnsFault.REFUSED)
+        federation.dns.zone.fail(".", "A", REFUSED)
         found = await probed_more(app, [server], 2)
     assert (found[UP], successes(found, [server])) == (1, {server.server_name: 0})
 

@@ -1,4 +1,4 @@
-"""What a port says that speaks no TLS, or no good TLS: bytes, and how the connection ends."""
+"""What a port sends that speaks no TLS, or bad TLS: bytes, and how the connection ends."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,65 +7,61 @@ from typing import TypeAlias
 
 from exporter.demo.listener import ConnectionHandler
 from exporter.demo.ports import FIRST_BYTES
+from tests.lab.ports import stall
 
-DRIP_SECONDS = 0.05
-SO_MANY_BYTES = 1 << 14
+_DRIP_SECONDS = 0.05
+_FLOOD_BYTES = 1 << 14
 
 Ending: TypeAlias = Callable[[socket], Awaitable[None]]
 
 
 async def close(_: socket) -> None:
-    """In peace."""
+    """Close the connection in good order."""
 
 
-async def stay(_: socket) -> None:
-    """Until the client leaves, or the lab is stopped: nothing more is said."""
-    await asyncio.Event().wait()
+async def shut_down(accepted: socket) -> None:
+    """Signal at once that nothing will be sent, and keep the connection open."""
+    accepted.shutdown(SHUT_WR)
+    await stall(accepted)
 
 
-def says(content: bytes, ending: Ending = stay) -> ConnectionHandler:
-    """At once, before the client has said anything."""
+def send(content: bytes, ending: Ending = stall) -> ConnectionHandler:
+    """Send at once, before the client has sent anything."""
 
-    async def behave(accepted: socket) -> None:
+    async def handle(accepted: socket) -> None:
         await asyncio.get_running_loop().sock_sendall(accepted, content)
         await ending(accepted)
 
-    return behave
+    return handle
 
 
-def answers(content: bytes, ending: Ending = stay) -> ConnectionHandler:
-    """Whatever the client says first."""
+def answer(content: bytes, ending: Ending = stall) -> ConnectionHandler:
+    """Send after the client has sent something, whatever it is."""
 
-    async def behave(accepted: socket) -> None:
+    async def handle(accepted: socket) -> None:
         await asyncio.get_running_loop().sock_recv(accepted, FIRST_BYTES)
-        await says(content, ending)(accepted)
+        await send(content, ending)(accepted)
 
-    return behave
-
-
-async def shuts_down(accepted: socket) -> None:
-    """Says at once that nothing will come, and listens on."""
-    accepted.shutdown(SHUT_WR)
-    await stay(accepted)
+    return handle
 
 
-def floods(content: bytes, again: bytes) -> ConnectionHandler:
-    """`content`, and then `again` for ever."""
-    many = again * (SO_MANY_BYTES // len(again))
+def flood(content: bytes, repeated: bytes) -> ConnectionHandler:
+    """Send `content`, and then `repeated` without end."""
+    block = repeated * (_FLOOD_BYTES // len(repeated))
 
-    async def flood(accepted: socket) -> None:
+    async def send_on(accepted: socket) -> None:
         while True:
-            await asyncio.get_running_loop().sock_sendall(accepted, many)
+            await asyncio.get_running_loop().sock_sendall(accepted, block)
 
-    return answers(content, flood)
+    return answer(content, send_on)
 
 
-def drips(content: bytes) -> ConnectionHandler:
-    """Byte by byte: no pause is long, and there is no end."""
+def drip(content: bytes) -> ConnectionHandler:
+    """Send byte by byte: no pause is long, and it takes very long in all."""
 
-    async def drip(accepted: socket) -> None:
+    async def send_slowly(accepted: socket) -> None:
         for byte in content:
             await asyncio.get_running_loop().sock_sendall(accepted, bytes([byte]))
-            await asyncio.sleep(DRIP_SECONDS)
+            await asyncio.sleep(_DRIP_SECONDS)
 
-    return answers(b"", drip)
+    return answer(b"", send_slowly)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.homeserver import Homeserver, encode_public_key, key_id
+from exporter.demo.homeserver import Homeserver, encode_public_key, key_id, sign_as
 from exporter.demo.https_server import Response, json_response
 from exporter.model import names
 from exporter.model.findings import SigningKeys
@@ -14,7 +14,6 @@ from exporter.probing.attempt import Failure
 from exporter.probing.stages.keys import EPOCH
 from exporter.probing.stages.notary import PublishedKeys, evaluate, parse_documents
 from tests.fake_world import received
-from tests.lab.notary import Notary
 
 NAME = "example.test"
 NOTARY = names.parse("notary.test")
@@ -46,7 +45,7 @@ def published(*homeservers: Known) -> PublishedKeys:
 
 
 def notarised(known: Known, by: str = NOTARY.text) -> Document:
-    return Notary(Homeserver(by), {}).signed(json.loads(known.keys().body))
+    return sign_as(Homeserver(by), json.loads(known.keys().body))
 
 
 def test_peers_ask_for_what_is_valid_now() -> None:
