@@ -72,11 +72,11 @@ def metrics_page() -> str:
 
 def family_row(family: Family) -> str:
     mark = " ●" if family.kept_when_stale else ""
-    return row(f"`{family.full_name}`{mark}", family.kind, family.labels, family.help)
+    return row(f"`{family.full_name}`{mark}", family.metric_type, family.labels, family.help)
 
 
 def instrument_rows(exporter_metrics: ExporterMetrics) -> Iterator[str]:
-    exporter_metrics.begin_list("one, so that its labels can be told")
+    exporter_metrics.add_list("one, so that the label is known")
     for metric in exporter_metrics.registry.collect():
         if metric.name.startswith(NAMESPACE):
             suffixed = metric.name + SUFFIXES.get(metric.type, "")

@@ -1,4 +1,4 @@
-"""`python -m exporter` is `matrix-federation-exporter`."""
+"""Makes `python -m exporter` the same as `matrix-federation-exporter`."""
 
 import sys
 

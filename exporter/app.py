@@ -1,4 +1,4 @@
-"""The exporter as a whole: builds the parts of `serve`, starts, reloads and stops them."""
+"""The whole exporter: builds the parts of `serve`, and starts, reloads and stops them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,8 +20,9 @@ from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
-from exporter.server_lists import ListFollower, file_sd, sources
+from exporter.server_lists import file_sd
 from exporter.server_lists.file_sd import ServerFiles
+from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
@@ -30,20 +31,24 @@ from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.workers.pool import WorkerPool
 
-_REREAD_SECONDS = 30.0  # how long a change of a server file may go unnoticed
+_REREAD_SECONDS = 30.0  # at most until a change of a server file is noticed
 
 log = structlog.get_logger()
 
 
 class App:
-    """Probes and serves within `async with`, which raises ConfigError or ListenError where it cannot begin.
+    """Probes servers and serves HTTP within `async with`, which raises ConfigError or ListenError if it cannot start.
 
-    `listen` overrides `web.listen`; `web` says who may ask; of all servers only those of `shard` are watched; `workers`
-    probe, where there are any, and else this process; `first_round` is that of the schedule; server files are read
-    again every `reread` seconds.
+    - `listen` overrides `web.listen` of the configuration.
+    - `web` decides which requests are allowed; by default, all are.
+    - `lifecycle` allows POST /-/reload.
+    - `shard` restricts the servers that are watched.
+    - `workers` do the probing; without them, this process does.
+    - `first_round` is the time in which the schedule probes all servers once, in seconds.
+    - `reread` is the interval at which server files are read again, in seconds.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a choice of its own
+    def __init__(  # noqa: PLR0913 - independent options
         self,
         config_file: Path,
         *,
@@ -70,9 +75,9 @@ class App:
             self.board, self.exporter_metrics, lambda: self._active, lambda: self._schedule.limiter
         )
         self._schedule = Schedule(self._runner.run_scheduled, self.exporter_metrics, first_round=first_round)
-        self._listed: frozenset[ServerName] = frozenset()
+        self._configured: frozenset[ServerName] = frozenset()  # by any shard
         self.queries = ReportQueries(
-            self.board, self._runner, lambda: self._active.config, lambda name: name in self._listed
+            self.board, self._runner, lambda: self._active.config, lambda name: name in self._configured
         )
         self._site = build_site(
             SiteContext(
@@ -85,17 +90,22 @@ class App:
             )
         )
         self._files = ServerFiles(())
-        self._lists = ListFollower(self._watch_again, self.exporter_metrics)
-        self._changing = asyncio.Lock()
+        self._lists = ListFollower(self._watch_changed_lists, self.exporter_metrics)
+        self._config_lock = asyncio.Lock()
         self._active: ActiveConfig
         self._server: Server
         self._stack: AsyncExitStack
         self.ready = False
-        """The configuration is read, and the schedule runs."""
+        """Whether a configuration is applied and the schedule is running."""
         self.addresses: tuple[HostPort, ...] = ()
-        """Where it listens, with real ports."""
+        """The addresses that it listens on, with the real ports."""
 
-    # ------------------------------------------------------------ from the beginning to the end
+    def __repr__(self) -> str:
+        state = "ready" if self.ready else "not ready"
+        addresses = ", ".join(map(str, self.addresses)) or "nothing"
+        return f"<{type(self).__name__} {self._config_file}: {state}, listening on {addresses}>"
+
+    # ------------------------------------------------------------ start and stop
 
     async def __aenter__(self) -> Self:
         self._web.read()
@@ -112,9 +122,9 @@ class App:
                 await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._runner)
             await stack.enter_async_context(self._schedule)
-            await self._put_to_use(self._active)
+            await self._apply(self._active)
             self.ready = True
-            stack.push_async_callback(self._let_nothing_change)
+            stack.push_async_callback(self._prevent_reloads)
             self._stack = stack.pop_all()
         return self
 
@@ -122,94 +132,100 @@ class App:
         log.info("stopping")
         await self._stack.aclose()
 
-    async def _let_nothing_change(self) -> None:
-        async with self._changing:
+    async def _prevent_reloads(self) -> None:
+        async with self._config_lock:
             self.ready = False
 
-    async def until(self, stop: asyncio.Event, hangup: asyncio.Event) -> None:
-        """Returns at `stop`, and reloads at every `hangup`; raises what a part of the exporter died of."""
-        watches = [
-            asyncio.create_task(watch)
-            for watch in (
+    async def run(self, stop: asyncio.Event, hangup: asyncio.Event) -> None:
+        """Return when `stop` is set, and reload whenever `hangup` is set. Raises the error of a part that fails."""
+        tasks = [
+            asyncio.create_task(coroutine)
+            for coroutine in (
                 stop.wait(),
                 self._reload_at_every(hangup),
-                self._read_server_files_again(),
-                self._lists.keep_reading(),
+                self._reread_server_files(),
+                self._lists.run(),
             )
         ]
         try:
-            done, _ = await asyncio.wait([*watches, self._server.serving], return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait([*tasks, self._server.serving], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for watch in watches:
-                watch.cancel()
-        for ended in done:
-            ended.result()
+            for task in tasks:
+                task.cancel()
+        for task in done:
+            task.result()
 
-    # ------------------------------------------------------------ configurations
+    # ------------------------------------------------------------ configuration
 
     def _read(self) -> ActiveConfig:
-        """Raises ConfigError. Blocks on the disk."""
+        """Load the configuration file. Raises ConfigError. Blocks on the disk."""
         config = load(self._config_file)
         prober = wiring.build_prober(config, self._lag.stalled_seconds)
         return ActiveConfig(config, self._workers.prober(config, prober) if self._workers else prober)
 
     async def reload(self) -> tuple[Complaint, ...]:
-        """Puts the configuration file to use as it is now. Where there are complaints, everything stays as it was."""
-        async with self._changing:
+        """Load and apply the configuration files. There are three cases:
+
+        - Both files are valid: the configuration is applied, and there are no complaints.
+        - One of them is invalid: the previous configuration stays in effect, and the complaints say why.
+        - The exporter is stopping: nothing changes, and a complaint says so.
+        """
+        async with self._config_lock:
             try:
                 self._web.read()
                 fresh = await asyncio.to_thread(self._read)
             except ConfigError as error:
-                self._refuse(error.complaints)
+                self._record_refusal(error.complaints)
                 return error.complaints
             if not self.ready:
                 return (Complaint(str(self._config_file), None, "", "the exporter is stopping: start it again"),)
-            self._compare_listen(fresh.config)
-            await self._put_to_use(fresh)
+            self._warn_if_listen_changes(fresh.config)
+            await self._apply(fresh)
             return ()
 
-    def _refuse(self, complaints: Sequence[Complaint]) -> None:
+    def _record_refusal(self, complaints: Sequence[Complaint]) -> None:
         self.exporter_metrics.config_last_reload_successful.set(0)
         for complaint in complaints:
-            log.error("configuration not put to use", complaint=str(complaint))
+            log.error("configuration not applied", complaint=str(complaint))
 
-    def _compare_listen(self, config: Config) -> None:
+    def _warn_if_listen_changes(self, config: Config) -> None:
         if config.web.listen != self._active.config.web.listen and not self._listen:
             log.warning("a reload does not change web.listen: restart the exporter", listening=self.addresses)
 
-    async def _put_to_use(self, fresh: ActiveConfig) -> None:
-        """Probes that run go on as they began."""
+    async def _apply(self, fresh: ActiveConfig) -> None:
+        """Probes in flight continue with the previous configuration."""
         self._files.patterns = fresh.config.server_files
         await self._refresh_files()
         self._active = fresh
-        self._lists.follow(sources(fresh.config))
+        self._lists.follow(wiring.build_server_lists(fresh.config))
         self._watch()
         self.exporter_metrics.config_last_reload_successful.set(1)
         self.exporter_metrics.config_last_reload_success_timestamp.set_to_current_time()
 
-    async def _read_server_files_again(self) -> None:
+    async def _reread_server_files(self) -> None:
         while True:
             await asyncio.sleep(self._reread)
-            async with self._changing:
+            async with self._config_lock:
                 if await self._refresh_files():
                     self._watch()
 
     async def _refresh_files(self) -> bool:
+        """Read the server files again. Return whether anything has changed."""
         changed = await asyncio.to_thread(self._files.refresh)
         if changed:
             for complaint in self._files.complaints:
-                log.warning("server file not put to use", complaint=str(complaint))
+                log.warning("server file not applied", complaint=str(complaint))
         return changed
 
-    async def _watch_again(self) -> None:
-        async with self._changing:
+    async def _watch_changed_lists(self) -> None:
+        async with self._config_lock:
             self._watch()
 
     def _watch(self) -> None:
         config = self._active.config
-        listed = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
-        self._listed = frozenset(server.server_name for server in listed)
-        watched = self._shard.part(listed)
+        configured = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
+        self._configured = frozenset(server.server_name for server in configured)
+        watched = self._shard.part(configured)
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.exporter_metrics.servers.set(len(watched))

@@ -1,4 +1,4 @@
-"""`check`: probes servers once, now, and shows what came of it."""
+"""The command `check`: probes servers once, immediately, and prints the reports."""
 
 import asyncio
 import json
@@ -7,7 +7,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias
 
@@ -26,25 +25,25 @@ from exporter.reports import report_text
 from exporter.reports.report_json import report_json
 
 _ALL_FEDERATE, _SOME_DO_NOT, _UNUSABLE, _INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
-_MOST_COLUMNS = 100  # longer lines are hard to read
-_MOST_CHARACTERS = 100  # of an argument that a complaint repeats
+_MAX_COLUMNS = 100  # longer lines are hard to read
+_MAX_SHOWN = 100  # characters of an argument, in a complaint
 
 _Show: TypeAlias = Callable[[Report], None]
 
 
-class OutputFormat(StrEnum):
-    TEXT = "text"
-    JSON = "json"
-
-
 class _InvalidArgumentsError(ValueError):
-    """One line for each argument that is no server name."""
+    """The message has one line for each argument that is not a server name."""
 
 
-def run(servers: Sequence[str], config_file: Path | None, output_format: str) -> int:
-    """The exit status. Nothing is probed where a server name or the configuration is wrong.
+def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool) -> int:
+    """Return the exit status. There are four cases:
 
-    Raises SystemExit where standard output is closed early, as by `head`.
+    - 0: all servers federate.
+    - 1: some do not.
+    - 2: a server name or the configuration is invalid. Nothing is probed, and standard error says why.
+    - 130: the command was interrupted with Ctrl-C.
+
+    Raises SystemExit if the reader of standard output, such as `head`, closes it early.
     """
     try:
         server_names = _parse_server_names(servers)
@@ -54,39 +53,37 @@ def run(servers: Sequence[str], config_file: Path | None, output_format: str) ->
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
     try:
-        return _probe_and_show(server_names, prober, settings.probe.concurrency, OutputFormat(output_format))
+        return _probe_and_show(server_names, prober, settings.probe.concurrency, as_json=as_json)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
 
 
 def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
-    """Raises InvalidArgumentsError, with every complaint."""
+    """Raises _InvalidArgumentsError with all complaints."""
     server_names, complaints = [], []
     for text in servers:
         try:
             server_names.append(names.parse(text))
         except names.InvalidServerNameError as error:
-            complaint = printable(str(error), _MOST_CHARACTERS)
-            complaints.append(f"{printable(text, _MOST_CHARACTERS)!r} is no server name: {complaint}")
+            complaint = printable(str(error), _MAX_SHOWN)
+            complaints.append(f"{printable(text, _MAX_SHOWN)!r} is not a server name: {complaint}")
     if complaints:
         raise _InvalidArgumentsError("\n".join(complaints))
     return server_names
 
 
-def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, form: OutputFormat) -> int:
+def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, *, as_json: bool) -> int:
     several = len(server_names) > 1
-    show = {OutputFormat.TEXT: _show_text_and_blank_line if several else _show_text, OutputFormat.JSON: _show_json}[
-        form
-    ]
+    show = _show_json if as_json else _show_text_and_blank_line if several else _show_text
     reports = asyncio.run(_check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
-    if form is OutputFormat.TEXT and several:
-        _standard_output().print(report_text.summary(federating, len(reports)))
+    if several and not as_json:
+        _standard_output().print(report_text.summarize(federating, len(reports)))
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 
 
 async def _check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show) -> list[Report]:
-    """Probes all at once, `concurrency` at most, and shows each as soon as it and all before it are done."""
+    """Probe at most `concurrency` servers at a time, and show the reports in the given order, as soon as possible."""
     _cancel_on_sigint()
     slots = asyncio.Semaphore(concurrency)
 
@@ -104,11 +101,13 @@ async def _check(server_names: Sequence[ServerName], prober: Prober, concurrency
 
 
 def _cancel_on_sigint() -> None:
-    """Whoever runs. Unlike the handler of `asyncio.run`, one of the event loop's wakes it up even where the signal came
-    just before it fell asleep.
+    """Make Ctrl-C cancel the current task.
+
+    Unlike the handler of `asyncio.run`, one of the event loop wakes it even if the signal arrives just before the
+    loop goes to sleep.
     """
     running = asyncio.current_task()
-    if running and threading.current_thread() is threading.main_thread():  # others are sent no signals
+    if running and threading.current_thread() is threading.main_thread():  # other threads cannot handle signals
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, running.cancel)
 
 
@@ -116,9 +115,9 @@ def _cancel_on_sigint() -> None:
 
 
 def _standard_output() -> Console:
-    """Coloured on a terminal only, and not where NO_COLOR is set, which rich sees to."""
+    """Return a console that uses colours only on a terminal, and not if NO_COLOR is set, which rich checks."""
     on_terminal = sys.stdout.isatty()
-    columns = min(shutil.get_terminal_size().columns, _MOST_COLUMNS) if on_terminal else report_text.PLAIN_COLUMNS
+    columns = min(shutil.get_terminal_size().columns, _MAX_COLUMNS) if on_terminal else report_text.PLAIN_COLUMNS
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 
@@ -127,9 +126,8 @@ def _show_json(report: Report) -> None:
 
 
 def _show_text(report: Report) -> None:
-    _standard_output().print(report_text.tree(report))
+    _standard_output().print(report_text.build_tree(report))
 
 
 def _show_text_and_blank_line(report: Report) -> None:
-    """With a blank line below."""
-    _standard_output().print(report_text.tree(report), "")
+    _standard_output().print(report_text.build_tree(report), "")

@@ -1,50 +1,52 @@
-"""The command line. Exit status: 0 done, 1 an address to listen on is taken, 2 wrong usage or configuration."""
+"""The command line.
+
+`serve` and `demo` return 0 after they were stopped and 1 if the exporter cannot listen on an address. All commands
+return 2 if the usage or a configuration is invalid. Each command imports what it needs when it runs, so that `--help`
+and `check-config` start quickly.
+"""
 
 import argparse
-import asyncio
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from exporter import DISTRIBUTION, VERSION, check
-from exporter.app import App
-from exporter.config import ConfigError, HostPort, load, parse_listen_address
-from exporter.demo.command import demo
-from exporter.model.shards import Shard
-from exporter.runtime import event_loop, logs
-from exporter.server_lists import file_sd
-from exporter.server_lists.file_sd import ServerFiles
-from exporter.web.listeners import ListenError
-from exporter.web.settings.live_config import LiveWebConfig
-from exporter.workers.pool import MAX_WORKERS, WorkerPool
+from exporter import DISTRIBUTION, VERSION
+from exporter.runtime.log_options import LogFormat, LogLevel
+from exporter.workers import MAX_WORKERS
+
+if TYPE_CHECKING:
+    from exporter.app import App
+    from exporter.config import HostPort
+    from exporter.model.shards import Shard
 
 _Arguments: TypeAlias = argparse.Namespace
 _AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
-"""The method of that name of argparse's subparsers."""
+"""The method `add_parser` of the subparsers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status. Usage errors raise SystemExit, as argparse does."""
+    """Run a command and return the exit status. Raises SystemExit for invalid usage, --help and --version."""
     chosen = parser().parse_args(arguments)
     run: Callable[[_Arguments], int] = chosen.run
+
+    from exporter.config import ConfigError
+
     try:
         return run(chosen)
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
-    except ListenError as error:
-        sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
-        return 1
 
 
 def parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands. The parsed arguments have an attribute `run`, the function of the command."""
     top = argparse.ArgumentParser(
         prog=DISTRIBUTION,
         description="Prometheus exporter for the health of Matrix federation.",
-        epilog=f"`{DISTRIBUTION} COMMAND --help` tells more about a command.",
+        epilog=f"`{DISTRIBUTION} COMMAND --help` describes a command.",
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
@@ -54,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def _command(
+def _add_command(
     add_parser: _AddParser, name: str, run: Callable[[_Arguments], int], summary: str, details: str
 ) -> argparse.ArgumentParser:
     added = add_parser(name, help=summary, description=details, allow_abbrev=False)
@@ -66,13 +68,13 @@ def _command(
 
 
 def _add_serve(add_parser: _AddParser) -> None:
-    added = _command(
+    added = _add_command(
         add_parser,
         "serve",
         _serve,
-        "probe the configured servers on schedule, and serve /metrics",
-        "Probes the configured servers on schedule, and serves /metrics. SIGHUP reloads the configuration; SIGTERM and "
-        "Ctrl-C stop it.",
+        "probe the configured servers on schedule and serve /metrics",
+        "Probes the configured servers on schedule and serves /metrics. SIGHUP reloads the configuration; SIGTERM and "
+        "Ctrl-C stop the exporter.",
     )
     added.add_argument("--config", metavar="FILE", type=Path, required=True, help="the configuration file (YAML)")
     added.add_argument(
@@ -82,20 +84,20 @@ def _add_serve(add_parser: _AddParser) -> None:
         type=_listen_argument,
         action="append",
         default=[],
-        help="where to serve; may be given several times; port 0 is any free one; overrides web.listen",
+        help="the address to listen on; overrides web.listen; may be repeated; port 0 is any free port",
     )
     added.add_argument(
         "--web.config.file",
         dest="web_config",
         metavar="FILE",
         type=Path,
-        help="TLS, users and headers, in the format of the Prometheus exporter toolkit (YAML)",
+        help="the web configuration file: TLS, passwords, headers, as in the Prometheus exporter toolkit (YAML)",
     )
     added.add_argument(
         "--web.health-without-auth",
         dest="health_without_auth",
         action="store_true",
-        help="let everybody ask for /-/healthy and /-/ready, without password and client certificate",
+        help="serve /-/healthy and /-/ready without a password or a client certificate",
     )
     added.add_argument(
         "--web.enable-lifecycle",
@@ -107,20 +109,20 @@ def _add_serve(add_parser: _AddParser) -> None:
         "--shard.index",
         dest="shard_index",
         metavar="I",
-        help="watch only this part of the servers, counted from 0; the name of a pod, such as exporter-3, means 3",
+        help="which part of the servers to watch, counted from 0; the name of a pod such as exporter-3 means 3",
     )
     added.add_argument(
         "--shard.count",
         dest="shard_count",
         metavar="N",
-        help="how many exporters share the servers, each with an index of its own",
+        help="the number of exporters that share the servers, each with its own index",
     )
     added.add_argument(
         "--workers",
         metavar="N",
         type=_number_of_workers,
         default=1,
-        help=f"processes that probe, to use more than one core; at most {MAX_WORKERS} (default: %(default)s, this one)",
+        help=f"the number of processes that probe, to use several cores; at most {MAX_WORKERS} (default: %(default)s)",
     )
     _add_log_arguments(added)
 
@@ -133,8 +135,8 @@ def _number_of_workers(text: str) -> int:
 
 def _add_log_arguments(added: argparse.ArgumentParser) -> None:
     for option, choices, default, purpose in (
-        ("level", logs.Level, logs.Level.INFO, "least important events that are logged"),
-        ("format", logs.Format, logs.Format.LOGFMT, "format of the log"),
+        ("level", LogLevel, LogLevel.INFO, "the lowest level that is logged"),
+        ("format", LogFormat, LogFormat.LOGFMT, "the format of the log"),
     ):
         added.add_argument(
             f"--log.{option}",
@@ -145,7 +147,9 @@ def _add_log_arguments(added: argparse.ArgumentParser) -> None:
         )
 
 
-def _listen_argument(text: str) -> HostPort:
+def _listen_argument(text: str) -> "HostPort":
+    from exporter.config import parse_listen_address
+
     try:
         return parse_listen_address(text)
     except ValueError as error:
@@ -153,22 +157,38 @@ def _listen_argument(text: str) -> HostPort:
 
 
 def _serve(chosen: _Arguments) -> int:
-    shard = _parse_shard(chosen)
-    logs.configure(logs.Level(chosen.log_level), logs.Format(chosen.log_format))
-    web = LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth)
+    from exporter.app import App
+    from exporter.runtime import event_loop, logs
+    from exporter.web.settings.live_config import LiveWebConfig
+    from exporter.workers.pool import WorkerPool
+
+    logs.configure(LogLevel(chosen.log_level), LogFormat(chosen.log_format))
     app = App(
         chosen.config,
         listen=chosen.listen,
-        web=web,
+        web=LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth),
         lifecycle=chosen.lifecycle,
-        shard=shard,
+        shard=_parse_shard(chosen),
         workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
     )
-    event_loop.run(_run_until_signalled(app))
+    return _run_app(app, event_loop.run)
+
+
+def _run_app(app: AbstractAsyncContextManager["App"], run: Callable[[Coroutine[Any, Any, None]], None]) -> int:
+    """Run the exporter and return the exit status. `run` runs a coroutine in a new event loop."""
+    from exporter.web.listeners import ListenError
+
+    try:
+        run(_run_until_signalled(app))
+    except ListenError as error:
+        sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
+        return 1
     return 0
 
 
-def _parse_shard(chosen: _Arguments) -> Shard:
+def _parse_shard(chosen: _Arguments) -> "Shard":
+    from exporter.model.shards import Shard
+
     try:
         return Shard.of(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
@@ -176,92 +196,102 @@ def _parse_shard(chosen: _Arguments) -> Shard:
         raise
 
 
-async def _run_until_signalled(exporter: AbstractAsyncContextManager[App]) -> None:
-    """Runs until SIGTERM or SIGINT; SIGHUP reloads."""
+async def _run_until_signalled(exporter: AbstractAsyncContextManager["App"]) -> None:
+    """Run until SIGTERM or SIGINT. SIGHUP reloads the configuration."""
+    import asyncio
+
     stop, hangup = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number, event in ((signal.SIGTERM, stop), (signal.SIGINT, stop), (signal.SIGHUP, hangup)):
         loop.add_signal_handler(number, event.set)
     async with exporter as app:
-        await app.until(stop, hangup)
+        await app.run(stop, hangup)
 
 
 # ---------------------------------------------------------------- check
 
 
 def _add_check(add_parser: _AddParser) -> None:
-    added = _command(
+    added = _add_command(
         add_parser,
         "check",
         _run_check,
-        "probe servers once, now, and show what came of it",
-        "Probes servers once, now, and shows stage by stage what came of it, with a remedy for each problem. Exit "
-        "status 0 where all of them federate, 1 where some do not, 2 for wrong usage or configuration.",
+        "probe servers once, immediately, and print a report",
+        "Probes servers once, immediately, and prints a report of every stage, with a remedy for each problem. The "
+        "exit status is 0 if all federate, 1 if some do not, and 2 if the usage or the configuration is invalid.",
     )
     added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
-    added.add_argument("--config", metavar="FILE", type=Path, help="take `probe` and `network` from this file (YAML)")
+    added.add_argument(
+        "--config", metavar="FILE", type=Path, help="use the sections `probe` and `network` of this file (YAML)"
+    )
     added.add_argument(
         "--format",
-        choices=[form.value for form in check.OutputFormat],
-        default=check.OutputFormat.TEXT.value,
-        help="text for people, or a JSON object on a line for each server (default: %(default)s)",
+        choices=("text", "json"),
+        default="text",
+        help="text, or one JSON object per line and server (default: %(default)s)",
     )
 
 
 def _run_check(chosen: _Arguments) -> int:
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    return check.run(chosen.servers, chosen.config, chosen.format)
+    from exporter import check
+    from exporter.runtime import logs
+
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
+    return check.run(chosen.servers, chosen.config, as_json=chosen.format == "json")
 
 
 # ---------------------------------------------------------------- check-config
 
 
 def _add_check_config(add_parser: _AddParser) -> None:
-    added = _command(
+    added = _add_command(
         add_parser,
         "check-config",
         _check_config,
-        "tell what is wrong with a configuration file",
-        "Tells what is wrong with a configuration file and the server files that it names: every complaint, with its "
-        "line. Exit status 0 where nothing is, else 2.",
+        "list everything that is wrong with a configuration file",
+        "Lists everything that is wrong with a configuration file and the server files that it names, with line "
+        "numbers. The exit status is 0 if they are valid and 2 if they are not.",
     )
     added.add_argument("config", metavar="FILE", type=Path, help="the configuration file (YAML)")
 
 
 def _check_config(chosen: _Arguments) -> int:
+    from exporter.config import ConfigError, load
+    from exporter.reports.phrases import count_of
+    from exporter.server_lists import file_sd
+    from exporter.server_lists.file_sd import ServerFiles
+
     config = load(chosen.config)
     files = ServerFiles(config.server_files)
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    servers = _count_of(len(file_sd.merge_servers(config, files.names)), "server")
-    elsewhere = len(config.server_urls) + len(config.synapse_destinations)
-    lists = f", {_count_of(elsewhere, 'list')} to be read from elsewhere" if elsewhere else ""
+    servers = count_of(len(file_sd.merge_servers(config, files.names)), "server")
+    fetched = len(config.server_urls) + len(config.synapse_destinations)
+    lists = f", {count_of(fetched, 'list')} to be fetched" if fetched else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
     return 0
-
-
-def _count_of(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 # ---------------------------------------------------------------- check-web-config
 
 
 def _add_check_web_config(add_parser: _AddParser) -> None:
-    added = _command(
+    added = _add_command(
         add_parser,
         "check-web-config",
         _check_web_config,
-        "tell what is wrong with a file for --web.config.file",
-        "Tells what is wrong with a file for --web.config.file and the certificates and keys that it names: every "
-        "complaint, with its line. Exit status 0 where nothing is, else 2.",
+        "list everything that is wrong with a web configuration file",
+        "Lists everything that is wrong with a file for --web.config.file and the certificates and keys that it names, "
+        "with line numbers. The exit status is 0 if they are valid and 2 if they are not.",
     )
     added.add_argument("web_config", metavar="FILE", type=Path, help="the web configuration file (YAML)")
 
 
 def _check_web_config(chosen: _Arguments) -> int:
-    LiveWebConfig(chosen.web_config).read()
+    from exporter.web.settings.loading import WatchedFiles, load
+
+    load(chosen.web_config, WatchedFiles())
     sys.stdout.write(f"{chosen.web_config}: valid\n")
     return 0
 
@@ -270,17 +300,21 @@ def _check_web_config(chosen: _Arguments) -> int:
 
 
 def _add_demo(add_parser: _AddParser) -> None:
-    _command(
+    _add_command(
         add_parser,
         "demo",
         _run_demo,
-        "see the exporter at work on an embedded federation",
-        "Starts a small Matrix federation with healthy and broken servers in this process, and the exporter over it. "
-        "Needs no configuration and no network. Ctrl-C ends it.",
+        "run the exporter against an embedded federation",
+        "Starts a small Matrix federation with healthy and broken servers in this process, and runs the exporter "
+        "against it. It needs neither a configuration nor a network. Ctrl-C stops it.",
     )
 
 
 def _run_demo(_: _Arguments) -> int:
-    logs.configure(logs.Level.WARNING, logs.Format.LOGFMT)
-    asyncio.run(_run_until_signalled(demo()))
-    return 0
+    import asyncio
+
+    from exporter.demo.command import demo
+    from exporter.runtime import logs
+
+    logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
+    return _run_app(demo(), asyncio.run)

@@ -1,23 +1,27 @@
-"""From a configuration to the parts that do what it says."""
+"""Builds the parts of the exporter that a configuration describes."""
 
 from collections.abc import Callable
 from ipaddress import ip_address
 
-from exporter.config import AddressScope as Policy
-from exporter.config import Complaint, Config, ConfigError
-from exporter.config import HostPort as Written
+from exporter.config import AddressScope, Complaint, Config, ConfigError, HostPort
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.resolver import NoResolversError
 from exporter.probing.prober import Prober
+from exporter.server_lists.http_sd import HttpSdList
+from exporter.server_lists.source import ServerList
+from exporter.server_lists.synapse import SynapseList
 
 
 def build_prober(
     config: Config, stalled_seconds: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True
 ) -> Prober:
-    """Over the real network. Raises ConfigError where the configuration leaves to the system what it does not have.
+    """Return a prober that uses the real network.
 
-    Benchmarks can do without the memory of certificate chains, to see what it saves.
+    `stalled_seconds` returns for how long the event loop has been stalled so far. With `remember_chains`, a certificate
+    chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves.
+
+    Raises ConfigError if the configuration names no resolvers and the system has none either.
     """
     network, timeout = config.network, config.probe.timeout
     try:
@@ -26,7 +30,7 @@ def build_prober(
             resolvers=[_ip_endpoint(resolver) for resolver in network.resolvers],
             ca_file=network.ca_file,
             policy=AddressPolicy(
-                network.address_policy is Policy.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
+                network.address_policy is AddressScope.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
             ),
             connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
             remember_chains=remember_chains,
@@ -36,5 +40,10 @@ def build_prober(
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
 
 
-def _ip_endpoint(written: Written) -> IPEndpoint:
-    return ip_address(written.host), written.port
+def build_server_lists(config: Config) -> tuple[ServerList, ...]:
+    """Return the server lists that are fetched over HTTP."""
+    return (*map(HttpSdList, config.server_urls), *map(SynapseList, config.synapse_destinations))
+
+
+def _ip_endpoint(address: HostPort) -> IPEndpoint:
+    return ip_address(address.host), address.port

@@ -1,4 +1,7 @@
-"""`python -m exporter.worker SOCKET LEVEL FORMAT`: answers over a socket that it inherits, to its end."""
+"""A worker process: `python -m exporter.worker DESCRIPTOR LOG_LEVEL LOG_FORMAT`.
+
+It runs the tasks that it receives over an inherited socket, and ends when the socket is closed.
+"""
 
 import asyncio
 import signal
@@ -13,71 +16,85 @@ from exporter import wiring
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.runtime import event_loop, logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.runtime.loop_lag import LoopLag
-from exporter.workers.messages import Cancel, LagSamples, ProbeTask, Ready, Reply, Request, UseConfig, receive, send
+from exporter.workers.messages import (
+    Cancel,
+    DeepLookTask,
+    LagSamples,
+    ProbeTask,
+    Ready,
+    Reply,
+    Request,
+    UseConfig,
+    WorkerTask,
+    receive,
+    send,
+)
 
-_LAGS_AT_ONCE = 20  # one message a second
+_LAGS_PER_MESSAGE = 20  # which is one message a second
 
 log = structlog.get_logger()
 
 
 async def _main(descriptor: int) -> None:
-    """Ends with whoever is at the other side, however that comes to its end: signals are for the other side alone."""
-    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(told, signal.SIG_IGN)
+    """Run tasks until the exporter closes the socket or ends, however it ends. Signals are for the exporter only."""
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     send(writer, Ready())
-    worker = _TaskRunner(writer)
-    async with worker.lag:
+    runner = _TaskRunner(writer)
+    async with runner.lag:
         with suppress(EOFError, OSError):
             while True:
-                await worker.handle(await receive(reader))
+                await runner.handle(await receive(reader))
 
 
 class _TaskRunner:
+    """Handles messages: runs tasks with the latest configuration, and sends the replies."""
+
     def __init__(self, writer: StreamWriter) -> None:
         self._writer = writer
         self._lags: list[float] = []
         self.lag = LoopLag(self._on_lag)
-        self._answering: dict[int, asyncio.Task[None]] = {}
+        self._running: dict[int, asyncio.Task[None]] = {}
+        """By request ID."""
         self._prober: Prober
 
-    async def handle(self, instruction: object) -> None:
-        match instruction:
-            case UseConfig():
-                self._prober = await asyncio.to_thread(
-                    wiring.build_prober, instruction.config, self.lag.stalled_seconds
-                )
-            case Request():
-                answering = asyncio.create_task(self._answer(instruction))
-                self._answering[instruction.number] = answering
-                answering.add_done_callback(lambda _: self._answering.pop(instruction.number))
-            case Cancel(number) if number in self._answering:
-                self._answering[number].cancel()
+    async def handle(self, message: object) -> None:
+        match message:
+            case UseConfig(config=config):
+                self._prober = await asyncio.to_thread(wiring.build_prober, config, self.lag.stalled_seconds)
+            case Request(request_id):
+                running = asyncio.create_task(self._run_and_reply(message))
+                self._running[request_id] = running
+                running.add_done_callback(lambda _: self._running.pop(request_id))
+            case Cancel(request_id) if request_id in self._running:
+                self._running[request_id].cancel()
 
     def _on_lag(self, lag: float) -> None:
         self._lags.append(lag)
-        if len(self._lags) >= _LAGS_AT_ONCE:
+        if len(self._lags) >= _LAGS_PER_MESSAGE:
             send(self._writer, LagSamples(tuple(self._lags)))
             self._lags.clear()
 
-    async def _answer(self, asked: Request) -> None:
+    async def _run_and_reply(self, request: Request) -> None:
         report = None
         try:
-            report = await self._run_task(asked)
+            report = await self._run(request.task)
         except Exception:
-            log.exception("a probe failed in a way that nobody thought of")
-        send(self._writer, Reply(asked.number, report))
+            log.exception("internal error in a worker")
+        send(self._writer, Reply(request.request_id, report))
 
-    async def _run_task(self, asked: Request) -> Report:
-        match asked.question:
-            case ProbeTask(server_name, within):
-                return await self._prober.probe(server_name, within)
-            case looks:
-                return await self._prober.run_deep_look(looks.report)
+    async def _run(self, task: WorkerTask) -> Report:
+        match task:
+            case ProbeTask(server_name, max_seconds):
+                return await self._prober.probe(server_name, max_seconds)
+            case DeepLookTask(report):
+                return await self._prober.run_deep_look(report)
 
 
 if __name__ == "__main__":
-    inherited, level, form = sys.argv[1:]
-    logs.configure(logs.Level(level), logs.Format(form))
-    event_loop.run(_main(int(inherited)))
+    descriptor, log_level, log_format = sys.argv[1:]
+    logs.configure(LogLevel(log_level), LogFormat(log_format))
+    event_loop.run(_main(int(descriptor)))

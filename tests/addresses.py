@@ -1,4 +1,4 @@
-"""Places on loopback, as the lab names them."""
+"""IP endpoints, parsed from the addresses of the test servers."""
 
 from ipaddress import ip_address
 
@@ -6,6 +6,6 @@ from exporter.internet import IPEndpoint
 
 
 def ip_endpoint(address: str) -> IPEndpoint:
-    """`ip:port`, with an IPv6 address in brackets."""
+    """Parse `ip:port`, with an IPv6 address in brackets."""
     host, _, port = address.rpartition(":")
     return ip_address(host.strip("[]")), int(port)

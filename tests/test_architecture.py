@@ -42,7 +42,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("config", "exporter", "metrics", "probing", "reports", "web.api", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
-    "wiring": {"config", "internet", "probing"},
+    "wiring": {"config", "internet", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
     "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
     "app": {
@@ -51,8 +51,8 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "demo": {"app", "config", "judging", "model", "web", "canonicaljson", "cryptography", "dns", "h11", "rich"},
     "cli": {
-        *("app", "check", "config", "demo", "exporter", "model", "runtime", "server_lists", "web", "web.settings"),
-        "workers",
+        *("app", "check", "config", "demo", "exporter", "model", "reports", "runtime", "server_lists", "web"),
+        *("web.settings", "workers"),
     },
     "__main__": {"cli"},
 }

@@ -56,6 +56,7 @@ def test_nothing_else_is_brought_along() -> None:
 @pytest.mark.parametrize("file", REQUIREMENTS, ids=lambda file: file.stem)
 def test_pinned_by_hash(file: Path) -> None:
     """One version of each package, and nothing but what was seen when it was chosen; no other index, no URL."""
+    assert pins(file)
     for pin in pins(file):
         (only,) = pin.requirement.specifier
         assert (only.operator, "*" in only.version, pin.requirement.url, bool(pin.hashes)) == ("==", False, None, True)

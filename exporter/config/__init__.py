@@ -1,4 +1,4 @@
-"""The configuration file: YAML to a frozen Config, or to one ConfigError with every complaint and its line."""
+"""The configuration file: from YAML to a frozen Config, or to a ConfigError with all complaints and their lines."""
 
 from exporter.config.addresses import HostPort, IPNetwork, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError

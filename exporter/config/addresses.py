@@ -1,4 +1,8 @@
-"""Hosts, ports, networks and URLs as administrators write them. Pure; every ValueError bears a remedy, or is empty."""
+"""Hosts, ports, networks and URLs as administrators write them. Pure.
+
+Every function raises ValueError for a text that it cannot parse. The message of the error is the remedy, or empty if
+there is none better than the description of the value type.
+"""
 
 import re
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -17,11 +21,11 @@ _URL_CHARACTERS = re.compile("[!-~]+")
 
 
 class SecretError(ValueError):
-    """What is wrong with a value that is not to be shown."""
+    """The value is wrong and may be a secret: a complaint must not show it."""
 
 
 class HostPort(NamedTuple):
-    """Where to connect or to listen. The host of an IPv6 address bears no brackets."""
+    """An address to connect to or to listen on. An IPv6 address has no brackets in `host`."""
 
     host: str
     port: int
@@ -31,11 +35,11 @@ class HostPort(NamedTuple):
 
 
 def _parse_host_port(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
-    """A host and a port, which are written like server names."""
+    """Parse a host and a port, which have the syntax of a server name."""
     name = names.parse(text)
     port = default_port if name.port is None else name.port
     if port is None:
-        raise ValueError("add the port")
+        raise ValueError("add a port")
     if port < lowest_port:
         raise ValueError(f"the port must be at least {lowest_port}")
     return name, port
@@ -48,7 +52,7 @@ def parse_target(text: str) -> Target:
 
 def parse_address(text: str, default_port: int | None = None) -> HostPort:
     if names.parse(text).ip is None:
-        raise ValueError("write an IP address, for a name would have to be looked up first")
+        raise ValueError("use an IP address, because a name would first have to be resolved")
     name, port = _parse_host_port(text, default_port)
     return HostPort(str(name.ip), port)
 
@@ -59,50 +63,50 @@ def parse_resolver(text: str) -> HostPort:
 
 
 def canonical_destination(text: str) -> str:
-    """In one canonical form: the host in lower case, an IPv6 address compressed and in brackets."""
+    """Return the canonical form of host:port: the host in lower case, an IPv6 address compressed and in brackets."""
     name, port = _parse_host_port(text)
     return host_port(str(name.ip) if name.ip else name.host.lower(), port)
 
 
 def parse_listen_address(text: str) -> HostPort:
-    """Port 0 is any free one."""
+    """Parse host:port; port 0 stands for any free port."""
     if text.startswith(":") and text.count(":") == 1:
-        raise ValueError(f"write 0.0.0.0{text} for every IPv4 address, or [::]{text} for every IPv6 address")
+        raise ValueError(f"use 0.0.0.0{text} for all IPv4 addresses, or [::]{text} for all IPv6 addresses")
     name, port = _parse_host_port(text, lowest_port=0)
     return HostPort(name.host, port)
 
 
 def parse_network(text: str) -> IPNetwork:
     if "%" in text:
-        raise ValueError("leave the zone out")
+        raise ValueError("remove the zone")
     written, slash, _ = text.partition("/")
     try:
         address = ip_address(written)
-        meant = ip_network(text, strict=False)
+        network = ip_network(text, strict=False)
     except ValueError as error:
         raise ValueError from error
     if not slash:
-        raise ValueError(f"write {meant} for this one address")
-    if meant.network_address != address:
-        raise ValueError(f"write {meant} for the network, or {ip_network(address)} for the one address")
-    return meant
+        raise ValueError(f"use {network} for this single address")
+    if network.network_address != address:
+        raise ValueError(f"use {network} for the network, or {ip_network(address)} for the single address")
+    return network
 
 
 def parse_url(text: str) -> str:
-    """As it was written. URLs are shown, so there must be no password in it."""
+    """Return the URL unchanged. URLs are shown in the log and on /metrics, so they must not contain a secret."""
     scheme = _SCHEME.match(text)
     if "@" in re.split("[/?#]", text[scheme.end() :])[0] if scheme else "@" in text:
-        raise SecretError("leave the user and the password out, and name a file with a token")
+        raise SecretError("remove the user name and the password, and use token_file instead")
     if _SECRET_PARAMETER.search(text):
-        raise SecretError("leave the secret out, and send it in a header, or name a file with a token")
+        raise SecretError("remove the secret, and use token_file or headers instead")
     if not scheme:
-        raise ValueError("it must begin with https:// or http://")
+        raise ValueError("it must start with https:// or http://")
     if "#" in text:
-        raise ValueError("leave out the # and what follows it, for that is never sent")
+        raise ValueError("remove the # and what follows it, because a fragment is never sent")
     if not _URL_CHARACTERS.fullmatch(text):
-        raise ValueError("write all but ASCII characters, and spaces too, in their encoded form, as in %20")
+        raise ValueError("percent-encode spaces and characters that are not ASCII, as in %20")
     if not _has_host_and_port(text):
-        raise ValueError("after the scheme comes a host, and perhaps a port from 1 to 65535")
+        raise ValueError("the scheme must be followed by a host and, optionally, a port from 1 to 65535")
     return text
 
 
@@ -115,9 +119,9 @@ def _has_host_and_port(text: str) -> bool:
 
 
 def parse_base_url(text: str) -> str:
-    """To be followed by a path that begins with a slash."""
+    """Return the URL without slashes at its end, so that a path can be appended."""
     if "?" in text:
-        raise ValueError("leave out what follows the question mark")
+        raise ValueError("remove the question mark and what follows it")
     if "/_synapse" in text:
-        raise ValueError("leave out /_synapse and what follows it")
+        raise ValueError("remove /_synapse and what follows it")
     return parse_url(text).rstrip("/")

@@ -1,4 +1,4 @@
-"""Values against their declaration: every complaint at once, in words for an administrator."""
+"""Validates the values of a document against their declaration, and turns the errors of pydantic into complaints."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -9,40 +9,46 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.complaint import Complaint, Path, printable_value
+from exporter.config.complaint import HIDDEN_VALUE, Complaint, KeyPath, printable_value
 from exporter.config.document import Document, describe
 from exporter.config.value_types import UnexpectedError
 
-Checked = TypeVar("Checked")
+_Declared = TypeVar("_Declared")
 
 _UNEXPECTED = {
     "tuple_type": UnexpectedError("a list", "begin each item with `- `"),
-    "dict_type": UnexpectedError("a mapping", "write one `key: value` on each line"),
-    "string_unicode": UnexpectedError("a key that is text", "write no half of a surrogate pair"),
+    "dict_type": UnexpectedError("a mapping", "write each entry as `key: value` on a line of its own"),
+    "string_unicode": UnexpectedError("a key that is valid Unicode", "remove the unpaired surrogate"),
 }
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # to make one takes 30 ms
+"""By the type of pydantic's error, for the types that the declaration does not describe itself."""
+
+_type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # creating one takes 30 ms
 
 
-def check(kind: type[Checked], document: Document) -> tuple[Checked | None, list[Complaint]]:
-    """What the document says, or why it cannot be had. `kind` is made of dataclasses, tuples and dicts."""
+def validate(declaration: type[_Declared], document: Document) -> tuple[_Declared | None, list[Complaint]]:
+    """Return an instance of the declaration, or None and all complaints.
+
+    A declaration consists of dataclasses, tuples and dicts.
+    """
     try:
-        return _adapter(kind).validate_python(document.root), []
+        return _type_adapter(declaration).validate_python(document.root), []
     except ValidationError as error:
-        return None, [_complaint(kind, document, details) for details in error.errors(include_url=False)]
+        return None, [_complaint(declaration, document, details) for details in error.errors(include_url=False)]
 
 
-def _complaint(kind: type[object], document: Document, error: ErrorDetails) -> Complaint:
+def _complaint(declaration: type[object], document: Document, error: ErrorDetails) -> Complaint:
     path, found = error["loc"], error["input"]
     match error["type"]:
         case "unexpected_keyword_argument":
-            return document.complaint(path, _unknown_key(str(path[-1]), _keys_at(kind, path[:-1])))
+            return document.complaint(path, _unknown_key(str(path[-1]), _keys_at(declaration, path[:-1])))
         case "missing":
-            return document.complaint(path[:-1], f"expected the key `{path[-1]}`, found none: add it")
+            return document.complaint(path[:-1], missing_key(f"`{path[-1]}`"))
         case "too_long":
             most, length = error["ctx"]["max_length"], error["ctx"]["actual_length"]
-            return document.complaint(path, f"expected at most {most} items, found {length}: leave some out")
+            items = "1 item" if most == 1 else f"{most} items"
+            return document.complaint(path, f"expected at most {items}, found {length}: remove some")
         case "dataclass_type":
-            wrong = UnexpectedError(f"a mapping with keys out of {', '.join(_keys_at(kind, path))}", "")
+            wrong = UnexpectedError(_mapping_with(_keys_at(declaration, path)), "")
         case "value_error":
             wrong = error["ctx"]["error"]
         case known:
@@ -50,25 +56,32 @@ def _complaint(kind: type[object], document: Document, error: ErrorDetails) -> C
     return document.complaint(_without_key_mark(path), _expectation(wrong, found))
 
 
+def missing_key(key: str) -> str:
+    return f"missing key {key}: add it"
+
+
 def _expectation(wrong: UnexpectedError, found: object) -> str:
     remedy = f": {wrong.remedy}" if wrong.remedy else ""
-    what = "what is not shown here" if wrong.secret else describe(found)
-    return f"expected {wrong.expected}, found {what}{remedy}"
+    return f"expected {wrong.expected}, found {HIDDEN_VALUE if wrong.secret else describe(found)}{remedy}"
 
 
-def _without_key_mark(path: Path) -> Path:
-    """Where the key itself is wrong, pydantic says so by a last step."""
+def _without_key_mark(path: KeyPath) -> KeyPath:
+    """Remove the last step that pydantic appends if the key itself is wrong, and not its value."""
     return path[:-1] if path and path[-1] == "[key]" else path
+
+
+def _mapping_with(keys: list[str]) -> str:
+    return f"a mapping with {'the key' if len(keys) == 1 else 'any of the keys'} {', '.join(keys)}"
 
 
 def _unknown_key(key: str, known: list[str]) -> str:
     nearest = get_close_matches(printable_value(key), known, n=1)
-    advice = f"did you mean `{nearest[0]}`?" if nearest else f"the keys here are {', '.join(known)}"
+    advice = f"did you mean `{nearest[0]}`?" if nearest else f"the possible keys are {', '.join(known)}"
     return f"unknown key `{printable_value(key)}`, {advice}"
 
 
-def _keys_at(kind: Any, path: Path) -> list[str]:
-    """The keys that may stand in the mapping at `path`."""
+def _keys_at(declaration: Any, path: KeyPath) -> list[str]:
+    """Return the keys that the mapping at `path` may have."""
     for step in path:
-        kind = get_args(kind)[0] if isinstance(step, int) else get_type_hints(kind)[step]
-    return [field.name for field in fields(kind)]
+        declaration = get_args(declaration)[0] if isinstance(step, int) else get_type_hints(declaration)[step]
+    return [field.name for field in fields(declaration)]

@@ -1,4 +1,4 @@
-"""Bytes of a file to text, bounded; all that can be wrong with a file before its first key."""
+"""Reads files: their bytes, bounded in size, and the text or the token in them."""
 
 import re
 from pathlib import Path
@@ -7,52 +7,52 @@ from exporter.config.complaint import Complaint, ConfigError
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
 _TOKEN = re.compile(rb"[!-~]{1,4096}")
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML has none of them either
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML does not allow them either
 
 
 class UnreadableError(Exception):
-    """The message says what was expected, what was found and what to do."""
+    """The file cannot be used. The message says what was expected, what was found and what to do."""
 
 
-def content(path: Path) -> bytes:
+def read_bytes(path: Path) -> bytes:
     """Raises UnreadableError."""
     try:
         with path.open("rb") as stream:
-            read = stream.read(MAX_BYTES + 1)
+            content = stream.read(MAX_BYTES + 1)
     except OSError as error:
         raise UnreadableError(_why_unreadable(error)) from error
-    if len(read) > MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise UnreadableError(f"expected a file of at most {MAX_BYTES // 2**20} MiB, found a larger one")
-    return read
+    return content
 
 
 def _why_unreadable(error: OSError) -> str:
     match error:
         case FileNotFoundError():
-            return "expected a file, found nothing of that name: check the path"
+            return "expected a file, found none with this name: check the path"
         case IsADirectoryError():
             return "expected a file, found a directory"
         case PermissionError():
-            return "expected a file that the exporter may read, found one that its user may not: check owner and mode"
+            return "expected a file that the exporter can read, found one that it cannot: check its owner and mode"
     return f"expected a readable file, found an error: {error.strerror}"
 
 
-def token(path: Path) -> str:
-    """What a file with nothing but a token holds. Raises UnreadableError, which does not show it."""
-    written = content(path).strip()
+def read_token(path: Path) -> str:
+    """Return the token that a file consists of. Raises UnreadableError, whose message does not contain the token."""
+    written = read_bytes(path).strip()
     if not _TOKEN.fullmatch(written):
-        found = "something else" if written else "nothing: the file is empty"
+        found = "something else" if written else "an empty file"
         raise UnreadableError(f"expected one line of printable ASCII characters without spaces, found {found}")
     return written.decode("ascii")
 
 
-def text(file: str, read: bytes) -> str:
-    """Raises ConfigError where it is no text in UTF-8."""
+def decode(file: str, content: bytes) -> str:
+    """Raises ConfigError if the content is not text in UTF-8."""
     try:
-        decoded = read.decode("utf-8-sig")
+        decoded = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = read.count(b"\n", 0, error.start) + 1
-        sentence = f"expected UTF-8, found the byte 0x{read[error.start]:02x}: save the file as UTF-8"
+        line = content.count(b"\n", 0, error.start) + 1
+        sentence = f"expected UTF-8, found the byte 0x{content[error.start]:02x}: save the file as UTF-8"
         raise ConfigError([Complaint(file, line, "", sentence)]) from error
     if control := _CONTROL.search(decoded):
         line = decoded.count("\n", 0, control.start()) + 1

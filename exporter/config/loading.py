@@ -1,4 +1,4 @@
-"""From a file to a Config, or to every complaint about it."""
+"""Loads a configuration file: the result is a Config, or all complaints about the file."""
 
 import glob
 from dataclasses import fields, replace
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from exporter.config import files
-from exporter.config.checking import check
+from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import check_rules
@@ -17,10 +17,10 @@ _Section = TypeVar("_Section", NetworkSettings, ServerUrl, SynapseDestinations)
 
 
 def load(path: str | Path) -> Config:
-    """Raises ConfigError."""
+    """Raises ConfigError with all complaints."""
     path = Path(path)
     document = _read(path)
-    settings, complaints = check(Settings, document)
+    settings, complaints = validate(Settings, document)
     complaints += [*document.complaints, *check_rules(document, path.parent)]
     if settings is None or complaints:
         raise ConfigError(complaints)
@@ -30,14 +30,14 @@ def load(path: str | Path) -> Config:
 def _read(path: Path) -> Document:
     file = str(path)
     try:
-        content = files.content(path)
+        content = files.read_bytes(path)
     except files.UnreadableError as error:
         raise ConfigError([Complaint(file, None, "", str(error))]) from error
-    return parse_yaml(file, files.text(file, content))
+    return parse_yaml(file, files.decode(file, content))
 
 
 def _to_config(settings: Settings, folder: Path) -> Config:
-    """Defaults and relative paths filled in."""
+    """Apply the defaults for single servers, and make relative paths relative to the folder of the file."""
     return Config(
         servers=_watched_servers(settings),
         server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
@@ -57,7 +57,7 @@ def _watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
 
 
 def _resolve_paths(folder: Path, section: _Section) -> _Section:
-    """Its paths are relative to the folder."""
-    found: dict[str, Any] = {field.name: getattr(section, field.name) for field in fields(section)}
-    moved: dict[str, Any] = {key: folder / value for key, value in found.items() if isinstance(value, Path)}
-    return replace(section, **moved)
+    """Make the paths of a section relative to the folder."""
+    values: dict[str, Any] = {field.name: getattr(section, field.name) for field in fields(section)}
+    resolved: dict[str, Any] = {key: folder / value for key, value in values.items() if isinstance(value, Path)}
+    return replace(section, **resolved)

@@ -12,7 +12,7 @@ from exporter.model import durations
 
 
 class _SchemaGenerator(GenerateJsonSchema):
-    """Defaults as they are written in YAML, and no titles that repeat the keys."""
+    """Writes defaults as they are written in YAML, and no titles that repeat the keys."""
 
     def field_title_should_be_set(self, _schema: object) -> bool:
         return False
@@ -26,11 +26,12 @@ class _SchemaGenerator(GenerateJsonSchema):
         return super().encode_default(dft)
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
-        """Without the default of keys that may only be left out."""
+        """Omit the default None of keys that do not accept null."""
         written = super().default_schema(schema)
         return {key: value for key, value in written.items() if key != "default" or value is not None}
 
 
 def schema() -> str:
+    """Return the schema as JSON text."""
     written = TypeAdapter(Settings).json_schema(schema_generator=_SchemaGenerator)
     return json.dumps({"$schema": _SchemaGenerator.schema_dialect, **written}, indent=2) + "\n"

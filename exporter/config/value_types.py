@@ -1,4 +1,4 @@
-"""The kinds of values in a configuration: each says what it expects, and reads what was written into a typed value."""
+"""The types of values in a configuration. Each has a description and parses a value as it is written in YAML."""
 
 import re
 from collections.abc import Callable
@@ -14,29 +14,32 @@ from pydantic_core import CoreSchema, core_schema
 from exporter.config import addresses
 from exporter.config.addresses import SecretError
 from exporter.config.complaint import printable_value
-from exporter.config.document import BOOLEANS, NOTHING, UnsupportedScalar
+from exporter.config.document import BOOLEANS, NULL, UnsupportedScalar
 from exporter.model import durations, names
 
-_MAX_CONCURRENCY = 10_000  # each probe holds a handful of sockets, and files and ports are finite
+_MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descriptors and ports are limited
 
-MAX_NOTARIES = 3  # each is asked about every server
-MAX_ANCHORS = 8  # as many as are asked one after the other before a verdict
+MAX_NOTARIES = 3  # each of them is queried about every server
+MAX_ANCHORS = 8  # they are tried one after the other before the exporter concludes that it is offline
+
+_REMOVE_QUOTES = "remove the quotes"
+"""The remedy for a number or a boolean that is written as a string."""
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _RESERVED_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
-"""They are the business of HTTP itself."""
+"""The HTTP client sets these itself."""
 
 
 class AddressScope(StrEnum):
-    """Which addresses a probe may connect to."""
+    """The addresses that a probe may connect to."""
 
     PUBLIC = "public"
     ANY = "any"
 
 
 class UnexpectedError(ValueError):
-    """A value of the wrong kind: what was expected and, where that is known, what to do."""
+    """A value of the wrong type. `expected` describes the type; `remedy` says what to do and may be empty."""
 
     def __init__(self, expected: str, remedy: str, *, secret: bool = False) -> None:
         super().__init__(expected)
@@ -44,20 +47,21 @@ class UnexpectedError(ValueError):
 
 
 Parser: TypeAlias = Callable[[Any], object]
-"""Raises ValueError, whose text is the remedy; it may be empty."""
+"""Raises ValueError, whose message is the remedy; the message may be empty."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ValueType:
-    """To stand in `Annotated`: pydantic asks it for the value, and for the JSON Schema of what is written."""
+    """An annotation for pydantic: it validates a value, and generates the JSON Schema of the value in the file."""
 
     expected: str
-    read: Parser
+    parse: Parser
     schema: dict[str, object]
 
     def __call__(self, value: object) -> Any:
+        """Raises UnexpectedError."""
         try:
-            return self.read(value)
+            return self.parse(value)
         except ValueError as error:
             raise UnexpectedError(self.expected, str(error), secret=isinstance(error, SecretError)) from error
 
@@ -68,129 +72,143 @@ class ValueType:
         return {**self.schema, "description": f"Expected: {self.expected}"}
 
 
-# ---------------------------------------------------------------- how values are read
+# ---------------------------------------------------------------- parsers
 
 
-def text(read: Callable[[str], object]) -> Parser:
-    def read_text(value: object) -> object:
+def parse_text(parse: Callable[[str], object]) -> Parser:
+    """Return a parser that accepts strings only. It advises quotes if the value would be valid as a string."""
+
+    def parse_string(value: object) -> object:
         if isinstance(value, str):
-            return read(value)
-        meant = as_written(value)
-        if meant is None:
+            return parse(value)
+        written = original_text(value)
+        if written is None:
             raise ValueError
-        read(meant)  # what else is wrong with it comes first
-        raise ValueError("put it into quotes")
+        parse(written)  # raises an error that matters more than the quotes
+        raise ValueError("put it in quotes")
 
-    return read_text
+    return parse_string
 
 
-def as_written(value: object) -> str | None:
-    """The text behind a value that YAML took for something else; none where there is none."""
+def original_text(value: object) -> str | None:
+    """Return the text of a value that YAML does not read as a string, or None if the text is unknown. There are three
+    kinds of values whose text is known:
+
+    - scalars that are unsupported, such as `on` or a date,
+    - decimal integers,
+    - lists of one string with a colon, which are unquoted IPv6 addresses in brackets.
+    """
     match value:
         case UnsupportedScalar(text=written) if written:
             return written
         case int() if not isinstance(value, bool):
             return str(value)
         case [str(item)] if ":" in item:
-            return f"[{item}]"  # an IPv6 address
+            return f"[{item}]"
     return None
 
 
-def _or_null(read: Parser) -> Parser:
-    return lambda value: None if isinstance(value, UnsupportedScalar) and value.read_as == NOTHING else read(value)
+def _or_null(parse: Parser) -> Parser:
+    return lambda value: None if isinstance(value, UnsupportedScalar) and value.read_as == NULL else parse(value)
 
 
-def _address_scope(written: str) -> AddressScope:
+def _parse_address_scope(written: str) -> AddressScope:
     try:
         return AddressScope(written)
     except ValueError as error:
         raise ValueError from error
 
 
-def path(written: str) -> Path:
+def parse_path(written: str) -> Path:
     if not written or "\0" in written:
         raise ValueError
     return Path(written)
 
 
-def _pattern(written: str) -> str:
-    return str(path(written))
+def _parse_pattern(written: str) -> str:
+    return str(parse_path(written))
 
 
-def _boolean(value: object) -> bool:
-    if isinstance(value, bool):  # JSON
+def _parse_boolean(value: object) -> bool:
+    if isinstance(value, bool):  # from JSON
         return value
     if isinstance(value, UnsupportedScalar) and value.read_as in BOOLEANS:
         return BOOLEANS[value.read_as]
-    raise ValueError("leave the quotes away" if value in ("true", "false") else "")
+    raise ValueError(_REMOVE_QUOTES if value in ("true", "false") else "")
 
 
-def _whole_number(most: int) -> Parser:
-    def read_number(value: object) -> int:
+def whole_number(most: float) -> Parser:
+    """Return a parser of the integers from 1 to `most`."""
+
+    def parse_number(value: object) -> int:
         if type(value) is int and 1 <= value <= most:
             return value
-        raise ValueError("leave the quotes away" if isinstance(value, str) and value.isdecimal() else "")
+        raise ValueError(_REMOVE_QUOTES if isinstance(value, str) and value.isdecimal() else "")
 
-    return read_number
+    return parse_number
 
 
-def _headers(value: object) -> dict[str, str]:
-    """Nothing of them is shown but their names: API keys are sent in headers."""
+def _parse_headers(value: object) -> dict[str, str]:
+    """Complaints show only the names of headers: their values may be API keys."""
     if not isinstance(value, dict):
-        raise SecretError("write one `name: value` on each line")
+        raise SecretError("write each header as `name: value` on a line of its own")
     for name, content in value.items():
-        if not _HEADER_NAME.fullmatch(name) or name.lower() in _RESERVED_HEADERS:
-            raise SecretError(f"`{printable_value(name)}` is no header that can be sent")
+        if not _HEADER_NAME.fullmatch(name):
+            raise SecretError(f"`{printable_value(name)}` is not a valid header name")
+        if name.lower() in _RESERVED_HEADERS:
+            raise SecretError(f"the header `{name}` cannot be set")
         if not isinstance(content, str) or not _HEADER_VALUE.fullmatch(content):
-            raise SecretError(f"the value of {name} must be a text of printable ASCII characters, put it into quotes")
+            raise SecretError(f"put the value of {name} in quotes, and use only printable ASCII characters")
     return value
 
 
-# ---------------------------------------------------------------- the kinds
+# ---------------------------------------------------------------- types
 
 STRING: dict[str, object] = {"type": "string", "minLength": 1}
 
-SERVER_NAME = ValueType("a server name such as example.org or example.org:8448", text(names.parse), STRING)
+SERVER_NAME = ValueType("a server name such as example.org or example.org:8448", parse_text(names.parse), STRING)
 DURATION = ValueType(
     "a duration such as 90s, 5m or 1h30m",
-    text(durations.parse),
+    parse_text(durations.parse),
     {"type": "string", "pattern": f"^{durations.DURATION.pattern}$", "minLength": 1},
 )
-TARGET = ValueType("a host and a port such as matrix.example.org:443", text(addresses.parse_target), STRING)
+TARGET = ValueType("a host and a port such as matrix.example.org:443", parse_text(addresses.parse_target), STRING)
 RESOLVER = ValueType(
     "an IP address, with or without a port, such as 192.0.2.53 or [2001:db8::53]:5353",
-    text(addresses.parse_resolver),
+    parse_text(addresses.parse_resolver),
     STRING,
 )
-ADDRESS = ValueType("an IP address and a port such as 127.0.0.1:10443", text(addresses.parse_address), STRING)
+ADDRESS = ValueType("an IP address and a port such as 127.0.0.1:10443", parse_text(addresses.parse_address), STRING)
 DESTINATION = ValueType(
-    "a host and a port such as matrix.example.org:443", text(addresses.canonical_destination), STRING
+    "a host and a port such as matrix.example.org:443", parse_text(addresses.canonical_destination), STRING
 )
 LISTEN_ADDRESS = ValueType(
-    "an address and a port such as 127.0.0.1:10448", text(addresses.parse_listen_address), STRING
+    "an address and a port such as 127.0.0.1:10448", parse_text(addresses.parse_listen_address), STRING
 )
-NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", text(addresses.parse_network), STRING)
-ADDRESS_SCOPE = ValueType("`public` or `any`", text(_address_scope), {"enum": list(AddressScope)})
+NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", parse_text(addresses.parse_network), STRING)
+ADDRESS_SCOPE = ValueType("`public` or `any`", parse_text(_parse_address_scope), {"enum": list(AddressScope)})
 CONCURRENCY = ValueType(
     f"a whole number from 1 to {_MAX_CONCURRENCY}",
-    _whole_number(_MAX_CONCURRENCY),
+    whole_number(_MAX_CONCURRENCY),
     {"type": "integer", "minimum": 1, "maximum": _MAX_CONCURRENCY},
 )
 PORT = ValueType(
     f"a port from 1 to {names.MAX_PORT}",
-    _whole_number(names.MAX_PORT),
+    whole_number(names.MAX_PORT),
     {"type": "integer", "minimum": 1, "maximum": names.MAX_PORT},
 )
-BOOLEAN = ValueType("`true` or `false`", _boolean, {"type": "boolean"})
+BOOLEAN = ValueType("`true` or `false`", _parse_boolean, {"type": "boolean"})
 CA_FILE = ValueType(
     "the path of a file with PEM certificates, or null",
-    _or_null(text(path)),
+    _or_null(parse_text(parse_path)),
     {"type": ["string", "null"], "minLength": 1},
 )
-TOKEN_FILE = ValueType("the path of a file with a token", text(path), STRING)
-URL = ValueType("a URL such as https://example.org/servers.json", text(addresses.parse_url), STRING)
-BASE_URL = ValueType("a URL such as https://matrix.example.org", text(addresses.parse_base_url), STRING)
+TOKEN_FILE = ValueType("the path of a file with a token", parse_text(parse_path), STRING)
+URL = ValueType("a URL such as https://example.org/servers.json", parse_text(addresses.parse_url), STRING)
+BASE_URL = ValueType("a URL such as https://matrix.example.org", parse_text(addresses.parse_base_url), STRING)
 HEADERS = ValueType(
-    "a mapping of header names to texts", _headers, {"type": "object", "additionalProperties": {"type": "string"}}
+    "a mapping of header names to strings",
+    _parse_headers,
+    {"type": "object", "additionalProperties": {"type": "string"}},
 )
-GLOB = ValueType("the path of a file, or a pattern such as servers.d/*.yaml", text(_pattern), STRING)
+GLOB = ValueType("the path of a file, or a pattern such as servers.d/*.yaml", parse_text(_parse_pattern), STRING)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ _QUESTIONS_KEPT = 10_000  # a demo may run for weeks
 _PORT_ATTEMPTS = 20  # a port that is free for UDP may be in use for TCP
 _UDP_BYTES = 512  # without EDNS (RFC 1035, 4.2.1)
 _TCP_BYTES = 65535
+_MAX_AT_ONCE = 100  # queries in one iteration of the event loop, in which asyncio itself reads only one
 _RECEIVE_BUFFER_BYTES = 4 << 20  # for a thousand probes that begin at once; the kernel reduces it to its maximum
 
 
@@ -58,6 +60,7 @@ class DnsServer(asyncio.DatagramProtocol):
                 datagrams.close()
                 self._listener.port = 0
             else:
+                self._socket = datagrams
                 await loop.create_datagram_endpoint(lambda: self, sock=datagrams)
                 return
         raise OSError(f"none of {_PORT_ATTEMPTS} ports on {LOOPBACK} is free for both UDP and TCP: free some ports")
@@ -71,6 +74,12 @@ class DnsServer(asyncio.DatagramProtocol):
         self._datagrams: asyncio.DatagramTransport = transport
 
     def datagram_received(self, wire: bytes, client: tuple[Any, ...]) -> None:
+        self._send_reply(wire, client)
+        with suppress(BlockingIOError):
+            for _ in range(_MAX_AT_ONCE):
+                self._send_reply(*self._socket.recvfrom(_TCP_BYTES))
+
+    def _send_reply(self, wire: bytes, client: tuple[Any, ...]) -> None:
         for message in _messages(self.reply(wire, Transport.UDP)):
             self._datagrams.sendto(message, client)
 

@@ -1,35 +1,39 @@
-"""The real network: our own resolver, the address policy on every connection, sockets, TLS and HTTP."""
+"""The real network: the DNS resolver, the address policy for every connection, sockets, TLS and HTTP."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
+from exporter.internet.tcp import IPEndpoint
 from exporter.internet.tls_contexts import TlsContexts
-from exporter.model.addresses import Endpoint, IPAddress, host_port
+from exporter.model.addresses import Endpoint, host_port
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
 
-_PUBLIC_ONLY = AddressPolicy()
-_LOOKUP_SHARE = 0.25  # of a probe's timeout: below that of a stage, so that one family's silence spares the other
+__all__ = ["IPEndpoint", "Internet"]
 
-IPEndpoint: TypeAlias = tuple[IPAddress, int]
+_PUBLIC_ONLY = AddressPolicy()
+_LOOKUP_SHARE = 0.25  # of a probe's timeout: less than a stage has, so that a silent lookup of A leaves time for AAAA
 
 
 class Internet:
-    """`timeout` is that of a whole probe, in seconds.
+    """The `Network` that probes use in production.
 
-    `connect_to` redirects connections, as curl's --connect-to: from "host:port" (then the host is not looked up) or
-    "ip:port" to a place. That is the operator's word, so the address policy is not asked about it.
-    With `remember_chains`, a certificate chain that was found good is not verified again as long as it stays the same.
+    `timeout` is the timeout of a whole probe, in seconds. `ca_file` (PEM) replaces the operating system's trust store.
+
+    `connect_to` redirects connections, as curl's --connect-to does: it maps "host:port" (then the host is not looked
+    up) or "ip:port" to the endpoint to connect to. The operator has configured it, so the address policy does not apply
+    to such an endpoint.
+
+    With `remember_chains`, a certificate chain that OpenSSL has verified is not verified again while it is unchanged.
     """
 
-    def __init__(  # noqa: PLR0913 - each has a name, and all but one may be left out
+    def __init__(  # noqa: PLR0913 - all but one have a default
         self,
         *,
         timeout: float,
@@ -40,7 +44,7 @@ class Internet:
         remember_chains: bool = True,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE)
-        self._trust = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
+        self._tls_contexts = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
         self.chain_cache = ChainCache()
         self._connect_to = connect_to or {}
@@ -49,12 +53,12 @@ class Internet:
         return await self._resolver.srv(service, host)
 
     async def addresses(self, host: str, port: int) -> Addresses:
-        if place := self._connect_to.get(host_port(host.lower(), port)):
-            return Addresses(host, (place[0],))
+        if redirected := self._connect_to.get(host_port(host.lower(), port)):
+            return Addresses(host, (redirected[0],))
         return await self._resolver.addresses(host)
 
     async def resolver_responds(self) -> bool:
-        return await self._resolver.answers()
+        return await self._resolver.responds()
 
     def connection(self, endpoint: Endpoint) -> InternetConnection:
         target = endpoint.target
@@ -62,4 +66,4 @@ class Internet:
         redirected = redirected or self._connect_to.get(endpoint.address)
         ip, port = redirected or (endpoint.ip, target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
-        return InternetConnection(ip, port, self._trust, refusal)
+        return InternetConnection((ip, port), self._tls_contexts, refusal)

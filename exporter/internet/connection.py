@@ -1,4 +1,4 @@
-"""One connection to one address, to the end of which all stages of an endpoint use it."""
+"""One connection to one address, which all stages of an endpoint use."""
 
 from collections.abc import Callable
 
@@ -7,55 +7,72 @@ from OpenSSL import SSL
 
 from exporter.internet.http import HttpExchange, HttpRequest
 from exporter.internet.peer_clock import PeerClock
-from exporter.internet.tcp import TcpStream
+from exporter.internet.tcp import IPEndpoint, TcpStream
 from exporter.internet.tls import TlsStream, check_chain_size
 from exporter.internet.tls_contexts import TlsContexts
-from exporter.model.addresses import IPAddress
+from exporter.model.addresses import host_port
 from exporter.probing.evidence import Handshake, HttpResponse
 from exporter.probing.network import BlockedAddressError, ClosedEarlyError
 
 
 class InternetConnection:
-    """`refusal` is set where the address policy forbids the address: then nothing is ever sent there."""
+    """A connection that is opened, secured with TLS and used for HTTP requests, in this order.
 
-    def __init__(self, ip: IPAddress, port: int, trust: TlsContexts, refusal: str | None) -> None:
-        self._place = (ip, port)
-        self._trust = trust
+    `refusal` says why the address policy forbids the endpoint: then no packet is ever sent there.
+    """
+
+    def __init__(self, endpoint: IPEndpoint, tls_contexts: TlsContexts, refusal: str | None) -> None:
+        self._endpoint = endpoint
+        self._tls_contexts = tls_contexts
         self._refusal = refusal
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
-        self._secured: tuple[str, bytes] | None = None
+        self._evaluated: tuple[str, bytes] | None = None
+        """The TLS name, and the fingerprint of the chain that the server presented for it."""
         self._http: HttpExchange | None = None
         self.peer_wait: Callable[[], float] = self._clock.peer_wait
+
+    def __repr__(self) -> str:
+        ip, port = self._endpoint
+        states = {"blocked": self._refusal, "TLS": self._http, "TCP": self._tcp.is_open}
+        state = next((name for name, reached in states.items() if reached), "closed")
+        return f"<InternetConnection: {host_port(str(ip), port)}, {state}>"
 
     async def open(self) -> None:
         if self._refusal:
             raise BlockedAddressError(self._refusal)
-        await self._tcp.open(*self._place)
+        await self._tcp.open(self._endpoint)
 
     async def start_tls(self, tls_name: str) -> Handshake:
+        """Shake hands. OpenSSL verifies the chain unless it is known to be good.
+
+        There are three cases:
+
+        - This endpoint is not expected to present a known chain: the handshake verifies.
+        - It is, and presents a known chain: the handshake need not verify.
+        - It is, and presents another chain: a second handshake, over a new connection, verifies.
+        """
         handshake = await self._handshake_known_chain(tls_name) or await self._handshake_verifying(tls_name)
-        self._secured = tls_name, handshake.fingerprint
+        self._evaluated = tls_name, handshake.fingerprint
         return handshake
 
     async def _handshake_known_chain(self, tls_name: str) -> Handshake | None:
-        """With a chain that is known to be good. None where there is no such hope, or another chain came: then over a
-        new connection.
-        """
-        chains, peer_wait = self._trust.chains, self.peer_wait()
-        if not chains.expects((*self._place, tls_name)):
+        """Shake hands without verifying. Return None if no known chain is expected, or if another one is presented."""
+        known_chains, peer_wait = self._tls_contexts.known_chains, self.peer_wait()
+        if not known_chains.expects((*self._endpoint, tls_name)):
             return None
-        stream, handshake = await self._handshake(tls_name, self._trust.unverifying)
-        if chains.is_known(handshake):
+        stream, handshake = await self._handshake(tls_name, self._tls_contexts.unverifying)
+        if known_chains.is_known(handshake):
             return handshake
-        del stream  # and what OpenSSL keeps with it, before there is another one
-        await self._open_again(peer_wait)
+        del stream  # frees OpenSSL's memory before the next handshake takes as much
+        await self._reconnect(peer_wait)
         return None
 
     async def _handshake_verifying(self, tls_name: str) -> Handshake:
-        stream, handshake = await self._handshake(tls_name, self._trust.verifying)
+        stream, handshake = await self._handshake(tls_name, self._tls_contexts.verifying)
         check_chain_size(handshake.chain)
-        self._trust.chains.remember((*self._place, tls_name), handshake, stream.verified_chain())
+        key = (*self._endpoint, tls_name)
+        self._tls_contexts.known_chains.remember(key, handshake, stream.verified_chain())
         return handshake
 
     async def _handshake(self, tls_name: str, context: SSL.Context) -> tuple[TlsStream, Handshake]:
@@ -65,46 +82,55 @@ class InternetConnection:
         return stream, handshake
 
     async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
-        return await self._ask(HttpRequest(path, host_header), max_bytes)
+        return await self._request(HttpRequest(path, host_header), max_bytes)
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
-        return await self._ask(HttpRequest(path, host_header, body), max_bytes)
+        return await self._request(HttpRequest(path, host_header, body), max_bytes)
 
-    async def _ask(self, question: HttpRequest, max_bytes: int) -> HttpResponse:
-        """Over a new connection where the remote did not keep the old one, which is its good right."""
-        used_before = self._http is not None and self._http.answered
-        exchange = await self._usable_exchange()
+    async def _request(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
+        """Send a request, and return the response.
+
+        HTTP/1.1 allows a server to close an idle connection at any time, which may cross with a request. There are
+        three cases of a request that fails:
+
+        - It is the first one on its connection: the error is raised.
+        - It is a later one, and a part of the response was received: the error is raised.
+        - It is a later one, and nothing was received: it is repeated once, over a new connection.
+        """
+        used_before = self._http is not None and self._http.response_begun
+        exchange = await self._reusable_exchange()
         try:
-            return await exchange.ask(question, max_bytes)
+            return await exchange.request(request, max_bytes)
         except (ClosedEarlyError, ConnectionError, h11.RemoteProtocolError, SSL.Error):
-            if not used_before or exchange.answered:
+            if not used_before or exchange.response_begun:
                 raise
-        del exchange  # as above
-        return await (await self._reopened()).ask(question, max_bytes)
+        del exchange  # frees OpenSSL's memory, as above
+        return await (await self._new_exchange()).request(request, max_bytes)
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
-        exchange = await self._usable_exchange()
+        exchange = await self._reusable_exchange()
         return await exchange.expect_continue(path, host_header, body_bytes)
 
-    async def _usable_exchange(self) -> HttpExchange:
+    async def _reusable_exchange(self) -> HttpExchange:
+        """Return the current exchange if the server keeps the connection, and a new one otherwise."""
         if self._http and self._http.is_reusable():
             return self._http
-        return await self._reopened()
+        return await self._new_exchange()
 
-    async def _reopened(self) -> HttpExchange:
-        """The certificate must be the one that was judged."""
-        assert self._secured is not None
-        peer_wait, (tls_name, judged) = self.peer_wait(), self._secured
-        await self._open_again(peer_wait)
+    async def _new_exchange(self) -> HttpExchange:
+        """Connect again. The certificate must be the one that was evaluated."""
+        assert self._evaluated is not None
+        peer_wait, (tls_name, fingerprint) = self.peer_wait(), self._evaluated
+        await self._reconnect(peer_wait)
         handshake = await self.start_tls(tls_name)
-        if handshake.fingerprint != judged:
+        if handshake.fingerprint != fingerprint:
             raise ClosedEarlyError("the connection was closed, and the next one presented another certificate")
         self._clock.rewind_to(peer_wait)
         assert self._http is not None
         return self._http
 
-    async def _open_again(self, peer_wait: float) -> None:
-        """The time since `peer_wait()` was so much belongs to no stage."""
+    async def _reconnect(self, peer_wait: float) -> None:
+        """Connect again, and set the clock back to `peer_wait`: no stage is charged for the wait since then."""
         self.close()
         await self.open()
         self._clock.rewind_to(peer_wait)

@@ -1,35 +1,44 @@
-"""How many values a certificate consists of, as DER (X.690) writes them, one within another.
+"""How many values a certificate consists of in DER (ITU-T X.690), nested ones included.
 
-OpenSSL makes some 100 bytes of each of them, be it a long signature or a name without letters, which has two: how much
-memory a chain takes, its length does not tell.
+OpenSSL allocates some 100 bytes for each value, whether it is a long signature or an empty name, which has two bytes.
+So a chain's size does not predict its memory use.
 """
 
-_CONSTRUCTED, _LONG_NUMBER = 0x20, 0x1F  # bits of the first byte: values within; the number of the kind follows
-_OCTET_STRING, _OCTET_STRING_IN_PIECES = 0x04, 0x24
+_CONSTRUCTED, _HIGH_TAG_NUMBER = 0x20, 0x1F  # bits of the identifier octet: values within; the tag number follows
+_OCTET_STRING, _CONSTRUCTED_OCTET_STRING = 0x04, 0x24
 
 
 def count_values(der: bytes) -> int:
-    """Never more than there are bytes. What DER forbids, though OpenSSL takes it, counts as one for each byte."""
-    count, at, ends = 0, 0, [len(der)]
+    """Return the number of values, which is at most the number of bytes.
+
+    There are four cases of a value:
+
+    - It exceeds the value around it, or has an encoding that DER forbids though OpenSSL accepts it: every byte up to
+      the end of the value around it counts as a value.
+    - It is constructed: it counts as one, and so does each value in it.
+    - It is an OCTET STRING that seems to hold a constructed value, as extensions do: it is counted as constructed.
+    - It is primitive: it counts as one.
+    """
+    count, offset, ends = 0, 0, [len(der)]
     while ends:
-        if at == ends[-1]:
+        if offset == ends[-1]:
             ends.pop()
             continue
-        kind, begin, end = _read_header(der, at)
-        if end > ends[-1] or kind & _LONG_NUMBER == _LONG_NUMBER or kind == _OCTET_STRING_IN_PIECES:
-            count, at = count + ends[-1] - at, ends[-1]
+        tag, begin, end = _read_header(der, offset)
+        if end > ends[-1] or tag & _HIGH_TAG_NUMBER == _HIGH_TAG_NUMBER or tag == _CONSTRUCTED_OCTET_STRING:
+            count, offset = count + ends[-1] - offset, ends[-1]
             continue
-        count, at = count + 1, end
-        if kind & _CONSTRUCTED or (kind == _OCTET_STRING and der[begin:end] and der[begin] & _CONSTRUCTED):
-            at = begin
+        count, offset = count + 1, end
+        if tag & _CONSTRUCTED or (tag == _OCTET_STRING and der[begin:end] and der[begin] & _CONSTRUCTED):
+            offset = begin
             ends.append(end)
     return count
 
 
-def _read_header(der: bytes, at: int) -> tuple[int, int, int]:
-    """The kind of the value that stands there, and where its content begins and ends."""
-    begin, size = at + 2, int.from_bytes(der[at + 1 : at + 2])
+def _read_header(der: bytes, offset: int) -> tuple[int, int, int]:
+    """Return the identifier octet of the value at `offset`, and where its contents begin and end."""
+    begin, size = offset + 2, int.from_bytes(der[offset + 1 : offset + 2])
     if size > 0x7F:
         begin += size & 0x7F
-        size = int.from_bytes(der[at + 2 : begin])
-    return der[at], begin, begin + size
+        size = int.from_bytes(der[offset + 2 : begin])
+    return der[offset], begin, begin + size

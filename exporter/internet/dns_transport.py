@@ -1,59 +1,62 @@
-"""One question to one resolver: over UDP, and over TCP where the answer does not fit.
+"""One lookup at one DNS server: over UDP, and over TCP where the answer does not fit.
 
-Every message has a socket of its own, so that the kernel chooses a random port for it. The socket is connected, so that
-the kernel drops what comes from elsewhere, and tells where nobody listens.
+Every query has a socket of its own, so that the kernel chooses a random port for it. The socket is connected, so that
+the kernel drops datagrams from other addresses, and reports when nothing listens at the server's port.
+
+A server is an IP address and a port. A deadline is a time on the event loop's clock, in seconds.
 """
 
 import asyncio
 import socket
 from contextlib import closing
-from typing import Final, TypeAlias
+from typing import Final
 
 import dns.rcode
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
 from exporter.internet.dns_message import (
+    CONCLUSIVE_RCODES,
     ROOT,
-    WITH_ANSWER,
     Answer,
     MalformedAnswerError,
+    MismatchedAnswerError,
     Query,
-    StrayMessageError,
     read_answer,
 )
-from exporter.model.addresses import IPAddress
+from exporter.internet.tcp import IPEndpoint
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
-_MAX_DATAGRAM_BYTES = 65535  # some send more than they were asked to
-_LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, 4.2.2)
-_EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # by what is older than it (RFC 6891, section 7)
+_MAX_DATAGRAM_BYTES = 65535  # some servers send more than EDNS allows them to
+_MAX_UNREAD = 64  # datagrams that are still read at the deadline: a flood must not hold up the event loop
+_LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, section 4.2.2)
+_EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # from servers that are older than EDNS (RFC 6891, section 7)
 
-IPEndpoint: TypeAlias = tuple[IPAddress, int]
 
+async def exchange(server: IPEndpoint, name: bytes, rdtype: RdataType, deadline: float) -> Answer:
+    """Return the answer, which has records or says that there are none.
 
-async def exchange(place: IPEndpoint, name: bytes, kind: RdataType, until: float) -> Answer:
-    """What there is, or that there is nothing. `until` is a time of the event loop's clock.
-
-    Raises DnsFailureError for any other answer; OSError, which TimeoutError is too, where none comes.
+    Raises DnsFailureError for any other answer, and OSError where none comes; TimeoutError is an OSError.
     """
-    answer = await _over_udp(place, Query(name, kind), until)
+    answer = await _query_over_udp(server, Query(name, rdtype), deadline)
     if answer.rcode in _EDNS_REFUSALS:
-        answer = await _over_udp(place, Query(name, kind, edns=False), until)
+        answer = await _query_over_udp(server, Query(name, rdtype, edns=False), deadline)
     if answer.truncated:
-        answer = await over_tcp(place, Query(name, kind), until)
-    if answer.rcode not in WITH_ANSWER:
+        answer = await query_over_tcp(server, Query(name, rdtype), deadline)
+    if answer.rcode not in CONCLUSIVE_RCODES:
         raise DnsFailureError(dns.rcode.to_text(Rcode.make(answer.rcode)))
     return answer
 
 
-async def responds(place: IPEndpoint, until: float) -> bool:
-    """It need not know the root, which a closed federation does without, nor ask anybody, who may be down: whatever it
-    says, it is there. Where we lack a socket to ask with, it is given the benefit of the doubt.
+async def responds(server: IPEndpoint, deadline: float) -> bool:
+    """Whether the server sends any answer to a query for the root, an error included.
+
+    Recursion is not desired: the server need not know the root, as in a closed federation, and need not query servers
+    that may be down. If this process has no socket left for the query, the server is assumed to respond.
     """
     try:
-        await _over_udp(place, Query(ROOT, RdataType.A, recursion_desired=False), until)
+        await _query_over_udp(server, Query(ROOT, RdataType.A, recursion_desired=False), deadline)
     except DnsFailureError:
         return True
     except OSError as error:
@@ -61,77 +64,101 @@ async def responds(place: IPEndpoint, until: float) -> bool:
     return True
 
 
-async def _over_udp(place: IPEndpoint, query: Query, until: float) -> Answer:
+async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> Answer:
     loop = asyncio.get_running_loop()
-    with closing(new_socket(place, socket.SOCK_DGRAM)) as sock:
-        sock.connect((str(place[0]), place[1]))
+    with closing(new_socket(server, socket.SOCK_DGRAM)) as sock:
+        sock.connect((str(server[0]), server[1]))
         sock.send(query.wire)
-        mailbox = PendingQuery(sock, query, loop.create_future())
-        loop.add_reader(sock.fileno(), mailbox.receive)
-        timer = loop.call_at(until, mailbox.give_up)
+        pending = PendingQuery(sock, query, loop.create_future())
+        loop.add_reader(sock.fileno(), pending.on_readable)
+        timer = loop.call_at(deadline, pending.on_deadline)
         try:
-            return await mailbox.answer
+            return await pending.answer
         finally:
             timer.cancel()
             loop.remove_reader(sock.fileno())
 
 
 class PendingQuery:
-    """Where the answer to one question arrives, and whatever else anybody sends there: one message for each turn of
-    the event loop, so that no flood of them holds it.
+    """A query over UDP that has not been answered, and the datagrams that arrive at its socket.
+
+    A datagram is one of these:
+
+    - An answer to the query, which ends it.
+    - An answer to the query that contradicts itself, or an error of the socket, which end it too.
+    - A malformed answer: it is kept, and ends the query at the deadline if nothing better has come until then.
+    - A message that does not match the query: it is ignored, as anybody may have sent it.
+
+    Each iteration of the event loop reads one datagram, so that a flood of them does not stall it.
     """
 
     def __init__(self, sock: socket.socket, query: Query, answer: "asyncio.Future[Answer]") -> None:
         self.answer = answer
         self._sock, self._query = sock, query
-        self._nonsense: MalformedAnswerError | None = None
+        self._malformed: MalformedAnswerError | None = None
 
-    def receive(self) -> None:
-        if self.answer.done():
-            return
+    def on_readable(self) -> None:
+        if not self.answer.done():
+            self._read_datagram()
+
+    def _read_datagram(self) -> bool:
+        """Return whether there was a datagram to read."""
         try:
             self.answer.set_result(read_answer(self._sock.recv(_MAX_DATAGRAM_BYTES), self._query))
-        except (StrayMessageError, BlockingIOError):
+        except BlockingIOError:
+            return False
+        except MismatchedAnswerError:
             pass
         except MalformedAnswerError as error:
-            self._nonsense = error
+            self._malformed = error
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
             self.answer.set_exception(error)
+        return True
 
-    def give_up(self) -> None:
-        """Nonsense is told only if nothing better came after it."""
+    def on_deadline(self) -> None:
+        """Report a timeout, unless the answer has arrived.
+
+        After a stall of the process, timers may run before the event loop has looked at the sockets: then an answer
+        that came in time is still in the kernel. A malformed answer is reported only if no better one came after it.
+        """
+        for _ in range(_MAX_UNREAD):
+            if self.answer.done() or not self._read_datagram():
+                break
         if not self.answer.done():
-            self.answer.set_exception(self._nonsense or TimeoutError())
+            self.answer.set_exception(self._malformed or TimeoutError())
 
 
-async def over_tcp(place: IPEndpoint, query: Query, until: float) -> Answer:
-    """Nobody else can speak here: a stray message is as bad as nonsense."""
+async def query_over_tcp(server: IPEndpoint, query: Query, deadline: float) -> Answer:
+    """Return the answer to a query over TCP.
+
+    Nobody but the server can send over the connection, so a message that does not match the query is a failure.
+    """
     loop = asyncio.get_running_loop()
-    with closing(new_socket(place, socket.SOCK_STREAM)) as sock:
-        async with asyncio.timeout_at(until):
-            await loop.sock_connect(sock, (str(place[0]), place[1]))
+    with closing(new_socket(server, socket.SOCK_STREAM)) as sock:
+        async with asyncio.timeout_at(deadline):
+            await loop.sock_connect(sock, (str(server[0]), server[1]))
             await loop.sock_sendall(sock, len(query.wire).to_bytes(_LENGTH_BYTES, "big") + query.wire)
-            length = int.from_bytes(await _receive(sock, _LENGTH_BYTES), "big")
-            wire = await _receive(sock, length)
+            length = int.from_bytes(await _receive_exactly(sock, _LENGTH_BYTES), "big")
+            wire = await _receive_exactly(sock, length)
     try:
         answer = read_answer(wire, query)
-    except StrayMessageError as error:
+    except MismatchedAnswerError as error:
         raise DnsFailureError(f"{error}, over TCP") from error
     if answer.truncated:
         raise DnsFailureError("its answer is truncated even over TCP")
     return answer
 
 
-async def _receive(sock: socket.socket, size: int) -> bytes:
-    content = b""
-    while len(content) < size:
-        piece = await asyncio.get_running_loop().sock_recv(sock, size - len(content))
-        if not piece:
-            raise DnsFailureError("it closed the connection before its answer was whole")
-        content += piece
-    return content
+async def _receive_exactly(sock: socket.socket, size: int) -> bytes:
+    received = b""
+    while len(received) < size:
+        chunk = await asyncio.get_running_loop().sock_recv(sock, size - len(received))
+        if not chunk:
+            raise DnsFailureError("it closed the connection before its answer was complete")
+        received += chunk
+    return received
 
 
-def new_socket(place: IPEndpoint, kind: socket.SocketKind) -> socket.socket:
-    family = socket.AF_INET6 if place[0].version == 6 else socket.AF_INET
-    return socket.socket(family, kind | socket.SOCK_NONBLOCK)
+def new_socket(server: IPEndpoint, socket_kind: socket.SocketKind) -> socket.socket:
+    family = socket.AF_INET6 if server[0].version == 6 else socket.AF_INET
+    return socket.socket(family, socket_kind | socket.SOCK_NONBLOCK)

@@ -1,4 +1,7 @@
-"""HTTP/1.1 requests over one TLS stream, parsed by h11. Nothing is decompressed, everything is bounded."""
+"""HTTP/1.1 requests over one TLS stream, with h11 as the parser.
+
+Responses are not decompressed, and everything in them is bounded.
+"""
 
 import re
 from collections.abc import Iterator
@@ -12,26 +15,27 @@ from exporter.internet.tls import TlsStream
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 
-MAX_HEADER_BYTES = 16 * 1024  # the default of h11; some 4000 headers, which take 1.5 MB of memory
+MAX_HEADER_BYTES = 16 * 1024  # the default of h11; they hold some 4000 headers, which take 1.5 MB of memory
 MAX_HEADERS = 100
 MAX_INTERIM_RESPONSES = 10
-_MAX_FRAMING = 2  # bytes on the way for each byte of a body: chunks may be small, and bear extensions
+_MAX_BYTES_PER_BODY_BYTE = 2  # on the wire: chunks may be small, and have extensions
 
-# The patterns of h11 give back, blank by blank, what they have matched: a line with 60 KB of blanks takes 7 seconds.
-# These match the same, but that a chunk extension bears no bare CR or LF, and give nothing back.
+# The patterns of h11 backtrack, blank by blank: a line with 60 KB of blanks takes 7 seconds. These match the same lines
+# without backtracking, except that a chunk extension may not contain a bare CR or LF.
 _readers.header_field_re = re.compile(_abnf.header_field.replace(f":{_abnf.OWS}", f":{_abnf.OWS}+", 1).encode())
 _readers.chunk_header_re = re.compile(_abnf.chunk_header.replace(";.*", r";[^\r\n]*+", 1).encode())
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """A GET, or a POST where there is a body, which is JSON."""
+    """A GET request, or a POST request if it has a `body`, which is JSON."""
 
     path: str
     host_header: str
     body: bytes | None = None
 
     def events(self) -> Iterator[h11.Event]:
+        """Yield the request as h11 sends it."""
         yield self._head()
         if self.body is not None:
             yield h11.Data(data=self.body)
@@ -51,32 +55,39 @@ class HttpRequest:
 
 
 class HttpExchange:
+    """The requests and responses on one TLS stream, one after the other."""
+
     def __init__(self, stream: TlsStream) -> None:
         self._stream = stream
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=MAX_HEADER_BYTES)
-        self.answered = False
-        """Whether anything was received since the latest request began."""
-        self._left = 0
-        """Bytes that may still be received, whatever they are."""
+        self.response_begun = False
+        """Whether anything has been received since the latest request began."""
+        self._bytes_left = 0
+        """How many bytes may still be received, whatever they are."""
 
     def is_reusable(self) -> bool:
-        """For another request: the remote keeps the connection, and nothing of an earlier answer is left in it, which
-        would be taken for an answer to the next request.
+        """Whether another request can be sent.
+
+        The server must keep the connection, and must have sent nothing after the latest response: it would be taken
+        for the response to the next request.
         """
         surplus, _ = self._http.trailing_data
         if self._http.our_state is h11.DONE and self._http.their_state is h11.DONE and not surplus:
             self._http.start_next_cycle()
         return self._http.our_state is h11.IDLE
 
-    async def ask(self, question: HttpRequest, max_bytes: int) -> HttpResponse:
-        """Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error."""
-        self.answered, self._left = False, MAX_HEADER_BYTES + _MAX_FRAMING * max_bytes
-        await self._stream.send(b"".join(self._http.send(event) or b"" for event in question.events()))
-        answer = await self._head()
-        return HttpResponse(answer.status_code, _decode_headers(answer), await self._body(answer, max_bytes))
+    async def request(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
+        """Send a request, and return the response, whose body may have `max_bytes` bytes.
+
+        Raises TooLargeError, ClosedEarlyError, h11.RemoteProtocolError, OSError or SSL.Error.
+        """
+        self.response_begun, self._bytes_left = False, MAX_HEADER_BYTES + _MAX_BYTES_PER_BODY_BYTE * max_bytes
+        await self._stream.send(b"".join(self._http.send(event) or b"" for event in request.events()))
+        head = await self._receive_head()
+        return HttpResponse(head.status_code, _decode_headers(head), await self._receive_body(head, max_bytes))
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
-        """The status of the first answer, interim or not."""
+        """Announce a PUT request with a body, and return the status of the first response, interim or final."""
         headers = {
             "Host": host_header,
             "User-Agent": USER_AGENT,
@@ -84,28 +95,28 @@ class HttpExchange:
             "Content-Length": str(body_bytes),
             "Expect": "100-continue",
         }
-        self._left = MAX_HEADER_BYTES
+        self._bytes_left = MAX_HEADER_BYTES
         await self._stream.send(self._http.send(h11.Request(method="PUT", target=path, headers=list(headers.items()))))
         event = await self._next_event()
         if isinstance(event, h11.InformationalResponse | h11.Response):
             return event.status_code
-        raise ClosedEarlyError("the connection was closed without an answer")
+        raise ClosedEarlyError("the connection was closed without a response")
 
-    async def _head(self) -> h11.Response:
+    async def _receive_head(self) -> h11.Response:
         for _ in range(MAX_INTERIM_RESPONSES + 1):
             event = await self._next_event()
             if isinstance(event, h11.Response):
                 if not event.http_version.startswith(b"1."):
-                    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode()}, which was not asked for")
+                    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode()}, though HTTP/1.1 was requested")
                 if len(event.headers) > MAX_HEADERS:
-                    raise TooLargeError(f"{len(event.headers)} headers, at most {MAX_HEADERS} are read")
+                    raise TooLargeError(f"{len(event.headers)} headers, the limit is {MAX_HEADERS}")
                 return event
-        raise h11.RemoteProtocolError(f"no answer after {MAX_INTERIM_RESPONSES} interim ones")
+        raise h11.RemoteProtocolError(f"more than {MAX_INTERIM_RESPONSES} interim responses")
 
-    async def _body(self, answer: h11.Response, max_bytes: int) -> bytes:
+    async def _receive_body(self, head: h11.Response, max_bytes: int) -> bytes:
         body = bytearray()
-        headers = dict(answer.headers)
-        # Chunks take precedence (RFC 9112, section 6.3).
+        headers = dict(head.headers)
+        # Transfer-Encoding overrides Content-Length (RFC 9112, section 6.3).
         announced = 0 if b"transfer-encoding" in headers else int(headers.get(b"content-length", b"0"))
         while len(body) <= max_bytes and announced <= max_bytes:
             event = await self._next_event()
@@ -117,16 +128,16 @@ class HttpExchange:
 
     async def _next_event(self) -> object:
         while (event := self._http.next_event()) is h11.NEED_DATA:
-            content = await self._stream.receive()
-            if not content and self._http.their_state is h11.SEND_RESPONSE:
-                raise ClosedEarlyError("the connection was closed before there was an answer")
-            self.answered = self.answered or bool(content)
-            self._left -= len(content)
-            if self._left < 0:
-                raise TooLargeError("the answer goes on and on, headers and framing included")
-            self._http.receive_data(content)
+            received = await self._stream.receive()
+            if not received and self._http.their_state is h11.SEND_RESPONSE:
+                raise ClosedEarlyError("the connection was closed before a response came")
+            self.response_begun = self.response_begun or bool(received)
+            self._bytes_left -= len(received)
+            if self._bytes_left < 0:
+                raise TooLargeError("the response, with its headers and framing, is too large")
+            self._http.receive_data(received)
         return event
 
 
-def _decode_headers(answer: h11.Response) -> tuple[tuple[str, str], ...]:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in answer.headers)
+def _decode_headers(head: h11.Response) -> tuple[tuple[str, str], ...]:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers)

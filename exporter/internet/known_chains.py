@@ -1,8 +1,9 @@
-"""Certificate chains that OpenSSL has verified without complaint, and where they are met again.
+"""Certificate chains that OpenSSL has verified without an error, and the endpoints that presented them.
 
-To verify a chain is most of the work of a handshake, and nearly always its outcome is known. OpenSSL's verdict follows
-from the chain, the trust store and the time: the store belongs to one `Internet`, as this memory does, and the times
-between which the verdict holds are remembered with it. The name is not part of it, and is judged by `stages.tls`.
+Verifying a chain is most of the work of a handshake, and its outcome is nearly always known. OpenSSL's result depends
+on the chain, the trust store and the time. The trust store belongs to one `Internet`, as a `KnownChains` does, and the
+period in which the result holds is kept with it. The result does not depend on the server name, which `stages.tls`
+checks.
 """
 
 import time
@@ -16,60 +17,69 @@ from exporter.model.addresses import IPAddress
 from exporter.probing.evidence import Handshake
 from exporter.runtime.lru import LruCache
 
-_CAPACITY = 2**16  # of each kind: 20,000 servers with a website and two addresses; some 300 bytes each
-# Nothing that OpenSSL looks at can change but the time: this bounds what we might have failed to think of.
+_CAPACITY = 2**16  # entries of each cache: 20,000 servers with a website and two addresses; some 300 bytes each
+# Only the time can change OpenSSL's result: this limit is for what we might have overlooked.
 MAX_TRUSTED_SECONDS = 24 * 3600
 
 ConnectionKey: TypeAlias = tuple[IPAddress, int, str]
-"""Address, port and the name that is asked for there."""
+"""The address, the port and the TLS name of a connection."""
 
 
 class _Validity(NamedTuple):
-    """Seconds since 1970."""
+    """When OpenSSL's result holds: from `not_before` until just before `not_after`, in seconds since the epoch."""
 
-    begins: float
-    ends: float
+    not_before: float
+    not_after: float
 
 
 class KnownChains:
-    """At most so many of them. 0: none is remembered."""
+    """The chains that need not be verified again, at most `capacity` of them; 0 remembers none.
+
+    `now` returns the time in seconds since the epoch.
+    """
 
     def __init__(self, capacity: int = _CAPACITY, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._verified: LruCache[bytes, _Validity] = LruCache(capacity)
-        """By fingerprint: until when it needs no other look."""
-        self._met: LruCache[ConnectionKey, bytes] = LruCache(capacity)
-        """The fingerprint of what was presented there last."""
+        self._validity: LruCache[bytes, _Validity] = LruCache(capacity)
+        """By the fingerprint of the chain."""
+        self._presented: LruCache[ConnectionKey, bytes] = LruCache(capacity)
+        """The fingerprint of the latest chain that was presented, if it was verified without an error."""
 
-    def expects(self, meeting: ConnectionKey) -> bool:
-        """Whether one that we can vouch for was presented there last. Another may come all the same."""
-        fingerprint = self._met.get(meeting)
-        return fingerprint is not None and self._known(fingerprint)
+    def __repr__(self) -> str:
+        return f"<KnownChains: {len(self._validity)} chains of {len(self._presented)} endpoints>"
+
+    def expects(self, key: ConnectionKey) -> bool:
+        """Whether a known chain was presented there last. The server may present another one all the same."""
+        fingerprint = self._presented.get(key)
+        return fingerprint is not None and self._is_valid(fingerprint)
 
     def is_known(self, handshake: Handshake) -> bool:
-        """Whether OpenSSL, if it were asked, would have no complaint about the chain."""
-        return self._known(handshake.fingerprint)
+        """Whether OpenSSL would report no error if it verified the chain now."""
+        return self._is_valid(handshake.fingerprint)
 
-    def remember(self, meeting: ConnectionKey, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
-        """Of a handshake in which OpenSSL was asked. `verified` is the chain that it built, up to the trust anchor."""
+    def remember(self, key: ConnectionKey, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
+        """Remember the result of a handshake in which OpenSSL verified the chain.
+
+        `verified` is the chain that OpenSSL built, up to the trust anchor. A chain with an error is not remembered.
+        """
         if handshake.verify_errors or not verified:
-            self._met.discard(meeting)
+            self._presented.discard(key)
             return
-        self._verified.put(handshake.fingerprint, self._believed(verified))
-        self._met.put(meeting, handshake.fingerprint)
+        self._validity.put(handshake.fingerprint, self._validity_of(verified))
+        self._presented.put(key, handshake.fingerprint)
 
-    def _known(self, fingerprint: bytes) -> bool:
-        span = self._verified.get(fingerprint)
-        return span is not None and span.begins <= self._now() < span.ends
+    def _is_valid(self, fingerprint: bytes) -> bool:
+        validity = self._validity.get(fingerprint)
+        return validity is not None and validity.not_before <= self._now() < validity.not_after
 
-    def _believed(self, verified: Sequence[crypto.X509]) -> _Validity:
-        begins = max(_parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
-        ends = min(_parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
-        return _Validity(begins, min(ends, self._now() + MAX_TRUSTED_SECONDS))
+    def _validity_of(self, verified: Sequence[crypto.X509]) -> _Validity:
+        not_before = max(_parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
+        not_after = min(_parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
+        return _Validity(not_before, min(not_after, self._now() + MAX_TRUSTED_SECONDS))
 
 
-def _parse_generalized_time(moment: bytes | None) -> float:
-    """Of ASN.1's GeneralizedTime, as OpenSSL accepts it: in UTC, to the second."""
-    assert moment is not None
-    text = moment.decode()
-    return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").timestamp()  # a tenth of what strptime takes
+def _parse_generalized_time(encoded: bytes | None) -> float:
+    """Return an ASN.1 GeneralizedTime, which OpenSSL accepts in UTC and to the second, in seconds since the epoch."""
+    assert encoded is not None
+    text = encoded.decode()
+    return datetime.fromisoformat(f"{text[:8]}T{text[8:]}").timestamp()  # a tenth of the time that strptime takes

@@ -1,5 +1,6 @@
-"""DNS lookups by resolvers of our own choice: absolute names, no search list, no cache, TCP on truncation.
-The operating system's resolver library is never asked.
+"""DNS lookups at the DNS servers of our choice: absolute names, no search list, no cache, TCP on truncation.
+
+The operating system's resolver library is never used.
 """
 
 import asyncio
@@ -14,8 +15,9 @@ import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.internet.dns_message import Answer, text, wire_name
-from exporter.internet.dns_transport import IPEndpoint, exchange, responds
+from exporter.internet.dns_message import Answer, name_to_text, name_to_wire
+from exporter.internet.dns_transport import exchange, responds
+from exporter.internet.tcp import IPEndpoint
 from exporter.model.addresses import host_port
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
@@ -23,106 +25,114 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
 
-TRY_SECONDS = 2.0  # then the next resolver, or the same one again: UDP loses packets
-ALIVE_SECONDS, _ALIVE_TRIES = 1.0, 3  # for each try to get any answer at all: nothing has to be looked up for it
-AGAIN_SECONDS = 0.1  # before the same one is asked again: it may have said at once that nobody listens
+TRY_SECONDS = 2.0  # then the next server is queried, or the same one again: UDP loses packets
+RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
+LIVENESS_SECONDS, _LIVENESS_TRIES = 1.0, 3  # short, because a server can answer without querying another one
 
 _UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
 class NoResolversError(Exception):
-    """The system was to name DNS servers, and names none."""
+    """The configuration leaves the choice of DNS servers to the system, which has none configured."""
 
 
 class Resolver:
-    """`servers` are pairs of address and port; empty: those of /etc/resolv.conf, read once.
+    """Looks names up at `servers`, each an IP address and a port; if there are none, at those of /etc/resolv.conf.
 
-    `lifetime` is for one lookup with all its repetitions, in seconds. Raises NoResolversError.
+    The file is read once. `lifetime` is for one lookup with all its tries, in seconds. Raises NoResolversError.
     """
 
     def __init__(self, servers: Sequence[IPEndpoint], lifetime: float) -> None:
         self._servers = tuple(servers) or _system_resolvers()
         self._lifetime = lifetime
 
+    def __repr__(self) -> str:
+        return f"<Resolver: {', '.join(host_port(str(ip), port) for ip, port in self._servers)}>"
+
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
-        """Empty where there is none, or where DNS cannot hold the name. Raises as `_ask`."""
+        """Return the SRV records, none if there are none or DNS cannot represent the name. Raises as `_query`."""
         try:
-            name = wire_name(f"_{service}._tcp.{host}")
+            name = name_to_wire(f"_{service}._tcp.{host}")
         except _UNREPRESENTABLE:
             return ()
-        answer = await self._ask(name, RdataType.SRV)
+        answer = await self._query(name, RdataType.SRV)
         return tuple(record for record in answer.records if isinstance(record, SrvRecord))
 
     async def addresses(self, host: str) -> Addresses:
-        """Both families at once; IPv4 first, as it stands in most zones."""
+        """Look A and AAAA up at the same time, and return the IPv4 addresses first, as most zones have them."""
         try:
-            name = wire_name(host)
+            name = name_to_wire(host)
         except _UNREPRESENTABLE:
             return Addresses(host, (), exists=False)
-        asked = (self._ask(name, kind) for kind in (RdataType.A, RdataType.AAAA))
-        outcomes = await asyncio.gather(*asked, return_exceptions=True)
+        queries = (self._query(name, rdtype) for rdtype in (RdataType.A, RdataType.AAAA))
+        outcomes = await asyncio.gather(*queries, return_exceptions=True)
         answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
         canonical = next((answer.canonical_name for answer in answers if answer.records), name)
         records = (record for answer in answers for record in answer.records if not isinstance(record, SrvRecord))
         return Addresses(
-            canonical_name=host if canonical == name else text(canonical),
+            canonical_name=host if canonical == name else name_to_text(canonical),
             ips=tuple(records),
             exists=[answer.rcode for answer in answers] != [Rcode.NXDOMAIN] * len(outcomes),
             failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Exception)),
         )
 
-    async def answers(self) -> bool:
-        """Whether any server says anything at all."""
-        loop, tries = asyncio.get_running_loop(), max(_ALIVE_TRIES, len(self._servers))
+    async def responds(self) -> bool:
+        """Whether any server sends any answer, an error included."""
+        loop, tries = asyncio.get_running_loop(), max(_LIVENESS_TRIES, len(self._servers))
         for server in islice(cycle(self._servers), tries):
-            if await responds(server, loop.time() + min(ALIVE_SECONDS, self._lifetime)):
+            if await responds(server, loop.time() + min(LIVENESS_SECONDS, self._lifetime)):
                 return True
         return False
 
-    async def _ask(self, name: bytes, kind: RdataType) -> Answer:
-        """One resolver after the other; again those that are silent, but none that has given a bad answer.
+    async def _query(self, name: bytes, rdtype: RdataType) -> Answer:
+        """Query one server after the other, until one answers or the lifetime has passed.
 
-        Raises DnsTimeoutError where all are silent, otherwise DnsFailureError; OSError where we lack sockets or memory.
+        A try ends in one of these ways:
+
+        - An answer with records, or that there are none: it is returned.
+        - Another answer (DnsFailureError): the next server is queried, and this one is not queried again.
+        - This process has no socket or no memory left (OSError): it is raised.
+        - No answer (another OSError): the next server is queried, and this one again after all others and a pause.
+
+        Raises DnsFailureError if a server has answered, and DnsTimeoutError if none has.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + self._lifetime
-        complaints: dict[IPEndpoint, Exception] = {}
-        waiting = deque(self._servers)
-        while waiting and loop.time() < end:
-            server = waiting.popleft()
-            if server in complaints:
-                await asyncio.sleep(AGAIN_SECONDS)
+        deadline = loop.time() + self._lifetime
+        errors: dict[IPEndpoint, Exception] = {}
+        queue = deque(self._servers)
+        while queue and loop.time() < deadline:
+            server = queue.popleft()
+            if server in errors:
+                await asyncio.sleep(RETRY_PAUSE_SECONDS)
             try:
-                return await exchange(server, name, kind, min(loop.time() + TRY_SECONDS, end))
+                return await exchange(server, name, rdtype, min(loop.time() + TRY_SECONDS, deadline))
             except DnsFailureError as error:
-                complaints[server] = error
+                errors[server] = error
                 release_frames(error)
             except OSError as error:
                 if error.errno in RESOURCE_ERRNOS:
                     raise
-                complaints[server] = error
+                errors[server] = error
                 release_frames(error)
-                waiting.append(server)
-        raise _lookup_failure(kind, complaints)
+                queue.append(server)
+        raise _lookup_error(rdtype, errors)
 
 
-def _lookup_failure(kind: RdataType, complaints: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
-    """Which of the two is right, and every resolver's latest part in it."""
-    story = "; ".join(
-        f"{host_port(str(ip), port)}: {_describe_error(error)}" for (ip, port), error in complaints.items()
-    )
-    failed = any(isinstance(error, DnsFailureError) for error in complaints.values())
-    return (DnsFailureError if failed else DnsTimeoutError)(f"asked for {kind.name}, {story}")
+def _lookup_error(rdtype: RdataType, errors: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
+    """Return the error to raise, which lists the latest error of each server."""
+    details = "; ".join(f"{host_port(str(ip), port)}: {_describe(error)}" for (ip, port), error in errors.items())
+    answered = any(isinstance(error, DnsFailureError) for error in errors.values())
+    return (DnsFailureError if answered else DnsTimeoutError)(f"{rdtype.name} lookup failed: {details}")
 
 
-def _describe_error(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
 
 
 def _system_resolvers() -> tuple[IPEndpoint, ...]:
-    """Dnspython reads the file."""
+    """Return the DNS servers in /etc/resolv.conf, which dnspython parses."""
     try:
         system = dns.resolver.Resolver()
     except dns.resolver.NoResolverConfiguration as error:

@@ -1,26 +1,26 @@
-"""Where no homeserver is: addresses and ports that are set aside for something else.
+"""Where no homeserver can be: the addresses and ports that are reserved for something else.
 
-Of the addresses, all of IANA's special-purpose registries (RFC 6890), as they were in 2025, and what is no unicast at
-all. That a registry calls some of them "globally reachable" opens none: they are the anycast addresses of protocols
-(PCP, TURN, AMT, AS112), and whoever is nearest answers there, in our own network if need be.
+The addresses are all networks in IANA's special-purpose registries (RFC 6890), as they were in 2025, and everything
+that is not unicast. Those that a registry calls "globally reachable" are no exception: they are the anycast addresses
+of protocols (PCP, TURN, AMT, AS112), and the nearest node answers there, which may be in our own network.
 
 The tables are our own because Python's `ip_address.is_global` follows the registries from release to release, and
-because it is about what routers forward, not about who may be steered where.
+because it is about what routers forward, not about where a probed server may steer the exporter.
 """
 
 from ipaddress import IPv6Network, ip_network
 from typing import Final
 
 GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
-"""IANA gives out no other IPv6 addresses. All else is refused for that: ::, ::1, IPv4-mapped, -compatible and
--translated, 64:ff9b:1::/48 (RFC 8215), 100::/64 (RFC 6666), 100:0:0:1::/64 (RFC 9780), 5f00::/16 (RFC 9602), fc00::/7
-(RFC 4193), fe80::/10, fec0::/10 (RFC 3879), ff00::/8 (RFC 4291).
+"""IANA assigns no other IPv6 addresses. This excludes ::, ::1, IPv4-mapped, IPv4-compatible and IPv4-translated ones,
+64:ff9b:1::/48 (RFC 8215), 100::/64 (RFC 6666), 100:0:0:1::/64 (RFC 9780), 5f00::/16 (RFC 9602), fc00::/7 (RFC 4193),
+fe80::/10, fec0::/10 (RFC 3879) and ff00::/8 (RFC 4291).
 """
 
 NAT64: Final = IPv6Network("64:ff9b::/96")  # RFC 6052; 64:ff9b:1::/48 is for translators within a network
 
 ISATAP: Final = frozenset({0x0000_5EFE, 0x0200_5EFE})
-"""The upper half of the interface identifier, beneath any prefix (RFC 5214, section 6.1)."""
+"""The upper half of the interface identifier, whatever the prefix is (RFC 5214, section 6.1)."""
 
 NETWORKS: Final = tuple(
     map(
@@ -28,7 +28,7 @@ NETWORKS: Final = tuple(
         (
             "0.0.0.0/8",  # this network (RFC 791, section 3.2)
             "10.0.0.0/8",  # private use (RFC 1918)
-            "100.64.0.0/10",  # shared by the customers of a carrier (RFC 6598)
+            "100.64.0.0/10",  # shared address space of carriers (RFC 6598)
             "127.0.0.0/8",  # loopback (RFC 1122, section 3.2.1.3)
             "169.254.0.0/16",  # link-local (RFC 3927)
             "172.16.0.0/12",  # private use (RFC 1918)
@@ -36,15 +36,15 @@ NETWORKS: Final = tuple(
             "192.0.2.0/24",  # documentation (RFC 5737)
             "192.31.196.0/24",  # AS112 (RFC 7535)
             "192.52.193.0/24",  # AMT relays (RFC 7450)
-            "192.88.99.0/24",  # relays of 6to4 and 6a44 (RFC 7526, RFC 6751)
+            "192.88.99.0/24",  # 6to4 and 6a44 relays (RFC 7526, RFC 6751)
             "192.168.0.0/16",  # private use (RFC 1918)
             "192.175.48.0/24",  # AS112 (RFC 7534)
-            "198.18.0.0/15",  # benchmarks (RFC 2544)
+            "198.18.0.0/15",  # benchmarking (RFC 2544)
             "198.51.100.0/24",  # documentation (RFC 5737)
             "203.0.113.0/24",  # documentation (RFC 5737)
             "224.0.0.0/4",  # multicast (RFC 1112)
-            "240.0.0.0/4",  # reserved, and broadcast (RFC 1112, RFC 919)
-            "2001::/23",  # protocol assignments: Teredo, PCP, TURN, benchmarks, AMT, AS112, ORCHID, DET (RFC 2928)
+            "240.0.0.0/4",  # reserved and broadcast (RFC 1112, RFC 919)
+            "2001::/23",  # protocol assignments: Teredo, PCP, TURN, benchmarking, AMT, AS112, ORCHID, DET (RFC 2928)
             "2001:db8::/32",  # documentation (RFC 3849)
             "2002::/16",  # 6to4 (RFC 3056)
             "2620:4f:8000::/48",  # AS112 (RFC 7534)
@@ -140,6 +140,6 @@ PORTS: Final = {
     10080: "amanda",
     11211: "memcached",
 }
-"""The "bad ports" of browsers (WHATWG Fetch, "Port blocking"), and two services that take whatever they are
-sent for commands, although browsers do not refuse them: redis and memcached.
+"""The names of the services that have these ports: the "bad ports" of browsers (WHATWG Fetch, "Port blocking"), and two
+services that browsers do not block although they execute any line that they receive as a command: redis and memcached.
 """

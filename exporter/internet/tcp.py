@@ -1,99 +1,118 @@
-"""A TCP connection as a plain non-blocking socket, so that received data can be read with the kernel's timestamps."""
+"""A TCP connection on a plain non-blocking socket, so that data can be received with the kernel's timestamps."""
 
 import asyncio
 import errno
 import os
 import socket
+from typing import TypeAlias
 
 from exporter.internet import peer_clock
 from exporter.internet.peer_clock import PeerClock
 from exporter.model.addresses import IPAddress
 
 READ_BYTES = 16 * 1024  # one TLS record
+_MAX_UNEXPECTED_WAKEUPS = 1  # the first one may still be about data that was read a moment ago
+
+IPEndpoint: TypeAlias = tuple[IPAddress, int]
+"""An IP address and a port."""
 
 
 class TcpStream:
+    """The bytes of one TCP connection. `clock` measures how long the peer kept us waiting."""
+
     def __init__(self, clock: PeerClock) -> None:
         self._clock = clock
         self._socket: socket.socket | None = None
-        self._watched = False
-        self._spurious_wakeups = 0
-        self._waiting: asyncio.Future[None] | None = None
-        self._read_at_once = False
+        self._is_watched = False
+        """Whether the event loop calls `_on_readable`."""
+        self._waiter: asyncio.Future[None] | None = None
+        """Set while `receive` waits for data, as in asyncio's streams."""
+        self._unexpected_wakeups = 0
+        """How often the event loop has reported data since `receive` last waited."""
+        self._yield_before_read = False
 
-    async def open(self, ip: IPAddress, port: int) -> None:
-        """Raises OSError."""
+    def __repr__(self) -> str:
+        state = "closed" if self._socket is None else f"open, fd {self._socket.fileno()}"
+        return f"<TcpStream: {state}{', waiting' if self._waiter else ''}>"
+
+    @property
+    def is_open(self) -> bool:
+        return self._socket is not None
+
+    async def open(self, endpoint: IPEndpoint) -> None:
+        """Connect. Raises OSError."""
+        ip, port = endpoint
         family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer_clock.enable_timestamps(sock)
-        self._clock.sent()
+        self._clock.start_wait()
         try:
             await asyncio.get_running_loop().sock_connect(sock, (str(ip), port))
         except BaseException:
-            self._clock.gave_up()
+            self._clock.wait_cancelled()
             raise
-        self._clock.connected(peer_clock.round_trip(sock))
+        self._clock.connection_made(peer_clock.round_trip(sock))
 
     async def send(self, content: bytes) -> None:
-        # Before, not after: sending may wake the remote, and the answer be there before we get to run again.
-        self._clock.sent()
-        await asyncio.get_running_loop().sock_sendall(self._opened(), content)
+        # Before sending, not after: sending may wake the peer up, and its answer arrive before this task runs again.
+        self._clock.start_wait()
+        await asyncio.get_running_loop().sock_sendall(self._connected_socket(), content)
 
     async def receive(self) -> bytes:
-        """At most READ_BYTES; empty at the end of the stream.
+        """Return at most READ_BYTES bytes; none at the end of the stream.
 
-        Between two reads others get to run, deadlines included: a remote that sends faster than we read must not keep
-        them waiting.
+        Between two reads other tasks and timers run: a peer that sends faster than we read must not hold up deadlines.
         """
-        sock = self._opened()
-        if self._read_at_once:
+        sock = self._connected_socket()
+        if self._yield_before_read:
             await asyncio.sleep(0)
-        self._read_at_once = True
+        self._yield_before_read = True
         while True:
             try:
                 content, ancillary, _, _ = sock.recvmsg(READ_BYTES, peer_clock.ANCILLARY_BYTES)
             except BlockingIOError:
-                self._read_at_once = False
-                await self._readable(sock)
+                self._yield_before_read = False
+                await self._wait_until_readable(sock)
             else:
-                self._clock.arrived(peer_clock.queueing_delay(ancillary))
+                self._clock.data_received(peer_clock.queueing_delay(ancillary))
                 return content
 
-    async def _readable(self, sock: socket.socket) -> None:
-        """The event loop goes on watching the socket, until something arrives that nobody waits for."""
+    async def _wait_until_readable(self, sock: socket.socket) -> None:
+        """Wait for data. The event loop goes on watching the socket afterwards, until data arrives unexpectedly."""
         loop = asyncio.get_running_loop()
-        self._waiting, self._spurious_wakeups = loop.create_future(), 0
-        if not self._watched:
-            loop.add_reader(sock.fileno(), self._arrived)
-            self._watched = True
+        self._waiter, self._unexpected_wakeups = loop.create_future(), 0
+        if not self._is_watched:
+            loop.add_reader(sock.fileno(), self._on_readable)
+            self._is_watched = True
         try:
-            await self._waiting
+            await self._waiter
         except asyncio.CancelledError:
-            self._clock.gave_up()
+            self._clock.wait_cancelled()
             raise
         finally:
-            self._waiting = None
+            self._waiter = None
 
-    def _arrived(self) -> None:
-        if self._waiting and not self._waiting.done():
-            self._waiting.set_result(None)
-        self._spurious_wakeups += self._waiting is None
-        if self._spurious_wakeups > 1:  # the first time may still be about what was read a moment ago
-            self._unwatch()
+    def _on_readable(self) -> None:
+        """Wake `receive` up. If it is not waiting, the event loop would report the same data again and again."""
+        if self._waiter and not self._waiter.done():
+            self._waiter.set_result(None)
+        self._unexpected_wakeups += self._waiter is None
+        if self._unexpected_wakeups > _MAX_UNEXPECTED_WAKEUPS:
+            self._stop_watching()
 
-    def _unwatch(self) -> None:
-        if self._socket and self._watched:
+    def _stop_watching(self) -> None:
+        if self._socket and self._is_watched:
             asyncio.get_running_loop().remove_reader(self._socket.fileno())
-        self._watched = False
+        self._is_watched = False
 
     def close(self) -> None:
-        self._unwatch()
+        self._stop_watching()
         if self._socket:
             self._socket.close()
             self._socket = None
 
-    def _opened(self) -> socket.socket:
+    def _connected_socket(self) -> socket.socket:
         if self._socket is None:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self._socket

@@ -1,4 +1,4 @@
-"""TLS over a TCP stream, driven between two memory buffers of OpenSSL."""
+"""TLS over a TCP stream: OpenSSL works on two memory buffers, and this module moves the bytes."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,15 @@ from exporter.model import names
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 
-_RECEIVE_BYTES = 4 * 1024  # by so much may a head exceed its bound before that is noticed
-_MAX_HANDSHAKE_BYTES = 20 * 1024  # usual are 4 KiB, and below 20 with post-quantum signatures; OpenSSL would take 100
-MAX_CHAIN_VALUES = 500  # usual are 200, with one more for each name; OpenSSL makes some 100 bytes of each
+_RECEIVE_BYTES = 4 * 1024  # by up to this much, a response may exceed its limit before that is noticed
+_MAX_HANDSHAKE_BYTES = 20 * 1024  # 4 KiB are usual, and under 20 with post-quantum signatures; OpenSSL accepts 100
+MAX_CHAIN_VALUES = 500  # 200 are usual, with one more for each name; OpenSSL allocates some 100 bytes for each
 _ALERT, _HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)
 
 
 class TlsStream:
+    """The bytes of one TLS connection, as a client. `context` decides whether OpenSSL verifies the chain."""
+
     def __init__(self, tcp: TcpStream, context: SSL.Context) -> None:
         self._tcp = tcp
         self._tls = SSL.Connection(context, None)
@@ -24,45 +26,52 @@ class TlsStream:
         self._tls.set_app_data(self._verify_errors)
         self._tls.set_connect_state()
 
+    def __repr__(self) -> str:
+        return f"<TlsStream: {self._tls.get_state_string().decode()}, {len(self._verify_errors)} verify errors>"
+
     async def handshake(self, tls_name: str) -> Handshake:
-        """Raises NotTlsError, TooLargeError, ClosedEarlyError, OSError or SSL.Error; not for a bad certificate."""
+        """Shake hands. A bad certificate is not an error, but a part of the result.
+
+        Raises NotTlsError, TooLargeError, ClosedEarlyError, OSError or SSL.Error.
+        """
         if not names.ip_literal(tls_name):
             self._tls.set_tlsext_host_name(tls_name.encode())
         received = 0
         chain: tuple[bytes, ...] = ()
-        while not self._finished():
+        while not self._advance_handshake():
             if received and not chain:
-                chain = self._chain()
-                check_chain_size(chain)  # now: the rest of the handshake may never come
+                chain = self._presented_chain()
+                check_chain_size(chain)  # now, because the rest of the handshake may never come
             await self._flush()
-            content = await self._received()
+            content = await self._receive_encrypted()
             if not received and content[0] not in (_ALERT, _HANDSHAKE):
-                raise NotTlsError(f"the server greets with {content[:16]!r}")
+                raise NotTlsError(f"the server's first bytes are not TLS: {content[:16]!r}")
             received += len(content)
             if received > _MAX_HANDSHAKE_BYTES:
                 raise TooLargeError(f"the handshake has more than {_MAX_HANDSHAKE_BYTES} bytes")
             self._tls.bio_write(content)
-        # What OpenSSL still has to say in TLS 1.3 goes out together with the first request, if there is one.
+        # The last flight of TLS 1.3 is still in OpenSSL's buffer. It is sent with the first request, if there is one.
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
-        return Handshake(chain or self._chain(), tuple(self._verify_errors), version, cipher)
+        return Handshake(chain or self._presented_chain(), tuple(self._verify_errors), version, cipher)
 
-    def _chain(self) -> tuple[bytes, ...]:
-        """As presented, the leaf first; empty as long as none has come."""
+    def _presented_chain(self) -> tuple[bytes, ...]:
+        """Return the chain as the server presented it, the leaf first; empty until it has."""
         presented = self._tls.get_peer_cert_chain() or ()
         return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in presented)
 
     def verified_chain(self) -> Sequence[crypto.X509]:
-        """As OpenSSL built it, the leaf first, up to the trust anchor. It means nothing where there are complaints."""
+        """Return the chain as OpenSSL built it, from the leaf to the trust anchor. It is meaningless after an error."""
         return self._tls.get_verified_chain() or ()
 
-    def _finished(self) -> bool:
+    def _advance_handshake(self) -> bool:
+        """Let OpenSSL go on with the handshake. Return whether it is complete."""
         try:
             self._tls.do_handshake()
         except SSL.WantReadError:
             return False
         return True
 
-    async def _received(self) -> bytes:
+    async def _receive_encrypted(self) -> bytes:
         content = await self._tcp.receive()
         if not content:
             raise ClosedEarlyError("the connection was closed during the TLS handshake")
@@ -73,7 +82,10 @@ class TlsStream:
         await self._flush()
 
     async def receive(self) -> bytes:
-        """Empty at the end of the stream, be it announced or not: HTTP knows whether anything is missing."""
+        """Return some bytes; none at the end of the stream.
+
+        The end may come with or without a close_notify alert: HTTP knows whether anything is missing.
+        """
         while True:
             try:
                 return self._tls.recv(_RECEIVE_BYTES)
@@ -87,7 +99,7 @@ class TlsStream:
                 self._tls.bio_write(content)
 
     async def _flush(self) -> None:
-        """Sends what OpenSSL has ready, be it ours or its own."""
+        """Send everything in OpenSSL's buffer: our data, and OpenSSL's own messages."""
         try:
             content = self._tls.bio_read(READ_BYTES)
         except SSL.WantReadError:
@@ -98,7 +110,7 @@ class TlsStream:
 
 
 def check_chain_size(chain: Sequence[bytes]) -> None:
-    """Raises TooLargeError for one that takes much memory, few bytes as it may have."""
+    """Raise TooLargeError for a chain that takes much memory, however few bytes it has."""
     count = sum(map(count_values, chain))
     if count > MAX_CHAIN_VALUES:
-        raise TooLargeError(f"the certificates consist of {count} values, at most {MAX_CHAIN_VALUES} are read")
+        raise TooLargeError(f"the certificates consist of {count} values, the limit is {MAX_CHAIN_VALUES}")

@@ -1,1 +1,1 @@
-"""What `/metrics` shows: the families of each server, and those of the exporter itself."""
+"""The metrics on `/metrics`: the families of each server, and those of the exporter itself."""

@@ -1,4 +1,4 @@
-"""What the exporter says of itself on `/metrics`. Set where things happen, unlike what it says of the servers."""
+"""The metrics of the exporter itself. They are set when something happens, unlike the metrics of the servers."""
 
 from enum import StrEnum
 
@@ -15,7 +15,7 @@ from prometheus_client import (
 
 from exporter import VERSION
 from exporter.metrics.families import PREFIX
-from exporter.metrics.processes import Processes, ProcessGroup
+from exporter.metrics.processes import ProcessGroup, ProcessMetrics
 from exporter.model.enums import Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
@@ -38,91 +38,98 @@ _LAG_BUCKETS = (
     10,
     30,
     60,
-)  # seconds; a healthy loop is below 0.1
-_STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; 30 is the default of a probe
+)  # seconds; the lag of a healthy loop is below 0.1
+_STAGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)  # seconds; a probe has 30 by default
 
 
 class SkipReason(StrEnum):
-    """Why a probe that was due did not run. A closed list."""
+    """Why a probe that was due did not run, or has no result. A closed list."""
 
     OVERLAP = "overlap"
-    """The one before it was still running."""
+    """The previous probe of the server was still running."""
     MISSED = "missed"
-    """Its time had passed by more than is allowed."""
+    """It had not started when the next probe of the server was due."""
     SHUTDOWN = "shutdown"
     """The exporter was stopping."""
     WORKER_LOST = "worker_lost"
-    """The process that probed it ended, and so did the one that took its place."""
+    """The worker ended during the probe, and so did its replacement."""
     NO_RESOURCES = "no_resources"
-    """The exporter had no file descriptor, no memory or no time of the processor left for it."""
+    """The exporter had no file descriptor, no memory or not enough CPU time left for it."""
 
 
 class ExporterMetrics:
-    """One registry of its own for every object, and nothing in the library's global one."""
+    """The metrics of one exporter, in a registry of their own: the library's global registry stays empty.
 
-    def __init__(self, shard: Shard | None = None, staff: ProcessGroup | None = None) -> None:
-        # Else every counter and histogram brings a `_created` series with it.
+    `shard` and `workers` are those of the exporter, if it has any.
+    """
+
+    def __init__(self, shard: Shard | None = None, workers: ProcessGroup | None = None) -> None:
+        # Otherwise every counter and histogram has a `_created` series too.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = registry = CollectorRegistry()
-        Info("build", "1; the version of the exporter.", namespace=NAMESPACE, registry=registry).info(
+        Info("build", "Version of the exporter. The value is always 1.", namespace=NAMESPACE, registry=registry).info(
             {"version": VERSION}
         )
         shard = shard or Shard()
-        Info("shard", "1; which part of the servers is watched.", namespace=NAMESPACE, registry=registry).info(
-            {"index": str(shard.index), "count": str(shard.count)}
-        )
+        Info(
+            "shard",
+            "The shard of the servers that the exporter watches. The value is always 1.",
+            namespace=NAMESPACE,
+            registry=registry,
+        ).info({"index": str(shard.index), "count": str(shard.count)})
         self.config_last_reload_successful = Gauge(
             "config_last_reload_successful",
-            "1: the latest configuration was read and is in use.",
+            "1 if the latest configuration is in use, 0 if it was invalid and the previous one is still in use.",
             namespace=NAMESPACE,
             registry=registry,
         )
         self.config_last_reload_success_timestamp = Gauge(
             "config_last_reload_success_timestamp_seconds",
-            "When a configuration was last read and put to use.",
+            "When a valid configuration was last loaded.",
             namespace=NAMESPACE,
             registry=registry,
         )
         self.connectivity_up = Gauge(
             "connectivity_up",
-            "0: the exporter's own network is down, so that failures are not blamed on the servers; 1: else.",
+            "1 if the exporter's own network is up, 0 if it is down. While it is 0, failures are not attributed to"
+            " servers.",
             namespace=NAMESPACE,
             registry=registry,
         )
-        self.servers = Gauge("servers", "Servers that are watched.", namespace=NAMESPACE, registry=registry)
+        self.servers = Gauge("servers", "Number of watched servers.", namespace=NAMESPACE, registry=registry)
         self.probes_in_flight = Gauge(
-            "probes_in_flight", "Probes that run at this moment.", namespace=NAMESPACE, registry=registry
+            "probes_in_flight", "Number of probes in flight.", namespace=NAMESPACE, registry=registry
         )
         self.probes_skipped = Counter(
             "probes_skipped",
-            "Probes that were due and did not run.",
+            "Number of probes that were due but did not run, or have no result.",
             ("reason",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.unreliable_timings = Counter(
             "unreliable_timings",
-            "Probes whose durations are not shown, because the event loop was late.",
+            "Number of probes whose durations are not exported, because the event loop stalled during the probe.",
             namespace=NAMESPACE,
             registry=registry,
         )
         self.event_loop_lag = Histogram(
             "event_loop_lag_seconds",
-            "How much later than due the event loop came to a task, twenty times a second; of all processes.",
+            "How late the event loop ran a task that is due twenty times a second, in all processes.",
             namespace=NAMESPACE,
             registry=registry,
             buckets=_LAG_BUCKETS,
         )
         self.schedule_lag = Histogram(
             "schedule_lag_seconds",
-            "How much later than planned a probe started.",
+            "How late probes started, compared with the schedule.",
             namespace=NAMESPACE,
             registry=registry,
             buckets=_LAG_BUCKETS,
         )
         self.stage_duration = Histogram(
             "stage_duration_seconds",
-            "Durations of the stages that ran, of all servers and endpoints.",
+            "Durations of the stages that ran, for all servers and endpoints.",
             ("probe_stage",),
             namespace=NAMESPACE,
             registry=registry,
@@ -130,32 +137,32 @@ class ExporterMetrics:
         )
         self.list_servers = Gauge(
             "list_servers",
-            "Servers on a list that comes from elsewhere, by its latest good answer.",
+            "Number of servers in the latest valid response of a server list.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.list_last_success_timestamp = Gauge(
             "list_last_success_timestamp_seconds",
-            "When a list that comes from elsewhere was last read; 0 until then.",
+            "When a server list was last fetched successfully; 0 if it never was.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.list_failures = Counter(
             "list_failures",
-            "How often a list that comes from elsewhere could not be read, or not be used.",
+            "How often a server list could not be fetched, or was invalid.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
         )
-        self._begin_at_zero()
-        registry.register(Processes(NAMESPACE, staff))
+        self._initialize_labels()
+        registry.register(ProcessMetrics(NAMESPACE, workers))
         PlatformCollector(registry=registry)
         GCCollector(registry=registry)
 
     def observe(self, report: Report) -> None:
-        """To be called once for every probe that ended."""
+        """Count a probe, and observe the durations of its stages. It must be called once for every report."""
         if report.timings_unreliable:
             self.unreliable_timings.inc()
             return
@@ -163,20 +170,23 @@ class ExporterMetrics:
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)
 
-    def begin_list(self, url: str) -> None:
+    def add_list(self, url: str) -> None:
+        """Create the series of a server list, so that one that never responds is seen."""
         for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
             metric.labels(url)
 
-    def list_was_read(self, url: str, servers: int) -> None:
+    def record_list(self, url: str, servers: int) -> None:
+        """Record that a server list was fetched, with its number of servers."""
         self.list_servers.labels(url).set(servers)
         self.list_last_success_timestamp.labels(url).set_to_current_time()
 
-    def forget_list(self, url: str) -> None:
+    def remove_list(self, url: str) -> None:
+        """Remove the series of a server list."""
         for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
             metric.remove(url)
 
-    def _begin_at_zero(self) -> None:
-        """A counter that appears with its first event hides that event from `increase()`."""
+    def _initialize_labels(self) -> None:
+        """Create the series of all label values at 0: otherwise `increase()` does not see their first event."""
         for reason in SkipReason:
             self.probes_skipped.labels(reason)
         for stage in Stage:

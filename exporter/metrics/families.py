@@ -1,4 +1,4 @@
-"""The metric families, as a table: what `/metrics` says of every watched server. Drawn from its state, never set."""
+"""The metric families of the watched servers, as a table. Their samples are derived from the server states."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,17 +21,18 @@ SUFFIXES: dict[str, str] = {MetricType.GAUGE: "", MetricType.COUNTER: "_total", 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Series of one name. `name` lacks the prefix and bears the suffix of its kind, as users write it."""
+    """A metric family."""
 
     name: str
-    kind: MetricType
+    """With the suffix of its type, and without the prefix of all families."""
+    metric_type: MetricType
     help: str
     """One line, without quotes or backslashes."""
     labels: tuple[str, ...]
-    """Beside `server_name`."""
+    """In addition to `server_name`."""
     samples: Sampler
     kept_when_stale: bool = False
-    """Stays when the latest result is too old."""
+    """Whether its samples stay when the latest result is too old."""
 
     @property
     def full_name(self) -> str:
@@ -42,144 +43,144 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_success",
         MetricType.GAUGE,
-        "1: a peer that follows the specification can federate, through at least one endpoint.",
+        "1 if a peer that follows the specification can federate through at least one endpoint, 0 if not.",
         (),
-        samples.of_report(verdict.federates),
+        samples.from_report(verdict.federates),
     ),
     Family(
         "probe_duration_seconds",
         MetricType.GAUGE,
-        "Duration of the whole probe, without waiting for its turn; none where the exporter was too slow to tell.",
+        "Duration of the whole probe, without the wait for a probe slot. Missing if the event loop stalled during it.",
         (),
-        samples.of_report(samples.duration),
+        samples.from_report(samples.duration),
     ),
     Family(
         "probe_last_timestamp_seconds",
         MetricType.GAUGE,
-        "When the latest probe ended that the exporter's own network did not spoil.",
+        "When the latest probe ended, apart from probes during an outage of the exporter's own network.",
         (),
-        samples.of_report(lambda report: report.ended_at.timestamp()),
+        samples.from_report(lambda report: report.ended_at.timestamp()),
         kept_when_stale=True,
     ),
     Family(
         "probe_last_success_timestamp_seconds",
         MetricType.GAUGE,
-        "When a probe last succeeded.",
+        "When the latest successful probe ended.",
         (),
-        samples.of_state(samples.last_success),
+        samples.from_state(samples.last_success),
     ),
     Family(
         "probe_interval_seconds",
         MetricType.GAUGE,
         "Configured interval between probes.",
         (),
-        samples.of_state(lambda state: state.watched.interval),
+        samples.from_state(lambda state: state.watched.interval),
         kept_when_stale=True,
     ),
     Family(
         "probes_total",
         MetricType.COUNTER,
-        "Probes that ended.",
+        "Number of probes that ended.",
         (),
-        samples.of_counter(lambda state: state.probes),
+        samples.counter(lambda state: state.probes),
         kept_when_stale=True,
     ),
     Family(
         "probe_failures_total",
         MetricType.COUNTER,
-        "Probes that ended without success, but for those that failed by the exporter's own network.",
+        "Number of probes that failed, apart from probes during an outage of the exporter's own network.",
         (),
-        samples.of_counter(lambda state: state.failures),
+        samples.counter(lambda state: state.failures),
         kept_when_stale=True,
     ),
     Family(
         "stage_success",
         MetricType.GAUGE,
-        "1: everything that reached the stage passed it.",
+        "1 if everything that reached the stage passed it, 0 if not.",
         ("probe_stage",),
-        samples.by_stage(lambda seen: seen.ok),
+        samples.by_stage(lambda stage: stage.ok),
     ),
     Family(
         "stage_duration_seconds",
         MetricType.GAUGE,
-        "Duration of the stage: the slowest of those that ran; none where the exporter was too slow to tell.",
+        "Duration of the stage, where it took longest. Missing if the event loop stalled during the probe.",
         ("probe_stage",),
-        samples.samples_of_report(samples.stage_durations),
+        samples.many_from_report(samples.stage_durations),
     ),
     Family(
         "failure_info",
         MetricType.INFO,
-        "1 while a stage fails for that reason.",
+        "1 for each reason for which a stage fails.",
         ("probe_stage", "reason"),
-        samples.infos_of_report(samples.failures),
+        samples.info_from_report(samples.failures),
     ),
     Family(
         "warning_info",
         MetricType.INFO,
-        "1 while the warning holds: it works, but will hurt someone.",
+        "1 for each active warning: the server works, but this will cause problems.",
         ("warning",),
         samples.warnings,
     ),
     Family(
         "deep_look_timestamp_seconds",
         MetricType.GAUGE,
-        "When the latest deep look was made: the stages proxy and notary and some warnings are as old as that.",
+        "When the latest deep look was made. The stages proxy and notary and some warnings come from it.",
         (),
-        samples.of_report(lambda report: report.deep.made_at.timestamp() if report.deep else None),
+        samples.from_report(lambda report: report.deep.made_at.timestamp() if report.deep else None),
     ),
     Family(
         "delegation_info",
         MetricType.INFO,
-        "1 for each target that the server name leads to; the method is the step of the specification.",
+        "1 for each target that the server name leads to. The method is the step of the specification that applied.",
         ("method", "target"),
-        samples.infos_of_report(samples.delegation),
+        samples.info_from_report(samples.delegation),
     ),
     Family(
         "delegation_changes_total",
         MetricType.COUNTER,
-        "How often the method or the set of targets changed since start; a failed lookup is no change.",
+        "How often the method or the set of targets has changed since the start. A failed lookup is not a change.",
         (),
-        samples.of_counter(lambda state: state.delegation_changes),
+        samples.counter(lambda state: state.delegation_changes),
     ),
     Family(
         "delegation_as_expected",
         MetricType.GAUGE,
-        "1: the delegation leads to the target that the configuration expects, and to no other.",
+        "1 if the delegation leads to the expected target and to no other, 0 if not.",
         (),
-        samples.of_state(samples.delegation_as_expected),
+        samples.from_state(samples.delegation_as_expected),
     ),
     Family(
         "well_known_cache_seconds",
         MetricType.GAUGE,
-        "How long peers may keep the answer of the well-known.",
+        "For how long peers may cache the well-known response.",
         (),
-        samples.of_report(samples.well_known_cache),
+        samples.from_report(samples.well_known_cache),
     ),
     Family(
         "srv_records",
         MetricType.GAUGE,
-        "SRV records of the service.",
+        "Number of SRV records of the service.",
         ("service",),
-        samples.samples_of_report(samples.srv_records),
+        samples.many_from_report(samples.srv_records),
     ),
     Family(
         "endpoints",
         MetricType.GAUGE,
-        "Endpoints that were resolved.",
+        "Number of endpoints that were resolved.",
         ("ip_family",),
         samples.by_family(lambda counts: counts[0]),
     ),
     Family(
         "endpoints_healthy",
         MetricType.GAUGE,
-        "Endpoints that passed every stage.",
+        "Number of endpoints that passed every stage.",
         ("ip_family",),
         samples.by_family(lambda counts: counts[1]),
     ),
     Family(
         "tls_cert_not_after_timestamp_seconds",
         MetricType.GAUGE,
-        "Expiry of the leaf certificate: the one that expires first of all endpoints.",
+        "Expiry of the leaf certificate that expires first, of all endpoints.",
         ("connection",),
         samples.by_connection(samples.not_after),
     ),
@@ -193,50 +194,50 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "tls_chain_not_after_timestamp_seconds",
         MetricType.GAUGE,
-        "Earliest expiry in the chains as presented, of all endpoints.",
+        "Earliest expiry in the certificate chains that were presented, of all endpoints.",
         ("connection",),
         samples.by_connection(samples.chain_not_after),
     ),
     Family(
         "tls_cert_valid",
         MetricType.GAUGE,
-        "1: chain, name and dates of every certificate of the connection verify.",
+        "1 if the chain, the name and the dates of every certificate of the connection are valid, 0 if not.",
         ("connection",),
         samples.by_connection(samples.all_valid),
     ),
     Family(
         "tls_cert_info",
         MetricType.INFO,
-        "1 for the leaf certificate that expires first.",
+        "Issuer and fingerprint of the leaf certificate that expires first. The value is always 1.",
         ("connection", "issuer", "fingerprint_sha256"),
-        samples.infos_of_report(samples.certificates),
+        samples.info_from_report(samples.certificates),
     ),
     Family(
         "tls_version_info",
         MetricType.INFO,
         "1 for each TLS version that was negotiated.",
         ("connection", "version"),
-        samples.infos_of_report(samples.tls_versions),
+        samples.info_from_report(samples.tls_versions),
     ),
     Family(
         "server_info",
         MetricType.INFO,
-        "1; what the remote says of its software, at most 64 printable characters each.",
+        "Software that the server reports, at most 64 printable characters for each label. The value is always 1.",
         ("name", "version"),
-        samples.infos_of_report(samples.software),
+        samples.info_from_report(samples.software),
     ),
     Family(
         "signing_keys",
         MetricType.GAUGE,
-        "Valid ed25519 verify keys.",
+        "Number of valid ed25519 signing keys.",
         (),
-        samples.of_report(samples.signing_keys),
+        samples.from_report(samples.signing_keys),
     ),
     Family(
         "signing_key_valid_until_timestamp_seconds",
         MetricType.GAUGE,
-        "Until when peers may keep the verify keys.",
+        "Until when peers may cache the signing keys.",
         (),
-        samples.of_report(samples.keys_valid_until),
+        samples.from_report(samples.keys_valid_until),
     ),
 )

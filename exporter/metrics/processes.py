@@ -1,4 +1,4 @@
-"""`process_*` on `/metrics`: of the exporter and of its workers together."""
+"""The `process_*` metrics, which include the workers, and the metrics about workers."""
 
 import resource
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -9,17 +9,17 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 _CPU = "process_cpu_seconds"
-_COMBINED: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
+_AGGREGATIONS: Final[Mapping[str, Callable[[Iterable[float]], float]]] = {
     _CPU: sum,
     "process_resident_memory_bytes": sum,
     "process_virtual_memory_bytes": sum,
-    "process_open_fds": max,  # every process has a limit of its own: that of the one which is nearest to it
+    "process_open_fds": max,  # each process has a limit of its own: the one that is nearest to its limit counts
 }
-"""Of all other metrics that of the exporter itself is shown."""
+"""How the values of all processes are combined. All other metrics are those of the exporter's main process."""
 
 
 class ProcessGroup(Protocol):
-    """The workers, as far as they are seen from here."""
+    """The worker processes, as far as their metrics need them."""
 
     @property
     def restarts(self) -> int: ...
@@ -27,38 +27,39 @@ class ProcessGroup(Protocol):
     def pids(self) -> Iterable[int]: ...
 
 
-class Processes(Collector):
-    def __init__(self, namespace: str, staff: ProcessGroup | None) -> None:
+class ProcessMetrics(Collector):
+    """Collects the `process_*` metrics of the exporter and its workers, and the number of workers and of restarts."""
+
+    def __init__(self, namespace: str, workers: ProcessGroup | None) -> None:
         self._namespace = namespace
-        self._staff = staff
+        self._workers = workers
 
     def collect(self) -> Iterator[Metric]:
-        pids = list(self._staff.pids()) if self._staff else []
-        everyone = [_process_values(pid) for pid in pids]
+        pids = list(self._workers.pids()) if self._workers else []
+        worker_values = [_process_values(pid) for pid in pids]
         for metric in ProcessCollector(registry=None).collect():
-            if everyone and (combine := _COMBINED.get(metric.name)):
+            if worker_values and (aggregate := _AGGREGATIONS.get(metric.name)):
                 (sample,) = metric.samples
-                theirs = (found[metric.name] for found in everyone if metric.name in found)
-                metric.samples = [
-                    sample._replace(value=combine([sample.value, *theirs]) + _ended_children_seconds(metric.name))
-                ]
+                others = (values[metric.name] for values in worker_values if metric.name in values)
+                value = aggregate([sample.value, *others]) + _ended_children_seconds(metric.name)
+                metric.samples = [sample._replace(value=value)]
             yield metric
-        restarts = self._staff.restarts if self._staff else 0
-        yield GaugeMetricFamily(f"{self._namespace}_workers", "Processes that probe, beside this one.", len(pids))
+        restarts = self._workers.restarts if self._workers else 0
+        yield GaugeMetricFamily(f"{self._namespace}_workers", "Number of worker processes that are running.", len(pids))
         yield CounterMetricFamily(
-            f"{self._namespace}_worker_restarts", "Workers that ended and were replaced.", restarts
+            f"{self._namespace}_worker_restarts", "How often a worker process ended and was replaced.", restarts
         )
 
 
 def _process_values(pid: int) -> dict[str, float]:
-    """Nothing for one that has just ended."""
+    """Return the values of a process by metric; none if it has just ended."""
     return {
         metric.name: metric.samples[0].value for metric in ProcessCollector(pid=lambda: pid, registry=None).collect()
     }
 
 
 def _ended_children_seconds(name: str) -> float:
-    """What workers that are no more have used, so that the counter does not go down."""
+    """Return the CPU time of workers that have ended, so that the counter does not go down; 0 for other metrics."""
     if name != _CPU:
         return 0
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -1,4 +1,4 @@
-"""What each metric family says of a server: pure readings of its state. `metrics` says which family takes which."""
+"""The samples of each metric family, as pure functions of a server's state. `families` says which function it uses."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
@@ -15,75 +15,77 @@ from exporter.reports.server_state import ServerState
 _MAX_LABEL_CHARACTERS = 64  # of text that a remote server chose
 
 Sample: TypeAlias = tuple[tuple[str, ...], float]
-"""The values of the labels beside `server_name`, in the order of the family's labels, and the value."""
+"""The values of the labels except `server_name`, in the order of the family's labels, and the value of the sample."""
 Sampler: TypeAlias = Callable[[ServerState], Iterator[Sample]]
 
 
-# ---------------------------------------------------------------- kinds of readings
+# ---------------------------------------------------------------- samplers
 
 
-def of_state(read: Callable[[ServerState], float | None]) -> Sampler:
-    """One sample from the moment on in which the server is watched; none where `read` finds nothing."""
+def from_state(read: Callable[[ServerState], float | None]) -> Sampler:
+    """Return a sampler with one sample for every watched server; none where `read` returns None."""
 
-    def reading(state: ServerState) -> Iterator[Sample]:
+    def sample(state: ServerState) -> Iterator[Sample]:
         if (value := read(state)) is not None:
             yield (), value
 
-    return reading
+    return sample
 
 
-def of_counter(read: Callable[[ServerState], float | None]) -> Sampler:
-    """One sample from the first result on; none where `read` finds nothing."""
-    return of_state(lambda state: read(state) if state.probes else None)
+def counter(read: Callable[[ServerState], float | None]) -> Sampler:
+    """Return a sampler with one sample from the first result on; none where `read` returns None."""
+    return from_state(lambda state: read(state) if state.probes else None)
 
 
-def of_report(read: Callable[[Report], float | None]) -> Sampler:
-    """One sample of the latest report; none where `read` finds nothing."""
-    return of_state(lambda state: read(state.report) if state.report else None)
+def from_report(read: Callable[[Report], float | None]) -> Sampler:
+    """Return a sampler with one sample of the latest report; none where `read` returns None."""
+    return from_state(lambda state: read(state.report) if state.report else None)
 
 
-def samples_of_report(read: Callable[[Report], Iterable[Sample]]) -> Sampler:
-    """Any number of samples of the latest report."""
+def many_from_report(read: Callable[[Report], Iterable[Sample]]) -> Sampler:
+    """Return a sampler with any number of samples of the latest report."""
 
-    def reading(state: ServerState) -> Iterator[Sample]:
+    def sample(state: ServerState) -> Iterator[Sample]:
         if state.report:
             yield from read(state.report)
 
-    return reading
+    return sample
 
 
-def infos_of_report(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Sampler:
-    """The value 1 for each distinct set of labels: a series given twice would spoil the whole scrape."""
-    return samples_of_report(lambda report: ((labels, 1) for labels in dict.fromkeys(read(report))))
+def info_from_report(read: Callable[[Report], Iterable[tuple[str, ...]]]) -> Sampler:
+    """Return a sampler with the value 1 for each distinct set of labels: a duplicate series would fail the scrape."""
+    return many_from_report(lambda report: ((labels, 1) for labels in dict.fromkeys(read(report))))
 
 
 def by_stage(read: Callable[[StageVerdict], float]) -> Sampler:
-    return samples_of_report(lambda report: _stage_samples(report, read))
+    return many_from_report(lambda report: _stage_samples(report, read))
 
 
 def _stage_samples(report: Report, read: Callable[[StageVerdict], float]) -> Iterator[Sample]:
-    return (((stage,), read(seen)) for stage, seen in verdict.stages(report).items())
+    return (((stage,), read(stage_verdict)) for stage, stage_verdict in verdict.stages(report).items())
 
 
 def by_connection(read: Callable[[tuple[TlsSession, ...]], float]) -> Sampler:
-    return samples_of_report(
-        lambda report: (((connection,), read(seen)) for connection, seen in verdict.tls_sessions(report).items())
+    return many_from_report(
+        lambda report: (
+            ((connection,), read(sessions)) for connection, sessions in verdict.tls_sessions(report).items()
+        )
     )
 
 
 def by_family(read: Callable[[tuple[int, int]], int]) -> Sampler:
-    """Both families as soon as addresses were asked for: that there are 0 of one is a fact."""
+    """Return a sampler with one sample for each address family, once addresses were looked up: 0 is a result too."""
 
-    def of_report(report: Report) -> Iterator[Sample]:
+    def samples_of(report: Report) -> Iterator[Sample]:
         counts = verdict.healthy_by_family(report)
         if counts or Stage.DNS in verdict.stages(report):
             for family in IPFamily:
                 yield (family,), read(counts.get(family, (0, 0)))
 
-    return samples_of_report(of_report)
+    return many_from_report(samples_of)
 
 
-# ---------------------------------------------------------------- readings of one family
+# ---------------------------------------------------------------- values of one family
 
 
 def last_success(state: ServerState) -> float | None:
@@ -95,7 +97,7 @@ def duration(report: Report) -> float | None:
 
 
 def stage_durations(report: Report) -> Iterable[Sample]:
-    return () if report.timings_unreliable else _stage_samples(report, lambda seen: seen.seconds)
+    return () if report.timings_unreliable else _stage_samples(report, lambda stage: stage.seconds)
 
 
 def failures(report: Report) -> Iterator[tuple[str, ...]]:
@@ -120,8 +122,8 @@ def delegation_as_expected(state: ServerState) -> float | None:
 
 
 def well_known_cache(report: Report) -> float | None:
-    answer = found(report.well_known)
-    return answer.cache_seconds if answer else None
+    delegation = found(report.well_known)
+    return delegation.cache_seconds if delegation else None
 
 
 def srv_records(report: Report) -> Iterator[Sample]:
@@ -131,41 +133,41 @@ def srv_records(report: Report) -> Iterator[Sample]:
                 yield (service,), len(srv.records[service])
 
 
-def _first_leaf(seen: tuple[TlsSession, ...]) -> Certificate:
-    return verdict.first_to_expire(tls.certificate for tls in seen)
+def _first_leaf(sessions: tuple[TlsSession, ...]) -> Certificate:
+    return verdict.first_to_expire(session.certificate for session in sessions)
 
 
-def not_after(seen: tuple[TlsSession, ...]) -> float:
-    return _first_leaf(seen).not_after.timestamp()
+def not_after(sessions: tuple[TlsSession, ...]) -> float:
+    return _first_leaf(sessions).not_after.timestamp()
 
 
-def not_before(seen: tuple[TlsSession, ...]) -> float:
-    return _first_leaf(seen).not_before.timestamp()
+def not_before(sessions: tuple[TlsSession, ...]) -> float:
+    return _first_leaf(sessions).not_before.timestamp()
 
 
-def chain_not_after(seen: tuple[TlsSession, ...]) -> float:
-    return min(tls.certificate.chain_not_after for tls in seen).timestamp()
+def chain_not_after(sessions: tuple[TlsSession, ...]) -> float:
+    return min(session.certificate.chain_not_after for session in sessions).timestamp()
 
 
-def all_valid(seen: tuple[TlsSession, ...]) -> float:
-    return all(tls.certificate.valid for tls in seen)
+def all_valid(sessions: tuple[TlsSession, ...]) -> float:
+    return all(session.certificate.valid for session in sessions)
 
 
 def certificates(report: Report) -> Iterator[tuple[str, ...]]:
-    for connection, seen in verdict.tls_sessions(report).items():
-        leaf = _first_leaf(seen)
+    for connection, sessions in verdict.tls_sessions(report).items():
+        leaf = _first_leaf(sessions)
         yield connection, printable(leaf.issuer, _MAX_LABEL_CHARACTERS), leaf.fingerprint_sha256
 
 
 def tls_versions(report: Report) -> Iterator[tuple[str, ...]]:
-    for connection, seen in verdict.tls_sessions(report).items():
-        for tls in seen:
-            yield connection, tls.tls_version
+    for connection, sessions in verdict.tls_sessions(report).items():
+        for session in sessions:
+            yield connection, session.tls_version
 
 
 def software(report: Report) -> Iterator[tuple[str, ...]]:
-    if seen := verdict.software(report):
-        yield tuple(printable(text or "", _MAX_LABEL_CHARACTERS) for text in (seen.name, seen.version))
+    if reported := verdict.software(report):
+        yield tuple(printable(text or "", _MAX_LABEL_CHARACTERS) for text in (reported.name, reported.version))
 
 
 def signing_keys(report: Report) -> float | None:

@@ -1,1 +1,1 @@
-"""The latest report of every server, and reports as JSON and as text."""
+"""The latest report and the history of every server, and reports as JSON and as text."""

@@ -1,4 +1,4 @@
-"""The latest report of every watched server, and a short memory of those before it."""
+"""The board: the state of every watched server."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,12 +11,12 @@ from exporter.model.servers import WatchedServer
 from exporter.reports.server_state import ServerState
 
 RenderedLines: TypeAlias = tuple[bytes, ...]
-"""What `/metrics` says of one server: an entry for every metric family, in the order of the table."""
+"""The lines of one server on `/metrics`: an entry for every metric family, in the order of the table of families."""
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedState:
-    """A state, and what was drawn from it when it changed."""
+    """A state, with what was rendered from it when it changed."""
 
     state: ServerState
     lines: RenderedLines
@@ -25,25 +25,31 @@ class RenderedState:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    """All states at one time, in the order in which the servers are watched."""
+
     taken_at: datetime
     states: tuple[RenderedState, ...]
 
 
 class Board:
-    """Belongs to one thread; what it hands out is immutable and may be read by any."""
+    """Holds the latest states. Only one thread may use it; what it returns is immutable and safe for other threads."""
 
-    def __init__(self, draw: Callable[[ServerState], RenderedLines], now: Callable[[], datetime]) -> None:
-        """`draw` is called once for every change, so that a scrape has nothing left to compute. `now` is in UTC."""
-        self._draw = draw
+    def __init__(self, render: Callable[[ServerState], RenderedLines], now: Callable[[], datetime]) -> None:
+        """`render` is called once for every change, so that a scrape has nothing left to compute. `now` is in UTC."""
+        self._render_lines = render
         self._now = now
         self._rendered: dict[ServerName, RenderedState] = {}
 
+    def __repr__(self) -> str:
+        reported = sum(rendered.state.report is not None for rendered in self._rendered.values())
+        return f"<{type(self).__name__} {len(self._rendered)} servers, {reported} with a report>"
+
     def watch(self, watched: Iterable[WatchedServer]) -> None:
-        """Replaces the whole set of watched servers. Those that stay keep their results."""
+        """Replace the set of watched servers. Servers that remain keep their results."""
         self._rendered = {server.server_name: self._kept(server) for server in watched}
 
     def put(self, report: Report) -> bool:
-        """False, and nothing is kept, where the server is no longer watched: a probe may outlive its removal."""
+        """Record a report. Return False, without recording it, if the server is not watched any more."""
         rendered = self._rendered.get(report.server_name)
         if rendered is None:
             return False
@@ -51,14 +57,21 @@ class Board:
         return True
 
     def state(self, server_name: ServerName) -> ServerState | None:
+        """Return None if the server is not watched."""
         rendered = self._rendered.get(server_name)
         return rendered.state if rendered else None
 
     def snapshot(self) -> Snapshot:
-        """All watched servers, in the order in which they were given."""
+        """Return the states of all watched servers."""
         return Snapshot(self._now(), tuple(self._rendered.values()))
 
     def _kept(self, watched: WatchedServer) -> RenderedState:
+        """Return the state of a server that is to be watched. There are three cases:
+
+        - The server is new: its state is empty.
+        - The server and its settings are the same: its state is not even rendered again.
+        - The settings have changed: its results remain, and are rendered again.
+        """
         rendered = self._rendered.get(watched.server_name)
         if rendered is None:
             return self._render(ServerState(watched))
@@ -67,4 +80,4 @@ class Board:
         return self._render(replace(rendered.state, watched=watched))
 
     def _render(self, state: ServerState) -> RenderedState:
-        return RenderedState(state, self._draw(state), state.fresh_until)
+        return RenderedState(state, self._render_lines(state), state.fresh_until)

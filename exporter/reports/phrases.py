@@ -1,4 +1,4 @@
-"""What a probe found, in words for people: short texts, made printable where remote servers chose them. Pure."""
+"""Short phrases that describe what a probe found. Text that a remote server chose is made printable. Pure."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -14,18 +14,19 @@ from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
 
-_MAX_CHARACTERS = 300  # of a text that a remote server chose
-_MAX_LISTED = 3  # of many things, before they are only counted
+_MAX_CHARACTERS = 300  # of a text from a remote server
+_MAX_LISTED = 3  # the others are only counted
 
 _UNITS: Final = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
 _SECOND: Final = timedelta(seconds=1)
 
 ABSENT: Final = {
-    Reason.HTTP_STATUS: "no such page (status 404 or 410)",
-    Reason.CONNECT_REFUSED: "nothing listens at port 443",
+    Reason.HTTP_STATUS: "there is no such file (status 404 or 410)",
+    Reason.CONNECT_REFUSED: "nothing is listening on port 443",
     Reason.NXDOMAIN: "the name does not exist",
     Reason.NO_ADDRESSES: "the name has no address",
 }
+"""Why there is no well-known, so that the server name itself applies."""
 
 
 def printable_text(text: str) -> str:
@@ -36,7 +37,7 @@ def printable_text(text: str) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """At most seven characters: `<0.1 ms`, `0.8 ms`, `80 ms`, `30.00 s`."""
+    """Return a duration in at most seven characters: `<0.1 ms`, `0.8 ms`, `80 ms`, `30.00 s`."""
     milliseconds = seconds * 1000
     if milliseconds < 0.1:
         return "<0.1 ms"
@@ -46,7 +47,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_span(time: timedelta) -> str:
-    """In the largest unit of which there are at least two, rounded down."""
+    """Return a time span, rounded down, in the largest unit that gives a number of at least 2."""
     for unit, size in _UNITS:
         if time >= 2 * size:
             return f"{time // size} {unit}"
@@ -58,14 +59,15 @@ def _relative_time(at: datetime, now: datetime) -> str:
 
 
 def format_expiry(at: datetime, now: datetime) -> str:
+    """Return `expires in 12 days (2026-12-04)` or `expired 3 days ago (2026-11-19)`."""
     return f"{'expires' if at > now else 'expired'} {_relative_time(at, now)} ({at:%Y-%m-%d})"
 
 
-# ---------------------------------------------------------------- the way
+# ---------------------------------------------------------------- server discovery
 
 
 def describe_path(report: Report) -> list[str]:
-    """From the server name to the endpoints, as discovery went it; a step that changes nothing is left out."""
+    """Return the steps of discovery, from the server name to the endpoints, without those that change nothing."""
     delegated = delegated_server(report)
     steps = [
         report.server_name.text,
@@ -82,43 +84,45 @@ def describe_path(report: Report) -> list[str]:
 
 
 def join_limited(things: Sequence[str], noun: str) -> str:
-    """`a`, `a, b`, `a, b, c and 5 more`, or `no noun`."""
+    """Return `a`, `a, b`, `a, b, c and 5 more`, or `no noun`."""
     more = len(things) - _MAX_LISTED
     return ", ".join(things[:_MAX_LISTED]) + (f" and {more} more" if more > 0 else "") or f"no {noun}"
 
 
 def count_of(count: int, noun: str) -> str:
-    """`1 problem`, `2 problems`."""
+    """Return `1 problem` or `2 problems`."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def delegated_server(report: Report) -> ServerName | None:
+    """Return the server in the well-known, if there is one."""
     seen = found(report.well_known)
     return seen.server if seen else None
 
 
 def describe_names(report: Report) -> str:
+    """Return the Host header and the name that the certificate must be valid for."""
     route = report.route
     names = f"Host {route.host_header}, certificate for {route.tls_name}"
     return names if route.sni else f"{names}, no SNI"
 
 
-def why_skipped(stage: Stage, report: Report) -> str:
-    """For the stages before `tcp`."""
+def explain_skip(stage: Stage, report: Report) -> str:
+    """Return why a stage before `tcp` was skipped."""
     delegated = delegated_server(report)
     match stage:
         case Stage.WELL_KNOWN:
-            return f"the server name gives {what_decides(report.server_name)}"
+            return f"the server name contains {decisive_part(report.server_name)}"
         case Stage.SRV if delegated:
-            return f"the well-known gives {what_decides(delegated)}"
+            return f"the well-known contains {decisive_part(delegated)}"
         case Stage.SRV:
-            return f"the server name gives {what_decides(report.server_name)}"
+            return f"the server name contains {decisive_part(report.server_name)}"
         case _:
-            return "there is no target to look up"
+            return "there is no target to resolve"
 
 
-def what_decides(name: ServerName) -> str:
-    """Why nothing more is asked to find the target."""
+def decisive_part(name: ServerName) -> str:
+    """Return the part of the name that makes further lookups unnecessary."""
     return "an IP address" if name.ip else "a port"
 
 
@@ -126,7 +130,7 @@ def what_decides(name: ServerName) -> str:
 
 
 def describe_finding(seen: object, now: datetime) -> Iterator[str]:
-    """Of whatever a stage found, safe to show."""
+    """Yield phrases about what a stage found. They are printable."""
     return map(printable_text, _describe_raw(seen, now))
 
 
@@ -151,7 +155,7 @@ def _describe_raw(seen: object, now: datetime) -> Iterator[str]:
 def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
     if seen.server:
         yield f"m.server is {seen.server}"
-        yield f"peers may keep it for {format_span(timedelta(seconds=seen.cache_seconds))}"
+        yield f"peers may cache it for {format_span(timedelta(seconds=seen.cache_seconds))}"
     if seen.absent_because:
         yield ABSENT[seen.absent_because]
     if seen.secured:
@@ -159,7 +163,7 @@ def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
 
 
 def _describe_srv_records(seen: SrvRecords) -> Iterator[str]:
-    """As zone files have them: priority, weight, port, host."""
+    """Yield the records in the notation of zone files: priority, weight, port, host."""
     for service, records in seen.records.items():
         if records:
             yield f"_{service}._tcp"
@@ -170,12 +174,12 @@ def _describe_srv_records(seen: SrvRecords) -> Iterator[str]:
 
 
 def describe_resolution(seen: Resolution) -> Iterator[str]:
-    """The addresses of each target that has any."""
+    """Yield the addresses of each target that has any."""
     addresses: dict[Target, list[str]] = {}
     for endpoint in seen.endpoints:
         addresses.setdefault(endpoint.target, []).append(str(endpoint.ip))
     for target, ips in addresses.items():
-        yield f"{target.host}: {', '.join(ips)}" if [target.host] != ips else "an IP address already"
+        yield f"{target.host}: {', '.join(ips)}" if [target.host] != ips else "already an IP address"
 
 
 def _describe_tls_session(seen: TlsSession, now: datetime) -> Iterator[str]:
@@ -184,6 +188,7 @@ def _describe_tls_session(seen: TlsSession, now: datetime) -> Iterator[str]:
 
 
 def describe_certificate(seen: Certificate, now: datetime) -> Iterator[str]:
+    """Yield the names, the issuer and the expiry, and the expiry of the chain if that is earlier."""
     yield f"certificate for {join_limited(seen.names, 'name')}"
     yield f"issued by {seen.issuer}"
     yield format_expiry(seen.not_after, now)
@@ -192,7 +197,8 @@ def describe_certificate(seen: Certificate, now: datetime) -> Iterator[str]:
 
 
 def describe_software(seen: Software) -> Iterator[str]:
-    yield " ".join(text for text in (seen.name, seen.version) if text) or "does not say which software it is"
+    """Yield the name and the version, each of which may be missing."""
+    yield " ".join(text for text in (seen.name, seen.version) if text) or "does not name its software"
 
 
 def _describe_signing_keys(seen: SigningKeys) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """The report as plain JSON values, for other programs. Pure.
 
-The names of the fields are a contract; null is what was not seen, [] is that there is none. Times are UTC (RFC 3339),
-durations are seconds.
+The names of the fields are part of the API. null means that something is unknown, and [] that there is none. Times are
+UTC (RFC 3339), durations are seconds.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,11 +19,11 @@ from exporter.model.report import DeepLook, EndpointReport, NotaryResult, Report
 from exporter.reports.server_state import Result, ServerState
 
 JsonObject: TypeAlias = dict[str, Any]
-_MICROSECONDS = 6  # digits behind the point
+_MICROSECONDS = 6  # decimal places
 
 
 def server_state_json(state: ServerState) -> JsonObject:
-    """The latest report in the light of those before it, and what is remembered of them; the newest first."""
+    """Return the latest report with the history, the newest result first. `state` must have a report."""
     assert state.report is not None
     return {
         **report_json(state.report, state.well_known_last_seen),
@@ -44,7 +44,10 @@ def _result_json(earlier: Result) -> JsonObject:
 
 
 def report_json(report: Report, delegation_last_seen: datetime | None = None) -> JsonObject:
-    """Ready for `json.dumps`. `delegation_last_seen` is when a valid well-known was last seen, if that is known."""
+    """Return the report, ready for `json.dumps`.
+
+    `delegation_last_seen` is when a valid well-known was last seen, if that is known.
+    """
     return {
         "server_name": report.server_name.text,
         "checked_at": _rfc3339(report.ended_at),
@@ -74,24 +77,24 @@ def _delegation_json(report: Report) -> JsonObject:
 
 
 def _well_known_json(outcome: Outcome[Delegation]) -> JsonObject | None:
-    """None where the specification does not ask for it."""
+    """Return None if server discovery does not request it."""
     if isinstance(outcome, Skipped):
         return None
-    answer = outcome.found
+    delegation = outcome.found
     if isinstance(outcome, Passed):
-        kind, reason = ("valid" if outcome.found.server else "absent"), outcome.found.absent_because
+        result, reason = ("valid" if outcome.found.server else "absent"), outcome.found.absent_because
     else:
-        kind, reason = "failed", outcome.problems[0].reason
+        result, reason = "failed", outcome.problems[0].reason
     return {
-        "outcome": kind,
+        "outcome": result,
         "reason": reason,
-        "m_server": answer.server.text if answer and answer.server else None,
-        "cache_seconds": answer.cache_seconds if answer else None,
+        "m_server": delegation.server.text if delegation and delegation.server else None,
+        "cache_seconds": delegation.cache_seconds if delegation else None,
     }
 
 
 def _srv_json(seen: SrvRecords | None) -> JsonObject:
-    """Every service, whether or not it was asked for."""
+    """Return the records of every service, even if it was not looked up."""
     records = seen.records if seen else {}
     return {service: [_srv_record_json(record) for record in records.get(service, ())] for service in SrvService}
 
@@ -177,25 +180,25 @@ def _signing_keys_json(published: SigningKeys | None) -> JsonObject:
 
 
 def _deep_look_json(seen: DeepLook) -> JsonObject:
-    """What was found at each endpoint stands there. `srv` is null where it is that of the delegation."""
+    """The results for each endpoint are part of that endpoint. `srv` is null if it is the same as in the delegation."""
     return {
         "checked_at": _rfc3339(seen.made_at),
         "well_known_by_address": dict(seen.well_knowns),
         "srv": _srv_json(seen.srv) if seen.srv else None,
-        "notaries": [_notary_json(look) for look in seen.notaries],
+        "notaries": [_notary_json(result) for result in seen.notaries],
     }
 
 
-def _notary_json(look: NotaryResult) -> JsonObject:
-    """`ok` is null where it was inconclusive."""
+def _notary_json(result: NotaryResult) -> JsonObject:
+    """`ok` is null if the check was inconclusive."""
     return {
-        "server_name": look.notary.text,
-        "ok": None if isinstance(look.outcome, Skipped) else isinstance(look.outcome, Passed),
-        "inconclusive_because": look.inconclusive_because,
-        **_signing_keys_json(found(look.outcome)),
+        "server_name": result.notary.text,
+        "ok": None if isinstance(result.outcome, Skipped) else isinstance(result.outcome, Passed),
+        "inconclusive_because": result.inconclusive_because,
+        **_signing_keys_json(found(result.outcome)),
     }
 
 
 def _rfc3339(at: datetime) -> str:
-    """RFC 3339, to the second; `at` is UTC."""
+    """Return a UTC time in the format of RFC 3339, to the second."""
     return at.isoformat(timespec="seconds").replace("+00:00", "Z")

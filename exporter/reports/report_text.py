@@ -1,6 +1,6 @@
-"""The report as text for people: a tree of stages, with what was found, and what to do about each problem.
+"""The report as text for people: a tree of stages, with what was found, and a remedy for each problem.
 
-What remote servers chose is never read as markup, and no sign stands without a word.
+Text from remote servers is never interpreted as markup, and every symbol is accompanied by a word.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,27 +24,27 @@ from exporter.model.report import DeepLook, EndpointReport, NotaryResult, Report
 from exporter.reports import phrases
 from exporter.reports.phrases import printable_text
 
-PLAIN_COLUMNS = 80  # where there is no terminal
-_MIN_COLUMNS = 20  # columns of a text, however far it is indented
+PLAIN_COLUMNS = 80  # without a terminal
+_MIN_COLUMNS = 20  # of a text, even if it is deeply indented
 _STAGE_COLUMNS = {"server": 11, "endpoint": 7}  # a branch of the tree is four columns further to the right
 
 _BAR_COLUMNS = 6  # of the slowest stage of a report
-_NOT_RUN = f"{'skipped':<{16 + _BAR_COLUMNS}} "  # as wide as the word, the duration and the bar of a stage that ran
+_NOT_RUN = f"{'skipped':<{16 + _BAR_COLUMNS}} "  # as wide as the status, the duration and the bar of a stage that ran
 
 _PASSED: Final = Text("✓ ", "green")
 _FAILED: Final = Text("✗ ", "bold red")
 _SKIPPED: Final = Text("\N{EN DASH} ", "dim")
 _WARNING: Final = Text("! ", "yellow")
-_ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it stands for
+_ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it replaces
 _INDENT: Final = Text("  ")
 
-_MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends a little later than the probe that it belongs to
+_MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends slightly later than the probe that includes it
 _FAMILY_WARNINGS: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """`text`, as many lines as it needs, all of them to the right of `lead`, and in its colour."""
+    """A text that is wrapped to the right of `lead`. The continuation lines have the style of `lead`."""
 
     lead: Text
     text: Text
@@ -59,14 +59,14 @@ class _Line:
 
 
 def _ascii_only(text: Text) -> Text:
-    """For terminals that cannot show anything else."""
+    """Replace what a terminal that is limited to ASCII cannot show."""
     replaced = text.copy()
     replaced.plain = text.plain.translate(_ASCII).encode("ascii", "replace").decode()
     return replaced
 
 
-def tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
-    """To be printed by a rich console of any width, coloured or not.
+def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
+    """Return the report as a tree, which a rich console of any width can print, with or without colours.
 
     `delegation_last_seen` is when a valid well-known was last seen, if that is known.
     """
@@ -81,19 +81,19 @@ def tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
     for seen in report.endpoints:
         _add_endpoint(root, seen, report)
     if report.deep:
-        root.add(_deep_look(report.deep, report))
-        for look in report.deep.notaries:
-            root.add(Group(*_notary_stage(look, report)))
+        root.add(_deep_look_line(report.deep, report))
+        for result in report.deep.notaries:
+            root.add(Group(*_notary_stage(result, report)))
     for located in warned:
         root.add(Group(*_warning(located)))
     return root
 
 
 def render_plain(report: Report, delegation_last_seen: datetime | None = None) -> str:
-    """The tree without colour, whatever the environment says of terminals."""
+    """Return the tree as plain text, regardless of the environment variables about terminals."""
     page = StringIO()
     console = Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={})
-    console.print(tree(report, delegation_last_seen))
+    console.print(build_tree(report, delegation_last_seen))
     return page.getvalue()
 
 
@@ -118,7 +118,8 @@ def _verdict_text(report: Report, warned: Sequence[ActiveWarning]) -> str:
     return f"federates {took}, with {but}" if but else f"federates {took}"
 
 
-def summary(federating: int, total: int) -> str:
+def summarize(federating: int, total: int) -> str:
+    """Return the last line of several reports."""
     return f"{federating} of {total} servers federate."
 
 
@@ -128,22 +129,22 @@ def summary(federating: int, total: int) -> str:
 def _server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Iterator[_Line]:
     if isinstance(outcome, Skipped):
         lead = Text.assemble(_SKIPPED, f"{stage:<{_STAGE_COLUMNS['server']}} {_NOT_RUN}")
-        yield _Line(lead, Text(phrases.why_skipped(stage, report)))
+        yield _Line(lead, Text(phrases.explain_skip(stage, report)))
     else:
         yield from _stage_lines(stage, outcome, report, _STAGE_COLUMNS["server"])
 
 
-def _notary_stage(look: NotaryResult, report: Report) -> Iterator[_Line]:
+def _notary_stage(result: NotaryResult, report: Report) -> Iterator[_Line]:
     columns = _STAGE_COLUMNS["server"]
-    match look.outcome:
+    match result.outcome:
         case Skipped():
-            why = f"{look.notary} tells nothing: {look.inconclusive_because}"
+            why = f"{result.notary} is inconclusive: {result.inconclusive_because}"
             yield _Line(Text.assemble(_SKIPPED, f"{Stage.NOTARY:<{columns}} {_NOT_RUN}"), Text(printable_text(why)))
         case Passed():
-            same = f"{look.notary} gives out the same keys"
-            yield _Line(_stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(same))
+            same = f"{result.notary} returns the same keys"
+            yield _Line(_stage_lead(Stage.NOTARY, result.outcome, report, columns), Text(same))
         case Failed(problems=found):
-            yield _Line(_stage_lead(Stage.NOTARY, look.outcome, report, columns), Text(look.notary.text))
+            yield _Line(_stage_lead(Stage.NOTARY, result.outcome, report, columns), Text(result.notary.text))
             yield from _problem_lines(Stage.NOTARY, found)
 
 
@@ -156,14 +157,14 @@ def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     if not_reached := [stage for stage in skipped if stage is not Stage.PROXY]:
         branch.add(_Line(_SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
     if Stage.PROXY in skipped:
-        branch.add(_Line(_SKIPPED, Text("proxy inconclusive: no answer tells what a reverse proxy does")))
+        branch.add(_Line(_SKIPPED, Text("proxy inconclusive: the responses do not show what a reverse proxy does")))
 
 
 def _endpoint_line(seen: EndpointReport) -> _Line:
     endpoint = seen.endpoint
     sign, health = (_PASSED, "is healthy") if seen.ok else (_FAILED, "is broken")
     if seen.ok and endpoint.behind_alias:
-        sign, health = _WARNING, "is healthy, but behind an alias (CNAME): not every peer gets there"
+        sign, health = _WARNING, "is healthy, but some peers cannot reach it: its SRV target is an alias (CNAME)"
     of_target = "" if endpoint.address == str(endpoint.target) else f" of {printable_text(str(endpoint.target))}"
     return _Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
 
@@ -182,21 +183,21 @@ def _stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: 
     took = phrases.format_duration(outcome.seconds)
     drawn = bar(outcome.seconds, _slowest(report))
     return Text.assemble(
-        sign, f"{stage:<{columns}} {_word(outcome):<7} ", (f"{took:>7} {drawn:<{_BAR_COLUMNS}} ", "dim")
+        sign, f"{stage:<{columns}} {_status(outcome):<7} ", (f"{took:>7} {drawn:<{_BAR_COLUMNS}} ", "dim")
     )
 
 
 def bar(seconds: float, longest: float) -> str:
-    """One block for whatever took any time at all."""
+    """Return a bar, which has at least one block if the stage took any time at all."""
     return "▇" * max(1, round(_BAR_COLUMNS * seconds / longest)) if seconds > 0 else ""
 
 
 def _slowest(report: Report) -> float:
-    """Seconds of the stage that took longest."""
+    """Return the duration of the slowest stage, in seconds."""
     return max((outcome.seconds for *_, outcome in report.outcomes() if not isinstance(outcome, Skipped)), default=0.0)
 
 
-def _word(outcome: Passed[object] | Failed[object]) -> str:
+def _status(outcome: Passed[object] | Failed[object]) -> str:
     match outcome:
         case Failed():
             return "failed"
@@ -206,18 +207,18 @@ def _word(outcome: Passed[object] | Failed[object]) -> str:
             return "ok"
 
 
-def _deep_look(seen: DeepLook, report: Report) -> _Line:
-    """What it found stands with the endpoints and the warnings."""
+def _deep_look_line(seen: DeepLook, report: Report) -> _Line:
+    """The results of a deep look are shown with the endpoints and the warnings, so this is only its time."""
     age = report.ended_at - seen.made_at
     when = f"{phrases.format_span(age)} before this probe" if age >= _MIN_AGE_SHOWN else "with this probe"
     return _Line(_INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
 
 
-# ---------------------------------------------------------------- what is wrong, and what to do
+# ---------------------------------------------------------------- problems and warnings
 
 
 def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
-    """One remedy for all problems of the same reason."""
+    """Yield the problems, with one remedy for consecutive problems of the same reason."""
     for reason, alike in groupby(found, key=lambda problem: problem.reason):
         for problem in alike:
             yield _Line(_INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
@@ -225,10 +226,10 @@ def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
 
 
 def _relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
-    """Where no endpoint is healthy, that those of a family are not is no news."""
-    hopeless = not any(seen.ok for seen in report.endpoints)
+    """Omit warnings about an address family if no endpoint is healthy: they would only repeat that."""
+    none_healthy = not any(seen.ok for seen in report.endpoints)
     found_now = warnings(report, delegation_last_seen)
-    return [located for located in found_now if not (hopeless and located.warning in _FAMILY_WARNINGS)]
+    return [located for located in found_now if not (none_healthy and located.warning in _FAMILY_WARNINGS)]
 
 
 def _warning(located: ActiveWarning) -> Iterator[_Line]:

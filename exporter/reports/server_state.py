@@ -1,4 +1,4 @@
-"""What is known of one watched server: its latest report, and a short memory of those before it."""
+"""The state of one watched server: its latest report, and a short history."""
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -13,9 +13,9 @@ from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 
-_STALE_AFTER_INTERVALS = 3  # one probe may be skipped, and the next one late, before a result is thought old
-_STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # how long Prometheus itself looks back for a sample
-RESULTS_KEPT, FAILURES_KEPT = 10, 5  # some 2 KiB for each server
+_STALE_AFTER_INTERVALS = 3  # one probe may be skipped and the next one late before a result counts as stale
+_STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # the lookback of Prometheus
+RESULTS_KEPT, FAILURES_KEPT = 10, 5  # about 2 KiB for each server
 NEVER = datetime.min.replace(tzinfo=UTC)
 
 DelegatedTargets: TypeAlias = tuple[Method, frozenset[Target]]
@@ -23,7 +23,7 @@ DelegatedTargets: TypeAlias = tuple[Method, frozenset[Target]]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What is remembered of a report when a later one has taken its place."""
+    """What is kept of a report in the history."""
 
     ended_at: datetime
     seconds: float
@@ -35,25 +35,29 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What is known of one watched server. Counters begin when the exporter, or the watching, begins."""
+    """The state of one watched server. Counters start at 0 when the exporter starts to watch the server."""
 
     watched: WatchedServer
     report: Report | None = None
-    """The latest one that says anything about the server: none of those that were blind."""
+    """The latest report, without those that were made while the exporter was offline."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
     delegation_changes: int = 0
     delegated: DelegatedTargets | None = None
-    """The latest delegation that led anywhere."""
+    """The latest delegation that led to a target."""
     well_known_last_seen: datetime | None = None
     """When a valid well-known was last seen."""
     history: tuple[Result, ...] = ()
     """The latest results, the newest first."""
     last_failures: tuple[Result, ...] = ()
-    """The latest failures, the newest first: kept aside, so that many successes do not push them out."""
+    """The latest failures, the newest first. They are separate, so that successes do not displace them."""
 
     def with_report(self, report: Report) -> "ServerState":
+        """Return the state after another probe.
+
+        A report that was made while the exporter was offline only counts as a probe, and is kept in the history.
+        """
         if report.exporter_offline:
             return self._with_offline_report(report)
         report = report.with_deep_look_of(self.report)
@@ -82,20 +86,20 @@ class ServerState:
 
     @property
     def exporter_offline(self) -> bool:
-        """The latest probe saw nothing: what is known is older."""
+        """Whether the exporter was offline during the latest probe, so that `report` is older."""
         return bool(self.history) and self.history[0].exporter_offline
 
     def includes(self, report: Report) -> bool:
-        """Itself, or a later one."""
+        """Whether the report, or a later one, is part of this state."""
         return bool(self.history) and self.history[0].ended_at >= report.ended_at
 
     def warnings(self) -> tuple[ActiveWarning, ...]:
-        """Of the latest report, if there is one, in the light of those before it."""
+        """Return the warnings about the latest report, which may also depend on earlier reports."""
         return warnings.warnings(self.report, self.well_known_last_seen) if self.report else ()
 
     @property
     def fresh_until(self) -> datetime:
-        """From then on the report says nothing about today."""
+        """The time from which on the report is stale and not exposed."""
         if self.report is None:
             return NEVER
         allowed = timedelta(seconds=_STALE_AFTER_INTERVALS * self.watched.interval)
@@ -103,6 +107,7 @@ class ServerState:
 
 
 def _failure_reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
+    """Return every reason once for each stage."""
     found_now = ((located.stage, located.problem.reason) for located in verdict.problems(report))
     return tuple(dict.fromkeys(found_now))
 
@@ -113,6 +118,12 @@ def _has_delegation(report: Report) -> bool:
 
 
 def _delegated_targets(report: Report) -> DelegatedTargets | None:
-    """None where no target could be learnt: a lookup that failed is no change of the delegation."""
+    """Return None if a lookup has failed, because that does not count as a change of the delegation.
+
+    There are two cases: no target was found, or the only targets are those of a server without a well-known, because
+    the well-known did not answer in time.
+    """
     route = report.route
-    return (route.method, frozenset(route.targets)) if route.targets else None
+    if not route.targets or verdict.well_known_ran_out_of_time(report):
+        return None
+    return route.method, frozenset(route.targets)

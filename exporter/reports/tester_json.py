@@ -1,8 +1,8 @@
-"""The report in the shape of the public federation tester's JSON (matrix-org/matrix-federation-tester). Pure.
+"""The report in the JSON format of the public federation tester (matrix-org/matrix-federation-tester). Pure.
 
-Field by field, null and missing as there, so that what reads the one reads the other. Two things differ on purpose:
-`FederationOK` is our verdict, for which one healthy endpoint is enough, as it is for peers; and over a connection whose
-certificate is bad no keys are asked for, so that all checks of the keys are false there.
+Every field is the same, including whether it is null or missing, so that programs can read either. Two differences are
+intentional: `FederationOK` is the exporter's verdict, for which one healthy endpoint is sufficient, as it is for peers.
+And no keys are requested over a connection whose certificate is invalid, so that all checks of the keys are false.
 """
 
 import base64
@@ -23,14 +23,14 @@ from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
-_PUBLIC_KEY_BYTES = 32  # of ed25519
+_PUBLIC_KEY_BYTES = 32  # Ed25519
 
 
-# ---------------------------------------------------------------- the whole
+# ---------------------------------------------------------------- the document
 
 
 def tester_json(report: Report) -> JsonObject:
-    """Ready for `json.dumps`."""
+    """Return the document, ready for `json.dumps`."""
     return {
         "WellKnownResult": _well_known(report),
         "DNSResult": _dns(report),
@@ -46,7 +46,7 @@ def tester_json(report: Report) -> JsonObject:
 
 
 def error_report(error: str) -> JsonObject:
-    """Where there is no report."""
+    """Return a document with an error, for a server without a report."""
     no_dns = {"SRVSkipped": False, "SRVCName": "", "SRVRecords": None, "SRVError": None, "Hosts": {}, "Addrs": None}
     return {
         "Error": error,
@@ -71,7 +71,7 @@ def _problem_text(problem: Problem) -> str:
 
 
 def _well_known(report: Report) -> JsonObject:
-    """`result` is there only where there is no delegation."""
+    """`result` is present only if there is no delegation."""
     seen = found(report.well_known)
     if seen and seen.server:
         expires = report.ended_at + timedelta(seconds=seen.cache_seconds)
@@ -83,10 +83,10 @@ def _why_no_delegation(report: Report) -> str:
     match report.well_known:
         case Failed(problems=(first, *_)):
             return _problem_text(first)
-        case Passed(found=answer) if answer.absent_because:
-            return phrases.ABSENT[answer.absent_because]
+        case Passed(found=delegation) if delegation.absent_because:
+            return phrases.ABSENT[delegation.absent_because]
         case _:
-            return f"not asked for: the server name gives {phrases.what_decides(report.server_name)}"
+            return f"not requested: the server name contains {phrases.decisive_part(report.server_name)}"
 
 
 def _dns(report: Report) -> JsonObject:
@@ -100,13 +100,13 @@ def _dns(report: Report) -> JsonObject:
 
 
 def _srv(report: Report) -> JsonObject:
-    """Of the service that decided: _matrix-fed._tcp too, unlike the public tester."""
+    """Return the records that determined the targets. Unlike in the public tester, they may be of _matrix-fed._tcp."""
     seen = found(report.srv)
     service = seen.decided_by if seen else None
     records = seen.records.get(service, ()) if seen and service else ()
-    asked = phrases.delegated_server(report) or report.server_name
+    queried = phrases.delegated_server(report) or report.server_name
     return {
-        "SRVCName": f"_{service}._tcp.{asked.host}." if records else "",
+        "SRVCName": f"_{service}._tcp.{queried.host}." if records else "",
         "SRVRecords": [_srv_record(record) for record in records] or None,
         "SRVError": _message(_problem_text(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
     }
@@ -122,7 +122,7 @@ def _srv_record(record: SrvRecord) -> JsonObject:
 
 
 def _dotted(host: str, report: Report) -> str:
-    """SRV targets end in a dot, other hosts do not."""
+    """Return the host as the public tester does: SRV targets have a dot at the end, and other hosts do not."""
     return f"{host}." if report.route.method in routes.BY_SRV else host
 
 
@@ -138,28 +138,28 @@ def _host_result(host: str, report: Report) -> JsonObject:
 
 
 def _host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
-    """A problem of one target begins with its host, and there may be one of all of them."""
+    """Return the problem whose detail starts with the host or, failing that, the problem of all targets."""
     known = found(resolved)
     unresolved = known.unresolved if known else ()
     own = (problem for problem in unresolved if problem.detail.startswith((f"{host} ", f"{host}:")))
-    of_all = resolved.problems[0] if isinstance(resolved, Failed) else None
-    return next(own, of_all)
+    common = resolved.problems[0] if isinstance(resolved, Failed) else None
+    return next(own, common)
 
 
 # ---------------------------------------------------------------- endpoints
 
 
 def _is_reported(seen: EndpointReport) -> bool:
-    """The keys came, or at least a certificate that is to blame for that they did not."""
+    """Whether the keys are known, or at least the invalid certificate because of which they are not."""
     return found(seen.keys) is not None or (isinstance(seen.tls, Failed) and seen.tls.found is not None)
 
 
 def _first_problem(seen: EndpointReport) -> str:
-    """Of what keeps the keys from being known: version is not in their way."""
+    """Return the problem because of which the keys are unknown. The stage `version` does not affect them."""
     for stage, outcome in (("tcp", seen.tcp), ("tls", seen.tls), ("keys", seen.keys)):
         if isinstance(outcome, Failed):
             return f"{stage}: {_problem_text(outcome.problems[0])}"
-    return "nothing was asked"
+    return "no request was sent"
 
 
 def _connection(seen: EndpointReport) -> JsonObject:
@@ -182,12 +182,12 @@ def _connection(seen: EndpointReport) -> JsonObject:
 
 
 def _certificates(secured: TlsSession) -> Iterator[JsonObject]:
-    """The chain as presented. Of those above the leaf, no names are kept: they hardly ever bear any."""
+    """Yield the chain as presented. The names of issuers are omitted, because they rarely have any."""
     leaf = secured.certificate
     dns_names = [name for name in leaf.names if names.ip_literal(name) is None]
     yield _certificate(leaf.subject, leaf.issuer, leaf.fingerprint_sha256, dns_names or None)
-    for above in secured.issuers:
-        yield _certificate(above.subject, above.issuer, above.fingerprint_sha256, None)
+    for issuer in secured.issuers:
+        yield _certificate(issuer.subject, issuer.issuer, issuer.fingerprint_sha256, None)
 
 
 def _certificate(subject: str, issuer: str, fingerprint: str, dns_names: list[str] | None) -> JsonObject:
@@ -200,7 +200,7 @@ def _certificate(subject: str, issuer: str, fingerprint: str, dns_names: list[st
 
 
 def _unpadded(raw: bytes) -> str:
-    """Unpadded base64 (Matrix specification, appendices)."""
+    """Return unpadded base64 (Matrix specification, appendices)."""
     return base64.b64encode(raw).decode().rstrip("=")
 
 
@@ -216,7 +216,7 @@ def _cipher(secured: TlsSession) -> JsonObject:
 
 
 def _key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
-    """`AllEd25519ChecksOK` is null where there is no key to check."""
+    """`AllEd25519ChecksOK` is null if there is no key to check."""
     reasons = {problem.reason for problem in seen.keys.problems} if isinstance(seen.keys, Failed) else set()
     checks = _ed25519_checks(keys) if keys else {}
     all_ok = Reason.SIGNATURE_INVALID not in reasons and all(check["MatchingSignature"] for check in checks.values())
@@ -231,7 +231,7 @@ def _key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
 
 
 def _ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
-    """Those that stood up to all checks, and from the document those that did not."""
+    """Return the keys that passed all checks and, from the document, those that did not."""
     document = json.loads(keys.document) if keys.document else {"verify_keys": {key_id: {} for key_id in keys.keys}}
     published = {key_id: entry for key_id, entry in document["verify_keys"].items() if KEY_ID.fullmatch(key_id)}
     return {
@@ -252,9 +252,9 @@ def _is_public_key(entry: object) -> bool:
 
 
 def _version(report: Report) -> JsonObject:
-    """What is unknown is missing."""
+    """Unknown fields are missing."""
     software = verdict.software(report)
     if software:
         return {key: text for key, text in (("name", software.name), ("version", software.version)) if text}
     failed = (seen.version for seen in report.endpoints if isinstance(seen.version, Failed))
-    return {"error": next((_problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be asked")}
+    return {"error": next((_problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be queried")}

@@ -1,4 +1,4 @@
-"""What OpenSSL calls by other names than the rest of the world."""
+"""The standard names of TLS versions and cipher suites that OpenSSL names differently."""
 
 from typing import Final
 
@@ -39,4 +39,4 @@ CIPHER_SUITES: Final = {
     "AES256-SHA": "TLS_RSA_WITH_AES_256_CBC_SHA",
     "AES128-SHA": "TLS_RSA_WITH_AES_128_CBC_SHA",
 }
-"""Before TLS 1.3; the other names are those of the registry of IANA (`openssl ciphers -stdname`)."""
+"""Suites up to TLS 1.2: the name in OpenSSL, and that in the IANA registry (`openssl ciphers -stdname`)."""

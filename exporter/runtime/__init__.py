@@ -1,1 +1,1 @@
-"""What the process runs on: its event loop, its log, and bounded caches."""
+"""What every process of the exporter uses: the event loop, the log, bounded caches and rate limits."""

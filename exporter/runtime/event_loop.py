@@ -1,4 +1,4 @@
-"""The loop that all of `serve` runs in: uvloop's where it is installed, which is optional, and else Python's own."""
+"""The event loop of `serve`: uvloop's if it is installed, which is optional, and Python's own otherwise."""
 
 import asyncio
 import gc
@@ -11,20 +11,22 @@ try:
 except ImportError:
     from asyncio import new_event_loop as _new_event_loop
 
-_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own choice
-_SERVERS_FOR_ANOTHER = 50  # so that 20,000 servers are looked through every quarter of an hour
+_DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own default
+_SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
-def run(main: Coroutine[Any, Any, Result]) -> Result:
-    """As asyncio.run."""
+def run(main: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a coroutine to its end, as asyncio.run does."""
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(main)
 
 
 def collect_garbage_for(servers: int) -> None:
-    """The more of them, the more rarely: a full collection looks at every report, for half a second where there are
-    20,000, and nothing is probed meanwhile. Reports hold no cycles; most of what does is found young.
+    """Make full garbage collections rarer, the more servers are watched.
+
+    A full collection traverses every report, which takes half a second for 20,000 servers and stalls all probes.
+    Reports have no reference cycles, and most objects that have are found in a young generation.
     """
-    gc.set_threshold(*gc.get_threshold()[:2], max(_COLLECTIONS, servers // _SERVERS_FOR_ANOTHER))
+    gc.set_threshold(*gc.get_threshold()[:2], max(_DEFAULT_COLLECTIONS, servers // _SERVERS_PER_COLLECTION))

@@ -1,45 +1,34 @@
-"""What goes to the log: logfmt or JSON on standard error, one line for each event, ours and those of the libraries."""
+"""The log: logfmt or JSON on standard error, with one line for each event of the exporter and of its libraries."""
 
 import logging
 import sys
-from enum import StrEnum
 from typing import TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor
 
+from exporter.runtime.log_options import LogFormat, LogLevel
+
 log = structlog.get_logger()
 
 
-class Level(StrEnum):
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
-class Format(StrEnum):
-    LOGFMT = "logfmt"
-    JSON = "json"
-
-
-_RENDERERS: dict[Format, Processor] = {
-    Format.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["time", "level", "msg"], bool_as_flag=False),
-    Format.JSON: structlog.processors.JSONRenderer(),
+_RENDERERS: dict[LogFormat, Processor] = {
+    LogFormat.LOGFMT: structlog.processors.LogfmtRenderer(key_order=["time", "level", "msg"], bool_as_flag=False),
+    LogFormat.JSON: structlog.processors.JSONRenderer(),
 }
 LIBRARIES = {
-    "apscheduler": logging.ERROR,  # it warns of skipped probes, and so do we, in our own words
+    "apscheduler": logging.ERROR,  # it warns of skipped probes, which `scheduling.schedule` logs itself
     "asyncio": logging.WARNING,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
-    "uvicorn": logging.ERROR,  # it warns of whatever clients do wrong, and they may do that all day
+    "uvicorn": logging.ERROR,  # it warns of every mistake of a client, and a client may make as many as it likes
 }
-"""What lies below is noise at every level of ours."""
+"""The lowest level of each library. Events below it are noise at every level of the exporter."""
 ACCESS_LOG = "uvicorn.access"
 
 
-def configure(level: Level, form: Format, stream: TextIO = sys.stderr) -> None:
-    """For the whole process, so this is for the command line alone."""
+def configure(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
+    """Configure logging for the whole process. Only the command line and the workers may call it."""
     lowest = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -47,16 +36,19 @@ def configure(level: Level, form: Format, stream: TextIO = sys.stderr) -> None:
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*_FIELDS, _RENDERERS[form]]))
+    handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*_FIELDS, _RENDERERS[log_format]]))
     logging.basicConfig(level=lowest, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
-    for name, least in LIBRARIES.items():
-        logging.getLogger(name).setLevel(max(lowest, least))
-    logging.getLogger(ACCESS_LOG).setLevel(logging.INFO if level is Level.DEBUG else logging.WARNING)
+    for name, library_lowest in LIBRARIES.items():
+        logging.getLogger(name).setLevel(max(lowest, library_lowest))
+    logging.getLogger(ACCESS_LOG).setLevel(logging.INFO if level is LogLevel.DEBUG else logging.WARNING)
 
 
 def _escape(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """What a terminal could act on is written as Python would; line breaks are left to the renderers."""
+    """Escape unprintable characters in all values, as Python does: a terminal could execute them.
+
+    Line breaks are escaped by the renderers.
+    """
     return {
         key: value if isinstance(value, int | float | None) else _escaped(str(value)) for key, value in event.items()
     }

@@ -1,11 +1,11 @@
-"""A bound for what strangers may make the exporter do."""
+"""A limit for work that unauthenticated clients can cause."""
 
 import time
 from collections.abc import Callable
 
 
 class RateLimit:
-    """A token bucket: `burst` at once, and `per_minute` in the long run."""
+    """A token bucket: it allows `burst` at once, and `per_minute` in the long run."""
 
     def __init__(self, per_minute: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_minute / 60
@@ -15,7 +15,7 @@ class RateLimit:
         self._counted_at = clock()
 
     def take(self) -> float:
-        """0 where one more is allowed, else in how many seconds it will be."""
+        """Take a token and return 0, or return in how many seconds there will be one."""
         now = self._clock()
         self._tokens = min(self._burst, self._tokens + (now - self._counted_at) * self._per_second)
         self._counted_at = now

@@ -1,1 +1,1 @@
-"""When each server is probed, by whom, and whether the exporter itself is offline."""
+"""When each server is probed, that its probes do not overlap, and whether the exporter's own network is down."""

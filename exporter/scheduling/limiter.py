@@ -1,4 +1,4 @@
-"""Who may start when, and an end for all of them."""
+"""A limit for concurrent probes, and how tasks are tracked and ended."""
 
 import asyncio
 from collections.abc import Iterator
@@ -6,21 +6,40 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-SPACING_SECONDS = 0.005  # between two starts; a probe takes a few milliseconds of CPU, which would delay the next one
+SPACING_SECONDS = 0.005  # between two starts: a probe takes some milliseconds of CPU, which would delay the next one
 
 Task: TypeAlias = asyncio.Task[Any]
 
 
 class ProbeLimiter:
-    """At most `concurrency` at once, first come, first served, and their starts a little apart."""
+    """A semaphore with `concurrency` probe slots, whose acquisitions are spaced out by SPACING_SECONDS.
+
+    It is used as an `asyncio.Semaphore`: with `async with`, or with `acquire` and `release`. It is fair.
+    """
 
     def __init__(self, concurrency: int) -> None:
         self.concurrency = concurrency
-        self._free = asyncio.Semaphore(concurrency)
+        self._semaphore = asyncio.Semaphore(concurrency)
+        self._in_use = 0
         self._next_start = 0.0
 
+    def __repr__(self) -> str:
+        return f"<ProbeLimiter: {self._in_use} of {self.concurrency} slots in use>"
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.release()
+
+    def locked(self) -> bool:
+        """Whether `acquire` would have to wait for a slot."""
+        return self._semaphore.locked()
+
     async def acquire(self) -> None:
-        await self._free.acquire()
+        """Wait for a free slot, and then until the latest start is far enough away."""
+        await self._semaphore.acquire()
+        self._in_use += 1
         now = asyncio.get_running_loop().time()
         start = max(now, self._next_start)
         self._next_start = start + SPACING_SECONDS
@@ -31,12 +50,13 @@ class ProbeLimiter:
             raise
 
     def release(self) -> None:
-        self._free.release()
+        self._in_use -= 1
+        self._semaphore.release()
 
 
 @contextmanager
 def tracked(tasks: set[Task]) -> Iterator[None]:
-    """The task at hand stands in `tasks` meanwhile."""
+    """Keep the current task in `tasks` meanwhile."""
     task = asyncio.current_task()
     assert task is not None
     tasks.add(task)
@@ -47,7 +67,7 @@ def tracked(tasks: set[Task]) -> Iterator[None]:
 
 
 async def wait_or_cancel(tasks: AbstractSet[Task], grace: float) -> None:
-    """Waits for all of them, and cancels those that take longer than `grace` seconds."""
+    """Wait for all tasks, and cancel those that take longer than `grace` seconds."""
     if not tasks:
         return
     _, late = await asyncio.wait(tasks, timeout=grace)

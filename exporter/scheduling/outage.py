@@ -1,10 +1,13 @@
-"""Whether the exporter can see at all: known from what probes meet, and by a check where they meet silence."""
+"""Detects when the exporter's own network is down, so that its failures are not attributed to servers.
+
+Probes show whether the network is up. Where they fail without an answer, a check is made.
+"""
 
 import asyncio
 import math
 import random
 from collections.abc import Callable, Iterable
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import structlog
 
@@ -20,13 +23,13 @@ from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
 from exporter.scheduling.limiter import wait_or_cancel
 
-FRESH_SECONDS = 0.5  # an answer that somebody got within them speaks for the network: less than any wait in vain
-RECHECK_SECONDS = 10.0  # while it is down, until somebody answers again
+FRESH_SECONDS = 0.5  # for this long, a success shows that the network is up: less than any timeout of a probe
+RECHECK_SECONDS = 10.0  # during an outage, until a server responds again
 
-MAX_WITNESSES = 8  # that all of them are in league, or down, is as good as impossible on a mixed list
-MIN_WITNESSES = 3  # that two are down at once is a coincidence
-_CANDIDATES = 200  # servers, to find witnesses among: the list may hold thousands
-_NETWORK_PREFIX_BITS = {4: 16, 6: 32}  # bits of a network that one provider has, and loses, as a whole
+MAX_WITNESSES = 8  # on a mixed list, it is practically impossible that all of them conspire, or are down
+MIN_WITNESSES = 3  # that two are down at the same time is a coincidence
+_CANDIDATES = 200  # servers from which witnesses are chosen: the list may have thousands
+_NETWORK_PREFIX_BITS = {4: 16, 6: 32}  # of a network that belongs to one provider, and may fail as a whole
 
 log = structlog.get_logger()
 
@@ -35,8 +38,8 @@ log = structlog.get_logger()
 
 
 def choose_witnesses(states: Iterable[ServerState]) -> tuple[Target, ...]:
-    """Servers that were well when last seen, one of each network; none where they are too few to prove anything."""
-    chosen: dict[object, Target] = {}
+    """Return healthy servers, each in a network of its own; none if they are too few to prove an outage."""
+    chosen: dict[IPv4Network | IPv6Network, Target] = {}
     for state in states:
         if endpoint := _healthy_endpoint(state):
             chosen.setdefault(_network_of(endpoint.endpoint.ip), endpoint.endpoint.target)
@@ -50,98 +53,117 @@ def _healthy_endpoint(state: ServerState) -> EndpointReport | None:
     return next((endpoint for endpoint in endpoints if endpoint.ok), None)
 
 
-def _network_of(ip: IPAddress) -> object:
+def _network_of(ip: IPAddress) -> IPv4Network | IPv6Network:
     return ip_network((ip, _NETWORK_PREFIX_BITS[ip.version]), strict=False)
 
 
 def proves_network(report: Report) -> bool:
-    """A name was looked up, and somebody answered there."""
+    """Whether the network was up during the probe: a name was resolved, and a server at its address is healthy."""
     return any(names.ip_literal(endpoint.endpoint.target.host) is None and endpoint.ok for endpoint in report.endpoints)
 
 
-# ---------------------------------------------------------------- the sight
+# ---------------------------------------------------------------- the detector
 
 
 class OutageDetector:
-    """`prober` is the one in use. To be closed at the end."""
+    """Decides for each report whether an outage of the exporter's own network explains it.
+
+    `prober` returns the current prober. All times are on the event loop's clock. `close` must be called at the end.
+    """
 
     def __init__(self, board: Board, exporter_metrics: ExporterMetrics, prober: Callable[[], SupportsProbe]) -> None:
         self._board = board
         self._prober = prober
-        self._up = exporter_metrics.connectivity_up
-        self._up.set(1)
-        self._checking = {check_dns: asyncio.Lock() for check_dns in (False, True)}
-        """That of the resolver is quick, and does not wait for one of the witnesses: an outage may be over by then."""
-        self._watching: asyncio.Task[None] | None = None
-        self._contact_at = -math.inf
+        self._up_metric = exporter_metrics.connectivity_up
+        self._up_metric.set(1)
+        self._check_locks = {check_dns: asyncio.Lock() for check_dns in (False, True)}
+        """A check of the resolver is quick. It must not wait for one of the witnesses: the outage may end meanwhile."""
+        self._recheck_task: asyncio.Task[None] | None = None
+        self._known_up_at = -math.inf
+        """The network was certainly up at this time or later."""
         self._outage_since = -math.inf
         self._outage_ended_at = -math.inf
         self.outage: Outage | None = None
-        """Set while our own network is down."""
+        """None while the network is up."""
+
+    def __repr__(self) -> str:
+        return f"<OutageDetector: {f'down, {self.outage.value}' if self.outage else 'up'}>"
 
     async def close(self) -> None:
-        if self._watching:
-            await wait_or_cancel({self._watching}, grace=0)
+        if self._recheck_task:
+            await wait_or_cancel({self._recheck_task}, grace=0)
 
     async def explains(self, report: Report) -> bool:
-        """Whether the report tells of our own network instead of the server. To be asked as soon as the probe ends."""
+        """Whether an outage explains the failures in a report. It must be called as soon as the probe has ended.
+
+        There are five cases:
+
+        - The probe succeeded, or each of its failures was caused by an answer: no outage explains the report.
+        - The probe began before the latest outage ended: the outage explains it.
+        - There is an outage now: it explains the report.
+        - Another probe has shown that the network was up when this one failed: no outage explains the report.
+        - Otherwise a check is made, and decides.
+        """
         ended = _now()
         started = ended - report.seconds
         if proves_network(report):
-            self._record_contact(started)
-        silence = connectivity.silent_failures(report)
-        if verdict.federates(report) or not silence:
+            self._record_network_up(started)
+        silent_failures = connectivity.silent_failures(report)
+        if verdict.federates(report) or not silent_failures:
             return False
         if not self.outage and started >= self._outage_ended_at:
-            await self._check_unless_in_contact(
-                max(started, ended - FRESH_SECONDS), check_dns=bool(silence & DNS_REASONS)
+            await self._check_unless_known_up(
+                max(started, ended - FRESH_SECONDS), check_dns=bool(silent_failures & DNS_REASONS)
             )
-        return self.outage is not None or started < self._outage_ended_at  # it may have come back since we asked
+        return self.outage is not None or started < self._outage_ended_at  # it may have ended during the check
 
-    async def _check_unless_in_contact(self, since: float, *, check_dns: bool) -> None:
-        """One check serves all who wait for it to begin."""
-        async with self._checking[check_dns]:
-            if not self.outage and self._contact_at < since:
+    async def _check_unless_known_up(self, since: float, *, check_dns: bool) -> None:
+        """Check the network, unless it was up at `since` or later. One check serves all callers that wait for it."""
+        async with self._check_locks[check_dns]:
+            if not self.outage and self._known_up_at < since:
                 await self._check(check_dns=check_dns)
 
     async def _check(self, *, check_dns: bool) -> None:
-        began, witnesses = _now(), self._witnesses()
-        if loss := await self._prober().find_outage(witnesses, check_dns=check_dns):
-            self._record_outage(loss, began)
-        elif witnesses or check_dns or self.outage:  # else nobody was asked, and nobody seen
-            self._record_contact(began)
+        started, witnesses = _now(), self._choose_witnesses()
+        if outage := await self._prober().find_outage(witnesses, check_dns=check_dns):
+            self._record_outage(outage, started)
+        elif witnesses or check_dns or self.outage:  # otherwise the check has contacted nobody, and proves nothing
+            self._record_network_up(started)
 
-    def _witnesses(self) -> tuple[Target, ...]:
+    def _choose_witnesses(self) -> tuple[Target, ...]:
         rendered = self._board.snapshot().states
-        some = random.sample(rendered, min(len(rendered), _CANDIDATES))
-        return choose_witnesses(each.state for each in some)
+        candidates = random.sample(rendered, min(len(rendered), _CANDIDATES))
+        return choose_witnesses(each.state for each in candidates)
 
-    def _record_contact(self, at: float) -> None:
-        """`at` is the loop's time from which on it is sure: what began before the loss says nothing about its end."""
-        self._contact_at = max(self._contact_at, at)
-        if self.outage and at > self._outage_since:
+    def _record_network_up(self, since: float) -> None:
+        """Record that the network was up at `since` or later.
+
+        It ends an outage only if that began before `since`: what began earlier says nothing about the end.
+        """
+        self._known_up_at = max(self._known_up_at, since)
+        if self.outage and since > self._outage_since:
             self.outage, self._outage_ended_at = None, _now()
-            self._up.set(1)
-            log.info("the exporter's own network is back")
+            self._up_metric.set(1)
+            log.info("the exporter's own network is up again")
 
-    def _record_outage(self, loss: Outage, began: float) -> None:
-        """Unless somebody was seen meanwhile."""
-        if self._contact_at > began:
+    def _record_outage(self, outage: Outage, check_started: float) -> None:
+        """Record an outage, unless a probe that began after the check shows that the network is up."""
+        if self._known_up_at > check_started:
             return
         if not self.outage:
-            self._outage_since = began
-            self._up.set(0)
-            log.error("the exporter's own network is down: failures are not blamed on the servers", because=loss.value)
-        self.outage = loss
-        if not self._watching or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
+            self._outage_since = check_started
+            self._up_metric.set(0)
+            event = "the exporter's own network is down: failures are not attributed to servers"
+            log.error(event, because=outage.value)
+        self.outage = outage
+        if not self._recheck_task or self._recheck_task.done():
+            self._recheck_task = asyncio.create_task(self._recheck_until_up())
 
-    async def _watch(self) -> None:
-        """Until it is back."""
+    async def _recheck_until_up(self) -> None:
         while self.outage:
             await asyncio.sleep(RECHECK_SECONDS)
             check_dns = self.outage is Outage.RESOLVER
-            async with self._checking[check_dns]:
+            async with self._check_locks[check_dns]:
                 if self.outage:
                     await self._check(check_dns=check_dns)
 

@@ -1,4 +1,4 @@
-"""Every probe of the exporter, whoever asks for it: of one server there is only ever one in flight."""
+"""Runs every probe of the exporter, those of the schedule and those on demand: one at a time for each server."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,42 +21,46 @@ from exporter.scheduling import probe_log
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import OutageDetector
 
-_SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice it and to be told of
+_SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
+_NEARLY_FULL_SHARE = 0.95  # of the configured timeout: the rest may have been spent on waiting for a probe slot
 
-_NEARLY_FULL_SHARE = 0.95  # of the configured time, the rest was spent on waiting for a turn
-Entry = TypeVar("Entry")
+_Entry = TypeVar("_Entry")
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveConfig:
-    """A whole configuration, and what was built from it."""
+    """A whole configuration, and the prober that was built from it."""
 
     config: Config
     prober: SupportsProbe
 
 
 class DeadlineExceededError(Exception):
-    """There was no turn, or a probe that somebody else began takes longer than one is willing to wait."""
+    """There was no free probe slot in time, or a probe that another request began takes too long."""
 
 
 class ShuttingDownError(Exception):
-    """The exporter ends."""
+    """The exporter is stopping."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Flight:
-    """A probe that is under way."""
+    """A probe that is in flight."""
 
     report: asyncio.Future[Report]
-    """Done as soon as the probe has ended: the deep look that may follow keeps nobody waiting."""
+    """Done when the probe has ended. It is cancelled if there is no report."""
     finished: asyncio.Task[bool]
-    """To the end of all; whether the report went to the board."""
+    """Done when the deep look that may follow has ended too; its result is whether the report went to the board."""
 
 
 class ProbeRunner:
-    """The results of watched servers go to the board. At the end of `async with` what is in flight is cancelled."""
+    """Runs the probes of the schedule and those on demand, and puts the reports of watched servers on the board.
+
+    A probe of a server that is already being probed joins the probe in flight. At the end of `async with`, all probes
+    in flight are cancelled.
+    """
 
     def __init__(
         self,
@@ -65,15 +69,20 @@ class ProbeRunner:
         active: Callable[[], ActiveConfig],
         limiter: Callable[[], ProbeLimiter],
     ) -> None:
-        """Both are asked for before each probe, as a reload may replace them."""
+        """`active` and `limiter` are called before each probe, as a reload may replace their results."""
         self._board = board
         self._exporter_metrics = exporter_metrics
         self.outage_detector = OutageDetector(board, exporter_metrics, lambda: active().prober)
         self._active = active
         self._limiter = limiter
         self._in_flight: dict[ServerName, _Flight] = {}
-        self._asked_for: dict[ServerName, asyncio.Task[Report]] = {}
+        self._on_demand: dict[ServerName, asyncio.Task[Report]] = {}
+        """One task for each server that is to be probed on demand, from the wait for a slot to the report."""
         self._stopping = False
+
+    def __repr__(self) -> str:
+        state = ", stopping" if self._stopping else ""
+        return f"<ProbeRunner: {len(self._in_flight)} in flight, {len(self._on_demand)} on demand{state}>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -81,102 +90,114 @@ class ProbeRunner:
     async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         await wait_or_cancel(
-            {*self._asked_for.values(), *(flight.finished for flight in self._in_flight.values())}, grace=0
+            {*self._on_demand.values(), *(flight.finished for flight in self._in_flight.values())}, grace=0
         )
         await self.outage_detector.close()
 
-    # ------------------------------------------------------------ of the schedule
+    # ------------------------------------------------------------ scheduled probes
 
     async def run_scheduled(self, name: ServerName) -> None:
-        """The caller has a turn. A probe that is in flight serves as well, if its report is worth keeping."""
+        """Probe a server. The caller has a probe slot.
+
+        A probe that is already in flight counts as the scheduled one if its report goes to the board.
+        """
         while (flight := self._in_flight.get(name)) and not flight.finished.done():
             if await asyncio.shield(flight.finished):
                 return
         await asyncio.shield(self._launch(name, None).finished)
 
-    # ------------------------------------------------------------ of people and programs
+    # ------------------------------------------------------------ probes on demand
 
-    async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
-        """What is known once a probe of at most so many seconds has ended: equal requests share one, and its time.
+    async def probe_now(self, name: ServerName, max_seconds: float) -> ServerState:
+        """Probe a server within `max_seconds`, and return its state with the report.
 
-        Raises NotInTimeError or StoppingError. Whoever stops waiting takes nothing from the others.
+        Requests for the same server share one probe, and the time of the first request. A request that is cancelled
+        does not affect the others. Raises DeadlineExceededError or ShuttingDownError.
         """
         if self._stopping:
             raise ShuttingDownError
-        asked = self._asked_for.get(name) or self._ask(name, seconds)
+        probe = self._on_demand.get(name) or self._start_on_demand(name, max_seconds)
         try:
-            async with asyncio.timeout(seconds + _SLACK_SECONDS):
-                report = await asyncio.shield(asked)
+            async with asyncio.timeout(max_seconds + _SLACK_SECONDS):
+                report = await asyncio.shield(probe)
         except TimeoutError as error:
             raise DeadlineExceededError from error
         except asyncio.CancelledError:
-            if asked.cancelled():
+            if probe.cancelled():
                 raise (ShuttingDownError if self._stopping else DeadlineExceededError) from None
             raise
         return self._state_with(report)
 
-    def _ask(self, name: ServerName, seconds: float) -> asyncio.Task[Report]:
-        asked = asyncio.create_task(self._wait_and_probe(name, seconds))
-        asked.add_done_callback(lambda task: task.cancelled() or task.exception())  # all who asked may have left
-        return register_until_done(self._asked_for, name, asked, asked)
+    def _start_on_demand(self, name: ServerName, max_seconds: float) -> asyncio.Task[Report]:
+        probe = asyncio.create_task(self._wait_and_probe(name, max_seconds))
+        probe.add_done_callback(lambda task: task.cancelled() or task.exception())  # all requests may be cancelled
+        return register_until_done(self._on_demand, name, probe, probe)
 
-    async def _wait_and_probe(self, name: ServerName, seconds: float) -> Report:
+    async def _wait_and_probe(self, name: ServerName, max_seconds: float) -> Report:
+        """Join the probe in flight, or wait for a slot and launch one. Raises TimeoutError if there is no free slot."""
         if flight := self._in_flight.get(name):
             return await asyncio.shield(flight.report)
-        clock, limiter = asyncio.get_running_loop().time, self._limiter()
-        end_at = clock() + seconds
-        async with asyncio.timeout_at(end_at):
-            await limiter.acquire()
-        try:
-            flight = self._in_flight.get(name) or self._launch(name, end_at - clock())
+        now = asyncio.get_running_loop().time
+        deadline = now() + max_seconds
+        async with asyncio.timeout_at(deadline) as timeout, self._limiter():
+            timeout.reschedule(None)  # a probe notices its deadline itself
+            flight = self._in_flight.get(name) or self._launch(name, deadline - now())
             with self._exporter_metrics.probes_in_flight.track_inprogress():
                 return await asyncio.shield(flight.report)
-        finally:
-            limiter.release()
 
     def _state_with(self, report: Report) -> ServerState:
-        """The state on the board where it has the report or a later one, else as it would be with it."""
+        """Return the state on the board if it includes the report or a later one, and the state with it otherwise."""
         state = self._board.state(report.server_name)
         if state is None:
             state = ServerState(WatchedServer(report.server_name, self._active().config.probe.interval, None))
         return state if state.includes(report) else state.with_report(report)
 
-    # ------------------------------------------------------------ of both
+    # ------------------------------------------------------------ all probes
 
-    def _launch(self, name: ServerName, within: float | None) -> _Flight:
+    def _launch(self, name: ServerName, max_seconds: float | None) -> _Flight:
         report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        finished = asyncio.create_task(self._run(name, within, report))
+        finished = asyncio.create_task(self._run(name, max_seconds, report))
         return register_until_done(self._in_flight, name, _Flight(report, finished), finished)
 
-    async def _run(self, name: ServerName, within: float | None, ended: asyncio.Future[Report]) -> bool:
-        """`within` is None for a probe of the schedule: it has all its time, and alone looks deep."""
+    async def _run(self, name: ServerName, max_seconds: float | None, ended: asyncio.Future[Report]) -> bool:
+        """Probe a server. Return whether the report went to the board.
+
+        `max_seconds` is None for a scheduled probe: it has the configured timeout, and is the only one that a deep look
+        may follow. A probe ends in one of these ways:
+
+        - The worker was lost, or the exporter was starved: the probe is lost, and there is no report.
+        - The probe was cut short: its report is only for those who requested it.
+        - An outage of the exporter's network explains its failures: the report goes to the board and says so.
+        - Otherwise the report goes to the board. If a deep look is due, it is made before, and is a part of the report
+          unless the exporter was starved during it.
+        """
         active = self._active()
         try:
-            report = await active.prober.probe(name, within)
+            report = await active.prober.probe(name, max_seconds)
             if verdict.exporter_starved(report):
-                self._drop(name, within, SkipReason.NO_RESOURCES)
+                self._count_lost(name, max_seconds, SkipReason.NO_RESOURCES)
                 return False
             report = replace(report, exporter_offline=await self.outage_detector.explains(report))
             ended.set_result(report)
         except WorkerLostError:
-            self._drop(name, within, SkipReason.WORKER_LOST)
+            self._count_lost(name, max_seconds, SkipReason.WORKER_LOST)
             return False
         finally:
-            ended.cancel()  # which does nothing to one that is done
+            ended.cancel()  # has no effect if it is done
         if (
-            within is None
+            max_seconds is None
             and not report.exporter_offline
             and self._deep_look_is_due(report, active.config.probe.deep_interval)
         ):
             deeper = await active.prober.run_deep_look(report)
             report = report if verdict.exporter_starved(deeper) else deeper
-        return not was_cut_short(report, within, active.config.probe.timeout) and self._keep(report)
+        return not was_cut_short(report, max_seconds, active.config.probe.timeout) and self._publish(report)
 
-    def _drop(self, name: ServerName, within: float | None, why: SkipReason) -> None:
-        """There is no report that tells anything of the server."""
-        log.error("probe lost", server_name=name.text, reason=why.value)
-        if within is None:
-            self._exporter_metrics.probes_skipped.labels(why).inc()
+    def _count_lost(self, name: ServerName, max_seconds: float | None, reason: SkipReason) -> None:
+        """Record that there is no report. Only a scheduled probe counts as skipped."""
+        log.error("probe lost", server_name=name.text, reason=reason.value)
+        if max_seconds is None:
+            self._exporter_metrics.probes_skipped.labels(reason).inc()
 
     def _deep_look_is_due(self, report: Report, interval: float) -> bool:
         state = self._board.state(report.server_name)
@@ -185,7 +206,8 @@ class ProbeRunner:
         latest = state.report.deep if state.report else None
         return latest is None or report.ended_at - latest.made_at >= timedelta(seconds=interval)
 
-    def _keep(self, report: Report) -> bool:
+    def _publish(self, report: Report) -> bool:
+        """Put a report on the board, into the metrics and into the log. Return False if its server is not watched."""
         before = self._board.state(report.server_name)
         if not before or not self._board.put(report):
             return False
@@ -195,22 +217,22 @@ class ProbeRunner:
         return True
 
 
-def was_cut_short(report: Report, within: float | None, timeout: float) -> bool:
-    """It ran out of a time that was shorter than the configured one: with all of it, it might have succeeded."""
-    if within is None or within >= _NEARLY_FULL_SHARE * timeout:
+def was_cut_short(report: Report, max_seconds: float | None, timeout: float) -> bool:
+    """Whether a probe timed out that had less time than configured: with all of it, it might have succeeded."""
+    if max_seconds is None or max_seconds >= _NEARLY_FULL_SHARE * timeout:
         return False
     return verdict.ran_out_of_time(report)
 
 
 def register_until_done(
-    table: dict[ServerName, Entry], name: ServerName, entry: Entry, until: asyncio.Future[Any]
-) -> Entry:
-    """The entry stands in the table until that has ended, or another one has taken its place."""
+    table: dict[ServerName, _Entry], name: ServerName, entry: _Entry, future: asyncio.Future[Any]
+) -> _Entry:
+    """Keep the entry in the table until the future is done, unless another entry replaces it. Return the entry."""
 
-    def leave(_: object) -> None:
+    def remove(_: object) -> None:
         if table.get(name) is entry:
             del table[name]
 
     table[name] = entry
-    until.add_done_callback(leave)
+    future.add_done_callback(remove)
     return entry

@@ -1,4 +1,4 @@
-"""One GET for a list. Its answer is bounded, and nothing secret is in what is said of a failure."""
+"""Fetches a server list with one GET request. The response is bounded, and error messages contain no secrets."""
 
 import asyncio
 import re
@@ -14,12 +14,12 @@ from exporter import USER_AGENT
 from exporter.config import files
 from exporter.model.sanitize import printable
 
-ANSWER_SECONDS = 30.0  # for one answer, however it comes
+RESPONSE_SECONDS = 30.0  # for a whole response, however slowly it comes
 MAX_BYTES = 32 * 1024 * 1024  # 200,000 names take 6 MiB
-MAX_SHOWN = 200  # characters of what a remote server said
+MAX_SHOWN = 200  # characters of a text of a remote server, in an error message
 
 _SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
-"""Where a URL may hold them: its user and password, and what follows its path."""
+"""The parts of a URL that may be secret: the user and password, and everything after the path."""
 
 _STATUS_ADVICE: dict[int, str] = {
     HTTPStatus.UNAUTHORIZED: "check the token",
@@ -29,12 +29,12 @@ _STATUS_ADVICE: dict[int, str] = {
 
 
 class ListError(Exception):
-    """A list that cannot be had: what was expected, what was found and, where that is known, what to do."""
+    """A list could not be fetched. The message says what was expected and found, and what to do if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListAccess:
-    """How to reach a list. The files are read again for every request."""
+    """The headers and files for the requests of a list. The files are read again for every request."""
 
     headers: Mapping[str, str] = field(repr=False)
     token_file: Path | None
@@ -42,31 +42,31 @@ class ListAccess:
 
 
 async def get(url: str, access: ListAccess) -> bytes:
-    """The body. Raises ListError."""
+    """Return the body of the response. Raises ListError."""
     headers, context = await asyncio.to_thread(_prepare, access)
     try:
         async with (
-            asyncio.timeout(ANSWER_SECONDS),
+            asyncio.timeout(RESPONSE_SECONDS),
             httpx.AsyncClient(verify=context, trust_env=False) as client,
-            client.stream("GET", url, headers=headers, timeout=ANSWER_SECONDS) as answer,
+            client.stream("GET", url, headers=headers, timeout=RESPONSE_SECONDS) as response,
         ):
-            _require_status_200(answer)
-            return await _read_body(answer)
+            _require_usable(response)
+            return await _read_body(response)
     except (TimeoutError, httpx.TimeoutException) as error:
-        raise ListError(f"expected an answer within {ANSWER_SECONDS:.0f} s, found none") from error
+        raise ListError(f"expected a response within {RESPONSE_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         found = printable(str(error) or type(error).__name__, MAX_SHOWN)
-        raise ListError(f"expected an answer, found an error: {found}") from error
+        raise ListError(f"expected a response, found an error: {found}") from error
 
 
 def _prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
-    """Headers, and whom to trust. Blocks on the disk. Raises ListError."""
+    """Return the request headers and the TLS context. Blocks on the disk. Raises ListError."""
     headers = httpx.Headers({"User-Agent": USER_AGENT, "Accept": "application/json"})
     headers.update(access.headers)
     headers["Accept-Encoding"] = "identity"
     try:
         if access.token_file:
-            headers["Authorization"] = f"Bearer {files.token(access.token_file)}"
+            headers["Authorization"] = f"Bearer {files.read_token(access.token_file)}"
         return headers, ssl.create_default_context(cafile=access.ca_file)
     except files.UnreadableError as error:
         raise ListError(f"token_file cannot be used: {error}") from error
@@ -74,23 +74,26 @@ def _prepare(access: ListAccess) -> tuple[httpx.Headers, ssl.SSLContext]:
         raise ListError(f"ca_file cannot be used: {error}") from error
 
 
-def _require_status_200(answer: httpx.Response) -> None:
-    """A redirect is not followed: the token is for the server that was named, and for no other."""
-    status = answer.status_code
-    if answer.has_redirect_location:
-        where = printable(_SECRETS.sub("", answer.headers["location"]), MAX_SHOWN)
-        raise ListError(f"expected status 200, found {status}, a redirect to {where}: write the final URL")
+def _require_usable(response: httpx.Response) -> None:
+    """Raise ListError unless the status is 200 and the body is not compressed.
+
+    A redirect is not followed: the token is only for the configured server.
+    """
+    status = response.status_code
+    if response.has_redirect_location:
+        where = printable(_SECRETS.sub("", response.headers["location"]), MAX_SHOWN)
+        raise ListError(f"expected status 200, found {status}, a redirect to {where}: configure the final URL")
     if status != HTTPStatus.OK:
         advice = f": {_STATUS_ADVICE[status]}" if status in _STATUS_ADVICE else ""
         raise ListError(f"expected status 200, found {status}{advice}")
-    if answer.headers.get("content-encoding", "identity") != "identity":
-        raise ListError("expected an answer that is not compressed, as was asked for, found one that is")
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise ListError("expected a response without compression, as requested, found a compressed one")
 
 
-async def _read_body(answer: httpx.Response) -> bytes:
+async def _read_body(response: httpx.Response) -> bytes:
     received = bytearray()
-    async for piece in answer.aiter_raw():
-        received += piece
+    async for chunk in response.aiter_raw():
+        received += chunk
         if len(received) > MAX_BYTES:
             raise ListError(f"expected at most {MAX_BYTES // 2**20} MiB, found more")
     return bytes(received)

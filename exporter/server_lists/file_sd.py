@@ -1,4 +1,4 @@
-"""Where server names come from beside the configuration: files in Prometheus's file_sd format, YAML or JSON."""
+"""Server names from files in Prometheus's file_sd format, YAML or JSON."""
 
 import glob
 import hashlib
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import with_config
 
 from exporter.config import Complaint, Config, ConfigError, files, value_types
-from exporter.config.checking import check
+from exporter.config.checking import validate
 from exporter.config.document import Document, parse_json, parse_yaml
 from exporter.config.settings import STRICT
 from exporter.model.names import ServerName
@@ -20,7 +20,7 @@ from exporter.model.servers import WatchedServer
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class _TargetGroup:
-    """One entry of a file; the labels are for Prometheus, and nothing is made of them here."""
+    """One entry of a file. The labels are for Prometheus, and the exporter ignores them."""
 
     targets: tuple[Annotated[ServerName, value_types.SERVER_NAME], ...] = ()
     labels: dict[str, Any] = field(default_factory=dict)
@@ -28,10 +28,10 @@ class _TargetGroup:
 
 @dataclass(frozen=True, slots=True)
 class _ServerFile:
-    """What is known of one file: the names of its last good content, and what is wrong with the present one."""
+    """The state of one file: the names in its last valid content, and what is wrong with its current content."""
 
     digest: bytes = b""
-    """Of the content that was looked at last; empty where it could not be read."""
+    """SHA-256 of the content that was read last; empty if it could not be read."""
     names: tuple[ServerName, ...] = ()
     complaints: tuple[Complaint, ...] = ()
 
@@ -39,19 +39,19 @@ class _ServerFile:
 class ServerFiles:
     """The server names in all files that match the patterns.
 
-    A file that is broken keeps the names of its last good content; the names of one that is gone are gone.
+    A broken file keeps the names of its last valid content. A file that was removed loses its names.
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
         self.patterns = tuple(patterns)
-        """May be replaced: files that match the new ones too keep what is known of them."""
+        """Absolute glob patterns. They may be replaced: files that match the new ones too keep their state."""
         self.files: dict[str, _ServerFile] = {}
         self.unmatched: tuple[Complaint, ...] = ()
 
     def refresh(self) -> bool:
-        """Reads again what has changed. True where names or complaints may differ from before. Blocks on the disk."""
+        """Read the files that have changed. Return whether names or complaints may have changed. Blocks on the disk."""
         before = self.files, self.unmatched
-        matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - absolute
+        matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - they are absolute
         self.unmatched = tuple(_no_match(pattern) for pattern, paths in matches.items() if not paths)
         paths = sorted({path for paths in matches.values() for path in paths})
         self.files = {path: _reread(path, self.files.get(path, _ServerFile())) for path in paths}
@@ -59,7 +59,7 @@ class ServerFiles:
 
     @property
     def names(self) -> tuple[ServerName, ...]:
-        """Sorted; each once."""
+        """The names in all files, sorted, without duplicates."""
         return tuple(sorted({name for file in self.files.values() for name in file.names}, key=str))
 
     @property
@@ -73,7 +73,7 @@ def _no_match(pattern: str) -> Complaint:
 
 def _reread(path: str, last: _ServerFile) -> _ServerFile:
     try:
-        content = files.content(Path(path))
+        content = files.read_bytes(Path(path))
     except files.UnreadableError as error:
         return replace(last, digest=b"", complaints=(Complaint(path, None, "", str(error)),))
     digest = hashlib.sha256(content).digest()
@@ -86,26 +86,26 @@ def _reread(path: str, last: _ServerFile) -> _ServerFile:
 
 
 def parse_names(path: str, content: bytes) -> tuple[ServerName, ...]:
-    """In the order of the file. Raises ConfigError."""
+    """Return the names in a file, JSON if its path ends in `.json` and YAML otherwise. Raises ConfigError."""
     if path.endswith(".json"):
         return parse_json_names(path, content)
-    return _document_names(parse_yaml(path, files.text(path, content)))
+    return _document_names(parse_yaml(path, files.decode(path, content)))
 
 
 def parse_json_names(file: str, content: bytes) -> tuple[ServerName, ...]:
-    """As `names_in`, whatever it is called."""
-    return _document_names(parse_json(file, files.text(file, content)))
+    """Return the names in a JSON document, in its order. `file` stands for it in complaints. Raises ConfigError."""
+    return _document_names(parse_json(file, files.decode(file, content)))
 
 
 def _document_names(document: Document) -> tuple[ServerName, ...]:
-    groups, complaints = check(tuple[_TargetGroup, ...], document)
+    groups, complaints = validate(tuple[_TargetGroup, ...], document)
     if groups is None or complaints or document.complaints:
         raise ConfigError([*complaints, *document.complaints])
     return tuple(name for group in groups for name in group.targets)
 
 
 def merge_servers(config: Config, names: Iterable[ServerName]) -> tuple[WatchedServer, ...]:
-    """The servers of the configuration in their order, then the others, sorted: what stands in both is the former."""
-    listed = {server.server_name for server in config.servers}
-    found = (WatchedServer(name, config.probe.interval, None) for name in sorted(set(names) - listed, key=str))
-    return (*config.servers, *found)
+    """Return the servers of the configuration in their order, and then those that are only in `names`, sorted."""
+    configured = {server.server_name for server in config.servers}
+    others = (WatchedServer(name, config.probe.interval, None) for name in sorted(set(names) - configured, key=str))
+    return (*config.servers, *others)

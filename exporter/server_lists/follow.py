@@ -1,4 +1,4 @@
-"""Each list at its own interval; what was read last counts until it can be read again."""
+"""Fetches each server list at its own interval. Its names stay until it can be fetched again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -11,101 +11,115 @@ from exporter.model.names import ServerName
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.source import Names, ServerList
 
-RETRY_SECONDS = 60.0  # after a failure; most are short
+RETRY_SECONDS = 60.0  # after a failure, as most are short
 
 log = structlog.get_logger()
 
 
 @dataclass(slots=True)
 class _FollowedList:
-    """What is known of one list."""
+    """The state of one list."""
 
     source: ServerList
     due: float
-    """When it is read again, on the clock of the event loop."""
+    """When it is fetched next, on the event loop's clock."""
     names: Names = ()
-    """Of its last good answer."""
+    """The names in its latest valid response."""
     failure: str = ""
-    """What was last said of it; empty where the latest answer was good."""
+    """Why it could not be fetched; empty if the latest response was valid."""
+
+    def __repr__(self) -> str:
+        return f"<_FollowedList: {self.source.url}, {len(self.names)} names{', failing' if self.failure else ''}>"
 
 
 class ListFollower:
-    """The server names on all lists. `changed` is called whenever they are others than before.
+    """Follows all lists. `on_change` is called whenever their names have changed.
 
-    A list that cannot be read keeps the names of its last good answer.
+    A list that cannot be fetched keeps the names of its latest valid response.
     """
 
-    def __init__(self, changed: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
-        self._changed = changed
+    def __init__(self, on_change: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
+        self._on_change = on_change
         self._exporter_metrics = exporter_metrics
         self._by_url: dict[str, _FollowedList] = {}
         self._replaced = asyncio.Event()
 
+    def __repr__(self) -> str:
+        failing = sum(bool(followed.failure) for followed in self._by_url.values())
+        return f"<ListFollower: {len(self._by_url)} lists, {failing} failing, {len(self.names)} names>"
+
     @property
     def names(self) -> tuple[ServerName, ...]:
-        """Sorted; each once."""
-        return tuple(sorted({name for each in self._by_url.values() for name in each.names}, key=str))
+        """The names on all lists, sorted, without duplicates."""
+        return tuple(sorted({name for followed in self._by_url.values() for name in followed.names}, key=str))
 
     def follow(self, sources: Iterable[ServerList]) -> None:
-        """Replaces all lists. What stays keeps its names, and its time unless it is asked in another way."""
+        """Replace all lists.
+
+        There are three cases of a list, which is identified by its URL:
+
+        - It is unchanged: it keeps its names, and is fetched when it was due before.
+        - Its settings have changed: it keeps its names, and is fetched at once.
+        - It is new: it has no names yet, and is fetched at once.
+        """
         before = self._by_url
         self._by_url = {source.url: self._followed(source, before.get(source.url)) for source in sources}
         for url in before.keys() - self._by_url.keys():
-            self._exporter_metrics.forget_list(url)
+            self._exporter_metrics.remove_list(url)
         self._replaced.set()
 
     def _followed(self, source: ServerList, before: _FollowedList | None) -> _FollowedList:
         if before and before.source == source:
             return before
-        self._exporter_metrics.begin_list(source.url)
+        self._exporter_metrics.add_list(source.url)
         return _FollowedList(source, due=0.0, names=before.names if before else ())
 
-    async def keep_reading(self) -> None:
-        """Until it is cancelled. Raises what was not foreseen."""
+    async def run(self) -> None:
+        """Fetch the lists until the task is cancelled. Exceptions other than ListError are raised."""
         while True:
             self._replaced.clear()
             async with asyncio.TaskGroup() as group:
-                reading = [group.create_task(self._read_again_and_again(each)) for each in self._by_url.values()]
+                tasks = [group.create_task(self._fetch_regularly(followed)) for followed in self._by_url.values()]
                 await self._replaced.wait()
-                for task in reading:
+                for task in tasks:
                     task.cancel()
 
-    async def _read_again_and_again(self, followed: _FollowedList) -> None:
+    async def _fetch_regularly(self, followed: _FollowedList) -> None:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(followed.due - loop.time())
-            wait = await self._read(followed)
-            followed.due = loop.time() + wait
+            pause = await self._fetch(followed)
+            followed.due = loop.time() + pause
 
-    async def _read(self, followed: _FollowedList) -> float:
-        """How long to wait for the next time, in seconds."""
+    async def _fetch(self, followed: _FollowedList) -> float:
+        """Fetch a list, and return in how many seconds it is due again."""
         source = followed.source
         try:
             names = await source.names()
         except ListError as error:
-            if self._follows(followed):
-                self._failed(followed, str(error))
+            if self._still_follows(followed):
+                self._record_failure(followed, str(error))
             return min(source.refresh_interval, RETRY_SECONDS)
-        if self._follows(followed):
-            await self._succeeded(followed, names)
+        if self._still_follows(followed):
+            await self._apply(followed, names)
         return source.refresh_interval
 
-    def _follows(self, followed: _FollowedList) -> bool:
-        """Still: an answer may come in the moment in which its list is given up."""
+    def _still_follows(self, followed: _FollowedList) -> bool:
+        """Whether the list has not been replaced: a response may come at the moment in which it is."""
         return self._by_url.get(followed.source.url) is followed
 
-    def _failed(self, followed: _FollowedList, complaint: str) -> None:
+    def _record_failure(self, followed: _FollowedList, complaint: str) -> None:
         url = followed.source.url
         self._exporter_metrics.list_failures.labels(url).inc()
         if complaint != followed.failure:
-            log.warning("list not put to use", list=url, complaint=complaint)
+            log.warning("server list not applied", list=url, complaint=complaint)
         followed.failure = complaint
 
-    async def _succeeded(self, followed: _FollowedList, names: Names) -> None:
+    async def _apply(self, followed: _FollowedList, names: Names) -> None:
         url, before = followed.source.url, (followed.names, followed.failure)
         followed.names, followed.failure = names, ""
-        self._exporter_metrics.list_was_read(url, len(names))
+        self._exporter_metrics.record_list(url, len(names))
         if before != (names, ""):
-            log.info("list read", list=url, servers=len(names))
+            log.info("server list applied", list=url, servers=len(names))
         if before[0] != names:
-            await self._changed()
+            await self._on_change()

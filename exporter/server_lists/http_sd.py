@@ -1,4 +1,4 @@
-"""A URL that answers with server names in Prometheus's http_sd format."""
+"""A server list in Prometheus's http_sd format."""
 
 import asyncio
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from exporter.server_lists.source import Names
 
 @dataclass(frozen=True, slots=True)
 class HttpSdList:
-    """The answer is that of a file in file_sd format, JSON. One wrong name makes all of it wrong, as in a file."""
+    """A URL whose response is a JSON document in file_sd format. As in a file, one invalid name makes it invalid."""
 
     settings: ServerUrl
 
@@ -27,7 +27,7 @@ class HttpSdList:
         settings = self.settings
         content = await get(self.url, ListAccess(settings.headers, settings.token_file, settings.ca_file))
         try:
-            return await asyncio.to_thread(file_sd.parse_json_names, "the answer", content)
+            return await asyncio.to_thread(file_sd.parse_json_names, "the response", content)
         except ConfigError as error:
             first, *others = error.complaints
-            raise ListError(f"{first}{f', and {len(others)} more complaints' if others else ''}") from error
+            raise ListError(f"{first}{f', and {len(others)} more' if others else ''}") from error

@@ -1,4 +1,4 @@
-"""What a list is, wherever it comes from."""
+"""The interface of a server list."""
 
 from typing import Protocol, TypeAlias
 
@@ -8,15 +8,15 @@ Names: TypeAlias = tuple[ServerName, ...]
 
 
 class ServerList(Protocol):
-    """One that is equal to another is the same list, asked in the same way."""
+    """A list that is fetched over HTTP. Two lists are equal if they have the same settings."""
 
     @property
     def url(self) -> str:
-        """By which it is known, in the log and on /metrics."""
+        """The URL that identifies the list in the log and on /metrics."""
 
     @property
     def refresh_interval(self) -> float:
-        """Seconds."""
+        """In seconds."""
 
     async def names(self) -> Names:
-        """Raises ListError."""
+        """Fetch the list. Raises ListError."""

@@ -1,4 +1,4 @@
-"""All servers that a Synapse federates with, page by page.
+"""The servers that a Synapse federates with, fetched page by page from its admin API.
 
 https://element-hq.github.io/synapse/latest/usage/administration/admin_api/federation.html
 """
@@ -19,33 +19,33 @@ from exporter.server_lists.source import Names
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 PAGE_SIZE = 1000  # destinations; Synapse reads each page with one query
-MAX_PAGES = 1000  # of them; the whole public network fits into thirty
+MAX_PAGES = 1000  # the whole public network fits into thirty
 
 log = structlog.get_logger()
 
 
 @with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
-class Destination:
+class _Destination:
     destination: str
     failure_ts: int | None = None
-    """Milliseconds since the epoch: since when it cannot be reached. None where it can."""
+    """Since when it cannot be reached, in milliseconds since the epoch; None if it can."""
 
 
 @with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
-class DestinationsPage:
-    destinations: tuple[Destination, ...]
+class _DestinationsPage:
+    destinations: tuple[_Destination, ...]
     next_token: int | None = None
-    """Where the next one begins; none on the last one. Synapse writes it as text."""
+    """Where the next page begins; None on the last page. Synapse encodes it as a string."""
 
 
-_PAGE_ADAPTER = TypeAdapter(DestinationsPage)
+_PAGE_ADAPTER = TypeAdapter(_DestinationsPage)
 
 
 @dataclass(frozen=True, slots=True)
 class SynapseList:
-    """Names that are none are left out: anyone may put one into a room's member list."""
+    """The destinations of a Synapse. Invalid server names are ignored: any user can bring one into a room."""
 
     settings: SynapseDestinations
 
@@ -58,21 +58,21 @@ class SynapseList:
         return self.settings.refresh_interval
 
     async def names(self) -> Names:
-        found = [destination for page in await self.pages() for destination in page.destinations]
-        alive = [destination.destination for destination in found if not self.gone(destination)]
+        found = [destination for page in await self._pages() for destination in page.destinations]
+        alive = [destination.destination for destination in found if not self._is_gone(destination)]
         return tuple(_valid_server_names(alive))
 
-    async def pages(self) -> list[DestinationsPage]:
-        """All of them, before any is used: half a list is none."""
-        pages, start = [await self.page(0)], 0
-        while (following := pages[-1].next_token) is not None:
-            if following <= start or len(pages) == MAX_PAGES:
-                raise ListError(f"expected the pages to come to an end, found one after {len(pages)} of them")
-            start = following
-            pages.append(await self.page(start))
+    async def _pages(self) -> list[_DestinationsPage]:
+        """Fetch all pages. If one fails, the whole list does: otherwise the servers on it would be dropped."""
+        pages, start = [await self._page(0)], 0
+        while (next_token := pages[-1].next_token) is not None:
+            if next_token <= start or len(pages) == MAX_PAGES:
+                raise ListError(f"expected a last page, found another page after {len(pages)}")
+            start = next_token
+            pages.append(await self._page(start))
         return pages
 
-    async def page(self, start: int) -> DestinationsPage:
+    async def _page(self, start: int) -> _DestinationsPage:
         access = ListAccess({}, self.settings.token_file, self.settings.ca_file)
         content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access)
         try:
@@ -83,7 +83,8 @@ class SynapseList:
             found = printable(f"{where}: {wrong['msg']}" if where else wrong["msg"], MAX_SHOWN)
             raise ListError(f"expected a page of destinations, found something else: {found}") from error
 
-    def gone(self, destination: Destination) -> bool:
+    def _is_gone(self, destination: _Destination) -> bool:
+        """Whether a destination has failed for longer than the settings allow."""
         longest, since = self.settings.failing_at_most, destination.failure_ts
         return longest is not None and since is not None and since < (time.time() - longest) * 1000
 
@@ -93,4 +94,4 @@ def _valid_server_names(texts: Iterable[str]) -> Iterator[ServerName]:
         try:
             yield names.parse(text)
         except names.InvalidServerNameError:
-            log.debug("destination left out, it is no server name", destination=text)
+            log.debug("destination ignored: not a server name", destination=text)

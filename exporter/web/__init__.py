@@ -1,1 +1,1 @@
-"""What the exporter serves over HTTP."""
+"""The HTTP server: listening sockets, connections, access control, and the pages themselves."""

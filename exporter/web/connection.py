@@ -1,4 +1,4 @@
-"""One client's connection: what it may send, how long it may take, and when it must give way to others."""
+"""One connection of a client: what it may send, how long it may take, and when it is closed to make room for others."""
 
 import asyncio
 from collections import Counter
@@ -8,22 +8,26 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from exporter.web.headers import SAFE
+from exporter.web.headers import SECURITY_HEADERS
 
 MAX_HEADER_BYTES = 16 * 1024
-_PIECE_BYTES = 4 * 1024  # of what has come in, looked at one by one: what comes in one go is no exception to the bound
-MAX_CONNECTIONS = 64  # a handful of Prometheus servers and people
-ANSWER_SECONDS = 90  # from one answer to the next; a scrape of 100 MB may take half of it on a slow line
-CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether a good one came with the connection
-CONNECTION = "connection"  # in the state of a request: the one that it came over
+_PIECE_BYTES = 4 * 1024  # received data is passed on in pieces, so that the limit also applies to what arrives at once
+MAX_CONNECTIONS = 64  # enough for a few Prometheus servers and people
+RESPONSE_SECONDS = 90  # from one response to the next; a scrape of 100 MB may take half of it on a slow line
+CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether the client presented a valid certificate
+CONNECTION = "connection"  # in the state of a request: its BoundedConnection
 
 _VERSIONS = (b"1.0", b"1.1")
-_NOT_HTTP = b"This is no HTTP/1.1 request.\n"
-_NOT_HTTP_HEADERS = {**SAFE, "Content-Type": "text/plain; charset=utf-8", "Content-Length": str(len(_NOT_HTTP))}
+_NOT_HTTP = b"This is not a valid HTTP/1.1 request.\n"
+_NOT_HTTP_HEADERS = {
+    **SECURITY_HEADERS,
+    "Content-Type": "text/plain; charset=utf-8",
+    "Content-Length": str(len(_NOT_HTTP)),
+}
 
 
 class _StrictH11Connection(h11.Connection):
-    """Refuses what h11 still makes sense of, but a proxy in between may read in another way."""
+    """Refuses requests that h11 accepts, but that a proxy in between may interpret differently."""
 
     def next_event(self) -> Any:
         event = super().next_event()
@@ -36,14 +40,15 @@ class _StrictH11Connection(h11.Connection):
 
 
 class BoundedConnection(H11Protocol):
-    """Ends where its client has not got its next answer in time: it sends slowly, reads slowly, or is idle.
+    """A connection that is closed unless its client receives its next response in time.
 
-    `on_accept` is told the descriptor when the client may begin to speak.
+    This covers clients that send slowly, read slowly or are idle. `on_accept` is called with the file descriptor when
+    the client may send its first request, which is after the TLS handshake.
     """
 
-    _end: asyncio.TimerHandle | None = None
-    answering: asyncio.Task[object] | None = None
-    """Works on an answer for this client, and for nobody else."""
+    _timer: asyncio.TimerHandle | None = None
+    response_task: asyncio.Task[object] | None = None
+    """The task that produces a response for this client only."""
     dropped = False
 
     def __init__(self, *arguments: Any, on_accept: Callable[[int], None], **options: Any) -> None:
@@ -51,12 +56,16 @@ class BoundedConnection(H11Protocol):
         self.conn = _StrictH11Connection(h11.SERVER, MAX_HEADER_BYTES)
         self._on_accept = on_accept
 
+    def __repr__(self) -> str:
+        state = ("idle", "response not read", "response pending")[self.closing_cost]
+        return f"<{type(self).__name__} {_client_address(self) or 'unknown'}: {'dropped' if self.dropped else state}>"
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
         self._on_accept(transport.get_extra_info("socket").fileno())
-        shown = bool(transport.get_extra_info("peercert"))
-        self.app_state = {**self.app_state, CLIENT_CERTIFICATE: shown, CONNECTION: self}
-        self._begin_anew()
+        has_certificate = bool(transport.get_extra_info("peercert"))
+        self.app_state = {**self.app_state, CLIENT_CERTIFICATE: has_certificate, CONNECTION: self}
+        self._restart_timer()
         _make_room(self.connections - {self})  # type: ignore[arg-type] # all are of this class
 
     def data_received(self, data: bytes) -> None:
@@ -65,69 +74,85 @@ class BoundedConnection(H11Protocol):
                 super().data_received(data[start : start + _PIECE_BYTES])
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as in uvicorn
-        """Only where no answer has begun."""
+        """Close the connection, and send status 400 first unless another response has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            answer = h11.Response(status_code=400, headers=[*_NOT_HTTP_HEADERS.items(), ("Connection", "close")])
-            for event in (answer, h11.Data(data=_NOT_HTTP), h11.EndOfMessage()):
+            response = h11.Response(status_code=400, headers=[*_NOT_HTTP_HEADERS.items(), ("Connection", "close")])
+            for event in (response, h11.Data(data=_NOT_HTTP), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        self._give_up()
+        self._cancel_response()
         self.transport.close()
 
     def on_response_complete(self) -> None:
-        self._begin_anew()
+        self._restart_timer()
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._forget()
-        self._give_up()
+        self._cancel_timer()
+        self._cancel_response()
         super().connection_lost(exc)
 
-    # ------------------------------------------------------------ giving way
+    # ------------------------------------------------------------ making room
 
     @property
-    def loss(self) -> int:
-        """What ends with it: 0 where nothing is asked, 1 where an answer is not read, 2 where one is due."""
+    def closing_cost(self) -> int:
+        """How much is lost if the connection is closed. There are three cases:
+
+        - 0: the client is not waiting for a response.
+        - 1: the client has requested a response, and does not read it.
+        - 2: the client is waiting for a response, or reading it.
+        """
         if self.cycle is None or self.cycle.response_complete:
             return 0
         return 1 if self.flow.write_paused else 2
 
     @property
-    def since(self) -> float:
-        """When its time for the next answer began, on the clock of the event loop."""
-        return self._end.when() if self._end else 0.0
+    def deadline(self) -> float:
+        """The time of the event loop at which the connection is closed unless a response is complete by then."""
+        return self._timer.when() if self._timer else 0.0
 
     def drop(self) -> None:
-        """At once, whatever it has still to read."""
+        """Close the connection immediately, even if its client has not read everything that was sent."""
         self.dropped = True
         self.transport.abort()
 
-    def _begin_anew(self) -> None:
-        self._forget()
-        self._end = self.loop.call_later(ANSWER_SECONDS, self.transport.abort)
+    def _restart_timer(self) -> None:
+        self._cancel_timer()
+        self._timer = self.loop.call_later(RESPONSE_SECONDS, self.transport.abort)
 
-    def _forget(self) -> None:
-        if self._end:
-            self._end.cancel()
+    def _cancel_timer(self) -> None:
+        if self._timer:
+            self._timer.cancel()
 
-    def _give_up(self) -> None:
-        """Nobody will read the answer."""
+    def _cancel_response(self) -> None:
+        """Stop working on a response that nobody will read."""
         if self.cycle:
             self.cycle.disconnected = True
-        if self.answering:
-            self.answering.cancel()
+        if self.response_task:
+            self.response_task.cancel()
 
 
 def _make_room(others: Collection[BoundedConnection]) -> None:
-    """One that comes is let in, and where there are too many another one ends: those of the busiest address first."""
+    """Close one of the other connections if there are too many, so that a new one is always accepted.
+
+    The connection that is closed is the first one in this order:
+
+    1. connections that are cheap to close before those that are expensive (see `closing_cost`),
+    2. among these, the connections of the client address that has the most,
+    3. among these, the connection that has waited longest.
+    """
     if len(others) < MAX_CONNECTIONS:
         return
-    crowd = Counter(_client_address(connection) for connection in others)
-    staying = [connection for connection in others if not connection.dropped]
-    least = min(staying, key=lambda one: (one.loss, -crowd[_client_address(one)], one.since), default=None)
-    if least:
-        least.drop()
+    by_address = Counter(_client_address(connection) for connection in others)
+    remaining = [connection for connection in others if not connection.dropped]
+    first = min(
+        remaining,
+        key=lambda each: (each.closing_cost, -by_address[_client_address(each)], each.deadline),
+        default=None,
+    )
+    if first:
+        first.drop()
 
 
 def _client_address(connection: BoundedConnection) -> str:
-    """Empty where the client left before anybody asked for it."""
+    """Return the client's IP address, which is empty if the client disconnected before it could be determined."""
     return connection.client[0] if connection.client else ""

@@ -1,18 +1,24 @@
-"""Which requests a page of somebody else made a browser send (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/)."""
+"""Recognizes requests that a page of another site made a browser send.
+
+Browsers describe the origin of a request in headers (Fetch Metadata, https://www.w3.org/TR/fetch-metadata/).
+"""
 
 from typing import Final
 
 from starlette.datastructures import Headers
 
-_SAME_SITE_VALUES: Final = ("same-origin", "none")  # none: typed in, or a bookmark
+_SAME_SITE_VALUES: Final = ("same-origin", "none")  # none: the user entered the address, or used a bookmark
 _SAFE_METHODS: Final = ("GET", "HEAD")
 
 
 def is_cross_site(method: str, headers: Headers) -> bool:
-    """Scrapers and programs send none of these headers.
+    """Whether a browser must be refused. There are four cases:
 
-    Links to the exporter work from everywhere, and nothing else does. What changes something is not for browsers at
-    all: `Host` tells nothing about whose page it is, for a page's own name may point here (DNS rebinding).
+    - The request has none of these headers, as those of Prometheus and other programs: it is allowed.
+    - The method may change something: every browser is refused, even on a page of the exporter itself. `Host` does not
+      prove whose page it is, because another site can make its own name resolve to this address (DNS rebinding).
+    - A page of another site, with a safe method: only following a link is allowed.
+    - The exporter's own site, or none, with a safe method: it is allowed unless it claims another origin.
     """
     site, origin = headers.get("sec-fetch-site", _SAME_SITE_VALUES[0]), headers.get("origin")
     if method not in _SAFE_METHODS:

@@ -1,4 +1,4 @@
-"""Who may ask, how often, and what goes with every answer."""
+"""Decides whether a request is allowed, and adds the configured headers to every response."""
 
 from http import HTTPStatus
 
@@ -9,39 +9,47 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from exporter.web.connection import CLIENT_CERTIFICATE
 from exporter.web.fetch_metadata import is_cross_site
 from exporter.web.headers import with_headers
-from exporter.web.settings.live_config import LiveWebConfig, WebConfig
-from exporter.web.settings.passwords import credentials
+from exporter.web.settings.live_config import LiveWebConfig
+from exporter.web.settings.loading import WebConfig
+from exporter.web.settings.passwords import parse_credentials
 
-_HEALTH = ("/-/healthy", "/-/ready")
+_HEALTH_PATHS = ("/-/healthy", "/-/ready")
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="matrix-federation-exporter", charset="UTF-8"'}
 
-_RATE_LIMITED = PlainTextResponse("Too many requests: ask more rarely.\n", HTTPStatus.TOO_MANY_REQUESTS)
-_NO_CERTIFICATE = PlainTextResponse("A client certificate is needed.\n", HTTPStatus.FORBIDDEN)
-_CROSS_SITE = PlainTextResponse("Pages of other sites may not ask this exporter.\n", HTTPStatus.FORBIDDEN)
-_NO_PASSWORD = PlainTextResponse("A user name and password are needed.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+_RATE_LIMITED = PlainTextResponse("Too many requests: try again later.\n", HTTPStatus.TOO_MANY_REQUESTS)
+_CROSS_SITE = PlainTextResponse("Pages of other sites may only link to this exporter.\n", HTTPStatus.FORBIDDEN)
+_NO_CERTIFICATE = PlainTextResponse("A client certificate is required.\n", HTTPStatus.FORBIDDEN)
+_NO_PASSWORD = PlainTextResponse("A user name and a password are required.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
 
 
 class Guard:
-    """An ASGI application around the site, by the web configuration that is in force when a request comes."""
+    """An ASGI application around the site. It applies the web configuration in effect when a request arrives."""
 
     def __init__(self, site: ASGIApp, live_config: LiveWebConfig) -> None:
         self._site = site
         self._live_config = live_config
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Forward the request, or refuse it. The checks are made in this order:
+
+        1. the rate limit, which applies to every request, including those that are refused,
+        2. requests that a page of another site made a browser send,
+        3. the client certificate and
+        4. the password, unless the path is for health checks and these are exempt.
+        """
         config = self._live_config.current()
-        exempt = self._live_config.health_without_auth and scope["path"] in _HEALTH
+        exempt = self._live_config.health_without_auth and scope["path"] in _HEALTH_PATHS
         refusal = (
-            _check_rate(config) or _check_origin(scope) or (None if exempt else await self._refusal(config, scope))
+            _check_rate(config) or _check_origin(scope) or (None if exempt else await self._authenticate(config, scope))
         )
         await (refusal or self._site)(scope, receive, with_headers(config.headers, send))
 
-    async def _refusal(self, config: WebConfig, scope: Scope) -> ASGIApp | None:
+    async def _authenticate(self, config: WebConfig, scope: Scope) -> ASGIApp | None:
         if config.client_certificate_needed and not scope["state"][CLIENT_CERTIFICATE]:
             return _NO_CERTIFICATE
         if config.passwords is None:
             return None
-        given = credentials(Headers(scope=scope).get("authorization", ""))
+        given = parse_credentials(Headers(scope=scope).get("authorization", ""))
         return None if given and await config.passwords.verify(given) else _NO_PASSWORD
 
 

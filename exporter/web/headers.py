@@ -1,4 +1,4 @@
-"""What goes with every answer, whoever gave it: pages, refusals, and what is said of requests that are none."""
+"""The headers of every response: of pages, of refusals, and of error responses to invalid requests."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,25 +6,25 @@ from typing import Final
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
-SAFE: Final = {
-    "Cache-Control": "no-store",  # it is true at this moment
+SECURITY_HEADERS: Final = {
+    "Cache-Control": "no-store",  # a response is only true at this moment
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",  # it may hold words of remote servers, which are no page
+    "X-Content-Type-Options": "nosniff",  # it may contain text of remote servers, which must not become a page
     "X-Frame-Options": "DENY",
 }
-"""No browser runs, frames, keeps or passes on anything of it, whatever might slip into it."""
+"""With these, a browser does not run, frame, cache or forward any part of a response, whatever it may contain."""
 
 
 def with_headers(headers: Mapping[str, str], send: Send) -> Send:
-    """Those of an answer itself go first."""
+    """Return a `send` that adds the headers to a response, except for those that the response already has."""
 
-    async def sent(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             own = MutableHeaders(scope=message)
             for header, value in headers.items():
                 own.setdefault(header, value)
         await send(message)
 
-    return sent
+    return send_with_headers

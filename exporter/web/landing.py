@@ -1,4 +1,4 @@
-"""The page at `/`: plain, and readable without anything else."""
+"""The landing page at `/`: plain HTML that loads nothing else."""
 
 from base64 import b64encode
 from hashlib import sha256
@@ -7,13 +7,13 @@ from string import Template
 
 from exporter import VERSION
 from exporter.probing.connectivity import Outage
-from exporter.web.headers import SAFE
+from exporter.web.headers import SECURITY_HEADERS
 
 LINKS = (
-    ("/metrics", "what Prometheus scrapes"),
-    ("/api/openapi.json", "what can be asked about one server"),
-    ("/-/healthy", "whether the exporter runs"),
-    ("/-/ready", "whether it probes"),
+    ("/metrics", "the metrics for Prometheus"),
+    ("/api/openapi.json", "the description of the API, in OpenAPI 3.1"),
+    ("/-/healthy", "whether the exporter is running"),
+    ("/-/ready", "whether the exporter is ready: it is probing servers"),
 )
 
 STYLE = """
@@ -39,7 +39,7 @@ _PAGE = Template("""\
 <body>
 <main>
 <h1>Matrix federation exporter</h1>
-<p>Version $version, watching $watched.$trouble</p>
+<p>Version $version, watching $watched.$outage</p>
 <dl>
 $links
 </dl>
@@ -48,17 +48,18 @@ $links
 </html>
 """)
 
-# Only this one style has any effect, whatever might slip into the page.
+# A browser applies only this style, whatever the page may contain.
 _DIGEST = b64encode(sha256(STYLE.encode()).digest()).decode()
-HEADERS = {"Content-Security-Policy": f"{SAFE['Content-Security-Policy']}; style-src 'sha256-{_DIGEST}'"}
+HEADERS = {"Content-Security-Policy": f"{SECURITY_HEADERS['Content-Security-Policy']}; style-src 'sha256-{_DIGEST}'"}
 
 
-def render(servers: int, lost: Outage | None = None) -> str:
+def render(servers: int, outage: Outage | None = None) -> str:
+    """Return the page. `servers` is the number of watched servers."""
     watched = "1 server" if servers == 1 else f"{servers:,} servers"
-    trouble = f" The exporter's own network is down, and nothing is seen of them: {lost.value}." if lost else ""
+    note = f" The exporter's own network is down, so it cannot probe them: {outage.value}." if outage else ""
     links = "\n".join(
         f'<dt><a href="{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
     )
     return _PAGE.substitute(
-        style=STYLE, version=escape(VERSION), watched=escape(watched), trouble=escape(trouble), links=links
+        style=STYLE, version=escape(VERSION), watched=escape(watched), outage=escape(note), links=links
     )

@@ -1,4 +1,4 @@
-"""Every address of the exporter, and what it answers."""
+"""The site: all paths of the exporter, and their responses."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -18,66 +18,69 @@ from exporter.web import landing
 from exporter.web.api import probe, report, tester
 from exporter.web.api.queries import ReportQueries
 
-RELOAD_IS_OFF = "Reloading over HTTP is off: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
-NOTHING_HERE = "Nothing is here. The metrics are at /metrics.\n"
+RELOAD_DISABLED = (
+    "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
+)
+NOT_FOUND = "There is nothing at this path. The metrics are at /metrics.\n"
 
 
 @dataclass(frozen=True, slots=True)
 class SiteContext:
-    """What is served."""
+    """The parts of the exporter that the site shows or controls."""
 
     board: Board
     exporter_metrics: ExporterMetrics
     ready: Callable[[], bool]
     reload: Callable[[], Awaitable[Iterable[object]]] | None
-    """Returns the complaints about a configuration that is not put to use; none where that is not allowed."""
+    """Reloads the configuration, and returns the complaints if it is not applied. None if this is not allowed."""
     queries: ReportQueries
     outage: Callable[[], Outage | None] = lambda: None
-    """Why the exporter sees nothing."""
+    """Returns why the exporter is offline, or None if it is not."""
 
 
-def build_site(exporter: SiteContext) -> Starlette:
-    """The ASGI application."""
+def build_site(context: SiteContext) -> Starlette:
+    """Return the ASGI application."""
 
-    async def front(_: Request) -> Response:
-        page = landing.render(len(exporter.board.snapshot().states), exporter.outage())
+    async def landing_page(_: Request) -> Response:
+        page = landing.render(len(context.board.snapshot().states), context.outage())
         return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:
-        asked = (_join_header(request, "accept"), _join_header(request, "accept-encoding"))
-        answer = exposition.scrape(exporter.board, exporter.exporter_metrics, *asked)
-        headers = {"Content-Type": answer.content_type, "Vary": "Accept, Accept-Encoding"}
-        if answer.encoding:
-            headers["Content-Encoding"] = answer.encoding
-        chunks = answer.chunks if request.method == "GET" else iter(())
-        return StreamingResponse(yield_between(chunks), headers=headers)
+        accepted = (_join_header(request, "accept"), _join_header(request, "accept-encoding"))
+        scrape = exposition.scrape(context.board, context.exporter_metrics, *accepted)
+        headers = {"Content-Type": scrape.content_type, "Vary": "Accept, Accept-Encoding"}
+        if scrape.encoding:
+            headers["Content-Encoding"] = scrape.encoding
+        chunks = scrape.chunks if request.method == "GET" else iter(())
+        return StreamingResponse(yield_to_event_loop(chunks), headers=headers)
 
     async def healthy(_: Request) -> Response:
         return PlainTextResponse("The exporter is healthy.\n")
 
     async def ready(_: Request) -> Response:
-        if exporter.ready():
+        if context.ready():
             return PlainTextResponse("The exporter is ready.\n")
-        return PlainTextResponse("The exporter is not ready: it starts or stops.\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        not_ready = "The exporter is not ready: it is starting or stopping.\n"
+        return PlainTextResponse(not_ready, HTTPStatus.SERVICE_UNAVAILABLE)
 
     async def reload(_: Request) -> Response:
-        if exporter.reload is None:
-            return PlainTextResponse(RELOAD_IS_OFF, HTTPStatus.FORBIDDEN)
-        if complaints := await asyncio.shield(exporter.reload()):  # not by halves, should the client leave
-            lines = ["The configuration is not put to use:", *map(str, complaints), ""]
+        if context.reload is None:
+            return PlainTextResponse(RELOAD_DISABLED, HTTPStatus.FORBIDDEN)
+        if complaints := await asyncio.shield(context.reload()):  # completes even if the client disconnects
+            lines = ["The configuration was not applied:", *map(str, complaints), ""]
             return PlainTextResponse("\n".join(lines), HTTPStatus.INTERNAL_SERVER_ERROR)
-        return PlainTextResponse("The configuration is reloaded.\n")
+        return PlainTextResponse("The configuration was reloaded.\n")
 
     application = Starlette(
         routes=[
-            Route("/", front),
+            Route("/", landing_page),
             Route("/metrics", metrics),
             Route("/-/healthy", healthy),
             Route("/-/ready", ready),
             Route("/-/reload", reload, methods=["POST"]),
-            *probe.routes(exporter.queries),
-            *report.routes(exporter.queries),
-            *tester.routes(exporter.queries),
+            *probe.routes(context.queries),
+            *report.routes(context.queries),
+            *tester.routes(context.queries),
         ],
         exception_handlers={HTTPStatus.NOT_FOUND: _not_found},
     )
@@ -86,17 +89,17 @@ def build_site(exporter: SiteContext) -> Starlette:
 
 
 def _join_header(request: Request, header: str) -> str | None:
-    """All values of a header, as RFC 9110, section 5.2, says; none where it is missing."""
+    """Join all values of a header (RFC 9110, section 5.2). Return None if it is missing."""
     values = request.headers.getlist(header)
     return ", ".join(values) if values else None
 
 
-async def yield_between(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
-    """With a breath for the event loop after each: probes that run must not wait for a scrape."""
+async def yield_to_event_loop(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the chunks, and let the event loop run after each of them: probes must not wait for a scrape."""
     for chunk in chunks:
         yield chunk
         await asyncio.sleep(0)
 
 
 async def _not_found(_: Request, _error: Exception) -> Response:
-    return PlainTextResponse(NOTHING_HERE, HTTPStatus.NOT_FOUND)
+    return PlainTextResponse(NOT_FOUND, HTTPStatus.NOT_FOUND)

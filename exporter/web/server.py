@@ -1,4 +1,4 @@
-"""uvicorn, on the event loop that is there, with bounds on all that a client may do."""
+"""Runs uvicorn in the current event loop, with limits for everything that a client may do."""
 
 import asyncio
 import ssl
@@ -12,16 +12,16 @@ from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.connection import CONNECTION, BoundedConnection
-from exporter.web.headers import SAFE, with_headers
+from exporter.web.headers import SECURITY_HEADERS, with_headers
 from exporter.web.listeners import ListeningSocket
 
 _KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
-BACKLOG = 128  # connections that the kernel holds, and that are let in in one go
-GRACE_SECONDS = 2.0  # for answers under way when the exporter stops
+BACKLOG = 128  # connections that the kernel queues, and that asyncio accepts in one iteration
+GRACE_SECONDS = 2.0  # for responses in progress when the exporter stops
 
 
 class _UvicornServer(uvicorn.Server):
-    """Leaves the signals to the command line."""
+    """A server that leaves signals to the command line."""
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -29,14 +29,14 @@ class _UvicornServer(uvicorn.Server):
 
 
 class Server:
-    """Answers at all sockets within `async with`, and closes them at the end."""
+    """Serves the site on all sockets within `async with`, and closes them at its end."""
 
     def __init__(self, site: ASGIApp, sockets: Sequence[ListeningSocket], tls: ssl.SSLContext | None = None) -> None:
         self._sockets = sockets
         self._server = _UvicornServer(
             uvicorn.Config(
-                cancel_when_client_leaves(ServerErrorMiddleware(site)),
-                http=self._connection(),
+                cancel_on_disconnect(ServerErrorMiddleware(site)),
+                http=self._connection_factory(),
                 ws="none",
                 lifespan="off",
                 log_config=None,
@@ -60,27 +60,27 @@ class Server:
             connection.transport.abort()
         await self.serving
 
-    def _connection(self) -> Any:
-        """As uvicorn makes them, in place of a class."""
+    def _connection_factory(self) -> Any:
+        """Return what uvicorn calls in place of a class."""
         return partial(BoundedConnection, on_accept=self._on_accept)
 
     def _on_accept(self, descriptor: int) -> None:
         for listener in self._sockets:
-            listener.waiting.pop(descriptor, None)
+            listener.pending.pop(descriptor, None)
 
 
-def cancel_when_client_leaves(site: ASGIApp) -> ASGIApp:
-    """Works on an answer for as long as there is somebody to read it."""
+def cancel_on_disconnect(site: ASGIApp) -> ASGIApp:
+    """Return an ASGI application that stops working on a response when its client disconnects."""
 
-    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    async def respond(scope: Scope, receive: Receive, send: Send) -> None:
         connection: BoundedConnection = scope["state"][CONNECTION]
-        connection.answering = asyncio.current_task()
+        connection.response_task = asyncio.current_task()
         try:
-            await site(scope, receive, with_headers(SAFE, send))
+            await site(scope, receive, with_headers(SECURITY_HEADERS, send))
         except asyncio.CancelledError:
             if not connection.cycle.disconnected:
                 raise
         finally:
-            connection.answering = None
+            connection.response_task = None
 
-    return answer
+    return respond

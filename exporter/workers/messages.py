@@ -1,5 +1,7 @@
-"""What the exporter and its workers say to each other: pickles over a socket pair, between a process and its own
-children, each of whom trusts the other.
+"""The messages between the exporter and its workers: pickles over a socket pair.
+
+Both ends are processes of the exporter and trust each other, so unpickling is safe. A message follows its length, which
+is an unsigned integer of four bytes in network byte order.
 """
 
 import pickle
@@ -15,23 +17,30 @@ from exporter.model.report import Report
 _LENGTH = struct.Struct("!I")
 
 
+# ---------------------------------------------------------------- to a worker
+
+
 @dataclass(frozen=True, slots=True)
 class UseConfig:
-    """Probe as this configuration says, from the next question on."""
+    """Use this configuration for all requests that follow."""
 
     generation: int
-    """Higher than that of every configuration before."""
+    """Higher for each newer configuration."""
     config: Config
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
+    """Probe a server. `max_seconds` is None for the configured timeout."""
+
     server_name: ServerName
-    within: float | None
+    max_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeepLookTask:
+    """Take a deep look at the server of a report."""
+
     report: Report
 
 
@@ -40,45 +49,58 @@ WorkerTask: TypeAlias = ProbeTask | DeepLookTask
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    number: int
-    question: WorkerTask
+    """Run a task, and send a reply with the same ID."""
+
+    request_id: int
+    task: WorkerTask
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Nobody waits for the answer any more."""
+    """Cancel the task of a request. Nothing waits for its reply any more."""
 
-    number: int
+    request_id: int
 
 
-WorkerMessage: TypeAlias = UseConfig | Request | Cancel
+MessageToWorker: TypeAlias = UseConfig | Request | Cancel
+
+
+# ---------------------------------------------------------------- from a worker
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    number: int
-    report: Report | None
-    """None where the worker stumbled, which its log tells of."""
+class Ready:
+    """The first message of a worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class LagSamples:
-    """Of the worker's event loop, in seconds."""
+    """Lags of the worker's event loop, in seconds."""
 
     seconds: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Ready:
-    """The worker's first word."""
+class Reply:
+    """The result of a request."""
+
+    request_id: int
+    report: Report | None
+    """None if the task raised an exception, which the worker has logged."""
 
 
-def send(writer: StreamWriter, message: WorkerMessage | Ready | LagSamples | Reply) -> None:
+MessageFromWorker: TypeAlias = Ready | LagSamples | Reply
+
+
+# ---------------------------------------------------------------- both
+
+
+def send(writer: StreamWriter, message: MessageToWorker | MessageFromWorker) -> None:
     content = pickle.dumps(message)
     writer.write(_LENGTH.pack(len(content)) + content)
 
 
 async def receive(reader: StreamReader) -> object:
-    """Raises EOFError or OSError when the other side has ended."""
+    """Return the next message. Raises EOFError or OSError when the other process has ended."""
     (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
-    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from our own other half
+    return pickle.loads(await reader.readexactly(length))  # noqa: S301 - from another process of the exporter

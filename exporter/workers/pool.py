@@ -1,4 +1,4 @@
-"""The workers as the exporter sees them: probers that happen to be elsewhere."""
+"""The pool of workers, and the prober that uses it."""
 
 import asyncio
 import socket
@@ -33,9 +33,8 @@ from exporter.workers.messages import (
     send,
 )
 
-MAX_WORKERS = 64  # far more than one schedule can keep busy
-RESTART_SECONDS = 1.0  # between the end of a worker and its successor: one that cannot run must not take all the CPU
-_END_SECONDS = 5.0  # for a worker to end when its socket is closed
+RESTART_SECONDS = 1.0  # between the end of a worker and its replacement: one that cannot start must not use up the CPU
+_END_SECONDS = 5.0  # for a worker to end after its socket is closed; then it is killed
 _GENERATIONS = count(1)  # of configurations
 _NO_GENERATION = 0
 
@@ -43,165 +42,180 @@ log = structlog.get_logger()
 
 
 class WorkerPool:
-    """`number` processes, from `async with` on until its end. Each server has one of them, always the same.
+    """`size` worker processes, which run within `async with`. Each server belongs to one worker, always the same.
 
-    A worker that dies is replaced; what it was asked is asked once more of its successor. They log as they are told.
+    A worker that ends is replaced, and its requests are sent once more to the replacement. The workers log at
+    `log_level` and in `log_format`.
     """
 
-    def __init__(self, number: int, log_level: str, log_format: str) -> None:
-        self._workers = [WorkerHandle(index, (log_level, log_format), self._on_lag) for index in range(number)]
+    def __init__(self, size: int, log_level: str, log_format: str) -> None:
+        self._workers = [WorkerHandle(index, (log_level, log_format), self._on_lags) for index in range(size)]
         self.on_lag: Callable[[float], object] = lambda _: None
-        """Gets the lags of all event loops, in seconds."""
+        """Called with each lag of the workers' event loops, in seconds."""
         self._stack = AsyncExitStack()
+
+    def __repr__(self) -> str:
+        return f"<WorkerPool: {len(list(self.pids()))} of {len(self._workers)} running, {self.restarts} restarts>"
 
     async def __aenter__(self) -> Self:
         for worker in self._workers:
             await self._stack.enter_async_context(worker)
-        await asyncio.gather(*(worker.ready() for worker in self._workers))
+        await asyncio.gather(*(worker.wait_until_ready() for worker in self._workers))
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     def pids(self) -> Iterator[int]:
-        """Of those that run."""
+        """Return the process IDs of the workers that are running."""
         return (worker.pid for worker in self._workers if worker.pid)
 
-    def of(self, name: ServerName) -> "WorkerHandle":
+    def worker_for(self, name: ServerName) -> "WorkerHandle":
         return self._workers[shards.bucket(shards.digest(name, b"worker"), len(self._workers))]
 
     @property
     def restarts(self) -> int:
         return sum(worker.restarts for worker in self._workers)
 
-    def _on_lag(self, lags: Iterable[float]) -> None:
+    def _on_lags(self, lags: Iterable[float]) -> None:
         for lag in lags:
             self.on_lag(lag)
 
-    def prober(self, config: Config, local: SupportsProbe) -> "WorkerProber":
-        return WorkerProber(self, config, local)
+    def prober(self, config: Config, in_process: SupportsProbe) -> "WorkerProber":
+        return WorkerProber(self, config, in_process)
 
 
 class WorkerProber:
-    """Probes in a worker. Raises WorkerLostError where two workers in a row ended in the middle of a probe.
+    """Probes in workers. Raises WorkerLostError if two workers in a row end during a probe.
 
-    Workers share the exporter's own network, so the `local` prober looks for outages.
+    All workers use the same network, so the `in_process` prober finds outages.
     """
 
-    def __init__(self, workers: WorkerPool, config: Config, local: SupportsProbe) -> None:
+    def __init__(self, workers: WorkerPool, config: Config, in_process: SupportsProbe) -> None:
         self._workers = workers
-        self._local = local
-        self._use = UseConfig(next(_GENERATIONS), replace(config, servers=()))
+        self._in_process = in_process
+        self._use_config = UseConfig(next(_GENERATIONS), replace(config, servers=()))
 
-    async def probe(self, name: ServerName, within: float | None = None) -> Report:
-        return await self._ask(name, ProbeTask(name, within))
+    async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
+        return await self._run(name, ProbeTask(name, max_seconds))
 
     async def run_deep_look(self, report: Report) -> Report:
-        """The report as it was where there is nobody left to look."""
+        """Return the report with a deep look, and the same report if the worker is lost."""
         try:
-            return await self._ask(report.server_name, DeepLookTask(report))
+            return await self._run(report.server_name, DeepLookTask(report))
         except WorkerLostError:
             return report
 
     async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
-        return await self._local.find_outage(witnesses, check_dns=check_dns)
+        return await self._in_process.find_outage(witnesses, check_dns=check_dns)
 
-    async def _ask(self, name: ServerName, question: WorkerTask) -> Report:
-        worker = self._workers.of(name)
+    async def _run(self, name: ServerName, task: WorkerTask) -> Report:
+        worker = self._workers.worker_for(name)
         try:
-            return await worker.ask(question, self._use)
+            return await worker.run(task, self._use_config)
         except WorkerLostError:
-            return await worker.ask(question, self._use)
+            return await worker.run(task, self._use_config)
 
 
 class WorkerHandle:
-    """One process after the other."""
+    """One worker process, and its replacement whenever it ends; within `async with`.
 
-    def __init__(self, index: int, options: tuple[str, str], on_lag: Callable[[Iterable[float]], object]) -> None:
+    `options` are the worker's command-line options. `on_lags` is called with the lags of its event loop, in seconds.
+    """
+
+    def __init__(self, index: int, options: tuple[str, str], on_lags: Callable[[Iterable[float]], object]) -> None:
         self.pid: int | None = None
-        """None between the end of one process and the start of the next."""
+        """None between the end of a process and the start of the next one."""
         self.restarts = 0
         self._index = index
         self._options = options
-        self._on_lag = on_lag
-        self._numbers = count()
-        self._waiting: dict[int, asyncio.Future[Report]] = {}
-        self._up = asyncio.Event()
+        self._on_lags = on_lags
+        self._request_ids = count()
+        self._pending: dict[int, asyncio.Future[Report]] = {}
+        """The requests that have no reply yet, by ID."""
+        self._ready = asyncio.Event()
         self._generation = _NO_GENERATION
+        """The latest configuration that was sent to the current process."""
+
+    def __repr__(self) -> str:
+        state = f"pid {self.pid}" if self.pid else "not running"
+        return f"<WorkerHandle: {state}, {len(self._pending)} pending requests, {self.restarts} restarts>"
 
     async def __aenter__(self) -> Self:
-        await self._start()
-        self._supervising = asyncio.create_task(self._supervise())
+        await self._start_process()
+        self._supervisor = asyncio.create_task(self._supervise())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._supervising.cancel()
-        await asyncio.wait([self._supervising])
-        await self._end()
+        self._supervisor.cancel()
+        await asyncio.wait([self._supervisor])
+        await self._end_process()
 
-    async def ready(self) -> None:
-        await self._up.wait()
+    async def wait_until_ready(self) -> None:
+        await self._ready.wait()
 
-    async def ask(self, question: WorkerTask, use: UseConfig) -> Report:
-        """Raises LostError."""
-        await self.ready()
-        if use.generation > self._generation:  # a deep look may still belong to the configuration before
-            self._generation = use.generation
-            send(self._writer, use)
-        number = next(self._numbers)
-        answer: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = answer
-        send(self._writer, Request(number, question))
+    async def run(self, task: WorkerTask, use_config: UseConfig) -> Report:
+        """Run a task in the worker, with this configuration or a later one. Raises WorkerLostError."""
+        await self.wait_until_ready()
+        if use_config.generation > self._generation:  # a deep look may still have an older configuration
+            self._generation = use_config.generation
+            send(self._writer, use_config)
+        request_id = next(self._request_ids)
+        report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
+        self._pending[request_id] = report
+        send(self._writer, Request(request_id, task))
         try:
-            return await answer
+            return await report
         except asyncio.CancelledError:
-            send(self._writer, Cancel(number))
+            send(self._writer, Cancel(request_id))
             raise
         finally:
-            self._waiting.pop(number, None)
+            self._pending.pop(request_id, None)
 
     # ------------------------------------------------------------ its processes
 
-    async def _start(self) -> None:
-        ours, theirs = socket.socketpair()
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
-        with theirs:
-            inherited = theirs.fileno()
-            command = [sys.executable, "-m", "exporter.worker", str(inherited), *self._options]
-            self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[inherited])
+    async def _start_process(self) -> None:
+        own_end, worker_end = socket.socketpair()
+        self._reader, self._writer = await asyncio.open_connection(sock=own_end)
+        with worker_end:
+            descriptor = worker_end.fileno()
+            command = [sys.executable, "-m", "exporter.worker", str(descriptor), *self._options]
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=DEVNULL, pass_fds=[descriptor])
         self._generation = _NO_GENERATION
         self.pid = self._process.pid
 
     async def _supervise(self) -> None:
         while True:
-            await self._read_answers()
-            self._lose()
-            await self._end()
+            await self._receive_messages()
+            self._fail_pending()
+            await self._end_process()
             log.error("a worker ended: starting another", worker=self._index, status=self._process.returncode)
             await asyncio.sleep(RESTART_SECONDS)
-            await self._start()
+            await self._start_process()
             self.restarts += 1
 
-    async def _read_answers(self) -> None:
+    async def _receive_messages(self) -> None:
+        """Handle the worker's messages until it ends."""
         with suppress(EOFError, OSError):
             while True:
                 match await receive(self._reader):
                     case Ready():
-                        self._up.set()
+                        self._ready.set()
                     case LagSamples(seconds):
-                        self._on_lag(seconds)
-                    case Reply(number, report) if waiting := self._waiting.pop(number, None):
-                        _resolve_future(waiting, report)
+                        self._on_lags(seconds)
+                    case Reply(request_id, report) if pending := self._pending.pop(request_id, None):
+                        _resolve(pending, report)
 
-    def _lose(self) -> None:
+    def _fail_pending(self) -> None:
+        """Raise WorkerLostError from all pending requests, as the worker has ended."""
         self.pid = None
-        self._up.clear()
-        for waiting in self._waiting.values():
-            _resolve_future(waiting, None)
-        self._waiting.clear()
+        self._ready.clear()
+        for pending in self._pending.values():
+            _resolve(pending, None)
+        self._pending.clear()
 
-    async def _end(self) -> None:
-        """It ends by itself when its socket is closed, or else is killed."""
+    async def _end_process(self) -> None:
+        """Close the socket, on which the worker ends by itself, and kill the worker if it does not."""
         self._writer.close()
         try:
             async with asyncio.timeout(_END_SECONDS):
@@ -211,10 +225,11 @@ class WorkerHandle:
             await self._process.wait()
 
 
-def _resolve_future(waiting: asyncio.Future[Report], report: Report | None) -> None:
-    if waiting.done():
+def _resolve(pending: asyncio.Future[Report], report: Report | None) -> None:
+    """Set the result of a request: a report, or WorkerLostError if there is none. It may be cancelled already."""
+    if pending.done():
         return
     if report is None:
-        waiting.set_exception(WorkerLostError)
+        pending.set_exception(WorkerLostError)
     else:
-        waiting.set_result(report)
+        pending.set_result(report)

@@ -1,4 +1,4 @@
-"""The configuration file: what a good one means, and what is said of a bad one."""
+"""The configuration file: what a valid one means, and which complaints an invalid one gets."""
 
 from collections.abc import Callable
 from dataclasses import fields
@@ -31,7 +31,7 @@ from exporter.model.servers import WatchedServer
 
 Write: TypeAlias = Callable[[str], Path]
 
-BAD_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
+INVALID_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
     "": Settings,
     "servers[0].": ServerSettings,
@@ -46,7 +46,7 @@ SECTIONS = {
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes a configuration file, and says where."""
+    """A function that writes a configuration file and returns its path."""
 
     def write_config(text: str) -> Path:
         path = tmp_path / "config.yaml"
@@ -56,17 +56,17 @@ def write(tmp_path: Path) -> Write:
     return write_config
 
 
-def refusal(path: Path) -> str:
-    """All that is said of a file, without its name."""
-    with pytest.raises(ConfigError) as refused:
+def complaints_about(path: Path) -> str:
+    """Return all complaints about a file, without its name."""
+    with pytest.raises(ConfigError) as raised:
         config.load(path)
-    lines = str(refused.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert all(line.startswith(f"{path}:") for line in lines)
     return "\n".join(line.removeprefix(f"{path}:").strip() for line in lines)
 
 
 def certificate() -> bytes:
-    """Self-signed, in PEM."""
+    """Return a self-signed certificate in PEM format."""
     key = ed25519.Ed25519PrivateKey.generate()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "A private federation")])
     now = datetime.now(UTC)
@@ -75,11 +75,11 @@ def certificate() -> bytes:
     return builder.sign(key, None).public_bytes(Encoding.PEM)
 
 
-# ---------------------------------------------------------------- good ones
+# ---------------------------------------------------------------- valid files
 
 
 def test_every_key_becomes_a_typed_value(write: Write, tmp_path: Path) -> None:
-    """Durations are seconds, paths are relative to the file, keys of connect_to have one form."""
+    """Durations become seconds, paths become relative to the folder, and keys of connect_to become canonical."""
     (tmp_path / "ca.pem").write_bytes(certificate())
     (tmp_path / "token").write_text("syt_secret\n")
     path = write("""
@@ -165,8 +165,8 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
     )
 
 
-def test_only_the_servers_are_needed(write: Write) -> None:
-    """All else has a default."""
+def test_only_the_servers_are_required(write: Write) -> None:
+    """Every other key has a default."""
     assert config.load(write("servers: [example.org]")) == Config(
         servers=(WatchedServer(names.parse("example.org"), 300.0, None),),
         server_files=(),
@@ -183,15 +183,15 @@ def test_only_the_servers_are_needed(write: Write) -> None:
     )
 
 
-def test_server_files_may_stand_for_servers(write: Write) -> None:
-    """No server need be listed then, for the files may name some later."""
+def test_server_files_can_replace_servers(write: Write) -> None:
+    """`servers` may be empty, because the files may contain servers later."""
     assert config.load(write("servers: []\nserver_files: [/etc/servers.json]")) == Config(
         server_files=("/etc/servers.json",)
     )
 
 
-def test_lists_from_elsewhere_may_stand_for_servers(write: Write, tmp_path: Path) -> None:
-    """A homeserver's peers alone are a good reason to run the exporter."""
+def test_synapse_destinations_can_replace_servers(write: Write, tmp_path: Path) -> None:
+    """`servers` may be missing if a server list is configured."""
     (tmp_path / "token").write_text("syt_secret")
     path = write("synapse_destinations: [{url: 'http://127.0.0.1:8008', token_file: token}]")
     assert config.load(path) == Config(
@@ -199,13 +199,13 @@ def test_lists_from_elsewhere_may_stand_for_servers(write: Write, tmp_path: Path
     )
 
 
-def test_headers_are_not_in_what_python_shows() -> None:
-    """They bear API keys, and a traceback may end up anywhere."""
+def test_repr_does_not_contain_the_values_of_headers() -> None:
+    """Headers contain API keys, and a traceback may end up anywhere."""
     assert "hunter2" not in repr(ServerUrl("https://example.org/", headers={"X-Key": "hunter2"}))
 
 
-def test_the_folder_of_the_file_is_not_part_of_a_pattern(tmp_path: Path) -> None:
-    """A folder whose name looks like a pattern is found as it is."""
+def test_the_folder_of_the_file_is_escaped_in_a_pattern(tmp_path: Path) -> None:
+    """A folder may have a name that looks like a pattern."""
     folder = tmp_path / "[old]"
     folder.mkdir()
     path = folder / "config.yaml"
@@ -214,48 +214,48 @@ def test_the_folder_of_the_file_is_not_part_of_a_pattern(tmp_path: Path) -> None
 
 
 def test_a_null_ca_file_is_the_default_trust_store(write: Write) -> None:
-    """Null may be written out, or left empty."""
+    """Null may be spelled out or left empty."""
     for written in ("null", "~", ""):
         assert (
             config.load(write(f"servers: [example.org]\nnetwork:\n  ca_file: {written}")).network == NetworkSettings()
         )
 
 
-def test_a_byte_order_mark_is_no_part_of_the_file(write: Write) -> None:
-    """Some editors begin every file with one."""
+def test_a_byte_order_mark_is_ignored(write: Write) -> None:
+    """Some editors write one at the start of every file."""
     assert config.load(write("\ufeffservers: [example.org]")) == config.load(write("servers: [example.org]"))
 
 
-def test_twenty_thousand_servers_are_read(write: Write) -> None:
-    """In about a second; were any step quadratic, the time limit of the tests would end it."""
+def test_twenty_thousand_servers_are_loaded(write: Write) -> None:
+    """Loading takes about a second; a quadratic step would exceed the time limit of the tests."""
     path = write("servers:\n" + "".join(f"  - s{n}.example.org\n" for n in range(20_000)))
     assert [str(server.server_name) for server in config.load(path).servers] == [
         f"s{n}.example.org" for n in range(20_000)
     ]
 
 
-# ---------------------------------------------------------------- bad ones
+# ---------------------------------------------------------------- invalid files
 
 
-@pytest.mark.parametrize("path", BAD_FILES, ids=lambda path: path.stem)
-def test_a_bad_file_is_refused_in_the_words_at_its_head(path: Path) -> None:
-    """The comments that a file of tests/config begins with are all that is said of it: line, place, sentence."""
+@pytest.mark.parametrize("path", INVALID_FILES, ids=lambda path: path.stem)
+def test_an_invalid_file_gets_the_complaints_in_its_comments(path: Path) -> None:
+    """The comments at the start of a file in `cases` are all its complaints, with line, key path and sentence."""
     lines = path.read_text(encoding="utf-8").splitlines()
     expected = [line.removeprefix("# ") for line in lines if line.startswith("# ")]
-    assert refusal(path) == "\n".join(expected)
+    assert complaints_about(path) == "\n".join(expected)
 
 
 @pytest.mark.parametrize("key", [place + field.name for place, keys in SECTIONS.items() for field in fields(keys)])
-def test_every_key_has_a_bad_file(key: str) -> None:
-    """A key without one would be refused in words that nobody has read."""
-    heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in BAD_FILES]
+def test_every_key_has_an_invalid_file(key: str) -> None:
+    """Otherwise nobody has read the complaints about that key."""
+    heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in INVALID_FILES]
     short = "servers[0]" if key == "servers[0].server_name" else key
     assert any(head.split(": ")[1].startswith((key, short)) for head in heads)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_suggests_the_right_key(section: str, write: Write) -> None:
-    """Each key of each section, with a letter too many, is answered with itself."""
+    """A key with an extra letter gets a complaint that suggests the right key."""
     above = {
         "": "",
         "servers[0].": "servers:\n- ",
@@ -264,27 +264,27 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "synapse_destinations[0].": "synapse_destinations:\n- ",
     }
     head = above.get(section, section.replace(".", ":\n  "))
+    assert fields(SECTIONS[section])
     for field in fields(SECTIONS[section]):
-        said = refusal(write(f"{head}{field.name}x: 1"))
-        assert f"unknown key `{field.name}x`, did you mean `{field.name}`?" in said
+        complaints = complaints_about(write(f"{head}{field.name}x: 1"))
+        assert f"unknown key `{field.name}x`, did you mean `{field.name}`?" in complaints
 
 
-def test_a_ca_file_must_hold_certificates(write: Write, tmp_path: Path) -> None:
-    """As OpenSSL sees it, which is to use them."""
+def test_a_ca_file_must_contain_certificates(write: Write, tmp_path: Path) -> None:
+    """The file is invalid if OpenSSL cannot load it."""
     broken = certificate().replace(b"-----BEGIN CERTIFICATE-----\n", b"-----BEGIN CERTIFICATE-----\nAAAA")
     for content in (b"", b"no certificate\n", certificate()[:100], broken):
         (tmp_path / "ca.pem").write_bytes(content)
         path = write("servers: [example.org]\nnetwork: {ca_file: ca.pem}")
-        assert refusal(path) == (
-            f"2: network.ca_file: {tmp_path}/ca.pem cannot be used:"
-            " expected PEM certificates, found none, or one that is broken"
+        assert complaints_about(path) == (
+            f"2: network.ca_file: cannot use {tmp_path}/ca.pem: expected PEM certificates, found none or an invalid one"
         )
 
 
-def test_complaints_are_objects_too(write: Write) -> None:
-    """For those who show them in another way than as text."""
+def test_the_error_has_the_complaints_as_objects(write: Write) -> None:
+    """Each complaint has the file, the line, the key path and the sentence."""
     path = write("servers: [example.org]\nprobe: {interval: 5}")
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as raised:
         config.load(str(path))
     sentence = "expected a duration such as 90s, 5m or 1h30m, found the number 5: add a unit, as in 5s"
-    assert refused.value.complaints == (config.Complaint(str(path), 2, "probe.interval", sentence),)
+    assert raised.value.complaints == (config.Complaint(str(path), 2, "probe.interval", sentence),)

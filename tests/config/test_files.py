@@ -1,4 +1,4 @@
-"""Files that are no configuration at all, and files that are made to do harm."""
+"""Files that cannot be parsed at all, and files that were made to do harm."""
 
 import os
 from pathlib import Path
@@ -12,53 +12,54 @@ from exporter.config.document import parse_json, parse_yaml
 DEEP = 100_000
 
 
-def refusal(path: Path) -> str:
-    with pytest.raises(ConfigError) as refused:
+def complaints_about(path: Path) -> str:
+    with pytest.raises(ConfigError) as raised:
         config.load(path)
-    return str(refused.value)
+    return str(raised.value)
 
 
-def test_a_missing_file_is_told() -> None:
-    """Without a line: there is none."""
+def test_a_missing_file_is_reported() -> None:
+    """The complaint has no line number."""
     path = Path("/nonexistent/config.yaml")
-    assert refusal(path) == f"{path}: expected a file, found nothing of that name: check the path"
+    assert complaints_about(path) == f"{path}: expected a file, found none with this name: check the path"
 
 
-def test_a_directory_is_told(tmp_path: Path) -> None:
-    """And not read."""
-    assert refusal(tmp_path) == f"{tmp_path}: expected a file, found a directory"
+def test_a_directory_is_reported(tmp_path: Path) -> None:
+    assert complaints_about(tmp_path) == f"{tmp_path}: expected a file, found a directory"
 
 
-def test_a_file_that_cannot_be_opened_is_told_in_the_words_of_the_system(tmp_path: Path) -> None:
-    """Here a symbolic link to itself."""
+def test_another_error_is_reported_in_the_words_of_the_system(tmp_path: Path) -> None:
+    """The file is a symbolic link to itself."""
     path = tmp_path / "config.yaml"
     path.symlink_to(path)
-    assert refusal(path) == f"{path}: expected a readable file, found an error: Too many levels of symbolic links"
+    assert (
+        complaints_about(path) == f"{path}: expected a readable file, found an error: Too many levels of symbolic links"
+    )
 
 
-def test_a_file_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system refuses it; simulated, because root may read everything."""
+def test_missing_permission_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The refusal is simulated, because root may read every file."""
 
     def refuse(*_: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
     path = tmp_path / "config.yaml"
-    assert refusal(path) == (
-        f"{path}: expected a file that the exporter may read, found one that its user may not: check owner and mode"
+    assert complaints_about(path) == (
+        f"{path}: expected a file that the exporter can read, found one that it cannot: check its owner and mode"
     )
 
 
 @pytest.mark.parametrize("content", ["", "\n", "# nothing but a comment\n", "---\n"])
-def test_an_empty_file_is_told(content: str, tmp_path: Path) -> None:
-    """Whether of bytes or of meaning."""
+def test_an_empty_file_is_reported(content: str, tmp_path: Path) -> None:
+    """A file with only comments is empty too."""
     path = tmp_path / "config.yaml"
     path.write_text(content, encoding="utf-8")
-    assert refusal(path) == f"{path}: expected YAML, found nothing: the file is empty"
+    assert complaints_about(path) == f"{path}: expected YAML, found an empty file"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "complaint"),
     [
         (
             "servers:\n  - münchen.example\n".encode("latin-1"),
@@ -72,76 +73,76 @@ def test_an_empty_file_is_told(content: str, tmp_path: Path) -> None:
         (b"\x7fELF\x02", "1: expected text, found the control character 0x7f: remove it"),
     ],
 )
-def test_what_is_no_text_is_told_with_its_line(content: bytes, said: str, tmp_path: Path) -> None:
-    """Before any YAML is looked for."""
+def test_content_that_is_not_text_is_reported_with_its_line(content: bytes, complaint: str, tmp_path: Path) -> None:
+    """The text is checked before it is parsed as YAML."""
     path = tmp_path / "config.yaml"
     path.write_bytes(content)
-    assert refusal(path) == f"{path}:{said}"
+    assert complaints_about(path) == f"{path}:{complaint}"
 
 
-def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
-    """One byte more than is allowed, all of them zeros."""
+def test_a_file_above_the_size_limit_is_refused(tmp_path: Path) -> None:
+    """The file is one byte too large, and sparse."""
     path = tmp_path / "config.yaml"
     with path.open("wb") as stream:
         os.truncate(stream.fileno(), files.MAX_BYTES + 1)
-    assert refusal(path) == f"{path}: expected a file of at most 64 MiB, found a larger one"
+    assert complaints_about(path) == f"{path}: expected a file of at most 64 MiB, found a larger one"
 
 
 @pytest.mark.parametrize("content", ["- " * DEEP, "[" * DEEP, "{a: " * DEEP, "a:\n" + "- " * DEEP])
 def test_deep_nesting_is_refused(content: str) -> None:
-    """It would exhaust the stack, which no `except` survives."""
-    with pytest.raises(ConfigError) as refused:
+    """Parsing it would overflow the stack, which crashes the process."""
+    with pytest.raises(ConfigError) as raised:
         parse_yaml("config.yaml", content)
-    assert str(refused.value) in {
+    assert str(raised.value) in {
         f"config.yaml:{line}: expected at most 20 levels of lists and mappings, found more" for line in (1, 2)
     }
 
 
-def test_aliases_are_refused_before_they_multiply() -> None:
-    """The billion laughs: nine lines that stand for a thousand million texts. An anchor alone does no harm."""
+def test_aliases_are_refused_before_they_expand() -> None:
+    """In a billion laughs attack, ten lines expand to a billion strings. An anchor without an alias is allowed."""
     lines = ["a0: &a0 [lol]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    with pytest.raises(ConfigError) as refused:
+    with pytest.raises(ConfigError) as raised:
         parse_yaml("config.yaml", "\n".join(lines))
-    assert str(refused.value) == "config.yaml:2: found the alias `*a0`, which is not supported: write the value out"
+    assert str(raised.value) == "config.yaml:2: found the alias `*a0`, which is not supported: write the value out"
     assert parse_yaml("config.yaml", lines[0]).root == {"a0": ["lol"]}
 
 
-def test_a_tag_builds_no_object() -> None:
-    """YAML can name Python classes; here they are odd values, and nothing more."""
+def test_a_tag_does_not_create_an_object() -> None:
+    """YAML can name Python classes, which become unsupported values."""
     root = parse_yaml("config.yaml", "a: !!python/object/apply:os.getcwd []").root
     assert str(root) == "{'a': UnsupportedScalar(text='!!python/object/apply:os.getcwd', read_as='a tag')}"
 
 
-def test_what_is_shown_of_a_value_is_bounded_and_printable(tmp_path: Path) -> None:
-    """A message is one line that a terminal cannot act on."""
+def test_a_value_is_shown_bounded_and_printable(tmp_path: Path) -> None:
+    """A complaint is one line, without escape sequences for a terminal."""
     path = tmp_path / "config.yaml"
     path.write_text('servers: ["\\e[31m' + "x" * 1000 + '\\n"]', encoding="utf-8")
-    assert refusal(path) == (
+    assert complaints_about(path) == (
         f"{path}:1: servers[0]: expected a server name such as example.org or example.org:8448,"
         f" found `\N{REPLACEMENT CHARACTER}[31m{'x' * 74}…`: only letters, digits, '-' and '.' are allowed in a name"
     )
 
 
 @pytest.mark.parametrize("end", ["\r", "\x85", "\u2028", "\u2029"])
-def test_lines_end_as_yaml_says(end: str) -> None:
-    """So a syntax error may be further down than there are newlines."""
-    with pytest.raises(ConfigError) as refused:
+def test_lines_are_counted_with_the_line_breaks_of_yaml(end: str) -> None:
+    """YAML has more line breaks than the newline."""
+    with pytest.raises(ConfigError) as raised:
         parse_yaml("config.yaml", f"a: b{end * 3}- c")
-    assert str(refused.value).startswith("config.yaml:4: this is not YAML")
+    assert str(raised.value).startswith("config.yaml:4: invalid YAML: ")
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "complaint"),
     [
-        ("", ":1: this is not JSON: Expecting value"),
-        ('[{"targets": [\n"example.org",\n]}]', ":3: this is not JSON: Expecting value"),
-        ("[" * DEEP, ": this JSON cannot be read: it is nested too deeply, or holds too long a number"),
-        ("1" * DEEP, ": this JSON cannot be read: it is nested too deeply, or holds too long a number"),
+        ("", ":1: invalid JSON: Expecting value"),
+        ('[{"targets": [\n"example.org",\n]}]', ":3: invalid JSON: Expecting value"),
+        ("[" * DEEP, ": cannot parse this JSON: it is nested too deeply, or contains a number that is too long"),
+        ("1" * DEEP, ": cannot parse this JSON: it is nested too deeply, or contains a number that is too long"),
         ("[" * 30 + "]" * 30, ":1: expected at most 20 levels of lists and mappings, found more"),
     ],
 )
-def test_what_is_no_json_is_told(content: str, said: str) -> None:
-    """With its line, where there is one."""
-    with pytest.raises(ConfigError) as refused:
+def test_invalid_json_is_reported(content: str, complaint: str) -> None:
+    """The complaint has a line number if the parser reports one."""
+    with pytest.raises(ConfigError) as raised:
         parse_json("servers.json", content)
-    assert str(refused.value) == f"servers.json{said}"
+    assert str(raised.value) == f"servers.json{complaint}"

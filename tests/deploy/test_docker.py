@@ -98,6 +98,7 @@ def test_services(services: dict[str, Any]) -> None:
 def test_whatever_is_mounted_is_there(services: dict[str, Any]) -> None:
     """Docker would make an empty folder in its place, and say nothing."""
     mounted = [volume for service in services.values() for volume in service["volumes"] if volume["type"] == "bind"]
+    assert mounted
     assert {volume["source"] for volume in mounted if not Path(volume["source"]).exists()} == set()
     assert all(volume["read_only"] for volume in mounted)
 

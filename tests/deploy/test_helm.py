@@ -56,9 +56,17 @@ def test_helm_has_no_complaint(values: list[str]) -> None:
 @pytest.mark.parametrize("values", [[], EVERYTHING], ids=["default", "everything"])
 def test_kubernetes_knows_every_field(values: list[str], kubernetes: str) -> None:
     """By the schemas of its own API."""
-    for resource in rendered(*values, kubernetes=kubernetes).values():
-        if resource["apiVersion"] != OPERATORS:
-            kubernetes_validate.validate(resource, kubernetes, strict=True)
+    native = [each for each in rendered(*values, kubernetes=kubernetes).values() if each["apiVersion"] != OPERATORS]
+    assert {"ConfigMap", "Service"} <= {resource["kind"] for resource in native}
+    for resource in native:
+        kubernetes_validate.validate(resource, kubernetes, strict=True)
+
+
+def test_kubernetes_refuses_an_unknown_field() -> None:
+    service = rendered()["Service", NAME]
+    service["spec"]["invented"] = True
+    with pytest.raises(kubernetes_validate.ValidationError, match="invented"):
+        kubernetes_validate.validate(service, KUBERNETES[-1], strict=True)
 
 
 def test_default_is_one_exporter() -> None:
@@ -222,12 +230,14 @@ def dashboards() -> list[Path]:
 def test_copies_in_the_chart_are_the_originals(originals: Callable[[], list[Path]], copies: str) -> None:
     """Run `make chart` after a change: a chart can hold only what is in its own folder."""
     copied = sorted((CHART / "files" / copies).glob("*"))
+    assert copied
     assert {file.name: file.read_text() for file in copied} == {file.name: file.read_text() for file in originals()}
 
 
 def test_rules_arrive_whole() -> None:
     """With the braces that are Prometheus' own."""
     resources = rendered(*EVERYTHING)
+    assert rules()
     for file in rules():
         assert resources["PrometheusRule", f"{NAME}-{file.stem}"]["spec"] == yaml.safe_load(file.read_text())
 
@@ -235,6 +245,7 @@ def test_rules_arrive_whole() -> None:
 def test_dashboards_arrive_whole() -> None:
     """With the label by which Grafana's sidecar finds them."""
     resources = rendered(*EVERYTHING)
+    assert dashboards()
     for file in dashboards():
         found = resources["ConfigMap", f"{NAME}-{file.stem}"]
         assert json.loads(found["data"][file.name]) == json.loads(file.read_text())

@@ -108,7 +108,7 @@ def back(world: World) -> None:
     """A stretch ends when the exporter has noticed: until then it went on by the clock as it was."""
     known = len(world.exporter.events())
     world.clock.set(world.clock.ahead - STEP_SECONDS)
-    noticed = at(world.exporter.told("the clock was set back: planning all probes anew", known))
+    noticed = at(world.exporter.told("the clock was set back: rescheduling all probes", known))
     planned = noticed + PLANNING_SECONDS
     end = Moment(noticed + STEP_SECONDS - PLANNING_SECONDS, planned + STEP_SECONDS)
     world.stretches.append(Stretch(world.begun, end))

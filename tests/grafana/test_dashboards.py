@@ -66,6 +66,7 @@ def test_panel_titles_are_unique_within_a_dashboard() -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_panels_fit_into_the_grid(name: str) -> None:
+    assert ALL[name]["panels"]
     for panel in ALL[name]["panels"]:
         position = panel["gridPos"]
         assert min(position["x"], position["y"]) >= 0, panel["title"]
@@ -108,6 +109,7 @@ def test_current_grafana_supports_the_kind_of_panel(title: str) -> None:
 @pytest.mark.parametrize("title", PANELS)
 def test_colour_is_never_the_only_sign(title: str) -> None:
     """A value with a colour of its own also has a text, or the panel prints the number."""
+    assert list(field_options(PANELS[title]))
     for options in field_options(PANELS[title]):
         assert all(mapped_texts(options)), options
         if len(options.get("thresholds", {}).get("steps", ())) > 1:
@@ -116,6 +118,7 @@ def test_colour_is_never_the_only_sign(title: str) -> None:
 
 @pytest.mark.parametrize("title", [title for title, panel in PANELS.items() if panel["type"].startswith("stat")])
 def test_mapped_texts_of_a_panel_differ(title: str) -> None:
+    assert list(field_options(PANELS[title]))
     for options in field_options(PANELS[title]):
         assert max(Counter(mapped_texts(options)).values(), default=1) == 1
 
@@ -177,6 +180,7 @@ def queried_metrics(dashboard: Json) -> set[str]:
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_metric_exists(name: str) -> None:
+    assert queried_metrics(ALL[name])
     assert queried_metrics(ALL[name]) - known_metrics() == set()
 
 
@@ -188,7 +192,7 @@ def test_every_metric_appears_in_a_dashboard() -> None:
 
 def test_every_metric_has_the_suffix_of_its_kind() -> None:
     """Otherwise the names above would differ from those in Prometheus."""
-    assert all(family.full_name.endswith(SUFFIXES[family.kind]) for family in FAMILIES)
+    assert all(family.full_name.endswith(SUFFIXES[family.metric_type]) for family in FAMILIES)
 
 
 # ---------------------------------------------------------------- links
@@ -244,3 +248,8 @@ def test_provisioned_dashboards_are_read_only() -> None:
         "disableDeletion": True,
         "options": {"path": "/var/lib/grafana/dashboards/matrix-federation"},
     }
+
+
+def test_overview_links_to_dashboards_and_to_the_documentation() -> None:
+    """The tests of links find links of both kinds."""
+    assert {url.startswith("/") for url in urls(ALL["overview.json"])} == {True, False}

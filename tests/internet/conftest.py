@@ -9,7 +9,7 @@ from tests.internet.raw_https import NAME
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Both loops that `serve` may run in: they handle sockets in ways of their own."""
+    """Return both event loops that `serve` may run in: they handle sockets differently."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
@@ -20,5 +20,5 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="session")
 def issued(authority: Authority) -> IssuedCertificate:
-    """A good certificate for example.test."""
+    """Return a valid certificate for example.test."""
     return authority.issue([NAME])

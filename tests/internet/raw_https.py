@@ -1,4 +1,4 @@
-"""An https server that says byte for byte what a test tells it to."""
+"""An HTTPS server that sends exactly the bytes that a test gives it."""
 
 import gc
 import socket
@@ -18,9 +18,9 @@ NAME = "example.test"
 
 
 class RawHttps:
-    """Plays one script for each connection, in turn: a reply to each request, and then the connection is closed.
+    """Plays one script for each connection: it sends a reply to each request, and then closes the connection.
 
-    `heads` are the requests as received.
+    With several `certificates`, each connection presents the next one. `heads` are the request heads as received.
     """
 
     def __init__(self, scripts: Sequence[Sequence[bytes]], certificates: Sequence[IssuedCertificate]) -> None:
@@ -39,7 +39,7 @@ class RawHttps:
 
 @asynccontextmanager
 async def listening(behaviour: ConnectionHandler) -> AsyncIterator[str]:
-    """Yields the address."""
+    """Listen on loopback, and yield the address."""
     listener = Listener(behaviour)
     await listener.start()
     try:
@@ -49,12 +49,12 @@ async def listening(behaviour: ConnectionHandler) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def connected(
-    address: str, authority: Authority, chains: KnownChains | None = None
+async def tcp_connection(
+    address: str, authority: Authority, known_chains: KnownChains | None = None
 ) -> AsyncIterator[InternetConnection]:
-    """TCP only."""
-    ip, port = ip_endpoint(address)
-    connection = InternetConnection(ip, port, TlsContexts(authority.ca_file, chains or KnownChains()), None)
+    """Yield a connection that is open, without TLS."""
+    contexts = TlsContexts(authority.ca_file, known_chains or KnownChains())
+    connection = InternetConnection(ip_endpoint(address), contexts, None)
     try:
         await connection.open()
         yield connection
@@ -63,23 +63,23 @@ async def connected(
 
 
 @asynccontextmanager
-async def secured(behaviour: ConnectionHandler, authority: Authority) -> AsyncIterator[InternetConnection]:
-    """TLS too, as `example.test`."""
-    async with listening(behaviour) as address, connected(address, authority) as connection:
+async def tls_connection(behaviour: ConnectionHandler, authority: Authority) -> AsyncIterator[InternetConnection]:
+    """Yield a connection that is tls_connection with TLS, for the name `example.test`."""
+    async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
         await connection.start_tls(NAME)
         yield connection
 
 
-def answering(context: ssl.SSLContext) -> ConnectionHandler:
-    """Finishes the handshake, and says nothing more until the client goes."""
+def handshake_only(context: ssl.SSLContext) -> ConnectionHandler:
+    """Complete the handshake, and send nothing more until the client closes the connection."""
 
-    async def greet(accepted: socket.socket) -> None:
+    async def shake_hands(accepted: socket.socket) -> None:
         async with streams(accepted, context) as (reader, _):
             await reader.read()
 
-    return greet
+    return shake_hands
 
 
-def streams_there_are() -> int:
-    """Of ours, each with what OpenSSL keeps of it."""
+def live_tls_streams() -> int:
+    """Count the TLS streams that are in memory, each with its OpenSSL connection."""
     return sum(isinstance(each, TlsStream) for each in gc.get_objects())

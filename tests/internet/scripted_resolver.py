@@ -1,4 +1,4 @@
-"""A name server over UDP that says what a test tells it to."""
+"""A DNS server over UDP whose answers a test writes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -12,10 +12,12 @@ from exporter.internet import IPEndpoint
 from tests.addresses import ip_endpoint
 
 Script: TypeAlias = Callable[[Message], Iterable[bytes]]
-"""From a question to the datagrams that follow it."""
+"""Returns the datagrams that answer a query."""
 
 
 class ScriptedResolver(asyncio.DatagramProtocol):
+    """Answers each query as its script says. `queries` and `clients` are what it has received, and from where."""
+
     def __init__(self, script: Script) -> None:
         self._script = script
         self.queries: list[Message] = []
@@ -32,7 +34,7 @@ class ScriptedResolver(asyncio.DatagramProtocol):
             self.transport.sendto(datagram, client)
 
     @property
-    def place(self) -> IPEndpoint:
+    def endpoint(self) -> IPEndpoint:
         address, port = self.transport.get_extra_info("sockname")
         return ip_endpoint(f"{address}:{port}")
 
@@ -43,11 +45,11 @@ async def scripted(script: Script) -> AsyncIterator[ScriptedResolver]:
     await asyncio.get_running_loop().create_datagram_endpoint(lambda: resolver, ("127.0.0.1", 0))
     yield resolver
     resolver.transport.abort()
-    await asyncio.sleep(0)  # the transport closes its socket in the next turn of the loop
+    await asyncio.sleep(0)  # the transport closes its socket in the next iteration of the event loop
 
 
 def answer(query: Message, *records: str) -> Message:
-    """Records as in a zone file, of the type asked for, at the name asked for."""
+    """Return the answer to a query with records, written as in a zone file, of its type and at its name."""
     reply = dns.message.make_response(query, recursion_available=True)
     question = query.question[0]
     if records:

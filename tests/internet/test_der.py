@@ -1,4 +1,4 @@
-"""How many values a certificate consists of, whatever a server makes of it."""
+"""The number of values in a certificate, however a server encodes it."""
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -30,8 +30,8 @@ NOTHING = der(NULL, b"")
         (der(BITS, der(SEQUENCE, NOTHING)), 1),
     ],
 )
-def test_values_are_counted_within_others_and_within_extensions(encoded: bytes, count: int) -> None:
-    """Other octets, and all bits, are the keys, fingerprints and signatures that they seem to be."""
+def test_nested_values_and_those_in_extensions_are_counted(encoded: bytes, count: int) -> None:
+    """Any other OCTET STRING, and every BIT STRING, counts as one: it is a key, a fingerprint or a signature."""
     assert count_values(encoded) == count
 
 
@@ -43,33 +43,32 @@ def test_values_are_counted_within_others_and_within_extensions(encoded: bytes, 
         (b"\x1f\x04\x28" + der(SEQUENCE, NOTHING * 19), 43),
         (der(0x24, der(OCTETS, b"\x30") + der(OCTETS, b"\x00")), 8),
     ],
-    ids=["without a length", "with a long length", "with a long kind", "in pieces"],
+    ids=["indefinite length", "long length", "high tag number", "constructed OCTET STRING"],
 )
-def test_what_only_openssl_takes_hides_no_values(encoded: bytes, count: int) -> None:
-    """It reads BER too, in which the same may be written in other ways."""
+def test_an_encoding_that_only_openssl_accepts_hides_no_values(encoded: bytes, count: int) -> None:
+    """OpenSSL reads BER too, which has several encodings for the same value."""
     assert count_values(encoded) == count
 
 
 @pytest.mark.parametrize("cut", [b"\x30", b"\x30\x05\x05\x00", b"\x30\x84\0", b"\x05\xff" + bytes(9)])
-def test_what_is_cut_short_counts_byte_by_byte(cut: bytes) -> None:
+def test_every_byte_of_a_truncated_value_counts(cut: bytes) -> None:
     assert count_values(NOTHING + cut) == 1 + len(cut)
 
 
-def test_what_is_longer_than_what_it_stands_in_hides_nothing_behind_it() -> None:
+def test_a_value_that_exceeds_the_value_around_it_hides_nothing_behind_it() -> None:
     too_long = der(OCTETS, b"\x30\x82\x40\x00")
     assert count_values(der(SEQUENCE, too_long + NOTHING * 50)) == 1 + 1 + 4 + 50
 
 
-def test_a_nest_has_a_bottom() -> None:
-    """Deeper than Python calls functions."""
-    nest = b""
+def test_values_may_be_nested_deeper_than_the_recursion_limit() -> None:
+    nested = b""
     for _ in range(5000):
-        nest = der(SEQUENCE, nest)
-    assert count_values(nest) == 5000
+        nested = der(SEQUENCE, nested)
+    assert count_values(nested) == 5000
 
 
-def test_each_name_is_a_value(issued: IssuedCertificate) -> None:
-    """And all else some hundred."""
+def test_each_name_is_one_value(issued: IssuedCertificate) -> None:
+    """A usual chain has about a hundred values."""
     few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
     assert count_values(many) - count_values(few) == 100
     assert 80 < sum(count_values(each.public_bytes(Encoding.DER)) for each in issued.chain) < 150

@@ -1,4 +1,4 @@
-"""Reading answers: what is plain is read as dnspython reads it, and nothing else is read at all."""
+"""Answers are read as dnspython reads them if they are well-formed, and are refused otherwise."""
 
 import struct
 import time
@@ -22,12 +22,12 @@ from exporter.internet.dns_message import (
     MAX_RECORDS,
     Answer,
     MalformedAnswerError,
+    MismatchedAnswerError,
     Query,
     Record,
-    StrayMessageError,
+    name_to_text,
+    name_to_wire,
     read_answer,
-    text,
-    wire_name,
 )
 from exporter.model.addresses import Target
 from exporter.model.findings import SrvRecord
@@ -38,57 +38,57 @@ HOST = "dual.test"
 A, AAAA, SRV = RdataType.A, RdataType.AAAA, RdataType.SRV
 
 
-def query(kind: RdataType = A, name: str = HOST) -> Query:
-    return Query(wire_name(name), kind, id=ID)
+def query(rdtype: RdataType = A, name: str = HOST) -> Query:
+    return Query(name_to_wire(name), rdtype, id=ID)
 
 
 def reply(*records: str, to: Query | None = None, rcode: Rcode = Rcode.NOERROR) -> dns.message.QueryMessage:
-    """Each record as in a zone file: name, type, data."""
+    """Return an answer with records that are written as in a zone file: name, type, data."""
     message = dns.message.make_response(dns.message.from_wire((to or query()).wire), recursion_available=True)
     assert isinstance(message, dns.message.QueryMessage)
     for record in records:
-        name, kind, value = record.split(maxsplit=2)
-        message.answer.append(dns.rrset.from_text(dns.name.from_text(name), 60, "IN", kind, value))
+        name, rdtype, value = record.split(maxsplit=2)
+        message.answer.append(dns.rrset.from_text(dns.name.from_text(name), 60, "IN", rdtype, value))
     message.set_rcode(rcode)
     return message
 
 
-def by_hand(count: int, records: bytes, *, to: Query | None = None) -> bytes:
-    """An answer whose answer section is `records`; its first name, at 12, is that of the question."""
+def raw_answer(count: int, records: bytes, *, to: Query | None = None) -> bytes:
+    """Return an answer whose answer section is `records`; the name in the question is at offset 12."""
     return struct.pack("!HHHHHH", ID, 0x8180, 1, count, 0, 0) + (to or query()).question + records
 
 
-def record(owner: bytes, kind: RdataType, content: bytes, *, length: int | None = None) -> bytes:
-    return owner + struct.pack("!HHIH", kind, 1, 60, len(content) if length is None else length) + content
+def record(owner: bytes, rdtype: RdataType, content: bytes, *, length: int | None = None) -> bytes:
+    return owner + struct.pack("!HHIH", rdtype, 1, 60, len(content) if length is None else length) + content
 
 
-ASKED = b"\xc0\x0c"  # a pointer to the name asked for
+QUERY_NAME = b"\xc0\x0c"  # a pointer to the name in the question
 ADDRESS = bytes([192, 0, 2, 1])
 
 
-# ---------------------------------------------------------------- questions
+# ---------------------------------------------------------------- queries
 
 
 @pytest.mark.parametrize("edns", [True, False])
-def test_a_query_is_what_dnspython_would_send(edns: bool) -> None:  # noqa: FBT001
-    sent = Query(wire_name("_matrix._tcp.Dual.test"), SRV, edns=edns, id=ID)
+def test_a_query_is_the_message_that_dnspython_sends(edns: bool) -> None:  # noqa: FBT001
+    query = Query(name_to_wire("_matrix._tcp.Dual.test"), SRV, edns=edns, id=ID)
     expected = dns.message.make_query("_matrix._tcp.Dual.test.", "SRV", use_edns=edns and 0, payload=1232, id=ID)
-    assert sent.wire == expected.to_wire()
+    assert query.wire == expected.to_wire()
 
 
-def test_odd_names_come_back_as_they_were() -> None:
-    """A dot within a label does not become a border between two."""
-    odd = dns.name.Name([b"a.b", b"c\\d \xff", b"test", b""]).to_wire()
-    assert odd
-    assert wire_name(text(odd)) == odd
-    assert text(b"\x00") == "."
+def test_unusual_names_survive_the_conversion_to_text() -> None:
+    """A dot within a label does not become a separator."""
+    unusual = dns.name.Name([b"a.b", b"c\\d \xff", b"test", b""]).to_wire()
+    assert unusual
+    assert name_to_wire(name_to_text(unusual)) == unusual
+    assert name_to_text(b"\x00") == "."
 
 
 # ---------------------------------------------------------------- answers
 
 
 @pytest.mark.parametrize(
-    ("asked", "records", "expected"),
+    ("sent_query", "records", "expected"),
     [
         (query(), ["dual.test A 192.0.2.1", "dual.test A 192.0.2.2"], ["192.0.2.1", "192.0.2.2"]),
         (query(), ["dual.test A 192.0.2.1", "dual.test A 192.0.2.1"], ["192.0.2.1"]),
@@ -99,26 +99,28 @@ def test_odd_names_come_back_as_they_were() -> None:
         (query(AAAA), ["dual.test AAAA 2001:db8::1"], ["2001:db8::1"]),
         (query(), [], []),
     ],
-    ids=["two", "twice", "another case", "not asked for", "aliases", "others' aliases", "IPv6", "none"],
+    ids=["two", "duplicate", "another case", "other records", "aliases", "alias of another name", "IPv6", "none"],
 )
-def test_addresses(asked: Query, records: list[str], expected: list[str]) -> None:
-    """At the name asked for, or where its aliases in the same answer lead; what stands beside is nothing to us."""
-    found = read_answer(reply(*records, to=asked).to_wire(), asked)
+def test_reads_addresses(sent_query: Query, records: list[str], expected: list[str]) -> None:
+    """Only records at the name in the query, or at the end of its aliases in the same answer, are read."""
+    found = read_answer(reply(*records, to=sent_query).to_wire(), sent_query)
     assert [str(address) for address in found.records] == expected
 
 
-def test_srv_records() -> None:
-    asked = query(SRV, "_matrix._tcp.dual.test")
-    found = read_answer(reply("_matrix._tcp.dual.test SRV 10 5 8450 HS.dual.test.", to=asked).to_wire(), asked)
+def test_reads_srv_records() -> None:
+    sent_query = query(SRV, "_matrix._tcp.dual.test")
+    found = read_answer(
+        reply("_matrix._tcp.dual.test SRV 10 5 8450 HS.dual.test.", to=sent_query).to_wire(), sent_query
+    )
     assert found.records == (SrvRecord(10, 5, Target("hs.dual.test", 8450)),)
 
 
-def test_where_aliases_lead() -> None:
+def test_the_canonical_name_is_the_end_of_the_aliases() -> None:
     found = read_answer(reply("dual.test CNAME Hs.test.", "hs.test A 192.0.2.1").to_wire(), query())
-    assert found == Answer(Rcode.NOERROR, canonical_name=wire_name("Hs.test"), records=(IPv4Address("192.0.2.1"),))
+    assert found == Answer(Rcode.NOERROR, canonical_name=name_to_wire("Hs.test"), records=(IPv4Address("192.0.2.1"),))
 
 
-def test_a_truncated_answer_is_read_no_further() -> None:
+def test_a_truncated_answer_is_not_read_beyond_the_question() -> None:
     """It may be cut anywhere."""
     message = reply("dual.test A 192.0.2.1")
     message.flags |= dns.flags.TC
@@ -126,72 +128,77 @@ def test_a_truncated_answer_is_read_no_further() -> None:
 
 
 @pytest.mark.parametrize("rcode", [Rcode.SERVFAIL, Rcode.REFUSED, Rcode.BADVERS, Rcode.BADCOOKIE])
-def test_response_codes(rcode: Rcode) -> None:
-    """Also those whose upper bits stand in the OPT record."""
+def test_reads_response_codes(rcode: Rcode) -> None:
+    """The upper bits of some are in the OPT record."""
     assert read_answer(reply(rcode=rcode).to_wire(), query()).rcode in {rcode, rcode & 0xF}
     assert read_answer(reply(rcode=rcode).to_wire(), query()).rcode not in {Rcode.NOERROR, Rcode.NXDOMAIN}
 
 
-# ---------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------- refused answers
 
 
-STRAYS = {
-    "another id": reply(to=Query(wire_name(HOST), A, id=ID + 1)).to_wire(),
+MISMATCHED = {
+    "another ID": reply(to=Query(name_to_wire(HOST), A, id=ID + 1)).to_wire(),
     "another name": reply(to=query(name="evil.test")).to_wire(),
     "another type": reply(to=query(AAAA)).to_wire(),
-    "nothing": b"",
+    "empty": b"",
 }
 
 LONG = b"".join(b"\x3f" + b"a" * 63 for _ in range(4)) + b"\x00"
-AT = 12 + len(query().question)  # where the answer section begins
+ANSWER_OFFSET = 12 + len(query().question)  # where the answer section begins
 MALFORMED = {
-    "only an id": ID.to_bytes(2, "big"),
-    "a header": by_hand(0, b"")[:12],
+    "only an ID": ID.to_bytes(2, "big"),
+    "a header": raw_answer(0, b"")[:12],
     "a query": query().wire,
-    "another opcode": by_hand(0, b"")[:2] + b"\xa8" + by_hand(0, b"")[3:],
+    "another opcode": raw_answer(0, b"")[:2] + b"\xa8" + raw_answer(0, b"")[3:],
     "no question": struct.pack("!HHHHHH", ID, 0x8180, 0, 0, 0, 0),
     "two questions": struct.pack("!HHHHHH", ID, 0x8180, 2, 0, 0, 0) + query().question * 2,
-    "two questions, of which one is there": by_hand(0, b"")[:4] + b"\x00\x02" + by_hand(0, b"")[6:],
-    "half a question": by_hand(0, b"")[:-1],
-    "junk at the end": by_hand(0, b"\x00"),
-    "a record too few": by_hand(1, b""),
-    "a record that is cut": by_hand(1, record(ASKED, A, ADDRESS))[:-1],
-    "a length beyond the end": by_hand(1, record(ASKED, A, ADDRESS, length=5)),
-    "a short address": by_hand(1, record(ASKED, A, ADDRESS[:3])),
-    "a long address": by_hand(1, record(ASKED, A, ADDRESS * 4)),
-    "too many records": by_hand(MAX_RECORDS + 1, record(ASKED, A, ADDRESS) * (MAX_RECORDS + 1)),
-    "a name that points to itself": by_hand(1, record(struct.pack("!H", 0xC000 | AT), A, ADDRESS)),
-    "a name that points ahead": by_hand(1, record(struct.pack("!H", 0xC000 | AT + 2), A, ADDRESS)),
-    "a name that runs into itself": by_hand(
-        2, record(ASKED, RdataType.TXT, b"\x07") + record(struct.pack("!H", 0xC000 | AT + 12), A, b"\x01a\x00\x00")
+    "two questions, one is missing": raw_answer(0, b"")[:4] + b"\x00\x02" + raw_answer(0, b"")[6:],
+    "a truncated question": raw_answer(0, b"")[:-1],
+    "a trailing byte": raw_answer(0, b"\x00"),
+    "a missing record": raw_answer(1, b""),
+    "a truncated record": raw_answer(1, record(QUERY_NAME, A, ADDRESS))[:-1],
+    "a length beyond the end": raw_answer(1, record(QUERY_NAME, A, ADDRESS, length=5)),
+    "a short address": raw_answer(1, record(QUERY_NAME, A, ADDRESS[:3])),
+    "a long address": raw_answer(1, record(QUERY_NAME, A, ADDRESS * 4)),
+    "too many records": raw_answer(MAX_RECORDS + 1, record(QUERY_NAME, A, ADDRESS) * (MAX_RECORDS + 1)),
+    "a name that points to itself": raw_answer(1, record(struct.pack("!H", 0xC000 | ANSWER_OFFSET), A, ADDRESS)),
+    "a name that points ahead": raw_answer(1, record(struct.pack("!H", 0xC000 | ANSWER_OFFSET + 2), A, ADDRESS)),
+    "a name that overlaps itself": raw_answer(
+        2,
+        record(QUERY_NAME, RdataType.TXT, b"\x07")
+        + record(struct.pack("!H", 0xC000 | ANSWER_OFFSET + 12), A, b"\x01a\x00\x00"),
     ),
-    "a name in the header": by_hand(1, record(b"\xc0\x04", A, ADDRESS)),
-    "a label of an old type": by_hand(1, record(b"\x41" + b"a" * 65 + b"\x00", A, ADDRESS)),
-    "a name of 257 bytes": by_hand(1, record(LONG, A, ADDRESS)),
-    "an alias with more in it": by_hand(1, record(ASKED, RdataType.CNAME, ASKED + b"\x00")),
-    "an alias that is cut": by_hand(1, record(ASKED, RdataType.CNAME, b"\x04test")),
-    "an OPT record in the wrong section": by_hand(1, record(b"\x00", RdataType.OPT, b"")),
-    "two OPT records": by_hand(0, b"")[:10] + b"\x00\x02" + query().question + record(b"\x00", RdataType.OPT, b"") * 2,
-    "a signature that nobody asked for": by_hand(1, record(b"\x00", RdataType.TSIG, b"")),
+    "a pointer into the header": raw_answer(1, record(b"\xc0\x04", A, ADDRESS)),
+    "an extended label": raw_answer(1, record(b"\x41" + b"a" * 65 + b"\x00", A, ADDRESS)),
+    "a name of 257 bytes": raw_answer(1, record(LONG, A, ADDRESS)),
+    "an alias with a trailing byte": raw_answer(1, record(QUERY_NAME, RdataType.CNAME, QUERY_NAME + b"\x00")),
+    "a truncated alias": raw_answer(1, record(QUERY_NAME, RdataType.CNAME, b"\x04test")),
+    "an OPT record in the wrong section": raw_answer(1, record(b"\x00", RdataType.OPT, b"")),
+    "two OPT records": raw_answer(0, b"")[:10]
+    + b"\x00\x02"
+    + query().question
+    + record(b"\x00", RdataType.OPT, b"") * 2,
+    "an unexpected TSIG record": raw_answer(1, record(b"\x00", RdataType.TSIG, b"")),
 }
 
 
-@pytest.mark.parametrize("wire", STRAYS.values(), ids=STRAYS)
-def test_what_answers_another_question_is_stray(wire: bytes) -> None:
-    with pytest.raises(StrayMessageError):
+@pytest.mark.parametrize("wire", MISMATCHED.values(), ids=MISMATCHED)
+def test_an_answer_to_another_query_is_mismatched(wire: bytes) -> None:
+    with pytest.raises(MismatchedAnswerError):
         read_answer(wire, query())
 
 
 @pytest.mark.parametrize("wire", MALFORMED.values(), ids=MALFORMED)
-def test_nonsense_is_malformed(wire: bytes) -> None:
+def test_an_unreadable_answer_is_malformed(wire: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
         read_answer(wire, query())
 
 
 @pytest.mark.parametrize("size", [0, 4, 15, 17])
-def test_an_address_of_ipv6_has_sixteen_bytes(size: int) -> None:
+def test_an_ipv6_address_has_sixteen_bytes(size: int) -> None:
     with pytest.raises(MalformedAnswerError, match=f"an AAAA record of {size} bytes"):
-        read_answer(by_hand(1, record(ASKED, AAAA, bytes(size)), to=query(AAAA)), query(AAAA))
+        read_answer(raw_answer(1, record(QUERY_NAME, AAAA, bytes(size)), to=query(AAAA)), query(AAAA))
 
 
 @pytest.mark.parametrize(
@@ -201,41 +208,55 @@ def test_an_address_of_ipv6_has_sixteen_bytes(size: int) -> None:
         (["dual.test CNAME n0.test.", *(f"n{n}.test CNAME n{n + 1}.test." for n in range(16))], Rcode.NOERROR),
         (["dual.test A 192.0.2.1"], Rcode.NXDOMAIN),
     ],
-    ids=["a loop of aliases", "too many aliases", "records of nothing"],
+    ids=["alias loop", "too many aliases", "records with NXDOMAIN"],
 )
-def test_contradictions_are_refused(records: list[str], rcode: Rcode) -> None:
-    """They are answers, so that nothing better is to be expected from the same resolver."""
-    with pytest.raises(DnsFailureError) as refused:
+def test_an_answer_that_contradicts_itself_is_a_failure(records: list[str], rcode: Rcode) -> None:
+    """It is not malformed: the resolver has answered, and the lookup does not wait for a better answer."""
+    with pytest.raises(DnsFailureError) as caught:
         read_answer(reply(*records, rcode=rcode).to_wire(), query())
-    assert not isinstance(refused.value, MalformedAnswerError)
+    assert not isinstance(caught.value, MalformedAnswerError)
 
 
-def test_records_of_another_class_are_nothing_to_us() -> None:
-    chaos = ASKED + struct.pack("!HHIH", A, 3, 60, len(ADDRESS)) + ADDRESS
-    assert read_answer(by_hand(2, chaos + record(ASKED, A, ADDRESS[::-1])), query()).records == (
+def test_records_of_another_class_are_ignored() -> None:
+    chaos = QUERY_NAME + struct.pack("!HHIH", A, 3, 60, len(ADDRESS)) + ADDRESS
+    assert read_answer(raw_answer(2, chaos + record(QUERY_NAME, A, ADDRESS[::-1])), query()).records == (
         IPv4Address(ADDRESS[::-1]),
     )
 
 
 def test_two_aliases_of_one_name_are_refused() -> None:
-    aliases = b"".join(record(ASKED, RdataType.CNAME, wire_name(target)) for target in ("a.test", "b.test"))
+    aliases = b"".join(record(QUERY_NAME, RdataType.CNAME, name_to_wire(target)) for target in ("a.test", "b.test"))
     with pytest.raises(DnsFailureError, match="two aliases"):
-        read_answer(by_hand(2, aliases), query())
+        read_answer(raw_answer(2, aliases), query())
 
 
 def test_the_worst_message_is_read_quickly() -> None:
-    """Pointers that lead to pointers, by the thousand, and every name at their far end."""
-    chain = b"".join(struct.pack("!H", 0xC000 | (12 if not hop else AT + 11 + 2 * (hop - 1))) for hop in range(8000))
+    """It has thousands of pointers to pointers, and every name begins at the last of them: reading stops early."""
+    assert seconds_to_read(message_of_pointers(8000)) < 10 * seconds_to_read(message_of_pointers(1))
+
+
+def message_of_pointers(hops: int) -> bytes:
+    """Return a message with as many records as are read, each with a name at the end of so many pointers."""
+    chain = b"".join(
+        struct.pack("!H", 0xC000 | (12 if not hop else ANSWER_OFFSET + 11 + 2 * (hop - 1))) for hop in range(8000)
+    )
     first = record(b"\x00", RdataType.TXT, chain)
-    last = struct.pack("!H", 0xC000 | AT + 11 + 2 * 7999)
-    wire = by_hand(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
-    before = time.process_time()
-    with pytest.raises(MalformedAnswerError):
-        read_answer(wire, query())
-    assert time.process_time() - before < 0.05
+    last = struct.pack("!H", 0xC000 | ANSWER_OFFSET + 11 + 2 * (hops - 1))
+    return raw_answer(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
 
 
-# ---------------------------------------------------------------- a second opinion
+def seconds_to_read(wire: bytes) -> float:
+    """Return the least CPU time of several tries, as one of them may include a garbage collection."""
+    tries = []
+    for _ in range(5):
+        before = time.process_time()
+        with suppress(MalformedAnswerError):
+            read_answer(wire, query())
+        tries.append(time.process_time() - before)
+    return min(tries)
+
+
+# ---------------------------------------------------------------- compared with dnspython
 
 SAMPLES = [
     (query(), reply("dual.test A 192.0.2.1", "dual.test A 192.0.2.2")),
@@ -250,16 +271,16 @@ for _, message in SAMPLES:
     )
 
 
-def second_opinion(wire: bytes) -> Answer:
-    """What dnspython reads in the same bytes. Records whose data is broken are nothing to it but errors to be noted."""
+def read_with_dnspython(wire: bytes) -> Answer:
+    """Return what dnspython reads in a message. It skips records whose data is broken."""
     message = dns.message.from_wire(wire, continue_on_error=True)
     assert isinstance(message, dns.message.QueryMessage)
     chain = message.resolve_chaining()
     found = chain.answer or ()
-    return Answer(message.rcode(), False, chain.canonical_name.to_wire() or b"", tuple(map(noun, found)))  # noqa: FBT003
+    return Answer(message.rcode(), False, chain.canonical_name.to_wire() or b"", tuple(map(to_record, found)))  # noqa: FBT003
 
 
-def noun(each: dns.rdata.Rdata) -> Record:
+def to_record(each: dns.rdata.Rdata) -> Record:
     match each.to_text().split():
         case [priority, weight, port, target]:
             host = dns.name.from_text(target).to_text(omit_final_dot=True).lower()
@@ -271,7 +292,7 @@ def noun(each: dns.rdata.Rdata) -> Record:
 
 
 Change = tuple[int, bytes, int]
-"""Where, what is put there, and how many bytes give way to it."""
+"""The offset of a change, the bytes that are inserted there, and the number of bytes that they replace."""
 
 changes = st.lists(
     st.tuples(st.integers(0, 200), st.one_of(st.binary(max_size=3), st.just(b"\xc0\x0c")), st.integers(0, 3)),
@@ -281,28 +302,27 @@ changes = st.lists(
 
 @settings(max_examples=1000, deadline=None)
 @given(sample=st.sampled_from(SAMPLES), changes=changes)
-def test_what_is_read_is_what_dnspython_reads(
+def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(
     sample: tuple[Query, dns.message.QueryMessage], changes: list[Change]
 ) -> None:
-    """Of answers that were damaged anywhere: either both read the same, or it is refused."""
-    asked, message = sample
+    sent_query, message = sample
     wire = message.to_wire()
-    for place, content, gone in changes:
-        at = place % len(wire) if wire else 0
-        wire = wire[:at] + content + wire[at + gone :]
+    for position, content, replaced in changes:
+        offset = position % len(wire) if wire else 0
+        wire = wire[:offset] + content + wire[offset + replaced :]
     try:
-        found = read_answer(wire, asked)
-    except (StrayMessageError, DnsFailureError):
+        found = read_answer(wire, sent_query)
+    except (MismatchedAnswerError, DnsFailureError):
         return
     if found.truncated or found.rcode not in {Rcode.NOERROR, Rcode.NXDOMAIN}:
         return
-    expected = second_opinion(wire)
+    expected = read_with_dnspython(wire)
     assert (found.rcode, set(found.records)) == (expected.rcode, set(expected.records))
     assert found.canonical_name.lower() == expected.canonical_name.lower()
 
 
 @given(st.binary(max_size=100))
-def test_nothing_but_the_declared_errors_comes_out(content: bytes) -> None:
-    for wire in (content, ID.to_bytes(2, "big") + content, by_hand(1, content), by_hand(1, ASKED + content)):
-        with suppress(StrayMessageError, DnsFailureError):
-            read_answer(wire, query())
+def test_arbitrary_bytes_raise_only_the_documented_errors(content: bytes) -> None:
+    for wire in (content, ID.to_bytes(2, "big") + content, raw_answer(1, content), raw_answer(1, QUERY_NAME + content)):
+        with suppress(MismatchedAnswerError, DnsFailureError):
+            assert isinstance(read_answer(wire, query()), Answer)

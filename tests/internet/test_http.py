@@ -1,4 +1,4 @@
-"""What a server may say over HTTP, and how much of it is read."""
+"""HTTP responses of every form, and how much of them is read."""
 
 import asyncio
 import socket
@@ -17,36 +17,38 @@ from exporter.probing import problems
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 from exporter.probing.problems import Step
-from tests.internet.raw_https import NAME, RawHttps, secured
+from tests.internet.raw_https import NAME, RawHttps, tls_connection
 
-AT_MOST = 10
+MAX_BYTES = 10
 OK = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 NO_CONTENT = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 @pytest.fixture
-def server(authority: Authority, issued: IssuedCertificate) -> "Fetching":
-    return Fetching(authority, issued)
+def server(authority: Authority, issued: IssuedCertificate) -> "RawServer":
+    return RawServer(authority, issued)
 
 
-class Fetching:
+class RawServer:
+    """`heads` are the request heads that the server has received."""
+
     def __init__(self, authority: Authority, issued: IssuedCertificate) -> None:
         self._authority = authority
         self._issued = issued
         self.heads: list[bytes] = []
 
-    async def says(self, reply: bytes) -> HttpResponse:
-        """The answer that is made of `reply`, after which the server closes the connection."""
+    async def fetch(self, reply: bytes) -> HttpResponse:
+        """Send a request to a server that sends `reply` and closes the connection, and return the response."""
         raw = RawHttps([[reply]], [self._issued])
         self.heads = raw.heads
-        async with secured(raw.play, self._authority) as connection:
-            return await connection.get("/path?query", "example.test:8448", AT_MOST)
+        async with tls_connection(raw.play, self._authority) as connection:
+            return await connection.get("/path?query", "example.test:8448", MAX_BYTES)
 
 
-async def test_sends_a_plain_request(server: Fetching) -> None:
-    """It says who asks, and wants nothing compressed."""
-    await server.says(NO_CONTENT)
+async def test_a_get_request_has_four_headers(server: RawServer) -> None:
+    """It identifies the exporter, and asks for a response without compression."""
+    await server.fetch(NO_CONTENT)
     assert server.heads == [
         b"GET /path?query HTTP/1.1\r\n"
         b"Host: example.test:8448\r\n"
@@ -58,7 +60,7 @@ async def test_sends_a_plain_request(server: Fetching) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reply", "answer"),
+    ("reply", "response"),
     [
         (OK + b"Content-Length: 2\r\n\r\n{}", HttpResponse(200, (("content-length", "2"),), b"{}")),
         (
@@ -83,14 +85,14 @@ async def test_sends_a_plain_request(server: Fetching) -> None:
             HttpResponse(200, (("content-encoding", "gzip"), ("content-length", "2")), b"\x1f\x8b"),
         ),
     ],
-    ids=["length", "twice", "to the end", "1.0", "chunked", "204", "304", "odd", "interim", "gzip"],
+    ids=["length", "two lengths", "no length", "HTTP/1.0", "chunked", "204", "304", "unusual", "interim", "gzip"],
 )
-async def test_reads_answers_of_every_form(server: Fetching, reply: bytes, answer: HttpResponse) -> None:
-    """Header names in lower case, bytes as they are, and nothing decompressed."""
-    assert await server.says(reply) == answer
+async def test_reads_responses_of_every_form(server: RawServer, reply: bytes, response: HttpResponse) -> None:
+    """Header names are converted to lower case, and bodies are not decompressed."""
+    assert await server.fetch(reply) == response
 
 
-TEN, ELEVEN = b"x" * AT_MOST, b"x" * (AT_MOST + 1)
+LARGEST, TOO_LARGE = b"x" * MAX_BYTES, b"x" * (MAX_BYTES + 1)
 
 
 @pytest.mark.parametrize(
@@ -103,34 +105,36 @@ TEN, ELEVEN = b"x" * AT_MOST, b"x" * (AT_MOST + 1)
             OK + b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
         ),
     ],
-    ids=["length", "to the end", "chunked", "a byte at a time"],
+    ids=["length", "no length", "chunked", "chunks of one byte"],
 )
-async def test_a_body_may_be_so_large_and_no_larger(server: Fetching, framing: Callable[[bytes], bytes]) -> None:
-    assert (await server.says(framing(TEN))).body == TEN
+async def test_a_body_has_a_maximum_size(server: RawServer, framing: Callable[[bytes], bytes]) -> None:
+    assert (await server.fetch(framing(LARGEST))).body == LARGEST
     with pytest.raises(TooLargeError, match="the body has more than 10 bytes"):
-        await server.says(framing(ELEVEN))
+        await server.fetch(framing(TOO_LARGE))
 
 
-async def test_chunks_count_and_no_length_beside_them(server: Fetching) -> None:
+async def test_transfer_encoding_overrides_content_length(server: RawServer) -> None:
     """RFC 9112, section 6.3."""
-    answer = await server.says(OK + b"Content-Length: 999999\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
-    assert answer.body == b"{}"
+    response = await server.fetch(
+        OK + b"Content-Length: 999999\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+    )
+    assert response.body == b"{}"
 
 
-async def test_an_announcement_is_enough_to_stop(server: Fetching) -> None:
-    """Nothing of the body is peer_wait for."""
+async def test_a_content_length_that_is_too_large_is_refused(server: RawServer) -> None:
+    """The exporter does not wait for the body."""
     with pytest.raises(TooLargeError):
-        await server.says(OK + b"Content-Length: 99999999999999999999\r\n\r\n")
+        await server.fetch(OK + b"Content-Length: 99999999999999999999\r\n\r\n")
 
 
 def headers(count: int) -> bytes:
     return b"HTTP/1.1 204 No Content\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(count)) + b"\r\n"
 
 
-async def test_so_many_headers_are_read_and_no_more(server: Fetching) -> None:
-    assert len((await server.says(headers(MAX_HEADERS))).headers) == MAX_HEADERS
-    with pytest.raises(TooLargeError, match="101 headers, at most 100 are read"):
-        await server.says(headers(MAX_HEADERS + 1))
+async def test_the_number_of_headers_is_limited(server: RawServer) -> None:
+    assert len((await server.fetch(headers(MAX_HEADERS))).headers) == MAX_HEADERS
+    with pytest.raises(TooLargeError, match="101 headers, the limit is 100"):
+        await server.fetch(headers(MAX_HEADERS + 1))
 
 
 @pytest.mark.parametrize(
@@ -159,10 +163,10 @@ async def test_so_many_headers_are_read_and_no_more(server: Fetching) -> None:
     ],
     ids=lambda value: repr(value[:40]) if isinstance(value, bytes) else str(value),
 )
-async def test_an_answer_that_breaks_off_or_makes_no_sense(server: Fetching, reply: bytes, reason: Reason) -> None:
-    """Whatever comes is the server's fault, and not ours."""
+async def test_an_incomplete_or_invalid_response(server: RawServer, reply: bytes, reason: Reason) -> None:
+    """It is reported as a fault of the server, never as an internal error."""
     with pytest.raises((ClosedEarlyError, h11.RemoteProtocolError, TooLargeError)) as caught:
-        await server.says(reply)
+        await server.fetch(reply)
     assert problems.reason(caught.value, Step.HTTP) is reason
 
 
@@ -177,28 +181,28 @@ BLANKS = b" " * (MAX_HEADER_BYTES - 100)
     ],
     ids=["header", "chunk extension"],
 )
-async def test_blanks_are_read_at_once(server: Fetching, reply: bytes) -> None:
-    """However many there are: while we read, no other probe goes on."""
+async def test_a_line_of_blanks_is_parsed_quickly(server: RawServer, reply: bytes) -> None:
+    """While the parser runs, all other probes are stalled."""
     started = time.process_time()
     with pytest.raises(h11.RemoteProtocolError, match="illegal"):
-        await server.says(reply)
+        await server.fetch(reply)
     assert time.process_time() - started < 1
 
 
-async def test_what_is_around_the_body_is_bounded_too(server: Fetching) -> None:
-    """Each of these chunks holds a byte, and all of them together nothing that is too large."""
+async def test_the_framing_of_a_body_is_bounded(server: RawServer) -> None:
+    """Each chunk has one byte and a long extension: together, their data is not too large."""
     chunk = b"1;" + b"x" * (MAX_HEADER_BYTES // 2) + b"\r\nx\r\n"
-    with pytest.raises(TooLargeError, match="the answer goes on and on"):
-        await server.says(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * AT_MOST)
+    with pytest.raises(TooLargeError, match="the response, with its headers and framing, is too large"):
+        await server.fetch(OK + b"Transfer-Encoding: chunked\r\n\r\n" + chunk * MAX_BYTES)
 
 
-async def test_an_end_without_an_answer_is_told_in_words(server: Fetching) -> None:
-    with pytest.raises(ClosedEarlyError, match="the connection was closed before there was an answer"):
-        await server.says(b"HTTP/1.1 ")
+async def test_a_connection_that_is_closed_without_a_response_has_a_message(server: RawServer) -> None:
+    with pytest.raises(ClosedEarlyError, match="the connection was closed before a response came"):
+        await server.fetch(b"HTTP/1.1 ")
 
 
-async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority, issued: IssuedCertificate) -> None:
-    """Many servers just close the connection."""
+async def test_a_connection_may_be_closed_without_close_notify(authority: Authority, issued: IssuedCertificate) -> None:
+    """Many servers close the TCP connection without this TLS alert."""
 
     async def hang_up(accepted: socket.socket) -> None:
         async with streams(accepted, issued.server_context()) as (reader, writer):
@@ -208,11 +212,11 @@ async def test_an_end_that_tls_does_not_announce_is_an_end(authority: Authority,
             accepted.shutdown(socket.SHUT_WR)
             await reader.read()
 
-    async with secured(hang_up, authority) as connection, asyncio.timeout(5):
-        assert (await connection.get("/", NAME, AT_MOST)).body == b"to the end"
+    async with tls_connection(hang_up, authority) as connection, asyncio.timeout(5):
+        assert (await connection.get("/", NAME, MAX_BYTES)).body == b"to the end"
 
 
-async def test_a_body_is_sent_as_it_is(authority: Authority, issued: IssuedCertificate) -> None:
+async def test_a_post_request_has_its_body_and_length(authority: Authority, issued: IssuedCertificate) -> None:
     received = bytearray()
 
     async def listen(accepted: socket.socket) -> None:
@@ -221,21 +225,21 @@ async def test_a_body_is_sent_as_it_is(authority: Authority, issued: IssuedCerti
             writer.write(NO_CONTENT)
             await writer.drain()
 
-    async with secured(listen, authority) as connection, asyncio.timeout(5):
-        await connection.post("/path", NAME, b'{"b":2}', AT_MOST)
+    async with tls_connection(listen, authority) as connection, asyncio.timeout(5):
+        await connection.post("/path", NAME, b'{"b":2}', MAX_BYTES)
     assert received.startswith(b"POST /path HTTP/1.1\r\n")
     assert received.endswith(b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"b":2}')
 
 
-# ---------------------------------------------------------------- a body that is only announced
+# ---------------------------------------------------------------- Expect: 100-continue
 
 
 @pytest.mark.parametrize(("reply", "status"), [(INTERIM, 100), (NO_CONTENT, 204), (INTERIM + NO_CONTENT, 100)])
-async def test_the_first_answer_to_an_announcement_counts(
+async def test_the_first_response_to_expect_continue_counts(
     authority: Authority, issued: IssuedCertificate, reply: bytes, status: int
 ) -> None:
     raw = RawHttps([[reply]], [issued])
-    async with secured(raw.play, authority) as connection:
+    async with tls_connection(raw.play, authority) as connection:
         assert await connection.expect_continue("/path", NAME, 12345) == status
     assert raw.heads == [
         b"PUT /path HTTP/1.1\r\n"
@@ -256,10 +260,10 @@ async def test_the_first_answer_to_an_announcement_counts(
         (OK + b"X: " + b"y" * (MAX_HEADER_BYTES + 1), TooLargeError),
     ],
 )
-async def test_an_announcement_may_meet_nonsense(
+async def test_an_invalid_response_to_expect_continue(
     authority: Authority, issued: IssuedCertificate, reply: bytes, error: type[Exception]
 ) -> None:
     raw = RawHttps([[reply]], [issued])
-    async with secured(raw.play, authority) as connection:
+    async with tls_connection(raw.play, authority) as connection:
         with pytest.raises(error):
             await connection.expect_continue("/path", NAME, 12345)

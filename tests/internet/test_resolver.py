@@ -30,8 +30,8 @@ from tests.lab.dns_faults import (
     truncate_and_hang_up,
 )
 
-LIFETIME = 0.2  # seconds: for answers that never come
-PATIENT = 5.0  # for those that do
+LIFETIME = 0.5  # seconds, for lookups that get no answer
+LONG_LIFETIME = 3600.0  # for those that get one
 
 ZONE = """
     dual.test                       A     192.0.2.1
@@ -56,11 +56,11 @@ async def server() -> AsyncIterator[DnsServer]:
     await server.stop()
 
 
-def asking(*servers: DnsServer, lifetime: float = PATIENT) -> Resolver:
+def resolver_of(*servers: DnsServer, lifetime: float = LONG_LIFETIME) -> Resolver:
     return Resolver([ip_endpoint(server.address) for server in servers], lifetime)
 
 
-def named(failures: tuple[Exception, ...]) -> list[Reason]:
+def reasons(failures: tuple[Exception, ...]) -> list[Reason]:
     return [problems.reason(failure, Step.DNS) for failure in failures]
 
 
@@ -79,28 +79,28 @@ def named(failures: tuple[Exception, ...]) -> list[Reason]:
         ("dangling.test", Addresses("dangling.test", (), exists=False)),
     ],
 )
-async def test_addresses(server: DnsServer, host: str, expected: Addresses) -> None:
-    assert await asking(server).addresses(host) == expected
+async def test_looks_up_addresses(server: DnsServer, host: str, expected: Addresses) -> None:
+    assert await resolver_of(server).addresses(host) == expected
 
 
-async def test_srv_records(server: DnsServer) -> None:
-    """An alias at the owner's name is fine, whatever RFC 2782 says of the target."""
+async def test_looks_up_srv_records(server: DnsServer) -> None:
+    """RFC 2782 forbids an alias as the target, but not at the owner name."""
     expected = (srv_record(10, 5, 8450, "hs.test"),)
-    assert await asking(server).srv(SrvService.MATRIX_FED, "dual.test") == expected
-    assert await asking(server).srv(SrvService.MATRIX, "dual.test") == expected
-    assert await asking(server).srv(SrvService.MATRIX, "missing.test") == ()
+    assert await resolver_of(server).srv(SrvService.MATRIX_FED, "dual.test") == expected
+    assert await resolver_of(server).srv(SrvService.MATRIX, "dual.test") == expected
+    assert await resolver_of(server).srv(SrvService.MATRIX, "missing.test") == ()
 
 
-async def test_each_question_is_asked_once_and_as_it_is(server: DnsServer) -> None:
-    """Names are absolute: no search list is tried, not even for a name without a dot."""
-    assert not (await asking(server).addresses("localhost")).exists
+async def test_each_name_is_queried_once_and_as_it_is(server: DnsServer) -> None:
+    """Names are absolute: no search list is used, even for a name without a dot."""
+    assert not (await resolver_of(server).addresses("localhost")).exists
     assert set(server.questions) == {DnsQuestion("localhost", kind, Transport.UDP) for kind in ("A", "AAAA")}
     assert len(server.questions) == 2
 
 
-async def test_nothing_is_remembered(server: DnsServer) -> None:
-    """A probe shows today's truth."""
-    resolver = asking(server)
+async def test_answers_are_not_cached(server: DnsServer) -> None:
+    """A probe shows the current records."""
+    resolver = resolver_of(server)
     await resolver.addresses("dual.test")
     server.zone.put("dual.test", "A", "192.0.2.99")
     assert (await resolver.addresses("dual.test")).ips == (ip_address("192.0.2.99"), DUAL[1])
@@ -111,42 +111,42 @@ async def test_nothing_is_remembered(server: DnsServer) -> None:
     [f"{'a' * 64}.test", ".".join(["a" * 63] * 4), "a..test"],
     ids=["long label", "long name", "empty label"],
 )
-async def test_names_that_dns_cannot_hold_do_not_exist(server: DnsServer, host: str) -> None:
-    assert await asking(server).addresses(host) == Addresses(host, (), exists=False)
-    assert await asking(server).srv(SrvService.MATRIX_FED, host) == ()
+async def test_names_that_dns_cannot_represent_do_not_exist(server: DnsServer, host: str) -> None:
+    assert await resolver_of(server).addresses(host) == Addresses(host, (), exists=False)
+    assert await resolver_of(server).srv(SrvService.MATRIX_FED, host) == ()
     assert list(server.questions) == []
 
 
-async def test_a_name_that_leaves_no_room_for_the_service_has_no_records(server: DnsServer) -> None:
+async def test_a_name_that_is_too_long_with_the_service_has_no_srv_records(server: DnsServer) -> None:
     longest = ".".join(["a" * 63] * 3 + ["b" * 61])
     server.zone.put(longest, "A", "192.0.2.5")
-    assert (await asking(server).addresses(longest)).ips == (ip_address("192.0.2.5"),)
-    assert await asking(server).srv(SrvService.MATRIX_FED, longest) == ()
+    assert (await resolver_of(server).addresses(longest)).ips == (ip_address("192.0.2.5"),)
+    assert await resolver_of(server).srv(SrvService.MATRIX_FED, longest) == ()
 
 
 # ---------------------------------------------------------------- over TCP
 
 
-async def test_forty_srv_records(server: DnsServer) -> None:
+async def test_forty_srv_records_are_fetched(server: DnsServer) -> None:
     records = [srv_record(number, 5, 8448, f"hs{number}.many.test") for number in range(40)]
     name = "_matrix._tcp.many.test"
     server.zone.put(name, "SRV", *(f"{each.priority} 5 8448 {each.target.host}." for each in records))
-    assert set(await asking(server).srv(SrvService.MATRIX, "many.test")) == set(records)
+    assert set(await resolver_of(server).srv(SrvService.MATRIX, "many.test")) == set(records)
 
 
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
     server.zone.fail("dual.test", "A", truncate)
-    assert await asking(server).addresses("dual.test") == Addresses("dual.test", DUAL)
+    assert await resolver_of(server).addresses("dual.test") == Addresses("dual.test", DUAL)
     assert [question.transport for question in server.questions if question.rdtype == "A"] == [
         Transport.UDP,
         Transport.TCP,
     ]
 
 
-async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -> None:
+async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> None:
     many = [f"2001:db8:1::{number:x}" for number in range(1, 101)]
     server.zone.put("many.test", "AAAA", *many)
-    assert set((await asking(server).addresses("many.test")).ips) == set(map(ip_address, many))
+    assert set((await resolver_of(server).addresses("many.test")).ips) == set(map(ip_address, many))
 
 
 # ---------------------------------------------------------------- failures
@@ -165,52 +165,55 @@ async def test_an_answer_too_large_for_udp_is_fetched_whole(server: DnsServer) -
         (send_wrong_question, Reason.DNS_TIMEOUT),
     ],
 )
-async def test_failures(server: DnsServer, fault: DnsFault, reason: Reason) -> None:
-    """An answer to another question is none. The other family is found all the same."""
+async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, reason: Reason) -> None:
+    """An answer to another query is ignored. A failure of one address family does not affect the other."""
     server.zone.fail("dual.test", "A", fault)
     server.zone.fail("_matrix-fed._tcp.dual.test", "SRV", fault)
-    resolver = asking(server, lifetime=LIFETIME)
+    waits_for_deadline = fault is send_garbage or reason is Reason.DNS_TIMEOUT
+    resolver = resolver_of(server, lifetime=LIFETIME if waits_for_deadline else LONG_LIFETIME)
     found, srv = await asyncio.gather(
         resolver.addresses("dual.test"), resolver.srv(SrvService.MATRIX_FED, "dual.test"), return_exceptions=True
     )
     assert isinstance(found, Addresses)
-    assert (found.ips, found.exists, named(found.failures)) == (DUAL[1:], True, [reason])
+    assert (found.ips, found.exists, reasons(found.failures)) == (DUAL[1:], True, [reason])
     assert isinstance(srv, Exception)
     assert problems.reason(srv, Step.DNS) is reason
 
 
-async def test_a_failure_is_no_proof_that_a_name_is_missing(server: DnsServer) -> None:
-    """Even where the other family says so."""
+async def test_a_name_exists_unless_both_lookups_say_that_it_does_not(server: DnsServer) -> None:
+    """A failed lookup does not say so."""
     server.zone.fail("missing.test", "A", SERVFAIL)
-    found = await asking(server, lifetime=LIFETIME).addresses("missing.test")
-    assert (found.ips, found.exists, named(found.failures)) == ((), True, [Reason.DNS_FAILURE])
+    found = await resolver_of(server).addresses("missing.test")
+    assert (found.ips, found.exists, reasons(found.failures)) == ((), True, [Reason.DNS_FAILURE])
 
 
 async def test_an_alias_loop_in_the_zone_ends(server: DnsServer) -> None:
     server.zone.load("one.test CNAME two.test.\ntwo.test CNAME one.test.")
-    found = await asking(server, lifetime=LIFETIME).addresses("one.test")
+    found = await resolver_of(server).addresses("one.test")
     assert found.ips == ()
 
 
-async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its resolver has a search list, a hosts file and a cache of its own."""
+async def test_the_resolver_of_the_operating_system_is_never_used(
+    server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has a search list, a hosts file and a cache of its own."""
 
-    def explode(*_: Any, **__: Any) -> NoReturn:
-        raise AssertionError("the operating system's resolver was asked")
+    def fail(*_: Any, **__: Any) -> NoReturn:
+        raise AssertionError("the operating system's resolver was used")
 
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
-        monkeypatch.setattr(socket, function, explode)
+        monkeypatch.setattr(socket, function, fail)
     server.zone.fail("dual.test", "A", truncate)
-    resolver = asking(server)
+    resolver = resolver_of(server)
     assert await resolver.addresses("dual.test") == Addresses("dual.test", DUAL)
     assert (await resolver.srv(SrvService.MATRIX_FED, "dual.test"))[0].target == Target("hs.test", 8450)
 
 
-# ---------------------------------------------------------------- whether it is there at all
+# ---------------------------------------------------------------- whether any server responds
 
 
 @pytest.mark.parametrize(
-    ("fault", "answers"),
+    ("fault", "responds"),
     [
         (None, True),
         (SERVFAIL, True),
@@ -219,32 +222,39 @@ async def test_the_operating_system_is_never_asked(server: DnsServer, monkeypatc
         (drop, False),
     ],
 )
-async def test_whatever_a_resolver_says_it_is_there(server: DnsServer, fault: DnsFault | None, answers: bool) -> None:  # noqa: FBT001 - one of the cases
-    """A closed federation need not know the root."""
+async def test_a_server_responds_if_it_sends_any_answer(
+    server: DnsServer, fault: DnsFault | None, *, responds: bool
+) -> None:
+    """In a closed federation, a DNS server need not know the root."""
     if fault:
         server.zone.fail(".", "A", fault)
-    assert await asking(server, lifetime=LIFETIME).answers() is answers
+    assert await resolver_of(server, lifetime=LONG_LIFETIME if responds else LIFETIME).responds() is responds
     assert server.questions[0] == DnsQuestion(".", "A", Transport.UDP)
 
 
-async def test_a_resolver_is_not_asked_to_ask_others(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would wait for them, and they for what is down."""
+async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server would wait for other servers, which may be down."""
     desired: list[bool] = []
     reply = server.reply
 
-    def noting(wire: bytes, transport: Transport) -> DnsReply:
+    def record_and_reply(wire: bytes, transport: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
         return reply(wire, transport)
 
-    monkeypatch.setattr(server, "reply", noting)
-    assert await asking(server).answers()
+    monkeypatch.setattr(server, "reply", record_and_reply)
+    assert await resolver_of(server).responds()
     assert desired == [False]
 
 
-async def test_one_resolver_of_many_is_enough(server: DnsServer) -> None:
-    """Though it is the last, and all before it are down."""
+async def test_one_responding_server_of_many_is_enough(server: DnsServer) -> None:
+    """It may be the last one, after others that are down."""
     down = DnsServer()
     await down.start()
     await down.stop()
-    assert not await asking(down, down, lifetime=LIFETIME).answers()
-    assert await asking(*[down] * 4, server, lifetime=LIFETIME).answers()
+    assert not await resolver_of(down, down, lifetime=LIFETIME).responds()
+    assert await resolver_of(*[down] * 4, server).responds()
+
+
+def test_repr_shows_the_servers() -> None:
+    resolver = Resolver([ip_endpoint("192.0.2.1:53"), ip_endpoint("[2001:db8::1]:5353")], LIFETIME)
+    assert repr(resolver) == "<Resolver: 192.0.2.1:53, [2001:db8::1]:5353>"

@@ -1,4 +1,4 @@
-"""Which resolver is asked when, and what is believed of what comes back."""
+"""Which DNS server is queried when, and which answers are accepted."""
 
 import asyncio
 import errno
@@ -32,14 +32,14 @@ from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 from tests.internet.scripted_resolver import Script, answer, scripted
 
-LIFETIME = 0.2  # seconds: for answers that never come
-PATIENT = 5.0  # for those that do
+LIFETIME = 0.4  # seconds, for lookups that get no answer
+LONG_LIFETIME = 3600.0  # for those that get one
 RECORD = "10 5 8450 hs.test."
 FOUND = (srv_record(10, 5, 8450, "hs.test"),)
 
 
-async def look_up(*servers: IPEndpoint, lifetime: float = PATIENT) -> object:
-    """The records, or what was raised instead."""
+async def look_up(*servers: IPEndpoint, lifetime: float = LONG_LIFETIME) -> object:
+    """Return the SRV records, or the exception of the lookup."""
     resolver = Resolver(servers, lifetime)
     (outcome,) = await asyncio.gather(resolver.srv(SrvService.MATRIX, "x.test"), return_exceptions=True)
     return outcome
@@ -66,62 +66,62 @@ def failing(rcode: Rcode) -> Script:
     return fail
 
 
-def strayed(query: Message) -> Iterable[bytes]:
-    """Another id, another question, and no answer at all."""
+def mismatched(query: Message) -> Iterable[bytes]:
+    """Answer with another ID, to another question, and with an empty datagram."""
     other = dns.message.make_query("other.test", "SRV", id=query.id)
     yield answer(dns.message.make_query("_matrix._tcp.x.test", "SRV", id=query.id ^ 1), "0 0 1 evil.test.").to_wire()
     yield answer(other, "0 0 1 evil.test.").to_wire()
     yield b""
 
 
-async def nobody() -> IPEndpoint:
-    """A place where nobody listens."""
+async def closed_port() -> IPEndpoint:
+    """Return an endpoint at which nothing listens."""
     server = DnsServer()
     await server.start()
     await server.stop()
     return ip_endpoint(server.address)
 
 
-# ---------------------------------------------------------------- what is believed
+# ---------------------------------------------------------------- which answers are accepted
 
 
-async def test_what_anybody_may_have_sent_is_passed_over() -> None:
-    """However much of it there is: the true answer is peer_wait for."""
-    async with scripted(lambda query: [*strayed(query)] * 20 + [*good(query)]) as server:
-        assert await look_up(server.place) == FOUND
+async def test_mismatched_answers_are_ignored() -> None:
+    """Anybody may have sent them, and the true answer may come after many of them."""
+    async with scripted(lambda query: [*mismatched(query)] * 20 + [*good(query)]) as server:
+        assert await look_up(server.endpoint) == FOUND
         assert len(server.queries) == 1
 
 
-async def test_better_is_waited_for_where_an_answer_is_nonsense() -> None:
+async def test_a_better_answer_may_follow_a_malformed_one() -> None:
     async with scripted(lambda query: [*garbled(query), *good(query)]) as server:
-        assert await look_up(server.place) == FOUND
+        assert await look_up(server.endpoint) == FOUND
 
 
-async def test_nonsense_is_told_where_nothing_better_comes() -> None:
-    async with scripted(lambda query: [*garbled(query), *strayed(query)]) as server:
-        outcome = await look_up(server.place, lifetime=LIFETIME)
+async def test_a_malformed_answer_is_reported_if_no_better_one_follows() -> None:
+    async with scripted(lambda query: [*garbled(query), *mismatched(query)]) as server:
+        outcome = await look_up(server.endpoint, lifetime=LIFETIME)
     assert isinstance(outcome, DnsFailureError)
-    assert str(outcome).endswith(": what it sends is no answer to a query")
+    assert str(outcome).endswith(": its message is not the answer to a query")
 
 
-async def test_an_answer_from_elsewhere_does_not_arrive() -> None:
-    """Even with the right id, at the right port."""
-    elsewhere = socket.socket(type=socket.SOCK_DGRAM)
-    elsewhere.bind(("127.0.0.1", 0))
+async def test_an_answer_from_another_address_is_not_received() -> None:
+    """The kernel drops it even if its ID and its port are right."""
+    attacker = socket.socket(type=socket.SOCK_DGRAM)
+    attacker.bind(("127.0.0.1", 0))
 
-    def overtaken(query: Message) -> Iterable[bytes]:
-        elsewhere.sendto(answer(query, "0 0 1 evil.test.").to_wire(), server.clients[-1])
+    def overtaken_by_attacker(query: Message) -> Iterable[bytes]:
+        attacker.sendto(answer(query, "0 0 1 evil.test.").to_wire(), server.clients[-1])
         return good(query)
 
-    async with scripted(overtaken) as server:
-        assert await look_up(server.place) == FOUND
-    elsewhere.close()
+    async with scripted(overtaken_by_attacker) as server:
+        assert await look_up(server.endpoint) == FOUND
+    attacker.close()
 
 
-async def test_ids_and_ports_cannot_be_guessed() -> None:
-    """Of 40 random ids two may be the same; a counter, or a port that stays, is something else."""
+async def test_ids_and_ports_are_unpredictable() -> None:
+    """Two of 40 random IDs may be equal. A counter would have equal steps, and a fixed port equal values."""
     async with scripted(good) as server:
-        await asyncio.gather(*(look_up(server.place) for _ in range(40)))
+        await asyncio.gather(*(look_up(server.endpoint) for _ in range(40)))
         ids = [query.id for query in server.queries]
         ports = [port for _, port in server.clients]
     for numbers in (ids, ports):
@@ -130,171 +130,174 @@ async def test_ids_and_ports_cannot_be_guessed() -> None:
         assert len(steps) > 30
 
 
-async def test_every_try_has_another_id_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_every_try_has_a_new_id_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolving, "TRY_SECONDS", 0.02)
-    monkeypatch.setattr(resolving, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(resolving, "RETRY_PAUSE_SECONDS", 0)
     async with scripted(silent) as server:
-        await look_up(server.place, lifetime=LIFETIME)
+        await look_up(server.endpoint, lifetime=LIFETIME)
         assert len({(query.id, port) for query, (_, port) in zip(server.queries, server.clients, strict=True)}) > 2
 
 
 # ---------------------------------------------------------------- EDNS
 
 
-async def test_what_does_not_know_edns_is_asked_without() -> None:
-    """Such a server may not even repeat the question, as it cannot read it."""
+async def test_a_server_without_edns_is_queried_without_it() -> None:
+    """Such a server may omit the question, as it cannot read the query."""
 
-    def old(query: Message) -> Iterable[bytes]:
+    def without_edns(query: Message) -> Iterable[bytes]:
         format_error = query.id.to_bytes(2, "big") + b"\x80\x01" + bytes(8)
         return good(query) if query.edns < 0 else [format_error]
 
-    async with scripted(old) as server:
-        assert await look_up(server.place) == FOUND
+    async with scripted(without_edns) as server:
+        assert await look_up(server.endpoint) == FOUND
         assert [(query.edns, query.payload) for query in server.queries] == [(0, 1232), (-1, 0)]
 
 
-# ---------------------------------------------------------------- the next resolver
+# ---------------------------------------------------------------- the next server
 
 
 @pytest.mark.parametrize("rcode", [Rcode.SERVFAIL, Rcode.REFUSED, Rcode.FORMERR, Rcode.BADVERS])
-async def test_where_one_answers_with_an_error_the_next_is_asked(rcode: Rcode) -> None:
+async def test_the_next_server_is_queried_after_an_error(rcode: Rcode) -> None:
     async with scripted(failing(rcode)) as bad, scripted(good) as server:
-        assert await look_up(bad.place, server.place) == FOUND
+        assert await look_up(bad.endpoint, server.endpoint) == FOUND
 
 
-async def test_an_answer_that_a_name_does_not_exist_is_final() -> None:
+async def test_nxdomain_is_final() -> None:
     async with scripted(failing(Rcode.NXDOMAIN)) as first, scripted(good) as second:
-        assert await look_up(first.place, second.place) == ()
+        assert await look_up(first.endpoint, second.endpoint) == ()
         assert second.queries == []
 
 
-async def test_where_one_is_silent_the_next_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_next_server_is_queried_after_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolving, "TRY_SECONDS", 0.05)
     async with scripted(silent) as first, scripted(good) as second:
-        assert await look_up(first.place, second.place) == FOUND
+        assert await look_up(first.endpoint, second.endpoint) == FOUND
 
 
-async def test_where_nobody_listens_the_next_is_asked_at_once() -> None:
-    """Silence would take up the whole lifetime."""
+async def test_the_next_server_is_queried_at_once_after_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A timeout would take up the whole time of a try."""
+    monkeypatch.setattr(resolving, "TRY_SECONDS", 3600.0)
     async with scripted(good) as server:
-        assert await look_up(await nobody(), server.place, lifetime=resolving.TRY_SECONDS) == FOUND
+        assert await look_up(await closed_port(), server.endpoint) == FOUND
 
 
-async def test_the_silent_one_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_server_is_queried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """UDP loses packets."""
     monkeypatch.setattr(resolving, "TRY_SECONDS", 0.05)
-    answers = iter([silent, silent, good])
+    answers = iter([silent, silent])
 
-    def at_last(query: Message) -> Iterable[bytes]:
-        return next(answers)(query)
+    def third_time(query: Message) -> Iterable[bytes]:
+        return next(answers, good)(query)
 
-    async with scripted(at_last) as server:
-        assert await look_up(server.place) == FOUND
+    async with scripted(third_time) as server:
+        assert await look_up(server.endpoint) == FOUND
 
 
-async def test_one_that_failed_is_not_asked_again() -> None:
+async def test_a_server_that_failed_is_not_queried_again() -> None:
     async with scripted(failing(Rcode.SERVFAIL)) as server:
-        outcome = await look_up(server.place)
+        outcome = await look_up(server.endpoint)
         assert isinstance(outcome, DnsFailureError)
-        assert str(outcome) == f"asked for SRV, 127.0.0.1:{server.place[1]}: SERVFAIL"
+        assert str(outcome) == f"SRV lookup failed: 127.0.0.1:{server.endpoint[1]}: SERVFAIL"
         assert len(server.queries) == 1
 
 
-async def test_silence_of_all_is_a_timeout() -> None:
+async def test_a_lookup_that_no_server_answers_is_a_timeout() -> None:
     async with scripted(silent) as server:
-        down = await nobody()
-        outcome = await look_up(down, server.place, lifetime=LIFETIME)
+        down = await closed_port()
+        outcome = await look_up(down, server.endpoint, lifetime=LIFETIME)
         assert isinstance(outcome, DnsTimeoutError)
-        refused, peer_wait = (
+        refused, timed_out = (
             f"127.0.0.1:{down[1]}: Connection refused",
-            f"127.0.0.1:{server.place[1]}: no answer in time",
+            f"127.0.0.1:{server.endpoint[1]}: no answer in time",
         )
-        assert str(outcome) == f"asked for SRV, {refused}; {peer_wait}"
+        assert str(outcome) == f"SRV lookup failed: {refused}; {timed_out}"
 
 
-async def test_one_bad_answer_among_silence_is_a_failure() -> None:
-    async with scripted(failing(Rcode.REFUSED)) as bad, scripted(silent) as dumb:
-        assert isinstance(await look_up(bad.place, dumb.place, lifetime=LIFETIME), DnsFailureError)
+async def test_one_error_among_timeouts_is_a_failure() -> None:
+    async with scripted(failing(Rcode.REFUSED)) as bad, scripted(silent) as other:
+        assert isinstance(await look_up(bad.endpoint, other.endpoint, lifetime=LIFETIME), DnsFailureError)
 
 
-async def test_a_resolver_that_is_down_is_silent() -> None:
-    assert isinstance(await look_up(await nobody(), lifetime=LIFETIME), DnsTimeoutError)
+async def test_a_server_that_refuses_is_a_timeout() -> None:
+    assert isinstance(await look_up(await closed_port(), lifetime=LIFETIME), DnsTimeoutError)
 
 
-async def test_a_resolver_that_is_down_is_not_asked_without_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel says at once that nobody listens: to ask again and again would keep a core busy."""
-    asked: list[IPEndpoint] = []
+async def test_a_server_that_refuses_is_queried_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel reports the refusal at once: without pauses, the queries would keep a core busy."""
+    monkeypatch.setattr(resolving, "RETRY_PAUSE_SECONDS", LIFETIME / 20)
+    queried: list[IPEndpoint] = []
 
-    async def refused(server: IPEndpoint, *_: Any) -> NoReturn:
-        asked.append(server)
+    async def refuse(server: IPEndpoint, *_: Any) -> NoReturn:
+        queried.append(server)
         raise ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
 
-    monkeypatch.setattr(resolving, "exchange", refused)
-    await look_up(await nobody(), lifetime=LIFETIME)
-    assert 1 < len(asked) <= 2 + LIFETIME / resolving.AGAIN_SECONDS
+    monkeypatch.setattr(resolving, "exchange", refuse)
+    await look_up(await closed_port(), lifetime=LIFETIME)
+    assert 1 < len(queried) <= 2 + LIFETIME / resolving.RETRY_PAUSE_SECONDS
 
 
-async def test_a_lookup_ends_though_a_try_might_take_longer() -> None:
-    """The last try has only what is left of its lifetime."""
-    loop = asyncio.get_running_loop()
+async def test_the_lifetime_limits_the_last_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last try has only the rest of the lifetime, however long a try may take."""
+    monkeypatch.setattr(resolving, "TRY_SECONDS", 3600.0)
     async with scripted(silent) as server:
-        begun = loop.time()
-        await look_up(server.place, lifetime=LIFETIME)
-        assert loop.time() - begun < resolving.TRY_SECONDS
+        assert isinstance(await look_up(server.endpoint, lifetime=LIFETIME), DnsTimeoutError)
 
 
-def exhausted(*_: Any, **__: Any) -> NoReturn:
+def no_file_descriptor(*_: Any, **__: Any) -> NoReturn:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
 
-async def test_a_shortage_of_ours_is_no_fault_of_the_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is told at once, and as what it is."""
-    down = await nobody()
-    monkeypatch.setattr(dns_transport, "new_socket", exhausted)
+async def test_a_lookup_without_a_free_file_descriptor_is_a_resource_shortage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is raised at once, and is not attributed to the DNS servers."""
+    down = await closed_port()
+    monkeypatch.setattr(dns_transport, "new_socket", no_file_descriptor)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
     assert problems.classify(outcome, Step.DNS) == ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
 
 
-# ---------------------------------------------------------------- whether any is there at all
+# ---------------------------------------------------------------- whether any server responds
 
 
-async def test_a_single_one_is_asked_three_times_whether_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(resolving, "ALIVE_SECONDS", 0.05)
-    answers = iter([silent, silent, failing(Rcode.REFUSED)])
+async def test_a_single_server_gets_three_liveness_queries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "LIVENESS_SECONDS", 0.05)
+    queries = 0
 
-    def at_last(query: Message) -> Iterable[bytes]:
-        return next(answers)(query)
+    def third_time(query: Message) -> Iterable[bytes]:
+        nonlocal queries
+        queries += 1
+        if queries == 2:
+            monkeypatch.setattr(resolving, "LIVENESS_SECONDS", 3600.0)  # for the third one, which is answered
+        return silent(query) if queries < 3 else failing(Rcode.REFUSED)(query)
 
-    async with scripted(at_last) as server:
-        assert await Resolver([server.place], PATIENT).answers()
+    async with scripted(third_time) as server:
+        assert await Resolver([server.endpoint], LONG_LIFETIME).responds()
+    assert queries == 3
 
 
 @pytest.mark.parametrize(("alive", "lifetime"), [(0.05, 3600.0), (3600.0, 0.05)])
-async def test_it_is_soon_clear_that_none_is_there(
-    alive: float, lifetime: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(resolving, "ALIVE_SECONDS", alive)
-    async with scripted(silent) as server, asyncio.timeout(5):
-        assert not await Resolver([server.place], lifetime).answers()
+async def test_the_liveness_queries_end_soon(alive: float, lifetime: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolving, "LIVENESS_SECONDS", alive)
+    async with scripted(silent) as server:
+        assert not await Resolver([server.endpoint], lifetime).responds()
 
 
-async def test_one_that_talks_nonsense_is_there() -> None:
+async def test_a_server_that_sends_malformed_answers_responds() -> None:
     async with scripted(garbled) as server:
-        assert await Resolver([server.place], LIFETIME).answers()
+        assert await Resolver([server.endpoint], LIFETIME).responds()
 
 
-async def test_a_shortage_of_ours_is_no_proof_that_none_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    down = await nobody()
-    monkeypatch.setattr(dns_transport, "new_socket", exhausted)
-    assert await Resolver([down], LIFETIME).answers()
+async def test_without_a_free_file_descriptor_a_server_is_assumed_to_respond(monkeypatch: pytest.MonkeyPatch) -> None:
+    down = await closed_port()
+    monkeypatch.setattr(dns_transport, "new_socket", no_file_descriptor)
+    assert await Resolver([down], LIFETIME).responds()
 
 
 # ---------------------------------------------------------------- over TCP
 
 
-class Truncating(DnsServer):
-    """Over UDP the hint to come back over TCP, and there whatever `over_tcp` makes of the question."""
+class TruncatingServer(DnsServer):
+    """Answers truncated over UDP, and with the result of `over_tcp` over TCP."""
 
     def __init__(self, over_tcp: Callable[[Message], bytes]) -> None:
         super().__init__()
@@ -320,29 +323,29 @@ def to_another_question(query: Message) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("over_tcp", "complaint"),
+    ("over_tcp", "detail"),
     [
         (still_truncated, "its answer is truncated even over TCP"),
-        (to_another_question, "it answers another question, over TCP"),
-        (lambda query: query.to_wire(), "what it sends is no answer to a query"),
-        (lambda query: answer(query, RECORD).to_wire()[:-1], "its answer is cut short"),
-        (lambda query: b"", "it closed the connection before its answer was whole"),
+        (to_another_question, "its answer is for another question, over TCP"),
+        (lambda query: query.to_wire(), "its message is not the answer to a query"),
+        (lambda query: answer(query, RECORD).to_wire()[:-1], "its answer ends too early"),
+        (lambda query: b"", "it closed the connection before its answer was complete"),
     ],
 )
-async def test_over_tcp_the_first_message_counts(over_tcp: Callable[[Message], bytes], complaint: str) -> None:
-    """Nobody else can speak there."""
-    server = Truncating(over_tcp)
+async def test_over_tcp_the_first_message_counts(over_tcp: Callable[[Message], bytes], detail: str) -> None:
+    """Nobody but the server can send over the connection."""
+    server = TruncatingServer(over_tcp)
     await server.start()
     outcome = await look_up(ip_endpoint(server.address))
     await server.stop()
     assert isinstance(outcome, DnsFailureError)
-    assert str(outcome) == f"asked for SRV, {server.address}: {complaint}"
+    assert str(outcome) == f"SRV lookup failed: {server.address}: {detail}"
 
 
-async def test_a_long_answer_comes_whole_over_tcp() -> None:
-    """In more than one piece."""
+async def test_a_long_answer_over_tcp_is_complete() -> None:
+    """It comes in more than one piece."""
     records = [f"{priority} 5 8450 {'x' * 60}.{priority}.test." for priority in range(250)]
-    server = Truncating(lambda query: answer(query, *records).to_wire(max_size=65535))
+    server = TruncatingServer(lambda query: answer(query, *records).to_wire(max_size=65535))
     await server.start()
     outcome = await look_up(ip_endpoint(server.address))
     await server.stop()
@@ -350,24 +353,26 @@ async def test_a_long_answer_comes_whole_over_tcp() -> None:
     assert len(outcome) == len(records)
 
 
-# ---------------------------------------------------------------- of the system
+# ---------------------------------------------------------------- /etc/resolv.conf
 
 
-def system(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """What /etc/resolv.conf says."""
+def use_resolv_conf(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
+    """Let /etc/resolv.conf consist of these lines."""
     read = dns.resolver.BaseResolver.read_resolv_conf
     monkeypatch.setattr(
         dns.resolver.BaseResolver, "read_resolv_conf", lambda self, _: read(self, io.StringIO("\n".join(lines)))
     )
 
 
-def test_the_resolvers_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    system(monkeypatch, "search corp.test", "nameserver 192.0.2.53", "options ndots:5", "nameserver 2001:db8::53")
+def test_uses_the_servers_in_resolv_conf(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_resolv_conf(
+        monkeypatch, "search corp.test", "nameserver 192.0.2.53", "options ndots:5", "nameserver 2001:db8::53"
+    )
     expected = ((ip_address("192.0.2.53"), 53), (ip_address("2001:db8::53"), 53))
-    assert Resolver([], PATIENT)._servers == expected
+    assert Resolver([], LONG_LIFETIME)._servers == expected
 
 
-def test_a_system_without_resolvers(monkeypatch: pytest.MonkeyPatch) -> None:
-    system(monkeypatch, "# none")
+def test_a_resolv_conf_without_servers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    use_resolv_conf(monkeypatch, "# none")
     with pytest.raises(NoResolversError, match=r"network\.resolvers"):
-        Resolver([], PATIENT)
+        Resolver([], LONG_LIFETIME)

@@ -1,10 +1,10 @@
-"""Handshakes with good servers, bad servers and what is no TLS server at all."""
+"""TLS handshakes with good servers, with bad servers, and with servers that do not speak TLS."""
 
 import asyncio
 import socket
 import ssl
 import warnings
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import pytest
@@ -26,7 +26,10 @@ from exporter.demo.authority import (
 )
 from exporter.demo.listener import ConnectionHandler, streams
 from exporter.internet import der
-from exporter.internet.tls import MAX_CHAIN_VALUES
+from exporter.internet.peer_clock import PeerClock
+from exporter.internet.tcp import TcpStream
+from exporter.internet.tls import MAX_CHAIN_VALUES, TlsStream
+from exporter.internet.tls_contexts import verifying_context
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.attempt import Failure
@@ -35,7 +38,8 @@ from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
-from tests.internet.raw_https import NAME, RawHttps, answering, connected, listening, secured
+from tests.addresses import ip_endpoint
+from tests.internet.raw_https import NAME, RawHttps, handshake_only, listening, tcp_connection, tls_connection
 from tests.lab.certificates import COMMON_NAME_ONLY, NOT_YET_VALID, SELF_SIGNED, new_rsa_key
 from tests.lab.hostile.bad_certificates import with_rsa
 from tests.lab.hostile.oversized import begin_handshake
@@ -43,37 +47,37 @@ from tests.lab.hostile.tls import choose_group
 from tests.lab.ports import reset
 
 
-async def greet(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
-    async with listening(behaviour) as address, connected(address, authority) as connection:
+async def handshake_with(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
+    async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
         return await connection.start_tls(tls_name)
 
 
-# ---------------------------------------------------------------- what is offered
+# ---------------------------------------------------------------- what the client offers
 
 
 @pytest.mark.parametrize(("tls_name", "sni"), [(NAME, NAME), ("192.0.2.1", None), ("2001:db8::1", None)])
-async def test_names_are_sent_and_addresses_are_not(
+async def test_a_name_is_sent_as_sni_and_an_address_is_not(
     authority: Authority, issued: IssuedCertificate, tls_name: str, sni: str | None
 ) -> None:
-    """SNI (RFC 6066, section 3) knows host names only."""
+    """SNI (RFC 6066, section 3) is for host names only."""
     seen: list[str | None] = []
     context = issued.server_context()
     context.sni_callback = lambda _connection, name, _context: seen.append(name)
-    await greet(answering(context), authority, tls_name)
+    await handshake_with(handshake_only(context), authority, tls_name)
     assert seen == [sni]
 
 
-async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: IssuedCertificate) -> None:
-    """A server that prefers HTTP/2 speaks HTTP/1.1 all the same."""
+async def test_offers_http_1_1_in_alpn(authority: Authority, issued: IssuedCertificate) -> None:
+    """A server that prefers HTTP/2 selects HTTP/1.1."""
     chosen = asyncio.get_running_loop().create_future()
     context = issued.server_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
 
-    async def note(accepted: socket.socket) -> None:
+    async def record_alpn(accepted: socket.socket) -> None:
         async with streams(accepted, context) as (_, writer):
             chosen.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
 
-    async with listening(note) as address, connected(address, authority) as connection:
+    async with listening(record_alpn) as address, tcp_connection(address, authority) as connection:
         await connection.start_tls(NAME)
         with pytest.raises(ClosedEarlyError):
             await connection.get("/", NAME, 0)
@@ -83,8 +87,8 @@ async def test_offers_the_protocol_that_is_spoken(authority: Authority, issued: 
 # ---------------------------------------------------------------- what is accepted
 
 
-def speaking(issued: IssuedCertificate, version: ssl.TLSVersion) -> ssl.SSLContext:
-    """A server of one version; the old ones are disabled by default everywhere."""
+def context_of_version(issued: IssuedCertificate, version: ssl.TLSVersion) -> ssl.SSLContext:
+    """Return a server context for one TLS version; old versions are disabled by default."""
     context = issued.server_context()
     context.set_ciphers("DEFAULT:@SECLEVEL=0")
     with warnings.catch_warnings():
@@ -103,54 +107,58 @@ def speaking(issued: IssuedCertificate, version: ssl.TLSVersion) -> ssl.SSLConte
         (ssl.TLSVersion.TLSv1_3, "TLSv1.3"),
     ],
 )
-async def test_old_versions_are_seen_as_what_they_are(
+async def test_old_versions_are_reported(
     authority: Authority, issued: IssuedCertificate, version: ssl.TLSVersion, shown: str
 ) -> None:
-    assert (await greet(answering(speaking(issued, version)), authority)).tls_version == shown
+    assert (await handshake_with(handshake_only(context_of_version(issued, version)), authority)).tls_version == shown
 
 
-async def test_what_is_longer_than_a_record_is_sent_whole(authority: Authority, issued: IssuedCertificate) -> None:
-    """A redirect may lead to a path of 60,000 characters, and the tickets of a server do not help it on."""
+async def test_a_request_longer_than_a_tls_record_is_sent_completely(
+    authority: Authority, issued: IssuedCertificate
+) -> None:
+    """A redirect may lead to a path of 60,000 characters, and nothing that the server sends flushes the rest of it."""
     path = "/" + "a" * 60_000
     server = RawHttps([[b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"]], [issued])
-    async with secured(server.play, authority) as connection:
+    async with tls_connection(server.play, authority) as connection:
         assert (await connection.get(path, NAME, 0)).status == 404
     assert server.heads[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
-async def test_a_handshake_is_read_only_so_far(authority: Authority, issued: IssuedCertificate) -> None:
-    """A hundred copies of a certificate are more than anybody needs, and OpenSSL would keep them all."""
-    giant = IssuedCertificate(issued.key, (*issued.chain, *issued.chain[1:] * 100))
+async def test_the_size_of_a_handshake_is_limited(authority: Authority, issued: IssuedCertificate) -> None:
+    """OpenSSL would keep a hundred copies of a certificate in memory."""
+    oversized = IssuedCertificate(issued.key, (*issued.chain, *issued.chain[1:] * 100))
     with pytest.raises(TooLargeError, match="the handshake has more than 20480 bytes"):
-        await greet(answering(giant.server_context()), authority)
+        await handshake_with(handshake_only(oversized.server_context()), authority)
 
 
 @pytest.mark.parametrize("too_many", [False, True])
-async def test_as_many_values_are_read_as_are_bearable(authority: Authority, *, too_many: bool) -> None:
-    """Each takes more memory than it has bytes; a name is one of them."""
-    fixed = values_of(authority.issue([NAME])) - 1
+async def test_the_number_of_values_in_a_chain_is_limited(authority: Authority, *, too_many: bool) -> None:
+    """Each value takes more memory than it has bytes; a name is a value."""
+    fixed = count_chain_values(authority.issue([NAME])) - 1
     names = [f"n{number}.test" for number in range(MAX_CHAIN_VALUES - fixed + too_many)]
-    expected = pytest.raises(TooLargeError, match="consist of 501 values, at most 500") if too_many else nullcontext()
+    expected = (
+        pytest.raises(TooLargeError, match="consist of 501 values, the limit is 500") if too_many else nullcontext()
+    )
     with expected:
-        await greet(answering(authority.issue(names).server_context()), authority)
+        await handshake_with(handshake_only(authority.issue(names).server_context()), authority)
 
 
-def values_of(issued: IssuedCertificate) -> int:
+def count_chain_values(issued: IssuedCertificate) -> int:
     return sum(der.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
 
 
-async def test_certificates_count_before_the_end_of_the_handshake(authority: Authority) -> None:
-    """The server says nothing after them; OpenSSL has made of them what it will."""
+async def test_the_size_of_a_chain_is_checked_during_the_handshake(authority: Authority) -> None:
+    """The server sends nothing after its certificates, which OpenSSL has already parsed."""
     with pytest.raises(TooLargeError, match="values"):
-        await asyncio.wait_for(greet(begin_handshake, authority), 5)
+        await asyncio.wait_for(handshake_with(begin_handshake, authority), 5)
 
 
-async def test_no_server_chooses_the_group_of_a_key_exchange(authority: Authority) -> None:
-    """With one of 10,000 bits, each handshake would take half a second, in which no other probe can go on."""
-    context = speaking(with_rsa(authority, NAME), ssl.TLSVersion.TLSv1_2)
+async def test_no_server_can_choose_the_group_of_a_key_exchange(authority: Authority) -> None:
+    """A group of 10,000 bits would take half a second for each handshake, and stall all other probes."""
+    context = context_of_version(with_rsa(authority, NAME), ssl.TLSVersion.TLSv1_2)
     choose_group(context)
     with pytest.raises((SSL.Error, ClosedEarlyError)):
-        await greet(answering(context), authority)
+        await handshake_with(handshake_only(context), authority)
 
 
 @pytest.mark.parametrize(
@@ -168,80 +176,93 @@ async def test_no_server_chooses_the_group_of_a_key_exchange(authority: Authorit
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("new_key", [new_p256_key, new_rsa_key])
-async def test_certificates_in_every_state_are_described(
+async def test_bad_certificates_have_their_reasons(
     profile: CertificateProfile, reasons: list[Reason], version: ssl.TLSVersion, new_key: NewKey, tmp_path: Path
 ) -> None:
-    """By what OpenSSL says of them in truth; a weak key would be named, too."""
+    """The reasons follow from what OpenSSL reports for real certificates; a weak key would be one of them."""
     authority = Authority(tmp_path, ChainKeys(leaf=new_key))
-    context = speaking(authority.issue([NAME], profile), version)
-    reading = tls.evaluate(await greet(answering(context), authority), NAME, ChainCache())
+    context = context_of_version(authority.issue([NAME], profile), version)
+    reading = tls.evaluate(await handshake_with(handshake_only(context), authority), NAME, ChainCache())
     assert ([problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []) == reasons
 
 
-# ---------------------------------------------------------------- what goes wrong
+# ---------------------------------------------------------------- broken handshakes
 
-SERVER_HELLO_BEGUN = bytes.fromhex("160303007a02000076")
+HALF_A_SERVER_HELLO = bytes.fromhex("160303007a02000076")
 HANDSHAKE_FAILURE = bytes.fromhex("15030300020228")
-NONSENSE_IN_A_RECORD = bytes.fromhex("1603030004deadbeef")
+INVALID_RECORD = bytes.fromhex("1603030004deadbeef")
 
 
-def saying(reply: bytes) -> ConnectionHandler:
-    """`reply` to the greeting of the client, and then the end."""
+def sends(reply: bytes) -> ConnectionHandler:
+    """Send `reply` to the ClientHello, and then close the connection."""
 
-    async def say(accepted: socket.socket) -> None:
+    async def send_reply(accepted: socket.socket) -> None:
         async with streams(accepted) as (reader, writer):
             await reader.read(1)
             writer.write(reply)
             writer.write_eof()
             await reader.read()
 
-    return say
+    return send_reply
 
 
 @pytest.mark.parametrize(
     ("reply", "error", "reason"),
     [
         (b"", ClosedEarlyError, Reason.TLS_HANDSHAKE),
-        (SERVER_HELLO_BEGUN, ClosedEarlyError, Reason.TLS_HANDSHAKE),
+        (HALF_A_SERVER_HELLO, ClosedEarlyError, Reason.TLS_HANDSHAKE),
         (HANDSHAKE_FAILURE, SSL.Error, Reason.TLS_HANDSHAKE),
-        (NONSENSE_IN_A_RECORD, SSL.Error, Reason.TLS_HANDSHAKE),
+        (INVALID_RECORD, SSL.Error, Reason.TLS_HANDSHAKE),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", NotTlsError, Reason.NOT_TLS),
         (b"SSH-2.0-OpenSSH_9.2\r\n", NotTlsError, Reason.NOT_TLS),
         (b"220 mail.example.test ESMTP\r\n", NotTlsError, Reason.NOT_TLS),
         (b"\x00", NotTlsError, Reason.NOT_TLS),
     ],
-    ids=["end", "half a greeting", "alert", "nonsense", "http", "ssh", "smtp", "zero"],
+    ids=["closed", "half a ServerHello", "alert", "invalid record", "HTTP", "SSH", "SMTP", "zero"],
 )
-async def test_a_broken_handshake(authority: Authority, reply: bytes, error: type[Exception], reason: Reason) -> None:
+async def test_a_broken_handshake_has_a_reason(
+    authority: Authority, reply: bytes, error: type[Exception], reason: Reason
+) -> None:
     with pytest.raises(error) as caught:
-        await greet(saying(reply), authority)
+        await handshake_with(sends(reply), authority)
     assert problems.reason(caught.value, Step.TLS) is reason
 
 
-async def test_a_handshake_that_is_reset(authority: Authority) -> None:
-    async def cut(accepted: socket.socket) -> None:
+async def test_a_connection_that_is_reset_during_the_handshake(authority: Authority) -> None:
+    async def reset_connection(accepted: socket.socket) -> None:
         async with streams(accepted) as (reader, writer):
             await reader.read(1)
             await reset(writer.get_extra_info("socket"))
 
     with pytest.raises(ConnectionResetError) as caught:
-        await greet(cut, authority)
+        await handshake_with(reset_connection, authority)
     assert problems.reason(caught.value, Step.TLS) is Reason.TLS_HANDSHAKE
 
 
-async def test_an_alert_is_told_in_words(authority: Authority) -> None:
+async def test_an_alert_is_described_in_words(authority: Authority) -> None:
     with pytest.raises(SSL.Error) as caught:
-        await greet(saying(HANDSHAKE_FAILURE), authority)
+        await handshake_with(sends(HANDSHAKE_FAILURE), authority)
     assert "handshake failure" in problems.describe(caught.value, Step.TLS)
 
 
-async def test_a_server_that_wants_a_certificate_of_ours(authority: Authority, issued: IssuedCertificate) -> None:
-    """Under TLS 1.3 it says so only after the handshake."""
+async def test_a_server_that_requires_a_client_certificate(authority: Authority, issued: IssuedCertificate) -> None:
+    """With TLS 1.3, the alert comes only after the handshake."""
     context = issued.server_context()
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(authority.ca_file)
-    async with listening(answering(context)) as address, connected(address, authority) as connection:
+    async with listening(handshake_only(context)) as address, tcp_connection(address, authority) as connection:
         await connection.start_tls(NAME)
         with pytest.raises((SSL.Error, ConnectionResetError, ClosedEarlyError)) as caught:
             await connection.get("/", NAME, 100)
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL
+
+
+async def test_repr_shows_the_state(authority: Authority, issued: IssuedCertificate) -> None:
+    async with listening(handshake_only(issued.server_context())) as address:
+        tcp = TcpStream(PeerClock())
+        with closing(tcp):
+            await tcp.open(ip_endpoint(address))
+            stream = TlsStream(tcp, verifying_context(authority.ca_file))
+            assert repr(stream) == "<TlsStream: before SSL initialization, 0 verify errors>"
+            await stream.handshake(NAME)
+            assert repr(stream) == "<TlsStream: SSL negotiation finished successfully, 0 verify errors>"

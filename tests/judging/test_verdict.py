@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -150,15 +149,59 @@ def test_a_delegation_is_as_expected_where_it_leads_there_and_nowhere_else() -> 
     assert not verdict.leads_only_to(two_families(), Target("one.example.org", 8448))
 
 
-@pytest.mark.parametrize("report", [delegated_by_well_known, expired_certificate, nothing_resolved, two_families])
-def test_every_verdict_can_be_had_of_every_report(report: Callable[[], Report]) -> None:
-    for judge in (
-        verdict.federates,
-        verdict.stages,
-        verdict.problems,
-        verdict.tls_sessions,
-        verdict.healthy_by_family,
-        verdict.software,
-        verdict.signing_keys,
-    ):
-        judge(report())
+SYNAPSE = Software("Synapse", "1.163.2")
+PUBLISHED = SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")
+UP_TO_DNS = [Stage.WELL_KNOWN, Stage.SRV, Stage.DNS]
+FROM_TCP_ON = [Stage.TCP, Stage.TLS, Stage.VERSION, Stage.KEYS]
+
+
+@pytest.mark.parametrize(
+    ("report", "verdicts"),
+    [
+        (
+            delegated_by_well_known(),
+            (
+                [stage for stage in (*UP_TO_DNS, *FROM_TCP_ON) if stage is not Stage.SRV],
+                [],
+                {CertificateOf.WELL_KNOWN: 1, CertificateOf.FEDERATION: 1},
+                {IPFamily.IPV4: (1, 1)},
+                SYNAPSE,
+                PUBLISHED,
+            ),
+        ),
+        (
+            expired_certificate(),
+            (
+                [Stage.WELL_KNOWN, Stage.DNS, Stage.TCP, Stage.TLS],
+                [Reason.CERTIFICATE_EXPIRED],
+                {CertificateOf.WELL_KNOWN: 1, CertificateOf.FEDERATION: 1},
+                {IPFamily.IPV4: (1, 0)},
+                None,
+                None,
+            ),
+        ),
+        (nothing_resolved(), (UP_TO_DNS, [Reason.NXDOMAIN], {}, {}, None, None)),
+        (
+            two_families(),
+            (
+                [*UP_TO_DNS, *FROM_TCP_ON],
+                [Reason.HTTP_STATUS, Reason.CONNECT_REFUSED, Reason.CONNECT_REFUSED],
+                {CertificateOf.FEDERATION: 2},
+                {IPFamily.IPV4: (2, 2), IPFamily.IPV6: (2, 0)},
+                SYNAPSE,
+                PUBLISHED,
+            ),
+        ),
+    ],
+    ids=["delegated by well-known", "expired certificate", "nothing resolved", "two families"],
+)
+def test_every_verdict_can_be_had_of_every_report(report: Report, verdicts: tuple[object, ...]) -> None:
+    """Whatever a probe reached, each verdict is derived from what it saw."""
+    assert (
+        list(verdict.stages(report)),
+        [located.problem.reason for located in verdict.problems(report)],
+        {connection: len(sessions) for connection, sessions in verdict.tls_sessions(report).items()},
+        verdict.healthy_by_family(report),
+        verdict.software(report),
+        verdict.signing_keys(report),
+    ) == verdicts

@@ -21,7 +21,7 @@ def series(registry: CollectorRegistry) -> set[str]:
 
 
 def test_counters_begin_at_zero() -> None:
-    """So that `increase()` sees the first event."""
+    """Otherwise `increase()` would not see the first event."""
     registry = ExporterMetrics().registry
     skipped = {
         reason: value(registry, "matrix_federation_exporter_probes_skipped_total", reason=reason)
@@ -32,7 +32,7 @@ def test_counters_begin_at_zero() -> None:
 
 
 def test_observes_every_stage_that_ran() -> None:
-    """Of every endpoint; what was skipped leaves no trace."""
+    """Every endpoint counts. A stage that was skipped is not observed."""
     exporter_metrics = ExporterMetrics()
     exporter_metrics.observe(two_families())
     counts = {stage.value: value(exporter_metrics.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage}
@@ -52,19 +52,19 @@ def test_observes_every_stage_that_ran() -> None:
     assert math.isclose(tcp_seconds, 0.01 + 0.01 + 0.5 + 0.5)
 
 
-def test_spoiled_durations_are_counted_and_nothing_else() -> None:
-    """They are none of the servers' durations."""
+def test_unreliable_timings_are_counted_and_not_observed() -> None:
+    """They are not durations of the servers."""
     exporter_metrics = ExporterMetrics()
     exporter_metrics.observe(replace(two_families(), stalled_seconds=0.1))
     assert value(exporter_metrics.registry, "matrix_federation_exporter_unreliable_timings_total") == 1
     assert {value(exporter_metrics.registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
 
 
-def test_names_are_those_of_the_contract() -> None:
-    """Users write alerts on them; no `_created` series are among them."""
-    own = {name for name in series(ExporterMetrics().registry) if name.startswith("matrix_federation_")}
+def test_the_names_of_all_metrics() -> None:
+    """Users write alerts on them. There are no `_created` series."""
+    names = {name for name in series(ExporterMetrics().registry) if name.startswith("matrix_federation_")}
     prefix = "matrix_federation_exporter_"
-    assert {name.removeprefix(prefix) for name in own} == {
+    assert {name.removeprefix(prefix) for name in names} == {
         "build_info",
         "shard_info",
         "connectivity_up",
@@ -82,40 +82,39 @@ def test_names_are_those_of_the_contract() -> None:
     }
 
 
-def test_tells_of_every_list_until_it_is_forgotten() -> None:
-    """From the beginning on, so that one that never answers is seen."""
+def test_a_list_has_series_until_it_is_removed() -> None:
+    """It has them from the beginning, so that a list that never responds is seen."""
     exporter_metrics, url = ExporterMetrics(), "https://example.org/servers"
     before = series(exporter_metrics.registry)
-    exporter_metrics.begin_list(url)
-    begun = series(exporter_metrics.registry) - before
+    exporter_metrics.add_list(url)
+    added = series(exporter_metrics.registry) - before
     assert {
         name.removeprefix("matrix_federation_exporter_list_"): value(exporter_metrics.registry, name, list=url)
-        for name in begun
+        for name in added
     } == {
         "servers": 0,
         "last_success_timestamp_seconds": 0,
         "failures_total": 0,
     }
-    exporter_metrics.forget_list(url)
+    exporter_metrics.remove_list(url)
     assert series(exporter_metrics.registry) == before
 
 
-def test_tells_the_shard() -> None:
-    """Also where there is only one."""
+def test_shard_info() -> None:
+    """It is exported even if there is only one shard."""
     shard = "matrix_federation_exporter_shard_info"
     assert value(ExporterMetrics().registry, shard, index="0", count="1") == 1
     assert value(ExporterMetrics(Shard(2, 3)).registry, shard, index="2", count="3") == 1
 
 
-def test_tells_version_and_process() -> None:
-    """As every exporter does."""
+def test_build_info_and_process_metrics() -> None:
     registry = ExporterMetrics().registry
     assert value(registry, "matrix_federation_exporter_build_info", version=VERSION) == 1
     assert {"process_start_time_seconds", "process_resident_memory_bytes", "python_info"} <= series(registry)
 
 
 def test_every_object_has_its_own_registry() -> None:
-    """Two exporters in one process do not meet, and the library's global registry stays as it was."""
+    """Two exporters in one process do not share metrics, and the library's global registry stays as it was."""
     first, second = ExporterMetrics(), ExporterMetrics()
     first.probes_skipped.labels(SkipReason.MISSED).inc()
     name = "matrix_federation_exporter_probes_skipped_total"

@@ -45,7 +45,7 @@ END = "# EOF\n"
 
 
 class LibraryCollector(Collector):
-    """The same states, handed to the library family by family for its own writers."""
+    """Passes the states to the library, family by family."""
 
     def __init__(self, states: Iterable[ServerState]) -> None:
         self.states = tuple(states)
@@ -55,7 +55,9 @@ class LibraryCollector(Collector):
             yield self.metric(family)
 
     def metric(self, family: Family) -> Metric:
-        metric: Metric = CLASSES[family.kind](family.full_name.removesuffix(SUFFIXES[family.kind]), family.help)
+        metric: Metric = CLASSES[family.metric_type](
+            family.full_name.removesuffix(SUFFIXES[family.metric_type]), family.help
+        )
         for state in self.states:
             for values, number in family.samples(state):
                 labels = dict(zip(family.labels, values, strict=True))
@@ -73,15 +75,15 @@ def parse_openmetrics(text: str) -> list[Metric]:
 
 
 def hostile() -> Report:
-    """Whatever could break a line stands where text from outside may stand."""
+    """Return a report with characters that could break a line, wherever a remote server can choose a text."""
     report = delegated_by_well_known("hostile.example.org")
     (endpoint,) = report.endpoints
-    seen = secured("hostile.example.org")
-    issuer = replace(seen.certificate, issuer='CN="Ünï\\cödé", O={💥}\n# EOF')
-    odd = replace(endpoint, tls=Passed(0.1, replace(seen, certificate=issuer, tls_version='TLS"\\')))
-    told = replace(odd, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx 1")))
+    session = secured("hostile.example.org")
+    issuer = replace(session.certificate, issuer='CN="Ünï\\cödé", O={💥}\n# EOF')
+    with_tls = replace(endpoint, tls=Passed(0.1, replace(session, certificate=issuer, tls_version='TLS"\\')))
+    with_version = replace(with_tls, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx 1")))
     targets = (Target('a"b\\c d\\n', 443), Target("münchen.example", 1))
-    return replace(report, route=replace(report.route, targets=targets), endpoints=(told,), seconds=12345678.9)
+    return replace(report, route=replace(report.route, targets=targets), endpoints=(with_version,), seconds=12345678.9)
 
 
 def full_board() -> Board:
@@ -89,8 +91,8 @@ def full_board() -> Board:
     return board_of([watched(report.server_name.text) for report in reports], *reports)
 
 
-def body(answer: Exposition) -> bytes:
-    return b"".join(answer.chunks)
+def body(exposition: Exposition) -> bytes:
+    return b"".join(exposition.chunks)
 
 
 @pytest.mark.parametrize(
@@ -98,47 +100,47 @@ def body(answer: Exposition) -> bytes:
     [(None, generate_latest), (OPENMETRICS, openmetrics.generate_latest)],
     ids=["text", "openmetrics"],
 )
-def test_equals_what_the_library_writes(accept: str | None, write: Callable[[CollectorRegistry], bytes]) -> None:
-    """Byte for byte, with hostile label values too."""
+def test_the_text_is_what_the_library_writes(accept: str | None, write: Callable[[CollectorRegistry], bytes]) -> None:
+    """It is byte for byte the same, with hostile label values too."""
     board = full_board()
     registry = CollectorRegistry()
     registry.register(LibraryCollector(rendered.state for rendered in board.snapshot().states))
     assert text_of(board, accept) == write(registry).decode()
 
 
-def test_text_and_openmetrics_say_the_same() -> None:
-    """Both parsers of the library read both texts, and find the same samples."""
+def test_both_formats_have_the_same_samples() -> None:
+    """The parsers of the library find the same samples in them."""
     board = full_board()
-    plain = {sample for metric in parse_text(text_of(board)) for sample in map(str, metric.samples)}
-    modern = {
+    in_text = {sample for metric in parse_text(text_of(board)) for sample in map(str, metric.samples)}
+    in_openmetrics = {
         sample for metric in parse_openmetrics(text_of(board, OPENMETRICS)) for sample in map(str, metric.samples)
     }
-    assert plain == modern
-    assert len(plain) > 150
+    assert in_text == in_openmetrics
+    assert len(in_text) > 150
 
 
-def test_hostile_values_come_back_as_they_were() -> None:
-    """What is escaped is read as the same value."""
+def test_hostile_label_values_survive_escaping() -> None:
+    """A parser reads the original values."""
     text = text_of(board_of([watched("hostile.example.org")], hostile()), OPENMETRICS)
     (family,) = (metric for metric in parse_openmetrics(text) if metric.name == "matrix_federation_delegation")
     targets = [sample.labels["target"] for sample in family.samples]
     assert targets == ['a"b\\c d\\n:443', "münchen.example:1"]
 
 
-def test_no_series_stands_twice() -> None:
-    """Prometheus refuses a whole scrape for that."""
+def test_there_are_no_duplicate_series() -> None:
+    """Prometheus would reject the whole scrape."""
     lines = [line.rpartition(" ")[0] for line in text_of(full_board()).splitlines() if not line.startswith("#")]
     assert len(lines) == len(set(lines))
 
 
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
-def test_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
-    """One end, and only in OpenMetrics; both parts are read by the parser of the format."""
-    answer = scrape(full_board(), ExporterMetrics(), accept, None)
-    text = body(answer).decode()
+def test_a_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
+    """Only OpenMetrics has an end marker, and has it once."""
+    exposition = scrape(full_board(), ExporterMetrics(), accept, None)
+    text = body(exposition).decode()
     parse = parse_openmetrics if accept else parse_text
     names = [metric.name for metric in parse(text)]
-    assert (answer.content_type, answer.encoding) == (OPENMETRICS_TYPE if accept else TEXT_TYPE, None)
+    assert (exposition.content_type, exposition.encoding) == (OPENMETRICS_TYPE if accept else TEXT_TYPE, None)
     assert text.count("\n" + END) == (1 if accept else 0)
     assert text.endswith(END) is bool(accept)
     assert "matrix_federation_probe_success" in names
@@ -147,36 +149,37 @@ def test_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
 
 
 @pytest.mark.system("promtool")
-def test_promtool_has_no_complaint() -> None:
-    """Its linter knows the conventions of names, kinds and help."""
+def test_promtool_finds_no_problem() -> None:
+    """Its linter checks names, types and help texts."""
     text = body(scrape(full_board(), ExporterMetrics(), None, None))
     promtool = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
     assert (promtool.returncode, promtool.stdout, promtool.stderr) == (0, b"", b"")
 
 
-def test_gzip_holds_the_same_text() -> None:
-    """As a stream that is made on the way; the board alone, for the process changes between two scrapes."""
+def test_gzip_contains_the_same_text() -> None:
+    """Only the text of the servers is compared, as the process metrics change between two scrapes."""
     board = full_board()
-    answer = scrape(board, ExporterMetrics(), OPENMETRICS, "br, gzip;q=0.8")
-    assert (answer.content_type, answer.encoding) == (OPENMETRICS_TYPE, "gzip")
-    of_servers = text_of(board, OPENMETRICS).removesuffix(END)
-    assert gzip.decompress(body(answer)).decode().startswith(of_servers)
+    exposition = scrape(board, ExporterMetrics(), OPENMETRICS, "br, gzip;q=0.8")
+    assert (exposition.content_type, exposition.encoding) == (OPENMETRICS_TYPE, "gzip")
+    expected = text_of(board, OPENMETRICS).removesuffix(END)
+    assert gzip.decompress(body(exposition)).decode().startswith(expected)
 
 
-def test_gzip_keeps_nothing_back() -> None:
-    """What cannot be compressed comes out as it went in, however it was cut."""
+def test_gzip_is_flushed_at_the_end() -> None:
+    """Data that cannot be compressed is complete after decompression."""
     chunks = [os.urandom(1000) for _ in range(200)]
     assert zlib.decompress(b"".join(gzip_chunks(chunks)), wbits=31) == b"".join(chunks)
 
 
-def test_header_that_breaks_the_library_gets_text() -> None:
-    """`version=abc` raises TypeError in the library's own chooser."""
-    answer = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
-    assert (answer.content_type, answer.encoding) == (TEXT_TYPE, None)
+def test_a_header_that_raises_in_the_library_selects_the_text_format() -> None:
+    """With `version=abc`, the library's own negotiation raises TypeError."""
+    exposition = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
+    assert (exposition.content_type, exposition.encoding) == (TEXT_TYPE, None)
+    assert body(exposition)
 
 
-def test_chunks_are_bounded() -> None:
-    """A web handler can let others run between two of them."""
+def test_the_size_of_chunks_is_limited() -> None:
+    """Other tasks can run between two of them."""
     servers = [watched(f"server{number}.example.org") for number in range(1000)]
     reports = [replace(two_families(), server_name=server.server_name) for server in servers]
     board = board_of(servers, *reports)
@@ -186,14 +189,14 @@ def test_chunks_are_bounded() -> None:
     assert len(chunks) > 50
 
 
-def test_chunks_hold_every_piece_once() -> None:
-    """Small pieces are joined, and one that is larger than a chunk passes alone."""
+def test_every_piece_is_in_one_chunk() -> None:
+    """Small pieces are joined, and a piece that is larger than a chunk is a chunk of its own."""
     half, whole = b"h" * (CHUNK_BYTES // 2), b"w" * (CHUNK_BYTES + 1)
     assert list(join_chunks([whole, half, half, b"", half, whole, b"end"])) == [whole, half + half, half, whole, b"end"]
 
 
-def test_scrape_under_way_is_not_disturbed() -> None:
-    """Results that come meanwhile belong to the next scrape."""
+def test_a_scrape_shows_the_state_at_its_beginning() -> None:
+    """Results that arrive during it are for the next scrape."""
     board = full_board()
     before = text_of(board)
     chunks = scrape(board, ExporterMetrics(), None, None).chunks
@@ -203,7 +206,6 @@ def test_scrape_under_way_is_not_disturbed() -> None:
     assert (first + b"".join(chunks)).decode().startswith(before)
 
 
-def test_empty_board_is_a_valid_text() -> None:
-    """Before the first configuration there are families without samples."""
+def test_an_empty_board_has_families_without_samples() -> None:
     text = text_of(board_of([]), OPENMETRICS)
     assert [metric.samples for metric in parse_openmetrics(text)] == [[] for _ in FAMILIES]

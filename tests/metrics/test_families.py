@@ -28,7 +28,7 @@ from tests.scrapes import board_of, samples_of, text_of
 
 HERE = Path(__file__).parent
 EXPECTED_TEXTS = HERE / "expected"
-LASTING = [
+KEPT_WHEN_STALE = [
     'matrix_federation_probe_last_timestamp_seconds{server_name="example.org"} 1.7953704e+09',
     'matrix_federation_probe_interval_seconds{server_name="example.org"} 300.0',
     'matrix_federation_probes_total{server_name="example.org"} 1.0',
@@ -37,12 +37,12 @@ LASTING = [
 
 
 def samples(report: Report, name: str, expected_delegation: Target | None = None) -> list[str]:
-    """The samples of one family, without its prefix and the label `server_name`."""
+    """Return the samples of one family, without its name and the label `server_name`."""
     board = board_of([watched(report.server_name.text, expected_delegation=expected_delegation)], report)
     lines = [line.removeprefix("matrix_federation_") for line in samples_of(text_of(board))]
     server_name = re.compile(rf',?server_name="{re.escape(report.server_name.text)}"')
-    own = [line for line in lines if line.startswith(f"{name}{{")]
-    return [server_name.sub("", line.removeprefix(name)).replace("{,", "{") for line in own]
+    family = [line for line in lines if line.startswith(f"{name}{{")]
+    return [server_name.sub("", line.removeprefix(name)).replace("{,", "{") for line in family]
 
 
 @pytest.mark.parametrize(
@@ -55,21 +55,20 @@ def samples(report: Report, name: str, expected_delegation: Target | None = None
     ],
     ids=["delegated_by_well_known", "expired_certificate", "nothing_resolved", "two_families"],
 )
-def test_whole_text(report: Report, file: str) -> None:
-    """Each stage that was reached has its samples, and no other."""
+def test_the_whole_text_of_a_server(report: Report, file: str) -> None:
+    """Only stages that were reached have samples."""
     text = text_of(board_of([watched(report.server_name.text, 60)], report))
     assert text == (EXPECTED_TEXTS / file).read_text()
 
 
-def test_names_are_unique_and_bear_the_suffix_of_their_kind() -> None:
-    """No family stands twice, and each name fits its kind."""
+def test_names_are_unique_and_have_the_suffix_of_their_type() -> None:
     names = [family.name for family in FAMILIES]
     assert len(set(names)) == len(names)
-    assert [family.name for family in FAMILIES if not family.name.endswith(SUFFIXES[family.kind])] == []
+    assert [family.name for family in FAMILIES if not family.name.endswith(SUFFIXES[family.metric_type])] == []
 
 
-def test_lasting_families_are_those_of_the_contract() -> None:
-    """They alone tell of a server whose results are too old."""
+def test_the_families_that_are_kept_when_stale() -> None:
+    """A server whose results are too old has no other series."""
     assert {family.name for family in FAMILIES if family.kept_when_stale} == {
         "probe_last_timestamp_seconds",
         "probe_interval_seconds",
@@ -78,37 +77,37 @@ def test_lasting_families_are_those_of_the_contract() -> None:
     }
 
 
-def test_before_the_first_result_there_is_the_interval_alone() -> None:
+def test_a_server_without_a_result_has_only_its_interval() -> None:
     """Counters appear with the first result."""
     assert samples_of(text_of(board_of([watched("example.org", 90)]))) == [
         'matrix_federation_probe_interval_seconds{server_name="example.org"} 90.0'
     ]
 
 
-def test_removed_server_has_no_series() -> None:
-    """Not even the kept_when_stale ones, and a late result does not bring it back."""
+def test_a_removed_server_has_no_series() -> None:
+    """A late result does not restore them."""
     board = board_of([watched("example.org"), watched("gone.example.org")], delegated_by_well_known())
     board.watch([watched("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert 'server_name="example.org"' not in text_of(board)
 
 
-def test_too_old_a_result_leaves_the_lasting_series() -> None:
-    """A moment before it has all of them; other servers keep theirs."""
+def test_a_stale_result_keeps_only_some_series() -> None:
+    """A moment earlier, the server has all of them. Other servers are not affected."""
     servers = [watched("example.org"), watched("dual.example.org", 600)]
     reports = delegated_by_well_known(), two_families()
     limit = ENDED_AT + timedelta(minutes=15)
-    everything = text_of(board_of(servers, *reports))
-    assert text_of(board_of(servers, *reports, at=limit)) == everything
+    before = text_of(board_of(servers, *reports))
+    assert text_of(board_of(servers, *reports, at=limit)) == before
 
-    too_old = samples_of(text_of(board_of(servers, *reports, at=limit + timedelta(milliseconds=1))))
-    of_the_other = [line for line in samples_of(everything) if 'server_name="dual.example.org"' in line]
-    assert [line for line in too_old if 'server_name="example.org"' in line] == LASTING
-    assert [line for line in too_old if 'server_name="dual.example.org"' in line] == of_the_other
+    stale = samples_of(text_of(board_of(servers, *reports, at=limit + timedelta(milliseconds=1))))
+    other_server = [line for line in samples_of(before) if 'server_name="dual.example.org"' in line]
+    assert [line for line in stale if 'server_name="example.org"' in line] == KEPT_WHEN_STALE
+    assert [line for line in stale if 'server_name="dual.example.org"' in line] == other_server
 
 
-def test_certificate_that_expires_between_two_probes() -> None:
-    """The expiry stays, the verdict turns, and the reason is named."""
+def test_a_certificate_that_expires_between_two_probes() -> None:
+    """The expiry stays, the validity changes, and there is a reason."""
     before = delegated_by_well_known("expired.example.org")
     after = expired_certificate()
     connection = 'connection="federation"'
@@ -118,8 +117,8 @@ def test_certificate_that_expires_between_two_probes() -> None:
     assert samples(after, "failure_info") == ['{probe_stage="tls",reason="certificate_expired"} 1.0']
 
 
-def test_chain_that_expires_first_need_not_be_that_of_the_first_leaf() -> None:
-    """The earliest expiry of all chains counts."""
+def test_the_earliest_expiry_of_all_chains_counts() -> None:
+    """It need not be in the chain of the leaf that expires first."""
     report = two_families()
     first, second = report.endpoints[:2]
     assert isinstance(first.tls, Passed)
@@ -132,7 +131,7 @@ def test_chain_that_expires_first_need_not_be_that_of_the_first_leaf() -> None:
 
 
 def test_one_invalid_certificate_of_several_counts() -> None:
-    """A peer may meet any of the endpoints."""
+    """A peer may connect to any of the endpoints."""
     report = two_families()
     first, second = report.endpoints[:2]
     expired: Failed[TlsSession] = Failed(
@@ -144,17 +143,16 @@ def test_one_invalid_certificate_of_several_counts() -> None:
 
 @pytest.mark.parametrize(("expected", "value"), [(MATRIX_443, "1.0"), (Target("elsewhere.example.org", 443), "0.0")])
 def test_delegation_as_expected(expected: Target, value: str) -> None:
-    """1 where it leads to the expected target, 0 where it leads elsewhere."""
+    """The value is 1 if it leads to the expected target, and 0 if it leads to another one."""
     assert samples(delegated_by_well_known(), "delegation_as_expected", expected) == [f"{{}} {value}"]
 
 
-def test_nothing_is_expected_of_a_delegation_by_default() -> None:
-    """Without an expectation there is no sample."""
+def test_delegation_as_expected_is_missing_without_an_expected_target() -> None:
     assert samples(delegated_by_well_known(), "delegation_as_expected") == []
 
 
-def test_each_reason_is_told_once_a_stage() -> None:
-    """A series given twice would spoil the whole scrape."""
+def test_each_reason_of_a_stage_has_one_series() -> None:
+    """A duplicate series would fail the whole scrape."""
     problems = tuple(Problem(reason, "") for reason in (Reason.NXDOMAIN, Reason.DNS_TIMEOUT, Reason.NXDOMAIN))
     report = replace(nothing_resolved(), dns=Failed(1.0, problems))
     assert samples(report, "failure_info") == [
@@ -163,57 +161,57 @@ def test_each_reason_is_told_once_a_stage() -> None:
     ]
 
 
-def test_each_target_is_told_once() -> None:
-    """SRV records may name one target twice."""
+def test_each_target_has_one_series() -> None:
+    """SRV records may have duplicate targets."""
     report = two_families()
-    twice = replace(report, route=replace(report.route, targets=(MATRIX_443, MATRIX_443)))
-    assert samples(twice, "delegation_info") == ['{method="srv_legacy",target="matrix.example.org:443"} 1.0']
+    duplicate = replace(report, route=replace(report.route, targets=(MATRIX_443, MATRIX_443)))
+    assert samples(duplicate, "delegation_info") == ['{method="srv_legacy",target="matrix.example.org:443"} 1.0']
 
 
-def test_text_of_the_remote_is_cut_and_cleaned() -> None:
-    """64 printable characters at most, and an empty value where nothing is said."""
+def test_the_software_is_truncated_and_sanitized() -> None:
+    """A label has at most 64 printable characters, and is empty if the server does not report it."""
     report = delegated_by_well_known()
     (endpoint,) = report.endpoints
-    for told, shown in (
+    for reported, shown in (
         (Software("x" * 65, "1\n2\x1b[31m\ud800"), f'{{name="{"x" * 63}…",version="1�2�[31m�"}} 1.0'),
         (Software(None, None), '{name="",version=""} 1.0'),
     ):
-        changed = replace(report, endpoints=(replace(endpoint, version=Passed(0.01, told)),))
+        changed = replace(report, endpoints=(replace(endpoint, version=Passed(0.01, reported)),))
         assert samples(changed, "server_info") == [shown]
 
 
-def test_issuer_is_cut_and_cleaned_too() -> None:
-    """It stands in a certificate that anyone could have made."""
-    seen = secured("example.org", 30)
-    odd = replace(seen, certificate=replace(seen.certificate, issuer="CN=\r" + "x" * 90))
-    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, secured=odd)))
+def test_the_issuer_is_truncated_and_sanitized() -> None:
+    """Anyone can create a certificate with any issuer."""
+    session = secured("example.org", 30)
+    unusual = replace(session, certificate=replace(session.certificate, issuer="CN=\r" + "x" * 90))
+    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, secured=unusual)))
     (first, _) = samples(report, "tls_cert_info")
     assert f'issuer="CN=�{"x" * 59}…"' in first
 
 
-def test_service_that_was_not_asked_for_has_no_count() -> None:
-    """Where `_matrix-fed._tcp` decides, nothing is known of `_matrix._tcp`."""
+def test_a_service_that_was_not_queried_has_no_count() -> None:
+    """If there are records of `_matrix-fed._tcp`, those of `_matrix._tcp` are not looked up."""
     report = two_families()
     records = SrvRecords({SrvService.MATRIX_FED: (SrvRecord(10, 5, MATRIX_443),)}, SrvService.MATRIX_FED)
-    decided = replace(report, srv=Passed(0.02, records))
-    assert samples(decided, "srv_records") == ['{service="matrix-fed"} 1.0']
+    with_records = replace(report, srv=Passed(0.02, records))
+    assert samples(with_records, "srv_records") == ['{service="matrix-fed"} 1.0']
 
 
-def test_addresses_that_were_never_asked_for_are_not_counted() -> None:
-    """Where the dns stage was not reached, nothing is known of either family."""
+def test_endpoints_are_not_counted_without_a_lookup() -> None:
+    """If the stage dns was not reached, the number of endpoints is unknown."""
     report = replace(nothing_resolved(), dns=SKIPPED)
     assert samples(report, "endpoints") == []
     assert samples(nothing_resolved(), "endpoints") == ['{ip_family="ipv4"} 0.0', '{ip_family="ipv6"} 0.0']
 
 
-def test_endpoints_without_a_lookup_are_counted() -> None:
-    """An IP literal needs no DNS."""
+def test_the_endpoint_of_an_ip_literal_is_counted() -> None:
+    """It needs no lookup."""
     report = replace(delegated_by_well_known(), dns=SKIPPED)
     assert samples(report, "endpoints_healthy") == ['{ip_family="ipv4"} 1.0', '{ip_family="ipv6"} 0.0']
 
 
-def test_what_the_deep_look_found_bears_its_time() -> None:
-    """A stage and its reason, among those of the probe itself; nothing before the first deep look."""
+def test_the_findings_of_a_deep_look_have_a_timestamp() -> None:
+    """They are among those of the probe. Before the first deep look, there is no timestamp."""
     report = looked_at_deeply(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
     assert samples(report, "deep_look_timestamp_seconds") == ["{} 1.7953692e+09"]
     assert samples(report, "failure_info") == [
@@ -225,15 +223,14 @@ def test_what_the_deep_look_found_bears_its_time() -> None:
     assert samples(delegated_by_well_known(), "deep_look_timestamp_seconds") == []
 
 
-def test_page_names_every_metric() -> None:
-    """Those of the servers by the table, the exporter's own by its registry."""
+def test_the_documentation_lists_every_metric() -> None:
     text = metrics_page()
     assert [family.full_name for family in FAMILIES if f"| `{family.full_name}`" not in text] == []
     assert "| `matrix_federation_exporter_probes_skipped_total` | counter | `reason` |" in text
 
 
-def test_connections_and_stages_are_the_closed_lists() -> None:
-    """Labels bear the values that users write rules on."""
+def test_label_values_are_those_of_the_enums() -> None:
+    """Users write rules on them."""
     report = looked_at_deeply()
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
@@ -242,20 +239,19 @@ def test_connections_and_stages_are_the_closed_lists() -> None:
 
 
 @pytest.mark.parametrize("name", ["probe_duration_seconds", "stage_duration_seconds"])
-def test_spoiled_durations_are_not_shown(name: str) -> None:
-    """They would blame a server for what the exporter did; all else that was seen is true."""
+def test_unreliable_timings_are_not_exported(name: str) -> None:
+    """They would be attributed to the server. All other samples are exported."""
     report = delegated_by_well_known()
-    spoiled = replace(report, stalled_seconds=0.1)
+    unreliable = replace(report, stalled_seconds=0.1)
     assert samples(report, name)
-    assert samples(spoiled, name) == []
-    assert samples(spoiled, "stage_success") == samples(report, "stage_success")
+    assert samples(unreliable, name) == []
+    assert samples(unreliable, "stage_success") == samples(report, "stage_success")
 
 
-def test_blind_probe_is_counted_from_the_first_on() -> None:
-    """And nothing else is said of the server, but that it is watched."""
-    blind = replace(nothing_resolved(), exporter_offline=True)
-    text = text_of(board_of([watched(blind.server_name.text, 60)], blind))
-    label = f'{{server_name="{blind.server_name}"}}'
+def test_a_first_probe_during_an_outage_is_only_counted() -> None:
+    offline = replace(nothing_resolved(), exporter_offline=True)
+    text = text_of(board_of([watched(offline.server_name.text, 60)], offline))
+    label = f'{{server_name="{offline.server_name}"}}'
     assert samples_of(text) == [
         f"matrix_federation_probe_interval_seconds{label} 60.0",
         f"matrix_federation_probes_total{label} 1.0",

@@ -1,6 +1,6 @@
 import pytest
 
-from exporter.metrics.negotiation import Preference, preferences, wants_gzip, wants_openmetrics
+from exporter.metrics.negotiation import Preference, parse_preferences, wants_gzip, wants_openmetrics
 
 PROMETHEUS_2_42 = (
     "application/openmetrics-text;version=1.0.0,application/openmetrics-text;version=0.0.1;q=0.75,"
@@ -14,9 +14,9 @@ PROMETHEUS_3 = (
 
 
 def test_reads_names_parameters_and_weights() -> None:
-    """Case, blanks and quotes do not matter."""
+    """Case, blanks and quotes are ignored."""
     header = 'Text/Plain ; Version="0.0.4"; q=0.5, */*;Q=0'
-    assert list(preferences(header)) == [
+    assert list(parse_preferences(header)) == [
         Preference("text/plain", {"version": "0.0.4"}, 0.5),
         Preference("*/*", {}, 0),
     ]
@@ -41,8 +41,8 @@ def test_reads_names_parameters_and_weights() -> None:
     ],
 )
 def test_never_fails(header: str | None) -> None:
-    """Whatever comes is read as far as it can be, and leads to text without compression."""
-    assert all(0 <= preference.weight <= 1 for preference in preferences(header))
+    """An invalid header selects the text format without compression."""
+    assert all(0 <= preference.weight <= 1 for preference in parse_preferences(header))
     assert (wants_openmetrics(header), wants_gzip(header)) == (False, False)
 
 
@@ -58,8 +58,8 @@ def test_never_fails(header: str | None) -> None:
         "application/openmetrics-text;q=0.1, text/plain;version=1.0.0;q=0.9",
     ],
 )
-def test_openmetrics_where_it_is_asked_for(accept: str) -> None:
-    """By name, and not less than text; a wildcard counts for text only where text is not named."""
+def test_selects_openmetrics_if_the_client_prefers_it(accept: str) -> None:
+    """The client must name it. A wildcard counts for text only if text is not named."""
     assert wants_openmetrics(accept)
 
 
@@ -78,16 +78,16 @@ def test_openmetrics_where_it_is_asked_for(accept: str) -> None:
         "application/openmetrics-text;q=high",
     ],
 )
-def test_text_everywhere_else(accept: str) -> None:
-    """Other versions, other types and less welcome ones lead to the text format."""
+def test_selects_text_otherwise(accept: str) -> None:
+    """The client accepts other versions or other types, or prefers text."""
     assert not wants_openmetrics(accept)
 
 
 @pytest.mark.parametrize(
     "accept_encoding", ["gzip", "deflate, GZIP;q=0.5", "*", "br;q=1.0, *;q=0.5", "gzip;q=1, identity"]
 )
-def test_gzip_where_it_is_welcome(accept_encoding: str) -> None:
-    """By name or by wildcard."""
+def test_selects_gzip_if_the_client_accepts_it(accept_encoding: str) -> None:
+    """The client names it, or sends a wildcard."""
     assert wants_gzip(accept_encoding)
 
 
@@ -95,6 +95,6 @@ def test_gzip_where_it_is_welcome(accept_encoding: str) -> None:
     "accept_encoding",
     ["gzip;q=0", "gzip;q=0.000", "identity", "deflate", "gzip;q=0, *", "*;q=0", "gzip;q=0.5, identity;q=0.9"],
 )
-def test_no_gzip_where_it_is_refused(accept_encoding: str) -> None:
-    """Or less welcome than no compression."""
+def test_selects_no_gzip_otherwise(accept_encoding: str) -> None:
+    """The client refuses it, or prefers no compression."""
     assert not wants_gzip(accept_encoding)

@@ -55,6 +55,7 @@ async def test_probe_refuses_every_case(tmp_path: Path) -> None:
     """The metrics tell the reason from the closed list, and nothing else of what was met."""
     async with world(tmp_path) as at:
         asked = server_names(at)
+        assert asked
         for name, answer in zip(asked, await answers(at, tmp_path, "/probe", asked), strict=True):
             assert answer.status_code == 200
             samples = [one for family in text_string_to_metric_families(answer.text) for one in family.samples]
@@ -67,6 +68,7 @@ async def test_probe_refuses_every_case(tmp_path: Path) -> None:
 async def test_the_report_refuses_every_case(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
         asked = server_names(at)
+        assert asked
         for answer in await answers(at, tmp_path, "/api/v1/report", asked, fresh="true"):
             problems = answer.json()["problems"]
             assert [(problem["stage"], problem["reason"]) for problem in problems] == [("tcp", "blocked_address")]
@@ -77,6 +79,7 @@ async def test_what_only_others_read_as_an_address_is_asked_for_in_vain(path: st
     """It is no server name, or a name that DNS does not hold."""
     async with world(tmp_path) as at:
         forms = [form for case in FORMS for form in (case.host, f"{case.text}:{at.trap.port}")]
+        assert forms
         for answer in await answers(at, tmp_path, path, forms):
             refused = answer.status_code == 400
             assert refused or "nxdomain" in answer.text
@@ -85,8 +88,9 @@ async def test_what_only_others_read_as_an_address_is_asked_for_in_vain(path: st
 async def test_check_refuses_every_case(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with world(tmp_path) as at:
         asked = server_names(at)
+        assert asked
         with watched() as wire:
-            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), "json") == 1
+            assert await asyncio.to_thread(check.run, asked, config_file(at, tmp_path), as_json=True) == 1
         nothing_happened(wire, at)
     reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [report["server_name"] for report in reports] == asked

@@ -52,7 +52,7 @@ def test_every_other_port_passes(port: int) -> None:
 
 def test_the_refusal_says_which_service_and_which_key() -> None:
     assert AddressPolicy(allowed_ports={6697}).refusal(PUBLIC.ip, 25) == (
-        "port 25 is that of another service (smtp), and network.allow_ports does not allow it"
+        "port 25 belongs to another service (smtp), and network.allow_ports does not allow it"
     )
 
 

@@ -118,8 +118,7 @@ async def test_no_notary_leads_there_either(tmp_path: Path) -> None:
         assert report.deep
         said = [look.inconclusive_because for look in report.deep.notaries]
         assert (
-            said
-            == [f"blocked_address: {FORBIDDEN} is not a public address, and network.address_policy allows no other"] * 3
+            said == [f"blocked_address: {FORBIDDEN} is not a public address, which network.address_policy forbids"] * 3
         )
         assert at.trap.visits() == 0
         assert wire.dialled <= at.own_places()

@@ -97,7 +97,6 @@ async def test_ends_at_its_deadline(step: Step, reason: Reason) -> None:
     outcome = await attempt(step, never(), identity, replace(whole, at=at))
     assert isinstance(outcome, Failed)
     assert outcome.problems == (Problem(reason, f"no answer in time ({step.name} step)"),)
-    assert outcome.seconds < 5
     assert time.monotonic() >= at
 
 

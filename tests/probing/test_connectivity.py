@@ -1,6 +1,5 @@
 """What proves that our own network is down: in a world written as tables."""
 
-import asyncio
 import errno
 from dataclasses import replace
 from ipaddress import ip_address
@@ -15,6 +14,7 @@ from exporter.probing import connectivity
 from exporter.probing.connectivity import Outage, find_outage, silent_failures
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
+from exporter.probing.prober import Prober
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
 from tests.sample_reports import (
     DELEGATED,
@@ -37,8 +37,8 @@ Lookup = tuple[str, ...] | Reaction[Addresses]
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connectivity, "NEXT_WITNESS_SECONDS", 0.05)
-    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.2)
+    monkeypatch.setattr(connectivity, "NEXT_WITNESS_SECONDS", 0.01)
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)  # one that answers is never too late
 
 
 def world(host: Lookup, server: Reaction[Server], last: Reaction[Server] | None = None) -> FakeNetwork:
@@ -70,8 +70,10 @@ ADDRESSES = ("192.0.2.1",)
         pytest.param(world(GONE, HEALTHY), None, id="no such names"),
     ],
 )
-async def test_nobody_answers(network: FakeNetwork, proven: Outage | None) -> None:
+async def test_nobody_answers(network: FakeNetwork, proven: Outage | None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only where every one of them is silent: whatever else comes back came from outside, or is no proof."""
+    if proven:
+        monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.1)
     assert await find_outage(network, WITNESSES, check_dns=True) is proven
 
 
@@ -82,11 +84,9 @@ async def test_one_answer_is_enough() -> None:
     assert network.asked == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
 
 
-async def test_next_is_asked_while_the_first_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_next_is_asked_while_the_first_is_silent() -> None:
     """Nobody waits for the dead, where somebody is well."""
-    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)
-    async with asyncio.timeout(5):
-        assert await find_outage(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, check_dns=False) is None
+    assert await find_outage(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, check_dns=False) is None
 
 
 async def test_no_resolver_answers() -> None:
@@ -125,3 +125,31 @@ def failing_of(reason: Reason) -> Report:
 def test_silence(report: Report, met: set[Reason]) -> None:
     """An answer, however bad, is none."""
     assert silent_failures(report) == met
+
+
+ANSWERING, SILENT = WITNESSES[2], WITNESSES[0]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "witnesses", "proven"),
+    [
+        ([], [SILENT], Outage.NETWORK),
+        ([], [ANSWERING], None),
+        ([ANSWERING], [SILENT], None),
+        ([SILENT], [ANSWERING], Outage.NETWORK),
+        ([], [], None),
+    ],
+)
+async def test_prober_contacts_its_anchors_instead_of_the_witnesses(
+    anchors: list[Target], witnesses: list[Target], proven: Outage | None
+) -> None:
+    """Only a prober without anchors contacts the witnesses."""
+    prober = Prober(world(ADDRESSES, SILENCE, last=HEALTHY), 1.0, anchors=anchors)
+    assert await prober.find_outage(witnesses, check_dns=False) is proven
+
+
+@pytest.mark.parametrize(("check_dns", "proven"), [(True, Outage.RESOLVER), (False, None)])
+async def test_prober_checks_the_resolver_if_asked_to(check_dns: bool, proven: Outage | None) -> None:  # noqa: FBT001
+    network = world(ADDRESSES, HEALTHY)
+    network.resolver_is_up = False
+    assert await Prober(network, 1.0).find_outage([ANSWERING], check_dns=check_dns) is proven

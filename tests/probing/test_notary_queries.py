@@ -17,7 +17,7 @@ from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason, remedy
 from exporter.model.report import DeepLook, NotaryResult, Report
 from exporter.reports.report_json import report_json
-from exporter.reports.report_text import tree
+from exporter.reports.report_text import build_tree
 from exporter.reports.server_state import ServerState
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched
 from tests.scrapes import board_of, samples_of, text_of
@@ -139,7 +139,7 @@ def test_programs_read_what_each_notary_said() -> None:
 
 def text(seen: Report) -> list[str]:
     written = io.StringIO()
-    Console(file=written, width=1000).print(tree(seen))
+    Console(file=written, width=1000).print(build_tree(seen))
     return written.getvalue().splitlines()
 
 

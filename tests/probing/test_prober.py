@@ -144,7 +144,9 @@ async def test_speaks_to_srv_targets_under_the_name_of_the_server() -> None:
 
 
 async def test_times_each_stage_by_the_clock_of_its_connection(delegated: FakeNetwork) -> None:
-    for endpoint in (await probe(delegated)).endpoints:
+    report = await probe(delegated)
+    assert report.endpoints
+    for endpoint in report.endpoints:
         seconds = [outcome.seconds for _, outcome in endpoint.outcomes() if isinstance(outcome, Passed)]
         assert seconds == pytest.approx([OPEN_SECONDS, TLS_SECONDS, GET_SECONDS, GET_SECONDS])
 

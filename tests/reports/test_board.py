@@ -1,3 +1,5 @@
+"""The board and the states of servers: what they keep of reports, and what they count."""
+
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -31,35 +33,36 @@ EXAMPLE = names.parse("example.org")
 LATER = ENDED_AT + timedelta(minutes=5)
 
 
-def drawn(state: ServerState) -> RenderedLines:
+def render(state: ServerState) -> RenderedLines:
     return (f"{state.watched.server_name} {state.watched.interval:g} {state.probes}".encode(),)
 
 
 @pytest.fixture
 def board() -> Board:
-    board = Board(drawn, lambda: ENDED_AT)
+    board = Board(render, lambda: ENDED_AT)
     board.watch([watched("example.org"), watched("gone.example.org")])
     return board
 
 
-def standing_of(board: Board) -> ServerState:
+def state_of(board: Board) -> ServerState:
     state = board.state(EXAMPLE)
     assert state is not None
     return state
 
 
-def leading_to(method: Method, *targets: Target) -> Report:
+def with_route(method: Method, *targets: Target) -> Report:
     return replace(delegated_by_well_known(), route=Route(method, targets, "example.org", "example.org", "example.org"))
 
 
-def changes(board: Board, *reports: Report) -> Iterator[int]:
+def delegation_changes(board: Board, *reports: Report) -> Iterator[int]:
+    """Put the reports on the board, and yield the counter after each of them."""
     for report in reports:
         assert board.put(report)
-        yield standing_of(board).delegation_changes
+        yield state_of(board).delegation_changes
 
 
-def test_begins_with_nothing_known(board: Board) -> None:
-    """A server that was never probed stands on the board, and is never fresh."""
+def test_a_new_server_has_an_empty_state(board: Board) -> None:
+    """It is on the board before its first probe, and its state is stale."""
     first, second = (ServerState(watched(name)) for name in ("example.org", "gone.example.org"))
     assert board.snapshot() == Snapshot(
         ENDED_AT,
@@ -70,11 +73,11 @@ def test_begins_with_nothing_known(board: Board) -> None:
     )
 
 
-def test_remembers_the_latest_report(board: Board) -> None:
-    """The first result sets the counters out."""
+def test_a_report_becomes_the_state(board: Board) -> None:
+    """The first report sets every field of the state."""
     report = delegated_by_well_known()
     assert board.put(report)
-    assert standing_of(board) == ServerState(
+    assert state_of(board) == ServerState(
         watched("example.org"),
         report,
         last_success=ENDED_AT,
@@ -87,24 +90,24 @@ def test_remembers_the_latest_report(board: Board) -> None:
     )
 
 
-def test_counts_failures_and_keeps_the_last_success(board: Board) -> None:
-    """A failure after a success leaves the time of that success."""
+def test_failures_are_counted(board: Board) -> None:
+    """A failure does not change the time of the last success."""
     failed = replace(expired_certificate(), server_name=EXAMPLE, ended_at=LATER)
     board.put(delegated_by_well_known())
     board.put(failed)
-    state = standing_of(board)
+    state = state_of(board)
     assert (state.report, state.probes, state.failures) == (failed, 2, 1)
     assert state.last_success == ENDED_AT
 
 
-def test_has_no_success_before_the_first(board: Board) -> None:
-    """A server that never succeeded has no time of success."""
+def test_a_server_that_never_succeeded_has_no_last_success(board: Board) -> None:
+    """The time of the last success stays unknown after a failure."""
     board.put(replace(expired_certificate(), server_name=EXAMPLE))
-    assert standing_of(board).last_success is None
+    assert state_of(board).last_success is None
 
 
-def test_remembers_the_last_results_and_failures() -> None:
-    """So many and no more, the newest first; failures are not pushed out by successes."""
+def test_the_history_is_bounded() -> None:
+    """The newest results are first, and successes do not displace failures."""
     failed = [replace(expired_certificate(), ended_at=minute(number)) for number in range(FAILURES_KEPT + 1)]
     succeeded = [replace(delegated_by_well_known(), ended_at=minute(60 + number)) for number in range(RESULTS_KEPT)]
     state = ServerState(watched("example.org"))
@@ -123,8 +126,8 @@ def minute(number: int) -> datetime:
     return ENDED_AT + timedelta(minutes=number)
 
 
-def test_a_result_names_each_reason_once_a_stage() -> None:
-    """However many endpoints fail for it."""
+def test_a_result_has_each_reason_once_per_stage() -> None:
+    """Several endpoints may fail for the same reason."""
     state = ServerState(watched("dual.example.org")).with_report(two_families())
     assert state.history[0].problems == (
         (Stage.WELL_KNOWN, Reason.HTTP_STATUS),
@@ -132,8 +135,8 @@ def test_a_result_names_each_reason_once_a_stage() -> None:
     )
 
 
-def test_remembers_when_a_well_known_was_last_seen() -> None:
-    """And warns where it is gone, for as long as peers may remember it too."""
+def test_a_lost_delegation_is_a_warning_for_48_hours() -> None:
+    """Peers cache a well-known that long at most."""
     state = ServerState(watched("example.org")).with_report(delegated_by_well_known())
     gone = replace(delegated_by_well_known(), well_known=nothing_resolved().well_known)
     hours = [1, 47, 49]
@@ -144,15 +147,16 @@ def test_remembers_when_a_well_known_was_last_seen() -> None:
     assert (state.well_known_last_seen, lost) == (ENDED_AT, [True, True, False])
 
 
-def test_warns_of_nothing_before_the_first_result() -> None:
+def test_a_server_without_a_report_has_no_warnings() -> None:
+    """Warnings are about a report."""
     assert ServerState(watched("example.org")).warnings() == ()
 
 
 # ---------------------------------------------------------------- the deep look
 
 
-def test_keeps_what_a_deep_look_found_until_the_next() -> None:
-    """Also where the probes in between did not reach the endpoint."""
+def test_the_results_of_a_deep_look_are_kept_until_the_next_one() -> None:
+    """They are kept even if a probe in between does not reach the endpoint."""
     problem = Problem(Reason.PATH_DECODED, "decoded")
     state = ServerState(watched("example.org")).with_report(looked_at_deeply(problem))
     for report in (delegated_by_well_known(), expired_certificate(), delegated_by_well_known()):
@@ -161,18 +165,19 @@ def test_keeps_what_a_deep_look_found_until_the_next() -> None:
         assert state.report.deep == looked_at_deeply().deep
         assert [endpoint.deep for endpoint in state.report.endpoints] == [EndpointDeepLook(Failed(0.05, (problem,)))]
         assert (Stage.PROXY, Reason.PATH_DECODED) in state.history[0].problems
-    mended = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
-    assert state.with_report(mended).report == mended
+    repaired = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
+    assert state.with_report(repaired).report == repaired
 
 
-def test_an_endpoint_that_is_gone_takes_its_finding_with_it() -> None:
-    """And a new one has none before it is looked at."""
+def test_a_removed_endpoint_loses_the_results_of_its_deep_look() -> None:
+    """A new endpoint has none before the next deep look."""
     moved = with_endpoints(at("192.0.2.9"))
     state = ServerState(watched("example.org")).with_report(looked_at_deeply()).with_report(moved)
     assert state.report == replace(moved, deep=looked_at_deeply().deep)
 
 
-def test_a_report_without_an_earlier_one_stays_as_it_is() -> None:
+def test_without_an_earlier_deep_look_a_report_is_unchanged() -> None:
+    """There may be no earlier report, or an earlier report without a deep look."""
     assert delegated_by_well_known().with_deep_look_of(None) == delegated_by_well_known()
     assert delegated_by_well_known().with_deep_look_of(delegated_by_well_known()) == delegated_by_well_known()
 
@@ -180,50 +185,58 @@ def test_a_report_without_an_earlier_one_stays_as_it_is() -> None:
 # ---------------------------------------------------------------- counters and reloads
 
 
-def test_counts_changes_of_method_and_targets(board: Board) -> None:
-    """Another method or another set of targets is a change; another order is none."""
+def test_changes_of_method_and_targets_are_counted(board: Board) -> None:
+    """A different order of the targets is not a change."""
     one, two = Target("one.example.org", 8448), Target("two.example.org", 8448)
     reports = (
-        leading_to(Method.SRV_FED, one, two),
-        leading_to(Method.SRV_FED, two, one),
-        leading_to(Method.SRV_FED, one),
-        leading_to(Method.SRV_LEGACY, one),
+        with_route(Method.SRV_FED, one, two),
+        with_route(Method.SRV_FED, two, one),
+        with_route(Method.SRV_FED, one),
+        with_route(Method.SRV_LEGACY, one),
     )
-    assert list(changes(board, *reports)) == [0, 0, 1, 2]
+    assert list(delegation_changes(board, *reports)) == [0, 0, 1, 2]
 
 
-def test_a_failed_lookup_is_no_change(board: Board) -> None:
-    """What counts is the latest delegation that led anywhere."""
+def test_a_failed_lookup_is_not_a_change(board: Board) -> None:
+    """A delegation is compared to the latest one that led to a target."""
     one, two = Target("one.example.org", 8448), Target("two.example.org", 8448)
     reports = (
-        leading_to(Method.SRV_FED),
-        leading_to(Method.SRV_FED, one),
-        leading_to(Method.SRV_FED),
-        leading_to(Method.SRV_FED, one),
-        leading_to(Method.SRV_FED),
-        leading_to(Method.SRV_FED, two),
+        with_route(Method.SRV_FED),
+        with_route(Method.SRV_FED, one),
+        with_route(Method.SRV_FED),
+        with_route(Method.SRV_FED, one),
+        with_route(Method.SRV_FED),
+        with_route(Method.SRV_FED, two),
     )
-    assert list(changes(board, *reports)) == [0, 0, 0, 0, 0, 1]
+    assert list(delegation_changes(board, *reports)) == [0, 0, 0, 0, 0, 1]
 
 
-def test_refuses_a_server_that_is_not_watched(board: Board) -> None:
-    """A probe that outlives the removal of its server brings no ghost series back."""
+def test_a_well_known_that_does_not_answer_in_time_is_not_a_change(board: Board) -> None:
+    """Peers that know the delegation keep to it. One that is broken is a change: they fall back."""
+    delegated, fallback = delegated_by_well_known(), with_route(Method.DEFAULT_8448, Target("example.org", 8448))
+    silent = replace(fallback, well_known=Failed(10.0, (Problem(Reason.HTTP_TIMEOUT, "no answer in time"),)))
+    broken = replace(fallback, well_known=Failed(0.1, (Problem(Reason.NOT_JSON, "a web page"),)))
+    assert list(delegation_changes(board, delegated, silent, delegated, broken)) == [0, 0, 0, 1]
+
+
+def test_a_report_about_an_unwatched_server_is_refused(board: Board) -> None:
+    """A probe that ends after the removal of its server must not bring its series back."""
     board.watch([watched("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert board.state(EXAMPLE) is None
     assert [rendered.lines for rendered in board.snapshot().states] == [(b"gone.example.org 300 0",)]
 
 
-def test_forgets_a_server_that_comes_back(board: Board) -> None:
-    """Its counters begin anew."""
+def test_a_server_that_is_watched_again_has_an_empty_state(board: Board) -> None:
+    """Its counters start at 0 again."""
     board.put(delegated_by_well_known())
     board.watch([])
     board.watch([watched("example.org")])
-    assert standing_of(board) == ServerState(watched("example.org"))
+    assert state_of(board) == ServerState(watched("example.org"))
 
 
-def test_servers_that_stay_keep_their_results(board: Board) -> None:
-    """They are not even drawn again where nothing about them changed."""
+def test_servers_that_remain_keep_their_results(board: Board) -> None:
+    """If their settings are unchanged, their state is not rendered again."""
     board.put(delegated_by_well_known())
     (before, _) = board.snapshot().states
     board.watch([watched("new.example.org"), watched("example.org")])
@@ -231,8 +244,8 @@ def test_servers_that_stay_keep_their_results(board: Board) -> None:
     assert after is before
 
 
-def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
-    """A reload need not wait for the next probe; the results stay."""
+def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
+    """It applies before the next probe, and the results remain."""
     board.put(delegated_by_well_known())
     board.watch([watched("example.org", interval=3600)])
     (rendered,) = board.snapshot().states
@@ -245,15 +258,21 @@ def test_a_new_interval_is_drawn_at_once(board: Board) -> None:
     [(10, timedelta(minutes=5)), (100, timedelta(minutes=5)), (101, timedelta(seconds=303))],
 )
 def test_a_result_is_fresh_for_three_intervals(interval: float, fresh_for: timedelta) -> None:
-    """And for five minutes at least."""
+    """It is fresh for at least five minutes."""
     state = ServerState(watched("example.org", interval)).with_report(delegated_by_well_known())
     assert state.fresh_until == ENDED_AT + fresh_for
 
 
 def test_a_snapshot_does_not_change(board: Board) -> None:
-    """A scrape that is under way is not disturbed by results and reloads."""
+    """Reports and reloads do not affect a scrape in progress."""
     snapshot = board.snapshot()
     before = list(snapshot.states)
     board.put(nothing_resolved())
     board.watch([])
     assert list(snapshot.states) == before
+
+
+def test_repr_counts_the_servers(board: Board) -> None:
+    """It shows how many of them have a report."""
+    board.put(delegated_by_well_known())
+    assert repr(board) == "<Board 2 servers, 1 with a report>"

@@ -1,3 +1,5 @@
+"""The report as JSON for other programs."""
+
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,19 +37,19 @@ REPORTS: dict[str, Callable[[], Report]] = {
 }
 
 
-def as_read(report: Report) -> Any:
-    """What another program reads."""
+def parsed(report: Report) -> Any:
+    """Return the report as another program parses it."""
     return json.loads(json.dumps(report_json(report)))
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_reports_are_as_written_down(name: str) -> None:
-    """Every field, with its null and its []."""
-    assert as_read(REPORTS[name]()) == json.loads((EXPECTED / f"{name}.json").read_text())
+def test_a_report_is_the_expected_document(name: str) -> None:
+    """The comparison includes null and empty lists."""
+    assert parsed(REPORTS[name]()) == json.loads((EXPECTED / f"{name}.json").read_text())
 
 
-def test_fields_stand_in_the_order_of_the_contract() -> None:
-    """People read it too."""
+def test_fields_have_a_fixed_order() -> None:
+    """People read the document too."""
     document = report_json(delegated_by_well_known())
     assert list(document) == [
         "server_name",
@@ -91,27 +93,27 @@ def test_fields_stand_in_the_order_of_the_contract() -> None:
         ),
     ],
 )
-def test_a_well_known_is_valid_absent_failed_or_not_to_be_asked_for(outcome: Any, expected: object) -> None:
-    """A reason stands beside what is absent, too."""
+def test_a_well_known_is_valid_absent_failed_or_not_requested(outcome: Any, expected: object) -> None:
+    """An absent well-known has a reason too."""
     report = replace(delegated_by_well_known(), well_known=outcome)
-    assert as_read(report)["delegation"]["well_known"] == expected
+    assert parsed(report)["delegation"]["well_known"] == expected
 
 
 def test_durations_are_rounded_to_microseconds() -> None:
-    """More digits are noise."""
+    """More digits have no meaning."""
     report = replace(nothing_resolved(), seconds=0.123456789, well_known=Passed(1e-9, Delegation(3600)))
-    document = as_read(report)
+    document = parsed(report)
     assert document["duration_seconds"] == 0.123457
     assert document["stages"][0] == {"stage": "well_known", "ok": True, "duration_seconds": 0.0}
 
 
 def test_every_warning_has_a_remedy() -> None:
-    """A sentence that tells somebody what to do."""
+    """A remedy is a sentence."""
     assert all(warning.remedy.endswith(".") for warning in WarningName)
 
 
-def test_what_is_remembered_stands_beside_the_report() -> None:
-    """The newest first; failures are kept aside."""
+def test_a_state_has_the_history_besides_the_report() -> None:
+    """The newest results are first, and failures are listed separately too."""
     state = ServerState(watched("example.org"))
     failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
     for report in (failed, delegated_by_well_known()):
@@ -124,25 +126,25 @@ def test_what_is_remembered_stands_beside_the_report() -> None:
         "exporter_offline": False,
     }
     success = failure | {"checked_at": "2026-11-22T18:00:00Z", "federation_ok": True, "problems": []}
-    remembered = {"exporter_offline": False, "history": [success, failure], "last_failures": [failure]}
-    assert server_state_json(state) == report_json(delegated_by_well_known()) | remembered
+    history = {"exporter_offline": False, "history": [success, failure], "last_failures": [failure]}
+    assert server_state_json(state) == report_json(delegated_by_well_known()) | history
 
 
-def test_a_blind_probe_is_remembered_as_such() -> None:
-    """And the report stays the latest one that says anything."""
-    blind = replace(
+def test_an_offline_probe_is_part_of_the_history() -> None:
+    """The report remains that of the latest probe that was not offline."""
+    offline = replace(
         delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), exporter_offline=True
     )
     document = server_state_json(
-        ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(blind)
+        ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(offline)
     )
     assert (document["exporter_offline"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
     assert [result["exporter_offline"] for result in document["history"]] == [True, False]
     assert document["last_failures"] == []
 
 
-def test_a_warning_may_rest_on_what_was_seen_before() -> None:
-    """A well-known that was there a moment ago is lost, and not merely absent."""
+def test_a_warning_may_depend_on_an_earlier_report() -> None:
+    """A well-known that was there before is lost, not only absent."""
     absent = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
     later = replace(delegated_by_well_known(), well_known=absent)
     state = ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(later)

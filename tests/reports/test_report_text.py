@@ -1,3 +1,5 @@
+"""The report as text for people."""
+
 import io
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,7 +15,7 @@ from exporter.model.findings import Certificate, Resolution, SigningKeys, Softwa
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
-from exporter.reports.report_text import bar, render_plain, tree
+from exporter.reports.report_text import bar, build_tree, render_plain
 from tests.sample_reports import (
     DELEGATED,
     ENDED_AT,
@@ -34,7 +36,7 @@ REFUSED = Problem(Reason.CONNECT_REFUSED, "Connection refused")
 
 def text(report: Report, columns: int = 80) -> str:
     written = io.StringIO()
-    Console(file=written, width=columns).print(tree(report))
+    Console(file=written, width=columns).print(build_tree(report))
     return written.getvalue()
 
 
@@ -43,7 +45,7 @@ def with_endpoint(seen: EndpointReport) -> Report:
 
 
 def one_endpoint_broken() -> Report:
-    """Healthy over IPv4, and nobody there over IPv6."""
+    """Return a report with a healthy IPv4 endpoint and an IPv6 endpoint that refuses connections."""
     report = delegated_by_well_known()
     ipv6 = Endpoint(MATRIX_443, IPv6Address("2001:db8::1"))
     return replace(
@@ -54,7 +56,7 @@ def one_endpoint_broken() -> Report:
 
 
 def behind_alias() -> Report:
-    """An SRV record whose target is an alias: reached, but it does not count."""
+    """Return a report with a healthy endpoint that does not count, because the SRV target is an alias."""
     report = two_families()
     target = report.route.targets[0]
     alias = Failed(
@@ -84,25 +86,25 @@ REPORTS: dict[str, Callable[[], Report]] = {
 
 
 @pytest.mark.parametrize("name", REPORTS)
-def test_reports_are_as_written_down(name: str) -> None:
-    """Plain, at 80 columns, without spaces at the ends of lines."""
+def test_a_report_is_the_expected_text(name: str) -> None:
+    """The text is plain, has 80 columns, and no line ends in a space."""
     assert text(REPORTS[name]()) == (EXPECTED / f"{name}.txt").read_text()
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100])
 @pytest.mark.parametrize("name", REPORTS)
 def test_no_line_is_wider_than_the_terminal(name: str, columns: int) -> None:
-    """Wrapped lines stay to the right of what they belong to."""
+    """Long lines are wrapped."""
     assert max(map(len, text(REPORTS[name](), columns).splitlines())) <= columns
 
 
-def test_says_everything_in_ascii_where_nothing_else_can_be_shown() -> None:
-    """Signs, lines of the tree, and what remote servers chose."""
+def test_ascii_is_sufficient_for_a_terminal() -> None:
+    """Symbols, lines of the tree and text of remote servers are replaced."""
     software = Passed(0.03, Software("Sýnapse", "1.0"))
     report = with_endpoint(replace(delegated_by_well_known().endpoints[0], version=software))
     written = io.BytesIO()
     stream = io.TextIOWrapper(written, "ascii", newline="\n")
-    Console(file=stream, width=80).print(tree(report))
+    Console(file=stream, width=80).print(build_tree(report))
     stream.flush()
     lines = written.getvalue().decode("ascii").splitlines()
     assert lines[:2] == [
@@ -112,14 +114,14 @@ def test_says_everything_in_ascii_where_nothing_else_can_be_shown() -> None:
     assert "    +-- * version ok        30 ms ##     S?napse 1.0" in lines
 
 
-def test_colours_only_underline_what_words_say() -> None:
-    """Without its escape sequences, the text for a terminal is the plain one."""
+def test_colours_carry_no_information() -> None:
+    """Without escape sequences, the text for a terminal is the same as the plain text."""
     written = io.StringIO()
     console = Console(file=written, width=80, force_terminal=True, color_system="standard", _environ={})
-    console.print(tree(expired_certificate()))
+    console.print(build_tree(expired_certificate()))
     assert "\x1b[" in written.getvalue()
     without_colours = io.StringIO()
-    Console(file=without_colours, width=80).print(tree(expired_certificate()))
+    Console(file=without_colours, width=80).print(build_tree(expired_certificate()))
     assert strip_escapes(written.getvalue()) == without_colours.getvalue()
 
 
@@ -129,17 +131,17 @@ def strip_escapes(coloured: str) -> str:
 
 
 def test_no_color_is_honoured() -> None:
-    """https://no-color.org: bold may stay, colours go."""
+    """Only bold and dim text remain (https://no-color.org)."""
     written = io.StringIO()
     console = Console(file=written, width=80, force_terminal=True, color_system="standard", _environ={"NO_COLOR": "1"})
-    console.print(tree(expired_certificate()))
+    console.print(build_tree(expired_certificate()))
     codes = {part.partition("m")[0] for part in written.getvalue().split("\x1b[")[1:]}
     assert codes <= {"0", "1", "2"}
 
 
 @pytest.fixture
 def hostile() -> Report:
-    """Every text that a remote server can choose."""
+    """A report with hostile text in every field that a remote server can choose."""
     report, target = delegated_by_well_known(), Target(HOSTILE, 8448)
     leaf = secured(HOSTILE).certificate
     seen = EndpointReport(
@@ -158,15 +160,15 @@ def hostile_certificate(leaf: Certificate) -> Certificate:
 
 
 def test_hostile_text_is_harmless(hostile: Report) -> None:
-    """No escape sequence, no markup, no other direction of writing, no flood."""
+    """It contains no escape sequences, no markup, no change of the writing direction, and is truncated."""
     shown = text(hostile)
     assert all(line.isprintable() for line in shown.splitlines())
     assert shown.count("[red]") == shown.count("[/bold]") > 3
     assert len(shown) < 8000
 
 
-def test_problems_of_one_reason_share_their_remedy() -> None:
-    """Two bad signatures are one thing to repair."""
+def test_problems_with_the_same_reason_share_a_remedy() -> None:
+    """Two invalid signatures have the same cause."""
     found = tuple(Problem(Reason.SIGNATURE_INVALID, f"ed25519:{key}: bad") for key in "ab")
     seen = replace(delegated_by_well_known().endpoints[0], keys=Failed(0.04, found))
     lines = [line.strip() for line in text(with_endpoint(seen)).splitlines()]
@@ -175,34 +177,36 @@ def test_problems_of_one_reason_share_their_remedy() -> None:
     assert sum(line.startswith("remedy:") for line in lines) == 1
 
 
-def test_a_broken_family_is_no_news_where_nothing_is_healthy() -> None:
-    """The certificate is the story, and not that IPv4 suffers from it."""
+def test_warnings_about_an_address_family_need_a_healthy_endpoint() -> None:
+    """If no endpoint is healthy, the warning would only repeat that."""
     assert "warning" not in text(expired_certificate())
     assert "warning ipv6_broken" in text(two_families())
 
 
 @pytest.mark.parametrize("environment", [{"FORCE_COLOR": "1"}, {"COLUMNS": "20"}, {"TERM": "dumb"}])
-def test_plain_text_is_plain_everywhere(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the exporter's own terminal is like."""
+def test_plain_text_does_not_depend_on_the_environment(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The terminal of the exporter does not matter."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert render_plain(two_families()) == (EXPECTED / "two_families.txt").read_text()
 
 
-def test_a_deep_look_of_this_probe_needs_no_age() -> None:
-    """It ends a little later than the probe, whose time the report bears."""
+def test_a_deep_look_of_the_same_probe_has_no_age() -> None:
+    """It ends slightly later than the probe that includes it."""
     assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(looked_deep(0))
 
 
-def test_an_inconclusive_proxy_is_neither_good_nor_bad() -> None:
-    """And it was reached, unlike what is skipped elsewhere."""
+def test_an_inconclusive_proxy_check_is_shown_as_such() -> None:
+    """It is not one of the stages that were not reached."""
     report = looked_deep()
     (seen,) = report.endpoints
-    shown = text(replace(report, endpoints=(replace(seen, deep=EndpointDeepLook(SKIPPED)),)))
-    assert "\N{EN DASH} proxy inconclusive: no answer tells what a reverse proxy does" in shown
+    shown = text(replace(report, endpoints=(replace(seen, deep=EndpointDeepLook(SKIPPED)),)), 100)
+    assert "\N{EN DASH} proxy inconclusive: the responses do not show what a reverse proxy does" in shown
     assert "not reached" not in shown
 
 
-def test_bars_compare_the_stages() -> None:
-    """The slowest has a whole one, and what took any time at all has some of one."""
+def test_bars_compare_the_durations_of_stages() -> None:
+    """The slowest stage has a full bar, and every stage that took any time has at least one block."""
     assert [bar(seconds, 3.0) for seconds in (3.0, 1.5, 0.001, 0.0)] == ["▇" * 6, "▇" * 3, "▇", ""]

@@ -1,4 +1,4 @@
-"""The log: its two formats, its levels, and what it says of probes."""
+"""The log: its two formats, its levels, and the events of probes."""
 
 import io
 import json
@@ -16,18 +16,18 @@ from exporter.model.outcomes import Failed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.runtime import logs
-from exporter.runtime.logs import Format, Level
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.scheduling import probe_log
 from tests.sample_reports import delegated_by_well_known, expired_certificate, nothing_resolved, two_families
 
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """What is logged after `configure`; the logging of the tests is put back afterwards."""
+    """Yield a stream to log to, and restore the logging of the tests afterwards."""
     names = ("", *logs.LIBRARIES, logs.ACCESS_LOG)
     levels = {name: logging.getLogger(name).level for name in names}
     handlers = logging.root.handlers[:]
-    logging.root.handlers.clear()  # `configure` closes those that it finds
+    logging.root.handlers.clear()  # `configure` closes the handlers of the root logger
     yield io.StringIO()
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
@@ -36,9 +36,9 @@ def stream() -> Iterator[io.StringIO]:
         logging.getLogger(name).setLevel(level)
 
 
-def test_logfmt(stream: io.StringIO) -> None:
-    """Time, level and message come first; the time is in UTC."""
-    logs.configure(Level.INFO, Format.LOGFMT, stream)
+def test_logfmt_begins_with_time_level_and_message(stream: io.StringIO) -> None:
+    """The time is in UTC."""
+    logs.configure(LogLevel.INFO, LogFormat.LOGFMT, stream)
     structlog.get_logger().info("probe failed", server_name="example.org", seconds=0.25, ok=False, why=None)
     time, rest = stream.getvalue().split(" ", 1)
     assert rest == 'level=info msg="probe failed" server_name=example.org seconds=0.25 ok=false why=\n'
@@ -46,9 +46,9 @@ def test_logfmt(stream: io.StringIO) -> None:
     assert (time[-1], abs(datetime.now(UTC) - written) < timedelta(minutes=1)) == ("Z", True)
 
 
-def test_json(stream: io.StringIO) -> None:
-    """The same fields, one object a line."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+def test_json_has_one_object_for_each_line(stream: io.StringIO) -> None:
+    """Its fields are those of logfmt."""
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     structlog.get_logger().warning("probe failed", server_name="example.org", seconds=0.25)
     (line,) = stream.getvalue().splitlines()
     entry = json.loads(line)
@@ -59,10 +59,10 @@ def test_json(stream: io.StringIO) -> None:
 HOSTILE = "\x1b[2J\r\n\x00\x7f\x9b\u202e\u2028 level=info"
 
 
-@pytest.mark.parametrize("form", Format)
-def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> None:
-    """Text of remote servers cannot act on a terminal, nor begin a line of its own; in values that are no text too."""
-    logs.configure(Level.INFO, form, stream)
+@pytest.mark.parametrize("form", LogFormat)
+def test_control_characters_are_escaped(form: LogFormat, stream: io.StringIO) -> None:
+    """Text of remote servers can neither control a terminal nor begin a line, in whatever value it is."""
+    logs.configure(LogLevel.INFO, form, stream)
     structlog.get_logger().info(HOSTILE, detail=HOSTILE, many=[HOSTILE], error=ValueError(HOSTILE))
     logging.getLogger("library").error("%s", HOSTILE)
     text = stream.getvalue()
@@ -72,10 +72,10 @@ def test_control_characters_are_escaped(form: Format, stream: io.StringIO) -> No
     assert all("[2J" in line for line in lines)
 
 
-@pytest.mark.parametrize("form", Format)
-def test_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
-    """Of our own errors and of those of libraries."""
-    logs.configure(Level.INFO, form, stream)
+@pytest.mark.parametrize("form", LogFormat)
+def test_a_traceback_is_one_line(form: LogFormat, stream: io.StringIO) -> None:
+    """Errors of the exporter and of libraries are logged alike."""
+    logs.configure(LogLevel.INFO, form, stream)
     for logger in (structlog.get_logger(), logging.getLogger("library")):
         logger.error("it failed", exc_info=RuntimeError("a fault"))
     lines = stream.getvalue().splitlines()
@@ -84,29 +84,29 @@ def test_traceback_is_one_line(form: Format, stream: io.StringIO) -> None:
 
 
 @pytest.mark.parametrize(
-    ("level", "said"),
+    ("level", "logged"),
     [
-        (Level.DEBUG, ["debug", "info", "warning", "error", "access"]),
-        (Level.INFO, ["info", "warning", "error"]),
-        (Level.WARNING, ["warning", "error"]),
-        (Level.ERROR, ["error"]),
+        (LogLevel.DEBUG, ["debug", "info", "warning", "error", "access"]),
+        (LogLevel.INFO, ["info", "warning", "error"]),
+        (LogLevel.WARNING, ["warning", "error"]),
+        (LogLevel.ERROR, ["error"]),
     ],
 )
-def test_levels(level: Level, said: list[str], stream: io.StringIO) -> None:
-    """From the one that is asked for; requests to the exporter are for debugging, and so is no library's chatter."""
-    logs.configure(level, Format.JSON, stream)
+def test_events_below_the_level_are_not_logged(level: LogLevel, logged: list[str], stream: io.StringIO) -> None:
+    """The access log is at level debug. The warnings of uvicorn and APScheduler are never logged."""
+    logs.configure(level, LogFormat.JSON, stream)
     log = structlog.get_logger()
     for method in ("debug", "info", "warning", "error"):
         getattr(log, method)(method)
     logging.getLogger("uvicorn.access").info("%s", "access")
-    logging.getLogger("uvicorn.error").warning("a client's fault")
-    logging.getLogger("apscheduler.scheduler").warning("chatter")
-    assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == said
+    logging.getLogger("uvicorn.error").warning("an invalid request")
+    logging.getLogger("apscheduler.scheduler").warning("noise")
+    assert [json.loads(line)["msg"] for line in stream.getvalue().splitlines()] == logged
 
 
 def test_warnings_are_logged(stream: io.StringIO) -> None:
-    """Python's own go to the log, not beside it."""
-    logs.configure(Level.INFO, Format.JSON, stream)
+    """Warnings of Python go to the log, and not to standard error directly."""
+    logs.configure(LogLevel.INFO, LogFormat.JSON, stream)
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # the tests turn them into errors
         warnings.warn("old", DeprecationWarning, stacklevel=1)
@@ -117,14 +117,15 @@ def test_warnings_are_logged(stream: io.StringIO) -> None:
 # ---------------------------------------------------------------- probes
 
 
-WELL, EXPIRED = (
+SUCCESS, EXPIRED = (
     delegated_by_well_known(),
     replace(expired_certificate(), server_name=delegated_by_well_known().server_name),
 )
-REFUSED = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),)), endpoints=())
+DNS_FAILED = replace(SUCCESS, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),)), endpoints=())
 
 
 def levels(before: Report | None, report: Report) -> set[str]:
+    """Return the levels of the events that a report causes."""
     with capture_logs() as logged:
         probe_log.log_probe(before, report)
     return {entry["log_level"] for entry in logged}
@@ -133,23 +134,23 @@ def levels(before: Report | None, report: Report) -> set[str]:
 @pytest.mark.parametrize(
     ("before", "report", "level"),
     [
-        (None, WELL, "debug"),
-        (WELL, WELL, "debug"),
+        (None, SUCCESS, "debug"),
+        (SUCCESS, SUCCESS, "debug"),
         (EXPIRED, EXPIRED, "debug"),
         (EXPIRED, replace(EXPIRED, seconds=9), "debug"),
         (None, EXPIRED, "info"),
-        (WELL, EXPIRED, "info"),
-        (EXPIRED, REFUSED, "info"),
-        (EXPIRED, WELL, "info"),
+        (SUCCESS, EXPIRED, "info"),
+        (EXPIRED, DNS_FAILED, "info"),
+        (EXPIRED, SUCCESS, "info"),
     ],
 )
-def test_news_are_told_aloud(before: Report | None, report: Report, level: str) -> None:
-    """The rest is for debugging: a thousand servers would drown the news."""
+def test_a_changed_outcome_is_logged_at_level_info(before: Report | None, report: Report, level: str) -> None:
+    """An unchanged outcome is logged at level debug, as a thousand servers have many of them."""
     assert levels(before, report) == {level}
 
 
-def test_every_failure_is_named() -> None:
-    """Server, stage, reason and detail, once for each kind however many endpoints have it, and the outcome."""
+def test_every_failure_is_logged() -> None:
+    """A failure that several endpoints share is logged once. The outcome follows."""
     with capture_logs() as logged:
         probe_log.log_probe(None, two_families())
     common = {"server_name": "dual.example.org", "log_level": "info"}
@@ -172,19 +173,19 @@ def test_every_failure_is_named() -> None:
     ]
 
 
-def test_failure_and_success_have_their_own_message() -> None:
-    """To search for."""
+def test_failure_and_success_have_different_messages() -> None:
+    """So they can be searched for."""
     events = []
-    for report in (nothing_resolved(), WELL):
+    for report in (nothing_resolved(), SUCCESS):
         with capture_logs() as logged:
             probe_log.log_probe(None, report)
         events.append(logged[-1]["event"])
     assert events == ["probe failed", "probe succeeded"]
 
 
-def test_details_are_bounded() -> None:
+def test_details_are_truncated() -> None:
     """A remote server may have written them."""
-    report = replace(WELL, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "x" * 10_000),)))
+    report = replace(SUCCESS, dns=Failed(0.1, (Problem(Reason.DNS_FAILURE, "x" * 10_000),)))
     with capture_logs() as logged:
         probe_log.log_probe(None, report)
     assert len(logged[0]["detail"]) == probe_log.MAX_DETAIL_CHARACTERS

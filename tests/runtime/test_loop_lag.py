@@ -1,4 +1,4 @@
-"""What a late event loop spoils. It is held up on purpose, by sleeping where nobody may."""
+"""The lag of the event loop, which the tests stall by sleeping in it."""
 
 import asyncio
 import time
@@ -9,48 +9,52 @@ from exporter.runtime import loop_lag
 from exporter.runtime.loop_lag import TICK_SECONDS, LoopLag
 from tests.waiting import leaked_tasks, until
 
-SPOILS_SECONDS = 0.05
-HELD_UP = 0.3  # seconds; a machine that is busy does not hold us up so long
+STALL_SECONDS = 0.05
+STALLED_SECONDS = 0.3  # longer than the stalls of a busy machine
 
 
 @pytest.fixture(autouse=True)
-def spoils(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere in the tests nothing does: the machine may be busy, and the lab shares the event loop."""
-    monkeypatch.setattr(loop_lag, "STALL_SECONDS", SPOILS_SECONDS)
+def detect_stalls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In other tests no lag is a stall: the machine may be busy, and the lab shares the event loop."""
+    monkeypatch.setattr(loop_lag, "STALL_SECONDS", STALL_SECONDS)
 
 
-def hold_up() -> None:
-    time.sleep(HELD_UP)
-
-
-async def test_lags_are_told() -> None:
-    """One for every tick, and the time for which the loop was held up among them."""
+async def test_on_lag_is_called_for_every_tick() -> None:
+    """One of the lags is the stall."""
     lags: list[float] = []
     async with LoopLag(lags.append):
         await until(lambda: len(lags) >= 2)
-        hold_up()
+        time.sleep(STALLED_SECONDS)  # noqa: ASYNC251 - the stall
         await until(lambda: max(lags) > 0)
-        await until(lambda: max(lags) > HELD_UP - 2 * TICK_SECONDS)
+        await until(lambda: max(lags) > STALLED_SECONDS - 2 * TICK_SECONDS)
     assert leaked_tasks() == set()
 
 
-async def test_it_knows_for_how_long_it_was_held_up() -> None:
-    """Even when it is asked before the next tick has noticed; what is too short to spoil anything does not add up."""
+async def test_stalls_add_up() -> None:
+    """A stall counts even before the next tick has noticed it. A lag that is too short to be a stall does not count."""
     now = [0.0]
     async with LoopLag(lambda _: None, lambda: now[0]) as lag:
         await asyncio.sleep(0)
         assert lag.stalled_seconds() == 0
-        now[0] = TICK_SECONDS + SPOILS_SECONDS
+        now[0] = TICK_SECONDS + STALL_SECONDS
         assert lag.stalled_seconds() == 0
         now[0] = TICK_SECONDS + 3.0
         assert lag.stalled_seconds() == pytest.approx(3.0)
         await until(lambda: lag._due > now[0])
-        now[0] = lag._due + SPOILS_SECONDS / 2
+        now[0] = lag._due + STALL_SECONDS / 2
         assert lag.stalled_seconds() == pytest.approx(3.0)
         await until(lambda: lag._due > now[0])
         now[0] = lag._due + 1.0
         assert lag.stalled_seconds() == pytest.approx(4.0)
 
 
-async def test_without_measuring_nothing_is_held_up() -> None:
+async def test_nothing_is_stalled_before_the_measurement_begins() -> None:
     assert LoopLag(lambda _: None).stalled_seconds() == 0
+
+
+async def test_repr_shows_the_stalls() -> None:
+    now = [0.0]
+    async with LoopLag(lambda _: None, lambda: now[0]) as lag:
+        await asyncio.sleep(0)
+        now[0] = TICK_SECONDS + 1.5
+        assert repr(lag) == "<LoopLag: stalled for 1.500 s>"

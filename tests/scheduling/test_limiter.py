@@ -1,4 +1,4 @@
-"""Who may start when."""
+"""The limit for concurrent probes, and the spacing between their starts."""
 
 import asyncio
 
@@ -8,13 +8,13 @@ from exporter.scheduling import limiter
 from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter
 
 
-async def test_starts_are_a_little_apart() -> None:
-    """However many ask in the same instant."""
-    queue, loop = ProbeLimiter(10), asyncio.get_running_loop()
+async def test_starts_are_spaced_out() -> None:
+    """However many tasks acquire a slot in the same instant."""
+    probe_limiter, loop = ProbeLimiter(10), asyncio.get_running_loop()
     starts: list[float] = []
 
     async def start() -> None:
-        await queue.acquire()
+        await probe_limiter.acquire()
         starts.append(loop.time())
 
     await asyncio.gather(*(start() for _ in range(5)))
@@ -22,28 +22,45 @@ async def test_starts_are_a_little_apart() -> None:
     assert starts[-1] - starts[0] >= 4 * SPACING_SECONDS - 0.002
 
 
-async def test_waiting_can_be_given_up() -> None:
-    """In the queue, and between the queue and the start; the turn goes to whoever comes next."""
-    queue = ProbeLimiter(1)
-    await queue.acquire()
-    in_queue = asyncio.create_task(queue.acquire())
+async def test_waiting_for_a_slot_can_be_cancelled() -> None:
+    """The slot goes to the next task that waits."""
+    probe_limiter = ProbeLimiter(1)
+    await probe_limiter.acquire()
+    waiting = asyncio.create_task(probe_limiter.acquire())
     await asyncio.sleep(0)
-    in_queue.cancel()
-    queue.release()
+    waiting.cancel()
+    probe_limiter.release()
     async with asyncio.timeout(1):
-        await queue.acquire()
-    queue.release()
+        await probe_limiter.acquire()
+    assert waiting.cancelled()
+    assert probe_limiter.locked()
+    probe_limiter.release()
+    assert not probe_limiter.locked()
 
 
-async def test_start_can_be_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While it waits for the spacing."""
+async def test_waiting_for_the_spacing_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The slot is free again."""
     monkeypatch.setattr(limiter, "SPACING_SECONDS", 3600)
-    queue = ProbeLimiter(2)
-    await queue.acquire()
-    spaced = asyncio.create_task(queue.acquire())
+    probe_limiter = ProbeLimiter(2)
+    await probe_limiter.acquire()
+    waiting = asyncio.create_task(probe_limiter.acquire())
     await asyncio.sleep(0)
-    assert queue._free.locked()
-    spaced.cancel()
+    assert probe_limiter.locked()
+    waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await spaced
-    assert not queue._free.locked()
+        await waiting
+    assert not probe_limiter.locked()
+
+
+async def test_async_with_holds_a_slot() -> None:
+    """It is released after an exception too, and repr shows how many slots are in use."""
+    probe_limiter = ProbeLimiter(1)
+
+    async def fail() -> None:
+        async with probe_limiter:
+            assert (probe_limiter.locked(), repr(probe_limiter)) == (True, "<ProbeLimiter: 1 of 1 slots in use>")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await fail()
+    assert (probe_limiter.locked(), repr(probe_limiter)) == (False, "<ProbeLimiter: 0 of 1 slots in use>")

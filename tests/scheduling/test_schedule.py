@@ -1,4 +1,4 @@
-"""When servers are probed: the grid, the trigger, and a real scheduler with intervals of a fraction of a second."""
+"""When servers are probed: the grid, the trigger, and a real scheduler with intervals of less than a second."""
 
 import asyncio
 import time
@@ -15,7 +15,8 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
-from exporter.scheduling.schedule import Clock, Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
+from exporter.scheduling.schedule import Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
+from exporter.scheduling.wall_clock import WallClock
 from tests.sample_reports import watched
 from tests.waiting import leaked_tasks, until
 
@@ -30,21 +31,21 @@ def server(name: ServerName, interval: float = 300) -> WatchedServer:
 # ---------------------------------------------------------------- pure
 
 
-def test_changes_name_what_comes_stays_and_goes() -> None:
-    """A server with the same interval is left alone, whatever else is expected of it."""
+def test_diff_lists_added_rescheduled_and_removed_servers() -> None:
+    """A server with the same interval is in none of them, whatever else has changed."""
     old = [server(A), server(B, 60), watched("d.example.org")]
     new = [server(C), server(B, 120), watched("d.example.org", expected_delegation=Target("hs.example.org", 443))]
     assert diff(old, new) == ScheduleChanges(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
     assert diff(new, new) == ScheduleChanges((), (), ())
 
 
-def test_fraction_never_changes() -> None:
+def test_the_fraction_of_a_name_never_changes() -> None:
     """The phases of all servers depend on it, over restarts and releases."""
     assert [round(fraction(name), 6) for name in (A, B, C)] == [0.517482, 0.494964, 0.158251]
 
 
 def test_fractions_are_spread_evenly() -> None:
-    """Each tenth holds about a tenth of a thousand names."""
+    """Each tenth has about a tenth of a thousand names."""
     tenths = Counter(int(fraction(names.parse(f"s{number}.example.org")) * 10) for number in range(1000))
     assert sorted(tenths) == list(range(10))
     assert all(70 <= count <= 130 for count in tenths.values())
@@ -57,8 +58,8 @@ GRID = Grid(interval=300, phase=100)
     ("start", "following"),
     [(100, 400), (100.2, 400), (100 + 149, 400), (100 + 151, 700), (399, 700), (0, 400), (-60, 100)],
 )
-def test_next_probe_is_on_the_grid(start: float, following: float) -> None:
-    """It comes after half an interval at the earliest: off the grid, one that would come sooner is left out."""
+def test_the_following_probe_is_on_the_grid(start: float, following: float) -> None:
+    """It comes half an interval after the start at the earliest."""
     assert GRID.following(start) == following
 
 
@@ -74,8 +75,10 @@ def test_next_probe_is_on_the_grid(start: float, following: float) -> None:
         (400, 100, 0),
     ],
 )
-def test_left_out_counts_what_lies_between(due: float, following: float, skipped_between: int) -> None:
-    """Neighbours have nothing between them, and neither has a first probe off the grid and the one after it."""
+def test_skipped_between_counts_the_due_times_between_two_probes(
+    due: float, following: float, skipped_between: int
+) -> None:
+    """Neighbours have none between them, even if the first one is off the grid."""
     assert GRID.skipped_between(due, following) == skipped_between
 
 
@@ -84,18 +87,20 @@ def test_left_out_counts_what_lies_between(due: float, following: float, skipped
     interval=st.floats(1, 31_536_000),
     share=st.floats(0, 1, exclude_max=True),
 )
-def test_next_probe_is_never_far(start: float, interval: float, share: float) -> None:
-    """Between half an interval and one and a half after the start, to the microsecond, for any grid."""
-    waiting = Grid(interval, share * interval).following(start) - start
-    assert interval / 2 - 1e-6 <= waiting <= interval * 1.5 + 1e-6
+def test_the_following_probe_is_half_to_one_and_a_half_intervals_later(
+    start: float, interval: float, share: float
+) -> None:
+    """The bounds hold for any grid, to the microsecond."""
+    wait = Grid(interval, share * interval).following(start) - start
+    assert interval / 2 - 1e-6 <= wait <= interval * 1.5 + 1e-6
 
 
 def at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def test_trigger_fires_first_and_then_on_the_grid() -> None:
-    """The phase is that of the name: a restart at another time leads back to the same grid."""
+def test_the_trigger_fires_at_first_and_then_on_the_grid() -> None:
+    """After a restart at another time, the grid is the same."""
     grid = Grid.of(server(A))
     phases = []
     for start in (NOW + 1, NOW + 100):
@@ -108,8 +113,8 @@ def test_trigger_fires_first_and_then_on_the_grid() -> None:
     assert phases == pytest.approx([fraction(A) * 300] * 2, abs=1e-5)
 
 
-def test_clock_set_forward_costs_one_probe() -> None:
-    """After a year nothing is made up for: the one that was due runs, and the next is on the grid, soon."""
+def test_a_clock_that_is_set_forward_causes_one_probe() -> None:
+    """It does not cause a probe for each interval of the year that was skipped: the next one is on the grid."""
     trigger = GridTrigger(GRID, NOW)
     year_later = at(NOW + 365 * 86400)
     following = trigger.get_next_fire_time(at(NOW), year_later)
@@ -119,8 +124,8 @@ def test_clock_set_forward_costs_one_probe() -> None:
 # ---------------------------------------------------------------- a real scheduler
 
 
-class Probes:
-    """Stands for the probing; with `gate` closed, probes do not end."""
+class FakeProbes:
+    """Counts probes, by server name. They do not end while `gate` is closed."""
 
     def __init__(self, *, gate_open: bool = True) -> None:
         self.started: Counter[str] = Counter()
@@ -155,8 +160,8 @@ def schedule_of(
 
 
 async def test_every_server_is_probed_at_its_own_interval() -> None:
-    """After the first probe all that follow are on its grid; every start is counted, with how late it was."""
-    probes, exporter_metrics = Probes(), ExporterMetrics()
+    """All probes after the first one are on its grid. The lag of every start is observed."""
+    probes, exporter_metrics = FakeProbes(), ExporterMetrics()
     servers = [server(A, 0.2), server(B, 3600)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=10)
@@ -169,21 +174,21 @@ async def test_every_server_is_probed_at_its_own_interval() -> None:
     assert leaked_tasks() == set()
 
 
-async def test_first_round_is_spread() -> None:
-    """Over the given time, or the interval where that is shorter, by the hash of the name."""
-    clock = Clock(wall=lambda: NOW)
-    async with Schedule(Probes().probe, ExporterMetrics(), first_round=60, clock=clock) as schedule:
+async def test_the_first_round_is_spread_by_the_hash_of_the_name() -> None:
+    """It takes `first_round` seconds, or one interval if that is shorter."""
+    clock = WallClock(wall=lambda: NOW)
+    async with Schedule(FakeProbes().probe, ExporterMetrics(), first_round=60, clock=clock) as schedule:
         schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
         schedule._scheduler.pause()
         planned = {job.id: job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs()}
     assert planned == pytest.approx({A.text: fraction(A) * 60, B.text: fraction(B) * 10}, abs=1e-5)
 
 
-async def test_a_large_first_round_takes_its_time() -> None:
-    """Else the exporter would do nothing else for a minute, and everything it measures would be late."""
-    clock = Clock(wall=lambda: NOW)
+async def test_the_first_round_of_many_servers_takes_longer() -> None:
+    """Otherwise it would keep the exporter busy for a minute, and make its measurements unreliable."""
+    clock = WallClock(wall=lambda: NOW)
     thousands = [server(names.parse(f"s{number}.example.org"), 3600) for number in range(5000)]
-    async with Schedule(Probes().probe, ExporterMetrics(), first_round=10, clock=clock) as schedule:
+    async with Schedule(FakeProbes().probe, ExporterMetrics(), first_round=10, clock=clock) as schedule:
         schedule.watch(thousands, concurrency=10)
         schedule._scheduler.pause()
         planned = sorted(job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs())
@@ -192,8 +197,8 @@ async def test_a_large_first_round_takes_its_time() -> None:
 
 
 async def test_probes_of_one_server_never_overlap() -> None:
-    """One that is due while the last still runs is skipped and counted."""
-    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
+    """A probe that is due while another one runs is skipped and counted."""
+    probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=10)
         await until(lambda: count(exporter_metrics, "probes_skipped_total", reason="overlap") >= 2)
@@ -203,32 +208,34 @@ async def test_probes_of_one_server_never_overlap() -> None:
     assert probes.most_at_once == {A.text: 1}
 
 
-async def test_concurrency_is_bounded() -> None:
-    """The others wait for their turn, which is no probing, and get it in the end."""
-    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
+async def test_concurrency_is_limited() -> None:
+    """The other probes wait for a slot, and are not in flight meanwhile."""
+    probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     servers = [watched(f"s{number}.example.org") for number in range(5)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=2)
         await until(lambda: len(schedule._waiting) == 3)
         assert (probes.running.total(), count(exporter_metrics, "probes_in_flight")) == (2, 2)
+        assert repr(schedule) == "<Schedule: 5 servers, 3 waiting, 2 in flight>"
         probes.gate.set()
         await until(lambda: probes.ended.total() == 5)
 
 
 async def test_concurrency_can_be_changed() -> None:
-    """What has its turn keeps it."""
-    probes = Probes(gate_open=False)
+    """A probe that has a slot keeps it."""
+    probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe) as schedule:
         schedule.watch([server(A)], concurrency=1)
         await until(lambda: probes.running.total() == 1)
         schedule.watch([server(A), server(B)], concurrency=2)
         await until(lambda: probes.running.total() == 2)
+        assert (probes.started, probes.ended.total()) == ({A.text: 1, B.text: 1}, 0)
         probes.gate.set()
 
 
 async def test_servers_that_stay_keep_their_phase() -> None:
-    """A reload plans only what is new or has another interval; what is removed is not probed again."""
-    probes = Probes()
+    """A reload reschedules only servers with another interval. Servers that are removed are not probed again."""
+    probes = FakeProbes()
     async with schedule_of(probes.probe) as schedule:
         schedule.watch([server(A), server(B), server(C, 3600)], concurrency=10)
         await until(lambda: probes.ended.total() == 3)
@@ -241,18 +248,18 @@ async def test_servers_that_stay_keep_their_phase() -> None:
     assert replanned[C.text].timestamp() == pytest.approx(grid.at_or_after(time.time()), abs=1e-5)
 
 
-async def test_longer_interval_does_not_put_off_the_next_probe() -> None:
-    """A server that was to be probed within the minute is, although its interval became an hour."""
-    async with Schedule(Probes().probe, ExporterMetrics()) as schedule:
+async def test_a_longer_interval_does_not_delay_the_next_probe() -> None:
+    """A server that was to be probed within a minute is, although its interval is now an hour."""
+    async with Schedule(FakeProbes().probe, ExporterMetrics()) as schedule:
         schedule.watch([server(A, 60)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
         schedule.watch([server(A, 3600)], concurrency=10)
         assert schedule._scheduler.get_job(A.text).next_run_time <= planned
 
 
-async def test_removed_while_it_runs() -> None:
-    """The probe goes on to its end, and there is no other; listed again, it does not overlap with it."""
-    probes = Probes(gate_open=False)
+async def test_a_server_is_removed_and_added_while_it_is_probed() -> None:
+    """The probe runs to its end, and the next one does not overlap with it."""
+    probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=10)
         await until(lambda: probes.running[A.text])
@@ -263,8 +270,8 @@ async def test_removed_while_it_runs() -> None:
     assert probes.most_at_once == {A.text: 1}
 
 
-async def test_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogCaptureFixture) -> None:
-    """It is a fault of ours, so it is logged with its traceback."""
+async def test_a_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogCaptureFixture) -> None:
+    """The exception is a bug of the exporter, and is logged with its traceback."""
     raised = 0
 
     async def broken(_: ServerName) -> None:
@@ -280,9 +287,9 @@ async def test_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogCap
     assert all("RuntimeError: a fault" in caplog.handler.format(record) for record in errors)
 
 
-async def test_stall_is_counted() -> None:
-    """What passes while the exporter sleeps is made up for by one probe, and the rest counted as missed."""
-    probes, exporter_metrics = Probes(), ExporterMetrics()
+async def test_probes_that_were_due_during_a_stall_are_counted_as_missed() -> None:
+    """One probe is made for all of them."""
+    probes, exporter_metrics = FakeProbes(), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=1)
         await until(lambda: probes.ended[A.text] >= 1)
@@ -293,10 +300,10 @@ async def test_stall_is_counted() -> None:
     assert 8 <= missed <= 11
 
 
-async def test_clock_set_back_plans_anew() -> None:
-    """Else nothing would be probed until the clock is again where it was; the phases stay."""
+async def test_a_clock_that_is_set_back_reschedules_all_probes() -> None:
+    """Otherwise nothing would be probed until the clock is where it was. The phases stay."""
     wall = NOW
-    async with Schedule(Probes().probe, ExporterMetrics(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    async with Schedule(FakeProbes().probe, ExporterMetrics(), clock=WallClock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A), server(B)], concurrency=10)
         schedule._scheduler.pause()
         wall = NOW - 86400
@@ -307,10 +314,10 @@ async def test_clock_set_back_plans_anew() -> None:
     assert planned == pytest.approx(expected, abs=1e-5)
 
 
-async def test_clock_that_goes_forward_and_soon_back_plans_anew() -> None:
-    """Between two checks: what was planned by the clock as it was for a moment would be as far away as it went."""
-    ahead, probes = 0.0, Probes()
-    clock = Clock(lambda: time.time() + ahead)
+async def test_a_clock_that_is_set_forward_and_soon_back_reschedules_all_probes() -> None:
+    """Between two checks, probes may have been planned by the clock while it was ahead."""
+    ahead, probes = 0.0, FakeProbes()
+    clock = WallClock(lambda: time.time() + ahead)
     async with Schedule(probes.probe, ExporterMetrics(), first_round=0.05, clock=clock) as schedule:
         schedule.watch([server(A, 0.1)], concurrency=10)
         ahead, before = 86400.0, probes.started[A.text]
@@ -321,10 +328,12 @@ async def test_clock_that_goes_forward_and_soon_back_plans_anew() -> None:
         assert schedule._scheduler.get_job(A.text).next_run_time < datetime.now(UTC) + timedelta(seconds=1)
 
 
-async def test_what_a_clock_that_was_set_back_held_up_is_counted() -> None:
-    """As missed: every probe that would have been due until it was noticed."""
+async def test_probes_that_a_clock_set_back_has_delayed_are_counted_as_missed() -> None:
+    """These are all that would have been due until the check."""
     wall, steady, exporter_metrics = NOW, 0.0, ExporterMetrics()
-    async with Schedule(Probes().probe, exporter_metrics, clock=Clock(lambda: wall, lambda: steady)) as schedule:
+    async with Schedule(
+        FakeProbes().probe, exporter_metrics, clock=WallClock(lambda: wall, lambda: steady)
+    ) as schedule:
         schedule.watch([server(A)], concurrency=10)
         schedule._scheduler.pause()
         due = Grid.of(server(A)).at_or_after(NOW)
@@ -335,10 +344,10 @@ async def test_what_a_clock_that_was_set_back_held_up_is_counted() -> None:
     assert count(exporter_metrics, "probes_skipped_total", reason="missed") == 3
 
 
-async def test_what_is_overdue_when_the_interval_changes_is_counted() -> None:
-    """All but the one that is made up for."""
+async def test_probes_that_are_overdue_when_the_interval_changes_are_counted_as_missed() -> None:
+    """One probe is made for all of them, and is not counted."""
     wall, exporter_metrics = NOW, ExporterMetrics()
-    async with Schedule(Probes().probe, exporter_metrics, clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    async with Schedule(FakeProbes().probe, exporter_metrics, clock=WallClock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A)], concurrency=10)
         due = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
         wall = due + 2 * 300 + 1
@@ -346,10 +355,10 @@ async def test_what_is_overdue_when_the_interval_changes_is_counted() -> None:
     assert count(exporter_metrics, "probes_skipped_total", reason="missed") == 2
 
 
-async def test_clock_that_is_slewed_changes_nothing() -> None:
-    """Half a second between two checks is no step back, and neither is any step forward."""
+async def test_a_clock_that_is_slewed_changes_nothing() -> None:
+    """Half a second between two checks is not a step back, and a step forward reschedules nothing."""
     wall = NOW
-    async with Schedule(Probes().probe, ExporterMetrics(), clock=Clock(lambda: wall, lambda: 0)) as schedule:
+    async with Schedule(FakeProbes().probe, ExporterMetrics(), clock=WallClock(lambda: wall, lambda: 0)) as schedule:
         schedule.watch([server(A)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
         for shift in (-0.5, -1, 1000):
@@ -358,12 +367,12 @@ async def test_clock_that_is_slewed_changes_nothing() -> None:
         assert schedule._scheduler.get_job(A.text).next_run_time == planned
 
 
-# ---------------------------------------------------------------- the end
+# ---------------------------------------------------------------- shutdown
 
 
-async def test_probes_in_flight_may_end() -> None:
-    """Nothing starts any more, and what waits for its turn is counted as skipped."""
-    probes, exporter_metrics = Probes(gate_open=False), ExporterMetrics()
+async def test_probes_in_flight_may_end_at_shutdown() -> None:
+    """No probe starts any more, and those that wait for a slot are counted as skipped."""
+    probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch([server(A, 0.1), server(B), server(C)], concurrency=2)
         await until(lambda: len(schedule._waiting) == 1 and probes.running.total() == 2)
@@ -374,8 +383,8 @@ async def test_probes_in_flight_may_end() -> None:
 
 
 async def test_probes_that_do_not_end_are_cancelled(caplog: pytest.LogCaptureFixture) -> None:
-    """After the grace, quietly, and nothing is left of them."""
-    probes = Probes(gate_open=False)
+    """They are cancelled after the grace period, and nothing is logged."""
+    probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe, grace=0.05) as schedule:
         schedule.watch([server(A), server(B)], concurrency=10)
         await until(lambda: probes.running.total() == 2)

@@ -1,4 +1,4 @@
-"""Who probes when, over a prober that does what it is told."""
+"""Scheduled probes and probes on demand share flights, with a prober whose reports a test sets."""
 
 import asyncio
 import gc
@@ -41,7 +41,7 @@ TIMED_OUT = replace(
     endpoints=(EndpointReport(DELEGATED, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
 )
 
-SHORT = replace(
+STARVED = replace(
     delegated_by_well_known(), dns=Failed(0.1, (ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files"),))
 )
 SKIPPED = "matrix_federation_exporter_probes_skipped_total"
@@ -49,31 +49,30 @@ SKIPPED = "matrix_federation_exporter_probes_skipped_total"
 
 @dataclass
 class FakeProber:
-    """Answers with the next report each time it is allowed to; `asked` is how much time each probe had."""
+    """Returns the next report whenever `may_end` is released. `requested_seconds` is the time that each probe had."""
 
     reports: list[Report]
-    asked: list[float | None] = field(default_factory=list)
+    requested_seconds: list[float | None] = field(default_factory=list)
     deep: int = 0
-    short: bool = False
-    """At deep looks."""
+    starved: bool = False
+    """Whether the exporter is starved during deep looks."""
     down: Outage | None = None
     may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
-    """Released once for each probe that may."""
+    """Released once for each probe that may end."""
 
-    async def probe(self, name: ServerName, within: float | None = None) -> Report:
-        self.asked.append(within)
+    async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
+        self.requested_seconds.append(max_seconds)
         await self.may_end.acquire()
         return self.reports.pop(0)
 
     async def find_outage(self, _: Sequence[Target], *, check_dns: bool) -> Outage | None:
-        """What a check finds."""
         assert not check_dns
         return self.down
 
     async def run_deep_look(self, report: Report) -> Report:
         self.deep += 1
-        if self.short:
-            return SHORT
+        if self.starved:
+            return STARVED
         return replace(report, deep=looked_deep(0).deep, endpoints=looked_deep(0).endpoints)
 
 
@@ -83,8 +82,8 @@ async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple
     board, limiter = board_of([watched("example.org")]), ProbeLimiter(concurrency)
     async with ProbeRunner(
         board, ExporterMetrics(), lambda: ActiveConfig(Config(probe=SETTINGS), prober), lambda: limiter
-    ) as probes:
-        yield probes, prober, board
+    ) as runner:
+        yield runner, prober, board
     assert leaked_tasks() == set()
 
 
@@ -92,98 +91,97 @@ def later(minutes: int, report: Report | None = None) -> Report:
     return replace(report or delegated_by_well_known(), ended_at=ENDED_AT + timedelta(minutes=minutes))
 
 
-async def test_schedule_looks_deep_at_its_own_pace() -> None:
-    """The first time, and then when the latest is too old; findings are kept in between, and are no news."""
-    async with probing(*(later(minutes) for minutes in (0, 30, 60))) as (probes, prober, board):
-        looked, events = [], []
+async def test_a_deep_look_is_made_when_the_latest_one_is_too_old() -> None:
+    """Its findings are kept in between, and do not change the outcome of a probe."""
+    async with probing(*(later(minutes) for minutes in (0, 30, 60))) as (runner, prober, board):
+        deep_looks, events = [], []
         for _ in range(3):
             prober.may_end.release()
             with capture_logs() as logged:
-                await probes.run_scheduled(NAME)
-            looked.append(prober.deep)
+                await runner.run_scheduled(NAME)
+            deep_looks.append(prober.deep)
             events.append([(entry["log_level"], entry["event"]) for entry in logged])
         state = board.state(NAME)
-    assert looked == [1, 1, 2]
+    assert deep_looks == [1, 1, 2]
     assert events[0] == [("info", "stage failed"), ("info", "probe succeeded")]
     assert events[1] == events[2] == [("debug", "stage failed"), ("debug", "probe succeeded")]
     assert state
     assert state.probes == 3
 
 
-async def test_fresh_probe_serves_the_schedule() -> None:
-    """Of one server there is only ever one in flight."""
-    async with probing(delegated_by_well_known()) as (probes, prober, board):
-        asked = asyncio.create_task(probes.probe_now(NAME, 30))
-        await until(lambda: prober.asked)
-        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
+async def test_a_probe_on_demand_counts_as_the_scheduled_one() -> None:
+    """There is only one probe of a server in flight."""
+    async with probing(delegated_by_well_known()) as (runner, prober, board):
+        request = asyncio.create_task(runner.probe_now(NAME, 30))
+        await until(lambda: prober.requested_seconds)
+        scheduled = asyncio.create_task(runner.run_scheduled(NAME))
         await asyncio.sleep(0)
         prober.may_end.release()
-        fresh = await asked
+        fresh = await request
         await scheduled
         assert fresh == board.state(NAME)
-    assert (len(prober.asked), prober.deep) == (1, 0)
+    assert (len(prober.requested_seconds), prober.deep) == (1, 0)
 
 
-async def test_requests_share_a_probe_before_it_has_begun() -> None:
-    """While it waits for its turn, too."""
-    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        limiter = probes._limiter()
+async def test_requests_share_a_probe_that_waits_for_a_slot() -> None:
+    async with probing(delegated_by_well_known(), concurrency=1) as (runner, prober, _):
+        limiter = runner._limiter()
         await limiter.acquire()
-        asked = [asyncio.create_task(probes.probe_now(NAME, 5)) for _ in range(3)]
+        requests = [asyncio.create_task(runner.probe_now(NAME, 5)) for _ in range(3)]
         await asyncio.sleep(0)
-        assert len(probes._asked_for) == 1
+        assert len(runner._on_demand) == 1
         limiter.release()
         prober.may_end.release()
-        first, *others_asked = await asyncio.gather(*asked)
-    assert others_asked == [first, first]
-    assert len(prober.asked) == 1
+        first, *others = await asyncio.gather(*requests)
+    assert others == [first, first]
+    assert len(prober.requested_seconds) == 1
 
 
-async def test_joining_a_probe_takes_no_turn() -> None:
-    """Even where the one in flight has the last of them."""
-    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        await probes._limiter().acquire()
-        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
-        await until(lambda: prober.asked)
-        asked = asyncio.create_task(probes.probe_now(NAME, 5))
+async def test_joining_a_probe_takes_no_slot() -> None:
+    """The probe in flight has the last one."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (runner, prober, _):
+        await runner._limiter().acquire()
+        scheduled = asyncio.create_task(runner.run_scheduled(NAME))
+        await until(lambda: prober.requested_seconds)
+        request = asyncio.create_task(runner.probe_now(NAME, 5))
         await asyncio.sleep(0)
         prober.may_end.release()
-        assert (await asked).probes == 1
+        assert (await request).probes == 1
         await scheduled
 
 
-async def test_who_leaves_takes_nothing_from_the_others() -> None:
-    """The probe goes on for those who stay."""
-    async with probing(delegated_by_well_known()) as (probes, prober, _):
-        leaving, staying = (asyncio.create_task(probes.probe_now(NAME, 5)) for _ in range(2))
-        await until(lambda: prober.asked)
-        leaving.cancel()
+async def test_cancelling_a_request_does_not_affect_the_others() -> None:
+    """The probe goes on for them."""
+    async with probing(delegated_by_well_known()) as (runner, prober, _):
+        cancelled, other = (asyncio.create_task(runner.probe_now(NAME, 5)) for _ in range(2))
+        await until(lambda: prober.requested_seconds)
+        cancelled.cancel()
         await asyncio.sleep(0)
         prober.may_end.release()
-        assert (await staying).probes == 1
-    assert leaving.cancelled()
+        assert (await other).probes == 1
+    assert cancelled.cancelled()
 
 
-async def test_hurried_probe_does_not_serve_the_schedule() -> None:
-    """It ran out of a shorter time, so the schedule makes one that has all of it."""
-    async with probing(TIMED_OUT, later(1)) as (probes, prober, board):
-        asked = asyncio.create_task(probes.probe_now(NAME, 5))
-        await until(lambda: prober.asked)
-        scheduled = asyncio.create_task(probes.run_scheduled(NAME))
+async def test_a_probe_that_was_cut_short_does_not_count_as_the_scheduled_one() -> None:
+    """The scheduled probe has all the configured time."""
+    async with probing(TIMED_OUT, later(1)) as (runner, prober, board):
+        request = asyncio.create_task(runner.probe_now(NAME, 5))
+        await until(lambda: prober.requested_seconds)
+        scheduled = asyncio.create_task(runner.run_scheduled(NAME))
         await asyncio.sleep(0)
         prober.may_end.release()
-        told = await asked
+        fresh = await request
         prober.may_end.release()
         await scheduled
         state = board.state(NAME)
-    assert (told.report, told.probes, told.failures) == (TIMED_OUT, 1, 1)
+    assert (fresh.report, fresh.probes, fresh.failures) == (TIMED_OUT, 1, 1)
     assert state
     assert (state.probes, state.failures) == (1, 0)
-    assert prober.asked[1] is None
+    assert prober.requested_seconds[1] is None
 
 
 @pytest.mark.parametrize(
-    ("report", "within", "hurried"),
+    ("report", "max_seconds", "cut_short"),
     [
         (TIMED_OUT, None, False),
         (TIMED_OUT, 30.0, False),
@@ -192,58 +190,60 @@ async def test_hurried_probe_does_not_serve_the_schedule() -> None:
         (delegated_by_well_known(), 9.5, False),
     ],
 )
-def test_what_was_hurried(report: Report, within: float | None, hurried: bool) -> None:  # noqa: FBT001 - one of the cases
-    """It had less time, and needed it."""
-    assert was_cut_short(report, within, 30.0) is hurried
+def test_a_probe_is_cut_short_if_it_times_out_early(
+    report: Report, max_seconds: float | None, *, cut_short: bool
+) -> None:
+    """It had less time than configured, and needed more."""
+    assert was_cut_short(report, max_seconds, 30.0) is cut_short
 
 
-async def test_waiting_for_a_turn_takes_from_the_time() -> None:
-    """And where there is none in time, there is no probe."""
-    async with probing(delegated_by_well_known(), concurrency=1) as (probes, prober, _):
-        limiter = probes._limiter()
+async def test_the_wait_for_a_slot_is_a_part_of_the_time() -> None:
+    """If there is no free slot in time, there is no probe."""
+    async with probing(delegated_by_well_known(), concurrency=1) as (runner, prober, _):
+        limiter = runner._limiter()
         await limiter.acquire()
         with pytest.raises(DeadlineExceededError):
-            await probes.probe_now(NAME, 0.05)
-        assert prober.asked == []
+            await runner.probe_now(NAME, 0.05)
+        assert prober.requested_seconds == []
         prober.may_end.release()
-        asked = asyncio.create_task(probes.probe_now(NAME, 5))
+        request = asyncio.create_task(runner.probe_now(NAME, 5))
         await asyncio.sleep(0.05)
         limiter.release()
-        await asked
-    (within,) = prober.asked
-    assert within
-    assert 4 < within < 4.96
+        await request
+    (max_seconds,) = prober.requested_seconds
+    assert max_seconds
+    assert 4 < max_seconds < 4.96
 
 
-async def test_nobody_need_hear_that_there_was_no_turn() -> None:
-    """Where all who asked have left by then, asyncio has nothing to complain of."""
-    complaints: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    async with probing(delegated_by_well_known(), concurrency=1) as (probes, _, _):
-        await probes._limiter().acquire()
-        asked = asyncio.create_task(probes.probe_now(NAME, 0.05))
+async def test_the_error_of_a_probe_without_a_slot_may_be_ignored() -> None:
+    """If all requests were cancelled, asyncio does not report that the exception was never retrieved."""
+    errors: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    async with probing(delegated_by_well_known(), concurrency=1) as (runner, _, _):
+        await runner._limiter().acquire()
+        request = asyncio.create_task(runner.probe_now(NAME, 0.05))
         await asyncio.sleep(0)
-        asked.cancel()
-        await until(lambda: not probes._asked_for)
-        del asked
+        request.cancel()
+        await until(lambda: not runner._on_demand)
+        del request
         gc.collect()
-    assert complaints == []
+    assert errors == []
 
 
-async def test_failure_of_ours_reaches_those_who_wait() -> None:
-    """And the next probe is another one."""
-    async with probing(delegated_by_well_known()) as (probes, prober, _):
+async def test_an_exception_of_the_prober_is_raised() -> None:
+    """No flight is left behind."""
+    async with probing(delegated_by_well_known()) as (runner, prober, _):
         prober.may_end.release()
-        state = await probes.probe_now(NAME, 5)
+        state = await runner.probe_now(NAME, 5)
         prober.may_end.release()
         with pytest.raises(IndexError):
-            await probes.run_scheduled(NAME)
+            await runner.run_scheduled(NAME)
         assert state.probes == 1
-        assert probes._in_flight == {}
+        assert runner._in_flight == {}
 
 
-async def test_one_that_begins_as_another_ends_is_in_flight() -> None:
-    """It takes the place of one whose end nobody has been told of yet, and keeps it."""
+async def test_a_flight_replaces_one_that_has_just_ended() -> None:
+    """The callback of the earlier one does not remove the later one."""
     table: dict[ServerName, str] = {}
     earlier, later = (asyncio.get_running_loop().create_future() for _ in range(2))
     register_until_done(table, NAME, "earlier", earlier)
@@ -256,87 +256,97 @@ async def test_one_that_begins_as_another_ends_is_in_flight() -> None:
     assert table == {}
 
 
-# ---------------------------------------------------------------- when we run out of something
-
-
-async def test_want_of_our_own_is_no_failure_of_the_server() -> None:
-    """The probe is counted as skipped, and tells nobody anything; the next one is another one."""
-    async with probing(SHORT, SHORT, delegated_by_well_known()) as (probes, prober, board):
+async def test_repr_shows_what_is_in_flight() -> None:
+    async with probing(delegated_by_well_known()) as (runner, prober, _):
+        request = asyncio.create_task(runner.probe_now(NAME, 5))
+        await until(lambda: prober.requested_seconds)
+        assert repr(runner) == "<ProbeRunner: 1 in flight, 1 on demand>"
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await request
+    assert repr(runner) == "<ProbeRunner: 0 in flight, 0 on demand, stopping>"
+
+
+# ---------------------------------------------------------------- when the exporter is starved
+
+
+async def test_a_resource_shortage_is_not_a_failure_of_the_server() -> None:
+    """The probe is lost, and counts as skipped."""
+    async with probing(STARVED, STARVED, delegated_by_well_known()) as (runner, prober, board):
+        prober.may_end.release()
+        await runner.run_scheduled(NAME)
         prober.may_end.release()
         with pytest.raises(DeadlineExceededError):
-            await probes.probe_now(NAME, 30)
+            await runner.probe_now(NAME, 30)
         assert board.state(NAME) == ServerState(watched(NAME.text))
-        skipped = probes._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
         state = board.state(NAME)
     assert state
     assert (state.probes, state.failures, skipped) == (1, 0, 1)
 
 
-async def test_silence_while_we_stood_still_is_no_failure_of_the_server() -> None:
-    """Its answers may have lain there all the time."""
-    async with probing(replace(TIMED_OUT, stalled_seconds=TIMED_OUT.seconds)) as (probes, prober, board):
+async def test_a_timeout_during_a_stall_is_not_a_failure_of_the_server() -> None:
+    """The response may have arrived in time."""
+    async with probing(replace(TIMED_OUT, stalled_seconds=TIMED_OUT.seconds)) as (runner, prober, board):
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
         assert board.state(NAME) == ServerState(watched(NAME.text))
-        skipped = probes._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
     assert skipped == 1
 
 
-async def test_a_deep_look_that_falls_short_is_made_again() -> None:
-    """The probe before it holds."""
-    async with probing(delegated_by_well_known(), later(1)) as (probes, prober, board):
-        prober.short = True
+async def test_a_deep_look_that_is_starved_is_made_again() -> None:
+    """The report without it goes to the board."""
+    async with probing(delegated_by_well_known(), later(1)) as (runner, prober, board):
+        prober.starved = True
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
         state = board.state(NAME)
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
     assert state
     assert (state.report, prober.deep) == (delegated_by_well_known(), 2)
 
 
-# ---------------------------------------------------------------- when our own network is down
+# ---------------------------------------------------------------- during an outage
 
 
-async def test_blind_probe_is_no_failure_of_the_server() -> None:
-    """It is counted and remembered, once; what was known stays, and no deep look follows. Who asks is told the same."""
+async def test_a_probe_during_an_outage_is_not_a_failure_of_the_server() -> None:
+    """It is counted once, and is in the history. The latest report stays, and no deep look follows."""
     async with probing(later(0), *(replace(TIMED_OUT, ended_at=later(minutes).ended_at) for minutes in (5, 10))) as (
-        probes,
+        runner,
         prober,
         board,
     ):
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
         prober.down = Outage.NETWORK
         prober.may_end.release()
-        await probes.run_scheduled(NAME)
+        await runner.run_scheduled(NAME)
         state = board.state(NAME)
         prober.may_end.release()
-        told = await probes.probe_now(NAME, 30)
-        await until(lambda: board.state(NAME) == told)
+        fresh = await runner.probe_now(NAME, 30)
+        await until(lambda: board.state(NAME) == fresh)
     assert state
     assert state.report
     assert (state.probes, state.failures, state.exporter_offline, prober.deep) == (2, 0, True, 1)
     assert state.report.ended_at == ENDED_AT
-    assert (told.probes, told.failures, told.report) == (3, 0, state.report)
-    assert [result.exporter_offline for result in told.history] == [True, True, False]
+    assert (fresh.probes, fresh.failures, fresh.report) == (3, 0, state.report)
+    assert [result.exporter_offline for result in fresh.history] == [True, True, False]
 
 
-async def test_blind_probe_is_not_in_the_histograms() -> None:
-    """Nor told in the log, but that the network is down; and nothing is looked at deeper, though it is due."""
-    async with probing(TIMED_OUT) as (probes, prober, board):
+async def test_a_probe_during_an_outage_is_not_in_the_histograms() -> None:
+    """Only the outage is logged, and no deep look is made, though one is due."""
+    async with probing(TIMED_OUT) as (runner, prober, board):
         prober.down = Outage.NETWORK
         prober.may_end.release()
         with capture_logs() as logged:
-            await probes.run_scheduled(NAME)
-        (metric,) = probes._exporter_metrics.stage_duration.collect()
+            await runner.run_scheduled(NAME)
+        (metric,) = runner._exporter_metrics.stage_duration.collect()
         state = board.state(NAME)
     assert [entry["event"] for entry in logged] == [
-        "the exporter's own network is down: failures are not blamed on the servers"
+        "the exporter's own network is down: failures are not attributed to servers"
     ]
     assert {sample.value for sample in metric.samples} == {0}
     assert state

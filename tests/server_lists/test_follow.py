@@ -1,4 +1,4 @@
-"""Lists that are read again and again: what counts, what is told, and when they are asked."""
+"""Server lists that are fetched at regular intervals: which names count, what is logged, and when they are fetched."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,24 +20,24 @@ URL = "https://example.org/servers"
 
 
 @dataclass
-class Scripted:
-    """Answers with `says`, or fails for that reason."""
+class FakeList:
+    """Has the names in `response`, or fails if that begins with `!`. `fetches` is how often it was fetched."""
 
-    says: str
+    response: str
     url: str = URL
     refresh_interval: float = 0.01
-    asked: int = field(default=0, compare=False)
+    fetches: int = field(default=0, compare=False)
 
     async def names(self) -> tuple[ServerName, ...]:
-        self.asked += 1
-        if self.says.startswith("!"):
-            raise ListError(self.says)
-        return tuple(map(names.parse, self.says.split()))
+        self.fetches += 1
+        if self.response.startswith("!"):
+            raise ListError(self.response)
+        return tuple(map(names.parse, self.response.split()))
 
 
 @dataclass
-class Watcher:
-    """Beside the lists, what they told of their changes."""
+class Recorder:
+    """A follower of lists, and the names after each change."""
 
     changes: list[list[str]] = field(default_factory=list)
     exporter_metrics: ExporterMetrics = field(default_factory=ExporterMetrics)
@@ -53,147 +53,159 @@ class Watcher:
 
 
 @asynccontextmanager
-async def reading(*sources: Scripted) -> AsyncIterator[Watcher]:
-    """Leaves nothing behind."""
-    watcher = Watcher()
-    watcher.lists.follow(sources)
-    task = asyncio.create_task(watcher.lists.keep_reading())
+async def following(*sources: FakeList) -> AsyncIterator[Recorder]:
+    """Follow lists. No task is left behind."""
+    recorder = Recorder()
+    recorder.lists.follow(sources)
+    task = asyncio.create_task(recorder.lists.run())
     try:
-        yield watcher
+        yield recorder
     finally:
         task.cancel()
         await asyncio.wait([task])
     assert leaked_tasks() == set()
 
 
-async def asked_twice_more(source: Scripted) -> None:
-    """The answer to the first of them is put to use by then."""
-    before = source.asked
-    await until(lambda: source.asked >= before + 2)
+async def fetched_twice_more(source: FakeList) -> None:
+    """Wait for two more fetches. The response to the first of them has been applied then."""
+    before = source.fetches
+    await until(lambda: source.fetches >= before + 2)
 
 
-async def test_names_of_all_lists_are_one() -> None:
-    """Sorted, each once; the same answer again changes nothing."""
-    first, second = Scripted("example.org matrix.org"), Scripted("example.net example.org", "https://example.net/")
-    async with reading(first, second) as watcher:
-        await until(lambda: len(watcher.changes) == 2)
-        await asked_twice_more(first)
-        await asked_twice_more(second)
-    assert len(watcher.changes) == 2
-    assert watcher.changes[-1] == ["example.net", "example.org", "matrix.org"]
-    assert watcher.value("servers") == 2
-    assert (watcher.value("last_success_timestamp_seconds") or 0) > 1.7e9
+async def test_names_of_all_lists_are_merged() -> None:
+    """They are sorted, without duplicates. The same response again is not a change."""
+    first, second = FakeList("example.org matrix.org"), FakeList("example.net example.org", "https://example.net/")
+    async with following(first, second) as recorder:
+        await until(lambda: len(recorder.changes) == 2)
+        await fetched_twice_more(first)
+        await fetched_twice_more(second)
+    assert len(recorder.changes) == 2
+    assert recorder.changes[-1] == ["example.net", "example.org", "matrix.org"]
+    assert recorder.value("servers") == 2
+    assert (recorder.value("last_success_timestamp_seconds") or 0) > 1.7e9
 
 
 async def test_a_failing_list_keeps_its_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each complaint is logged once, each failure counted, and the watch list is never emptied by them."""
-    source = Scripted("example.org")
+    """Each complaint is logged once, and each failure is counted."""
+    source = FakeList("example.org")
     with capture_logs() as logged:
-        async with reading(source) as watcher:
-            await until(lambda: watcher.changes)
-            stamp = watcher.value("last_success_timestamp_seconds")
-            for says in ("!first", "!second"):
-                source.says = says
-                await asked_twice_more(source)
-            failures = watcher.value("failures_total") or 0
-            assert (watcher.changes, watcher.value("servers")) == ([["example.org"]], 1)
-            assert watcher.value("last_success_timestamp_seconds") == stamp
-            source.says = "example.org example.net"
-            await until(lambda: len(watcher.changes) == 2)
+        async with following(source) as recorder:
+            await until(lambda: recorder.changes)
+            stamp = recorder.value("last_success_timestamp_seconds")
+            for response in ("!first", "!second"):
+                source.response = response
+                await fetched_twice_more(source)
+            failures = recorder.value("failures_total") or 0
+            assert (recorder.changes, recorder.value("servers")) == ([["example.org"]], 1)
+            assert recorder.value("last_success_timestamp_seconds") == stamp
+            source.response = "example.org example.net"
+            await until(lambda: len(recorder.changes) == 2)
     assert failures >= 2
-    assert watcher.changes[-1] == ["example.net", "example.org"]
+    assert recorder.changes[-1] == ["example.net", "example.org"]
     assert [entry.get("complaint", entry["event"]) for entry in logged] == [
-        "list read",
+        "server list applied",
         "!first",
         "!second",
-        "list read",
+        "server list applied",
     ]
 
 
-async def test_a_list_that_never_answered_is_seen() -> None:
-    """By a time of 0, at once, and not only by what is missing."""
-    async with reading(Scripted("!refused")) as watcher:
-        assert watcher.value("failures_total") == 0
-        await until(lambda: watcher.value("failures_total"))
-    assert (watcher.value("last_success_timestamp_seconds"), watcher.value("servers")) == (0, 0)
+async def test_a_list_that_never_responded_has_metrics() -> None:
+    """Its time of the latest success is 0 from the beginning."""
+    async with following(FakeList("!refused")) as recorder:
+        assert recorder.value("failures_total") == 0
+        await until(lambda: recorder.value("failures_total"))
+    assert (recorder.value("last_success_timestamp_seconds"), recorder.value("servers")) == (0, 0)
 
 
-async def test_a_failure_is_tried_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However long the interval is; a success is not."""
+async def test_a_list_is_retried_soon_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a success, it is fetched at its interval, which may be long."""
     monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
-    source = Scripted("!refused", refresh_interval=3600.0)
-    async with reading(source) as watcher:
-        await asked_twice_more(source)
-        source.says = "example.org"
-        await until(lambda: watcher.changes)
-        asked = source.asked
-        await asked_twice_more_of_another(watcher, source)
-        assert source.asked == asked
+    source = FakeList("!refused", refresh_interval=3600.0)
+    async with following(source) as recorder:
+        await fetched_twice_more(source)
+        source.response = "example.org"
+        await until(lambda: recorder.changes)
+        fetches = source.fetches
+        await fetched_twice_more_with_another(recorder, source)
+        assert source.fetches == fetches
 
 
-async def asked_twice_more_of_another(watcher: Watcher, source: Scripted) -> None:
-    """So that time passes; the list that stays is not disturbed by the new one."""
-    another = Scripted("example.net", "https://example.net/")
-    watcher.lists.follow([source, another])
-    await asked_twice_more(another)
+async def fetched_twice_more_with_another(recorder: Recorder, source: FakeList) -> None:
+    """Wait for fetches of another list. The list that stays is not affected by it."""
+    another = FakeList("example.net", "https://example.net/")
+    recorder.lists.follow([source, another])
+    await fetched_twice_more(another)
 
 
-async def test_other_lists_are_followed_at_once() -> None:
-    """Those that are gone take their names and series along."""
-    old, new = Scripted("example.org", refresh_interval=3600.0), Scripted("example.net", "https://example.net/")
-    async with reading(old) as watcher:
-        await until(lambda: watcher.changes)
-        watcher.lists.follow([new])
-        assert watcher.lists.names == ()
-        await until(lambda: len(watcher.changes) == 2)
-    assert watcher.changes[-1] == ["example.net"]
-    assert (watcher.value("servers"), watcher.value("servers", new.url)) == (None, 1)
+async def test_new_lists_are_fetched_at_once() -> None:
+    """Lists that were removed lose their names and series."""
+    old, new = FakeList("example.org", refresh_interval=3600.0), FakeList("example.net", "https://example.net/")
+    async with following(old) as recorder:
+        await until(lambda: recorder.changes)
+        recorder.lists.follow([new])
+        assert recorder.lists.names == ()
+        await until(lambda: len(recorder.changes) == 2)
+    assert recorder.changes[-1] == ["example.net"]
+    assert (recorder.value("servers"), recorder.value("servers", new.url)) == (None, 1)
 
 
-async def test_new_settings_of_a_list_keep_its_names() -> None:
-    """And it is asked at once: perhaps they mend it."""
-    old, new = Scripted("example.org", refresh_interval=3600.0), Scripted("!refused", refresh_interval=1800.0)
-    async with reading(old) as watcher:
-        await until(lambda: watcher.changes)
-        watcher.lists.follow([new])
-        await until(lambda: watcher.value("failures_total"))
-        assert list(map(str, watcher.lists.names)) == ["example.org"]
+async def test_a_list_with_new_settings_keeps_its_names() -> None:
+    """It is fetched at once, as the settings may have repaired it."""
+    old, new = FakeList("example.org", refresh_interval=3600.0), FakeList("!refused", refresh_interval=1800.0)
+    async with following(old) as recorder:
+        await until(lambda: recorder.changes)
+        recorder.lists.follow([new])
+        await until(lambda: recorder.value("failures_total"))
+        assert list(map(str, recorder.lists.names)) == ["example.org"]
 
 
-async def test_a_fault_of_ours_gets_out() -> None:
-    """Nobody would notice a list that is not read any more."""
+async def test_an_unexpected_exception_is_raised() -> None:
+    """Otherwise nobody would notice that a list is not fetched any more."""
 
-    class Broken(Scripted):
+    class Broken(FakeList):
         async def names(self) -> tuple[ServerName, ...]:
             raise ZeroDivisionError
 
-    lists = Watcher().lists
+    lists = Recorder().lists
     lists.follow([Broken("")])
     with pytest.raises(ExceptionGroup) as raised:
-        await lists.keep_reading()
+        await lists.run()
     assert list(map(type, raised.value.exceptions)) == [ZeroDivisionError]
 
 
-@pytest.mark.parametrize("says", ["!out of order", "example.org"])
-async def test_an_answer_that_comes_too_late_leaves_no_trace(says: str) -> None:
-    """The list is no longer followed: nothing is told of it any more, and none of its servers is watched."""
-    source = Waiting(says)
-    async with reading(source) as watcher:
-        await until(lambda: source.asked)
-        source.may_answer.set()
-        watcher.lists.follow([])
-        await until(lambda: source.answered)
+@pytest.mark.parametrize("response", ["!out of order", "example.org"])
+async def test_a_response_that_comes_after_the_list_was_removed_is_ignored(response: str) -> None:
+    """It has no metrics, and none of its servers is watched."""
+    source = BlockingList(response)
+    async with following(source) as recorder:
+        await until(lambda: source.fetches)
+        source.may_respond.set()
+        recorder.lists.follow([])
+        await until(lambda: source.has_responded)
         await asyncio.sleep(0)
-        assert (watcher.value("failures_total"), watcher.value("servers"), watcher.changes) == (None, None, [])
+        assert (recorder.value("failures_total"), recorder.value("servers"), recorder.changes) == (None, None, [])
 
 
 @dataclass
-class Waiting(Scripted):
-    may_answer: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
-    answered: bool = field(default=False, compare=False)
+class BlockingList(FakeList):
+    """Responds when `may_respond` is set."""
+
+    may_respond: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
+    has_responded: bool = field(default=False, compare=False)
 
     async def names(self) -> tuple[ServerName, ...]:
-        self.asked += 1
-        await self.may_answer.wait()
-        self.answered = True
+        self.fetches += 1
+        await self.may_respond.wait()
+        self.has_responded = True
         return await super().names()
+
+
+async def test_repr_shows_lists_and_names() -> None:
+    async with following(FakeList("!refused"), FakeList("a.example b.example", "https://example.net/")) as recorder:
+        await until(lambda: recorder.value("failures_total") and recorder.changes)
+        assert repr(recorder.lists) == "<ListFollower: 2 lists, 1 failing, 2 names>"
+        assert list(map(repr, recorder.lists._by_url.values())) == [
+            f"<_FollowedList: {URL}, 0 names, failing>",
+            "<_FollowedList: https://example.net/, 2 names>",
+        ]

@@ -22,7 +22,7 @@ from exporter.demo.authority import Authority
 from exporter.web import connection, listeners, server
 from exporter.web.api import queries
 from exporter.web.listeners import bind, bound_address
-from exporter.web.pages import yield_between
+from exporter.web.pages import yield_to_event_loop
 from exporter.web.server import Server
 from exporter.web.settings.passwords import Credentials, Passwords
 from tests.sample_reports import delegated_by_well_known, watched
@@ -136,7 +136,7 @@ async def test_with_each_answer_time_begins_anew() -> None:
             await reader.readuntil(b"Not Found")
             await until(lambda: all(each.cycle.response_complete for each in connections))
             (one,) = connections
-            ends.append(one._end)
+            ends.append(one._timer)
         assert [end.cancelled() for end in ends] == [True, True, False]
 
 
@@ -155,7 +155,7 @@ Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 async def large(_: Request) -> Response:
     """As much as no kernel takes for a client that does not read, piece by piece."""
-    return StreamingResponse(yield_between(iter([bytes(65536)] * 200)))
+    return StreamingResponse(yield_to_event_loop(iter([bytes(65536)] * 200)))
 
 
 async def whole(_: Request) -> Response:
@@ -185,7 +185,7 @@ async def test_busiest_address_gives_way(monkeypatch: pytest.MonkeyPatch) -> Non
 
 async def test_handshakes_that_stall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They are no connections yet, and there are never more than a few of them."""
-    monkeypatch.setattr(listeners, "MAX_WAITING", 5)
+    monkeypatch.setattr(listeners, "MAX_PENDING", 5)
     authority = Authority(tmp_path)
     pems.write_server(tmp_path, authority)
     async with running(tmp_path, TLS) as exporter:
@@ -208,8 +208,8 @@ async def test_nothing_is_worked_out_for_those_who_left(tmp_path: Path) -> None:
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         async with client(site.app.addresses[0]) as (_, writer):
             writer.write(REQUEST % b"/probe?target=%s" % SILENT.server_name.encode())
-            await until(lambda: site.app.queries.waiting == 1)
-        await until(lambda: site.app.queries.waiting == 0)
+            await until(lambda: site.app.queries.pending == 1)
+        await until(lambda: site.app.queries.pending == 0)
     assert leaked_tasks() == set()
 
 
@@ -220,7 +220,7 @@ async def test_many_wait_for_probes(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
         request = REQUEST % b"/probe?target=%s" % SILENT.server_name.encode()
         async with crowd(site.app.addresses[0], request, 2):
-            await until(lambda: site.app.queries.waiting == 2)
+            await until(lambda: site.app.queries.pending == 2)
             answer = await site.get("/probe", target=SILENT.server_name)
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
             assert answer.text == "2 requests wait for probes already: ask again.\n"
@@ -242,9 +242,10 @@ async def test_reload_is_not_left_half_done() -> None:
             writer.write(b"POST /-/reload HTTP/1.1\r\nHost: exporter\r\n\r\n")
             await begun.wait()
         await until(lambda: open_descriptors() == before)
+        assert not ended.is_set()
         go_on.set()
         async with asyncio.timeout(PATIENCE):
-            await ended.wait()
+            assert await ended.wait()
 
 
 async def test_passwords_are_tried_one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from exporter.web.headers import SAFE
+from exporter.web.headers import SECURITY_HEADERS
 from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
 from tests.waiting import leaked_tasks
@@ -66,7 +66,9 @@ async def test_request(name: str, caplog: pytest.LogCaptureFixture) -> None:
     async with served() as place:
         said = await says(place, request)
     assert said.statuses == statuses
-    assert {header: said.headers[header.lower()].partition("; style-src")[0] for header in SAFE} == SAFE
+    assert {
+        header: said.headers[header.lower()].partition("; style-src")[0] for header in SECURITY_HEADERS
+    } == SECURITY_HEADERS
     assert "server" not in said.headers
     assert ("allow" in said.headers) == (said.statuses[0] == 405)
     assert not any(word in said.text for word in ("evil", "Set-Cookie", "smuggled"))
@@ -110,7 +112,7 @@ async def test_fault_of_ours_is_told_without_a_trace() -> None:
         said = await says(bound_address(doors[0]), REQUEST % b"/")
     assert said.statuses[0] == 500
     assert said.text.partition("\r\n\r\n")[2].startswith("Internal Server Error")
-    assert said.headers.items() >= {header.lower(): value for header, value in SAFE.items()}.items()
+    assert said.headers.items() >= {header.lower(): value for header, value in SECURITY_HEADERS.items()}.items()
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from exporter.model.report import Report
 from exporter.reports import report_text
 from exporter.reports.board import Board
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.scheduling import probe_log
 from exporter.web import landing
 from exporter.web.listeners import bind, bound_address
@@ -150,7 +151,7 @@ def test_text_for_people(report: Report) -> None:
     text = report_text.render_plain(report)
     assert all(line.isprintable() for line in text.split("\n"))
     terminal = io.StringIO()
-    Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.tree(report))
+    Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.build_tree(report))
     colours_left_out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
     assert all(line.isprintable() for line in colours_left_out.split("\n"))
 
@@ -158,22 +159,22 @@ def test_text_for_people(report: Report) -> None:
 # ---------------------------------------------------------------- log
 
 
-@pytest.mark.parametrize("form", logs.Format)
+@pytest.mark.parametrize("form", LogFormat)
 @each_report
-def test_log(report: Report, form: logs.Format) -> None:
+def test_log(report: Report, form: LogFormat) -> None:
     """One line for each event, of printable characters; what stands in a value begins no field."""
     lines = logged(lambda: probe_log.log_probe(None, report), form)
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 1 + len(list(probe_log.failures(report)))
-    if form is logs.Format.JSON:
+    if form is LogFormat.JSON:
         assert {json.loads(line)["msg"] for line in lines} <= {"stage failed", "probe failed", "probe succeeded"}
 
 
-def logged(say: Callable[[], None], form: logs.Format) -> list[str]:
+def logged(say: Callable[[], None], form: LogFormat) -> list[str]:
     stream, handlers = io.StringIO(), logging.root.handlers[:]
     logging.root.handlers.clear()  # `configure` closes those that it finds
     try:
-        logs.configure(logs.Level.DEBUG, form, stream)
+        logs.configure(LogLevel.DEBUG, form, stream)
         say()
     finally:
         logging.captureWarnings(capture=False)

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.config import HostPort
 from exporter.web import listeners
-from exporter.web.listeners import HOW_TO_CHOOSE, ListenError, bind, bound_address
+from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind, bound_address
 
 
 def complaint(*places: HostPort) -> str:
@@ -34,7 +34,8 @@ def test_all_addresses_of_both_families_can_be_listed() -> None:
     (first,) = bind([HostPort("0.0.0.0", 0)])
     with first:
         (second,) = bind([HostPort("::", bound_address(first).port)])
-        second.close()
+        with second:
+            assert bound_address(second) == HostPort("::", bound_address(first).port)
 
 
 @pytest.mark.timeout(10)
@@ -43,7 +44,7 @@ async def test_a_shortage_is_told_once_and_then_waited_out(monkeypatch: pytest.M
     told: list[str] = []
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(lambda _, context: told.append(context["message"]))
-    monkeypatch.setattr(listeners, "SHORT_SECONDS", 0.05)
+    monkeypatch.setattr(listeners, "SHORTAGE_SECONDS", 0.05)
     monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
     met = asyncio.Event()
 
@@ -84,7 +85,7 @@ def test_address_active() -> None:
         free, place = bound_address(other), bound_address(taken)
         other.close()
         reason = "another program listens there already: stop it, or choose another address"
-        assert complaint(free, place) == f"cannot listen on {place}: {reason} ({HOW_TO_CHOOSE})"
+        assert complaint(free, place) == f"cannot listen on {place}: {reason} ({CHOOSE_ADDRESS})"
         bind([free])[0].close()
 
 
@@ -96,7 +97,7 @@ def test_address_of_another_machine() -> None:
 def test_name_that_is_none() -> None:
     """Longer than a label may be, so that nobody is asked."""
     host = "x" * 64
-    assert complaint(HostPort(host, 0)) == f"cannot listen on {host}:0: the name is not known ({HOW_TO_CHOOSE})"
+    assert complaint(HostPort(host, 0)) == f"cannot listen on {host}:0: the name is not known ({CHOOSE_ADDRESS})"
 
 
 # ---------------------------------------------------------------- who waits at a door
@@ -104,7 +105,7 @@ def test_name_that_is_none() -> None:
 
 def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     """Once too many wait; whoever was let in is none of them."""
-    monkeypatch.setattr(listeners, "MAX_WAITING", 2)
+    monkeypatch.setattr(listeners, "MAX_PENDING", 2)
     (door,) = bind([HostPort("127.0.0.1", 0)])
     with door, ExitStack() as stack:
         clients = []
@@ -112,7 +113,7 @@ def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> No
             clients.append(stack.enter_context(socket.create_connection(bound_address(door))))
             accepted = stack.enter_context(door.accept()[0])
             if number == 0:
-                del door.waiting[accepted.fileno()]
+                del door.pending[accepted.fileno()]
         clients[1].settimeout(1)
         assert clients[1].recv(1) == b""
         for client in (clients[0], *clients[2:]):
@@ -122,10 +123,10 @@ def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_one_that_has_left_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "MAX_WAITING", 1)
+    monkeypatch.setattr(listeners, "MAX_PENDING", 1)
     (door,) = bind([HostPort("127.0.0.1", 0)])
     with door, socket.create_connection(bound_address(door)) as leaving, door.accept()[0]:
         leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         leaving.close()  # with a reset
         with socket.create_connection(bound_address(door)), door.accept()[0] as accepted:
-            assert list(door.waiting) == [accepted.fileno()]
+            assert list(door.pending) == [accepted.fileno()]

@@ -9,7 +9,7 @@ import pytest
 from exporter import VERSION
 from exporter.probing.connectivity import Outage
 from exporter.web import landing
-from exporter.web.pages import NOTHING_HERE, RELOAD_IS_OFF, yield_between
+from exporter.web.pages import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
 from tests.scrapes import OPENMETRICS, board_of
 from tests.web.serving import get
@@ -40,7 +40,7 @@ async def test_healthy() -> None:
 async def test_nothing_elsewhere(path: str) -> None:
     """A sentence in plain text, and no redirects."""
     answer = await get(path)
-    assert (answer.status_code, answer.headers["content-type"], answer.text) == (404, PLAIN, NOTHING_HERE)
+    assert (answer.status_code, answer.headers["content-type"], answer.text) == (404, PLAIN, NOT_FOUND)
 
 
 # ---------------------------------------------------------------- /metrics
@@ -103,7 +103,7 @@ async def test_scrape_lets_others_run() -> None:
     ran: list[str] = []
 
     async def scrape() -> None:
-        async for chunk in yield_between(iter([b"1", b"2", b"3"])):
+        async for chunk in yield_to_event_loop(iter([b"1", b"2", b"3"])):
             ran.extend(chunk.decode())
 
     async def probe() -> None:
@@ -142,7 +142,7 @@ async def test_reload_of_a_broken_configuration() -> None:
 async def test_reload_is_off() -> None:
     """Unless it was allowed: anyone who can scrape could reload."""
     answer = await get("/-/reload", "POST")
-    assert (answer.status_code, answer.text) == (403, RELOAD_IS_OFF)
+    assert (answer.status_code, answer.text) == (403, RELOAD_DISABLED)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE"])

@@ -13,7 +13,7 @@ from starlette.routing import Route
 from exporter.config import HostPort
 from exporter.web import connection, server
 from exporter.web.listeners import bind, bound_address
-from exporter.web.pages import yield_between
+from exporter.web.pages import yield_to_event_loop
 from exporter.web.server import Server
 from tests.waiting import leaked_tasks, until
 from tests.web.serving import ANYWHERE, served
@@ -38,7 +38,7 @@ def large_site() -> Starlette:
     """Its `/metrics` is larger than what the kernel takes for a client that does not read."""
 
     async def metrics(_: Request) -> Response:
-        return StreamingResponse(yield_between(iter([CHUNK] * 1000)))
+        return StreamingResponse(yield_to_event_loop(iter([CHUNK] * 1000)))
 
     return Starlette(routes=[Route("/metrics", metrics)])
 
@@ -50,9 +50,10 @@ def large_site() -> Starlette:
 )
 async def test_slow_client_is_cut_off(sent: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or a few of them would keep everyone else out."""
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(connection, "RESPONSE_SECONDS", 0.2)
     async with served() as place, connected(place, sent) as reader:
         await until_cut_off(reader)
+        assert reader.exception() or reader.at_eof()
 
 
 async def until_cut_off(reader: asyncio.StreamReader) -> None:
@@ -63,12 +64,13 @@ async def until_cut_off(reader: asyncio.StreamReader) -> None:
 
 async def test_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is larger than what the kernel takes for it."""
-    monkeypatch.setattr(connection, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(connection, "RESPONSE_SECONDS", 0.5)
     sockets = bind([ANYWHERE])
     async with Server(large_site(), sockets) as running, connected(bound_address(sockets[0]), REQUEST % b"/metrics"):
         connections = running._server.server_state.connections
         await until(lambda: connections)
         await until(lambda: not connections)
+        assert connections == set()
 
 
 async def test_idle_client_is_kept() -> None:

@@ -1,1 +1,1 @@
-"""The HTTP API: `/probe` and the reports."""
+"""The HTTP API: `/probe`, and the reports under `/api`."""

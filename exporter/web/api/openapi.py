@@ -1,4 +1,4 @@
-"""What can be asked of the exporter, as OpenAPI 3.1 describes it: /api/openapi.json and docs/openapi.json."""
+"""The description of the API in OpenAPI 3.1: /api/openapi.json and docs/openapi.json."""
 
 from typing import Any, Final, TypeAlias
 
@@ -11,46 +11,50 @@ _JSON, _PLAIN = "application/json", "text/plain"
 _METRICS = (_PLAIN, "application/openmetrics-text")
 
 REFUSALS: Final = {
-    400: "A parameter is missing, wrong, or given twice.",
-    404: "The server is not watched, and web.probe_any is off.",
-    429: "Too many servers that are not watched were asked for; Retry-After says how many seconds to wait.",
-    503: "There is no report yet, the exporter is stopping, or its own network is down.",
-    504: "There was no turn to probe, or a probe that was under way takes longer.",
+    400: "A parameter is missing, invalid, or given twice.",
+    404: "The server is not watched, and web.probe_any is not enabled.",
+    429: "There were too many requests for servers that are not watched. Retry-After is the number of seconds to wait.",
+    503: (
+        "There is no report yet, too many requests are waiting for probes, the exporter is stopping, or the exporter's "
+        "own network is down."
+    ),
+    504: "There was no free probe slot, or a probe that was already running did not finish in time.",
 }
 
 
 def document() -> JsonObject:
+    """Return the OpenAPI document, ready for `json.dumps`."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": DISTRIBUTION,
             "version": VERSION,
-            "summary": "The health of Matrix federation, server by server.",
+            "summary": "The health of Matrix federation, for each server.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "paths": {
             "/api/v1/report": _get(
-                "The latest report on a server, with what is remembered of those before it",
+                "The latest report about a server, with its history",
                 (_server_name(), _FRESH),
                 {_JSON: reference("Report")},
                 {_JSON: reference("Error")},
             ),
             "/api/report": _get(
-                "The same in the shape of the public federation tester",
+                "The same result in the format of the public federation tester",
                 (_server_name(), _FRESH),
                 {_JSON: reference("TesterReport")},
                 {_JSON: reference("TesterReport")},
             ),
             "/api/federation-ok": _get(
-                "Whether others can federate with a server, in one word",
+                "Whether other servers can federate with a server: GOOD or BAD",
                 (_server_name(), _FRESH),
                 {_PLAIN: {"type": "string", "enum": ["GOOD", "BAD"]}},
                 {_PLAIN: {"type": "string"}},
             ),
             "/probe": _get(
-                "A fresh probe, and the metrics of that one server, for Prometheus as the scheduler",
+                "The metrics of a server after a fresh probe, for Prometheus as the scheduler",
                 (_server_name("target"), _DEBUG, _TIMEOUT),
-                {kind: {"type": "string"} for kind in _METRICS},
+                {media: {"type": "string"} for media in _METRICS},
                 {_PLAIN: {"type": "string"}},
             ),
         },
@@ -63,41 +67,43 @@ def document() -> JsonObject:
 
 def _server_name(parameter: str = "server_name") -> JsonObject:
     schema = {"type": "string", "minLength": 1, "maxLength": 264}
-    return _query(parameter, schema, "A Matrix server name, as in user ids.", required=True)
+    return _query(parameter, schema, "A Matrix server name, as in user IDs.", required=True)
 
 
 def _query(name: str, schema: Schema, description: str, *, required: bool = False) -> JsonObject:
     return {"name": name, "in": "query", "required": required, "description": description, "schema": schema}
 
 
-_FRESH: Final = _query("fresh", BOOLEAN, "true: probe the server now, and answer when that has ended.")
-_DEBUG: Final = _query("debug", BOOLEAN, "true: an account of every step in words, followed by the metrics.")
+_FRESH: Final = _query("fresh", BOOLEAN, "true: probe the server first, and respond when the probe is complete.")
+_DEBUG: Final = _query(
+    "debug", BOOLEAN, "true: respond with a description of every step as text, followed by the metrics."
+)
 _TIMEOUT: Final = {
     "name": "X-Prometheus-Scrape-Timeout-Seconds",
     "in": "header",
     "required": False,
-    "description": "Half a second less than this is what the probe may take, and never more than probe.timeout.",
+    "description": "The probe takes at most half a second less than this, and never more than probe.timeout.",
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- responses
 
 
 def _get(
-    summary: str, parameters: tuple[JsonObject, ...], good: dict[str, Schema], refused: dict[str, Schema]
+    summary: str, parameters: tuple[JsonObject, ...], success: dict[str, Schema], refusal: dict[str, Schema]
 ) -> JsonObject:
-    """Schemas by media type."""
-    answers = {200: _response("What was asked for.", good)}
-    answers |= {status: _response(description, refused) for status, description in REFUSALS.items()}
+    """`success` and `refusal` are schemas by media type."""
+    responses = {200: _response("Success.", success)}
+    responses |= {status: _response(description, refusal) for status, description in REFUSALS.items()}
     return {
         "get": {
             "summary": summary,
             "parameters": list(parameters),
-            "responses": {str(status): answer for status, answer in answers.items()},
+            "responses": {str(status): response for status, response in responses.items()},
         }
     }
 
 
 def _response(description: str, schemas: dict[str, Schema]) -> JsonObject:
-    return {"description": description, "content": {kind: {"schema": schema} for kind, schema in schemas.items()}}
+    return {"description": description, "content": {media: {"schema": schema} for media, schema in schemas.items()}}

@@ -1,4 +1,4 @@
-"""`/probe?target=NAME`, for Prometheus as the scheduler: a fresh probe, and the metrics of that one server."""
+"""`/probe?target=NAME`: the metrics of one server after a fresh probe, for Prometheus as the scheduler."""
 
 import math
 
@@ -13,24 +13,26 @@ from exporter.web.api.queries import ReportQueries, parse_flag, parse_server_nam
 from exporter.web.api.responses import handle_refusals, text_refusal, text_response
 
 _TIMEOUT_HEADER = "x-prometheus-scrape-timeout-seconds"
-_MARGIN_SECONDS = 0.5  # of the scraper's timeout: the answer has to arrive in time
+_MARGIN_SECONDS = 0.5  # of the scrape timeout, so that the response arrives in time
 _SHORTEST_SECONDS = 0.1
 
 
 def routes(queries: ReportQueries) -> list[Route]:
+    """Return the route of `/probe`."""
+
     async def probe(request: Request) -> Response:
         name, debug = parse_server_name(request, "target"), parse_flag(request, "debug")
         state = await queries.probe_now(name, parse_timeout(request.headers.get(_TIMEOUT_HEADER)))
         if debug:
             return text_response(_debug_text(state))
-        answer = exposition.expose_one(state, request.headers.get("accept"))
-        return Response(b"".join(answer.chunks), headers={"Content-Type": answer.content_type})
+        scrape = exposition.expose_one(state, request.headers.get("accept"))
+        return Response(b"".join(scrape.chunks), headers={"Content-Type": scrape.content_type})
 
     return [Route("/probe", handle_refusals(probe, text_refusal))]
 
 
 def parse_timeout(header: str | None) -> float:
-    """Seconds that the probe may take; without bound where the header is missing or makes no sense."""
+    """Return how many seconds the probe may take: infinity if the header is missing or invalid."""
     try:
         seconds = float(header or math.inf)
     except ValueError:
@@ -39,7 +41,7 @@ def parse_timeout(header: str | None) -> float:
 
 
 def _debug_text(state: ServerState) -> str:
-    """Every step in words, and the metrics that were made of them."""
+    """Return a description of every step as text, followed by the metrics."""
     assert state.report is not None
     text = b"".join(exposition.expose_one(state, None).chunks).decode()
     return f"{report_text.render_plain(state.report, state.well_known_last_seen)}\n{text}"

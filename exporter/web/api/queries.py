@@ -1,4 +1,4 @@
-"""What may be asked about one server, and by whom: common to `/probe` and the reports."""
+"""Queries about one server, which `/probe` and the reports have in common: their parameters, and which are allowed."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -18,14 +18,14 @@ from exporter.runtime.rate_limit import RateLimit
 from exporter.scheduling.single_flight import DeadlineExceededError, ProbeRunner, ShuttingDownError
 
 _UNWATCHED_PER_MINUTE, _UNWATCHED_BURST = 10, 10
-MAX_PENDING = 48  # requests for probes at a time: fewer than there may be connections, so that scrapes get through
-MAX_SECONDS = 60.0  # the site ends a connection that has no answer after 90
-_MAX_SHOWN = 100  # characters of what was asked for, in an answer
+MAX_PENDING = 48  # requests that wait for probes: fewer than the maximum of connections, so that scrapes get through
+MAX_PROBE_SECONDS = 60.0  # below the 90 s after which a connection without a response is closed
+_MAX_SHOWN = 100  # characters of a parameter, in a response
 _FLAGS = {"true": True, "false": False}
 
 
 class RefusedError(Exception):
-    """The answer is a status and a sentence on what to do."""
+    """The request is refused. The response has this status, and a sentence that says why and what to do."""
 
     def __init__(self, status: HTTPStatus, sentence: str, retry_after: float | None = None) -> None:
         super().__init__(sentence)
@@ -42,18 +42,18 @@ def parse_server_name(request: Request, parameter: str) -> ServerName:
     given = request.query_params.getlist(parameter)
     if len(given) != 1:
         found = "none" if not given else str(len(given))
-        sentence = f"Expected one parameter {parameter}, found {found}: ask for ?{parameter}=example.org."
+        sentence = f"Expected one parameter {parameter}, found {found}: use ?{parameter}=example.org."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence)
     try:
         return names.parse(given[0])
     except names.InvalidServerNameError as error:
         why = printable(str(error), _MAX_SHOWN)
-        sentence = f"{printable(given[0], _MAX_SHOWN)!r} is no server name: {why}."
+        sentence = f"Not a server name: {printable(given[0], _MAX_SHOWN)!r}: {why}."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 
 def parse_flag(request: Request, parameter: str) -> bool:
-    """False where it is missing. Raises RefusedError."""
+    """Return False if the parameter is missing. Raises RefusedError."""
     given = request.query_params.getlist(parameter)
     if not given:
         return False
@@ -64,71 +64,83 @@ def parse_flag(request: Request, parameter: str) -> bool:
     return _FLAGS[given[0]]
 
 
-# ---------------------------------------------------------------- answers
+# ---------------------------------------------------------------- queries
 
 
 @dataclass(slots=True)
 class ReportQueries:
-    """Standings of servers; all methods raise RefusedError. `config` is the one in use.
+    """Returns the states of servers. All methods raise RefusedError."""
 
-    `listed` tells of servers that another shard watches: whoever asks need not know which.
-    """
-
-    board: Board
-    probes: ProbeRunner
-    config: Callable[[], Config]
-    listed: Callable[[ServerName], bool] = lambda _: False
+    board: Board = field(repr=False)
+    runner: ProbeRunner = field(repr=False)
+    config: Callable[[], Config] = field(repr=False)
+    """Returns the configuration in effect."""
+    is_configured: Callable[[ServerName], bool] = field(default=lambda _: False, repr=False)
+    """Whether a server is watched by any shard: clients do not have to know which shard watches it."""
     limit: RateLimit = field(default_factory=lambda: RateLimit(_UNWATCHED_PER_MINUTE, _UNWATCHED_BURST))
-    waiting: int = 0
-    """Requests that wait for a probe."""
+    pending: int = 0
+    """The number of requests that wait for a probe."""
 
     async def latest(self, name: ServerName) -> ServerState:
-        """As it is; only a server that is not watched is probed."""
+        """Return the state of a server. There are three cases:
+
+        - The server is watched and has been probed: this is its latest state, without a probe.
+        - The server is watched and has not been probed yet: the request is refused.
+        - The server is not watched: it is probed now, if that is allowed.
+        """
         state = self.board.state(name)
         if state is None:
             return await self.probe_now(name)
         if state.report is None:
-            sentence = f"{name} has not been probed yet: ask again in a minute, or with fresh=true."
+            sentence = f"{name} has not been probed yet: try again in a minute, or use fresh=true."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=60)
         return state
 
     async def probe_now(self, name: ServerName, seconds: float = math.inf) -> ServerState:
-        """With a probe of at most so many seconds, and no more than one of the schedule may take."""
-        if self.board.state(name) is None and not self.listed(name):
-            self._admit(name)
-        with self._a_place():
-            return await self._probed(name, seconds)
+        """Return the state of a server after a fresh probe.
 
-    async def _probed(self, name: ServerName, seconds: float) -> ServerState:
+        The probe takes at most `seconds`, and not longer than `probe.timeout` and MAX_PROBE_SECONDS.
+        """
+        if self.board.state(name) is None and not self.is_configured(name):
+            self._admit_unwatched(name)
+        with self._count_pending():
+            return await self._run_probe(name, seconds)
+
+    async def _run_probe(self, name: ServerName, seconds: float) -> ServerState:
         try:
-            state = await self.probes.probe_now(name, min(seconds, self.config().probe.timeout, MAX_SECONDS))
+            state = await self.runner.probe_now(name, min(seconds, self.config().probe.timeout, MAX_PROBE_SECONDS))
         except DeadlineExceededError as error:
-            sentence = f"{name} was not probed in time: too many probes run, or an earlier one takes longer. Ask again."
+            sentence = (
+                f"{name} was not probed in time: there was no free probe slot, or a probe that was already running "
+                "took too long. Try again."
+            )
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
         except ShuttingDownError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The exporter is stopping.") from error
         if state.exporter_offline:
-            sentence = f"The exporter's own network is down, so {name} cannot be judged: ask again when it is back."
+            sentence = (
+                f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up."
+            )
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         return state
 
     @contextmanager
-    def _a_place(self) -> Iterator[None]:
-        if self.waiting >= MAX_PENDING:
-            sentence = f"{MAX_PENDING} requests wait for probes already: ask again."
+    def _count_pending(self) -> Iterator[None]:
+        if self.pending >= MAX_PENDING:
+            sentence = f"{MAX_PENDING} requests are already waiting for probes: try again."
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence, retry_after=1)
-        self.waiting += 1
+        self.pending += 1
         try:
             yield
         finally:
-            self.waiting -= 1
+            self.pending -= 1
 
-    def _admit(self, name: ServerName) -> None:
+    def _admit_unwatched(self, name: ServerName) -> None:
         if not self.config().web.probe_any:
-            sentence = f"{name} is not watched: list it under `servers`, or set `web.probe_any: true`."
+            sentence = f"{name} is not watched: add it to `servers`, or set `web.probe_any: true`."
             raise RefusedError(HTTPStatus.NOT_FOUND, sentence)
         if wait := self.limit.take():
             sentence = (
-                f"At most {_UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: ask later."
+                f"Only {_UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: try again later."
             )
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, sentence, retry_after=wait)

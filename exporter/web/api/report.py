@@ -1,4 +1,4 @@
-"""`/api/v1/report`: what is known of a server, for programs; and the description of all of `/api`."""
+"""`/api/v1/report`, the report about a server as JSON, and `/api/openapi.json`, the description of the API."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +11,8 @@ from exporter.web.api.responses import handle_refusals, json_refusal, json_respo
 
 
 def routes(queries: ReportQueries) -> list[Route]:
+    """Return the routes of both."""
+
     async def report(request: Request) -> Response:
         name, fresh = parse_server_name(request, "server_name"), parse_flag(request, "fresh")
         state = await (queries.probe_now(name) if fresh else queries.latest(name))

@@ -1,4 +1,4 @@
-"""Answers in JSON and in plain text, and how a refusal becomes one of them."""
+"""Responses as JSON and as plain text, and how a refusal becomes one of them."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def json_response(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """In ASCII, so that whatever a remote server wrote can be encoded."""
+    """Return a response in ASCII, which can represent any text of a remote server, even unpaired surrogates."""
     body = json.dumps(content, allow_nan=False, indent=2) + "\n"
     return Response(body, status, media_type="application/json")
 
@@ -23,23 +23,23 @@ def text_response(text: str, status: HTTPStatus = HTTPStatus.OK) -> Response:
     return PlainTextResponse(text, status)
 
 
-def json_refusal(refused: RefusedError) -> Response:
-    return json_response({"error": refused.sentence}, refused.status)
+def json_refusal(error: RefusedError) -> Response:
+    return json_response({"error": error.sentence}, error.status)
 
 
-def text_refusal(refused: RefusedError) -> Response:
-    return text_response(f"{refused.sentence}\n", refused.status)
+def text_refusal(error: RefusedError) -> Response:
+    return text_response(f"{error.sentence}\n", error.status)
 
 
-def handle_refusals(answer: Handler, refusal: Callable[[RefusedError], Response]) -> Handler:
-    """`answer`, or else the refusal that it raised."""
+def handle_refusals(handler: Handler, refusal: Callable[[RefusedError], Response]) -> Handler:
+    """Return a handler that turns a RefusedError of `handler` into the response that `refusal` makes of it."""
 
-    async def page(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         try:
-            return await answer(request)
-        except RefusedError as refused:
-            response = refusal(refused)
-            response.headers.update(refused.headers)
+            return await handler(request)
+        except RefusedError as error:
+            response = refusal(error)
+            response.headers.update(error.headers)
             return response
 
-    return page
+    return handle

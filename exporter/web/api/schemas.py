@@ -1,4 +1,4 @@
-"""The shapes of the answers of `/api`, in JSON Schema 2020-12. More fields may come; those that are there stay."""
+"""The JSON Schemas (2020-12) of the responses of `/api`. Fields may be added, but are never removed or changed."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -19,12 +19,12 @@ _FINGERPRINT: Final[Schema] = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 
 
 def _object_schema(optional: Iterable[str] = (), **fields: Schema) -> Schema:
-    """Every field is there, but for the optional ones."""
+    """Every field is required, except for the optional ones."""
     return {"type": "object", "required": [name for name in fields if name not in optional], "properties": fields}
 
 
 def _object_with_names(fields: dict[str, Schema], optional: Iterable[str] = ()) -> Schema:
-    """As `an_object`, for names that are none in Python."""
+    """Like `_object_schema`, for field names that are not Python identifiers."""
     return _object_schema(optional, **fields)
 
 
@@ -33,7 +33,7 @@ def _array_schema(items: Schema) -> Schema:
 
 
 def _map_schema(values: Schema) -> Schema:
-    """A mapping with keys of any kind."""
+    """An object with arbitrary keys."""
     return {"type": "object", "additionalProperties": values}
 
 
@@ -53,7 +53,7 @@ def reference(name: str) -> Schema:
     return {"$ref": f"#/components/schemas/{name}"}
 
 
-# ---------------------------------------------------------------- our own report
+# ---------------------------------------------------------------- the exporter's own report
 
 _SRV_RECORD = _object_schema(target=_STRING, port=_INTEGER, priority=_INTEGER, weight=_INTEGER)
 _SRV = _object_with_names({service.value: _array_schema(_SRV_RECORD) for service in SrvService})
@@ -64,22 +64,22 @@ _RESULT = _object_schema(
     federation_ok=BOOLEAN,
     problems=_array_schema(_object_schema(stage=_enum_schema(Stage), reason=_enum_schema(Reason))),
     exporter_offline=_described(
-        BOOLEAN, "The exporter's own network was down: neither a success nor a failure of the server."
+        BOOLEAN, "Whether the exporter's own network was down, which is neither a success nor a failure of the server."
     ),
 )
 _WELL_KNOWN = _object_schema(
     outcome={"type": "string", "enum": ["valid", "absent", "failed"]},
-    reason=_described(_nullable(_enum_schema(Reason)), "Beside the outcome absent, too."),
+    reason=_described(_nullable(_enum_schema(Reason)), "Why the outcome is absent or failed."),
     m_server=_nullable(_STRING),
     cache_seconds=_nullable(_INTEGER),
 )
 _DELEGATION = _object_schema(
-    method=_described(_enum_schema(Method), "The step of server discovery that decided."),
-    targets=_described(_array_schema(_STRING), "In the order in which a peer tries them."),
+    method=_described(_enum_schema(Method), "The step of server discovery that determined the targets."),
+    targets=_described(_array_schema(_STRING), "In the order in which peers try them."),
     host_header=_STRING,
     tls_name=_STRING,
     sni=_nullable(_STRING),
-    well_known=_described(_nullable(_WELL_KNOWN), "null where the specification does not ask for it."),
+    well_known=_described(_nullable(_WELL_KNOWN), "null if server discovery does not request it."),
     srv=_SRV,
 )
 _PROBLEM = _object_schema(
@@ -89,7 +89,7 @@ _WARNING = _object_schema(warning=_enum_schema(WarningName), detail=_STRING, rem
 _CERTIFICATE = _object_schema(
     not_before=_MOMENT,
     not_after=_MOMENT,
-    chain_not_after=_described(_MOMENT, "The earliest expiry in the chain as presented."),
+    chain_not_after=_described(_MOMENT, "The earliest expiry in the chain that the server presents."),
     issuer=_STRING,
     subject=_STRING,
     names=_array_schema(_STRING),
@@ -105,22 +105,26 @@ _ENDPOINT = _object_schema(
     certificate=_nullable(_CERTIFICATE),
     tls_version=_nullable(_STRING),
     server=_nullable(_object_schema(name=_nullable(_STRING), version=_nullable(_STRING))),
-    keys=_described(_nullable(_map_schema(_STRING)), "The valid verify keys by key id, as unpadded base64."),
+    keys=_described(_nullable(_map_schema(_STRING)), "The valid signing keys by key ID, in unpadded base64."),
     valid_until=_nullable(_MOMENT),
-    host_with_port_differs=_described(_nullable(_STRING), "How the answers change when Host bears the port."),
+    host_with_port_differs=_described(_nullable(_STRING), "How the responses change if Host contains the port."),
 )
 _NOTARY = _object_schema(
     server_name=_STRING,
-    ok=_described(_nullable(BOOLEAN), "null where it was inconclusive."),
+    ok=_described(_nullable(BOOLEAN), "null if the check was inconclusive."),
     inconclusive_because=_nullable(_STRING),
     keys=_nullable(_map_schema(_STRING)),
     valid_until=_nullable(_MOMENT),
 )
 _DEEP_LOOK = _object_schema(
     checked_at=_MOMENT,
-    well_known_by_address=_described(_map_schema(_STRING), "What each address of the server name answers."),
-    srv=_described(_nullable(_SRV), "The server name's own records, where a well-known takes precedence."),
-    notaries=_described(_array_schema(_NOTARY), "What each of network.notaries says of the server's keys."),
+    well_known_by_address=_described(
+        _map_schema(_STRING), "What each address of the server name returns as well-known."
+    ),
+    srv=_described(
+        _nullable(_SRV), "The SRV records of the server name itself, if a well-known takes precedence over them."
+    ),
+    notaries=_described(_array_schema(_NOTARY), "What each of network.notaries returns as the keys of the server."),
 )
 _REPORT = _object_schema(
     server_name=_STRING,
@@ -132,17 +136,19 @@ _REPORT = _object_schema(
     problems=_array_schema(_PROBLEM),
     warnings=_array_schema(_WARNING),
     endpoints=_array_schema(_ENDPOINT),
-    deep_look=_described(_nullable(_DEEP_LOOK), "The latest one, which may be older than the report."),
-    timings_unreliable=_described(BOOLEAN, "The exporter itself was too slow to tell how long anything took."),
-    exporter_offline=_described(
-        BOOLEAN, "The exporter's own network was down at the latest probe: the report is older."
+    deep_look=_described(_nullable(_DEEP_LOOK), "The latest deep look, which may be older than the report."),
+    timings_unreliable=_described(
+        BOOLEAN, "Whether the exporter was stalled, so that the durations of this probe are not reliable."
     ),
-    history=_described(_array_schema(_RESULT), "The latest results, the newest first."),
+    exporter_offline=_described(
+        BOOLEAN, "Whether the exporter's own network was down during the latest probe. The report is then older."
+    ),
+    history=_described(_array_schema(_RESULT), "The results of the latest probes, the newest first."),
     last_failures=_described(_array_schema(_RESULT), "The latest failures, the newest first."),
 )
-_ERROR = _object_schema(error=_described(_STRING, "A sentence on what to do."))
+_ERROR = _object_schema(error=_described(_STRING, "A sentence that says why the request was refused and what to do."))
 
-# ---------------------------------------------------------------- the shape of the public federation tester
+# ---------------------------------------------------------------- the format of the public federation tester
 
 _MESSAGE = _object_with_names({"Message": _STRING})
 _TESTER_WELL_KNOWN = _object_with_names(
@@ -176,7 +182,7 @@ _TESTER_CHECKS = _object_with_names(
         "MatchingServerName": BOOLEAN,
         "FutureValidUntilTS": BOOLEAN,
         "HasEd25519Key": BOOLEAN,
-        "AllEd25519ChecksOK": _described(_nullable(BOOLEAN), "null where there is no key to check."),
+        "AllEd25519ChecksOK": _described(_nullable(BOOLEAN), "null if there is no key to check."),
         "Ed25519Checks": _map_schema(_object_with_names({"ValidEd25519": BOOLEAN, "MatchingSignature": BOOLEAN})),
         "ValidCertificates": BOOLEAN,
     }
@@ -190,13 +196,14 @@ _TESTER_CONNECTION = _object_with_names(
         "Ed25519VerifyKeys": _nullable(_map_schema(_STRING)),
         "Info": {"type": "object"},
         "Keys": _described(
-            {"type": ["object", "null"]}, "As the server sent them, up to 8 KiB; null beyond, or where unknown."
+            {"type": ["object", "null"]},
+            "The keys as the server sent them. null if they are unknown or take more than 8 KiB.",
         ),
     }
 )
 _TESTER_REPORT = _object_with_names(
     {
-        "Error": _described(_STRING, "There only where nothing is known."),
+        "Error": _described(_STRING, "Present only if nothing is known about the server."),
         "WellKnownResult": _TESTER_WELL_KNOWN,
         "DNSResult": _TESTER_DNS,
         "ConnectionReports": _map_schema(_TESTER_CONNECTION),
@@ -204,7 +211,7 @@ _TESTER_REPORT = _object_with_names(
         "Version": _object_with_names(
             {"name": _STRING, "version": _STRING, "error": _STRING}, ["name", "version", "error"]
         ),
-        "FederationOK": _described(BOOLEAN, "At least one endpoint passed every stage."),
+        "FederationOK": _described(BOOLEAN, "Whether at least one endpoint passed every stage."),
     },
     ["Error"],
 )

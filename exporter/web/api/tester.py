@@ -1,4 +1,4 @@
-"""`/api/report` and `/api/federation-ok`, as the public federation tester has them."""
+"""`/api/report` and `/api/federation-ok`, which the public federation tester has too."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,18 +12,20 @@ from exporter.web.api.responses import handle_refusals, json_response, text_refu
 
 
 def routes(queries: ReportQueries) -> list[Route]:
-    async def asked_for(request: Request) -> Report:
+    """Return the routes of both."""
+
+    async def requested_report(request: Request) -> Report:
         name, fresh = parse_server_name(request, "server_name"), parse_flag(request, "fresh")
         state = await (queries.probe_now(name) if fresh else queries.latest(name))
         assert state.report is not None
         return state.report
 
     async def report(request: Request) -> Response:
-        return json_response(tester_json(await asked_for(request)))
+        return json_response(tester_json(await requested_report(request)))
 
     async def federation_ok(request: Request) -> Response:
-        """No line ends it, as scripts compare the whole."""
-        return text_response("GOOD" if verdict.federates(await asked_for(request)) else "BAD")
+        """There is no newline at the end, because scripts compare the whole body."""
+        return text_response("GOOD" if verdict.federates(await requested_report(request)) else "BAD")
 
     return [
         Route("/api/report", handle_refusals(report, _tester_refusal)),
@@ -31,6 +33,9 @@ def routes(queries: ReportQueries) -> list[Route]:
     ]
 
 
-def _tester_refusal(refused: RefusedError) -> Response:
-    """The public tester's field for it, with a status of our own: a program that reads no status reads BAD."""
-    return json_response(error_report(refused.sentence), refused.status)
+def _tester_refusal(error: RefusedError) -> Response:
+    """Use the public tester's field for errors, and a status that it does not use.
+
+    A program that does not read the status then sees `FederationOK: false`.
+    """
+    return json_response(error_report(error.sentence), error.status)

@@ -1,1 +1,1 @@
-"""The web configuration file: TLS, users, headers and limits, reloaded when it changes."""
+"""The web configuration file: TLS, passwords, headers and a rate limit. It is reloaded when it changes."""

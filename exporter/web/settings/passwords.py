@@ -1,4 +1,4 @@
-"""Users and passwords of basic authentication (RFC 7617)."""
+"""Users and passwords of HTTP basic authentication (RFC 7617)."""
 
 import asyncio
 import base64
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import bcrypt
 
-_MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently leave the rest out
+_MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently truncate longer passwords
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class Credentials:
     password: bytes = field(repr=False)
 
 
-def credentials(authorization: str) -> Credentials | None:
-    """Of the header; none where it holds no such thing."""
+def parse_credentials(authorization: str) -> Credentials | None:
+    """Return the credentials in an Authorization header, or None if it does not contain any."""
     scheme, _, encoded = authorization.partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -31,35 +31,42 @@ def credentials(authorization: str) -> Credentials | None:
 
 
 class Passwords:
-    """bcrypt is slow on purpose: it runs in a thread, one at a time, and what was right is remembered."""
+    """Verifies passwords.
+
+    bcrypt is slow on purpose: it runs in a thread, for one password at a time, and correct passwords are cached.
+    """
 
     def __init__(self, users: Mapping[str, str]) -> None:
-        """At least one user, each with a hash."""
+        """`users` maps names to bcrypt hashes, and has at least one entry."""
         self._hashes = {user.encode(): hashed.encode() for user, hashed in users.items()}
         self._secret = secrets.token_bytes(32)
-        self._right: set[bytes] = set()
-        self._one_at_a_time = asyncio.Lock()
+        self._verified: set[bytes] = set()
+        self._bcrypt_lock = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {len(self._hashes)} users, {len(self._verified)} verified>"
 
     async def verify(self, given: Credentials) -> bool:
-        mark = self._mark(given)
-        if mark not in self._right:
-            await self._one_at_a_time.acquire()
-            learning = asyncio.create_task(self._learn(mark, given))
-            learning.add_done_callback(lambda _: self._one_at_a_time.release())
-            await asyncio.shield(learning)  # a thread does not end where its client leaves, and the next one must wait
-        return mark in self._right
+        """Whether the password is that of the user."""
+        digest = self._digest(given)
+        if digest not in self._verified:
+            await self._bcrypt_lock.acquire()
+            checking = asyncio.create_task(self._check_and_remember(digest, given))
+            checking.add_done_callback(lambda _: self._bcrypt_lock.release())
+            await asyncio.shield(checking)  # the thread runs on if the client disconnects, and the next one must wait
+        return digest in self._verified
 
-    async def _learn(self, mark: bytes, given: Credentials) -> None:
-        if mark not in self._right and await asyncio.to_thread(self._check, given):
-            self._right.add(mark)
+    async def _check_and_remember(self, digest: bytes, given: Credentials) -> None:
+        if digest not in self._verified and await asyncio.to_thread(self._check, given):
+            self._verified.add(digest)
 
-    def _mark(self, given: Credentials) -> bytes:
-        """Keyed, so that neither memory nor the time of a look-up tells anything about a password."""
+    def _digest(self, given: Credentials) -> bytes:
+        """Return a keyed hash: neither the memory nor the time of a lookup may reveal anything about a password."""
         length = len(given.user).to_bytes(8, "big")
         return hashlib.blake2b(length + given.user + given.password, key=self._secret).digest()
 
     def _check(self, given: Credentials) -> bool:
-        """In the same time for users that do not exist, or their names could be found out."""
+        """Takes as long for users that do not exist, so that the time does not reveal which users exist."""
         hashed = self._hashes.get(given.user)
-        some = next(iter(self._hashes.values()))
-        return bcrypt.checkpw(given.password, hashed or some) and hashed is not None
+        any_hash = next(iter(self._hashes.values()))
+        return bcrypt.checkpw(given.password, hashed or any_hash) and hashed is not None

@@ -1,6 +1,6 @@
-"""What no single value of the web configuration can tell: how they go together, and with the files they name.
+"""Rules that concern several values of the web configuration, or the files that the values name.
 
-As in `exporter.config.rules`, the document is read as written; a value of the wrong kind is none of their business.
+As in `exporter.config.rules`, the document is read as it is written; values of the wrong type are reported elsewhere.
 """
 
 import re
@@ -12,50 +12,54 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from exporter.config.complaint import Complaint
+from exporter.config.checking import missing_key
+from exporter.config.complaint import HIDDEN_VALUE, Complaint
 from exporter.config.document import Document, describe
 from exporter.config.files import UnreadableError
-from exporter.config.rules import Violations, mapping
+from exporter.config.rules import Violations, as_mapping
 from exporter.web.settings import tls
 from exporter.web.settings.declaration import HEADERS, VERSIONS, ClientAuth
 
-Contents: TypeAlias = Mapping[str, bytes | UnreadableError]
-"""What is behind `cert`, `key` and `client_ca`, wherever it stands, as far as it is there."""
+PemContents: TypeAlias = Mapping[str, bytes | UnreadableError]
+"""The PEM text of `cert`, `key` and `client_ca`, from the web configuration file or from the file that it names. A key
+that is not configured is missing.
+"""
 
 SECTION = "tls_server_config"
 _VERIFYING = (ClientAuth.VERIFY_IF_GIVEN, ClientAuth.REQUIRE)
 
 _BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")
 _NOT_BCRYPT = (
-    "expected a password hashed with bcrypt, such as $2y$10$…, found something else, which is not repeated here: "
-    "`htpasswd -nBC 10 NAME` makes one"
+    f"expected a password hashed with bcrypt, such as $2y$10$…, found {HIDDEN_VALUE}: "
+    "create one with `htpasswd -nBC 10 NAME`"
 )
 
 
-def check_rules(document: Document, contents: Contents) -> Iterator[Complaint]:
-    root = mapping(document.root)
-    section = mapping(root.get(SECTION))
-    for rule in (_passwords_are_hashed(root), _headers_say_what_they_may(root)):
+def check_rules(document: Document, contents: PemContents) -> Iterator[Complaint]:
+    """Yield all complaints."""
+    root = as_mapping(document.root)
+    section = as_mapping(root.get(SECTION))
+    for rule in (_require_hashed_passwords(root), _check_header_values(root)):
         yield from (document.complaint(path, sentence) for path, sentence in rule)
     for rule in (
-        _one_place_for_each(section),
-        _certificate_and_key_are_there(section),
-        _clients_are_asked(section),
-        _versions_in_order(section),
-        _certificate_fits_key(section, contents),
-        _authorities_are_certificates(section, contents),
+        _reject_two_sources(section),
+        _require_certificate_and_key(section),
+        _check_client_authentication(section),
+        _require_ordered_versions(section),
+        _check_certificate_and_key(section, contents),
+        _check_authorities(section, contents),
     ):
         yield from (document.complaint((SECTION, *path), sentence) for path, sentence in rule)
 
 
-def _passwords_are_hashed(root: dict[str, object]) -> Violations:
-    for user, hashed in mapping(root.get("basic_auth_users")).items():
+def _require_hashed_passwords(root: dict[str, object]) -> Violations:
+    for user, hashed in as_mapping(root.get("basic_auth_users")).items():
         if not isinstance(hashed, str) or not _BCRYPT.fullmatch(hashed):
             yield ("basic_auth_users", user), _NOT_BCRYPT
 
 
-def _headers_say_what_they_may(root: dict[str, object]) -> Violations:
-    for header, value in mapping(mapping(root.get("http_server_config")).get("headers")).items():
+def _check_header_values(root: dict[str, object]) -> Violations:
+    for header, value in as_mapping(as_mapping(root.get("http_server_config")).get("headers")).items():
         allowed = HEADERS.get(header, ())
         if allowed and isinstance(value, str) and value not in ("", *allowed):
             sentence = f"expected {' or '.join(allowed)}, found {describe(value)}"
@@ -65,105 +69,112 @@ def _headers_say_what_they_may(root: dict[str, object]) -> Violations:
 # ---------------------------------------------------------------- TLS
 
 
-def _one_place_for_each(section: dict[str, object]) -> Violations:
+def _reject_two_sources(section: dict[str, object]) -> Violations:
     for key in ("cert", "key", "client_ca"):
         if key in section and f"{key}_file" in section:
-            yield (key,), f"`{key}_file` is there too: keep one of them"
+            yield (key,), f"`{key}_file` is set too: remove one of them"
 
 
-def _certificate_and_key_are_there(section: dict[str, object]) -> Violations:
+def _require_certificate_and_key(section: dict[str, object]) -> Violations:
     for key in ("cert", "key"):
         if section and _given_key(section, key) is None:
-            yield (), f"expected the key `{key}_file` (or `{key}`), found none: add it"
+            yield (), missing_key(f"`{key}_file` (or `{key}`)")
 
 
 def _given_key(section: dict[str, object], key: str) -> str | None:
     return next((name for name in (f"{key}_file", key) if name in section), None)
 
 
-def _clients_are_asked(section: dict[str, object]) -> Violations:
-    asked = section.get("client_auth_type", ClientAuth.NONE)
-    if asked not in list(ClientAuth):
+def _check_client_authentication(section: dict[str, object]) -> Violations:
+    """Report three mistakes, each of which would let in more clients than intended, or none:
+
+    - certificate authorities of clients, but clients are not asked for a certificate,
+    - certificates that have to be verified, but no authorities,
+    - names that a certificate must contain, but clients may connect without a certificate.
+    """
+    auth_type = section.get("client_auth_type", ClientAuth.NONE)
+    if auth_type not in list(ClientAuth):
         return
     authorities = _given_key(section, "client_ca")
-    remedy = f"write `client_auth_type: {ClientAuth.REQUIRE}`"
-    if authorities and asked == ClientAuth.NONE:
-        yield (authorities,), f"no client is asked for a certificate: {remedy}"
-    if not authorities and asked in _VERIFYING:
-        yield ("client_auth_type",), f"expected the authorities of {asked}, found none: add `client_ca_file`"
-    if section.get("client_allowed_sans") and asked != ClientAuth.REQUIRE:
-        yield ("client_allowed_sans",), f"clients may come without a certificate: {remedy}"
+    remedy = f"set `client_auth_type: {ClientAuth.REQUIRE}`"
+    if authorities and auth_type == ClientAuth.NONE:
+        yield (authorities,), f"clients are not asked for a certificate: {remedy}"
+    if not authorities and auth_type in _VERIFYING:
+        expected = f"expected certificate authorities for {auth_type}"
+        yield ("client_auth_type",), f"{expected}, found none: add `client_ca_file`"
+    if section.get("client_allowed_sans") and auth_type != ClientAuth.REQUIRE:
+        yield ("client_allowed_sans",), f"clients may connect without a certificate: {remedy}"
 
 
-def _versions_in_order(section: dict[str, object]) -> Violations:
+def _require_ordered_versions(section: dict[str, object]) -> Violations:
     lowest, highest = (section.get(f"{end}_version", default) for end, default in (("min", "TLS12"), ("max", "TLS13")))
     order = list(VERSIONS)
     if lowest in order and highest in order and order.index(str(lowest)) > order.index(str(highest)):
         blamed = "max_version" if "max_version" in section else "min_version"
-        yield (blamed,), f"expected versions from the lower to the higher, found {lowest} to {highest}: exchange them"
+        yield (blamed,), f"expected min_version not to be above max_version, found {lowest} and {highest}: swap them"
 
 
-def _certificate_fits_key(section: dict[str, object], contents: Contents) -> Violations:
-    """The pair is only judged where each is good."""
-    found: list[bytes] = []
-    for key, wrong_with in (("cert", _wrong_with_certificates), ("key", _wrong_with_key)):
-        sentence, content = _check_pem(contents, key, wrong_with)
+def _check_certificate_and_key(section: dict[str, object], contents: PemContents) -> Violations:
+    """Check each of them alone and then, if both are valid, whether they belong together."""
+    valid: list[bytes] = []
+    for key, check_content in (("cert", _check_certificates), ("key", _check_key)):
+        sentence, content = _check_pem(contents, key, check_content)
         if sentence:
             yield (_given_key(section, key) or key,), sentence
         elif content:
-            found.append(content)
-    if len(found) == 2:
+            valid.append(content)
+    if len(valid) == 2:
         try:
-            tls.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *found)
+            tls.load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *valid)
         except ssl.SSLError as error:
-            yield (_given_key(section, "key") or "key",), _wrong_with_pair(error)
+            yield (_given_key(section, "key") or "key",), _describe_mismatch(error)
 
 
-def _authorities_are_certificates(section: dict[str, object], contents: Contents) -> Violations:
-    sentence, _ = _check_pem(contents, "client_ca", _wrong_with_authorities)
+def _check_authorities(section: dict[str, object], contents: PemContents) -> Violations:
+    sentence, _ = _check_pem(contents, "client_ca", _check_authority_certificates)
     if sentence:
         yield (_given_key(section, "client_ca") or "client_ca",), sentence
 
 
-def _check_pem(contents: Contents, key: str, wrong_with: Callable[[bytes], str]) -> tuple[str, bytes | None]:
-    """What is wrong, or an empty text; and the content."""
+def _check_pem(contents: PemContents, key: str, check: Callable[[bytes], str]) -> tuple[str, bytes | None]:
+    """Return what is wrong, or an empty string, and the content."""
     match contents.get(key):
         case None:
             return "", None
         case UnreadableError() as error:
             return str(error), None
         case content:
-            return wrong_with(content), content
+            return check(content), content
 
 
-def _wrong_with_certificates(content: bytes) -> str:
+def _check_certificates(content: bytes) -> str:
     try:
         x509.load_pem_x509_certificates(content)
     except ValueError:
-        return "expected a certificate in PEM, and what leads to its authority, found none, or one that is broken"
+        return "expected a certificate in PEM format with its intermediate certificates, found none or an invalid one"
     return ""
 
 
-def _wrong_with_key(content: bytes) -> str:
-    """Nothing of it is repeated."""
+def _check_key(content: bytes) -> str:
+    """The sentence does not contain anything from the key."""
     try:
         load_pem_private_key(content, password=None)
     except TypeError:
-        return "expected a private key without a password, found one with a password: remove it"
+        return "expected a private key without a passphrase, found one with a passphrase: remove the passphrase"
     except (ValueError, UnsupportedAlgorithm):
-        return "expected a private key in PEM, found none, or one that is broken"
+        return "expected a private key in PEM format, found none or an invalid one"
     return ""
 
 
-def _wrong_with_pair(error: ssl.SSLError) -> str:
+def _describe_mismatch(error: ssl.SSLError) -> str:
     if error.reason == "KEY_VALUES_MISMATCH":
-        return "this is not the key of the certificate: put both files of one issue in place"
-    return f"OpenSSL refuses this key and its certificate: {error.reason}"
+        return "this key does not belong to the certificate: use a certificate and a key that were issued together"
+    return f"OpenSSL refuses this certificate and its key: {error.reason}"
 
 
-def _wrong_with_authorities(content: bytes) -> str:
+def _check_authority_certificates(content: bytes) -> str:
     try:
         tls.load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), content)
     except (ssl.SSLError, ValueError):
-        return "expected certificates of authorities in PEM, found none, or one that is broken"
+        return "expected certificates of certificate authorities in PEM format, found none or an invalid one"
     return ""

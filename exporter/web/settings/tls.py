@@ -1,4 +1,4 @@
-"""TLS towards those who scrape: what is in force when a connection comes is what it meets."""
+"""TLS contexts for the server, built from the web configuration."""
 
 import os
 import ssl
@@ -18,14 +18,14 @@ _VERIFY_MODES = {
 
 
 def server_context(settings: TlsServerSettings, pair: tuple[bytes, bytes], authorities: bytes | None) -> ssl.SSLContext:
-    """`pair`: certificate and key; all as PEM. Raises ssl.SSLError."""
+    """Return a context. `pair` is the certificate and the key; all contents are PEM. Raises ssl.SSLError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = settings.min_version, settings.max_version
     context.set_alpn_protocols(["http/1.1"])
     load_pair(context, *pair)
     _choose_algorithms(context, settings)
     context.verify_mode = _VERIFY_MODES[settings.client_auth_type]
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: an intermediate may be trusted by itself
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: an intermediate certificate may be a trust anchor
     if authorities is not None:
         load_authorities(context, authorities)
     if settings.client_allowed_sans:
@@ -34,6 +34,12 @@ def server_context(settings: TlsServerSettings, pair: tuple[bytes, bytes], autho
 
 
 def _choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> None:
+    """Set the cipher suites. There are three cases:
+
+    - The settings name suites of TLS 1.2: only those are enabled, along with all of TLS 1.3.
+    - The settings name suites of TLS 1.3 only: TLS 1.2 is disabled.
+    - The settings name none: Python chooses.
+    """
     if suites := ":".join(filter(None, settings.cipher_suites)):
         context.set_ciphers(suites)
     elif settings.cipher_suites:
@@ -47,12 +53,14 @@ def _choose_algorithms(context: ssl.SSLContext, settings: TlsServerSettings) -> 
 def load_pair(context: ssl.SSLContext, certificates: bytes, key: bytes) -> None:
     """Raises ssl.SSLError."""
     with _memory_file(certificates) as certificate_file, _memory_file(key) as key_file:
-        context.load_cert_chain(certificate_file, key_file, password="")  # never asked for on the terminal
+        context.load_cert_chain(
+            certificate_file, key_file, password=""
+        )  # so that OpenSSL never prompts on the terminal
 
 
 @contextmanager
 def _memory_file(content: bytes) -> Iterator[str]:
-    """The path of a file that never lies on a disk: OpenSSL's wrapper reads keys from files only."""
+    """Yield the path of a file in memory: Python's ssl module loads keys only from files."""
     descriptor = os.memfd_create("pem")
     with os.fdopen(descriptor, "wb") as file:
         file.write(content)
@@ -61,46 +69,46 @@ def _memory_file(content: bytes) -> Iterator[str]:
 
 
 def load_authorities(context: ssl.SSLContext, content: bytes) -> None:
-    """Raises ssl.SSLError, or ValueError where there is nothing in it."""
-    context.load_verify_locations(cadata=content.decode("ascii", "ignore"))  # what is not ASCII is a remark
+    """Raises ssl.SSLError for invalid content, and ValueError if it is empty."""
+    context.load_verify_locations(cadata=content.decode("ascii", "ignore"))  # text that is not ASCII is a comment
 
 
 # ---------------------------------------------------------------- names of clients
 
 
 def _require_names(allowed: Collection[str]) -> type[ssl.SSLObject]:
-    """Connections that end with their handshake where a client's certificate bears none of the names."""
+    """Return a class of connections whose handshake fails unless the client's certificate contains one of the names."""
 
-    class Named(ssl.SSLObject):
+    class NameCheckingObject(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             certificate = self.getpeercert()
             if certificate and not _alternative_names(certificate) & set(allowed):
-                raise ssl.SSLCertVerificationError("none of client_allowed_sans is in the client's certificate")
+                raise ssl.SSLCertVerificationError("the client's certificate contains none of client_allowed_sans")
 
-    return Named
+    return NameCheckingObject
 
 
 def _alternative_names(certificate: Mapping[str, Any]) -> set[str]:
-    """As `ssl` shows certificates; IP addresses in their canonical form."""
+    """Return the names in a certificate of `ssl`, IP addresses in their canonical form."""
     return {
         str(ip_address(name.strip())) if kind == "IP Address" else name
         for kind, name in certificate.get("subjectAltName", ())
     }
 
 
-# ---------------------------------------------------------------- contexts that change
+# ---------------------------------------------------------------- reloading
 
 
 class ReloadingContext(ssl.SSLContext):
-    """Gives every connection the context that `current` returns when it comes."""
+    """Gives every new connection the context that `current` returns at that time."""
 
-    def __new__(cls, _today: Callable[[], ssl.SSLContext]) -> Self:
+    def __new__(cls, _current: Callable[[], ssl.SSLContext]) -> Self:
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
     def __init__(self, current: Callable[[], ssl.SSLContext]) -> None:
-        self._today = current
+        self._current = current
 
     def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
-        """As asyncio begins a connection."""
-        return self._today().wrap_bio(*arguments, **options)
+        """Called by asyncio for every new connection."""
+        return self._current().wrap_bio(*arguments, **options)

@@ -159,7 +159,7 @@ async def test_probe_takes_no_longer_than_configured(tmp_path: Path) -> None:
 
 async def test_nobody_waits_longer_than_a_connection_may_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """However long a probe may take by the configuration."""
-    monkeypatch.setattr(queries, "MAX_SECONDS", 0.6)
+    monkeypatch.setattr(queries, "MAX_PROBE_SECONDS", 0.6)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site, asyncio.timeout(10):
         assert values(await probe(site, SILENT.server_name))
 
@@ -270,7 +270,7 @@ async def test_servers_of_another_shard_are_probed_too(tmp_path: Path) -> None:
     other = OTHER.server_name
     async with lab_site(tmp_path, HEALTHY, OTHER, servers=[HEALTHY.server_name]) as site:
         refused = await probe(site, other)
-        site.app.queries.listed = lambda name: name.text == other
+        site.app.queries.is_configured = lambda name: name.text == other
         answered = await probe(site, other)
     assert refused.status_code == 404
     assert values(answered)[series("probe_success", {"server_name": other})] == 1

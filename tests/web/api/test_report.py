@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,8 @@ async def test_deep_look_is_made_again_in_time(tmp_path: Path) -> None:
         async with asyncio.timeout(20):
             while len(seen) < 2:
                 seen.add((await site.report(HEALTHY))["deep_look"]["checked_at"])
+    earlier, later = sorted(map(datetime.fromisoformat, seen))
+    assert earlier < later <= datetime.now(UTC)
 
 
 # ---------------------------------------------------------------- the description

@@ -1,4 +1,4 @@
-"""Passwords, hashes, keys and tokens: used, and shown nowhere."""
+"""Passwords, hashes, keys and tokens are used, and shown nowhere."""
 
 import asyncio
 import io
@@ -15,6 +15,7 @@ from exporter.app import App
 from exporter.config import load
 from exporter.demo.authority import Authority
 from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.server_lists.fetch import ListAccess
 from exporter.web import landing
 from exporter.web.settings.declaration import TlsServerSettings, WebSettingsFile
@@ -42,17 +43,17 @@ PATHS = (
 
 @pytest.fixture
 def log() -> Iterator[io.StringIO]:
-    """All of it, at its most talkative."""
+    """The whole log, at its most verbose level."""
     handlers, stream = logging.root.handlers[:], io.StringIO()
     logging.root.handlers.clear()  # `configure` closes those that it finds
-    logs.configure(logs.Level.DEBUG, logs.Format.LOGFMT, stream)
+    logs.configure(LogLevel.DEBUG, LogFormat.LOGFMT, stream)
     yield stream
     logging.captureWarnings(capture=False)
     structlog.reset_defaults()
     logging.root.handlers[:] = handlers
 
 
-def shows_secret(text: str) -> bool:
+def contains_secret(text: str) -> bool:
     return any(secret in text for secret in (PASSWORD, WRONG_PASSWORD, TOKEN, HEADER, HASH, "PRIVATE KEY"))
 
 
@@ -69,49 +70,59 @@ def config_file(folder: Path, list_url: str) -> Path:
     return folder / "config.yaml"
 
 
-async def test_answers_and_log(tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever asks, with the right password or a wrong one; and where a list, a reload and a page of ours fail."""
+async def test_responses_and_log_contain_no_secret(
+    tmp_path: Path, log: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither for right and wrong passwords, nor when a list, a reload or a page fails."""
     web = tmp_path / "web.yaml"
     web.write_text(f"basic_auth_users: {{alice: {HASH}}}\n")
-    seen = []
-    async with lists.serving(lambda _: lists.answer(TOKEN.encode(), status="401 Unauthorized")) as server:
+    responses = []
+    async with lists.serving(lambda _: lists.http_response(TOKEN.encode(), status="401 Unauthorized")) as server:
         file = config_file(tmp_path, server.url)
         async with App(file, listen=[ANYWHERE], web=LiveWebConfig(web), lifecycle=True) as app:
-            until_stopped = asyncio.create_task(app.until(asyncio.Event(), asyncio.Event()))
+            running = asyncio.create_task(app.run(asyncio.Event(), asyncio.Event()))
             await until(lambda: len(server.heads) >= 2)
             async with client_of(app.addresses[0]) as client:
                 for auth in (("alice", PASSWORD), ("alice", WRONG_PASSWORD), None):
-                    seen += [await client.get(path, auth=auth) for path in PATHS]
+                    responses += [await client.get(path, auth=auth) for path in PATHS]
                 monkeypatch.setattr(landing, "render", broken_page)
-                seen.append(await client.get("/", auth=("alice", PASSWORD)))
+                responses.append(await client.get("/", auth=("alice", PASSWORD)))
                 (tmp_path / "token").write_text(f"{TOKEN} {TOKEN}")
-                seen.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
+                responses.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
                 web.write_text(f"basic_auth_users: {{alice: {PASSWORD}}}\n")
-                seen.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
-            until_stopped.cancel()
-    assert {answer.status_code for answer in seen} >= {200, 401, 404, 500}
-    assert "the file cannot be used" in seen[-2].text
-    assert "expected a password hashed with bcrypt" in seen[-1].text
-    assert "a fault of ours" in log.getvalue()
-    assert not any(shows_secret(f"{answer.headers}{answer.text}") for answer in seen)
-    assert not shows_secret(log.getvalue())
+                responses.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
+            running.cancel()
+    assert {response.status_code for response in responses} >= {200, 401, 404, 500}
+    assert "cannot use this file" in responses[-2].text
+    assert "expected a password hashed with bcrypt" in responses[-1].text
+    assert "a bug in a page" in log.getvalue()
+    assert not any(contains_secret(f"{response.headers}{response.text}") for response in responses)
+    assert not contains_secret(log.getvalue())
 
 
 def broken_page(*_: object) -> str:
     password = PASSWORD
     assert password
-    raise RuntimeError("a fault of ours")
+    raise RuntimeError("a bug in a page")
 
 
-def test_settings_as_text(tmp_path: Path) -> None:
-    """As a traceback or a debugger may show them."""
+def test_repr_contains_no_secret(tmp_path: Path) -> None:
+    """A traceback or a debugger may show it."""
     pems.write_server(tmp_path, Authority(tmp_path))
+    (tmp_path / "web.yaml").write_text(f"basic_auth_users: {{alice: {HASH}}}\n")
     key = (tmp_path / "key.pem").read_text()
-    held = (
+    objects = (
         load(config_file(tmp_path, "http://127.0.0.1:9")),
         ListAccess({"X-Key": HEADER}, tmp_path / "token", None),
         WebSettingsFile(TlsServerSettings(key=key), basic_auth_users={"alice": HASH}),
         Passwords({"alice": HASH}),
         Credentials(b"alice", PASSWORD.encode()),
+        read_config(tmp_path / "web.yaml"),
     )
-    assert [type(each) for each in held if shows_secret(f"{each!r}{each!s}")] == []
+    assert [type(each) for each in objects if contains_secret(f"{each!r}{each!s}")] == []
+
+
+def read_config(file: Path) -> LiveWebConfig:
+    live_config = LiveWebConfig(file)
+    live_config.read()
+    return live_config
