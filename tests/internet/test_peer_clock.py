@@ -19,7 +19,7 @@ only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only the Lin
 
 
 class SlowPeer:
-    """Answers a connection `seconds` after it has received something, in a thread that the event loop cannot delay."""
+    """Responds to data after `seconds`, in a thread that the event loop cannot delay."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

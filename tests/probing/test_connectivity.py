@@ -14,6 +14,7 @@ from exporter.probing import connectivity
 from exporter.probing.connectivity import Outage, find_outage, silent_failures
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
+from exporter.probing.prober import Prober
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
 from tests.sample_reports import (
     DELEGATED,
@@ -124,3 +125,31 @@ def failing_of(reason: Reason) -> Report:
 def test_silence(report: Report, met: set[Reason]) -> None:
     """An answer, however bad, is none."""
     assert silent_failures(report) == met
+
+
+ANSWERING, SILENT = WITNESSES[2], WITNESSES[0]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "witnesses", "proven"),
+    [
+        ([], [SILENT], Outage.NETWORK),
+        ([], [ANSWERING], None),
+        ([ANSWERING], [SILENT], None),
+        ([SILENT], [ANSWERING], Outage.NETWORK),
+        ([], [], None),
+    ],
+)
+async def test_prober_contacts_its_anchors_instead_of_the_witnesses(
+    anchors: list[Target], witnesses: list[Target], proven: Outage | None
+) -> None:
+    """Only a prober without anchors contacts the witnesses."""
+    prober = Prober(world(ADDRESSES, SILENCE, last=HEALTHY), 1.0, anchors=anchors)
+    assert await prober.find_outage(witnesses, check_dns=False) is proven
+
+
+@pytest.mark.parametrize(("check_dns", "proven"), [(True, Outage.RESOLVER), (False, None)])
+async def test_prober_checks_the_resolver_if_asked_to(check_dns: bool, proven: Outage | None) -> None:  # noqa: FBT001
+    network = world(ADDRESSES, HEALTHY)
+    network.resolver_is_up = False
+    assert await Prober(network, 1.0).find_outage([ANSWERING], check_dns=check_dns) is proven
