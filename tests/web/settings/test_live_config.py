@@ -50,8 +50,8 @@ async def test_certificate_is_replaced(tmp_path: Path, authority: Authority) -> 
 async def presented_serial(exporter: RunningExporter) -> int:
     """Return the serial number of the certificate that a new connection gets."""
     context = ssl.create_default_context(cafile=exporter.folder / "ca.pem")
-    place = exporter.app.addresses[0]
-    _, writer = await asyncio.open_connection(*place, ssl=context, server_hostname="localhost")
+    address = exporter.app.addresses[0]
+    _, writer = await asyncio.open_connection(*address, ssl=context, server_hostname="localhost")
     seen = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     await writer.wait_closed()
