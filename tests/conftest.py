@@ -1,14 +1,13 @@
-"""What holds for every test, and how the tests are distributed over several processes."""
+"""What holds for every test."""
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from exporter.runtime import loop_lag
-
-LONGEST_FIRST = ("soak", "matrix", "prometheus", "synapse", "subprocess", "silence", "lab")
-"""Markers: the longest tests begin first, so that no processor waits for one of them in the end."""
+from tests.distribution import FileScheduling, rank
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,16 +18,11 @@ def no_stalls() -> Iterator[None]:
         yield
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the tests of a file in one process, because they share fixtures, unless they name another group."""
-    if not hasattr(config, "workerinput"):
-        return
-    items.sort(key=_rank)
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    if hasattr(config, "workerinput"):  # in one of several processes
+        items.sort(key=rank)
 
 
-def _rank(item: pytest.Item) -> int:
-    return next((rank for rank, name in enumerate(LONGEST_FIRST) if item.get_closest_marker(name)), len(LONGEST_FIRST))
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    return FileScheduling(config, log)

@@ -41,6 +41,12 @@ def ran_out_of_time(report: Report) -> bool:
     return any(located.problem.reason in RAN_OUT_OF_TIME for located in problems(report))
 
 
+def well_known_ran_out_of_time(report: Report) -> bool:
+    """Whether the well-known might have delegated if there had been more time."""
+    outcome = report.well_known
+    return isinstance(outcome, Failed) and any(problem.reason in RAN_OUT_OF_TIME for problem in outcome.problems)
+
+
 def federates(report: Report) -> bool:
     """Whether a peer that follows the specification can federate through at least one endpoint."""
     return any(endpoint.ok and not endpoint.endpoint.behind_alias for endpoint in report.endpoints)

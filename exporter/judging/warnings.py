@@ -58,7 +58,7 @@ class WarningName(WithRemedy):
     WELL_KNOWN_CACHE_OUT_OF_BOUNDS = (
         "well_known_cache_out_of_bounds",
         ON_WEB_SERVER + "let /.well-known/matrix/server be cached for between 5 minutes and 48 hours (Cache-Control: "
-        "max-age=86400): peers cache it for no shorter and no longer.",
+        "max-age=86400): peers cache it for no less and no more.",
     )
     IPV4_BROKEN = (
         "ipv4_broken",

@@ -1,4 +1,4 @@
-"""Whether the exporter's own network is down. This is checked when a probe meets silence, before a server is blamed.
+"""Whether the exporter's own network is down. It is checked when a probe gets no answer, before a server is blamed.
 
 An outage needs proof that no watched server can fake: that no DNS resolver answers at all, or that none of several
 hosts answers that were healthy before, in different networks.

@@ -62,7 +62,7 @@ def classify(error: BaseException, step: Step) -> Problem:
     """Return the problem that an exception means in a step. There are three cases:
 
     - the exporter ran out of a resource: a ResourceShortage;
-    - an exception that nobody foresaw: `internal_error`. This is a bug in the exporter, so the traceback is logged;
+    - an unforeseen exception: `internal_error`. This is a bug in the exporter, so the traceback is logged;
     - any other exception: the problem of the server that it stands for.
     """
     if _is_shortage(error):

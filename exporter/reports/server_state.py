@@ -118,6 +118,12 @@ def _has_delegation(report: Report) -> bool:
 
 
 def _delegated_targets(report: Report) -> DelegatedTargets | None:
-    """Return None if there is no target: a failed lookup does not count as a change of the delegation."""
+    """Return None if a lookup has failed, because that does not count as a change of the delegation.
+
+    There are two cases: no target was found, or the only targets are those of a server without a well-known, because
+    the well-known did not answer in time.
+    """
     route = report.route
-    return (route.method, frozenset(route.targets)) if route.targets else None
+    if not route.targets or verdict.well_known_ran_out_of_time(report):
+        return None
+    return route.method, frozenset(route.targets)

@@ -76,7 +76,7 @@ def test_a_shortage_of_resources_starves_the_exporter() -> None:
 def test_every_stage_of_an_endpoint_must_pass() -> None:
     """One stage that failed or was skipped is enough to break the endpoint."""
     endpoint = healthy_at("192.0.2.1")
-    problems = (Problem(Reason.INTERNAL_ERROR, "whatever"),)
+    problems = (Problem(Reason.INTERNAL_ERROR, "unknown"),)
     for broken in (
         replace(endpoint, tcp=Failed(0.1, problems)),
         replace(endpoint, tls=Failed(0.1, problems)),

@@ -77,7 +77,7 @@ def test_an_incomplete_report_has_warnings_too(report: Callable[[], Report], exp
 VALID = Delegation(86400, server=names.parse("matrix.example.org:443"), response=WellKnownResponse(200, 42, None))
 ABSENT: Outcome[Delegation] = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
 BROKEN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), Delegation(3600))
-UNKNOWN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.INTERNAL_ERROR, "whatever"),))
+UNKNOWN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.INTERNAL_ERROR, "unknown"),))
 
 
 def with_well_known(outcome: Outcome[Delegation]) -> Report:

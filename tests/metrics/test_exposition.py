@@ -175,6 +175,7 @@ def test_a_header_that_raises_in_the_library_selects_the_text_format() -> None:
     """With `version=abc`, the library's own negotiation raises TypeError."""
     exposition = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
     assert (exposition.content_type, exposition.encoding) == (TEXT_TYPE, None)
+    assert body(exposition)
 
 
 def test_the_size_of_chunks_is_limited() -> None:

@@ -45,7 +45,7 @@ def test_outcomes_come_in_the_order_of_the_stages() -> None:
 
 
 def test_without_a_deep_look_its_stages_are_missing() -> None:
-    """They are not skipped: nobody can tell what they would have found."""
+    """They are not skipped: it is unknown what they would have found."""
     assert [stage for stage, _, _ in nothing_resolved().outcomes()] == [Stage.WELL_KNOWN, Stage.SRV, Stage.DNS]
     assert {Stage.PROXY, Stage.NOTARY}.isdisjoint({stage for stage, _, _ in delegated_by_well_known().outcomes()})
 

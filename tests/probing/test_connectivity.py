@@ -14,6 +14,7 @@ from exporter.probing import connectivity
 from exporter.probing.connectivity import Outage, find_outage, silent_failures
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
+from exporter.probing.prober import Prober
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, healthy_homeserver
 from tests.sample_reports import (
     MATRIX_ENDPOINT,
@@ -129,3 +130,34 @@ def failed_with(reason: Reason) -> Report:
 def test_silent_failures(report: Report, reasons: set[Reason]) -> None:
     """An answer is not silence, no matter how bad it is."""
     assert silent_failures(report) == reasons
+
+
+ANSWERING, SILENT = WITNESSES[2], WITNESSES[0]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "witnesses", "outage"),
+    [
+        ([], [SILENT], Outage.NETWORK),
+        ([], [ANSWERING], None),
+        ([ANSWERING], [SILENT], None),
+        ([SILENT], [ANSWERING], Outage.NETWORK),
+        ([], [], None),
+    ],
+)
+async def test_a_prober_contacts_its_anchors_instead_of_the_witnesses(
+    anchors: list[Target], witnesses: list[Target], outage: Outage | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a prober without anchors contacts the witnesses."""
+    if outage:
+        monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.1)
+    prober = Prober(witness_network(ADDRESSES, SILENCE, last=HEALTHY), 1.0, anchors=anchors)
+    assert await prober.find_outage(witnesses, check_dns=False) is outage
+
+
+@pytest.mark.parametrize(("check_dns", "outage"), [(True, Outage.RESOLVER), (False, None)])
+async def test_a_prober_checks_the_resolver_if_lookups_fail(*, check_dns: bool, outage: Outage | None) -> None:
+    """Its caller knows whether they do."""
+    network = witness_network(ADDRESSES, HEALTHY)
+    network.resolver_is_up = False
+    assert await Prober(network, 1.0).find_outage([ANSWERING], check_dns=check_dns) is outage

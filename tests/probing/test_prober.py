@@ -309,17 +309,6 @@ async def test_measures_how_long_the_event_loop_was_stalled(during_probe: float,
     assert (report.stalled_seconds, report.timings_unreliable) == (during_probe, bool(during_probe))
 
 
-async def test_contacts_the_anchors_instead_of_the_witnesses(delegated: FakeNetwork) -> None:
-    """An outage is proven if no anchor answers, even if a witness would."""
-    witness = Target("hs.example.test", 8449)
-    assert await Prober(delegated, LONG).find_outage([witness], check_dns=False) is None
-    delegated.servers["192.0.2.9:8448"] = ConnectionRefusedError(111, "Connection refused")
-    anchored = Prober(delegated, LONG, anchors=[Target("192.0.2.9", 8448)])
-    delegated.calls.clear()
-    assert await anchored.find_outage([witness], check_dns=False) is None
-    assert delegated.calls == ["open 192.0.2.9:8448", "close 192.0.2.9:8448"]
-
-
 async def test_a_deep_look_queries_the_notaries_of_the_prober(delegated: FakeNetwork) -> None:
     """It keeps the rest of the report."""
     notary = names.parse("notary.test:8448")

@@ -211,6 +211,14 @@ def test_a_failed_lookup_is_not_a_change(board: Board) -> None:
     assert list(delegation_changes(board, *reports)) == [0, 0, 0, 0, 0, 1]
 
 
+def test_a_well_known_that_does_not_answer_in_time_is_not_a_change(board: Board) -> None:
+    """Peers that know the delegation keep to it. One that is broken is a change: they fall back."""
+    delegated, fallback = delegated_by_well_known(), with_route(Method.DEFAULT_8448, Target("example.org", 8448))
+    silent = replace(fallback, well_known=Failed(10.0, (Problem(Reason.HTTP_TIMEOUT, "no answer in time"),)))
+    broken = replace(fallback, well_known=Failed(0.1, (Problem(Reason.NOT_JSON, "a web page"),)))
+    assert list(delegation_changes(board, delegated, silent, delegated, broken)) == [0, 0, 0, 1]
+
+
 def test_a_report_about_an_unwatched_server_is_refused(board: Board) -> None:
     """A probe that ends after the removal of its server must not bring its series back."""
     board.watch([watched_server("gone.example.org")])

@@ -5,7 +5,7 @@ The source is the server-server API, 2.3.2, "POST /_matrix/key/v2/query".
 Many peers query a notary before they ask the server itself. The stage sends the same query as they do: for the keys by
 their IDs, valid now. A notary then answers from its own store, and only contacts the server if it has no keys that are
 still valid. A notary that fetched other keys has nothing under those IDs: it is then queried for all keys that it has,
-for which it contacts nobody.
+for which it contacts no other server.
 
 There are three cases:
 

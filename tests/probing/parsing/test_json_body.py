@@ -37,7 +37,7 @@ def test_the_number_of_objects_and_arrays_is_bounded(smallest: bytes) -> None:
 
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])
 def test_requires_status_200(status: int) -> None:
-    """Any other status is a problem, whatever the body says."""
+    """Any other status is a problem, no matter what the body says."""
     assert parse_object(response(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
 
 

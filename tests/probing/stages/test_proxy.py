@@ -123,7 +123,7 @@ def test_the_detail_names_both_paths() -> None:
         pytest.param(None, SYNAPSE, "Skipped", id="no response"),
         pytest.param(VERSION, CONDUIT, "Skipped", id="a homeserver that may decode paths itself"),
         pytest.param(UNRECOGNIZED, CONDUIT, "Skipped", id="a homeserver that may not decode paths itself"),
-        pytest.param(VERSION, Software("Other", "1"), "Skipped", id="a homeserver that nobody knows"),
+        pytest.param(VERSION, Software("Other", "1"), "Skipped", id="an unknown homeserver"),
         pytest.param(VERSION, None, "Skipped", id="an unknown version"),
     ],
 )

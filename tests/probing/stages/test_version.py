@@ -50,5 +50,5 @@ def test_names_the_field_that_is_wrong(content: object, detail: str) -> None:
 
 
 def test_requires_status_200() -> None:
-    """Any other status is a problem, whatever the body says."""
+    """Any other status is a problem, no matter what the body says."""
     assert evaluate({}, 404) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))

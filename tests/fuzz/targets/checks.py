@@ -1,4 +1,4 @@
-"""What every target asks of what it gets back."""
+"""The invariants that several targets check."""
 
 import asyncio
 import atexit
@@ -13,54 +13,54 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.problems import Step
 
 Returned = TypeVar("Returned")
-MAX_DETAIL_CHARACTERS = 2000  # a page of text: more than any sentence of ours, less than what a remote can send
+MAX_DETAIL_CHARACTERS = 2000  # a page of text: more than any sentence of the exporter, and less than a server can send
 
 
 @cache
 def loop() -> asyncio.AbstractEventLoop:
-    """One for all executions: to make a new one takes longer than most of them."""
-    made = asyncio.new_event_loop()
-    atexit.register(made.close)
-    return made
+    """Return one event loop for all inputs: creating one takes longer than most inputs."""
+    new_loop = asyncio.new_event_loop()
+    atexit.register(new_loop.close)
+    return new_loop
 
 
 def run(coroutine: Coroutine[Any, Any, Returned]) -> Returned:
     return loop().run_until_complete(coroutine)
 
 
-def attempted(
-    step: Step, look: Coroutine[Any, Any, Evidence], read: Callable[[Evidence], Found | Failure[Found]]
+def run_attempt(
+    step: Step, fetch: Coroutine[Any, Any, Evidence], evaluate: Callable[[Evidence], Found | Failure[Found]]
 ) -> Passed[Found] | Failed[Found]:
-    """The outcome as a probe has it; its problems are in order."""
-    outcome = run(attempt(step, look, read, Deadline.for_probe(60)))
+    """Return the outcome that a probe would have, and check its problems."""
+    outcome = run(attempt(step, fetch, evaluate, Deadline.for_probe(60)))
     if isinstance(outcome, Failed):
         assert outcome.problems
-        in_order(outcome.problems)
+        check_problems(outcome.problems)
     return outcome
 
 
-async def brought(evidence: Evidence) -> Evidence:
-    """A look that brings this back."""
+async def returning(evidence: Evidence) -> Evidence:
+    """Stand in for a fetch that returns this evidence."""
     return evidence
 
 
-def in_order(problems: Iterable[Problem]) -> None:
-    """What users and terminals meet: a reason from the closed list, and one printable sentence of bounded length."""
+def check_problems(problems: Iterable[Problem]) -> None:
+    """Check that each problem has a reason, but not an internal error, and one printable sentence of bounded length."""
     for problem in problems:
         assert isinstance(problem.reason, Reason)
         assert problem.reason is not Reason.INTERNAL_ERROR, problem
-        one_line(problem.detail)
+        check_sentence(problem.detail)
 
 
-def one_line(text: str) -> None:
+def check_sentence(text: str) -> None:
     assert text
     assert text.isprintable(), ascii(text)
     assert len(text) <= MAX_DETAIL_CHARACTERS, len(text)
 
 
-def answer_of(written: bytes) -> HttpResponse:
-    """`status`, headers, an empty line and the body; what is missing is as the most usual answer has it."""
-    head, _, body = written.partition(b"\n\n")
+def parse_response(data: bytes) -> HttpResponse:
+    """Parse a status, headers, an empty line and a body. A missing status is 200."""
+    head, _, body = data.partition(b"\n\n")
     status, *lines = head.decode("latin-1").split("\n")
     pairs = (line.partition(":") for line in lines)
     headers = tuple((name.strip().lower(), value.strip()) for name, _, value in pairs)
