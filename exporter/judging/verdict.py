@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from exporter.judging import peers
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, IPFamily, Stage
+from exporter.model.enums import CertificateOf, Implementation, IPFamily, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
 from exporter.model.outcomes import Failed, Passed, ResourceShortage, Skipped, found
 from exporter.model.reasons import RAN_OUT_OF_TIME
@@ -48,8 +49,12 @@ def well_known_ran_out_of_time(report: Report) -> bool:
 
 
 def federates(report: Report) -> bool:
-    """Whether a peer that follows the specification can federate through at least one endpoint."""
-    return any(endpoint.ok and not endpoint.endpoint.behind_alias for endpoint in report.endpoints)
+    """Whether both Synapse and Dendrite get through.
+
+    The Conduit family does not count, because it is modelled from its library for discovery alone.
+    """
+    verdicts = peers.verdicts(report)
+    return verdicts[Implementation.SYNAPSE].federates and verdicts[Implementation.DENDRITE].federates
 
 
 def stages(report: Report) -> dict[Stage, StageVerdict]:

@@ -181,3 +181,9 @@ class DirectoryResponse:
     def reached(self) -> bool:
         """Whether the homeserver answered."""
         return self.errcode is not None and self.errcode != "M_UNRECOGNIZED"
+
+    @property
+    def detail(self) -> str:
+        """Describe the response."""
+        answer = f"errcode {self.errcode}" if self.errcode else "no Matrix error"
+        return f"a request for a room alias returns status {self.status} and {answer}"

@@ -184,6 +184,11 @@ class Reason(WithRemedy):
         "The reverse proxy refuses bodies as large as a transaction can be, so events from busy rooms stop "
         "arriving: raise its limit (nginx: `client_max_body_size 50M;`; Apache: LimitRequestBody).",
     )
+    NOT_FORWARDED = (
+        "not_forwarded",
+        "The reverse proxy does not forward every federation request to the homeserver: configure it to forward every "
+        "path under /_matrix, v1 and v2, and not only those of the version and the keys.",
+    )
     CATCH_ALL = (
         "catch_all",
         "The reverse proxy answers unknown paths with a page of its own, which peers take for a successful "

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -14,11 +13,12 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import Passed, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
-from exporter.probing.attempt import Deadline, attempt, identity, with_slot
+from exporter.probing.attempt import Deadline, attempt, with_slot
 from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import query_notaries
 from exporter.probing.problems import Step
-from exporter.probing.stages import keys, proxy, srv, tls, well_known
+from exporter.probing.second_looks import SecondLooks
+from exporter.probing.stages import directory, keys, proxy, srv, well_known
 
 MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 32 endpoints
 MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
@@ -66,22 +66,38 @@ async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -
 async def _check_endpoint(
     network: Network, report: Report, endpoint: EndpointReport, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> EndpointDeepLook | None:
-    """Return None if the probe or this check did not get a valid TLS session with the endpoint."""
-    route = report.route
-    if not isinstance(endpoint.tls, Passed):
+    """There are three cases:
+
+    - the probe did not connect, or the check does not: None;
+    - the probe got a valid TLS session: all requests, and a second look if it did not get the keys;
+    - it got none: only a second look.
+    """
+    if not isinstance(endpoint.tcp, Passed):
         return None
-    with closing(network.connection(endpoint.endpoint)) as connection:
-        opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage())
-        if not isinstance(opened, Passed):
+    async with tls_slots:
+        look = SecondLooks(network, report, endpoint, deadline)
+        if not isinstance(endpoint.tls, Passed):
+            return EndpointDeepLook(second=await look.past_tls())
+        return await _send_requests(report, endpoint, look, deadline)
+
+
+async def _send_requests(
+    report: Report, endpoint: EndpointReport, look: SecondLooks, deadline: Deadline
+) -> EndpointDeepLook | None:
+    route = report.route
+    async with look.session() as (connection, session):
+        if not isinstance(session, Passed):
             return None
-        async with tls_slots:
-            verify = partial(tls.evaluate, tls_name=route.tls_name, cache=network.chain_cache)
-            session = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage())
-            if not isinstance(session, Passed):
-                return None
-            difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
-            outcome = await proxy.run(connection, route.host_header, found(endpoint.version), deadline.for_stage())
-    return EndpointDeepLook(outcome, difference)
+        difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
+        answered = await directory.run(connection, route.host_header, deadline.for_stage())
+        outcome = await proxy.run(connection, route.host_header, found(endpoint.version), deadline.for_stage())
+    return EndpointDeepLook(
+        outcome,
+        difference,
+        answered,
+        await look.as_a_homeserver() if directory.is_refusal(endpoint.keys, answered) else None,
+        await look.http2_broken(),
+    )
 
 
 async def _compare_host_with_port(

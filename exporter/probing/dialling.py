@@ -14,8 +14,11 @@ NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
     """Return an open connection to the first address that accepts one; the other attempts are cancelled.
 
+    IPv6 comes first (RFC 8305, section 4), and the order is kept otherwise.
+
     If none accepts, raises the error of the first address. There must be at least one.
     """
+    endpoints = sorted(endpoints, key=lambda endpoint: -endpoint.ip.version)
     if len(endpoints) == 1:
         return await _open_into([], network.connection(endpoints[0]))
     opened: list[Connection] = []

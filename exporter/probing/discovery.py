@@ -38,9 +38,9 @@ async def discover(network: Network, name: ServerName, deadline: Deadline) -> Di
     """Find the endpoints of a server. Never raises: every failure is in the outcomes."""
     delegation = await _fetch_well_known(network, name, deadline)
     delegated = valid.server if (valid := found(delegation)) else None
-    records = await _fetch_srv(network, routes.srv_host(name, delegated), deadline)
+    records = await fetch_srv(network, routes.srv_host(name, delegated), deadline)
     route = routes.plan(name, delegated, srv.decisive_records(records))
-    resolved = await _resolve(network, route, deadline)
+    resolved = await resolve(network, route, deadline)
     return Discovery(delegation, srv.evaluate_targets(records, found(resolved) or Resolution(())), route, resolved)
 
 
@@ -50,13 +50,13 @@ async def _fetch_well_known(network: Network, name: ServerName, deadline: Deadli
     return await well_known.run(network, name, deadline.for_stage())
 
 
-async def _fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
+async def fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:
     if host is None:
         return SKIPPED
     return await attempt(Step.DNS, srv.fetch(network, host), srv.evaluate, deadline.for_stage())
 
 
-async def _resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
+async def resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
     if not route.targets:
         return SKIPPED
     evaluate = partial(dns.evaluate, aliases_allowed=route.method not in routes.BY_SRV)

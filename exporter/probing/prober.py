@@ -3,24 +3,22 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity, deep_look
-from exporter.probing.attempt import Deadline, attempt, gather_all, identity, with_slot
+from exporter.probing.attempt import Deadline, gather_all, with_slot
 from exporter.probing.connectivity import Outage
 from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
+from exporter.probing.detours import Detours
 from exporter.probing.discovery import discover
+from exporter.probing.endpoint import EndpointProber
 from exporter.probing.network import Network
-from exporter.probing.problems import Step
-from exporter.probing.stages import keys, tls, version
 
 
 class WorkerLostError(Exception):
@@ -83,46 +81,23 @@ class Prober:
         started, stalled_before, deadline = time.monotonic(), self._stalled_seconds(), Deadline.for_probe(seconds)
         discovery = await discover(self._network, name, deadline)
         slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-        endpoint_probes = (
-            with_slot(slots, partial(self._probe_endpoint, name, discovery.route, endpoint, tls_slots, deadline))
-            for endpoint in discovery.endpoints
-        )
+        prober = EndpointProber(self._network, name, tls_slots, deadline)
+
+        async def probe_route(route: Route, endpoints: Sequence[Endpoint]) -> tuple[EndpointReport, ...]:
+            probes = (with_slot(slots, partial(prober.probe, route, each)) for each in endpoints)
+            return tuple(await gather_all(probes))
+
+        endpoints = await probe_route(discovery.route, discovery.endpoints)
+        detours = await Detours(self._network, name, discovery, probe_route, deadline).follow()
         return Report(
             server_name=name,
             well_known=discovery.well_known,
             srv=discovery.srv,
             route=discovery.route,
             dns=discovery.dns,
-            endpoints=tuple(await gather_all(endpoint_probes)),
+            endpoints=endpoints,
+            detours=detours,
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
             stalled_seconds=self._stalled_seconds() - stalled_before,
         )
-
-    async def _probe_endpoint(
-        self, name: ServerName, route: Route, endpoint: Endpoint, tls_slots: asyncio.Semaphore, deadline: Deadline
-    ) -> EndpointReport:
-        """Run all stages of an endpoint over one connection. There are three cases:
-
-        - TCP fails: the other stages are skipped;
-        - TLS fails: nothing is sent over the connection, and version and keys are skipped;
-        - TLS passes: both version and keys are requested, as each of them says something of its own.
-        """
-        with closing(self._network.connection(endpoint)) as connection:
-            clock = connection.peer_wait
-            tcp = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), clock)
-            if not isinstance(tcp, Passed):
-                return EndpointReport(endpoint, tcp)
-            async with tls_slots:
-                verify = partial(tls.evaluate, tls_name=route.tls_name, cache=self._network.chain_cache)
-                session = await attempt(
-                    Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage(), clock
-                )
-                if not isinstance(session, Passed):
-                    return EndpointReport(endpoint, tcp, session)
-                response = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
-                software = await attempt(Step.HTTP, response, version.evaluate, deadline.for_stage(), clock)
-                response = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
-                evaluate_keys = partial(keys.evaluate, server_name=name.text, now=datetime.now(UTC))
-                published = await attempt(Step.HTTP, response, evaluate_keys, deadline.for_stage(), clock)
-                return EndpointReport(endpoint, tcp, session, software, published)

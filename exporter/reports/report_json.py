@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter.judging import verdict
+from exporter.judging import peers, verdict
+from exporter.judging.peers.peer import PeerVerdict
 from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import ActiveWarning, warnings
 from exporter.model import reasons
@@ -53,6 +54,7 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
         "checked_at": _rfc3339(report.ended_at),
         "duration_seconds": round(report.seconds, _MICROSECONDS),
         "federation_ok": verdict.federates(report),
+        "peers": {name: _peer_json(of) for name, of in peers.verdicts(report).items()},
         "delegation": _delegation_json(report),
         "stages": _stages_json(verdict.stages(report).items()),
         "problems": [_problem_json(located) for located in verdict.problems(report)],
@@ -113,6 +115,10 @@ def _stages_json(verdicts: Iterable[tuple[Stage, StageVerdict]]) -> list[JsonObj
         {"stage": stage, "ok": seen.ok, "duration_seconds": round(seen.seconds, _MICROSECONDS)}
         for stage, seen in verdicts
     ]
+
+
+def _peer_json(of: PeerVerdict) -> JsonObject:
+    return {"federates": of.federates, "problem": _problem_json(of.problem) if of.problem else None}
 
 
 def _problem_json(located: LocatedProblem) -> JsonObject:

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import ClassVar
 
-from exporter.judging.peers.peer import Peer
+from exporter.judging.peers.peer import Peer, Refusals
 from exporter.model import names
 from exporter.model.enums import Implementation, Means, Oddity, SrvService, Stage
 from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
@@ -28,12 +29,12 @@ class Dendrite(Peer):
         for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
     )
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.UNVERIFIED})
-    refused_keys = {
+    refused_keys: ClassVar[Refusals] = {
         Oddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
         Oddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",
         Oddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
         Oddity.KEY_DID_NOT_SIGN: "one of the keys has not signed them",  # CheckKeys, keys.go
-        Oddity.FLOAT_VALIDITY: "valid_until_ts is not an integer",
+        Oddity.NOT_AN_INTEGER: "a number in them is not an integer",
         Oddity.PADDED_BASE64: "their base64 is padded",
     }
 

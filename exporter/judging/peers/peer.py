@@ -11,7 +11,7 @@ from exporter.model import names, routes
 from exporter.model.enums import Implementation, Means, Oddity, SrvService, Stage
 from exporter.model.findings import Delegation, HttpShape, SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Outcome, Passed, Problem, found
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointReport, LocatedProblem, Report, Way
 from exporter.model.routes import Route
@@ -140,8 +140,9 @@ class Peer:
             return PeerVerdict(federates=False, problem=way.route)
         problem: LocatedProblem | None = None
         for target in way.route.targets:
-            tried = preferred_endpoints([each for each in way.endpoints if each.endpoint.target == target])
-            faults = [self.endpoint_fault(each) for each in tried]
+            endpoints = [each for each in way.endpoints if each.endpoint.target == target]
+            tried = preferred_endpoints(endpoints)
+            faults = [self.endpoint_fault(each) or _keys_of_another(each, endpoints) for each in tried]
             if tried and None in faults:
                 return PeerVerdict(federates=True)
             problem = problem or next(iter(faults), None)
@@ -156,9 +157,7 @@ class Peer:
     def endpoint_fault(self, seen: EndpointReport) -> LocatedProblem | None:
         """Return what stops it at an endpoint that accepts connections."""
         answers = self.answers(seen)
-        return (
-            self.tls_fault(seen, answers.tls) or self.http_fault(seen, answers) or self.keys_fault(seen, answers.keys)
-        )
+        return self.tls_fault(seen, answers.tls) or self.http_fault(seen, answers) or self.keys_fault(seen, answers)
 
     def answers(self, seen: EndpointReport) -> Answers:
         """Return what it is answered: by the second look where only that shows it."""
@@ -205,10 +204,15 @@ class Peer:
             return f"{self.name} reads {self.max_header_lines} header lines, found {shape.lines}"
         return None
 
-    def keys_fault(self, seen: EndpointReport, outcome: Outcome[object]) -> LocatedProblem | None:
-        """Return why it does not accept the signing keys."""
-        published = seen.published_in(outcome)
-        problems = outcome.problems if isinstance(outcome, Failed) else ()
+    def keys_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
+        """Return why it does not accept the signing keys.
+
+        Nobody asked for them where TLS has a problem that it tolerates, until a deep look does.
+        """
+        if isinstance(answers.keys, Skipped) and isinstance(answers.tls, Failed):
+            return _at(seen, Stage.TLS, answers.tls.problems[0])
+        published = found(answers.keys)
+        problems = answers.keys.problems if isinstance(answers.keys, Failed) else ()
         if published is None or not published.keys:
             return _at(seen, Stage.KEYS, problems[0]) if problems else None
         if fatal := [problem for problem in problems if problem.reason in _FATAL_FOR_KEYS]:
@@ -225,6 +229,26 @@ def preferred_endpoints(endpoints: Sequence[EndpointReport]) -> list[EndpointRep
     accepting = [each for each in endpoints if isinstance(each.tcp, Passed)]
     families = [each.endpoint.ip.version for each in accepting]
     return [each for each in accepting if each.endpoint.ip.version == max(families)]
+
+
+def _keys_of_another(seen: EndpointReport, endpoints: Sequence[EndpointReport]) -> LocatedProblem | None:
+    """Return the problem where the other IP family leads to keys of which none is the same.
+
+    A server signs with one set of keys, and nobody can see from outside with which. Of the machines, the one that peers
+    take is more often the forgotten one.
+    """
+    ours = _keys(seen)
+    for other in endpoints:
+        theirs = _keys(other)
+        if other.endpoint.ip.version != seen.endpoint.ip.version and ours and theirs and not ours & theirs:
+            why = f"{other.endpoint.address} publishes other keys: peers reject what the server signs with those"
+            return _at(seen, Stage.KEYS, Problem(Reason.SIGNATURE_INVALID, why))
+    return None
+
+
+def _keys(seen: EndpointReport) -> set[tuple[str, str]]:
+    published = found(seen.keys)
+    return set(published.keys.items()) if published else set()
 
 
 def _at(seen: EndpointReport, stage: Stage, problem: Problem) -> LocatedProblem:

@@ -1,6 +1,8 @@
 """Synapse, as seen on version 1.163.2 and read in element-hq/synapse."""
 
-from exporter.judging.peers.peer import Peer
+from typing import ClassVar
+
+from exporter.judging.peers.peer import Peer, Refusals
 from exporter.model.enums import Implementation, Means, Oddity, Stage
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Problem
@@ -14,7 +16,7 @@ class Synapse(Peer):
     max_well_known_bytes = 50 * 1024  # WELL_KNOWN_MAX_SIZE, http/federation/well_known_resolver.py
     max_header_line_bytes = 16 * 1024  # LineReceiver.MAX_LENGTH of Twisted
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.FINITE_FIELD})  # OpenSSL offers DHE by default
-    refused_keys = {
+    refused_keys: ClassVar[Refusals] = {
         Oddity.CONTENT_TYPE: "their Content-Type is not application/json",  # check_content_type_is
         Oddity.GZIPPED: "they are compressed, although it did not ask for that",
         Oddity.TRAILING_DATA: "something follows the JSON",

@@ -15,7 +15,7 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 
-MAX_ADDRESSES = 16  # of one target: no real server has more, and every one is dialled
+MAX_ADDRESSES = 24  # of one target: hardly any server has more, and every one is dialled
 MAX_ENDPOINTS = 32
 
 
