@@ -15,6 +15,7 @@ from exporter.runtime.rate_limit import RateLimit
 from exporter.web.api import queries
 from exporter.web.api.probe import parse_timeout
 from tests.embedded_federation import lab_servers, series
+from tests.lab.slow import delayed
 from tests.scrapes import OPENMETRICS
 from tests.waiting import leaked_tasks, until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site, open_to_all
@@ -88,10 +89,16 @@ async def test_account_in_words(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- sharing
 
 
+def slow_down(site: LabSite) -> None:
+    """The homeserver takes a fifth of a second for each response."""
+    running = site.federation.server(HEALTHY.server_name)
+    running.federation_site.fallback = delayed(running.homeserver, 0.2)
+
+
 async def test_equal_requests_share_one_probe(tmp_path: Path) -> None:
     """Ten people who ask at once are one question to the server."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        site.federation.server(HEALTHY.server_name).homeserver.delay = 0.2
+        slow_down(site)
         answers = await asyncio.gather(*(probe(site, HEALTHY.server_name) for _ in range(10)))
         assert site.probes(HEALTHY) == 1
     assert {answer.text for answer in answers} == {answers[0].text}
@@ -100,7 +107,7 @@ async def test_equal_requests_share_one_probe(tmp_path: Path) -> None:
 async def test_scheduled_probe_is_shared_too(tmp_path: Path) -> None:
     """And its deep look keeps nobody waiting."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        site.federation.server(HEALTHY.server_name).homeserver.delay = 0.2
+        slow_down(site)
         scheduled = asyncio.create_task(site.app._runner.run_scheduled(names.parse(HEALTHY.server_name)))
         await until(lambda: site.probes(HEALTHY))
         found = values(await probe(site, HEALTHY.server_name))
