@@ -10,14 +10,16 @@ from starlette.responses import PlainTextResponse, Response
 
 from exporter.config import HostPort
 from exporter.web import connection
-from tests.sample_reports import delegated_by_well_known, watched
+from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import until
 from tests.web.clients import PATIENCE, REQUEST, client, crowd, exchange, read_to_end
 from tests.web.serving import large_page, served, served_pages, streamed_page
 
 NAMES = [f"server-{number}.example.org" for number in range(1000)]
-LARGE = board_of(map(watched, NAMES), *map(delegated_by_well_known, NAMES))  # more than the kernel buffers for a client
+LARGE = board_of(
+    map(watched_server, NAMES), *map(delegated_by_well_known, NAMES)
+)  # more than the kernel buffers for a client
 
 
 @asynccontextmanager

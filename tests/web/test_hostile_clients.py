@@ -11,7 +11,7 @@ import pytest
 
 from exporter.demo.authority import Authority
 from exporter.web import connection, listeners, server
-from tests.sample_reports import delegated_by_well_known, watched
+from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 from tests.web import pems
@@ -22,7 +22,9 @@ from tests.web.settings.exporter_with_curl import TLS, running_exporter
 CROWD_SIZE = 150
 SOON = 2.0  # seconds for a scrape of a well-behaved client; on an idle machine it takes a few milliseconds
 NAMES = [f"server-{number}.example.org" for number in range(1000)]
-LARGE = board_of(map(watched, NAMES), *map(delegated_by_well_known, NAMES))  # more than the kernel buffers for a client
+LARGE = board_of(
+    map(watched_server, NAMES), *map(delegated_by_well_known, NAMES)
+)  # more than the kernel buffers for a client
 
 MISBEHAVIOURS = {
     "sends nothing": b"",

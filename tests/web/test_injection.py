@@ -71,8 +71,8 @@ REPORTS: dict[str, Report] = {
     for make in (
         sample_reports.delegated_by_well_known,
         sample_reports.expired_certificate,
-        sample_reports.looked_at_deeply,
-        sample_reports.looked_deep,
+        sample_reports.with_deep_look,
+        sample_reports.faults_in_deep_look,
         sample_reports.nothing_resolved,
         sample_reports.two_families,
     )
@@ -81,7 +81,7 @@ each_report = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
 
 
 def board(report: Report) -> Board:
-    return board_of([sample_reports.watched(str(report.server_name))], report)
+    return board_of([sample_reports.watched_server(str(report.server_name))], report)
 
 
 # ---------------------------------------------------------------- metrics

@@ -7,7 +7,7 @@ import pytest
 from exporter import VERSION
 from exporter.probing.connectivity import Outage
 from exporter.web import landing
-from tests.sample_reports import watched
+from tests.sample_reports import watched_server
 from tests.scrapes import board_of
 from tests.web.serving import get
 
@@ -57,7 +57,7 @@ def test_the_page_shows_that_the_exporter_is_offline(outage: Outage) -> None:
 
 async def test_the_site_serves_the_page_for_its_board() -> None:
     """The page loads nothing, and no other page may frame it."""
-    response = await get("/", board=board_of([watched("example.org"), watched("example.net")]))
+    response = await get("/", board=board_of([watched_server("example.org"), watched_server("example.net")]))
     assert response.text == landing.render(2)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     assert response.headers["content-security-policy"].startswith("default-src 'none'")

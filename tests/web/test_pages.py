@@ -7,14 +7,16 @@ import pytest
 
 from exporter import VERSION
 from exporter.web.pages import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
 from tests.waiting import until
 from tests.web.clients import PATIENCE, client, open_descriptors
 from tests.web.serving import get, served
 
 BOARD = board_of(
-    [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+    [watched_server("example.org"), watched_server("expired.example.org")],
+    delegated_by_well_known(),
+    expired_certificate(),
 )
 PLAIN = "text/plain; charset=utf-8"
 

@@ -18,7 +18,7 @@ from exporter.scheduling.single_flight import DeadlineExceededError, ShuttingDow
 from exporter.web import connection
 from exporter.web.api import queries
 from exporter.web.api.queries import RefusedError, ReportQueries, parse_flag, parse_server_name
-from tests.sample_reports import delegated_by_well_known, watched
+from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 from tests.web.clients import REQUEST, crowd
@@ -43,7 +43,7 @@ class FakeRunner:
         self.probes.append((name, seconds))
         if self.error:
             raise self.error
-        state = ServerState(watched(name.text)).with_report(delegated_by_well_known(name.text))
+        state = ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
         if not self.offline:
             return state
         return state.with_report(replace(delegated_by_well_known(name.text), endpoints=(), exporter_offline=True))
@@ -56,7 +56,7 @@ def queries_with(
     reports = [delegated_by_well_known(WATCHED.text)] if reported else []
     config = Config(probe=ProbeSettings(timeout=timeout), web=WebSettings(probe_any=probe_any))
     any_runner: Any = runner
-    return ReportQueries(board_of([watched(WATCHED.text)], *reports), any_runner, lambda: config)
+    return ReportQueries(board_of([watched_server(WATCHED.text)], *reports), any_runner, lambda: config)
 
 
 async def refusal_of(query: Any) -> RefusedError:
