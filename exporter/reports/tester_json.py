@@ -18,7 +18,7 @@ from exporter.model.findings import Resolution, SigningKeys, SrvRecord, TlsSessi
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
-from exporter.probing.stages.keys import KEY_ID, decode_base64
+from exporter.model.signing_keys import KEY_ID, decode_base64
 from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
