@@ -18,7 +18,8 @@ import yaml
 
 from exporter import check
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.servers import many
+from tests.lab.crowd import crowd
+from tests.lab.slow import slow_down
 
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "well-known-port.lab.test",
@@ -184,7 +185,7 @@ def test_status_is_2_without_a_dns_server(monkeypatch: pytest.MonkeyPatch, capsy
 
 async def test_servers_are_probed_concurrently(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten slow servers take less time than they would one after the other."""
-    async with Federation(many(10, delay=0.2)) as federation:
+    async with Federation(crowd(10, proxy=slow_down(0.2))) as federation:
         names = [server.server_name for server in federation.servers]
         started = asyncio.get_running_loop().time()
         assert await run(write_config(federation.config(), tmp_path), *names) == 0

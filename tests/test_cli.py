@@ -18,9 +18,9 @@ import pytest
 from exporter import DISTRIBUTION, VERSION, cli
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
-from exporter.demo.broken import at_8448
-from exporter.demo.faults import Fault
+from exporter.demo.broken import broken_port
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.ports import drop_packets
 from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason
@@ -348,7 +348,7 @@ def silent_and_early() -> LabServer:
     """Return a server that is probed in the first second of the minute over which probes are spread."""
     hosts = (f"silent-{number}.lab.test" for number in count())
     host = next(host for host in hosts if fraction(names.parse(host)) < 1 / 60)
-    return at_8448(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, Fault.BLACK_HOLE)
+    return broken_port(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, drop_packets)
 
 
 async def in_flight(exporter: RunningExporter) -> bool:
@@ -403,7 +403,7 @@ async def url_of(process: Process) -> tuple[str, str]:
     """Return the URL of the metrics and everything that was printed."""
     assert process.stdout
     async with asyncio.timeout(PATIENCE):
-        text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
+        text = (await process.stdout.readuntil(b"Press Ctrl-C to stop.\n")).decode()
     return next(word for word in text.split() if word.endswith("/metrics")), text
 
 
@@ -434,6 +434,8 @@ async def test_demo_uses_another_port_if_the_default_is_taken() -> None:
             stack.enter_context(bind([DEFAULT_LISTEN])[0])
         async with started("demo") as process:
             url, text = await url_of(process)
-            assert text.startswith(f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n")
+            assert text.startswith(
+                f"Port {DEFAULT_LISTEN.port} is in use, so the exporter listens on port {httpx.URL(url).port}.\n"
+            )
             assert not url.endswith(f":{DEFAULT_LISTEN.port}/metrics")
             assert await ended(process, signal.SIGTERM) == (0, "", "")

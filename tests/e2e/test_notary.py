@@ -68,7 +68,7 @@ async def asked(network: Internet, seen: PublishedKeys) -> NotaryResult:
 async def test_synapse_as_a_notary(network: Internet, server: HttpsServer) -> None:
     """It fetches keys once, agrees, and goes on giving them out when the server has others and cannot be reached."""
     homeserver = Homeserver(server.address)
-    server.sites[LOOPBACK] = Site(otherwise=homeserver.answer)
+    server.sites[LOOPBACK] = Site(fallback=homeserver.respond)
 
     first, again = await asked(network, published(homeserver)), await asked(network, published(homeserver))
     assert isinstance(first.outcome, Passed)

@@ -11,12 +11,22 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
+from exporter.demo.authority import (
+    EXPIRED as EXPIRED_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    VALID as VALID_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    Authority,
+    CertificateProfile,
+    IssuedCertificate,
+)
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import FAULTS, Fault
 from exporter.demo.https_server import HttpsServer, Response, Site
-from exporter.demo.listener import Port
-from exporter.demo.zone import DnsFault
+from exporter.demo.listener import Listener, Port
+from exporter.demo.ports import ClosedPort, answer_in_plain_http
+from exporter.demo.zone import SERVFAIL
 from exporter.internet import Internet
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
@@ -24,6 +34,7 @@ from exporter.probing.evidence import Addresses, Handshake, VerifyError
 from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
 from tests.addresses import ip_endpoint
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, http_response, srv_record
+from tests.lab.ports import stall
 from tests.waiting import PATIENCE
 
 PAGE = Response(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
@@ -41,7 +52,7 @@ ZONE = """
 """
 FAILING = (("failing.test", "A"), ("failing.test", "AAAA"), ("_matrix-fed._tcp.failing.test", "SRV"))
 
-Certificates = dict[CertificateState, IssuedCertificate]
+Certificates = dict[CertificateProfile, IssuedCertificate]
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +62,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def certificates(authority: Authority) -> Certificates:
-    return {
-        state: authority.issue(["dual.test"], state) for state in (CertificateState.VALID, CertificateState.EXPIRED)
-    }
+    return {state: authority.issue(["dual.test"], state) for state in (VALID_CERTIFICATE, EXPIRED_CERTIFICATE)}
 
 
 def handshake(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
@@ -78,8 +87,8 @@ def fake_network(certificates: Certificates) -> FakeNetwork:
             "_matrix-fed._tcp.failing.test": failure,
         },
         servers={
-            HEALTHY: Server(handshake(certificates[CertificateState.VALID]), pages),
-            EXPIRED: Server(handshake(certificates[CertificateState.EXPIRED], VerifyError(10, 0)), pages),
+            HEALTHY: Server(handshake(certificates[VALID_CERTIFICATE]), pages),
+            EXPIRED: Server(handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0)), pages),
             PLAIN: Server(NotTlsError("the server greets with another protocol")),
             SILENT: Server(SILENCE),
         },
@@ -90,13 +99,13 @@ async def real_network(certificates: Certificates, ca_file: Path, stack: AsyncEx
     resolver = DnsServer()
     resolver.zone.load(ZONE)
     for name, kind in FAILING:
-        resolver.zone.fail(name, kind, DnsFault.SERVFAIL)
+        resolver.zone.fail(name, kind, SERVFAIL)
     ports: dict[str, Port] = {
-        HEALTHY: https_server(certificates[CertificateState.VALID]),
-        EXPIRED: https_server(certificates[CertificateState.EXPIRED]),
-        REFUSED: FAULTS[Fault.CONNECTION_REFUSED](),
-        PLAIN: FAULTS[Fault.PLAIN_HTTP](),
-        SILENT: FAULTS[Fault.STALL](),
+        HEALTHY: https_server(certificates[VALID_CERTIFICATE]),
+        EXPIRED: https_server(certificates[EXPIRED_CERTIFICATE]),
+        REFUSED: ClosedPort(),
+        PLAIN: Listener(answer_in_plain_http),
+        SILENT: Listener(stall),
     }
     for port in (resolver, *ports.values()):
         await port.start()
@@ -189,14 +198,14 @@ async def test_a_handshake_returns_the_chain_as_presented(network: Network, cert
     """It contains the leaf and the intermediate."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        assert await healthy.start_tls("dual.test") == handshake(certificates[CertificateState.VALID])
+        assert await healthy.start_tls("dual.test") == handshake(certificates[VALID_CERTIFICATE])
 
 
 async def test_a_bad_certificate_does_not_abort_the_handshake(network: Network, certificates: Certificates) -> None:
     """It is returned along with the complaints about it."""
     with closing(connection(network, EXPIRED)) as expired:
         await expired.open()
-        expected = handshake(certificates[CertificateState.EXPIRED], VerifyError(10, 0))
+        expected = handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0))
         assert await expired.start_tls("dual.test") == expected
 
 

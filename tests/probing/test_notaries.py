@@ -11,7 +11,6 @@ from exporter.config import Config, HostPort, NetworkSettings
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import encode_public_key, key_id
 from exporter.demo.https_server import Request, Response, json_response
-from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
@@ -28,6 +27,7 @@ from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, healthy_homeserver, http_response, srv_record
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
+from tests.lab.notary import QUERY
 from tests.sample_reports import watched_server
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -107,7 +107,7 @@ async def test_a_notary_that_does_not_know_the_server_is_inconclusive(federation
 
 async def test_a_homeserver_that_is_not_a_notary_is_inconclusive(federation: Federation) -> None:
     """No homeserver of the Conduit family is a notary."""
-    del federation.server(NOTARY).federation_site.pages[QUERY]
+    del federation.server(NOTARY).federation_site.resources[QUERY]
     _, results = await probe_and_query(federation, "confirmed.lab.test")
     assert [(result.outcome, result.inconclusive_because) for result in results] == [
         (SKIPPED, "http_status: status 404, expected 200")

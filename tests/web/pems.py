@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from exporter.demo.authority import Authority, Hierarchy, Issuer, KeyType, PrivateKey, common_name, draft, new_key
+from exporter.demo.authority import Authority, Hierarchy, Issuer, PrivateKey, common_name, draft, new_p256_key
 
 HOUR = timedelta(hours=1)
 
@@ -37,7 +37,7 @@ def write_server(folder: Path, authority: Authority) -> None:
 
 def write_client(folder: Path, name: str, hierarchy: Hierarchy, names: Sequence[x509.GeneralName] = ()) -> None:
     """Write `NAME.pem` and `NAME-key.pem`, a client certificate."""
-    subject, now = Issuer(common_name(name), new_key(KeyType.EC)), datetime.now(UTC)
+    subject, now = Issuer(common_name(name), new_p256_key()), datetime.now(UTC)
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     leaf = draft(subject, now - HOUR, now + HOUR).add_extension(purpose, critical=False)
     if names:
@@ -56,6 +56,7 @@ def write_small(folder: Path) -> None:
 def write_all(folder: Path) -> None:
     """Write every file that the web configurations in tests/web/settings/cases name."""
     authority = Authority(folder)
+    authority.trust(Hierarchy("Second").root)
     write_server(folder, authority)
     write_small(folder)
     key = authority.issue(["localhost"]).key

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.homeserver import Homeserver, encode_public_key, key_id
+from exporter.demo.homeserver import Homeserver, encode_public_key, key_id, sign_as
 from exporter.demo.https_server import Response, json_response
-from exporter.demo.notary import Notary
 from exporter.model import names
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
@@ -48,7 +47,7 @@ def published(*homeservers: KnownServer) -> PublishedKeys:
 
 
 def notarised(known: KnownServer, by: str = NOTARY.text) -> Document:
-    return Notary(Homeserver(by), {}).signed(json.loads(known.keys().body))
+    return sign_as(Homeserver(by), json.loads(known.keys().body))
 
 
 def test_queries_require_validity_at_the_moment_of_the_probe() -> None:

@@ -14,6 +14,7 @@ from exporter.model import names
 from exporter.web.api import queries
 from exporter.web.api.probe import parse_timeout
 from tests.embedded_federation import series
+from tests.lab.slow import delayed
 from tests.scrapes import OPENMETRICS
 from tests.waiting import leaked_tasks, until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site
@@ -87,10 +88,16 @@ async def test_debug_describes_every_step(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- sharing
 
 
+def slow_down(site: LabSite) -> None:
+    """Make the homeserver take a fifth of a second for each response."""
+    running = site.federation.server(HEALTHY.server_name)
+    running.federation_site.fallback = delayed(running.homeserver, 0.2)
+
+
 async def test_concurrent_requests_share_a_probe(tmp_path: Path) -> None:
     """The server is probed once for ten requests."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        site.federation.server(HEALTHY.server_name).homeserver.delay = 0.2
+        slow_down(site)
         responses = await asyncio.gather(*(probe(site, HEALTHY.server_name) for _ in range(10)))
         assert site.probes(HEALTHY) == 1
     assert {response.text for response in responses} == {responses[0].text}
@@ -99,7 +106,7 @@ async def test_concurrent_requests_share_a_probe(tmp_path: Path) -> None:
 async def test_a_scheduled_probe_is_shared_too(tmp_path: Path) -> None:
     """A request does not wait for its deep look."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        site.federation.server(HEALTHY.server_name).homeserver.delay = 0.2
+        slow_down(site)
         scheduled = asyncio.create_task(site.app._runner.run_scheduled(names.parse(HEALTHY.server_name)))
         await until(lambda: site.probes(HEALTHY))
         found = values(await probe(site, HEALTHY.server_name))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.faults import Fault
+from exporter.demo.ports import refuse_connections
 from tests.embedded_federation import lab_servers
 from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
 
@@ -57,7 +57,7 @@ async def test_a_healthy_server_has_the_recorded_format(tmp_path: Path) -> None:
 
 async def test_a_broken_server_has_the_recorded_format(tmp_path: Path) -> None:
     """The server has SRV records and refuses connections."""
-    broken = replace(OVER_SRV, places=dict.fromkeys(OVER_SRV.places, Fault.CONNECTION_REFUSED))
+    broken = replace(OVER_SRV, ports=dict.fromkeys(OVER_SRV.ports, refuse_connections))
     async with lab_site(tmp_path, broken) as site:
         assert shape(await fetch_tester_report(site, broken.server_name)) == shape(recorded("refused"))
 
