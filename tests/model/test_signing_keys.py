@@ -32,5 +32,5 @@ def test_padding_is_optional(text: str) -> None:
 @pytest.mark.parametrize("text", ["*", "A-", "A A"])
 def test_other_text_is_not_base64(text: str) -> None:
     """The URL-safe alphabet is not allowed."""
-    with pytest.raises(ValueError, match="^not base64: "):
+    with pytest.raises(ValueError, match=r"^not base64: "):
         decode_base64(text)
