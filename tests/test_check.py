@@ -140,7 +140,7 @@ async def test_status_is_2_for_invalid_server_names(
     assert shown.out == ""
     allowed_characters = "only letters, digits, '-' and '.' are allowed in a name"
     assert shown.err.splitlines() == [
-        "'https://example.org' is not a server name: a server name is no URL: leave the scheme and the path away",
+        "'https://example.org' is not a server name: this is a URL: drop the scheme and the path",
         f"'a\N{REPLACEMENT CHARACTER}[31m' is not a server name: {allowed_characters}",
     ]
     assert not federation.dns.questions

@@ -38,7 +38,7 @@ from tests.embedded_federation import (
 )
 from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
-from tests.waiting import PATIENCE, until_asked
+from tests.waiting import PATIENCE, until_async
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
@@ -216,8 +216,8 @@ def test_check_config_lists_all_complaints(tmp_path: Path, capsys: pytest.Captur
     file.write_text("servers: [a..b]\nprobe: {intervall: 5m}\n")
     assert cli.main(["check-config", str(file)]) == 2
     out, err = capsys.readouterr()
-    places = [line.split(": ")[:2] for line in err.splitlines()]
-    assert (out, places) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
+    locations = [line.split(": ")[:2] for line in err.splitlines()]
+    assert (out, locations) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
 
 
 def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +238,7 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file) as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert failures(await exporter.metrics()) == expected_failures([HEALTHY, BROKEN])
 
             file.write_text("servers: [\n")
@@ -287,7 +287,7 @@ async def test_workers_share_the_probing(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file, "--workers", "2") as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert (await exporter.metrics())["exporter_workers"] == 2
             workers = children(exporter.process.pid)
             for pid in workers:
@@ -340,7 +340,7 @@ async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
     async with Federation([silent_and_early()]) as federation:
         file = write_config(tmp_path / "config.yaml", federation, probe=slow)
         async with serving(file) as exporter:
-            await until_asked(lambda: in_flight(exporter))
+            await until_async(lambda: in_flight(exporter))
             assert await exporter.end() == (0, "", ["stopping"])
 
 
@@ -419,7 +419,7 @@ async def test_demo_shows_every_server() -> None:
             found = await scraped(address)
             return found if successes(found, SERVERS) == expected else None
 
-        found = await until_asked(complete)
+        found = await until_async(complete)
         assert found
         assert failures(found) == expected_failures(SERVERS)
         assert await ended(process, signal.SIGINT) == (0, "", "")

@@ -16,7 +16,7 @@ from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import lab_servers, network, write_config
 from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
-from tests.waiting import until_asked, until_equal
+from tests.waiting import until_async, until_equal
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -61,7 +61,7 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             network=network(federation, notaries=[NOTARY]),
         )
         async with App(file, first_round=1) as app, prometheus(folder, app.addresses) as asked:
-            await until_asked(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
+            await until_async(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
             yield Scraped(asked, str(app.addresses[0]))
 
 
@@ -117,7 +117,7 @@ async def lasting_complaint(asked: Prometheus, dashboard: Json, target: Json) ->
         return not all(tried)
 
     with suppress(TimeoutError):
-        await until_asked(finds_something)
+        await until_async(finds_something)
     return None if not all(tried) else str(tried)
 
 

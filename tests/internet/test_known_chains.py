@@ -56,7 +56,7 @@ class KnownServer:
         self.present(presented)
         self.connections = 0
         self.live_streams: list[int] = []
-        self.counts_streams = False  # slow: the garbage collector looks through a million objects
+        self.counts_streams = False  # slow, as the garbage collector traverses a million objects
         self.slow_connection: int | None = None
         self.peer_wait = 0.0
         self.now = datetime.now(UTC)

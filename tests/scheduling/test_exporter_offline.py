@@ -33,7 +33,7 @@ from tests.embedded_federation import (
 )
 from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.dns_faults import REFUSED
-from tests.waiting import leaked_tasks, until_asked
+from tests.waiting import leaked_tasks, until_async
 
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
@@ -93,7 +93,7 @@ async def probed_more(app: App, servers: Sequence[LabServer], times: int) -> Ser
         )
         return found if min(ended) >= times else None
 
-    found = await until_asked(scrape)
+    found = await until_async(scrape)
     assert found
     return found
 
@@ -102,7 +102,7 @@ async def until_network_is(app: App, up: int) -> None:
     async def has_changed() -> bool:
         return (await scraped(app.addresses[0]))[UP] == up
 
-    await until_asked(has_changed)
+    await until_async(has_changed)
 
 
 async def no_answer(*_: object) -> None:
@@ -134,7 +134,7 @@ async def test_an_outage_of_the_resolver(tmp_path: Path, servers: list[LabServer
         assert value_of(server, during, "probe_last_timestamp_seconds") < value_of(
             server, after, "probe_last_timestamp_seconds"
         )
-    assert "own network is down, and nothing is seen of them: no resolver answers anything." in page
+    assert "own network is down, so it cannot probe them: no DNS resolver answers." in page
 
 
 @pytest.mark.parametrize("hole", [True, False], ids=["black hole", "no route"])
