@@ -216,8 +216,8 @@ def test_check_config_lists_all_complaints(tmp_path: Path, capsys: pytest.Captur
     file.write_text("servers: [a..b]\nprobe: {intervall: 5m}\n")
     assert cli.main(["check-config", str(file)]) == 2
     out, err = capsys.readouterr()
-    places = [line.split(": ")[:2] for line in err.splitlines()]
-    assert (out, places) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
+    locations = [line.split(": ")[:2] for line in err.splitlines()]
+    assert (out, locations) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
 
 
 def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from exporter.model.report import Report
 from tests.addresses import ip_endpoint
 
 SERVER_NAME = "synapse.test"
-PROBE_SECONDS = 10.0
+PROBE_SECONDS = 60.0
 
 
 @asynccontextmanager

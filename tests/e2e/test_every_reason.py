@@ -29,8 +29,8 @@ from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.notaries import NOTARY
 from tests.lab.with_warnings import DELEGATION_LOST
 
-PROBE_SECONDS = 12.0
-SILENT_SECONDS = 2.0  # where a lookup, a connection or an answer is waited for in vain
+PROBE_SECONDS = 60.0
+SILENT_SECONDS = 3.0  # where a lookup, a connection or an answer is waited for in vain
 
 OURS = Reason.INTERNAL_ERROR  # no server can show it
 NOTARIES = [names.parse(NOTARY)]
