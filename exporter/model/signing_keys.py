@@ -1,10 +1,11 @@
-"""The syntax of signing keys in the key document of a server (appendices of the specification). Pure."""
+"""The key IDs and the encoding of signing keys in the Matrix specification. Pure."""
 
 import base64
 import binascii
 import re
+from typing import Final
 
-KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
+ED25519_KEY_ID: Final = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
 
 
 def decode_base64(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.model.signing_keys import KEY_ID, decode_base64
+from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from exporter.model.signing_keys import KEY_ID, decode_base64
 )
 def test_key_ids_have_an_algorithm_and_a_version(key_id: str, valid: bool) -> None:  # noqa: FBT001 - a case
     """Only keys of the algorithm ed25519 are used."""
-    assert (KEY_ID.fullmatch(key_id) is not None) is valid
+    assert (ED25519_KEY_ID.fullmatch(key_id) is not None) is valid
 
 
 @pytest.mark.parametrize("text", ["AA", "AA==", "AA="])

@@ -17,7 +17,7 @@ from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
-from exporter.model.signing_keys import KEY_ID, decode_base64
+from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import JsonObject, parse_object
@@ -138,7 +138,7 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
     Return the keys that have, by key ID, and the problems with the others.
     """
     public_keys = {
-        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
+        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)
     }
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys contains no ed25519 key"),)
