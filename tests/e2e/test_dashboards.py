@@ -127,6 +127,7 @@ async def lasting_complaint(asked: Prometheus, dashboard: Json, target: Json) ->
 @pytest.mark.parametrize("name", ALL)
 async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -> None:
     """A number for each of its queries, with the labels that its legend names."""
+    assert list(targets(ALL[name]))
     for title, target in targets(ALL[name]):
         assert (title, await lasting_complaint(scraped.prometheus, ALL[name], target)) == (title, None)
 
@@ -151,6 +152,7 @@ async def labels_of(panel: Json, asked: Prometheus, dashboard: Json) -> set[str]
 async def test_variables_offer_all_that_there_is(name: str, scraped: Scraped) -> None:
     """Asked in the order in which they stand at the top of the page."""
     expected = {"job": [JOB], "instance": [scraped.exporter], "server_name": sorted(s.server_name for s in LAB)}
+    assert variables(ALL[name], "query")
     for variable, stated in variables(ALL[name], "query").items():
         selector, label = label_values(stated["query"])
         offered = await scraped.prometheus.label_values(interpolate(selector, values(".+")), label)

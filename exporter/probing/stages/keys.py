@@ -4,10 +4,7 @@ The sources are the server-server API, 2.3.1, "GET /_matrix/key/v2/server", and 
 "Signing JSON".
 """
 
-import base64
-import binascii
 import json
-import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,6 +17,7 @@ from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
+from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import JsonObject, parse_object
@@ -31,7 +29,6 @@ MAX_BRACKETS = 500  # in it: more than the keys that are checked need, and a bou
 _CLOCK_SKEW = timedelta(minutes=5)  # by which a server's clock may be ahead of ours
 MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 32 endpoints
 
-KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
 # The y of all points of order 1, 2, 4 and 8, in each encoding: anyone can make up signatures of such keys.
 # libsodium, which Synapse uses, rejects them (ge25519_has_small_order), OpenSSL does not.
 _P = 2**255 - 19
@@ -141,7 +138,7 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
     Return the keys that have, by key ID, and the problems with the others.
     """
     public_keys = {
-        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
+        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)
     }
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys contains no ed25519 key"),)
@@ -206,14 +203,3 @@ def check_signature(key: str | None, signature: object, message: bytes) -> str |
     if int.from_bytes(point, "little") % 2**255 in SMALL_ORDER:
         return "the key is a point of small order, for which anyone can forge signatures"
     return None
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode unpadded base64 (appendices, "Unpadded Base64"). Padding is tolerated, as real servers do.
-
-    Raises ValueError.
-    """
-    try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"not base64: {error}") from error
