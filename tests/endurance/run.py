@@ -264,7 +264,7 @@ def shown(line: Trend) -> str:
 
 def complaints(events: list[Event]) -> Counter[str]:
     """What should not have been said; a worker was killed by us."""
-    ours = {"a worker ended: starting another", "configuration not put to use", OUT_OF_DESCRIPTORS, "probe lost"}
+    ours = {"a worker ended: starting another", "configuration not applied", OUT_OF_DESCRIPTORS, "probe lost"}
     ours.add("the exporter's own network is down: failures are not attributed to servers")
     bad = (event for event in events if event["level"] in ("error", "critical", "unformatted") or "exception" in event)
     return Counter(event["msg"].splitlines()[0] for event in bad if event["msg"].splitlines()[0] not in ours)
