@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.server_lists.serving import http_response, serving, target_groups
-from tests.waiting import leaked_tasks, until, until_asked
+from tests.waiting import leaked_tasks, until, until_async
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
@@ -69,7 +69,7 @@ async def probed(app: App, *servers: LabServer) -> Series:
         found = await metrics(app)
         return None if None in successes(found, servers).values() else found
 
-    found = await until_asked(complete)
+    found = await until_async(complete)
     assert found
     return found
 
@@ -111,13 +111,13 @@ async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
             found = await metrics(app)
             return found if found.get(expiry) == not_after.timestamp() else None
 
-        before = await until_asked(presented)
+        before = await until_async(presented)
 
         async def expired() -> Series | None:
             found = await metrics(app)
             return found if found.get(valid) == 0 else None
 
-        after = await until_asked(expired)
+        after = await until_async(expired)
     assert before
     assert after
     assert (before[valid], failures(before), successes(before, [HEALTHY])) == (1, set(), {name: 1})
@@ -216,7 +216,7 @@ async def test_an_invalid_configuration_is_not_applied(tmp_path: Path) -> None:
         stamp = "exporter_config_last_reload_success_timestamp_seconds"
         assert after[stamp] == before[stamp]
         total = series("probes_total", {"server_name": HEALTHY.server_name})
-        await until_asked(lambda: more_than(app, total, after[total]))
+        await until_async(lambda: more_than(app, total, after[total]))
         write_config(file, federation)
         assert await app.reload() == ()
         assert (await metrics(app))[RELOADED] == 1
@@ -234,7 +234,7 @@ async def test_a_reload_applies_network_settings(tmp_path: Path) -> None:
         write_config(file, federation, network=network(federation, ca_file=str(other.ca_file)))
         assert await app.reload() == ()
         labels = {"server_name": HEALTHY.server_name, "probe_stage": "tls", "reason": "certificate_untrusted"}
-        await until_asked(lambda: has(app, series("failure_info", labels)))
+        await until_async(lambda: has(app, series("failure_info", labels)))
 
 
 async def has(app: App, name: str) -> bool:
@@ -292,7 +292,7 @@ async def test_server_files_are_read_again_when_they_change(tmp_path: Path) -> N
                 await until(lambda: [entry for entry in logged if entry["log_level"] == "warning"])
                 assert (await metrics(app))["exporter_servers"] == 1
                 names.unlink()
-                await until_asked(lambda: watches_nothing(app))
+                await until_async(lambda: watches_nothing(app))
             stop.set()
             await running
     complaints = [entry["complaint"] for entry in logged if entry["log_level"] == "warning"]
@@ -339,7 +339,7 @@ async def test_server_lists_are_refreshed(tmp_path: Path) -> None:
             server.respond = lambda _: target_groups(BROKEN.server_name)
             assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
             server.respond = lambda _: http_response(b"", status="500 Internal Server Error")
-            await until_asked(lambda: more_than(app, failures_of_list, 0))
+            await until_async(lambda: more_than(app, failures_of_list, 0))
             assert (await metrics(app))["exporter_servers"] == 1
             write_config(file, federation, servers=[HEALTHY.server_name])
             assert await app.reload() == ()

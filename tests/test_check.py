@@ -18,7 +18,8 @@ import yaml
 
 from exporter import check
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.servers import many
+from tests.lab.crowd import crowd
+from tests.lab.slow import slow_down
 
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "well-known-port.lab.test",
@@ -139,7 +140,7 @@ async def test_status_is_2_for_invalid_server_names(
     assert shown.out == ""
     allowed_characters = "only letters, digits, '-' and '.' are allowed in a name"
     assert shown.err.splitlines() == [
-        "'https://example.org' is not a server name: a server name is no URL: leave the scheme and the path away",
+        "'https://example.org' is not a server name: this is a URL: drop the scheme and the path",
         f"'a\N{REPLACEMENT CHARACTER}[31m' is not a server name: {allowed_characters}",
     ]
     assert not federation.dns.questions
@@ -184,7 +185,7 @@ def test_status_is_2_without_a_dns_server(monkeypatch: pytest.MonkeyPatch, capsy
 
 async def test_servers_are_probed_concurrently(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Ten slow servers take less time than they would one after the other."""
-    async with Federation(many(10, delay=0.2)) as federation:
+    async with Federation(crowd(10, proxy=slow_down(0.2))) as federation:
         names = [server.server_name for server in federation.servers]
         started = asyncio.get_running_loop().time()
         assert await run(write_config(federation.config(), tmp_path), *names) == 0

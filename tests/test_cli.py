@@ -18,9 +18,9 @@ import pytest
 from exporter import DISTRIBUTION, VERSION, cli
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
-from exporter.demo.broken import at_8448
-from exporter.demo.faults import Fault
+from exporter.demo.broken import broken_port
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.ports import drop_packets
 from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason
@@ -38,7 +38,7 @@ from tests.embedded_federation import (
 )
 from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
-from tests.waiting import PATIENCE, until_asked
+from tests.waiting import PATIENCE, until_async
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
@@ -216,8 +216,8 @@ def test_check_config_lists_all_complaints(tmp_path: Path, capsys: pytest.Captur
     file.write_text("servers: [a..b]\nprobe: {intervall: 5m}\n")
     assert cli.main(["check-config", str(file)]) == 2
     out, err = capsys.readouterr()
-    places = [line.split(": ")[:2] for line in err.splitlines()]
-    assert (out, places) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
+    locations = [line.split(": ")[:2] for line in err.splitlines()]
+    assert (out, locations) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
 
 
 def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +238,7 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file) as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert failures(await exporter.metrics()) == expected_failures([HEALTHY, BROKEN])
 
             file.write_text("servers: [\n")
@@ -287,7 +287,7 @@ async def test_workers_share_the_probing(tmp_path: Path) -> None:
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file, "--workers", "2") as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert (await exporter.metrics())["exporter_workers"] == 2
             workers = children(exporter.process.pid)
             for pid in workers:
@@ -340,7 +340,7 @@ async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
     async with Federation([silent_and_early()]) as federation:
         file = write_config(tmp_path / "config.yaml", federation, probe=slow)
         async with serving(file) as exporter:
-            await until_asked(lambda: in_flight(exporter))
+            await until_async(lambda: in_flight(exporter))
             assert await exporter.end() == (0, "", ["stopping"])
 
 
@@ -348,7 +348,7 @@ def silent_and_early() -> LabServer:
     """Return a server that is probed in the first second of the minute over which probes are spread."""
     hosts = (f"silent-{number}.lab.test" for number in count())
     host = next(host for host in hosts if fraction(names.parse(host)) < 1 / 60)
-    return at_8448(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, Fault.BLACK_HOLE)
+    return broken_port(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, drop_packets)
 
 
 async def in_flight(exporter: RunningExporter) -> bool:
@@ -403,7 +403,7 @@ async def url_of(process: Process) -> tuple[str, str]:
     """Return the URL of the metrics and everything that was printed."""
     assert process.stdout
     async with asyncio.timeout(PATIENCE):
-        text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
+        text = (await process.stdout.readuntil(b"Press Ctrl-C to stop.\n")).decode()
     return next(word for word in text.split() if word.endswith("/metrics")), text
 
 
@@ -419,7 +419,7 @@ async def test_demo_shows_every_server() -> None:
             found = await scraped(address)
             return found if successes(found, SERVERS) == expected else None
 
-        found = await until_asked(complete)
+        found = await until_async(complete)
         assert found
         assert failures(found) == expected_failures(SERVERS)
         assert await ended(process, signal.SIGINT) == (0, "", "")
@@ -434,6 +434,8 @@ async def test_demo_uses_another_port_if_the_default_is_taken() -> None:
             stack.enter_context(bind([DEFAULT_LISTEN])[0])
         async with started("demo") as process:
             url, text = await url_of(process)
-            assert text.startswith(f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n")
+            assert text.startswith(
+                f"Port {DEFAULT_LISTEN.port} is in use, so the exporter listens on port {httpx.URL(url).port}.\n"
+            )
             assert not url.endswith(f":{DEFAULT_LISTEN.port}/metrics")
             assert await ended(process, signal.SIGTERM) == (0, "", "")

@@ -17,9 +17,8 @@ from exporter.config import (
     ServerUrl,
     SynapseDestinations,
 )
-from exporter.demo.faults import ClosedPort
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.zone import DnsFault
+from exporter.demo.ports import ClosedPort
 from exporter.internet.resolver import NoResolversError
 from exporter.judging import verdict
 from exporter.model.enums import Stage
@@ -27,6 +26,7 @@ from exporter.model.names import parse
 from exporter.model.reasons import Reason
 from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.synapse import SynapseList
+from tests.lab.dns_faults import drop
 
 SERVER = "default-port.lab.test"
 UNUSED_RESOLVER = HostPort("192.0.2.53", 53)
@@ -81,7 +81,7 @@ async def test_the_address_policy_applies(network: NetworkSettings, reason: Reas
 async def test_a_lookup_has_a_share_of_the_timeout() -> None:
     """If a name server does not respond to queries for IPv6, there is still time to connect over IPv4."""
     async with federation_of_one() as federation:
-        federation.dns.zone.fail(SERVER, "AAAA", DnsFault.DROP)
+        federation.dns.zone.fail(SERVER, "AAAA", drop)
         config = Config(probe=ProbeSettings(timeout=2), network=network_of(federation))
         assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))
 

@@ -16,7 +16,6 @@ from typing import Any, Self
 import uvloop
 
 from exporter.config import Config, load
-from exporter.demo.authority import LINEAGES
 from exporter.judging import verdict
 from exporter.metrics.exposition import render_lines
 from exporter.model.report import Report
@@ -28,6 +27,7 @@ from tests.bench.probing import probe_all
 from tests.bench.processes import CHILDREN, SELF, cpu_seconds, resident_bytes, served_by
 from tests.bench.responder import ADDRESS, FEDERATION_PORT
 from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
+from tests.lab.certificates import PUBLIC_CHAINS
 
 SERVERS = 150 if QUICK else 500
 IN_FLIGHT = 20  # enough to keep one core busy
@@ -51,8 +51,8 @@ CONNECTIONS = re.compile(r"(\d+) connections in \d+ real seconds")
 
 def main() -> None:
     event_loop.collect_garbage_for(20_000)  # as `serve` does
-    for lineage in LINEAGES:
-        emit(healthy_rows(lineage))
+    for algorithm in PUBLIC_CHAINS:
+        emit(healthy_rows(algorithm))
     emit(failing_rows())
     emit(memory_rows())
 
@@ -90,9 +90,9 @@ class ProbeRounds:
         return sum(report is not None and verdict.federates(report) for report in reports)
 
 
-def healthy_rows(lineage: str) -> Iterator[Row]:
+def healthy_rows(algorithm: str) -> Iterator[Row]:
     with ExitStack() as stack:
-        config = load(stack.enter_context(served_by("tests.bench.responder", str(SERVERS), "--lineage", lineage)))
+        config = load(stack.enter_context(served_by("tests.bench.responder", str(SERVERS), "--algorithm", algorithm)))
         blackbox = stack.enter_context(Blackbox(config))
         variants = {
             (chain, loop): stack.enter_context(ProbeRounds(config, loop, remember_chains=CHAINS[chain]))
@@ -105,18 +105,20 @@ def healthy_rows(lineage: str) -> Iterator[Row]:
         }
         rounds = [{name: measure() for name, measure in measures.items()} for _ in range(RUNS)]
         assert all(probes.successes == SERVERS for probes in variants.values())
-    yield milliseconds_row(f"{lineage}, the {HANDSHAKES} bare handshakes in a probe", rounds, "handshakes")
-    yield milliseconds_row(f"{lineage}, blackbox_exporter, same requests", rounds, "blackbox")
+    yield milliseconds_row(f"{algorithm}, the {HANDSHAKES} bare handshakes in a probe", rounds, "handshakes")
+    yield milliseconds_row(f"{algorithm}, blackbox_exporter, same requests", rounds, "blackbox")
     for variant in variants:
         chain, loop = variant
-        name = f"{lineage}, {chain}, {loop}"
+        name = f"{algorithm}, {chain}, {loop}"
         yield milliseconds_row(name, rounds, variant)
         ratios = [costs[variant] / costs["handshakes"] for costs in rounds]
         yield Row.of(
-            f"cost: {name}, relative to the bare handshakes", ratios, "", HANDSHAKES_TARGETS.get((lineage, loop))
+            f"cost: {name}, relative to the bare handshakes", ratios, "", HANDSHAKES_TARGETS.get((algorithm, loop))
         )
         ratios = [costs[variant] / costs["blackbox"] for costs in rounds]
-        yield Row.of(f"cost: {name}, relative to blackbox_exporter", ratios, "", BLACKBOX_TARGETS.get((lineage, loop)))
+        yield Row.of(
+            f"cost: {name}, relative to blackbox_exporter", ratios, "", BLACKBOX_TARGETS.get((algorithm, loop))
+        )
 
 
 def milliseconds_row(name: str, rounds: Sequence[dict[Any, float]], measure: object) -> Row:

@@ -52,7 +52,7 @@ def _generate_report(server_name: ServerName, rng: random.Random) -> Report:
         seconds=rng.uniform(0.05, 3),
         well_known=Passed(
             _generate_seconds(rng),
-            Delegation(86400, names.parse(str(target)), secured=_generate_tls_session(host, now, rng)),
+            Delegation(86400, names.parse(str(target)), tls_session=_generate_tls_session(host, now, rng)),
         ),
         srv=Passed(_generate_seconds(rng), SrvRecords(dict.fromkeys(SrvService, ()), decided_by=None)),
         route=Route(Method.WELL_KNOWN_PORT, (target,), str(target), target.host, target.host),

@@ -1,5 +1,5 @@
-"""`python -m tests.bench.responder COUNT [--delay SECONDS] [--lineage ecdsa|rsa] [--failing expired|refused] ...`: runs
-homeservers that need little CPU time, so that one core can run 20,000 of them, and that measure how long they take.
+"""`python -m tests.bench.responder COUNT [--delay SECONDS] [--algorithm ecdsa|rsa] [--failing expired|refused] ...`:
+runs homeservers that need little CPU time, so that one core can run 20,000, and that measure how long they take.
 
 Each is found by a well-known that names it without a port. So a probe looks up both SRV services, which have no
 records, and the addresses of both families, of which IPv4 has one. All share one certificate with a wildcard. They
@@ -20,12 +20,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from exporter.demo.authority import LINEAGES, Authority, CertificateState
+from exporter.demo.authority import EXPIRED, VALID, Authority, CertificateProfile
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.demo.listener import BACKLOG, LOOPBACK
 from exporter.internet import peer_clock
 from tests.bench.processes import serve_until_end_of_input
+from tests.lab.certificates import PUBLIC_CHAINS
 
 DOMAIN = "bench.test"
 ADDRESS = "203.0.113.250"
@@ -194,10 +195,10 @@ def closed_port() -> Iterator[str]:
 
 async def main(options: argparse.Namespace) -> None:
     with TemporaryDirectory(prefix="bench-") as folder, closed_port() as closed:
-        authority = Authority(Path(folder), LINEAGES[options.lineage])
+        authority = Authority(Path(folder), PUBLIC_CHAINS[options.algorithm])
         resolver = await start_resolver()
-        web = listen(context_of(authority, CertificateState.VALID), Homeservers(options.delay))
-        expired = listen(context_of(authority, CertificateState.EXPIRED), Homeservers(options.delay))
+        web = listen(context_of(authority, VALID), Homeservers(options.delay))
+        expired = listen(context_of(authority, EXPIRED), Homeservers(options.delay))
         homeserver = {None: web, "refused": closed, "expired": expired}[options.failing]
         await serve_until_end_of_input(
             {
@@ -213,7 +214,7 @@ async def main(options: argparse.Namespace) -> None:
         )
 
 
-def context_of(authority: Authority, state: CertificateState) -> ssl.SSLContext:
+def context_of(authority: Authority, state: CertificateProfile) -> ssl.SSLContext:
     return authority.issue([f"*.{DOMAIN}"], state).server_context()
 
 
@@ -231,7 +232,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--interval", default="5m")
     parser.add_argument("--timeout", default="10s")
     parser.add_argument("--delay", type=float, default=0.0)
-    parser.add_argument("--lineage", choices=LINEAGES, default="ecdsa")
+    parser.add_argument("--algorithm", choices=PUBLIC_CHAINS, default="ecdsa")
     parser.add_argument("--failing", choices=["expired", "refused"])
     return parser.parse_args()
 

@@ -12,9 +12,9 @@ from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
+from tests.waiting import PATIENCE
 
 MODULES = "/usr/lib/apache2/modules"  # where Debian puts them
-START_SECONDS = 10.0
 LOOK_SECONDS = 0.01
 
 # `User` and `Group` count for root alone, as whom Apache refuses to serve anything.
@@ -66,7 +66,7 @@ def reserved_port() -> Iterator[str]:
 
 def answers(process: Popen[bytes], address: str) -> bool:
     """As soon as it accepts connections; false where it has ended, or takes too long."""
-    given_up_at = time.monotonic() + START_SECONDS
+    given_up_at = time.monotonic() + PATIENCE
     port = int(address.rpartition(":")[2])
     while process.poll() is None and time.monotonic() < given_up_at:
         with suppress(ConnectionRefusedError), socket.create_connection((LOOPBACK, port)):

@@ -21,12 +21,12 @@ from exporter.model import durations
 from tests.deploy.rules import ALERTMANAGER, PROMETHEUS, RULE_FILES
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
+from tests.waiting import PATIENCE
 
 HASTE = 150  # an hour passes in 24 seconds; more, and a busy machine could not keep up
 SHORTEST_SECONDS = 1.0
 EXPORTER, ALERTS_TO, NOTICES_TO = "127.0.0.1:10448", "127.0.0.1:9093", "127.0.0.1:9099"
 """Where things are in what is shipped."""
-START_SECONDS = 20.0
 PAUSE_SECONDS = 0.05
 
 DURATION = r"\d+[smhd]"
@@ -92,7 +92,7 @@ def listening(folder: Path, command: list[str]) -> Iterator[str]:
 
 def told_address(process: Popen[bytes], log: Path) -> str:
     """Raises NotStartedError with the log where the program ends, or says nothing for too long."""
-    patience = time.monotonic() + START_SECONDS
+    patience = time.monotonic() + PATIENCE
     while not (found := LISTENING.search(log.read_text())):
         if process.poll() is not None or time.monotonic() > patience:
             raise NotStartedError(f"{process.args!r} does not listen:\n{log.read_text()}")

@@ -12,8 +12,7 @@ from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import NotStartedError, running, showing
 from tests.programs import program
-
-START_SECONDS = 10.0
+from tests.waiting import PATIENCE
 
 # `user` counts for root alone, whose nginx would hand its worker to somebody who may not open the folder.
 MAIN = """
@@ -88,8 +87,6 @@ def rendered(folder: Path, sites: Sequence[Site], addresses: Sequence[str]) -> s
 def check(command: Sequence[str], environment: dict[str, str], files: Sequence[int]) -> None:
     """Raises NotStartedError with nginx's complaint about its configuration."""
     test = [*command, "-t"]
-    tested = run(
-        test, check=False, env=environment, pass_fds=files, timeout=START_SECONDS, capture_output=True, text=True
-    )
+    tested = run(test, check=False, env=environment, pass_fds=files, timeout=PATIENCE, capture_output=True, text=True)
     if tested.returncode:
         raise NotStartedError(f"nginx refuses its configuration:\n{tested.stderr}")

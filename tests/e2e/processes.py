@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, STDOUT, Popen, TimeoutExpired
 
-STOP_SECONDS = 10.0
+from tests.waiting import PATIENCE
 
 
 class NotStartedError(Exception):
@@ -44,7 +44,7 @@ def stop(process: Popen[bytes]) -> None:
     """Raises TimeoutExpired where it has to be killed: it should have listened to SIGTERM."""
     process.terminate()
     try:
-        process.wait(STOP_SECONDS)
+        process.wait(PATIENCE)
     except TimeoutExpired:
         process.kill()
         raise

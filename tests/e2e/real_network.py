@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import ClosedPort
+from exporter.demo.ports import ClosedPort
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet, IPEndpoint
 from exporter.judging import verdict
@@ -15,7 +15,7 @@ from exporter.model.report import Report
 from tests.addresses import ip_endpoint
 
 SERVER_NAME = "synapse.test"
-PROBE_SECONDS = 10.0
+PROBE_SECONDS = 60.0
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from tests.e2e.processes import running
 from tests.programs import program
-from tests.waiting import until
+from tests.waiting import PATIENCE, until
 
 JOB = "matrix-federation"
 SCRAPE_SECONDS = 1
@@ -69,7 +69,7 @@ async def prometheus(folder: Path, exporters: Sequence[HostPort]) -> AsyncIterat
     ]
     with running(command, log, os.environ):
         (address,) = await until(lambda: LISTENING.findall(log.read_text()))
-        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=10) as client:
+        async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE) as client:
             yield Prometheus(client)
 
 

@@ -19,12 +19,12 @@ from exporter.demo.listener import LOOPBACK
 from exporter.model.findings import Software
 from tests.e2e.processes import NotStartedError, running
 from tests.programs import program
+from tests.waiting import PATIENCE
 
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-synapse"
 PYTHON = ENVIRONMENT / "bin" / "python"
 INSTALLED_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
 
-START_SECONDS = 60.0  # it takes two on an idle machine
 LOOK_SECONDS = 0.1
 
 LISTENING = re.compile(r"Synapse now listening on TCP port (\d+)(?P<tls> \(TLS\))?$", re.MULTILINE)
@@ -98,7 +98,7 @@ def settings(folder: Path, server_name: str) -> dict[str, object]:
 
 def wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -> None:
     notices.settimeout(LOOK_SECONDS)
-    given_up_at = time.monotonic() + START_SECONDS
+    given_up_at = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < given_up_at:
         try:
             if b"READY=1" in notices.recv(4096):

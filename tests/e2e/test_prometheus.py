@@ -3,8 +3,8 @@
 The exporter watches broken servers of the embedded federation, which then are repaired.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,18 +16,18 @@ import pytest
 from exporter.app import App
 from exporter.demo.authority import LEAF_LIFETIME
 from exporter.demo.federation import Federation
-from exporter.demo.homeserver import VERSION
-from exporter.demo.https_server import WELL_KNOWN
-from exporter.demo.reverse_proxy import WELCOME
+from exporter.demo.homeserver import VERSION, publish_signed_keys
+from exporter.demo.https_server import WELCOME, WELL_KNOWN
 from exporter.demo.servers import LabServer, Website, federates
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
 from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
 from tests.embedded_federation import lab_servers, write_config
+from tests.waiting import PATIENCE, until_equal
 
 QUICK = {"interval": "5s", "timeout": "4s"}
-PATIENCE_SECONDS = 90.0
-PAUSE_SECONDS = 0.2
+TRUE_OF_A_BUSY_MACHINE = {"ExporterSlow", "ExporterOverloaded", "Slow"}
+"""Alerts that may fire while this test runs, and rightly so. They have tests of their own in `deploy/`."""
 
 # ---------------------------------------------------------------- the servers, and what is to be told of them
 
@@ -58,7 +58,7 @@ FALLBACK = LabServer(
     "a web page where the well-known should be, and a homeserver where peers fall back to",
     Method.DEFAULT_8448,
     zone="fallback.lab.test A 192.0.2.201",
-    places={
+    ports={
         "192.0.2.201:443": Website("fallback.lab.test", {WELL_KNOWN: WELCOME}),
         "192.0.2.201:8448": federates("fallback.lab.test"),
     },
@@ -71,7 +71,7 @@ HALF = LabServer(
         half.lab.test A    192.0.2.202
         half.lab.test AAAA 2001:db8::202
     """,
-    places={
+    ports={
         "192.0.2.202:8448": federates("half.lab.test"),
         "[2001:db8::203]:443": Website("half.lab.test"),
         "[2001:db8::203]:8448": federates("half.lab.test"),
@@ -121,7 +121,7 @@ def with_spare_machine(number: int, server: LabServer) -> LabServer:
     """And a healthy machine to which DNS may lead one day."""
     name, spare = server.server_name, spare_address(number)
     machine = {f"{spare}:443": Website(name), f"{spare}:8448": federates(name)}
-    return replace(server, places={**server.places, **machine})
+    return replace(server, ports={**server.ports, **machine})
 
 
 def spare_address(number: int) -> str:
@@ -141,8 +141,10 @@ def age_certificates(federation: Federation) -> None:
 
 def present(federation: Federation, server: LabServer, not_after: datetime) -> None:
     running = federation.server(server.server_name)
-    place = next(place for place in server.places.values() if isinstance(place, Website) and place.homeserver)
-    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after))
+    website = next(port for port in server.ports.values() if isinstance(port, Website) and port.proxy)
+    running.present(
+        federation.authority.issue([website.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after)
+    )
 
 
 def repair(federation: Federation) -> None:
@@ -155,15 +157,15 @@ def repair(federation: Federation) -> None:
     zone.put("_matrix-fed._tcp.srv-alias.lab.test", "SRV", "10 5 8450 hs.srv-alias.lab.test.")
     zone.put("_matrix-fed._tcp.srv-legacy.lab.test", "SRV", "10 5 8450 hs.srv-legacy.lab.test.")
     zone.put("half.lab.test", "AAAA", "2001:db8::203")
-    federation.server("fallback.lab.test").pages.clear()
+    federation.server("fallback.lab.test").resources.clear()
 
 
 def move_to_spare_machine(federation: Federation, number: int, server: LabServer) -> None:
     running = federation.server(server.server_name)
-    running.homeserver.fault = None
-    running.homeserver.pages[VERSION] = running.homeserver.version
-    for name, kind in server.dns_faults:
-        running.zone.mend(name, kind)
+    running.homeserver.publish_keys = publish_signed_keys
+    running.homeserver.resources[VERSION] = running.homeserver.version
+    for name, rdtype in server.dns_faults:
+        running.zone.repair(name, rdtype)
     running.zone.put(server.server_name, "A", spare_address(number))
 
 
@@ -181,30 +183,26 @@ async def exporter(folder: Path, federation: Federation) -> AsyncIterator[App]:
 
 async def known(address: str) -> set[tuple[Alert, str]]:
     """All that Prometheus knows, with its state: pending or firing."""
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.get(f"http://{address}/api/v1/alerts")
-    return {(alert(each["labels"]), each["state"]) for each in answer.json()["data"]["alerts"]}
+    states = {alert(each["labels"]): each["state"] for each in answer.json()["data"]["alerts"]}
+    return {(each, states[each]) for each in about_servers(states)}
+
+
+def about_servers(alerts: Iterable[Alert]) -> set[Alert]:
+    return {each for each in alerts if each.name not in TRUE_OF_A_BUSY_MACHINE}
 
 
 def firing(alerts: Iterable[Alert]) -> set[tuple[Alert, str]]:
     return {(each, "firing") for each in alerts}
 
 
-async def becomes(wanted: object, look: Callable[[], Awaitable[object]]) -> None:
-    """Compares the whole; shows the difference where it does not come to pass."""
-    clock = asyncio.get_running_loop().time
-    patience = clock() + PATIENCE_SECONDS
-    while (seen := await look()) != wanted and clock() < patience:  # noqa: ASYNC110 - who is asked knows of no events
-        await asyncio.sleep(PAUSE_SECONDS)
-    assert seen == wanted
-
-
 async def told(receiving: Receiver) -> set[Alert]:
-    return receiving.firing()
+    return about_servers(receiving.firing())
 
 
 async def ever_told(receiving: Receiver) -> set[Alert]:
-    return set(receiving.ever())
+    return about_servers(receiving.ever())
 
 
 # ---------------------------------------------------------------- the tests
@@ -212,7 +210,7 @@ async def ever_told(receiving: Receiver) -> set[Alert]:
 
 @pytest.mark.system("prometheus")
 @pytest.mark.system("prometheus-alertmanager")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(6 * PATIENCE)
 async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
     """Those that are to be expected and no others, with stage and reason, by way of the right receiver; all of them
     resolve when the servers are repaired.
@@ -226,38 +224,43 @@ async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
             alertmanager(tmp_path / "alertmanager", receiver=receives) as alerts_to,
             prometheus(tmp_path / "prometheus", exporter=str(app.addresses[0]), alertmanager=alerts_to) as address,
         ):
-            await becomes(firing(TOLD | INHIBITED), lambda: known(address))
-            await becomes(TOLD, lambda: told(receiving))
+            await until_equal(firing(TOLD | INHIBITED), lambda: known(address))
+            await until_equal(TOLD, lambda: told(receiving))
             repair(federation)
-            await becomes(TOLD | AFTER_REPAIR, lambda: ever_told(receiving))
-            await becomes(set(), lambda: known(address))
-            await becomes(set(), lambda: told(receiving))
-    severities = {each: ALERTS[f"MatrixFederation{each.name}"]["labels"]["severity"] for each in TOLD | AFTER_REPAIR}
-    assert receiving.ever() == {each: RECEIVERS[severity] for each, severity in severities.items()}
+            await until_equal(TOLD | AFTER_REPAIR, lambda: ever_told(receiving))
+            await until_equal(set(), lambda: known(address))
+            await until_equal(set(), lambda: told(receiving))
+    by_receiver = receiving.ever()
+    for each in TOLD | AFTER_REPAIR:
+        assert by_receiver[each] == RECEIVERS[ALERTS[f"MatrixFederation{each.name}"]["labels"]["severity"]]
     assert_descriptions(receiving)
 
 
 def assert_descriptions(receiving: Receiver) -> None:
     """As people read them, while the server was broken."""
-    first = {notice.alert: notice.description for notice in reversed(receiving.notices) if notice.firing}
+    descriptions: defaultdict[Alert, set[str]] = defaultdict(set)
+    for notice in receiving.notices:
+        descriptions[notice.alert].add(notice.description)
     for name, failures in DOWN.items():
         down = (
             f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
         )
-        assert first[Alert("ServerDown", name)] == down
+        assert down in descriptions[Alert("ServerDown", name)]
     for cause in CAUSES:
-        assert first[cause].endswith(f" Failing stages: {DOWN[cause.server_name]}.")
+        failing = f" Failing stages: {DOWN[cause.server_name]}."
+        assert any(description.endswith(failing) for description in descriptions[cause])
     fallback = (
         "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
     )
-    assert first[Alert("StageFailing", "fallback.lab.test", "well_known")] == fallback
+    assert fallback in descriptions[Alert("StageFailing", "fallback.lab.test", "well_known")]
     half = (
         "No IPv6 endpoint of half.lab.test passes every stage. Homeservers that try IPv6 first are slow or fail. "
         "Failing stages: tcp (connect_refused)."
     )
-    assert first[Alert("IPv6Unreachable", "half.lab.test")] == half
+    assert half in descriptions[Alert("IPv6Unreachable", "half.lab.test")]
     for name, way in MOVED.items():
-        assert first[Alert("DelegationChanged", name)].startswith(f"{name} now resolves to {way}. ")
+        now = f"{name} now resolves to {way}. "
+        assert any(each.startswith(now) for each in descriptions[Alert("DelegationChanged", name)])
 
 
 def test_time_runs_faster() -> None:

@@ -12,6 +12,7 @@ from exporter.model import names
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, found
 from exporter.model.reasons import Reason
+from exporter.model.signing_keys import decode_base64
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys as keys_stage
 from exporter.probing.stages import notary as notary_stage
@@ -66,7 +67,7 @@ def check_signatures(document: Document, published: SigningKeys) -> None:
     for name, key in published.keys.items():
         assert document["verify_keys"][name]["key"] == key
         signature = document["signatures"][document["server_name"]][name]
-        raw_key, raw_signature = map(keys_stage.decode_base64, (key, signature))
+        raw_key, raw_signature = map(decode_base64, (key, signature))
         Ed25519PublicKey.from_public_bytes(raw_key).verify(raw_signature, message)
 
 

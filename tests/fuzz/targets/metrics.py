@@ -18,7 +18,7 @@ from exporter.model.sanitize import printable
 from exporter.reports.report_json import server_state_json
 from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
-from tests.sample_reports import at, certificate, delegated_by_well_known, watched
+from tests.sample_reports import certificate, delegated_by_well_known, healthy_at, watched_server
 
 REMOTE_LABELS = {"target", "issuer", "name", "version"}  # labels whose values a remote server can choose
 REMOTE_FAMILIES = [family for family in FAMILIES if REMOTE_LABELS & set(family.labels)]
@@ -26,7 +26,7 @@ REMOTE_FAMILIES = [family for family in FAMILIES if REMOTE_LABELS & set(family.l
 
 def metrics(data: bytes) -> None:
     """Texts separated by NUL. Parsers of both formats read the same samples, and the JSON documents are valid."""
-    state = ServerState(watched("example.org")).with_report(report_with(*data.split(b"\0")))
+    state = ServerState(watched_server("example.org")).with_report(report_with(*data.split(b"\0")))
     expected = sorted(samples_of(state))
     lines = dict(zip(FAMILIES, render_lines(state), strict=True))
     text = b"".join(lines[family] for family in REMOTE_FAMILIES).decode()
@@ -41,7 +41,7 @@ def metrics(data: bytes) -> None:
 def report_with(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = b"", *hosts: bytes) -> Report:
     """Return a report with these texts. Those from JSON may have unpaired surrogates, those of OpenSSL and DNS not."""
     endpoint = endpoint_with(
-        at("192.0.2.1"), decode(name), decode(version), decode(issuer), tls.decode(errors="replace")
+        healthy_at("192.0.2.1"), decode(name), decode(version), decode(issuer), tls.decode(errors="replace")
     )
     report = delegated_by_well_known("example.org")
     targets = tuple(dict.fromkeys(Target(host.decode(errors="replace"), 443) for host in hosts[:3]))

@@ -21,7 +21,7 @@ from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import cancel_on_disconnect
 from tests.fuzz.targets.checks import loop, run
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of
 
 MAX_ITERATIONS = 1000  # of the event loop, for one response
@@ -64,13 +64,15 @@ class FakeProbeRunner:
     """Returns the same result for every probe."""
 
     async def probe_now(self, name: ServerName, max_seconds: float) -> ServerState:
-        return ServerState(watched(name.text)).with_report(delegated_by_well_known(name.text))
+        return ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
 
 
 @cache
 def site_config() -> uvicorn.Config:
     board = board_of(
-        [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+        [watched_server("example.org"), watched_server("expired.example.org")],
+        delegated_by_well_known(),
+        expired_certificate(),
     )
     runner: Any = FakeProbeRunner()
 

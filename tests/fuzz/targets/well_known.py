@@ -15,16 +15,16 @@ START = HttpsUrl(names.parse("example.test"), PATH)
 
 def well_known(data: bytes) -> None:
     """A delegation with a bounded cache period, or problems."""
-    hop = Hop(0.1, answer=parse_response(data))
+    hop = Hop(0.1, response=parse_response(data))
     for redirected in (False, True):
         evaluated = evaluate(hop, redirected=redirected)
         if isinstance(evaluated, Failure):
             check_problems(evaluated.problems)
         delegation = evaluated.found if isinstance(evaluated, Failure) else evaluated
         assert delegation
-        assert delegation.answered
+        assert delegation.response
         assert 0 <= delegation.cache_seconds <= freshness.MAX_SECONDS
-        assert (delegation.answered.announced_seconds or 0) >= 0
+        assert (delegation.response.announced_seconds or 0) >= 0
         if delegation.server:
             assert names.parse(delegation.server.text) == delegation.server
     assert summarize(hop).isprintable()
@@ -42,7 +42,7 @@ def redirect(data: bytes) -> None:
         assert following.reason is Reason.REDIRECT
         check_problems([following])
         return
-    assert list(HttpRequest(following.path, following.place.text).events())
+    assert list(HttpRequest(following.path, following.authority.text).events())
     assert following.path.startswith("/")
     assert follow(str(following), START) == following
     loop = follow(location, START, following)
