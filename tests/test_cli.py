@@ -242,7 +242,7 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
 
             file.write_text("servers: [\n")
             exporter.process.send_signal(signal.SIGHUP)
-            refused = await exporter.until_logged("configuration not put to use")
+            refused = await exporter.until_logged("configuration not applied")
             assert str(refused["complaint"]).startswith(f"{file}:2: this is not YAML")
             assert (await exporter.metrics())["exporter_config_last_reload_successful"] == 0
 

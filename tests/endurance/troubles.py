@@ -158,7 +158,7 @@ def changes(world: World) -> None:
     assert httpx.post(f"http://{exporter.address}/-/reload", trust_env=False, timeout=ANSWER_SECONDS).is_success
     exporter.config.write_text("servers: [no closing bracket\n")
     exporter.process.send_signal(signal.SIGHUP)
-    exporter.told("configuration not put to use", known)
+    exporter.told("configuration not applied", known)
     assert httpx.post(f"http://{exporter.address}/-/reload", trust_env=False, timeout=ANSWER_SECONDS).is_error
     world.list_restless(world.restless)
     exporter.configure(world.configuration())
