@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-PATIENCE_SECONDS = 10.0
+from tests.waiting import PATIENCE
+
 BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
 
 
@@ -40,7 +41,7 @@ class Client:
         self.tls = strict_context(ca_file).wrap_socket(
             socket.socket(), server_hostname=name, suppress_ragged_eofs=False
         )
-        self.tls.settimeout(PATIENCE_SECONDS)
+        self.tls.settimeout(PATIENCE)
         try:
             self.tls.connect(host_and_port(address))  # the handshake is part of it
         except BaseException:

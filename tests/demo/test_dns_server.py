@@ -20,10 +20,10 @@ from exporter.demo.dns_server import DnsQuestion, DnsServer
 from exporter.demo.listener import Listener
 from exporter.demo.zone import DnsFault, Transport
 from tests.demo.independent_clients import host_and_port
+from tests.waiting import PATIENCE
 
 NAME = "x.lab.test"
-PATIENCE_SECONDS = 10.0
-SILENCE_SECONDS = 0.1  # an answer takes less than a hundredth of that
+SILENCE_SECONDS = 0.3  # an answer takes less than a hundredth of that
 
 
 @pytest_asyncio.fixture
@@ -54,7 +54,7 @@ async def ask(
     query = dns.message.make_query(name, kind, use_edns=0 if payload else False, payload=payload or 512)
     address, port = host_and_port(server.address)
     send = dns.asyncquery.udp if over is Transport.UDP else dns.asyncquery.tcp
-    return await send(query, address, port=port, timeout=PATIENCE_SECONDS)
+    return await send(query, address, port=port, timeout=PATIENCE)
 
 
 def facts(reply: Message) -> tuple[str, list[str], list[str]]:

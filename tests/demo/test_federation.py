@@ -1,7 +1,6 @@
 import asyncio
 import gc
 import json
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -325,10 +324,8 @@ async def test_asking_for_what_a_server_has_not_says_what_it_is(federation: Fede
 
 
 async def test_many() -> None:
-    """A thousand servers start in a few seconds, share one listener, and each is itself."""
-    started = time.perf_counter()
+    """A thousand servers share one listener, and each is itself."""
     async with Federation(many(1000, delay=0.01)) as federation:
-        assert time.perf_counter() - started < 5
         assert len(federation.servers) == 1000
         first, last = federation.server("s1.many.lab.test"), federation.server("s1000.many.lab.test")
         assert first.listener is last.listener is last.website
