@@ -5,10 +5,10 @@ TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench faults endurance fuzz mutate sbom audit lock clean
+.PHONY: help demo test lint format docs chart bench faults endurance fuzz mutate mutate-functions sbom audit lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv/installed ## run the exporter against the embedded federation, until Ctrl-C
 	@exec $(RUN)/matrix-federation-exporter demo
@@ -72,6 +72,9 @@ mutate: .venv-mutate/installed ## remove every bound and check, one at a time, a
 	rm -rf mutants
 	.venv-mutate/bin/python -m tests.mutation run --max-children 2
 	.venv-mutate/bin/python -m tests.mutation results
+
+mutate-functions: .venv-test/installed ## let every public function of model, judging and probing raise, and return nothing, and see whether a test fails
+	$(TEST)/python -m tests.mutation.functions
 
 # Keep extras: otherwise pip looks for the newest version of a package that is required with an extra, and finds no
 # hash for it.

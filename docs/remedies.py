@@ -1,7 +1,7 @@
-"""What the runbooks say for each reason and each warning, taken from the code: `make docs`.
+"""The tables of remedies in the runbooks, taken from the code: `make docs`.
 
-The rest of a runbook is written by hand. Between two comments, `remedies` with its reasons or `all`, or `warnings`, and
-the end of it, stands a table that is written anew.
+The rest of a runbook is written by hand. A table stands between two comments: `<!-- remedies: … -->` with a list of
+reasons or `all`, or `<!-- warnings -->`, and the matching `<!-- end of … -->`.
 """
 
 import re
@@ -20,31 +20,31 @@ def pages() -> Iterable[Path]:
 
 
 def runbook(page: Path) -> str:
-    """The page with its tables as they are to be."""
-    return TABLE.sub(rewritten, page.read_text())
+    """Return the page with its tables generated anew."""
+    return TABLE.sub(_generate, page.read_text())
 
 
-def rewritten(found: re.Match[str]) -> str:
-    """Raises ValueError for a word that is no reason."""
-    begin, kind, reasons = found.groups()
+def _generate(match: re.Match[str]) -> str:
+    """Return the table with its comments. Raises ValueError for a word that is not a reason."""
+    begin, kind, reasons = match.groups()
     rows: Iterable[tuple[str, str]] = (
-        ((warning, warning.remedy) for warning in WarningName) if kind == "warnings" else remedies(reasons)
+        ((warning, warning.remedy) for warning in WarningName) if kind == "warnings" else _remedies(reasons)
     )
-    return f"{begin}\n\n{table(kind, rows)}\n\n<!-- end of {kind} -->\n"
+    return f"{begin}\n\n{_table(kind, rows)}\n\n<!-- end of {kind} -->\n"
 
 
-def remedies(reasons: str) -> Iterable[tuple[str, str]]:
+def _remedies(reasons: str) -> Iterable[tuple[str, str]]:
     chosen = Reason if reasons == "all" else (Reason(word) for word in reasons.split(", "))
     return ((reason, remedy(reason)) for reason in chosen)
 
 
 def remedy(reason: Reason) -> str:
-    """With what it means in stages where it means something else."""
-    own = [f"`{stage}`: {text}" for (stage, why), text in STAGE_REMEDIES.items() if why is reason]
-    return "<br>".join([reason.remedy, *own])
+    """Return the common remedy of a reason, and those of the stages that have their own."""
+    of_stages = [f"`{stage}`: {text}" for (stage, each), text in STAGE_REMEDIES.items() if each is reason]
+    return "<br>".join([reason.remedy, *of_stages])
 
 
-def table(kind: str, rows: Iterable[tuple[str, str]]) -> str:
+def _table(kind: str, rows: Iterable[tuple[str, str]]) -> str:
     heading = "warning" if kind == "warnings" else "reason"
     lines = [f"| {heading} | remedy |", "|---|---|", *(f"| `{word}` | {text} |" for word, text in rows)]
     return "\n".join(lines)

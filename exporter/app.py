@@ -225,7 +225,7 @@ class App:
         config = self._active.config
         configured = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
         self._configured = frozenset(server.server_name for server in configured)
-        watched = self._shard.part(configured)
+        watched = self._shard.select(configured)
         self.board.watch(watched)
         self._schedule.watch(watched, config.probe.concurrency)
         self.exporter_metrics.servers.set(len(watched))

@@ -190,7 +190,7 @@ def _parse_shard(chosen: _Arguments) -> "Shard":
     from exporter.model.shards import Shard
 
     try:
-        return Shard.of(chosen.shard_index, chosen.shard_count)
+        return Shard.parse(chosen.shard_index, chosen.shard_count)
     except ValueError as error:
         chosen.refuse(str(error))
         raise

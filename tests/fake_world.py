@@ -1,6 +1,6 @@
-"""A network written as tables, for whole probes in milliseconds. What stands in no table is not there.
+"""A network written as tables, for whole probes in milliseconds. What is in no table does not exist.
 
-`test_network_contract` holds it to what the real network does.
+`test_network_contract` checks that it behaves like the real network.
 """
 
 import asyncio
@@ -22,43 +22,44 @@ from exporter.probing.network import TooLargeError
 from exporter.probing.stages import keys, version, well_known
 from tests.certificates import handshake
 
-Answered = TypeVar("Answered")
+Value = TypeVar("Value")
 
 
 class Silence:
-    """Instead of an answer: none ever comes. `met` is set once somebody waits for it."""
+    """A response that never comes. `awaited` is set once something waits for it."""
 
     def __init__(self) -> None:
-        self.met = asyncio.Event()
+        self.awaited = asyncio.Event()
 
 
 SILENCE: Final = Silence()
-Reaction: TypeAlias = Answered | Exception | Silence
+Reaction: TypeAlias = Value | Exception | Silence
+"""What happens: something is returned, something is raised, or nothing ever comes back."""
 
-OPEN_SECONDS, TLS_SECONDS, GET_SECONDS = 0.1, 0.2, 0.4  # what the remote takes for each, by the connection's clock
+OPEN_SECONDS, TLS_SECONDS, GET_SECONDS = 0.1, 0.2, 0.4  # what the server takes for each, by the connection's clock
 
 
-def received(answer: Response) -> HttpResponse:
-    """An answer of the lab, as it arrives."""
+def http_response(answer: Response) -> HttpResponse:
+    """Return a response of the embedded federation as it arrives."""
     headers = (*answer.headers, ("Content-Length", str(len(answer.body))))
     return HttpResponse(answer.status, tuple((name.lower(), value) for name, value in headers), answer.body)
 
 
-ABSENT: Final = received(NOT_FOUND)
+ABSENT: Final = http_response(NOT_FOUND)
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What listens at a place; every other path than those of `pages` is answered with 404."""
+    """What listens at an address and port. Every path that is not in `pages` returns status 404."""
 
     handshake: Reaction[Handshake]
     pages: Mapping[str, Reaction[HttpResponse]] = field(default_factory=dict)
 
 
 class FakeNetwork:
-    """Tables: addresses by host, SRV records by `_service._tcp.host`, servers by `ip:port`.
+    """Three tables: addresses by host, SRV records by `_service._tcp.host`, servers by `ip:port`.
 
-    `asked` is all that was asked of it, in order.
+    `calls` lists everything that was requested from the network, in order.
     """
 
     def __init__(
@@ -70,24 +71,24 @@ class FakeNetwork:
         self.hosts = dict(hosts or {})
         self.services = dict(services or {})
         self.servers = dict(servers or {})
-        self.asked: list[str] = []
+        self.calls: list[str] = []
         self.resolver_is_up = True
         self.chain_cache = ChainCache()
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         name = f"_{service}._tcp.{host}"
-        self.asked.append(f"SRV {name}")
+        self.calls.append(f"SRV {name}")
         return await react(self.services.get(name, ()))
 
     async def addresses(self, host: str, port: int) -> Addresses:
-        self.asked.append(f"addresses {host} {port}")
-        known = self.hosts.get(host, Addresses(host, (), exists=False))
-        if isinstance(known, tuple):
-            return Addresses(host, tuple(map(ip_address, known)))
-        return await react(known)
+        self.calls.append(f"addresses {host} {port}")
+        entry = self.hosts.get(host, Addresses(host, (), exists=False))
+        if isinstance(entry, tuple):
+            return Addresses(host, tuple(map(ip_address, entry)))
+        return await react(entry)
 
     async def resolver_responds(self) -> bool:
-        self.asked.append("resolver")
+        self.calls.append("resolver")
         return self.resolver_is_up
 
     def connection(self, endpoint: Endpoint) -> "FakeConnection":
@@ -95,96 +96,98 @@ class FakeNetwork:
 
 
 class FakeConnection:
-    def __init__(self, network: FakeNetwork, place: str) -> None:
-        self._asked = network.asked
-        self._place = place
-        self._at_place = network.servers.get(place, ConnectionRefusedError(111, "Connection refused"))
+    def __init__(self, network: FakeNetwork, address: str) -> None:
+        self._calls = network.calls
+        self._address = address
+        self._listening = network.servers.get(address, ConnectionRefusedError(111, "Connection refused"))
         self._waited = 0.0
 
     def peer_wait(self) -> float:
         return self._waited
 
     async def open(self) -> None:
-        self._asked.append(f"open {self._place}")
-        self._server = await self._wait_for(self._at_place, OPEN_SECONDS)
+        self._calls.append(f"open {self._address}")
+        self._server = await self._wait_for(self._listening, OPEN_SECONDS)
 
     async def start_tls(self, tls_name: str) -> Handshake:
-        self._asked.append(f"TLS {self._place} {tls_name}")
+        self._calls.append(f"TLS {self._address} {tls_name}")
         return await self._wait_for(self._server.handshake, TLS_SECONDS)
 
     async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
-        self._asked.append(f"GET {self._place} {host_header}{path}")
-        return await self._answer(path, max_bytes)
+        self._calls.append(f"GET {self._address} {host_header}{path}")
+        return await self._respond(path, max_bytes)
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
-        """Whatever the question, the answer is that of the path."""
-        self._asked.append(f"POST {self._place} {host_header}{path} {body.decode()}")
-        return await self._answer(path, max_bytes)
+        """Respond as to GET, for any body."""
+        self._calls.append(f"POST {self._address} {host_header}{path} {body.decode()}")
+        return await self._respond(path, max_bytes)
 
-    async def _answer(self, path: str, max_bytes: int) -> HttpResponse:
-        answer = await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)
-        if len(answer.body) > max_bytes:
+    async def _respond(self, path: str, max_bytes: int) -> HttpResponse:
+        response = await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)
+        if len(response.body) > max_bytes:
             raise TooLargeError(f"the body has more than {max_bytes} bytes")
-        return answer
+        return response
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
-        self._asked.append(f"PUT {self._place} {host_header}{path}")
+        self._calls.append(f"PUT {self._address} {host_header}{path}")
         return (await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)).status
 
-    async def _wait_for(self, reaction: Reaction[Answered], seconds: float) -> Answered:
+    async def _wait_for(self, reaction: Reaction[Value], seconds: float) -> Value:
         began = time.monotonic()
         try:
-            answer = await react(reaction)
+            value = await react(reaction)
         except asyncio.CancelledError:
             self._waited += time.monotonic() - began
             raise
         self._waited += seconds
-        return answer
+        return value
 
     def close(self) -> None:
-        self._asked.append(f"close {self._place}")
+        self._calls.append(f"close {self._address}")
 
 
-async def react(reaction: Reaction[Answered]) -> Answered:
+async def react(reaction: Reaction[Value]) -> Value:
     while isinstance(reaction, Silence):
-        reaction.met.set()
+        reaction.awaited.set()
         await asyncio.Event().wait()
     if isinstance(reaction, Exception):
         raise reaction
     return reaction
 
 
-def most_talks(asked: Sequence[str]) -> int:
-    """How many connections were past TCP at a time."""
-    talking, most = set[str](), 0
-    for line in asked:
-        step, place, *_ = line.split()
+def max_tls_sessions(calls: Sequence[str]) -> int:
+    """Return how many connections were past TCP at the same time."""
+    in_tls, most = set[str](), 0
+    for line in calls:
+        step, address, *_ = line.split()
         if step == "TLS":
-            talking.add(place)
+            in_tls.add(address)
         elif step == "close":
-            talking.discard(place)
-        most = max(most, len(talking))
+            in_tls.discard(address)
+        most = max(most, len(in_tls))
     return most
 
 
-# ---------------------------------------------------------------- what stands in the tables
+# ---------------------------------------------------------------- entries of the tables
 
 
-def delegates(host: str, m_server: str) -> Server:
-    """The web server at `host`, with a well-known."""
-    return website(host, received(delegation_page(m_server)))
+def delegating_website(host: str, m_server: str) -> Server:
+    """Return the web server of `host`, with a valid well-known."""
+    return website(host, http_response(delegation_page(m_server)))
 
 
-def website(host: str, answer: Reaction[HttpResponse]) -> Server:
-    """`answer` is that of the well-known."""
-    return Server(handshake(host), {well_known.PATH: answer})
+def website(host: str, response: Reaction[HttpResponse]) -> Server:
+    """Return the web server of `host`, with a response for the well-known."""
+    return Server(handshake(host), {well_known.PATH: response})
 
 
-def federates(server_name: str, tls_name: str) -> Server:
-    """A healthy homeserver."""
+def healthy_homeserver(server_name: str, tls_name: str) -> Server:
+    """Return a homeserver with a version and valid keys."""
     homeserver = Homeserver(server_name)
     software = json_response({"server": {"name": "Synapse", "version": "1.163.2"}})
-    return Server(handshake(tls_name), {version.PATH: received(software), keys.PATH: received(homeserver.keys())})
+    return Server(
+        handshake(tls_name), {version.PATH: http_response(software), keys.PATH: http_response(homeserver.keys())}
+    )
 
 
 def srv_record(priority: int, weight: int, port: int, host: str) -> SrvRecord:

@@ -1,4 +1,4 @@
-"""Reports built by hand: what probes of a handful of servers would have seen."""
+"""Reports built by hand: what probes of a handful of servers would have found."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,10 +25,10 @@ from exporter.model.servers import WatchedServer
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)
-DELEGATED = Endpoint(MATRIX_443, IPv4Address("192.0.2.1"))
+MATRIX_ENDPOINT = Endpoint(MATRIX_443, IPv4Address("192.0.2.1"))
 
 
-def watched(server_name: str, interval: float = 300, expected_delegation: Target | None = None) -> WatchedServer:
+def watched_server(server_name: str, interval: float = 300, expected_delegation: Target | None = None) -> WatchedServer:
     return WatchedServer(names.parse(server_name), interval, expected_delegation)
 
 
@@ -47,74 +47,72 @@ def certificate(host: str, days_left: int = 60, *, valid: bool = True) -> Certif
     )
 
 
-def secured(host: str, days_left: int = 60, tls_version: str = "TLSv1.3") -> TlsSession:
+def tls_session(host: str, days_left: int = 60, tls_version: str = "TLSv1.3") -> TlsSession:
     return TlsSession(certificate(host, days_left, valid=days_left > 0), tls_version)
 
 
-def healthy(endpoint: Endpoint, seen: TlsSession) -> EndpointReport:
+def healthy(endpoint: Endpoint, session: TlsSession) -> EndpointReport:
     return EndpointReport(
         endpoint,
         tcp=Passed(0.01, None),
-        tls=Passed(0.02, seen),
+        tls=Passed(0.02, session),
         version=Passed(0.03, Software("Synapse", "1.163.2")),
         keys=Passed(0.04, SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=1), "application/json")),
     )
 
 
 def delegated_by_well_known(server_name: str = "example.org") -> Report:
-    """Healthy, over IPv4."""
+    """Return the report of a healthy server with one IPv4 endpoint."""
     target = names.parse("matrix.example.org:443")
     return Report(
         server_name=names.parse(server_name),
         ended_at=ENDED_AT,
         seconds=0.25,
-        well_known=Passed(0.08, Delegation(86400, server=target, secured=secured(server_name, 30))),
+        well_known=Passed(0.08, Delegation(86400, server=target, tls_session=tls_session(server_name, 30))),
         srv=SKIPPED,
         route=Route(Method.WELL_KNOWN_PORT, (MATRIX_443,), "matrix.example.org:443", MATRIX_443.host, MATRIX_443.host),
-        dns=Passed(0.005, Resolution((DELEGATED,))),
-        endpoints=(healthy(DELEGATED, secured(MATRIX_443.host)),),
+        dns=Passed(0.005, Resolution((MATRIX_ENDPOINT,))),
+        endpoints=(healthy(MATRIX_ENDPOINT, tls_session(MATRIX_443.host)),),
     )
 
 
 def with_endpoints(*endpoints: EndpointReport) -> Report:
-    """As above, with other endpoints."""
+    """Return `delegated_by_well_known` with other endpoints."""
     return replace(delegated_by_well_known(), endpoints=endpoints)
 
 
-def at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
-    """A healthy endpoint."""
-    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), secured(MATRIX_443.host))
+def healthy_at(ip: str, *, behind_alias: bool = False) -> EndpointReport:
+    """Return a healthy endpoint at an address."""
+    return healthy(Endpoint(MATRIX_443, ip_address(ip), behind_alias), tls_session(MATRIX_443.host))
 
 
-def publishing(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
+def with_keys(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
     return replace(endpoint, keys=Passed(0.04, keys))
 
 
-LOOKED_AT = ENDED_AT - timedelta(minutes=20)
+DEEP_LOOK_AT = ENDED_AT - timedelta(minutes=20)
 
 
-def looked_at_deeply(*problems: Problem) -> Report:
-    """As above, with what a deep look found 20 minutes ago: `problems` of the proxy, and else nothing odd, as a notary
-    says too.
-    """
+def with_deep_look(*problems: Problem) -> Report:
+    """Return `delegated_by_well_known` with a deep look of 20 minutes ago, in which only the proxy has `problems`."""
     report = delegated_by_well_known()
     (endpoint,) = report.endpoints
     proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
     notary = NotaryResult(names.parse("notary.example.org"), endpoint.keys)
-    deep = DeepLook(LOOKED_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
+    deep = DeepLook(DEEP_LOOK_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
     return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointDeepLook(proxy)),))
 
 
 def expired_certificate() -> Report:
-    """As above, a day after the certificate of the endpoint ran out: nothing is asked over that connection."""
+    """Return a report from a day after the endpoint's certificate expired: nothing is sent over that connection."""
     problem = Problem(Reason.CERTIFICATE_EXPIRED, "expired a day ago")
-    tls = Failed(0.02, (problem,), found=secured(MATRIX_443.host, -1))
-    endpoint = EndpointReport(DELEGATED, tcp=Passed(0.01, None), tls=tls)
+    tls = Failed(0.02, (problem,), found=tls_session(MATRIX_443.host, -1))
+    endpoint = EndpointReport(MATRIX_ENDPOINT, tcp=Passed(0.01, None), tls=tls)
     return replace(delegated_by_well_known("expired.example.org"), endpoints=(endpoint,))
 
 
 def nothing_resolved() -> Report:
-    """A name that does not exist: discovery ends at the name itself, which has no address."""
+    """Return the report of a name that does not exist: discovery ends at the name itself, which has no address."""
     server_name = names.parse("gone.example.org")
     target = Target(server_name.host, 8448)
     return Report(
@@ -130,12 +128,15 @@ def nothing_resolved() -> Report:
 
 
 def two_families() -> Report:
-    """Legacy SRV to two targets; IPv4 is healthy under two certificates, IPv6 refuses twice."""
+    """Return a report with two targets of legacy SRV records.
+
+    Both are healthy over IPv4, with different certificates, and refuse connections over IPv6.
+    """
     server_name = names.parse("dual.example.org")
     targets = tuple(Target(f"{label}.example.org", 8448) for label in ("one", "two"))
     records = tuple(SrvRecord(10, 5, target) for target in targets)
-    ipv4 = [Endpoint(target, IPv4Address(f"192.0.2.{last}")) for last, target in enumerate(targets, 1)]
-    ipv6 = [Endpoint(target, IPv6Address(f"2001:db8::{last}")) for last, target in enumerate(targets, 1)]
+    ipv4 = [Endpoint(target, IPv4Address(f"192.0.2.{number}")) for number, target in enumerate(targets, 1)]
+    ipv6 = [Endpoint(target, IPv6Address(f"2001:db8::{number}")) for number, target in enumerate(targets, 1)]
     refused: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
     return Report(
         server_name=server_name,
@@ -146,21 +147,24 @@ def two_families() -> Report:
         route=Route(Method.SRV_LEGACY, targets, server_name.text, server_name.host, server_name.host),
         dns=Passed(0.005, Resolution((*ipv4, *ipv6))),
         endpoints=(
-            healthy(ipv4[0], secured(server_name.host, 60)),
-            healthy(ipv4[1], secured(server_name.host, 20, "TLSv1.2")),
+            healthy(ipv4[0], tls_session(server_name.host, 60)),
+            healthy(ipv4[1], tls_session(server_name.host, 20, "TLSv1.2")),
             *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
         ),
     )
 
 
-def looked_deep(minutes_ago: int = 12) -> Report:
-    """Healthy, and yet: the proxy decodes paths, the well-known has two faces, and SRV leads elsewhere."""
+def faults_in_deep_look(minutes_ago: int = 12) -> Report:
+    """Return `delegated_by_well_known` with a deep look full of faults.
+
+    The proxy decodes paths, the addresses serve different well-knowns, and the SRV record leads to another target.
+    """
     report = delegated_by_well_known()
     decoded = Problem(Reason.PATH_DECODED, "the path was decoded")
-    look = EndpointDeepLook(Failed(0.06, (decoded,)), "http_status where Host is matrix.example.org:443")
+    look = EndpointDeepLook(Failed(0.06, (decoded,)), "http_status when Host is matrix.example.org:443")
     records = SrvRecords(
         {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
     )
-    answers = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
-    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), answers, records)
-    return replace(report, deep=deep, endpoints=tuple(replace(seen, deep=look) for seen in report.endpoints))
+    well_knowns = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
+    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), well_knowns, records)
+    return replace(report, deep=deep, endpoints=tuple(replace(endpoint, deep=look) for endpoint in report.endpoints))

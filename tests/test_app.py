@@ -1,4 +1,4 @@
-"""The exporter as a whole, in this process, over the embedded federation."""
+"""The whole exporter in this process, with the embedded federation."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.server_lists.serving import http_response, serving, target_groups
-from tests.waiting import leaked_tasks, until, until_asked
+from tests.waiting import PATIENCE, leaked_tasks, until, until_async
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
@@ -40,7 +40,7 @@ RELOADED = "exporter_config_last_reload_successful"
 
 @asynccontextmanager
 async def exporter(config_file: Path, *, lifecycle: bool = False, reread: float = 3600) -> AsyncIterator[App]:
-    """Quick about its first round, and about stopping."""
+    """Run an exporter whose first round and whose end are quick."""
     app = App(config_file, lifecycle=lifecycle, first_round=0.1, reread=reread)
     app._schedule._grace = 0.1
     async with app:
@@ -51,7 +51,7 @@ async def exporter(config_file: Path, *, lifecycle: bool = False, reread: float 
 async def exporter_of(
     folder: Path, *servers: LabServer, **changed: object
 ) -> AsyncIterator[tuple[App, Federation, Path]]:
-    """With the file that it was configured by."""
+    """Run an exporter with these servers; yield it, the federation and its configuration file."""
     async with Federation(servers) as federation:
         file = write_config(folder / "config.yaml", federation, **changed)
         async with exporter(file, lifecycle=True) as app:
@@ -63,27 +63,27 @@ async def metrics(app: App) -> Series:
 
 
 async def probed(app: App, *servers: LabServer) -> Series:
-    """As soon as there is a result of each of them."""
+    """Return the metrics as soon as each server has a result."""
 
-    async def look() -> Series | None:
+    async def complete() -> Series | None:
         found = await metrics(app)
         return None if None in successes(found, servers).values() else found
 
-    found = await until_asked(look)
+    found = await until_async(complete)
     assert found
     return found
 
 
 async def post_reload(app: App) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         return await client.post(f"http://{app.addresses[0]}/-/reload")
 
 
 # ---------------------------------------------------------------- the main job
 
 
-async def test_servers_are_on_metrics(tmp_path: Path) -> None:
-    """Each with its verdict, and with why it fails; afterwards nothing of it runs any more."""
+async def test_metrics_contain_every_server(tmp_path: Path) -> None:
+    """They have its verdict and the reasons of its failures. No task is left at the end."""
     async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, _, _):
         found = await probed(app, HEALTHY, BROKEN)
         async with httpx.AsyncClient(trust_env=False) as client:
@@ -98,7 +98,7 @@ async def test_servers_are_on_metrics(tmp_path: Path) -> None:
 
 
 async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
-    """On the day it happens its expiry is still told, with the reason: no other day matters as much."""
+    """The expiry is exposed before and after that, together with the reason."""
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, _):
         name = HEALTHY.server_name
         server = federation.server(name)
@@ -107,34 +107,34 @@ async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:
         expiry = series("tls_cert_not_after_timestamp_seconds", {"connection": "federation", "server_name": name})
         valid = series("tls_cert_valid", {"connection": "federation", "server_name": name})
 
-        async def look() -> Series | None:
+        async def presented() -> Series | None:
             found = await metrics(app)
             return found if found.get(expiry) == not_after.timestamp() else None
 
-        before = await until_asked(look)
+        before = await until_async(presented)
 
-        async def look_again() -> Series | None:
+        async def expired() -> Series | None:
             found = await metrics(app)
             return found if found.get(valid) == 0 else None
 
-        after = await until_asked(look_again)
+        after = await until_async(expired)
     assert before
     assert after
     assert (before[valid], failures(before), successes(before, [HEALTHY])) == (1, set(), {name: 1})
     assert after[expiry] == not_after.timestamp()
-    expired = {"probe_stage": "tls", "reason": "certificate_expired", "server_name": name}
-    assert (failures(after), successes(after, [HEALTHY])) == ({series("failure_info", expired)}, {name: 0})
+    labels = {"probe_stage": "tls", "reason": "certificate_expired", "server_name": name}
+    assert (failures(after), successes(after, [HEALTHY])) == ({series("failure_info", labels)}, {name: 0})
 
 
 async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
-    """It is cancelled after the grace, and nothing is left of it."""
+    """The probe is cancelled after a grace period, and no task is left."""
     async with exporter_of(tmp_path, SILENT, probe={"interval": "1h", "timeout": "10m"}) as (app, _, _):
         await until(lambda: app._schedule._in_flight)
     assert leaked_tasks() == set()
 
 
-async def test_configuration_that_cannot_begin(tmp_path: Path) -> None:
-    """Is told as a whole, and nothing has begun."""
+async def test_an_invalid_configuration_prevents_the_start(tmp_path: Path) -> None:
+    """The error has all complaints, and no task is left."""
     file = tmp_path / "config.yaml"
     file.write_text("servers: 1\nprobe: 2\n")
     with pytest.raises(ConfigError) as raised:
@@ -144,20 +144,20 @@ async def test_configuration_that_cannot_begin(tmp_path: Path) -> None:
     assert leaked_tasks() == set()
 
 
-async def test_address_that_cannot_be_had(tmp_path: Path) -> None:
-    """Is told before anything is probed."""
+async def test_an_address_in_use_prevents_the_start(tmp_path: Path) -> None:
+    """The error occurs before anything is probed."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = HostPort(*taken.getsockname())
+        address = HostPort(*taken.getsockname())
         file = tmp_path / "config.yaml"
-        file.write_text(json.dumps({"servers": ["example.org"], "web": {"listen": [str(place)]}}))
-        with pytest.raises(ListenError, match=f"cannot listen on {place}"):
+        file.write_text(json.dumps({"servers": ["example.org"], "web": {"listen": [str(address)]}}))
+        with pytest.raises(ListenError, match=f"cannot listen on {address}"):
             async with App(file):
                 pass
     assert leaked_tasks() == set()
 
 
-async def test_listens_where_the_command_line_says(tmp_path: Path) -> None:
-    """At all of these addresses, and not where the configuration says."""
+async def test_addresses_of_the_command_line_override_the_configuration(tmp_path: Path) -> None:
+    """The exporter listens on all of them."""
     file = tmp_path / "config.yaml"
     file.write_text(
         json.dumps({"servers": ["example.org"], "web": {"listen": ["192.0.2.1:1"]}, "probe": {"interval": "1y"}})
@@ -165,15 +165,15 @@ async def test_listens_where_the_command_line_says(tmp_path: Path) -> None:
     anywhere = HostPort("127.0.0.1", 0)
     async with App(file, listen=[anywhere, anywhere], first_round=3600) as app:
         assert len(set(app.addresses)) == 2
-        for place in app.addresses:
-            assert (await scraped(place))["exporter_servers"] == 1
+        for address in app.addresses:
+            assert (await scraped(address))["exporter_servers"] == 1
 
 
 # ---------------------------------------------------------------- reload
 
 
-async def test_reload_watches_another_set(tmp_path: Path) -> None:
-    """A server that stays keeps its results, one that is gone has no series left, a new one is probed."""
+async def test_a_reload_changes_the_watched_servers(tmp_path: Path) -> None:
+    """A server that remains keeps its results, a removed one has no series left, and a new one is probed."""
     new = lab_servers("srv.lab.test")[0]
     async with exporter_of(tmp_path, HEALTHY, BROKEN, new, servers=[HEALTHY.server_name, BROKEN.server_name]) as (
         app,
@@ -190,8 +190,8 @@ async def test_reload_watches_another_set(tmp_path: Path) -> None:
         assert (await probed(app, new))[series("probe_success", {"server_name": new.server_name})] == 1
 
 
-async def test_probe_that_outlives_its_server_leaves_no_trace(tmp_path: Path) -> None:
-    """It ends after the reload, and its result is refused."""
+async def test_a_probe_that_ends_after_the_removal_of_its_server_is_ignored(tmp_path: Path) -> None:
+    """The server has no series after the reload."""
     async with exporter_of(tmp_path, HEALTHY, SILENT) as (app, federation, file):
         await until(lambda: app._schedule._in_flight)
         await probed(app, HEALTHY)
@@ -201,8 +201,8 @@ async def test_probe_that_outlives_its_server_leaves_no_trace(tmp_path: Path) ->
         assert of_server(await metrics(app), SILENT.server_name) == {}
 
 
-async def test_broken_configuration_changes_nothing(tmp_path: Path) -> None:
-    """Every complaint is logged and counted against the reload, until the file is good again."""
+async def test_an_invalid_configuration_is_not_applied(tmp_path: Path) -> None:
+    """Every complaint is logged, and the metric shows the failed reload until the file is valid again."""
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
         before = await probed(app, HEALTHY)
         file.write_text("servers: [a..b]\nprobe: {interval: 5}\n")
@@ -216,7 +216,7 @@ async def test_broken_configuration_changes_nothing(tmp_path: Path) -> None:
         stamp = "exporter_config_last_reload_success_timestamp_seconds"
         assert after[stamp] == before[stamp]
         total = series("probes_total", {"server_name": HEALTHY.server_name})
-        await until_asked(lambda: more_than(app, total, after[total]))
+        await until_async(lambda: more_than(app, total, after[total]))
         write_config(file, federation)
         assert await app.reload() == ()
         assert (await metrics(app))[RELOADED] == 1
@@ -226,23 +226,23 @@ async def more_than(app: App, name: str, value: float) -> bool:
     return (await metrics(app))[name] > value
 
 
-async def test_new_network_settings_are_used(tmp_path: Path) -> None:
-    """Here another trust store: what was trusted is not."""
+async def test_a_reload_applies_network_settings(tmp_path: Path) -> None:
+    """With another certificate authority, the server is not trusted any more."""
     other = Authority(tmp_path)
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
         await probed(app, HEALTHY)
         write_config(file, federation, network=network(federation, ca_file=str(other.ca_file)))
         assert await app.reload() == ()
         labels = {"server_name": HEALTHY.server_name, "probe_stage": "tls", "reason": "certificate_untrusted"}
-        await until_asked(lambda: has(app, series("failure_info", labels)))
+        await until_async(lambda: has(app, series("failure_info", labels)))
 
 
 async def has(app: App, name: str) -> bool:
     return name in await metrics(app)
 
 
-async def test_addresses_stay(tmp_path: Path) -> None:
-    """A reload does not change where it listens, and says so."""
+async def test_a_reload_does_not_change_the_addresses(tmp_path: Path) -> None:
+    """A warning in the log says so."""
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
         write_config(file, federation, web={"listen": ["127.0.0.1:1"]})
         with capture_logs() as logged:
@@ -252,19 +252,19 @@ async def test_addresses_stay(tmp_path: Path) -> None:
         assert (await metrics(app))["exporter_servers"] == 1
 
 
-async def test_reload_over_http(tmp_path: Path) -> None:
-    """As by signal, with the complaints in the answer."""
+async def test_a_reload_over_http_returns_the_complaints(tmp_path: Path) -> None:
+    """The status is 500 if there are any, and 200 otherwise."""
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
         file.write_text("servers: [a..b]\n")
-        answer = await post_reload(app)
-        assert answer.status_code == 500
-        assert f"{file}:1: servers[0]:" in answer.text
+        response = await post_reload(app)
+        assert response.status_code == 500
+        assert f"{file}:1: servers[0]:" in response.text
         write_config(file, federation)
         assert (await post_reload(app)).status_code == 200
 
 
-async def test_reload_comes_too_late(tmp_path: Path) -> None:
-    """Nothing is put to use by an exporter that has stopped."""
+async def test_an_exporter_that_is_stopping_does_not_reload(tmp_path: Path) -> None:
+    """The complaint says that it is stopping."""
     async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
         await app._prevent_reloads()
         (complaint,) = await app.reload()
@@ -274,8 +274,8 @@ async def test_reload_comes_too_late(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- server files
 
 
-async def test_server_files_are_read_again(tmp_path: Path) -> None:
-    """Without a reload; a broken one is complained of, once, and keeps its names."""
+async def test_server_files_are_read_again_when_they_change(tmp_path: Path) -> None:
+    """No reload is required. An invalid file keeps its last good content, and is logged once."""
     names = tmp_path / "servers.json"
     names.write_text(json.dumps([{"targets": [HEALTHY.server_name]}]))
     stop, hangup = asyncio.Event(), asyncio.Event()
@@ -292,7 +292,7 @@ async def test_server_files_are_read_again(tmp_path: Path) -> None:
                 await until(lambda: [entry for entry in logged if entry["log_level"] == "warning"])
                 assert (await metrics(app))["exporter_servers"] == 1
                 names.unlink()
-                await until_asked(lambda: watches_nothing(app))
+                await until_async(lambda: watches_nothing(app))
             stop.set()
             await running
     complaints = [entry["complaint"] for entry in logged if entry["log_level"] == "warning"]
@@ -307,24 +307,24 @@ async def watches_nothing(app: App) -> bool:
 # ---------------------------------------------------------------- shards
 
 
-async def test_every_shard_probes_whatever_it_is_asked_for(tmp_path: Path) -> None:
-    """A load balancer knows nothing of shards; what no shard watches is refused by each."""
+async def test_every_shard_can_probe_every_configured_server(tmp_path: Path) -> None:
+    """A load balancer does not know the shards. A server that no shard watches is refused by all."""
     statuses = []
     async with Federation([HEALTHY]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         for index in range(2):
             async with App(file, shard=Shard(index, 2)) as app, httpx.AsyncClient(trust_env=False) as client:
                 for name in (HEALTHY.server_name, "example.org"):
-                    answered = await client.get(f"http://{app.addresses[0]}/probe", params={"target": name})
-                    statuses.append((name, answered.status_code, "probe_success" in answered.text))
+                    response = await client.get(f"http://{app.addresses[0]}/probe", params={"target": name})
+                    statuses.append((name, response.status_code, "probe_success" in response.text))
     assert statuses == [(HEALTHY.server_name, 200, True), ("example.org", 404, False)] * 2
 
 
-# ---------------------------------------------------------------- lists from elsewhere
+# ---------------------------------------------------------------- server lists
 
 
-async def test_lists_are_followed(tmp_path: Path) -> None:
-    """Without a reload; one that fails keeps its servers, and after it is gone from the configuration they are gone."""
+async def test_server_lists_are_refreshed(tmp_path: Path) -> None:
+    """A list that fails keeps its servers. If it is removed from the configuration, so are its servers."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     async with (
         Federation([HEALTHY, BROKEN]) as federation,
@@ -339,7 +339,7 @@ async def test_lists_are_followed(tmp_path: Path) -> None:
             server.respond = lambda _: target_groups(BROKEN.server_name)
             assert of_server(await probed(app, BROKEN), HEALTHY.server_name) == {}
             server.respond = lambda _: http_response(b"", status="500 Internal Server Error")
-            await until_asked(lambda: more_than(app, failures_of_list, 0))
+            await until_async(lambda: more_than(app, failures_of_list, 0))
             assert (await metrics(app))["exporter_servers"] == 1
             write_config(file, federation, servers=[HEALTHY.server_name])
             assert await app.reload() == ()
@@ -351,11 +351,11 @@ async def test_lists_are_followed(tmp_path: Path) -> None:
     assert leaked_tasks() == set()
 
 
-# ---------------------------------------------------------------- until it is told
+# ---------------------------------------------------------------- run
 
 
-async def test_hangup_reloads(tmp_path: Path) -> None:
-    """As often as it comes."""
+async def test_every_hangup_reloads(tmp_path: Path) -> None:
+    """The event can be set several times."""
     stop, hangup = asyncio.Event(), asyncio.Event()
     async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, federation, file):
         running = asyncio.create_task(app.run(stop, hangup))
@@ -368,16 +368,23 @@ async def test_hangup_reloads(tmp_path: Path) -> None:
         await running
 
 
-async def test_fault_ends_the_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A part that dies would be missed by nobody, so all of it ends, and whoever started it starts it again."""
+async def test_a_part_that_fails_ends_the_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error is raised, so that a supervisor restarts the exporter."""
     async with Federation([HEALTHY]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with exporter(file, reread=0.01) as app:
 
             def fail() -> bool:
-                raise RuntimeError("a fault")
+                raise RuntimeError("a bug")
 
             monkeypatch.setattr(app._files, "refresh", fail)
-            with pytest.raises(RuntimeError, match="a fault"):
+            with pytest.raises(RuntimeError, match="a bug"):
                 await app.run(asyncio.Event(), asyncio.Event())
     assert leaked_tasks() == set()
+
+
+async def test_repr_shows_the_state_and_the_addresses(tmp_path: Path) -> None:
+    """It is not ready after it has stopped."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, _, file):
+        assert repr(app) == f"<App {file}: ready, listening on {app.addresses[0]}>"
+    assert repr(app) == f"<App {file}: not ready, listening on {app.addresses[0]}>"

@@ -1,4 +1,4 @@
-"""`check` over the lab: real DNS messages, real TLS, real processes."""
+"""The command `check` with the embedded federation: real DNS messages, real TLS, real processes."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ import yaml
 from exporter import check
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import Request, Response
-from exporter.demo.servers import many
+from exporter.demo.https_server import Request, Response, Site
+from tests.lab.crowd import crowd
 from tests.waiting import PATIENCE
 
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
@@ -30,7 +30,7 @@ HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "refused.lab.test",
 )
 SILENT = "black-hole.lab.test"
-CHOSEN = (HEALTHY, OVER_SRV, EXPIRED, REFUSED, SILENT)
+SERVER_NAMES = (HEALTHY, OVER_SRV, EXPIRED, REFUSED, SILENT)
 
 BEGINNING = """
 import sys
@@ -40,7 +40,7 @@ from exporter import check
 END = """
 sys.exit(check.run(sys.argv[3:], Path(sys.argv[1]), as_json=sys.argv[2] == "json"))
 """
-INTERRUPTED_UNHEARD = """
+INTERRUPTED_IN_A_THREAD = """
 import signal, threading
 
 def interrupt():
@@ -49,35 +49,35 @@ def interrupt():
 
 threading.Thread(target=interrupt, daemon=True).start()
 """
-"""The signal comes to another thread, so that the one that sleeps is not woken: as when it comes just before."""
-ABOUT_OUTPUT = ("NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUTF8")
+"""Another thread handles the signal, so that it does not wake the sleeping one, as if it had arrived just before."""
+OUTPUT_VARIABLES = ("NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING", "PYTHONUTF8")
 GREEN = b"\x1b[32m"
 
 
 @pytest_asyncio.fixture
 async def federation() -> AsyncIterator[Federation]:
-    async with Federation([server for server in SERVERS if server.server_name in CHOSEN]) as federation:
+    async with Federation([server for server in SERVERS if server.server_name in SERVER_NAMES]) as federation:
         yield federation
 
 
 @pytest.fixture
 def config_file(federation: Federation, tmp_path: Path) -> Path:
-    return written(federation.config(), tmp_path)
+    return write_config(federation.config(), tmp_path)
 
 
-def written(config: dict[str, Any], folder: Path) -> Path:
+def write_config(config: dict[str, Any], folder: Path) -> Path:
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     return file
 
 
 async def run(config_file: Path, *servers: str, as_json: bool = True) -> int:
-    """In a thread, as it has an event loop of its own."""
+    """Run the command in a thread, because it starts its own event loop, and return its exit status."""
     return await asyncio.to_thread(check.run, servers, config_file, as_json=as_json)
 
 
 def reports(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
-    """One a line; standard error is silent."""
+    """Return the reports on standard output, one per line. Standard error must be empty."""
     shown = capsys.readouterr()
     assert shown.err == ""
     return [json.loads(line) for line in shown.out.splitlines()]
@@ -87,8 +87,8 @@ def reports(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 async def program(
     config_file: Path, output_format: str, *servers: str, stdout: int = PIPE, before: str = "", **environment: str
 ) -> AsyncIterator[Process]:
-    """`check` as a process of its own, which is gone afterwards."""
-    inherited = {name: value for name, value in os.environ.items() if name not in ABOUT_OUTPUT}
+    """Run the command as a process, which is killed at the end."""
+    inherited = {name: value for name, value in os.environ.items() if name not in OUTPUT_VARIABLES}
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", BEGINNING + before + END, str(config_file), output_format, *servers),
         stdin=PIPE,
@@ -104,11 +104,11 @@ async def program(
             await process.wait()
 
 
-# ---------------------------------------------------------------- exit statuses
+# ---------------------------------------------------------------- exit status
 
 
-async def test_succeeds_where_all_federate(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With one report for each, in the order given."""
+async def test_status_is_0_if_all_federate(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """There is one report for each server, in the given order."""
     assert await run(config_file, OVER_SRV, HEALTHY) == 0
     assert [(seen["server_name"], seen["federation_ok"], seen["problems"]) for seen in reports(capsys)] == [
         (OVER_SRV, True, []),
@@ -116,8 +116,8 @@ async def test_succeeds_where_all_federate(config_file: Path, capsys: pytest.Cap
     ]
 
 
-async def test_fails_where_some_do_not_federate(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The healthy ones are reported all the same."""
+async def test_status_is_1_if_some_do_not_federate(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The healthy servers are reported too."""
     assert await run(config_file, EXPIRED, HEALTHY, REFUSED) == 1
     found = {
         seen["server_name"]: [
@@ -132,31 +132,32 @@ async def test_fails_where_some_do_not_federate(config_file: Path, capsys: pytes
     }
 
 
-async def test_refuses_what_is_no_server_name(
+async def test_status_is_2_for_invalid_server_names(
     federation: Federation, config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every complaint at once, harmless on a terminal, and before anything is probed."""
+    """All of them are reported, without escape sequences, and nothing is probed."""
     assert await run(config_file, HEALTHY, "https://example.org", "a\x1b[31m") == 2
     shown = capsys.readouterr()
     assert shown.out == ""
+    allowed_characters = "only letters, digits, '-' and '.' are allowed in a name"
     assert shown.err.splitlines() == [
-        "'https://example.org' is no server name: a server name is no URL: leave the scheme and the path away",
-        "'a\N{REPLACEMENT CHARACTER}[31m' is no server name: only letters, digits, '-' and '.' are allowed in a name",
+        "'https://example.org' is not a server name: this is a URL: drop the scheme and the path",
+        f"'a\N{REPLACEMENT CHARACTER}[31m' is not a server name: {allowed_characters}",
     ]
     assert not federation.dns.questions
 
 
-async def test_refuses_a_bad_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With the place of each complaint."""
-    file = written({"servers": [HEALTHY], "probe": {"timeuot": "3s"}}, tmp_path)
+async def test_status_is_2_for_an_invalid_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each complaint has its line."""
+    file = write_config({"servers": [HEALTHY], "probe": {"timeuot": "3s"}}, tmp_path)
     assert await run(file, HEALTHY) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith(f"{file}:2: probe.timeuot: unknown key")
 
 
-def test_needs_no_configuration(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Then only public addresses are connected to: this one is refused before a packet is sent."""
+def test_a_configuration_is_not_required(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """The defaults apply, and this address is refused because it is not public."""
     monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", lambda self, _: name_servers(self, "192.0.2.53"))
     assert check.run(["127.0.0.1"], None, as_json=True) == 1
     (report,) = reports(capsys)
@@ -164,16 +165,14 @@ def test_needs_no_configuration(monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 
 
 def name_servers(resolver: dns.resolver.BaseResolver, *addresses: str) -> None:
-    """What the system has: none are an error of dnspython's."""
+    """Set the resolvers of the system. dnspython raises an error if there are none."""
     if not addresses:
         raise dns.resolver.NoResolverConfiguration
     resolver.nameservers = list(addresses)
 
 
-def test_says_so_where_the_system_has_no_dns_server(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As in a container without network, where the configuration names none either."""
+def test_status_is_2_without_a_dns_server(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """A container without a network has none, and the configuration names none either."""
     monkeypatch.setattr(dns.resolver.BaseResolver, "read_resolv_conf", lambda self, _: name_servers(self))
     assert check.run(["example.org"], None, as_json=True) == 2
     assert capsys.readouterr() == (
@@ -182,48 +181,48 @@ def test_says_so_where_the_system_has_no_dns_server(
     )
 
 
-# ---------------------------------------------------------------- many at once
+# ---------------------------------------------------------------- several servers
 
 
-async def test_servers_are_probed_at_once(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """None of ten servers answers before all of them are asked."""
-    asked, all_are_asked, answer = set[str](), asyncio.Event(), Homeserver.answer
+async def test_servers_are_probed_concurrently(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No server responds before all ten have received a request."""
+    requested, all_requested = set[str](), asyncio.Event()
 
-    async def answer_together(self: Homeserver, request: Request) -> Response:
-        asked.add(self.server_name)
-        if len(asked) == 10:
-            all_are_asked.set()
-        await all_are_asked.wait()
-        return await answer(self, request)
+    def respond_together(homeserver: Homeserver) -> Site:
+        async def respond(request: Request) -> Response:
+            requested.add(homeserver.server_name)
+            if len(requested) == 10:
+                all_requested.set()
+            await all_requested.wait()
+            return await homeserver.respond(request)
 
-    monkeypatch.setattr(Homeserver, "answer", answer_together)
-    async with Federation(many(10)) as federation:
+        return Site(fallback=respond)
+
+    async with Federation(crowd(10, proxy=respond_together)) as federation:
         names = [server.server_name for server in federation.servers]
-        assert await run(written(federation.config(), tmp_path), *names) == 0
+        assert await run(write_config(federation.config(), tmp_path), *names) == 0
     assert [report["server_name"] for report in reports(capsys)] == names
 
 
-async def test_concurrency_is_that_of_the_configuration(
+async def test_concurrency_is_limited_by_the_configuration(
     federation: Federation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With a concurrency of 1, nothing is asked about the second before the first is done."""
-    file = written({**federation.config(), "probe": {"concurrency": 1}}, tmp_path)
+    """With a concurrency of 1, the second server is probed after the first."""
+    file = write_config({**federation.config(), "probe": {"concurrency": 1}}, tmp_path)
     assert await run(file, EXPIRED, OVER_SRV) == 1
-    asked_for_second = [OVER_SRV in question.name for question in federation.dns.questions]
-    assert asked_for_second == sorted(asked_for_second)
-    assert set(asked_for_second) == {False, True}
+    is_second = [OVER_SRV in question.name for question in federation.dns.questions]
+    assert is_second == sorted(is_second)
+    assert set(is_second) == {False, True}
     assert len(reports(capsys)) == 2
 
 
 # ---------------------------------------------------------------- text
 
 
-async def test_text_ends_with_a_sum_where_there_are_several(
+async def test_text_about_several_servers_ends_with_a_summary(
     config_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Each report has its headline, and a blank line below."""
+    """There is a blank line after each report."""
     assert await run(config_file, HEALTHY, EXPIRED, as_json=False) == 1
     shown = capsys.readouterr().out
     first, second, last = shown.split("\n\n")
@@ -233,16 +232,16 @@ async def test_text_ends_with_a_sum_where_there_are_several(
     assert last == "1 of 2 servers federate.\n"
 
 
-async def test_text_of_one_server_is_its_report(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What happened is said in the words of the system, and what to do below it."""
+async def test_text_about_one_server_is_its_report(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The detail of a problem is the error message of the system."""
     assert await run(config_file, REFUSED, as_json=False) == 1
     lines = capsys.readouterr().out.splitlines()
     assert "│   │     connect_refused: Connection refused" in lines
     assert "│   └── \N{EN DASH} tls, version, keys skipped: not reached" in lines
 
 
-async def test_looks_deep_each_time(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Whoever asks once wants to know it all."""
+async def test_every_probe_includes_a_deep_look(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`probe.deep_interval` does not apply."""
     assert await run(config_file, OVER_SRV) == 0
     (report,) = reports(capsys)
     assert report["deep_look"]["well_known_by_address"] == {"192.0.2.8:443": "no delegation"}
@@ -252,21 +251,21 @@ async def test_looks_deep_each_time(config_file: Path, capsys: pytest.CaptureFix
 # ---------------------------------------------------------------- as a process
 
 
-async def test_ends_at_once_on_ctrl_c(federation: Federation, tmp_path: Path) -> None:
-    """In the middle of a probe, with the status of an interrupted program and no traceback."""
-    file = written({**federation.config(), "probe": {"timeout": "60s"}}, tmp_path)
+async def test_ctrl_c_ends_it_immediately(federation: Federation, tmp_path: Path) -> None:
+    """During a probe, it ends with the status of an interrupted program and without a traceback."""
+    file = write_config({**federation.config(), "probe": {"timeout": "60s"}}, tmp_path)
     async with program(file, "json", SILENT) as process, asyncio.timeout(PATIENCE):
-        while not federation.dns.questions:  # noqa: ASYNC110 - they are noted, and not announced
+        while not federation.dns.questions:  # noqa: ASYNC110 - there is no event for a query
             await asyncio.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert await process.communicate() == (b"", b"")
         assert process.returncode == 128 + signal.SIGINT
 
 
-async def test_ctrl_c_wakes_it_up(federation: Federation, tmp_path: Path) -> None:
-    """Where it came in the moment before it fell asleep, to wait for an answer for minutes."""
-    file = written({**federation.config(), "probe": {"timeout": "240s"}}, tmp_path)
-    async with program(file, "json", SILENT, before=INTERRUPTED_UNHEARD) as process, asyncio.timeout(PATIENCE):
+async def test_ctrl_c_wakes_the_event_loop(federation: Federation, tmp_path: Path) -> None:
+    """The signal may arrive just before the event loop goes to sleep for minutes."""
+    file = write_config({**federation.config(), "probe": {"timeout": "240s"}}, tmp_path)
+    async with program(file, "json", SILENT, before=INTERRUPTED_IN_A_THREAD) as process, asyncio.timeout(PATIENCE):
         asleep = 0
         while asleep < 20:  # no lookup takes so long
             await asyncio.sleep(0.01)
@@ -281,8 +280,8 @@ def is_asleep(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("output_format", ["text", "json"])
-async def test_a_reader_may_leave_early(config_file: Path, output_format: str) -> None:
-    """As `head` does: no traceback."""
+async def test_standard_output_may_be_closed_early(config_file: Path, output_format: str) -> None:
+    """`head` does that. There is no traceback."""
     reading, writing = os.pipe()
     os.close(reading)
     async with program(config_file, output_format, EXPIRED, stdout=writing) as process, asyncio.timeout(PATIENCE):
@@ -291,8 +290,8 @@ async def test_a_reader_may_leave_early(config_file: Path, output_format: str) -
         assert (process.returncode, complaints) == (1, b"")
 
 
-async def test_colours_are_for_terminals(config_file: Path) -> None:
-    """Elsewhere not a single escape sequence is written."""
+async def test_colours_are_only_for_terminals(config_file: Path) -> None:
+    """Other output contains no escape sequences."""
     async with program(config_file, "text", HEALTHY) as process, asyncio.timeout(PATIENCE):
         plain, _ = await process.communicate()
     assert b"\x1b" not in plain
@@ -300,12 +299,12 @@ async def test_colours_are_for_terminals(config_file: Path) -> None:
 
 
 async def test_no_color_is_honoured(config_file: Path) -> None:
-    """On a terminal, too."""
+    """A terminal gets no colours either."""
     assert GREEN not in await on_terminal(config_file, NO_COLOR="1")
 
 
-async def test_ascii_is_enough(config_file: Path) -> None:
-    """For terminals and logs that can bear nothing else."""
+async def test_ascii_is_sufficient(config_file: Path) -> None:
+    """Some terminals and logs support nothing else."""
     async with program(config_file, "text", EXPIRED, PYTHONIOENCODING="ascii") as process:
         async with asyncio.timeout(PATIENCE):
             plain, complaints = await process.communicate()
@@ -314,7 +313,7 @@ async def test_ascii_is_enough(config_file: Path) -> None:
 
 
 async def on_terminal(config_file: Path, **environment: str) -> bytes:
-    """What a terminal receives."""
+    """Return the output on a terminal."""
     terminal, writing = os.openpty()
     try:
         async with program(config_file, "text", HEALTHY, stdout=writing, **environment) as process:
@@ -328,7 +327,7 @@ async def on_terminal(config_file: Path, **environment: str) -> bytes:
 
 
 def read_terminal(terminal: int) -> bytes:
-    """Until the last program at its other side is gone, which Linux reports as EIO."""
+    """Read until the last program on the other side has ended, which Linux reports as EIO."""
     received = b""
     with suppress(OSError):
         while content := os.read(terminal, 65536):

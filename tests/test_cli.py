@@ -1,4 +1,4 @@
-"""The commands, as real processes."""
+"""The commands, run as processes."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ import pytest
 from exporter import DISTRIBUTION, VERSION, cli
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
-from exporter.demo.broken import at_8448
-from exporter.demo.faults import Fault
+from exporter.demo.broken import broken_port
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.ports import drop_packets
 from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.reasons import Reason
@@ -38,14 +38,14 @@ from tests.embedded_federation import (
 )
 from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
-from tests.waiting import PATIENCE, until_asked
+from tests.waiting import PATIENCE, until_async
 
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
 
 @asynccontextmanager
 async def started(*arguments: str | Path) -> AsyncIterator[Process]:
-    """The command; killed in the end if it still runs."""
+    """Start the command; kill it at the end if it is still running."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "exporter", *map(str, arguments), stdout=PIPE, stderr=PIPE
     )
@@ -57,9 +57,9 @@ async def started(*arguments: str | Path) -> AsyncIterator[Process]:
             await process.wait()
 
 
-async def ended(process: Process, *told: signal.Signals) -> tuple[int | None, str, str]:
-    """Exit status, and what else it wrote to standard output and standard error."""
-    for number in told:
+async def ended(process: Process, *signals: signal.Signals) -> tuple[int | None, str, str]:
+    """Return the exit status, and the rest of standard output and standard error."""
+    for number in signals:
         process.send_signal(number)
     async with asyncio.timeout(PATIENCE):
         out, err = await process.communicate()
@@ -71,13 +71,13 @@ async def run(*arguments: str | Path) -> tuple[int | None, str, str]:
         return await ended(process)
 
 
-class Running:
-    """`serve` with a log in JSON, of which each entry is kept."""
+class RunningExporter:
+    """A process of `serve` that logs in JSON."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
         self.entries: list[dict[str, object]] = []
-        self.place: HostPort
+        self.address: HostPort
 
     async def until_logged(self, message: str) -> dict[str, object]:
         assert self.process.stderr
@@ -89,23 +89,23 @@ class Running:
         raise EOFError(f"ended without {message!r}: {self.entries}")
 
     async def metrics(self) -> Series:
-        return await scraped(self.place)
+        return await scraped(self.address)
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int | None, str, list[str]]:
-        """Exit status, standard output, and the messages of the rest of the log."""
+        """Return the exit status, standard output, and the messages in the rest of the log."""
         status, out, err = await ended(self.process, number)
         return status, out, [json.loads(line)["msg"] for line in err.splitlines()]
 
 
 @asynccontextmanager
-async def serving(file: Path, *arguments: str) -> AsyncIterator[Running]:
-    """From the moment on in which it is ready."""
+async def serving(file: Path, *arguments: str) -> AsyncIterator[RunningExporter]:
+    """Yield the exporter as soon as it is ready."""
     async with started("serve", "--config", file, "--log.format", "json", *arguments) as process:
-        running = Running(process)
+        running = RunningExporter(process)
         listening = await running.until_logged("listening")
         host, _, port = str(listening["addresses"]).rpartition(":")
-        running.place = HostPort(host, int(port))
-        assert listening["event_loop"] == "uvloop"  # which the tests install
+        running.address = HostPort(host, int(port))
+        assert listening["event_loop"] == "uvloop"  # the tests install it
         await running.until_logged("watching")
         yield running
 
@@ -114,17 +114,18 @@ async def serving(file: Path, *arguments: str) -> AsyncIterator[Running]:
 
 
 async def test_version() -> None:
-    """To standard output."""
+    """It is printed to standard output."""
     assert await run("--version") == (0, f"{DISTRIBUTION} {VERSION}\n", "")
 
 
-def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
-    """With a line on each."""
-    with pytest.raises(SystemExit) as left:
+def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every command has a line."""
+    with pytest.raises(SystemExit) as raised:
         cli.main(["--help"])
-    assert left.value.code == 0
-    told = capsys.readouterr().out
-    assert all(command in told for command in ("serve", "check", "check-config", "demo"))
+    assert raised.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    commands = {line.split()[0] for line in lines if line.startswith("    ") and not line.startswith("     ")}
+    assert commands >= {"serve", "check", "check-config", "check-web-config", "demo"}
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,7 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve"], "the following arguments are required: --config"),
         (
             ["serve", "--config", "f", "--web.listen-address", "10448"],
-            "expected host:port, found '10448': add the port",
+            "expected host:port, found '10448': add a port",
         ),
         (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
@@ -152,12 +153,12 @@ def test_help_tells_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["check-config"], "the following arguments are required: FILE"),
     ],
 )
-def test_wrong_usage(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Says what is wrong, and how it is meant; exit status 2."""
-    with pytest.raises(SystemExit) as left:
+def test_invalid_usage(arguments: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The usage and the error are printed, and the exit status is 2."""
+    with pytest.raises(SystemExit) as raised:
         cli.main(arguments)
     out, err = capsys.readouterr()
-    assert (left.value.code, out) == (2, "")
+    assert (raised.value.code, out) == (2, "")
     assert err.startswith(f"usage: {DISTRIBUTION}")
     assert complaint in err
 
@@ -166,28 +167,28 @@ def test_wrong_usage(arguments: list[str], complaint: str, capsys: pytest.Captur
 
 
 @pytest.mark.parametrize(("checked", "status"), [([HEALTHY], 0), ([HEALTHY, BROKEN], 1)])
-async def test_check_tells_whether_all_federate(checked: list[LabServer], status: int, tmp_path: Path) -> None:
-    """One report a line, in the order in which they were asked for."""
+async def test_check_reports_every_server(checked: list[LabServer], status: int, tmp_path: Path) -> None:
+    """There is one report per line, in the given order. The exit status is 1 if a server does not federate."""
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         server_names = [server.server_name for server in checked]
-        left, out, err = await run("check", "--config", file, "--format", "json", *server_names)
+        returned, out, err = await run("check", "--config", file, "--format", "json", *server_names)
     verdicts = [(report["server_name"], report["federation_ok"]) for report in map(json.loads, out.splitlines())]
-    assert (left, verdicts, err) == (status, [(server.server_name, server.healthy) for server in checked], "")
+    assert (returned, verdicts, err) == (status, [(server.server_name, server.healthy) for server in checked], "")
 
 
-async def test_check_refuses_what_is_no_server_name() -> None:
-    """Before anything is probed; status 2."""
+async def test_check_refuses_a_url() -> None:
+    """The exit status is 2."""
     status, out, err = await run("check", "https://example.org")
     assert (status, out) == (2, "")
-    assert "a server name is no URL" in err
+    assert err.startswith("'https://example.org' is not a server name: ")
 
 
 # ---------------------------------------------------------------- check-config
 
 
 def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Those of the files that it names too, each once."""
+    """Servers in server files are included, and each server counts once."""
     file = tmp_path / "config.yaml"
     file.write_text("servers: [example.org, example.net]\nserver_files: [more.json]\n")
     (tmp_path / "more.json").write_text('[{"targets": ["example.net", "example.com"]}]')
@@ -198,29 +199,29 @@ def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr() == (f"{file}: 1 server, valid\n", "")
 
 
-def test_check_config_asks_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lists from elsewhere are counted as what they are."""
+def test_check_config_does_not_use_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Server lists that would have to be fetched are only counted."""
     file = tmp_path / "config.yaml"
     (tmp_path / "token").write_text("syt_secret")
     synapse = "synapse_destinations: [{url: 'http://127.0.0.1:1', token_file: token}]"
-    for lists, elsewhere in ((synapse, "1 list"), (f"{synapse}\nserver_urls: ['http://127.0.0.1:2']", "2 lists")):
+    for lists, counted in ((synapse, "1 list"), (f"{synapse}\nserver_urls: ['http://127.0.0.1:2']", "2 lists")):
         file.write_text(lists)
         assert cli.main(["check-config", str(file)]) == 0
-        assert capsys.readouterr() == (f"{file}: 0 servers, {elsewhere} to be read from elsewhere, valid\n", "")
+        assert capsys.readouterr() == (f"{file}: 0 servers, {counted} to be fetched, valid\n", "")
 
 
-def test_check_config_tells_all_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With their lines, to standard error; exit status 2."""
+def test_check_config_lists_all_complaints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They go to standard error, and the exit status is 2."""
     file = tmp_path / "config.yaml"
     file.write_text("servers: [a..b]\nprobe: {intervall: 5m}\n")
     assert cli.main(["check-config", str(file)]) == 2
     out, err = capsys.readouterr()
-    places = [line.split(": ")[:2] for line in err.splitlines()]
-    assert (out, places) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
+    locations = [line.split(": ")[:2] for line in err.splitlines()]
+    assert (out, locations) == ("", [[f"{file}:1", "servers[0]"], [f"{file}:2", "probe.intervall"]])
 
 
 def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A broken one is as bad as a broken configuration."""
+    """An invalid server file is an error too."""
     file, more = tmp_path / "config.yaml", tmp_path / "more.json"
     file.write_text("server_files: [more.json]\n")
     more.write_text("{")
@@ -233,17 +234,17 @@ def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.Capt
 
 
 async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
-    """SIGHUP puts a good file to use, and a broken one changes nothing; SIGTERM ends it in good order."""
+    """SIGHUP applies a valid configuration, and not an invalid one. SIGTERM ends the process with status 0."""
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file) as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert failures(await exporter.metrics()) == expected_failures([HEALTHY, BROKEN])
 
             file.write_text("servers: [\n")
             exporter.process.send_signal(signal.SIGHUP)
             refused = await exporter.until_logged("configuration not applied")
-            assert str(refused["complaint"]).startswith(f"{file}:2: this is not YAML")
+            assert str(refused["complaint"]).startswith(f"{file}:2: invalid YAML: ")
             assert (await exporter.metrics())["exporter_config_last_reload_successful"] == 0
 
             write_config(file, federation, servers=[HEALTHY.server_name])
@@ -258,12 +259,12 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
     assert {entry["level"] for entry in exporter.entries} == {"info", "error"}
 
 
-async def complete(exporter: Running) -> bool:
+async def complete(exporter: RunningExporter) -> bool:
     return successes(await exporter.metrics(), [HEALTHY, BROKEN]) == {HEALTHY.server_name: 1, BROKEN.server_name: 0}
 
 
 async def test_shards_share_the_servers(tmp_path: Path) -> None:
-    """Those of the configuration and those of its files: each is watched by one exporter, and by no other."""
+    """Every server, of the configuration or of a server file, is watched by exactly one exporter."""
     shared = SERVERS[:8]
     server_names = [server.server_name for server in shared]
     (tmp_path / "more.json").write_text(json.dumps([{"targets": server_names[3:]}]))
@@ -282,11 +283,11 @@ async def test_shards_share_the_servers(tmp_path: Path) -> None:
 
 
 async def test_workers_share_the_probing(tmp_path: Path) -> None:
-    """Behind one page; Ctrl-C, of which a terminal tells all processes, ends them in good order."""
+    """There is one exporter to scrape. Ctrl-C, which a terminal sends to all processes, ends them with status 0."""
     async with Federation([HEALTHY, BROKEN]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file, "--workers", "2") as exporter:
-            await until_asked(lambda: complete(exporter))
+            await until_async(lambda: complete(exporter))
             assert (await exporter.metrics())["exporter_workers"] == 2
             workers = children(exporter.process.pid)
             for pid in workers:
@@ -294,132 +295,131 @@ async def test_workers_share_the_probing(tmp_path: Path) -> None:
             status, out, messages = await exporter.end(signal.SIGINT)
         assert (status, out, messages[-1]) == (0, "", "stopping")
         assert "a worker ended: starting another" not in messages
-        assert not any(map(is_there, workers))
+        assert not any(map(is_running, workers))
 
 
 def children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def is_there(pid: int) -> bool:
+def is_running(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
 @pytest.mark.parametrize(("flags", "status"), [([], 403), (["--web.enable-lifecycle"], 200)])
-async def test_reload_over_http_is_allowed_by_a_flag(flags: list[str], status: int, tmp_path: Path) -> None:
-    """And only by that."""
+async def test_reload_over_http_requires_an_option(flags: list[str], status: int, tmp_path: Path) -> None:
+    """Without --web.enable-lifecycle, the status is 403."""
     file = tmp_path / "config.yaml"
     async with Federation([HEALTHY]) as federation, serving(write_config(file, federation), *flags) as exporter:
         async with httpx.AsyncClient(trust_env=False) as client:
-            assert (await client.post(f"http://{exporter.place}/-/reload")).status_code == status
+            assert (await client.post(f"http://{exporter.address}/-/reload")).status_code == status
         assert (await exporter.end())[0] == 0
 
 
-@pytest.mark.parametrize("said", [target_groups("a.invalid"), http_response(b"", status="401 Unauthorized")])
-async def test_secrets_are_nowhere(said: bytes, tmp_path: Path) -> None:
-    """Neither in the log at its most talkative, nor in what is served; but they were sent."""
+@pytest.mark.parametrize("list_response", [target_groups("a.invalid"), http_response(b"", status="401 Unauthorized")])
+async def test_secrets_are_sent_and_never_shown(list_response: bytes, tmp_path: Path) -> None:
+    """Neither the log at its most verbose level nor any page contains them."""
     (tmp_path / "token").write_text("hunter2")
-    async with serving_list(lambda _: said) as server:
+    async with serving_list(lambda _: list_response) as server:
         own = {"url": server.url, "token_file": "token", "headers": {"X-Key": "hunter3"}}
         file = tmp_path / "config.yaml"
         file.write_text(json.dumps({"server_urls": [own]}))
         async with serving(file, "--log.level", "debug", "--web.listen-address", "127.0.0.1:0") as exporter:
-            await exporter.until_logged(
-                "server list applied" if said == target_groups("a.invalid") else "server list not applied"
-            )
+            applied = list_response == target_groups("a.invalid")
+            await exporter.until_logged("server list applied" if applied else "server list not applied")
             async with httpx.AsyncClient(trust_env=False) as client:
-                pages = [(await client.get(f"http://{exporter.place}{path}")).text for path in ("/", "/metrics")]
+                pages = [(await client.get(f"http://{exporter.address}{path}")).text for path in ("/", "/metrics")]
             status, out, messages = await exporter.end()
     assert (server.header("authorization"), server.header("x-key")) == (["Bearer hunter2"], ["hunter3"])
     assert (status, "hunter" in f"{pages}{out}{messages}{exporter.entries}") == (0, False)
 
 
 async def test_stops_with_a_probe_in_flight(tmp_path: Path) -> None:
-    """It gets a short grace; then the exporter ends, quietly, with status 0."""
+    """After a grace period, the process ends with status 0 and without an error."""
     slow = {"interval": "1m", "timeout": "45s"}  # a third of it for the connection, and more than the grace
     async with Federation([silent_and_early()]) as federation:
         file = write_config(tmp_path / "config.yaml", federation, probe=slow)
         async with serving(file) as exporter:
-            await until_asked(lambda: in_flight(exporter))
+            await until_async(lambda: in_flight(exporter))
             assert await exporter.end() == (0, "", ["stopping"])
 
 
 def silent_and_early() -> LabServer:
-    """One whose first probe comes within a second of the minute over which they are spread."""
+    """Return a server that is probed in the first second of the minute over which probes are spread."""
     hosts = (f"silent-{number}.lab.test" for number in count())
     host = next(host for host in hosts if fraction(names.parse(host)) < 1 / 60)
-    return at_8448(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, Fault.BLACK_HOLE)
+    return broken_port(host, "192.0.2.99", "a firewall", Reason.CONNECT_TIMEOUT, drop_packets)
 
 
-async def in_flight(exporter: Running) -> bool:
+async def in_flight(exporter: RunningExporter) -> bool:
     return (await exporter.metrics())["exporter_probes_in_flight"] == 1
 
 
-async def test_broken_configuration_ends_serve(tmp_path: Path) -> None:
-    """Every complaint, no traceback, status 2."""
+async def test_an_invalid_configuration_ends_serve(tmp_path: Path) -> None:
+    """All complaints are printed without a traceback, and the exit status is 2."""
     missing = tmp_path / "config.yaml"
-    expected = f"{missing}: expected a file, found nothing of that name: check the path\n"
+    expected = f"{missing}: expected a file, found none with this name: check the path\n"
     assert await run("serve", "--config", missing) == (2, "", expected)
 
 
-async def test_broken_web_configuration_ends_serve(tmp_path: Path) -> None:
-    """Before anything is served: it would be open to everybody; status 2."""
+async def test_an_invalid_web_configuration_ends_serve(tmp_path: Path) -> None:
+    """Otherwise the exporter would be open to everyone. The exit status is 2."""
     file, web = tmp_path / "config.yaml", tmp_path / "web.yaml"
     file.write_text("servers: [example.org]\n")
     web.write_text("rate_limit: {burst: 0}\n")
-    expected = f"{web}:1: rate_limit.burst: expected a whole number from 1 on, found the number 0\n"
+    expected = f"{web}:1: rate_limit.burst: expected a whole number of at least 1, found the number 0\n"
     assert await run("serve", "--config", file, "--web.config.file", web) == (2, "", expected)
 
 
-async def test_passwords_hold_where_health_is_exempt(tmp_path: Path) -> None:
-    """By the flags of the command."""
+async def test_health_checks_can_be_exempt_from_passwords(tmp_path: Path) -> None:
+    """Other paths still require one."""
     web = tmp_path / "web.yaml"
     hashed = "$2y$10$X0h1gDsPszWURQaxFh.zoubFi6DXncSjhoQNJgRrnGs7EsimhC7zG"
     web.write_text(f"basic_auth_users: {{alice: {hashed}}}\n")
     async with Federation([HEALTHY]) as federation:
         file = write_config(tmp_path / "config.yaml", federation)
         async with serving(file, "--web.config.file", str(web), "--web.health-without-auth") as exporter:
-            async with httpx.AsyncClient(trust_env=False, base_url=f"http://{exporter.place}") as client:
+            async with httpx.AsyncClient(trust_env=False, base_url=f"http://{exporter.address}") as client:
                 found = [(await client.get(path)).status_code for path in ("/-/healthy", "/metrics")]
             assert (await exporter.end())[0] == 0
     assert found == [200, 401]
 
 
-async def test_address_in_use_ends_serve(tmp_path: Path) -> None:
-    """A sentence, no traceback, status 1."""
+async def test_an_address_in_use_ends_serve(tmp_path: Path) -> None:
+    """The error is printed without a traceback, and the exit status is 1."""
     file = tmp_path / "config.yaml"
     file.write_text("servers: [example.org]\n")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        place = HostPort(*taken.getsockname())
-        reason = "another program listens there already: stop it, or choose another address"
-        expected = f"{DISTRIBUTION}: cannot listen on {place}: {reason} ({CHOOSE_ADDRESS})\n"
-        assert await run("serve", "--config", file, "--web.listen-address", str(place)) == (1, "", expected)
+        address = HostPort(*taken.getsockname())
+        reason = "another program is already listening there: stop it, or choose another address"
+        expected = f"{DISTRIBUTION}: cannot listen on {address}: {reason} ({CHOOSE_ADDRESS})\n"
+        assert await run("serve", "--config", file, "--web.listen-address", str(address)) == (1, "", expected)
 
 
 # ---------------------------------------------------------------- demo
 
 
 async def url_of(process: Process) -> tuple[str, str]:
-    """Of the metrics, and all that was printed up to the end of what there is to read."""
+    """Return the URL of the metrics and everything that was printed."""
     assert process.stdout
     async with asyncio.timeout(PATIENCE):
-        text = (await process.stdout.readuntil(b"Ctrl-C ends it.\n")).decode()
+        text = (await process.stdout.readuntil(b"Press Ctrl-C to stop.\n")).decode()
     return next(word for word in text.split() if word.endswith("/metrics")), text
 
 
 async def test_demo_shows_every_server() -> None:
-    """The healthy ones succeed, the broken ones fail for the very reasons that are printed; Ctrl-C ends it quietly."""
+    """Healthy servers succeed, and broken ones fail for the reasons that are printed. Ctrl-C ends it quietly."""
     async with started("demo") as process:
         url, text = await url_of(process)
-        address = httpx.URL(url)
-        place = HostPort(address.host, address.port or 0)
+        parsed = httpx.URL(url)
+        address = HostPort(parsed.host, parsed.port or 0)
         expected = {server.server_name: float(server.healthy) for server in SERVERS}
 
-        async def look() -> Series | None:
-            found = await scraped(place)
+        async def complete() -> Series | None:
+            found = await scraped(address)
             return found if successes(found, SERVERS) == expected else None
 
-        found = await until_asked(look)
+        found = await until_async(complete)
         assert found
         assert failures(found) == expected_failures(SERVERS)
         assert await ended(process, signal.SIGINT) == (0, "", "")
@@ -427,13 +427,15 @@ async def test_demo_shows_every_server() -> None:
     assert all(f"{stage} {reason}" in text for server in SERVERS for stage, reason in server.expected)
 
 
-async def test_demo_takes_another_port() -> None:
-    """Where the usual one is taken, by this test or by anyone else, and says so; SIGTERM ends it too."""
+async def test_demo_uses_another_port_if_the_default_is_taken() -> None:
+    """It says so. SIGTERM ends it too."""
     with ExitStack() as stack:
         with suppress(ListenError):
             stack.enter_context(bind([DEFAULT_LISTEN])[0])
         async with started("demo") as process:
             url, text = await url_of(process)
-            assert text.startswith(f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n")
+            assert text.startswith(
+                f"Port {DEFAULT_LISTEN.port} is in use, so the exporter listens on port {httpx.URL(url).port}.\n"
+            )
             assert not url.endswith(f":{DEFAULT_LISTEN.port}/metrics")
             assert await ended(process, signal.SIGTERM) == (0, "", "")

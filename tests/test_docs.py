@@ -1,4 +1,4 @@
-"""What docs/ says is what the code says."""
+"""The generated pages of docs/."""
 
 import pytest
 
@@ -6,6 +6,6 @@ from docs.generate import FOLDER, PAGES
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_committed_page_is_the_generated_one(name: str) -> None:
-    """Run `make docs` after a change of what it tells."""
+def test_the_committed_page_is_the_generated_one(name: str) -> None:
+    """Run `make docs` after changing the code that a page describes."""
     assert (FOLDER / name).read_text() == PAGES[name]()

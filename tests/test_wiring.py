@@ -1,42 +1,57 @@
+"""The parts that are built from a configuration."""
+
 from dataclasses import replace
 from ipaddress import IPv4Network
+from pathlib import Path
 
 import pytest
 
 from exporter import wiring
-from exporter.config import AddressScope, Config, HostPort, NetworkSettings, ProbeSettings
-from exporter.demo.faults import ClosedPort
+from exporter.config import (
+    AddressScope,
+    Config,
+    ConfigError,
+    HostPort,
+    NetworkSettings,
+    ProbeSettings,
+    ServerUrl,
+    SynapseDestinations,
+)
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.zone import DnsFault
+from exporter.demo.ports import ClosedPort
+from exporter.internet.resolver import NoResolversError
 from exporter.judging import verdict
 from exporter.model.enums import Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
+from exporter.server_lists.http_sd import HttpSdList
+from exporter.server_lists.synapse import SynapseList
+from tests.lab.dns_faults import drop
 
 SERVER = "default-port.lab.test"
-NOBODY = HostPort("192.0.2.53", 53)  # a resolver that is never asked
+UNUSED_RESOLVER = HostPort("192.0.2.53", 53)
 
 
-def lab() -> Federation:
+def federation_of_one() -> Federation:
     return Federation([server for server in SERVERS if server.server_name == SERVER])
 
 
 def network_of(federation: Federation) -> NetworkSettings:
     return NetworkSettings(
-        resolvers=(place(federation.resolver),),
+        resolvers=(host_port(federation.resolver),),
         ca_file=federation.ca_file,
-        connect_to={key: place(value) for key, value in federation.connect_to.items()},
+        connect_to={key: host_port(value) for key, value in federation.connect_to.items()},
     )
 
 
-def place(text: str) -> HostPort:
+def host_port(text: str) -> HostPort:
     host, _, port = text.rpartition(":")
     return HostPort(host, int(port))
 
 
-async def test_a_prober_does_what_the_configuration_says() -> None:
-    """Its resolvers, its authority and its redirections: without any of them the lab is out of reach."""
-    async with lab() as federation:
+async def test_a_prober_uses_the_network_settings() -> None:
+    """Without the resolvers, the certificate authority and connect_to, the embedded federation is not reachable."""
+    async with federation_of_one() as federation:
         config = Config(network=network_of(federation))
         assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))
         assert federation.dns.questions
@@ -51,23 +66,44 @@ async def test_a_prober_does_what_the_configuration_says() -> None:
         (NetworkSettings(allow_networks=(IPv4Network("10.0.0.0/8"),)), Reason.BLOCKED_ADDRESS),
     ],
 )
-async def test_only_the_configuration_opens_addresses_that_are_not_public(
-    network: NetworkSettings, reason: Reason
-) -> None:
-    """All of them, or some networks."""
+async def test_the_address_policy_applies(network: NetworkSettings, reason: Reason) -> None:
+    """The configuration can allow all addresses or single networks."""
     closed = ClosedPort()
     await closed.start()
     try:
-        prober = wiring.build_prober(Config(network=replace(network, resolvers=(NOBODY,))))
+        prober = wiring.build_prober(Config(network=replace(network, resolvers=(UNUSED_RESOLVER,))))
         report = await prober.probe(parse(closed.address))
     finally:
         await closed.stop()
     assert [(located.stage, located.problem.reason) for located in verdict.problems(report)] == [(Stage.TCP, reason)]
 
 
-async def test_a_lookup_takes_its_share_of_the_configured_timeout() -> None:
-    """A name server that is silent about IPv6 is given up early enough to dial the IPv4 address."""
-    async with lab() as federation:
-        federation.dns.zone.fail(SERVER, "AAAA", DnsFault.DROP)
+async def test_a_lookup_has_a_share_of_the_timeout() -> None:
+    """If a name server does not respond to queries for IPv6, there is still time to connect over IPv4."""
+    async with federation_of_one() as federation:
+        federation.dns.zone.fail(SERVER, "AAAA", drop)
         config = Config(probe=ProbeSettings(timeout=2), network=network_of(federation))
         assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))
+
+
+def test_server_lists_are_built_from_the_configuration() -> None:
+    """URLs come before Synapse homeservers."""
+    url, synapse = (
+        ServerUrl("https://example.org/list"),
+        SynapseDestinations("https://matrix.example.org", Path("token")),
+    )
+    assert wiring.build_server_lists(Config(server_urls=(url,), synapse_destinations=(synapse,))) == (
+        HttpSdList(url),
+        SynapseList(synapse),
+    )
+
+
+def test_missing_resolvers_are_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It names the file of the system that has none."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise NoResolversError("expected a DNS server, found none")
+
+    monkeypatch.setattr(wiring, "Internet", fail)
+    with pytest.raises(ConfigError, match=r"^/etc/resolv\.conf: expected a DNS server, found none$"):
+        wiring.build_prober(Config())

@@ -1,1 +1,1 @@
-"""The embedded federation of `demo`, which the tests use too. It knows no other room but the nouns and the grammar."""
+"""The embedded federation that `demo` runs the exporter against; the tests build their servers from the same parts."""

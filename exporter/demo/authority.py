@@ -1,15 +1,14 @@
-"""A certificate authority that is built like a public one, and certificates in every state that servers get into.
+"""A certificate authority built like a public one, which issues good and bad certificates.
 
-Leaf <- intermediate <- root, with the extensions of real authorities, so that strict verification has no complaint.
+The chain is leaf <- intermediate <- root, with the extensions that public authorities use, so that strict verifiers
+accept it.
 """
 
 import ssl
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -23,97 +22,64 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from exporter.model.names import ip_literal
 
-LEAF_LIFETIME = timedelta(days=90)  # as the most used public authority has it
+LEAF_LIFETIME = timedelta(days=90)  # that of Let's Encrypt, the most used public authority
 AUTHORITY_LIFETIME = timedelta(days=3650)
-_BACKDATED = timedelta(hours=1)  # public authorities do so, for clocks that are slow
+_BACKDATED = timedelta(hours=1)  # as public authorities do, for clients whose clocks are slow
 _MAX_COMMON_NAME = 64  # ub-common-name (RFC 5280, appendix A.1)
 
 PrivateKey: TypeAlias = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+NewKey: TypeAlias = Callable[[], PrivateKey]
 
 
-class KeyType(StrEnum):
-    EC = "ec"
-    RSA = "rsa"
-
-
-def _p256() -> PrivateKey:
+def new_p256_key() -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
-
-
-def _p384() -> PrivateKey:
-    return ec.generate_private_key(ec.SECP384R1())
-
-
-def _rsa_key(bits: int) -> PrivateKey:
-    return rsa.generate_private_key(65537, bits)
-
-
-_KEYS: Final[dict[KeyType, Callable[[], PrivateKey]]] = {KeyType.EC: _p256, KeyType.RSA: partial(_rsa_key, 2048)}
 
 
 @dataclass(frozen=True, slots=True)
 class ChainKeys:
-    """What keys a chain is made of."""
+    """Generates the keys of a chain."""
 
-    root: Callable[[], PrivateKey]
-    intermediate: Callable[[], PrivateKey]
-    leaf: KeyType
-
-
-P256_KEYS: Final = ChainKeys(_p256, _p256, KeyType.EC)
-# As Let's Encrypt has them (https://letsencrypt.org/certificates/), and with it most of the servers there are.
-LINEAGES: Final = {
-    "ecdsa": ChainKeys(partial(_rsa_key, 4096), _p384, KeyType.EC),
-    "rsa": ChainKeys(partial(_rsa_key, 4096), partial(_rsa_key, 2048), KeyType.RSA),
-}
+    root: NewKey = new_p256_key
+    intermediate: NewKey = new_p256_key
+    leaf: NewKey = new_p256_key
 
 
-class CertificateState(StrEnum):
-    VALID = "valid"
-    EXPIRED = "expired"
-    NOT_YET_VALID = "not_yet_valid"
-    WRONG_NAME = "wrong_name"
-    SELF_SIGNED = "self_signed"
-    UNTRUSTED = "untrusted"
-    """Of an authority that nobody trusts, and the whole chain is sent, its root too: nothing is missing but trust."""
-    INCOMPLETE_CHAIN = "incomplete_chain"
-    COMMON_NAME_ONLY = "common_name_only"
-    FOR_CLIENTS = "for_clients"
-    """Its purpose is to name a client, and no server."""
+_P256_KEYS: Final = ChainKeys()
 
 
-class _Signer(StrEnum):
+# ---------------------------------------------------------------- certificates that are issued
+
+
+class Signer(StrEnum):
+    """Who signs a certificate."""
+
     TRUSTED = "trusted"
-    UNKNOWN = "unknown"
+    UNTRUSTED = "untrusted"
+    """An authority whose root no client knows."""
     ITSELF = "itself"
 
 
 @dataclass(frozen=True, slots=True)
-class _Making:
-    """How a certificate is made; the defaults make a good one. `begins` and `ends` are counted from now."""
+class CertificateProfile:
+    """How a certificate is made; the defaults make a good one. Times are relative to now."""
 
-    begins: timedelta = -_BACKDATED
-    ends: timedelta = LEAF_LIFETIME
+    not_before: timedelta = -_BACKDATED
+    not_after: timedelta = LEAF_LIFETIME
     names: tuple[str, ...] = ()
-    """Instead of those asked for."""
-    alternative_names: bool = True
+    """Replace the names that are asked for."""
+    has_alternative_names: bool = True
     purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.SERVER_AUTH
-    signer: _Signer = _Signer.TRUSTED
+    signer: Signer = Signer.TRUSTED
     issuers_sent: int = 1
-    """How many of intermediate and root, in this order, the server sends after its own."""
+    """How many of the intermediate and the root, in this order, the server sends after its own certificate."""
 
 
-_MAKINGS = {
-    CertificateState.VALID: _Making(),
-    CertificateState.EXPIRED: _Making(begins=-LEAF_LIFETIME, ends=-timedelta(days=1)),
-    CertificateState.NOT_YET_VALID: _Making(begins=timedelta(days=1)),
-    CertificateState.WRONG_NAME: _Making(names=("somewhere-else.test",)),
-    CertificateState.SELF_SIGNED: _Making(signer=_Signer.ITSELF, issuers_sent=0),
-    CertificateState.UNTRUSTED: _Making(signer=_Signer.UNKNOWN, issuers_sent=2),
-    CertificateState.INCOMPLETE_CHAIN: _Making(issuers_sent=0),
-    CertificateState.COMMON_NAME_ONLY: _Making(alternative_names=False),
-    CertificateState.FOR_CLIENTS: _Making(purpose=ExtendedKeyUsageOID.CLIENT_AUTH),
-}
+VALID: Final = CertificateProfile()
+EXPIRED: Final = CertificateProfile(not_before=-LEAF_LIFETIME, not_after=-timedelta(days=1))
+WRONG_NAME: Final = CertificateProfile(names=("somewhere-else.test",))
+UNTRUSTED: Final = CertificateProfile(signer=Signer.UNTRUSTED, issuers_sent=2)
+"""The whole chain is sent, including its root: nothing is missing but trust."""
+INCOMPLETE_CHAIN: Final = CertificateProfile(issuers_sent=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,30 +94,28 @@ class IssuedCertificate:
         key = self.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         return key + b"".join(certificate.public_bytes(Encoding.PEM) for certificate in self.chain)
 
-    def server_context(self, only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-        """TLS 1.2 and newer, or `only` one version; with keys and signatures that are weak, too."""
-        context = empty_context(only)
-        with NamedTemporaryFile(suffix=".pem") as file:  # OpenSSL's wrapper reads keys from files only
+    def server_context(self) -> ssl.SSLContext:
+        """Return a context for TLS 1.2 and newer, which accepts weak keys and signatures too."""
+        context = empty_context()
+        with NamedTemporaryFile(suffix=".pem") as file:  # Python's ssl module reads keys from files only
             file.write(self.pem)
             file.flush()
             context.load_cert_chain(file.name)
         return context
 
 
-def empty_context(only: ssl.TLSVersion | None = None) -> ssl.SSLContext:
-    """For servers, without a certificate."""
+def empty_context() -> ssl.SSLContext:
+    """Return a context for servers, without a certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL's default level has no weak keys, and nothing below 1.2
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL's default level refuses weak keys, and TLS below 1.2
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if only:
-        with warnings.catch_warnings():  # Python's are about old versions, which are just what is wanted
-            warnings.simplefilter("ignore", DeprecationWarning)
-            context.minimum_version = context.maximum_version = only
     return context
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
+    """The name and the key of an authority."""
+
     name: x509.Name
     key: PrivateKey
 
@@ -161,59 +125,54 @@ class Issuer:
 
 
 class Hierarchy:
-    """A root, and the intermediate that signs in its name. The root `ends` so long from now."""
+    """A root, and the intermediate that signs for it. The root expires `ends` from now."""
 
-    def __init__(self, name: str, lineage: ChainKeys = P256_KEYS, ends: timedelta = AUTHORITY_LIFETIME) -> None:
-        self.root_signer = Issuer(common_name(f"{name} Root"), lineage.root())
-        self.signer = Issuer(common_name(f"{name} Intermediate"), lineage.intermediate())
+    def __init__(self, name: str, keys: ChainKeys = _P256_KEYS, ends: timedelta = AUTHORITY_LIFETIME) -> None:
+        self.root_signer = Issuer(common_name(f"{name} Root"), keys.root())
+        self.signer = Issuer(common_name(f"{name} Intermediate"), keys.intermediate())
         self.root = self.root_signer.sign(authority_draft(self.root_signer, path_length=None, ends=ends))
         self.intermediate = self.root_signer.sign(authority_draft(self.signer, path_length=0))
 
 
 class Authority:
-    """Issues certificates. `ca_file` holds the roots that clients are to trust, as PEM, and lies in `folder`."""
+    """Issues certificates. `ca_file`, in `folder`, is the PEM bundle of the roots that clients should trust."""
 
-    def __init__(self, folder: Path, lineage: ChainKeys = P256_KEYS) -> None:
-        self.trusted = Hierarchy("Lab", lineage)
-        self.lapsed = Hierarchy("Lapsed", ends=-timedelta(days=1))
-        """Trusted, but for its root having expired yesterday."""
-        self._hierarchies = {_Signer.TRUSTED: self.trusted, _Signer.UNKNOWN: Hierarchy("Unknown")}
-        self._leaf = lineage.leaf
+    def __init__(self, folder: Path, keys: ChainKeys = _P256_KEYS) -> None:
+        self.trusted = Hierarchy("Lab", keys)
+        self._hierarchies = {Signer.TRUSTED: self.trusted, Signer.UNTRUSTED: Hierarchy("Unknown")}
+        self._new_leaf_key = keys.leaf
         self.ca_file = folder / "ca.pem"
-        self.ca_file.write_bytes(
-            b"".join(hierarchy.root.public_bytes(Encoding.PEM) for hierarchy in (self.trusted, self.lapsed))
-        )
+        self.ca_file.write_bytes(self.trusted.root.public_bytes(Encoding.PEM))
+
+    def trust(self, root: x509.Certificate) -> None:
+        """Add a root to `ca_file`."""
+        with self.ca_file.open("ab") as file:
+            file.write(root.public_bytes(Encoding.PEM))
 
     def issue(
         self,
         names: Sequence[str],
-        state: CertificateState = CertificateState.VALID,
+        profile: CertificateProfile = VALID,
         *,
         not_before: datetime | None = None,
         not_after: datetime | None = None,
-        key_type: KeyType | None = None,
     ) -> IssuedCertificate:
-        """A certificate for DNS names (wildcards too) and IP addresses.
+        """Issue a certificate for DNS names (wildcards too) and IP addresses.
 
-        Dates are cut to the second, and replace those of the state.
-        `key_type` is that of the leaf, instead of the lineage's.
+        The dates are truncated to seconds, and override those of the profile.
         """
-        making, now, key = _MAKINGS[state], datetime.now(UTC), new_key(key_type or self._leaf)
-        names = making.names or tuple(names)
+        now, key = datetime.now(UTC), self._new_leaf_key()
+        names = profile.names or tuple(names)
         subject = Issuer(common_name(names[0]), key)
-        leaf = leaf_draft(subject, not_before or now + making.begins, not_after or now + making.ends)
-        leaf = leaf.add_extension(x509.ExtendedKeyUsage([making.purpose]), critical=False)
-        if making.alternative_names:
+        leaf = leaf_draft(subject, not_before or now + profile.not_before, not_after or now + profile.not_after)
+        leaf = leaf.add_extension(x509.ExtendedKeyUsage([profile.purpose]), critical=False)
+        if profile.has_alternative_names:
             leaf = leaf.add_extension(alternative_names(names), critical=False)
-        if making.signer is _Signer.ITSELF:
+        if profile.signer is Signer.ITSELF:
             return IssuedCertificate(key, (subject.sign(leaf),))
-        hierarchy = self._hierarchies[making.signer]
-        issuers = (hierarchy.intermediate, hierarchy.root)[: making.issuers_sent]
+        hierarchy = self._hierarchies[profile.signer]
+        issuers = (hierarchy.intermediate, hierarchy.root)[: profile.issuers_sent]
         return IssuedCertificate(key, (hierarchy.signer.sign(leaf), *issuers))
-
-
-def new_key(key_type: KeyType) -> PrivateKey:
-    return _KEYS[key_type]()
 
 
 def common_name(text: str) -> x509.Name:
@@ -226,7 +185,7 @@ def alternative_names(names: Sequence[str]) -> x509.SubjectAlternativeName:
     )
 
 
-# ---------------------------------------------------------------- drafts: all but the issuer and the signature
+# ---------------------------------------------------------------- drafts: certificates without issuer and signature
 
 
 def draft(subject: Issuer, not_before: datetime, not_after: datetime) -> x509.CertificateBuilder:
@@ -249,7 +208,7 @@ def authority_draft(
     begins: timedelta = -AUTHORITY_LIFETIME,
     ends: timedelta = AUTHORITY_LIFETIME,
 ) -> x509.CertificateBuilder:
-    """`path_length`: how many more authorities may stand beneath; none for no bound. The times are counted from now."""
+    """`path_length` is how many intermediates may follow below, None for any number; times are relative to now."""
     now = datetime.now(UTC)
     return (
         draft(subject, now + begins, now + ends)

@@ -1,137 +1,144 @@
 """The broken servers that `demo` shows, each broken in one way."""
 
-from exporter.demo.authority import CertificateState
-from exporter.demo.faults import Fault
-from exporter.demo.homeserver import VERSION, KeyFault
-from exporter.demo.https_server import WELL_KNOWN
-from exporter.demo.reverse_proxy import WELCOME
-from exporter.demo.servers import LabServer, Place, Website, federates
-from exporter.demo.zone import DnsFault
+from exporter.demo.authority import EXPIRED, INCOMPLETE_CHAIN, UNTRUSTED, WRONG_NAME
+from exporter.demo.homeserver import (
+    VERSION,
+    KeyPublisher,
+    publish_badly_signed_keys,
+    publish_expired_keys,
+    publish_keys_of_another_server,
+    publishing,
+    without,
+)
+from exporter.demo.https_server import WELCOME, WELL_KNOWN
+from exporter.demo.ports import drop_packets, refuse_connections, speak_plain_http
+from exporter.demo.servers import LabServer, PortFactory, Website, federates
+from exporter.demo.zone import SERVFAIL
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 
 _BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
-NO_IPV4 = frozenset({WarningName.IPV4_BROKEN})
+IPV4_BROKEN = frozenset({WarningName.IPV4_BROKEN})
 
 
-def at_8448(host: str, ip: str, shows: str, reason: Reason, place: Place) -> LabServer:
-    """No delegation, and at port 8448 what is broken below HTTP."""
+def broken_port(host: str, ip: str, shows: str, reason: Reason, port: Website | PortFactory) -> LabServer:
+    """A server without delegation, whose port 8448 is broken below HTTP."""
     stage = Stage.TCP if reason in _BELOW_TLS else Stage.TLS
     return LabServer(
         host,
         shows,
         Method.DEFAULT_8448,
         zone=f"{host} A {ip}",
-        places={f"{ip}:8448": place},
+        ports={f"{ip}:8448": port},
         expected=frozenset({(stage, reason)}),
-        warnings=NO_IPV4,
+        warnings=IPV4_BROKEN,
     )
 
 
-def keys_broken(host: str, ip: str, shows: str, reason: Reason, fault: KeyFault) -> LabServer:
-    """No delegation, and a homeserver whose keys are broken."""
+def broken_keys(host: str, ip: str, shows: str, reason: Reason, publish_keys: KeyPublisher) -> LabServer:
+    """A server without delegation, whose homeserver publishes broken keys."""
     return LabServer(
         host,
         shows,
         Method.DEFAULT_8448,
         zone=f"{host} A {ip}",
-        places={f"{ip}:8448": federates(host)},
+        ports={f"{ip}:8448": federates(host)},
         expected=frozenset({(Stage.KEYS, reason)}),
-        warnings=NO_IPV4,
-        key_fault=fault,
+        warnings=IPV4_BROKEN,
+        homeserver=publishing(publish_keys),
     )
 
 
 BROKEN_SERVERS = (
-    at_8448(
+    broken_port(
         "expired.lab.test",
         "192.0.2.101",
         "a certificate that expired yesterday",
         Reason.CERTIFICATE_EXPIRED,
-        federates("expired.lab.test", CertificateState.EXPIRED),
+        federates("expired.lab.test", EXPIRED),
     ),
-    at_8448(
+    broken_port(
         "wrong-name.lab.test",
         "192.0.2.102",
         "a certificate for another name",
         Reason.CERTIFICATE_NAME_MISMATCH,
-        federates("wrong-name.lab.test", CertificateState.WRONG_NAME),
+        federates("wrong-name.lab.test", WRONG_NAME),
     ),
-    at_8448(
+    broken_port(
         "untrusted.lab.test",
         "192.0.2.103",
-        "a certificate of an authority that nobody trusts",
+        "a certificate from an authority that no peer trusts",
         Reason.CERTIFICATE_UNTRUSTED,
-        federates("untrusted.lab.test", CertificateState.UNTRUSTED),
+        federates("untrusted.lab.test", UNTRUSTED),
     ),
-    at_8448(
+    broken_port(
         "incomplete-chain.lab.test",
         "192.0.2.104",
-        "a certificate sent without the intermediate that signed it",
+        "a certificate sent without the intermediate certificate",
         Reason.CERTIFICATE_INCOMPLETE_CHAIN,
-        federates("incomplete-chain.lab.test", CertificateState.INCOMPLETE_CHAIN),
+        federates("incomplete-chain.lab.test", INCOMPLETE_CHAIN),
     ),
-    at_8448(
+    broken_port(
         "refused.lab.test",
         "192.0.2.105",
-        "nothing listens at port 8448",
+        "port 8448, where nothing listens",
         Reason.CONNECT_REFUSED,
-        Fault.CONNECTION_REFUSED,
+        refuse_connections,
     ),
-    at_8448(
+    broken_port(
         "black-hole.lab.test",
         "192.0.2.106",
-        "a firewall that drops everything to port 8448",
+        "a firewall that drops all packets to port 8448",
         Reason.CONNECT_TIMEOUT,
-        Fault.BLACK_HOLE,
+        drop_packets,
     ),
-    at_8448(
+    broken_port(
         "plain-http.lab.test",
         "192.0.2.107",
-        "plain http at the port where TLS is expected",
+        "plain HTTP on a port where peers expect TLS",
         Reason.NOT_TLS,
-        Fault.PLAIN_HTTP,
+        speak_plain_http,
     ),
-    keys_broken(
+    broken_keys(
         "bad-signature.lab.test",
         "192.0.2.108",
-        "signing keys that are signed by another key",
+        "signing keys with a signature by another key",
         Reason.SIGNATURE_INVALID,
-        KeyFault.BAD_SIGNATURE,
+        publish_badly_signed_keys,
     ),
-    keys_broken(
+    broken_keys(
         "expired-keys.lab.test",
         "192.0.2.109",
-        "signing keys that ceased to be valid an hour ago",
+        "signing keys that expired an hour ago",
         Reason.KEY_EXPIRED,
-        KeyFault.EXPIRED,
+        publish_expired_keys,
     ),
-    keys_broken(
+    broken_keys(
         "other-keys.lab.test",
         "192.0.2.110",
         "the signing keys of another server",
         Reason.SERVER_NAME_MISMATCH,
-        KeyFault.OTHER_SERVER_NAME,
+        publish_keys_of_another_server,
     ),
     LabServer(
         "no-version.lab.test",
-        "a homeserver that does not know the version endpoint",
+        "a homeserver without the version endpoint",
         Method.DEFAULT_8448,
         zone="no-version.lab.test A 192.0.2.111",
-        places={"192.0.2.111:8448": federates("no-version.lab.test")},
+        ports={"192.0.2.111:8448": federates("no-version.lab.test")},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_STATUS)}),
-        warnings=NO_IPV4,
-        missing=(VERSION,),
+        warnings=IPV4_BROKEN,
+        homeserver=without(VERSION),
     ),
     LabServer(
         "well-known-html.lab.test",
-        "a web page where the well-known should be, and nothing at port 8448, to which peers fall back",
+        "a web page in place of the well-known, and nothing on port 8448, where peers fall back to",
         Method.DEFAULT_8448,
         zone="well-known-html.lab.test A 192.0.2.112",
-        places={"192.0.2.112:443": Website("well-known-html.lab.test", {WELL_KNOWN: WELCOME})},
+        ports={"192.0.2.112:443": Website("well-known-html.lab.test", {WELL_KNOWN: WELCOME})},
         expected=frozenset({(Stage.WELL_KNOWN, Reason.NOT_JSON), (Stage.TCP, Reason.CONNECT_REFUSED)}),
-        warnings=NO_IPV4,
+        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "srv-alias.lab.test",
@@ -142,24 +149,24 @@ BROKEN_SERVERS = (
             alias.srv-alias.lab.test            CNAME hs.srv-alias.lab.test.
             hs.srv-alias.lab.test               A     198.51.100.113
         """,
-        places={"198.51.100.113:8450": federates("srv-alias.lab.test")},
+        ports={"198.51.100.113:8450": federates("srv-alias.lab.test")},
         expected=frozenset({(Stage.SRV, Reason.SRV_TARGET_ALIAS)}),
     ),
     LabServer(
         "srv-servfail.lab.test",
-        "name servers that fail when asked for SRV: peers give up, although port 8448 would work",
+        "DNS servers that fail on SRV lookups: peers give up, although port 8448 works",
         Method.SRV_FED,
         zone="srv-servfail.lab.test A 192.0.2.114",
-        places={"192.0.2.114:8448": federates("srv-servfail.lab.test")},
+        ports={"192.0.2.114:8448": federates("srv-servfail.lab.test")},
         expected=frozenset({(Stage.SRV, Reason.DNS_FAILURE)}),
         dns_faults={
-            ("_matrix-fed._tcp.srv-servfail.lab.test", "SRV"): DnsFault.SERVFAIL,
-            ("_matrix._tcp.srv-servfail.lab.test", "SRV"): DnsFault.SERVFAIL,
+            ("_matrix-fed._tcp.srv-servfail.lab.test", "SRV"): SERVFAIL,
+            ("_matrix._tcp.srv-servfail.lab.test", "SRV"): SERVFAIL,
         },
     ),
     LabServer(
         "nxdomain.lab.test",
-        "a name that does not exist",
+        "a name that does not exist in DNS",
         Method.DEFAULT_8448,
         expected=frozenset({(Stage.DNS, Reason.NXDOMAIN)}),
     ),

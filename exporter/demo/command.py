@@ -1,4 +1,4 @@
-"""`demo`: the embedded federation, and the real exporter over it."""
+"""The command `demo`: runs the embedded federation, and the real exporter to probe it."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -22,7 +22,7 @@ _FIRST_ROUND_SECONDS = 5.0
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[App]:
-    """Prints what there is to see as soon as there is something."""
+    """Run both, and print what there is to see."""
     async with Federation() as federation:
         with _write_config(federation) as config_file:
             async with App(config_file, listen=[_choose_listen_address()], first_round=_FIRST_ROUND_SECONDS) as app:
@@ -34,7 +34,7 @@ async def demo() -> AsyncIterator[App]:
 
 @contextmanager
 def _write_config(federation: Federation) -> Iterator[Path]:
-    """The configuration file for it, in JSON, which is YAML too."""
+    """Write the configuration file, in JSON, which is valid YAML."""
     with TemporaryDirectory(prefix="federation-demo-") as folder:
         file = Path(folder, "demo.yaml")
         configuration = {**federation.config(), "probe": {"interval": _INTERVAL, "timeout": _TIMEOUT}}
@@ -43,7 +43,7 @@ def _write_config(federation: Federation) -> Iterator[Path]:
 
 
 def _choose_listen_address() -> HostPort:
-    """The usual place, or any port where that is taken."""
+    """Return the default address, or one with any free port if another program listens there."""
     try:
         for sock in bind([DEFAULT_LISTEN]):
             sock.close()
@@ -53,32 +53,32 @@ def _choose_listen_address() -> HostPort:
 
 
 def _introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str | Table]:
-    """What there is, what is wrong with it, and what to try."""
+    """Yield what runs, what is wrong with each server, and what to try."""
     url = f"http://{address}"
     if address != DEFAULT_LISTEN:
-        yield f"Port {DEFAULT_LISTEN.port} is taken, so this is another one.\n"
+        yield f"Port {DEFAULT_LISTEN.port} is in use, so the exporter listens on port {address.port}.\n"
     yield "A small Matrix federation runs in this process, and the exporter probes it.\n"
-    yield f"  {url}/metrics  what Prometheus scrapes"
-    yield f"  {url}/         the page\n"
+    yield f"  {url}/metrics  the metrics, for Prometheus"
+    yield f"  {url}/         the status page, for people\n"
     healthy = [server for server in servers if server.healthy]
     yield f"{len(healthy)} servers are healthy:\n"
     yield _table((server.server_name, server.shows) for server in healthy)
     broken = [server for server in servers if not server.healthy]
-    yield f"\n{len(broken)} servers are broken, each in its own way:\n"
+    yield f"\n{len(broken)} servers are broken (in brackets: the stage and the reason in the metrics):\n"
     yield _table((server.server_name, f"{server.shows}\n({_expected_problems(server)})") for server in broken)
-    yield "\nTry:\n"
+    yield "\nTry these commands:\n"
     yield f"  curl -s {url}/metrics | grep probe_success"
     yield f"  curl -s {url}/metrics | grep failure_info\n"
-    yield "Ctrl-C ends it."
+    yield "Press Ctrl-C to stop."
 
 
 def _expected_problems(server: LabServer) -> str:
-    """Stage and reason, as in `/metrics`."""
+    """Return each stage and reason, as in `/metrics`."""
     return ", ".join(f"{stage} {reason}" for stage, reason in sorted(server.expected))
 
 
 def _table(rows: Iterable[tuple[str, str]]) -> Table:
-    drawn = Table.grid(Column(no_wrap=True), Column(), padding=(0, 2), pad_edge=True)
+    table = Table.grid(Column(no_wrap=True), Column(), padding=(0, 2), pad_edge=True)
     for row in rows:
-        drawn.add_row(*row)
-    return drawn
+        table.add_row(*row)
+    return table

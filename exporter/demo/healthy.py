@@ -1,7 +1,7 @@
-"""The healthy servers of the lab: every way of delegation, and every kind of address.
+"""The healthy servers that `demo` shows: every method of delegation, and every kind of address.
 
-192.0.2.x and 2001:db8::x belong to the server name itself, 198.51.100.x and 203.0.113.x to what it
-delegates to.
+192.0.2.x and 2001:db8::x are addresses of the server name itself, 198.51.100.x and 203.0.113.x those of the hosts that
+it delegates to.
 """
 
 from exporter.demo.https_server import WELL_KNOWN, delegation, redirect
@@ -12,68 +12,68 @@ from exporter.model.enums import Method
 HEALTHY_SERVERS = (
     LabServer(
         "default-port.lab.test",
-        "no delegation: port 8448 of the name itself",
+        "no delegation: peers connect to port 8448 of the server name",
         Method.DEFAULT_8448,
         zone="default-port.lab.test A 192.0.2.1",
-        places={
+        ports={
             "192.0.2.1:443": Website("default-port.lab.test"),
             "192.0.2.1:8448": federates("default-port.lab.test"),
         },
     ),
     LabServer(
         "explicit-port.lab.test:8449",
-        "a port in the server name: no delegation is looked for",
+        "a server name with a port: peers look for no delegation",
         Method.EXPLICIT_PORT,
         zone="explicit-port.lab.test A 192.0.2.2",
-        places={"192.0.2.2:8449": federates("explicit-port.lab.test")},
+        ports={"192.0.2.2:8449": federates("explicit-port.lab.test")},
     ),
     LabServer(
         "well-known-port.lab.test",
-        "a well-known that names a host and a port",
+        "a well-known that delegates to a host and a port",
         Method.WELL_KNOWN_PORT,
         zone="""
             well-known-port.lab.test    A 192.0.2.3
             hs.well-known-port.lab.test A 198.51.100.3
         """,
-        places={
+        ports={
             "192.0.2.3:443": delegates("well-known-port.lab.test", "hs.well-known-port.lab.test:8449"),
             "198.51.100.3:8449": federates("hs.well-known-port.lab.test"),
         },
     ),
     LabServer(
         "well-known-ip.lab.test",
-        "a well-known that names an IP address",
+        "a well-known that delegates to an IP address",
         Method.WELL_KNOWN_IP,
         zone="well-known-ip.lab.test A 192.0.2.4",
-        places={
+        ports={
             "192.0.2.4:443": delegates("well-known-ip.lab.test", "198.51.100.4"),
             "198.51.100.4:8448": federates("198.51.100.4"),
         },
     ),
     LabServer(
         "well-known-srv.lab.test",
-        "a well-known that names a host, and an SRV record of that host",
+        "a well-known that delegates to a host with an SRV record",
         Method.WELL_KNOWN_SRV_FED,
         zone="""
             well-known-srv.lab.test                      A   192.0.2.5
             _matrix-fed._tcp.fed.well-known-srv.lab.test SRV 10 5 8450 hs.well-known-srv.lab.test.
             hs.well-known-srv.lab.test                   A   198.51.100.5
         """,
-        places={
+        ports={
             "192.0.2.5:443": delegates("well-known-srv.lab.test", "fed.well-known-srv.lab.test"),
             "198.51.100.5:8450": federates("fed.well-known-srv.lab.test"),
         },
     ),
     LabServer(
         "well-known-srv-legacy.lab.test",
-        "a well-known that names a host, and an SRV record of that host under the deprecated name",
+        "a well-known that delegates to a host with an SRV record under the deprecated name _matrix._tcp",
         Method.WELL_KNOWN_SRV_LEGACY,
         zone="""
             well-known-srv-legacy.lab.test                  A   192.0.2.6
             _matrix._tcp.fed.well-known-srv-legacy.lab.test SRV 10 5 8450 hs.well-known-srv-legacy.lab.test.
             hs.well-known-srv-legacy.lab.test               A   198.51.100.6
         """,
-        places={
+        ports={
             "192.0.2.6:443": delegates("well-known-srv-legacy.lab.test", "fed.well-known-srv-legacy.lab.test"),
             "198.51.100.6:8450": federates("fed.well-known-srv-legacy.lab.test"),
         },
@@ -81,45 +81,45 @@ HEALTHY_SERVERS = (
     ),
     LabServer(
         "well-known.lab.test",
-        "a well-known that names a host only: port 8448 of that host",
+        "a well-known that delegates to a host without SRV records: peers connect to its port 8448",
         Method.WELL_KNOWN_8448,
         zone="""
             well-known.lab.test    A 192.0.2.7
             hs.well-known.lab.test A 198.51.100.7
         """,
-        places={
+        ports={
             "192.0.2.7:443": delegates("well-known.lab.test", "hs.well-known.lab.test"),
             "198.51.100.7:8448": federates("hs.well-known.lab.test"),
         },
     ),
     LabServer(
         "srv.lab.test",
-        "an SRV record",
+        "an SRV record under the name _matrix-fed._tcp",
         Method.SRV_FED,
         zone="""
             srv.lab.test                  A   192.0.2.8
             _matrix-fed._tcp.srv.lab.test SRV 10 5 8450 hs.srv.lab.test.
             hs.srv.lab.test               A   198.51.100.8
         """,
-        places={
+        ports={
             "192.0.2.8:443": Website("srv.lab.test"),
             "198.51.100.8:8450": federates("srv.lab.test"),
         },
     ),
     LabServer(
         "srv-legacy.lab.test",
-        "an SRV record under the deprecated name only",
+        "an SRV record under the deprecated name _matrix._tcp only",
         Method.SRV_LEGACY,
         zone="""
             _matrix._tcp.srv-legacy.lab.test SRV 10 5 8450 hs.srv-legacy.lab.test.
             hs.srv-legacy.lab.test           A   198.51.100.9
         """,
-        places={"198.51.100.9:8450": federates("srv-legacy.lab.test")},
+        ports={"198.51.100.9:8450": federates("srv-legacy.lab.test")},
         warnings=frozenset({WarningName.LEGACY_SRV_ONLY}),
     ),
     LabServer(
         "srv-priorities.lab.test",
-        "two SRV records, the second for when the first is down",
+        "two SRV records: a main server, and a spare one with lower priority",
         Method.SRV_FED,
         zone="""
             _matrix-fed._tcp.srv-priorities.lab.test SRV 20 5 8452 spare.srv-priorities.lab.test.
@@ -127,42 +127,42 @@ HEALTHY_SERVERS = (
             first.srv-priorities.lab.test            A   198.51.100.10
             spare.srv-priorities.lab.test            A   203.0.113.10
         """,
-        places={
+        ports={
             "198.51.100.10:8451": federates("srv-priorities.lab.test"),
             "203.0.113.10:8452": federates("srv-priorities.lab.test"),
         },
     ),
     LabServer(
         "192.0.2.11",
-        "an IPv4 address as server name",
+        "an IPv4 address as the server name",
         Method.IP_LITERAL,
-        places={"192.0.2.11:8448": federates("192.0.2.11")},
+        ports={"192.0.2.11:8448": federates("192.0.2.11")},
     ),
     LabServer(
         "[2001:db8::12]:8449",
-        "an IPv6 address and a port as server name",
+        "an IPv6 address with a port as the server name",
         Method.IP_LITERAL,
-        places={"[2001:db8::12]:8449": federates("2001:db8::12")},
+        ports={"[2001:db8::12]:8449": federates("2001:db8::12")},
     ),
     LabServer(
         "ipv6-only.lab.test",
-        "a name with an IPv6 address only",
+        "a server name that has only an IPv6 address",
         Method.DEFAULT_8448,
         zone="ipv6-only.lab.test AAAA 2001:db8::13",
-        places={
+        ports={
             "[2001:db8::13]:443": Website("ipv6-only.lab.test"),
             "[2001:db8::13]:8448": federates("ipv6-only.lab.test"),
         },
     ),
     LabServer(
         "dual-stack.lab.test",
-        "a name with an IPv4 and an IPv6 address",
+        "a server name that has both an IPv4 and an IPv6 address",
         Method.DEFAULT_8448,
         zone="""
             dual-stack.lab.test A    192.0.2.14
             dual-stack.lab.test AAAA 2001:db8::14
         """,
-        places={
+        ports={
             "192.0.2.14:443": Website("dual-stack.lab.test"),
             "192.0.2.14:8448": federates("dual-stack.lab.test"),
             "[2001:db8::14]:443": Website("dual-stack.lab.test"),
@@ -171,14 +171,14 @@ HEALTHY_SERVERS = (
     ),
     LabServer(
         "well-known-redirect.lab.test",
-        "a well-known behind a redirect to another host",
+        "a well-known that is redirected to another host",
         Method.WELL_KNOWN_PORT,
         zone="""
             well-known-redirect.lab.test     A 192.0.2.15
             www.well-known-redirect.lab.test A 198.51.100.15
             hs.well-known-redirect.lab.test  A 203.0.113.15
         """,
-        places={
+        ports={
             "192.0.2.15:443": Website(
                 "well-known-redirect.lab.test",
                 {WELL_KNOWN: redirect("https://www.well-known-redirect.lab.test/matrix-server.json")},

@@ -1,19 +1,15 @@
-"""What a server of the lab is made of: the lines of its zone, and what stands at each of its addresses."""
+"""What a server of the embedded federation consists of: DNS records, a homeserver, and its ports."""
 
-from asyncio import StreamReader, StreamWriter
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from ssl import SSLContext, TLSVersion
+from ssl import SSLContext
 from typing import TypeAlias
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
-from exporter.demo.faults import Fault
-from exporter.demo.homeserver import KeyFault
-from exporter.demo.https_server import WELL_KNOWN, Resource, delegation
-from exporter.demo.listener import ConnectionHandler
-from exporter.demo.notary import GivenKeys
-from exporter.demo.reverse_proxy import ProxyFault
-from exporter.demo.zone import DnsFault, Misbehaviour
+from exporter.demo.authority import VALID, Authority, CertificateProfile, IssuedCertificate
+from exporter.demo.homeserver import Homeserver, HomeserverFactory
+from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Resource, Site, delegation
+from exporter.demo.listener import Port
+from exporter.demo.zone import DnsFault, Zone
 from exporter.judging.warnings import WarningName
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
@@ -23,147 +19,149 @@ from exporter.model.reasons import Reason
 WELL_KNOWN_PORT = 443
 FEDERATION_PORT = 8448
 HEALTHY: frozenset[tuple[Stage, Reason]] = frozenset()
-_NO_WARNING: frozenset[WarningName] = frozenset()
+_NO_WARNINGS: frozenset[WarningName] = frozenset()
 
 
 CertificateSource: TypeAlias = Callable[[Authority, str], IssuedCertificate]
-"""For a name."""
+"""Makes the certificate of a name, where no profile describes it."""
+Proxy: TypeAlias = Callable[[Homeserver], Site]
+"""Makes the site of a reverse proxy in front of a homeserver."""
+ConfigureTls: TypeAlias = Callable[[SSLContext], None]
+PortFactory: TypeAlias = Callable[[Authority], Port]
+"""Makes a port that is not an https server."""
+
+
+def pass_through(homeserver: Homeserver) -> Site:
+    """A proxy that changes nothing."""
+    return Site(fallback=homeserver.respond)
 
 
 @dataclass(frozen=True, slots=True)
 class Website:
-    """https for the host `name`: its pages, and behind them the homeserver, where `homeserver` says so."""
+    """An https server for the host `name`: resources by path, and behind them perhaps a homeserver."""
 
     name: str
-    pages: Mapping[str, Resource] = field(default_factory=dict)
-    homeserver: bool = False
-    twin: bool = False
-    """It is another homeserver of the same name, with a signing key of its own."""
-    proxy_fault: ProxyFault | None = None
-    """Of the reverse proxy in front of the homeserver."""
-    state: CertificateState = CertificateState.VALID
-    certificate_for: str | None = None
-    """Another name than that of the host, such as a wildcard above it."""
-    issue: CertificateSource | None = None
-    """Makes a certificate that no `state` describes."""
-    tls_version: TLSVersion | None = None
-    """The only one that is spoken; none for 1.2 and newer."""
-    adjust: Callable[[SSLContext], None] | None = None
-    """Of the TLS of its port."""
+    resources: Mapping[str, Resource] = field(default_factory=dict)
+    proxy: Proxy | None = None
+    """None where there is no homeserver."""
+    certificate: CertificateProfile | CertificateSource = VALID
+    certificate_name: str | None = None
+    """The name that the certificate is for, such as a wildcard, if it is not `name`."""
+    configure_tls: ConfigureTls | None = None
+    """Changes the TLS settings of the port."""
 
 
 def delegates(name: str, m_server: str) -> Website:
-    """The web server at `name`, with a well-known."""
+    """Return the web server of `name`, whose well-known delegates to `m_server`."""
     return Website(name, {WELL_KNOWN: delegation(m_server)})
 
 
 def federates(
-    name: str, state: CertificateState = CertificateState.VALID, *, behind: ProxyFault | None = None
+    name: str, certificate: CertificateProfile | CertificateSource = VALID, *, proxy: Proxy = pass_through
 ) -> Website:
-    """The homeserver, reached as `name`, `behind` a reverse proxy at fault."""
-    return Website(name, homeserver=True, state=state, proxy_fault=behind)
-
-
-@dataclass(frozen=True, slots=True)
-class RawPort:
-    """No website: every connection meets `behaviour`."""
-
-    behaviour: ConnectionHandler
-
-
-StreamHandler: TypeAlias = Callable[[StreamReader, StreamWriter], Awaitable[None]]
-"""What is said over a TLS connection, which is closed afterwards."""
-
-
-@dataclass(frozen=True, slots=True)
-class RawSite:
-    """TLS as it should be, for the host `name`, and then whatever `talk` says instead of HTTP."""
-
-    name: str
-    talk: StreamHandler
-
-
-Place: TypeAlias = Website | Fault | RawPort | RawSite
+    """Return the https server through which the homeserver is reached as `name`."""
+    return Website(name, proxy=proxy, certificate=certificate)
 
 
 @dataclass(frozen=True, slots=True)
 class LabServer:
-    """A server name, and all that it leads to.
+    """A server name, and everything it leads to.
 
-    Connections to its addresses are refused at ports 443, 8448, that of its name and those of SRV records, unless
-    `places`, by `ip:port`, says otherwise. Addresses of loopback are left to those who go there.
+    `ports` says what listens at each `ip:port`. At all other addresses that a probe may try, connections are refused:
+    ports 443 and 8448, the port of the server name, and those of SRV records. Loopback addresses are not redirected.
     """
 
     server_name: str
     shows: str
-    """One sentence, for people."""
+    """What this server is an example of, for people; a noun phrase."""
     method: Method
-    """By which discovery reaches its targets, or would, if they were not broken."""
+    """The step of the specification by which discovery reaches the targets, or would reach them if they worked."""
     zone: str = ""
-    """One record a line: name, type, value."""
-    places: Mapping[str, Place] = field(default_factory=dict)
+    """DNS records, one a line: name, type, value."""
+    ports: Mapping[str, Website | PortFactory] = field(default_factory=dict)
     expected: frozenset[tuple[Stage, Reason]] = HEALTHY
-    """All of the problems that a probe and a deep look find, and no other."""
-    warnings: frozenset[WarningName] = _NO_WARNING
-    """All of the warnings that these lead to, and no other."""
-    dns_faults: Mapping[tuple[str, str], DnsFault | Misbehaviour] = field(default_factory=dict)
+    """Exactly the problems that a probe and a deep look find."""
+    warnings: frozenset[WarningName] = _NO_WARNINGS
+    """Exactly the warnings that follow."""
+    dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
     """By name and type."""
-    key_fault: KeyFault | None = None
-    missing: tuple[str, ...] = ()
-    """Paths that the homeserver does not know."""
-    vanishing: tuple[str, ...] = ()
-    """Pages of the web server that are there at the first probe, and gone at all later ones, which are described here:
-    whoever runs the lab takes them away.
-    """
-    delay: float = 0.0
-    """Seconds before each answer of the homeserver."""
-    gives_out: Mapping[str, GivenKeys] | None = None
-    """As a notary, by server name; none where it is no notary."""
+    homeserver: HomeserverFactory = Homeserver
+    on_started: Callable[[Mapping[str, "RunningServer"]], None] | None = None
+    """Called with all servers, by server name, when all of them are running."""
 
     @property
     def healthy(self) -> bool:
         return self.expected == HEALTHY
 
     def addresses(self) -> Iterator[str]:
-        """Every `ip:port` that must be led to loopback, as a probe may try it, whether or not there is something."""
+        """Yield every `ip:port` that a probe may try and that is redirected to loopback, whatever listens there."""
         name, records = parse(self.server_name), [line.split() for line in self.zone.strip().splitlines()]
-        ips = [value for _, kind, *values in records if kind in ("A", "AAAA") for value in values]
+        ips = [value for _, rdtype, *values in records if rdtype in ("A", "AAAA") for value in values]
         if name.ip:
             ips.append(name.host)
         named_port = [name.port] if name.port else []
-        srv_ports = [int(values[2]) for _, kind, *values in records if kind == "SRV"]
-        for ip in filter(_is_elsewhere, ips):
+        srv_ports = [int(values[2]) for _, rdtype, *values in records if rdtype == "SRV"]
+        for ip in filter(_is_redirected, ips):
             for port in {WELL_KNOWN_PORT, FEDERATION_PORT, *named_port, *srv_ports}:
                 yield host_port(ip, port)
 
 
-def _is_elsewhere(ip: str) -> bool:
+def _is_redirected(ip: str) -> bool:
     address = ip_literal(ip)
     return address is not None and not address.is_loopback
 
 
-# ---------------------------------------------------------------- any number of them
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """The parts of one server, to inspect and to change while it runs.
 
-_CROWD_ADDRESS = "203.0.113.250"
-_CROWD_PLACE = host_port(_CROWD_ADDRESS, WELL_KNOWN_PORT)
-
-
-def many(count: int, *, delay: float = 0.0) -> tuple[LabServer, ...]:
-    """Healthy servers for benchmarks, as most of the real ones are: a well-known, and federation at port 443 beside it.
-
-    They share one address, one listener and one certificate, for a wildcard; each has a signing key of its own.
+    `listeners` holds the https servers by the `ip:port` where a probe finds them. `zone` is shared by the whole
+    federation.
     """
-    return tuple(_one_of_many(f"s{number}.many.lab.test", delay) for number in range(1, count + 1))
 
+    server: LabServer
+    homeserver: Homeserver
+    listeners: Mapping[str, HttpsServer]
+    zone: Zone
 
-def _one_of_many(name: str, delay: float) -> LabServer:
-    target = host_port(name, WELL_KNOWN_PORT)
-    pages = {WELL_KNOWN: delegation(target)}
-    return LabServer(
-        name,
-        "one of a crowd, with well-known and federation at port 443",
-        Method.WELL_KNOWN_PORT,
-        zone=f"{name} A {_CROWD_ADDRESS}",
-        places={_CROWD_PLACE: Website(name, pages, homeserver=True, certificate_for="*.many.lab.test")},
-        delay=delay,
-    )
+    @property
+    def listener(self) -> HttpsServer:
+        """The https server in front of the homeserver; the first one if there are several."""
+        return self.listeners[self._homeserver_address()]
+
+    @property
+    def website(self) -> HttpsServer:
+        """The https server that serves the well-known; the first one if there are several."""
+        return self.listeners[self._website_address()]
+
+    @property
+    def federation_site(self) -> Site:
+        """The homeserver's site on `listener`."""
+        return self.listener.sites[self._homeserver_name()]
+
+    @property
+    def resources(self) -> dict[str, Resource]:
+        """What `website` serves for the server name, by path."""
+        return self.website.sites[parse(self.server.server_name).host].resources
+
+    def present(self, certificate: IssuedCertificate) -> None:
+        """Replace the certificate in front of the homeserver, from the next handshake on."""
+        self.listener.certificates[self._homeserver_name()] = certificate.server_context()
+
+    def _homeserver_address(self) -> str:
+        return self._address(lambda _, website: website.proxy is not None, "in front of a homeserver")
+
+    def _homeserver_name(self) -> str:
+        website = self.server.ports[self._homeserver_address()]
+        assert isinstance(website, Website)
+        return website.name
+
+    def _website_address(self) -> str:
+        host = parse(self.server.server_name).host
+        return self._address(lambda port, website: (port, website.name) == (WELL_KNOWN_PORT, host), "for a well-known")
+
+    def _address(self, wanted: Callable[[int, Website], bool], purpose: str) -> str:
+        for address, port in self.server.ports.items():
+            if isinstance(port, Website) and wanted(int(address.rpartition(":")[2]), port):
+                return address
+        raise LookupError(f"{self.server.server_name} has no https server {purpose}: it shows {self.server.shows}")

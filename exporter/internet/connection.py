@@ -44,20 +44,20 @@ class InternetConnection:
         await self._tcp.open(self._endpoint)
 
     async def start_tls(self, tls_name: str) -> Handshake:
-        """Shake hands, and let OpenSSL verify the chain unless this is known to be superfluous.
+        """Shake hands. OpenSSL verifies the chain unless it is known to be good.
 
         There are three cases:
 
-        - No chain that is known to be good is expected here: the first handshake verifies.
-        - One is expected, and a known chain comes: the handshake is not verified again.
-        - One is expected, and an unknown chain comes: a new connection makes a handshake that verifies.
+        - This endpoint is not expected to present a known chain: the handshake verifies.
+        - It is, and presents a known chain: the handshake need not verify.
+        - It is, and presents another chain: a second handshake, over a new connection, verifies.
         """
         handshake = await self._handshake_known_chain(tls_name) or await self._handshake_verifying(tls_name)
         self._evaluated = tls_name, handshake.fingerprint
         return handshake
 
     async def _handshake_known_chain(self, tls_name: str) -> Handshake | None:
-        """Shake hands without verifying. Return None where no known chain is expected, or where another one comes."""
+        """Shake hands without verifying. Return None if no known chain is expected, or if another one is presented."""
         known_chains, peer_wait = self._tls_contexts.known_chains, self.peer_wait()
         if not known_chains.expects((*self._endpoint, tls_name)):
             return None
@@ -90,13 +90,12 @@ class InternetConnection:
     async def _request(self, request: HttpRequest, max_bytes: int) -> HttpResponse:
         """Send a request, and return the response.
 
-        HTTP/1.1 allows a server to close an idle connection at any time, which may cross with our request. So where a
-        connection that has served a request before fails, one of these cases holds:
+        HTTP/1.1 allows a server to close an idle connection at any time, which may cross with a request. There are
+        three cases of a request that fails:
 
-        - Nothing of a response has come: the request is repeated once, over a new connection.
-        - A part of a response has come: the error is raised.
-
-        On a connection that has not served a request before, every error is raised.
+        - It is the first one on its connection: the error is raised.
+        - It is a later one, and a part of the response was received: the error is raised.
+        - It is a later one, and nothing was received: it is repeated once, over a new connection.
         """
         used_before = self._http is not None and self._http.response_begun
         exchange = await self._reusable_exchange()

@@ -29,7 +29,7 @@ from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
 _MAX_DATAGRAM_BYTES = 65535  # some servers send more than EDNS allows them to
-_MAX_UNREAD = 64  # datagrams that are still read at the deadline: a flood must not hold up the event loop
+_MAX_UNREAD = 64  # datagrams that are still read at the deadline: a flood must not stall the event loop
 _LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, section 4.2.2)
 _EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # from servers that are older than EDNS (RFC 6891, section 7)
 
@@ -89,7 +89,8 @@ class PendingQuery:
     - A malformed answer: it is kept, and ends the query at the deadline if nothing better has come until then.
     - A message that does not match the query: it is ignored, as anybody may have sent it.
 
-    Each iteration of the event loop reads one datagram, so that a flood of them does not stall it.
+    Each iteration of the event loop reads one datagram, and the deadline a limited number, so that a flood of them does
+    not stall the event loop.
     """
 
     def __init__(self, sock: socket.socket, query: Query, answer: "asyncio.Future[Answer]") -> None:

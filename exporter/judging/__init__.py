@@ -1,1 +1,1 @@
-"""What a finished report means: verdicts, warnings and remedies. Pure."""
+"""What a finished report means: verdicts and warnings. Pure."""

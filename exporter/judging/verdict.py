@@ -1,4 +1,4 @@
-"""What a finished report means. Pure functions, which never touch the network."""
+"""What a finished report means: pure functions that never touch the network."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,33 +10,44 @@ from exporter.model.outcomes import Failed, Passed, Problem, ResourceShortage, S
 from exporter.model.reasons import RAN_OUT_OF_TIME
 from exporter.model.report import Report
 
-_MAX_STALLED_SHARE = 0.1  # of a probe: that a server does not answer is believed where we listened for the rest of it
+_MAX_STALLED_SHARE = 0.1  # of a probe: a timeout is believed if the exporter was listening for the rest of it
 
 
 @dataclass(frozen=True, slots=True)
 class StageVerdict:
-    """`ok`: everything that reached the stage passed it. `seconds`: the slowest of those that ran."""
+    """The verdict on one stage, over all endpoints and notaries that reached it."""
 
     ok: bool
+    """Every one of them passed."""
     seconds: float
+    """The duration of the slowest one."""
 
 
 @dataclass(frozen=True, slots=True)
 class LocatedProblem:
+    """A problem, and where it occurred."""
+
     stage: Stage
     endpoint: Endpoint | None
+    """None for stages that are not about one endpoint."""
     problem: Problem
 
 
 def exporter_starved(report: Report) -> bool:
-    """We did, of what a probe needs: the report tells nothing of the server."""
+    """Whether the exporter lacked what a probe needs, so that the report says nothing about the server.
+
+    There are two cases:
+
+    - no file descriptor or no memory was left;
+    - a step timed out, and the event loop was stalled for more than a tenth of the probe.
+    """
     return any(isinstance(located.problem, ResourceShortage) for located in problems(report)) or (
         report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
     )
 
 
 def ran_out_of_time(report: Report) -> bool:
-    """A step of it did, or all of it: with more time, it might have succeeded."""
+    """Whether a step or the whole probe timed out: with more time, it might have succeeded."""
     return any(located.problem.reason in RAN_OUT_OF_TIME for located in problems(report))
 
 
@@ -47,22 +58,23 @@ def well_known_ran_out_of_time(report: Report) -> bool:
 
 
 def federates(report: Report) -> bool:
-    """A peer that follows the specification can federate, through at least one endpoint."""
+    """Whether a peer that follows the specification can federate through at least one endpoint."""
     return any(endpoint.ok and not endpoint.endpoint.behind_alias for endpoint in report.endpoints)
 
 
 def stages(report: Report) -> dict[Stage, StageVerdict]:
-    """The stages that were reached, in order; several endpoints make one verdict."""
+    """Return one verdict for each stage that was reached, in order."""
     verdicts: dict[Stage, StageVerdict] = {}
     for stage, _, outcome in report.outcomes():
         if not isinstance(outcome, Skipped):
-            so_far = verdicts.get(stage, StageVerdict(ok=True, seconds=0.0))
-            ok = so_far.ok and isinstance(outcome, Passed)
-            verdicts[stage] = StageVerdict(ok, max(so_far.seconds, outcome.seconds))
+            before = verdicts.get(stage, StageVerdict(ok=True, seconds=0.0))
+            ok = before.ok and isinstance(outcome, Passed)
+            verdicts[stage] = StageVerdict(ok, max(before.seconds, outcome.seconds))
     return verdicts
 
 
 def problems(report: Report) -> Iterator[LocatedProblem]:
+    """Yield every problem, in the order of the stages."""
     for stage, endpoint, outcome in report.outcomes():
         if isinstance(outcome, Failed):
             for problem in outcome.problems:
@@ -70,21 +82,22 @@ def problems(report: Report) -> Iterator[LocatedProblem]:
 
 
 def tls_sessions(report: Report) -> dict[CertificateOf, tuple[TlsSession, ...]]:
-    """What every TLS connection presented, by kind of connection; a kind without any is missing."""
+    """Return all TLS sessions, by kind of connection. A kind without any session is missing."""
     delegation = found(report.well_known)
     by_connection = {
-        CertificateOf.WELL_KNOWN: (delegation.secured,) if delegation and delegation.secured else (),
+        CertificateOf.WELL_KNOWN: (delegation.tls_session,) if delegation and delegation.tls_session else (),
         CertificateOf.FEDERATION: tuple(tls for endpoint in report.endpoints if (tls := found(endpoint.tls))),
     }
-    return {connection: seen for connection, seen in by_connection.items() if seen}
+    return {connection: sessions for connection, sessions in by_connection.items() if sessions}
 
 
 def first_to_expire(certificates: Iterable[Certificate]) -> Certificate:
+    """Return the certificate whose own validity ends first. There must be at least one."""
     return min(certificates, key=lambda certificate: certificate.not_after)
 
 
 def healthy_by_family(report: Report) -> dict[IPFamily, tuple[int, int]]:
-    """For each family that has endpoints: how many there are, and how many passed every stage."""
+    """Return two counts for each family that has endpoints: all of them, and those that passed every stage."""
     counts: dict[IPFamily, tuple[int, int]] = {}
     for endpoint in report.endpoints:
         family = endpoint.endpoint.ip_family
@@ -94,16 +107,16 @@ def healthy_by_family(report: Report) -> dict[IPFamily, tuple[int, int]]:
 
 
 def software(report: Report) -> Software | None:
-    """Of the first endpoint that tells."""
-    return next((seen for endpoint in report.endpoints if (seen := found(endpoint.version))), None)
+    """Return the software of the first endpoint that reports one."""
+    return next((software for endpoint in report.endpoints if (software := found(endpoint.version))), None)
 
 
 def signing_keys(report: Report) -> SigningKeys | None:
-    """Of the endpoint whose keys expire first."""
-    published = [seen for endpoint in report.endpoints if (seen := found(endpoint.keys)) and seen.keys]
+    """Return the keys of the endpoint whose keys expire first; endpoints without a valid key do not count."""
+    published = [keys for endpoint in report.endpoints if (keys := found(endpoint.keys)) and keys.keys]
     return min(published, key=lambda keys: keys.valid_until, default=None)
 
 
 def leads_only_to(report: Report, expected: Target) -> bool:
-    """The delegation leads to the expected target, and to no other."""
+    """Whether the delegation leads to the expected target and to no other."""
     return report.route.targets == (expected,)

@@ -1,4 +1,4 @@
-"""What works, but will hurt someone. Pure functions over a finished report: one rule, one warning."""
+"""What works, but will cause trouble. Every warning has one rule, a pure function of a finished report."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessio
 from exporter.model import routes
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, SrvService, WithRemedy
+from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Failed, found
 from exporter.model.reasons import ON_WEB_SERVER
 from exporter.model.report import Report
@@ -16,131 +17,104 @@ from exporter.model.report import Report
 # A peer should not have to fetch the keys more often (server-server API, "Publishing Keys").
 _KEY_VALIDITY_AHEAD = timedelta(hours=1)
 _OLD_TLS_VERSIONS = {"SSLv3", "TLSv1", "TLSv1.1"}
-_LARGE_WELL_KNOWN_BYTES = 12 * 1024  # what the strictest homeserver reads
-_CACHE_SECONDS = range(5 * 60, 48 * 3600 + 1)  # Synapse keeps no answer for less, the specification none for longer
-_WELL_KNOWN_REMEMBERED = timedelta(hours=48)  # the longest that a peer may keep one
+_LARGE_WELL_KNOWN_BYTES = 12 * 1024  # the strictest homeserver reads no more
+_CACHE_SECONDS = range(5 * 60, 48 * 3600 + 1)  # Synapse never caches for less, the specification never for longer
+_MAX_WELL_KNOWN_CACHED = timedelta(hours=48)  # the longest that a peer may cache one
+_MAX_OLD_KEY_FAULTS = 5  # in one detail
 
 
 class WarningName(WithRemedy):
-    """What works today, but will hurt someone. The list is closed, like the reasons."""
+    """What works today, but will cause trouble. The list is closed, like the list of reasons."""
 
     DELEGATION_LOST = (
         "delegation_lost",
-        ON_WEB_SERVER + "serve /.well-known/matrix/server again. Peers that remember it still work, and stop "
-        "one by one; the port that the fallback tries is not to blame.",
+        ON_WEB_SERVER + "serve /.well-known/matrix/server again. Peers that have cached it still connect, but fewer "
+        "and fewer of them. The port that the others fall back to is not the cause.",
     )
     LEGACY_SRV_ONLY = (
         "legacy_srv_only",
-        (
-            "In your DNS zone, publish the same SRV records under _matrix-fed._tcp, and keep those under "
-            "_matrix._tcp for peers older than version 1.8 of the specification."
-        ),
+        "In your DNS zone, publish the same SRV records under _matrix-fed._tcp. Keep those under _matrix._tcp for "
+        "peers that are older than version 1.8 of the specification.",
     )
     SRV_AND_WELL_KNOWN_DISAGREE = (
         "srv_and_well_known_disagree",
-        (
-            "Let the SRV records in your DNS zone name the same target as the well-known, or delete them: peers "
-            "that cannot read the well-known follow them."
-        ),
+        "Peers that cannot read the well-known follow the SRV records: in your DNS zone, point these to the target of "
+        "the well-known, or delete them.",
     )
     WELL_KNOWN_SPLIT_BRAIN = (
         "well_known_split_brain",
-        (
-            "Serve the same /.well-known/matrix/server at every address of the server name: find the web server "
-            "that differs, or take its A or AAAA record out of DNS."
-        ),
+        "Serve the same /.well-known/matrix/server at every address of the server name: find the web server that "
+        "differs, or remove its A or AAAA record from DNS.",
     )
     WELL_KNOWN_LARGE = (
         "well_known_large",
-        (
-            "On the web server of the server name: serve nothing but the delegation at "
-            "/.well-known/matrix/server, as some homeservers refuse long answers."
-        ),
+        ON_WEB_SERVER + "serve nothing but the delegation at /.well-known/matrix/server: some homeservers refuse large "
+        "responses.",
     )
     WELL_KNOWN_NOT_200 = (
         "well_known_not_200",
-        "On the web server of the server name: answer /.well-known/matrix/server with status 200.",
+        ON_WEB_SERVER + "answer requests for /.well-known/matrix/server with status 200.",
     )
     WELL_KNOWN_CACHE_OUT_OF_BOUNDS = (
         "well_known_cache_out_of_bounds",
-        (
-            "On the web server of the server name: expect_continue between 5 minutes and 48 hours for "
-            "/.well-known/matrix/server (Cache-Control: max-age=86400), as peers keep it no longer and no "
-            "shorter."
-        ),
+        ON_WEB_SERVER + "let /.well-known/matrix/server be cached for between 5 minutes and 48 hours (Cache-Control: "
+        "max-age=86400): peers cache it for no less and no more.",
     )
     IPV4_BROKEN = (
         "ipv4_broken",
-        (
-            "Peers that have IPv4 only cannot reach this server: repair the IPv4 endpoints, or take their A "
-            "records out of DNS until they work."
-        ),
+        "Peers that only have IPv4 cannot reach this server: repair the IPv4 endpoints, or remove their A records from "
+        "DNS until they work.",
     )
     IPV6_BROKEN = (
         "ipv6_broken",
-        (
-            "Peers that try IPv6 first are slow or fail: repair the IPv6 endpoints, or take their AAAA records "
-            "out of DNS until they work."
-        ),
+        "Peers that try IPv6 first are slow or fail: repair the IPv6 endpoints, or remove their AAAA records from DNS "
+        "until they work.",
     )
     SOME_ENDPOINTS_BROKEN = (
         "some_endpoints_broken",
-        (
-            "Peers that choose a broken endpoint fail or are slow: repair it, or take its address or SRV record out of "
-            "DNS."
-        ),
+        "Peers that choose a broken endpoint are slow or fail: repair it, or remove its address or its SRV record from "
+        "DNS.",
     )
     TLS_VERSION_OLD = (
         "tls_version_old",
-        "Allow TLS 1.2 and 1.3 on the homeserver or its reverse proxy: many peers refuse anything older.",
+        "Enable TLS 1.2 and 1.3 on the homeserver or its reverse proxy: many peers refuse anything older.",
     )
     KEY_VALIDITY_SHORT = (
         "key_validity_short",
-        (
-            "Let the homeserver publish its keys with a valid_until_ts of an hour or more ahead (Synapse: "
-            "key_refresh_interval), or peers fetch them again and again; check its clock too."
-        ),
+        "Peers have to fetch the keys over and over: configure the homeserver to publish them with a valid_until_ts "
+        "at least an hour ahead (Synapse: key_refresh_interval), and check its clock.",
     )
     KEYS_DIFFER = (
         "keys_differ",
-        (
-            "Every endpoint must be the same homeserver with the same signing key file: find the one that is "
-            "not, such as an old machine that is still in DNS."
-        ),
+        "Every endpoint must lead to the same homeserver with the same signing key file: find the one that does not, "
+        "such as an old machine that is still in DNS.",
     )
     KEYS_CONTENT_TYPE = (
         "keys_content_type",
-        (
-            "Let /_matrix/key/v2/server be answered with Content-Type: application/json: check that the reverse "
-            "proxy does not change the homeserver's header."
-        ),
+        "The response to /_matrix/key/v2/server needs Content-Type: application/json. Check that the reverse proxy "
+        "does not change the homeserver's header.",
     )
     OLD_KEY_INCONSISTENT = (
         "old_key_inconsistent",
-        (
-            "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each needs its "
-            "key and when it expired, in the past, and must not be in use any more."
-        ),
+        "Correct the old keys in the homeserver's configuration (Synapse: old_signing_keys): each needs the key itself "
+        "and the time at which it expired, in the past, and must no longer be in use.",
     )
     HOST_WITH_PORT_DIFFERS = (
         "host_with_port_differs",
-        (
-            "Let the reverse proxy choose the same virtual host whether or not Host bears the port: some "
-            "homeservers always send it."
-        ),
+        "Some homeservers always send the port in Host: configure the reverse proxy to choose the same virtual host "
+        "with and without it.",
     )
     NOTARY_DISAGREES = (
         "notary_disagrees",
-        (
-            "Another server got other keys under this name: restore the homeserver's signing key file if it was "
-            "lost or replaced, let every machine in DNS use the same one, and check that the notary's network "
-            "reaches this server."
-        ),
+        "Another server got other keys for this name: restore the homeserver's signing key file if it was lost or "
+        "replaced, use the same file on every machine in DNS, and check that the notary's network reaches this server.",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class ActiveWarning:
+    """A warning that applies to a report, and a sentence about what was found."""
+
     warning: WarningName
     detail: str
 
@@ -149,19 +123,22 @@ _WarningDetails: TypeAlias = Iterator[str]
 
 
 def warnings(report: Report, delegation_last_seen: datetime | None = None) -> tuple[ActiveWarning, ...]:
-    """`delegation_last_seen` is when a valid well-known was last seen, if ever."""
-    found_now = (ActiveWarning(warning, detail) for warning, rule in RULES.items() for detail in rule(report))
+    """Return every warning that applies, in the order of the list.
+
+    `delegation_last_seen` is when a valid well-known was last seen (UTC); None if never.
+    """
     lost = (
         ActiveWarning(WarningName.DELEGATION_LOST, detail) for detail in _delegation_lost(report, delegation_last_seen)
     )
-    return (*lost, *found_now)
+    others = (ActiveWarning(warning, detail) for warning, rule in RULES.items() for detail in rule(report))
+    return (*lost, *others)
 
 
-def _delegation_lost(report: Report, seen: datetime | None) -> _WarningDetails:
-    """Peers that keep the earlier answer still reach the server, and stop one by one."""
+def _delegation_lost(report: Report, last_seen: datetime | None) -> _WarningDetails:
+    """Peers that cached the earlier response still reach the server, until their caches expire one by one."""
     delegation = found(report.well_known)
-    if seen and delegation and not delegation.server and report.ended_at - seen < _WELL_KNOWN_REMEMBERED:
-        yield f"a valid well-known was last seen at {seen:%Y-%m-%d %H:%M} UTC"
+    if last_seen and delegation and not delegation.server and report.ended_at - last_seen < _MAX_WELL_KNOWN_CACHED:
+        yield f"a valid well-known was last seen at {last_seen:%Y-%m-%d %H:%M} UTC"
 
 
 def _legacy_srv_only(report: Report) -> _WarningDetails:
@@ -171,37 +148,38 @@ def _legacy_srv_only(report: Report) -> _WarningDetails:
 
 
 def _srv_and_well_known_disagree(report: Report) -> _WarningDetails:
-    """Peers that cannot read the well-known follow the SRV records (step 4), and meet something else there."""
+    """Peers that cannot read the well-known follow the SRV records (step 4), and connect somewhere else."""
     records = report.deep.srv if report.deep else None
     by_srv = routes.srv_targets(records) if records else ()
     if by_srv and set(by_srv) != set(report.route.targets):
         by_well_known = _join_targets(report.route.targets)
-        yield f"the SRV records lead to {_join_targets(by_srv)}, the well-known to {by_well_known}"
+        yield f"the SRV records lead to {_join_targets(by_srv)}, but the well-known leads to {by_well_known}"
 
 
 def _well_known_split_brain(report: Report) -> _WarningDetails:
     if report.deep and len(set(report.deep.well_knowns.values())) > 1:
-        yield "; ".join(f"{address} answers {answer}" for address, answer in report.deep.well_knowns.items())
+        yield "; ".join(f"{address} answers with {summary}" for address, summary in report.deep.well_knowns.items())
 
 
 def _well_known_large(report: Report) -> _WarningDetails:
     delegation = found(report.well_known)
-    size = delegation.answered.body_bytes if delegation and delegation.server and delegation.answered else 0
+    size = delegation.response.body_bytes if delegation and delegation.server and delegation.response else 0
     if size > _LARGE_WELL_KNOWN_BYTES:
-        yield f"{size} bytes, some servers read {_LARGE_WELL_KNOWN_BYTES}"
+        yield f"the well-known has {size} bytes, but some servers read only {_LARGE_WELL_KNOWN_BYTES}"
 
 
 def _well_known_not_200(report: Report) -> _WarningDetails:
     delegation = found(report.well_known)
-    if delegation and delegation.answered and 200 < delegation.answered.status < 300:
-        yield f"status {delegation.answered.status}: some servers accept it, the specification does not"
+    if delegation and delegation.response and 200 < delegation.response.status < 300:
+        yield f"status {delegation.response.status}: some servers accept it, but the specification requires 200"
 
 
 def _well_known_cache_out_of_bounds(report: Report) -> _WarningDetails:
     delegation = found(report.well_known)
-    announced = delegation.answered.announced_seconds if delegation and delegation.answered else None
+    announced = delegation.response.announced_seconds if delegation and delegation.response else None
     if delegation and delegation.server and announced is not None and announced not in _CACHE_SECONDS:
-        yield f"{announced} seconds are announced, peers keep it for {_CACHE_SECONDS[0]} to {_CACHE_SECONDS[-1]}"
+        bounds = f"{_CACHE_SECONDS[0]} to {_CACHE_SECONDS[-1]}"
+        yield f"its headers allow caching for {announced} seconds, but peers cache it for {bounds}"
 
 
 def _ipv4_broken(report: Report) -> _WarningDetails:
@@ -215,18 +193,18 @@ def _ipv6_broken(report: Report) -> _WarningDetails:
 def _family_broken(report: Report, family: IPFamily) -> _WarningDetails:
     total, healthy = healthy_by_family(report).get(family, (0, 0))
     if total and not healthy:
-        yield f"{total} published, but none of them passed every stage"
+        yield f"0 of {total} endpoints passed every stage"
 
 
 def _some_endpoints_broken(report: Report) -> _WarningDetails:
     broken = [endpoint.endpoint.address for endpoint in report.endpoints if not endpoint.ok]
     if broken and len(broken) < len(report.endpoints):
-        yield f"{len(broken)} of {len(report.endpoints)}: {', '.join(broken)}"
+        yield f"{len(broken)} of {len(report.endpoints)} endpoints failed a stage: {', '.join(broken)}"
 
 
 def _tls_version_old(report: Report) -> _WarningDetails:
-    for connection, seen in tls_sessions(report).items():
-        if old := sorted({tls.tls_version for tls in seen} & _OLD_TLS_VERSIONS):
+    for connection, sessions in tls_sessions(report).items():
+        if old := sorted({session.tls_version for session in sessions} & _OLD_TLS_VERSIONS):
             yield f"{connection}: {', '.join(old)}"
 
 
@@ -234,25 +212,24 @@ def _key_validity_short(report: Report) -> _WarningDetails:
     if keys := signing_keys(report):
         ahead = keys.valid_until - report.ended_at
         if timedelta() < ahead < _KEY_VALIDITY_AHEAD:
-            yield f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected 60"
+            yield f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected at least 60"
 
 
 def _keys_differ(report: Report) -> _WarningDetails:
-    published = {frozenset(seen.keys.items()) for endpoint in report.endpoints if (seen := found(endpoint.keys))}
-    if len(published) > 1:
-        yield f"{len(published)} different sets of keys are published"
+    key_sets = {frozenset(keys.keys.items()) for keys in _published_keys(report)}
+    if len(key_sets) > 1:
+        yield f"the endpoints publish {len(key_sets)} different sets of keys"
 
 
 def _keys_content_type(report: Report) -> _WarningDetails:
-    types = {seen.content_type for endpoint in report.endpoints if (seen := found(endpoint.keys))}
-    if wrong := sorted(content_type or "none" for content_type in types - {"application/json"}):
-        yield f"the keys come as {', '.join(wrong)}, expected application/json"
+    types = {keys.content_type for keys in _published_keys(report)}
+    if wrong := sorted(content_type or "missing" for content_type in types - {"application/json"}):
+        yield f"Content-Type is {', '.join(wrong)}, expected application/json"
 
 
 def _old_key_inconsistent(report: Report) -> _WarningDetails:
-    faults = (fault for endpoint in report.endpoints if (seen := found(endpoint.keys)) for fault in seen.old_key_faults)
-    if faults_once := tuple(dict.fromkeys(faults)):
-        yield "; ".join(faults_once[:5])
+    if faults := tuple(dict.fromkeys(fault for keys in _published_keys(report) for fault in keys.old_key_faults)):
+        yield "; ".join(faults[:_MAX_OLD_KEY_FAULTS])
 
 
 def _host_with_port_differs(report: Report) -> _WarningDetails:
@@ -262,11 +239,17 @@ def _host_with_port_differs(report: Report) -> _WarningDetails:
 
 
 def _notary_disagrees(report: Report) -> _WarningDetails:
-    """Peers that believe the notary refuse what this server signs."""
-    looks = report.deep.notaries if report.deep else ()
-    problems = [problem for look in looks if isinstance(look.outcome, Failed) for problem in look.outcome.problems]
+    """Peers that rely on the notary reject what this server signs."""
+    outcomes = [result.outcome for result in report.deep.notaries] if report.deep else []
+    problems = [problem for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems]
     if problems:
         yield "; ".join(problem.detail for problem in problems)
+
+
+def _published_keys(report: Report) -> Iterator[SigningKeys]:
+    for endpoint in report.endpoints:
+        if keys := found(endpoint.keys):
+            yield keys
 
 
 def _join_targets(targets: tuple[Target, ...]) -> str:
@@ -291,3 +274,4 @@ RULES = {
     WarningName.HOST_WITH_PORT_DIFFERS: _host_with_port_differs,
     WarningName.NOTARY_DISAGREES: _notary_disagrees,
 }
+"""The rule of every warning but `delegation_lost`, which needs more than the report."""

@@ -1,1 +1,1 @@
-"""The nouns: names, routes, outcomes, findings, the report. Frozen, and free of any library."""
+"""The nouns: names, routes, outcomes, findings, the report. Every class is frozen; no module imports a library."""

@@ -9,17 +9,14 @@ from exporter.model.enums import IPFamily
 IPAddress: TypeAlias = IPv4Address | IPv6Address
 
 
-# ---------------------------------------------------------------- names and places
-
-
 def host_port(host: str, port: int) -> str:
-    """`host:port`, with an IPv6 address in brackets."""
+    """Return `host:port`, with an IPv6 address in brackets."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What discovery yields: a name, or an IP address, and a port."""
+    """What discovery yields: a port, and a host name or an IP address without brackets."""
 
     host: str
     port: int
@@ -35,10 +32,11 @@ class Endpoint:
     target: Target
     ip: IPAddress
     behind_alias: bool = False
-    """The target stands in an SRV record and is an alias, which RFC 2782 forbids: not every peer follows it."""
+    """The target of an SRV record is an alias (CNAME). RFC 2782 forbids it, and not every peer follows it."""
 
     @property
     def address(self) -> str:
+        """The address to dial, as `ip:port`."""
         return host_port(str(self.ip), self.target.port)
 
     @property

@@ -1,11 +1,11 @@
-"""The words that users write rules on: closed lists, in the order in which they are told."""
+"""Closed lists of the words that users write alerting rules on, in the order in which they are reported."""
 
 from enum import StrEnum
 from typing import Self
 
 
 class WithRemedy(StrEnum):
-    """A closed list whose members carry a remedy: `MEMBER = ("word", "What to do.")`."""
+    """A closed list whose members have a remedy: `MEMBER = ("word", "What to do.")`."""
 
     remedy: str
     """What the administrator of the probed server can do."""
@@ -18,7 +18,7 @@ class WithRemedy(StrEnum):
 
 
 class Stage(StrEnum):
-    """One step of a probe, in order. From TCP on there is one for every endpoint."""
+    """One step of a probe, in order. From TCP on, every endpoint has its own."""
 
     WELL_KNOWN = "well_known"
     SRV = "srv"
@@ -28,20 +28,20 @@ class Stage(StrEnum):
     VERSION = "version"
     KEYS = "keys"
     PROXY = "proxy"
-    """Of the deep look only: what a reverse proxy does to requests."""
+    """Only in a deep look: what a reverse proxy does to requests."""
     NOTARY = "notary"
-    """Of the deep look only, once for every notary: whether it gives out the keys that the server publishes."""
+    """Only in a deep look, once for every notary: whether it returns the keys that the server publishes."""
 
 
 class CertificateOf(StrEnum):
-    """Which TLS connection a certificate belongs to: https to the server name, or an endpoint."""
+    """Which TLS connection a certificate belongs to: https to the server name, or the one to an endpoint."""
 
     WELL_KNOWN = "well_known"
     FEDERATION = "federation"
 
 
 class Method(StrEnum):
-    """By which step of the specification a server name led to its targets (server-server API, 2.1)."""
+    """The step of the specification by which a server name led to its targets (server-server API, 2.1)."""
 
     IP_LITERAL = "ip_literal"
     EXPLICIT_PORT = "explicit_port"
@@ -61,7 +61,7 @@ class IPFamily(StrEnum):
 
 
 class SrvService(StrEnum):
-    """The SRV services of federation, in the order in which a peer asks for them."""
+    """The SRV services of federation, in the order in which a peer queries them."""
 
     MATRIX_FED = "matrix-fed"
     MATRIX = "matrix"

@@ -1,4 +1,4 @@
-"""What the stages find."""
+"""What each stage finds."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,12 +9,10 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 
-# ---------------------------------------------------------------- what the stages find
-
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The leaf, as presented, and what was thought of it."""
+    """The leaf certificate as presented, and whether it verified."""
 
     not_before: datetime
     not_after: datetime
@@ -23,15 +21,16 @@ class Certificate:
     issuer: str
     subject: str
     names: tuple[str, ...]
+    """The names and addresses in subjectAltName."""
     fingerprint_sha256: str
     """64 lower-case hexadecimal digits."""
     valid: bool
-    """Chain, name and dates verify."""
+    """The chain, the name and the dates verify."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainCertificate:
-    """One above the leaf, as presented."""
+    """One certificate above the leaf, as presented."""
 
     issuer: str
     subject: str
@@ -41,10 +40,11 @@ class ChainCertificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsSession:
-    """A finished TLS handshake."""
+    """The result of a finished TLS handshake."""
 
     certificate: Certificate
     tls_version: str
+    """As OpenSSL names it, such as TLSv1.3."""
     cipher: str | None = None
     """As OpenSSL names it."""
     issuers: tuple[ChainCertificate, ...] = ()
@@ -53,33 +53,37 @@ class TlsSession:
 
 @dataclass(frozen=True, slots=True)
 class WellKnownResponse:
-    """Of the answer that ended the fetch of a well-known."""
+    """The last HTTP response to the request for a well-known, after all redirects."""
 
     status: int
     body_bytes: int
     announced_seconds: int | None
-    """How long it may be kept by its own headers, before any bound."""
+    """How long it may be cached according to its own headers, before any bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Delegation:
-    """The answer of a well-known, whatever came of it.
+    """What the well-known says about delegation. There are three cases:
 
-    `server` is set where it is valid. `absent_because` is set where there clearly is none, which is no failure.
+    - a valid well-known: `server` is set;
+    - no well-known, which is not a failure: `absent_because` is set;
+    - a broken well-known, in an outcome that failed: neither is set.
     """
 
     cache_seconds: int
-    """How long a peer may keep this answer (server-server API, 2.1, step 3)."""
+    """How long a peer may cache this result (server-server API, 2.1, step 3)."""
     server: ServerName | None = None
     absent_because: Reason | None = None
-    secured: TlsSession | None = None
-    """Of the server name itself: later hops of a redirect are somebody else's."""
-    answered: WellKnownResponse | None = None
-    """None where nothing was answered at all."""
+    tls_session: TlsSession | None = None
+    """The session with the server name itself: later hops of a redirect belong to other servers."""
+    response: WellKnownResponse | None = None
+    """None if no HTTP response arrived."""
 
 
 @dataclass(frozen=True, slots=True)
 class SrvRecord:
+    """One SRV record (RFC 2782)."""
+
     priority: int
     weight: int
     target: Target
@@ -87,28 +91,27 @@ class SrvRecord:
 
 @dataclass(frozen=True, slots=True)
 class SrvRecords:
-    """The records of both services, each in the order in which a peer tries them.
-
-    `decided_by` is the service whose records (or whose failure) end the search, none where there is no record at all.
-    """
+    """The records of both services, each in the order in which a peer tries them."""
 
     records: dict[SrvService, tuple[SrvRecord, ...]]
     decided_by: SrvService | None
+    """The service whose records, or whose failed lookup, end the search; None if there is no record at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The endpoints of all targets, in the order of the targets, and why each of the others has none."""
+    """The endpoints of all targets, in the order of the targets."""
 
     endpoints: tuple[Endpoint, ...]
     unresolved: tuple[Problem, ...] = ()
+    """Why each of the other targets has no endpoint."""
     aliases: dict[str, str] = field(default_factory=dict)
-    """Of the targets' hosts that are aliases (CNAME): where each leads."""
+    """For each target host that is an alias (CNAME), the name that it leads to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Software:
-    """What `/_matrix/federation/v1/version` says; both optional in the specification."""
+    """What `/_matrix/federation/v1/version` says. Both fields are optional in the specification."""
 
     name: str | None
     version: str | None
@@ -116,13 +119,14 @@ class Software:
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """The valid ed25519 verify keys by key id, as unpadded base64, and until when they may be kept."""
+    """The verify keys of a server, and until when peers may cache them."""
 
     keys: dict[str, str]
+    """The valid ed25519 keys, as unpadded base64, by key ID."""
     valid_until: datetime
     content_type: str | None = None
-    """Of the answer, without parameters and in lower case."""
+    """The Content-Type of the response, without parameters and in lower case."""
     old_key_faults: tuple[str, ...] = ()
-    """What is odd about the keys that are no longer used, a sentence each."""
+    """What is wrong with the keys that are no longer used, one phrase per fault."""
     document: str | None = field(default=None, compare=False, repr=False)
-    """The answer as compact JSON, for those who want it raw; None where it is larger than it is worth keeping."""
+    """The response as compact JSON; None if it is too large to keep."""

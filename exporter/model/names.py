@@ -9,7 +9,7 @@ from exporter.model.sanitize import printable
 
 _MAX_HOST_CHARACTERS = 255  # dns-name = 1*255dns-char
 MAX_PORT = 65535  # the grammar admits five digits, TCP does not
-_MAX_SHOWN = 50  # characters of what is no address or port, in a complaint
+_MAX_SHOWN = 50  # characters of a malformed address or port in a complaint
 
 _SPLIT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _DNS_NAME = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*", re.ASCII)
@@ -17,27 +17,29 @@ _DNS_NAME = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ServerName:
-    """A Matrix server name that follows the grammar; `names.parse` makes them.
-
-    `host` bears no brackets; `ip` is set where it is an IP literal.
-    """
+    """A Matrix server name that follows the grammar. Use `names.parse` to make one."""
 
     text: str
+    """The name as written: server names are compared exactly."""
     host: str
+    """The host, without the brackets of an IPv6 address."""
     port: int | None
     ip: IPAddress | None
+    """The address, if the host is an IP literal."""
 
     def __str__(self) -> str:
         return self.text
 
 
 class InvalidServerNameError(ValueError):
-    """Not a server name; the message says what is wrong with it."""
+    """The text is not a server name. The message says what is wrong with it."""
 
 
 def parse(text: str) -> ServerName:
-    """Raises InvalidServerNameError. Stricter than the bare grammar where real servers are: no empty label, no port
-    above 65535, no dot at the end.
+    """Parse a server name. Raises InvalidServerNameError.
+
+    This is stricter than the bare grammar where real servers are: it allows no empty label, no port above 65535, and no
+    dot at the end.
     """
     match = _SPLIT.fullmatch(text)
     if match is None:
@@ -58,8 +60,9 @@ def parse(text: str) -> ServerName:
 
 
 def ip_literal(host: str) -> IPAddress | None:
-    """`host` as in `ServerName`: an IPv6 address bears no brackets. A label of DNS may hold colons and `%` too: what is
-    no address, or bears a zone, is a name.
+    """Return the address if `host` is one, with no brackets around IPv6, and None if it is a name.
+
+    DNS labels may contain colons and `%`, so a text with a colon that is not an address, or has a zone, is a name.
     """
     try:
         return _ipv6(host) if ":" in host else _ipv4(host)
@@ -68,7 +71,10 @@ def ip_literal(host: str) -> IPAddress | None:
 
 
 def _ipv4(host: str) -> IPAddress | None:
-    """A dotted quad out of range, such as 256.1.1.1, is a DNS name, as real servers read it."""
+    """Return the address, or None for a name.
+
+    A dotted quad out of range, such as 256.1.1.1, is a DNS name to real servers.
+    """
     try:
         return IPv4Address(host)
     except AddressValueError:
@@ -79,30 +85,30 @@ def _ipv6(text: str) -> IPAddress:
     try:
         address = IPv6Address(text)
     except AddressValueError as error:
-        raise InvalidServerNameError(f"[{printable(text, _MAX_SHOWN)}] is no IPv6 address") from error
+        raise InvalidServerNameError(f"[{printable(text, _MAX_SHOWN)}] is not an IPv6 address") from error
     if "%" in text:
-        raise InvalidServerNameError("an IPv6 address in a server name bears no zone")
+        raise InvalidServerNameError("an IPv6 address in a server name must not have a zone")
     return address
 
 
 def _complaint(text: str) -> str:
-    """The most helpful sentence for a text that is no server name."""
+    """Return the most helpful complaint about a text that is not a server name."""
     if "://" in text:
-        return "a server name is no URL: leave the scheme and the path away"
+        return "this is a URL: drop the scheme and the path"
     if "/" in text:
-        return "a server name bears no path"
+        return "a server name has no path: drop it"
     if "@" in text:
-        return "this looks like a user id: the server name is what follows its colon"
+        return "this is a user ID: write only what follows the colon"
     if not text.isascii():
         return "only ASCII is allowed: write an internationalised name in its xn-- form"
     if text.count(":") > 1 and "[" not in text:
-        return "an IPv6 address stands in brackets, as in [2001:db8::1]:8448"
+        return "an IPv6 address needs brackets, as in [2001:db8::1]:8448"
     if ":" in text and "[" not in text:
         port = text.partition(":")[2]
         if not port.isdecimal():
-            return f"the port {printable(port, _MAX_SHOWN)!r} is no number" if port else "the port is empty"
+            return f"the port {printable(port, _MAX_SHOWN)!r} is not a number" if port else "the port is empty"
         if len(port) > len(str(MAX_PORT)):
-            return f"the port {printable(port, _MAX_SHOWN)} is above {MAX_PORT}"
+            return f"port {printable(port, _MAX_SHOWN)} is above {MAX_PORT}"
     if text.endswith(".") or text.startswith(".") or ".." in text:
-        return "a label of the name is empty: there is a dot too many"
+        return "a label of the name is empty: remove the extra dot"
     return "only letters, digits, '-' and '.' are allowed in a name"

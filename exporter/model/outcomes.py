@@ -1,4 +1,4 @@
-"""What became of a step: it passed, failed, or was skipped."""
+"""The outcome of a step: it passed, it failed, or it was skipped."""
 
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
@@ -8,12 +8,9 @@ from exporter.model.reasons import Reason
 Found = TypeVar("Found", covariant=True)  # noqa: PLC0105 - read more often than its variance matters
 
 
-# ---------------------------------------------------------------- outcomes
-
-
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A reason from the closed list, and a sentence on what was expected and what was found."""
+    """A reason from the closed list, and a sentence about what was expected and what was found."""
 
     reason: Reason
     detail: str
@@ -21,18 +18,20 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ResourceShortage(Problem):
-    """Of ours: no descriptor or no memory was left. It tells nothing of the server."""
+    """The exporter had no file descriptor or no memory left, so the problem says nothing about the server."""
 
 
 @dataclass(frozen=True, slots=True)
 class Passed(Generic[Found]):
+    """The step took `seconds`, and found what it was looking for."""
+
     seconds: float
     found: Found
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Generic[Found]):
-    """`found` is what could be learnt all the same, such as an expired certificate."""
+    """The step took `seconds`. `found` is what it learned despite the failure, such as an expired certificate."""
 
     seconds: float
     problems: tuple[Problem, ...]
@@ -41,7 +40,7 @@ class Failed(Generic[Found]):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Not reached, or not asked for by the specification."""
+    """The step was not reached, was inconclusive, or the specification does not ask for it."""
 
 
 SKIPPED = Skipped()
@@ -49,4 +48,5 @@ Outcome: TypeAlias = Passed[Found] | Failed[Found] | Skipped
 
 
 def found(outcome: Outcome[Found]) -> Found | None:
+    """Return what the step found, or None if it was skipped or learned nothing."""
     return None if isinstance(outcome, Skipped) else outcome.found

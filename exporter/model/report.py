@@ -1,4 +1,4 @@
-"""The nouns. Everything here is frozen and knows nothing of any library."""
+"""The report of a probe, and what deep looks add to it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -11,70 +11,75 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Outcome, Passed
 from exporter.model.routes import Route
 
-# ---------------------------------------------------------------- the report
-
 
 @dataclass(frozen=True, slots=True)
 class EndpointDeepLook:
-    """The deep look at an endpoint."""
+    """What a deep look found at one endpoint."""
 
     proxy: Outcome[None]
-    """Skipped where it was inconclusive."""
+    """Skipped if it was inconclusive."""
     host_with_port_differs: str | None = None
-    """How, where the keys are another answer when `Host` bears the port."""
+    """How the response for the keys differs when `Host` contains the port; None if it does not."""
 
 
 @dataclass(frozen=True, slots=True)
 class NotaryResult:
-    """What one notary said of the server's keys."""
+    """What one notary says about the server's keys."""
 
     notary: ServerName
     outcome: Outcome[SigningKeys]
-    """The keys that it gives out. Skipped where it was inconclusive."""
+    """The keys that it returns. Skipped if it was inconclusive."""
     inconclusive_because: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class DeepLook:
-    """What is looked at more rarely than all else: one more question to every address would be impolite each time."""
+    """What is checked more rarely than the rest: to send these requests with every probe would be impolite."""
 
     made_at: datetime
     """UTC."""
     well_knowns: dict[str, str]
-    """What each address of the server name answers for the well-known; those that answer nothing are missing."""
+    """What each address of the server name returns for the well-known; an address that returns nothing is missing."""
     srv: SrvRecords | None
-    """The server name's own SRV records, where a well-known takes precedence."""
+    """The server name's own SRV records, if a well-known takes precedence over them."""
     notaries: tuple[NotaryResult, ...] = ()
     """In the order of the configuration."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointReport:
+    """What one probe found at one endpoint."""
+
     endpoint: Endpoint
     tcp: Outcome[None]
     tls: Outcome[TlsSession] = SKIPPED
     version: Outcome[Software] = SKIPPED
     keys: Outcome[SigningKeys] = SKIPPED
     deep: EndpointDeepLook | None = None
-    """Of the latest deep look, which may be older than this report."""
+    """The latest deep look at this endpoint, which may be older than this report."""
+
+    def probed(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
+        """Return the stages of the probe itself, in order, with their outcomes."""
+        return (Stage.TCP, self.tcp), (Stage.TLS, self.tls), (Stage.VERSION, self.version), (Stage.KEYS, self.keys)
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
-        yield Stage.TCP, self.tcp
-        yield Stage.TLS, self.tls
-        yield Stage.VERSION, self.version
-        yield Stage.KEYS, self.keys
+        """Yield every stage in order with its outcome, those of the deep look included."""
+        yield from self.probed()
         if self.deep:
             yield Stage.PROXY, self.deep.proxy
 
     @property
     def ok(self) -> bool:
-        """What the deep look found does not count: it may be an hour old."""
-        return all(isinstance(outcome, Passed) for outcome in (self.tcp, self.tls, self.version, self.keys))
+        """Whether the endpoint passed every stage of the probe.
+
+        The deep look does not count: it may be an hour old.
+        """
+        return all(isinstance(outcome, Passed) for _, outcome in self.probed())
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that one probe of one server saw. Verdicts are derived from it, in `verdict`."""
+    """Everything that one probe of one server found. `judging.verdict` derives verdicts from it."""
 
     server_name: ServerName
     ended_at: datetime
@@ -86,32 +91,32 @@ class Report:
     dns: Outcome[Resolution]
     endpoints: tuple[EndpointReport, ...]
     deep: DeepLook | None = None
-    """The latest one, which may be older than this report."""
+    """The latest deep look, which may be older than this report."""
     stalled_seconds: float = 0.0
-    """Seconds for which our own event loop stood still meanwhile."""
+    """Seconds for which the exporter's own event loop was stalled during the probe."""
     exporter_offline: bool = False
-    """The exporter's own network was down: it says nothing about the server."""
+    """The exporter's own network was down, so the report says nothing about the server."""
 
     @property
     def timings_unreliable(self) -> bool:
-        """The durations may tell of us, and not of the server."""
+        """Whether the durations may reflect the exporter's own delays instead of the server's."""
         return self.stalled_seconds > 0
 
-    def with_deep_look_of(self, earlier: "Report | None") -> "Report":
-        """With what an earlier report saw deep, where this probe did not look."""
+    def with_deep_look_from(self, earlier: "Report | None") -> "Report":
+        """Return this report with the deep look of an earlier one, unless it has its own or there is none."""
         if self.deep or not (earlier and earlier.deep):
             return self
-        seen = {report.endpoint: report.deep for report in earlier.endpoints}
-        kept = tuple(replace(report, deep=seen.get(report.endpoint)) for report in self.endpoints)
-        return replace(self, deep=earlier.deep, endpoints=kept)
+        by_endpoint = {report.endpoint: report.deep for report in earlier.endpoints}
+        endpoints = tuple(replace(report, deep=by_endpoint.get(report.endpoint)) for report in self.endpoints)
+        return replace(self, deep=earlier.deep, endpoints=endpoints)
 
     def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:
-        """Every outcome, in the order of the stages; from `tcp` on with its endpoint."""
+        """Yield every stage with its outcome, in order. From `tcp` to `proxy` it comes with its endpoint."""
         yield Stage.WELL_KNOWN, None, self.well_known
         yield Stage.SRV, None, self.srv
         yield Stage.DNS, None, self.dns
         for report in self.endpoints:
             for stage, outcome in report.outcomes():
                 yield stage, report.endpoint, outcome
-        for look in self.deep.notaries if self.deep else ():
-            yield Stage.NOTARY, None, look.outcome
+        for result in self.deep.notaries if self.deep else ():
+            yield Stage.NOTARY, None, result.outcome

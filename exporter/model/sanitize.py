@@ -4,7 +4,7 @@ _ELLIPSIS = "…"
 
 
 def printable(text: str, at_most: int) -> str:
-    """`text` with every character that a terminal or a page could act on replaced, and cut to `at_most` characters."""
+    """Return `text` cut to `at_most` characters, with every character replaced that a terminal or page could act on."""
     cut = text if len(text) <= at_most else text[: at_most - 1] + _ELLIPSIS
     if cut.isprintable():
         return cut

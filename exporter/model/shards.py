@@ -1,4 +1,4 @@
-"""One list of servers, shared between several exporters: each watches its own part of it. Pure."""
+"""One list of servers, divided among several exporters. Pure."""
 
 import hashlib
 from collections.abc import Iterable
@@ -8,63 +8,68 @@ from typing import Self
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 
-_MAX_COUNT = 10_000  # more exporters than there are Matrix servers for
+_MAX_COUNT = 10_000  # more than enough: there are not many more public Matrix servers
 _HASH_BITS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Part `index`, from 0 on, of `count`. Every server is in exactly one part, the same on every machine."""
+    """Part `index` of `count`, counted from 0. Every server is in exactly one part, the same on every machine."""
 
     index: int = 0
     count: int = 1
 
     @classmethod
-    def of(cls, index: str | None, count: str | None) -> Self:
-        """As they were written; `index` may be the name of a pod, such as exporter-3. Raises ValueError."""
+    def parse(cls, index: str | None, count: str | None) -> Self:
+        """Parse both as written on the command line. Raises ValueError.
+
+        `index` may be the name of a pod, such as exporter-3. Without both there is one shard, with every server.
+        """
         if index is None and count is None:
             return cls()
         if index is None or count is None:
             raise ValueError("--shard.index and --shard.count go together: add the one that is missing")
-        return cls.checked(_ordinal(index), _whole(count))
+        return cls._validate(_parse_ordinal(index), _parse_whole(count))
 
     @classmethod
-    def checked(cls, index: int | None, count: int | None) -> Self:
+    def _validate(cls, index: int | None, count: int | None) -> Self:
         if count is None or not 1 <= count <= _MAX_COUNT:
             raise ValueError(f"--shard.count: expected a whole number from 1 to {_MAX_COUNT}")
         if index is None or index >= count:
-            wanted = f"expected a whole number from 0 to {count - 1}, or a name that ends in one, such as exporter-0"
-            raise ValueError(f"--shard.index: {wanted}")
+            expected = f"expected a whole number from 0 to {count - 1}, or a name that ends in one, such as exporter-0"
+            raise ValueError(f"--shard.index: {expected}")
         return cls(index, count)
 
-    def part(self, servers: Iterable[WatchedServer]) -> tuple[WatchedServer, ...]:
-        return tuple(server for server in servers if self.holds(server.server_name))
+    def select(self, servers: Iterable[WatchedServer]) -> tuple[WatchedServer, ...]:
+        """Return the servers of this shard, in the order of the list."""
+        return tuple(server for server in servers if self.contains(server.server_name))
 
-    def holds(self, name: ServerName) -> bool:
+    def contains(self, name: ServerName) -> bool:
         return bucket(digest(name), self.count) == self.index
 
 
-def _ordinal(text: str) -> int | None:
-    """A number, or the number after the last hyphen, which a StatefulSet gives to each of its pods."""
+def _parse_ordinal(text: str) -> int | None:
+    """Return the number, or the number after the last hyphen: a StatefulSet names its pods that way."""
     name, hyphen, number = text.rpartition("-")
-    return _whole(number) if name or not hyphen else None
+    return _parse_whole(number) if name or not hyphen else None
 
 
-def _whole(text: str) -> int | None:
+def _parse_whole(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdecimal() and len(text) <= len(str(_MAX_COUNT)) else None
 
 
 def digest(name: ServerName, purpose: bytes = b"shard") -> int:
-    """Another one for each purpose, and than that of the schedule: else the servers of a shard would all be due at the
-    same times, or have the same worker.
+    """Return a 64-bit hash of a server name, which differs by purpose and from the hash of the schedule.
+
+    With one hash for all, the servers of a shard would all be due at the same times, or share one worker.
     """
     return int.from_bytes(hashlib.blake2b(name.text.encode(), digest_size=_HASH_BITS // 8, person=purpose).digest())
 
 
 def bucket(key: int, count: int) -> int:
-    """From 0 to below `count`. One bucket more takes its share from all others, and nothing else moves.
+    """Return a bucket from 0 to `count` - 1. An additional bucket takes its share from all others; nothing else moves.
 
-    Jump consistent hash: Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.
+    This is jump consistent hash: Lamping and Veach, "A Fast, Minimal Memory, Consistent Hash Algorithm", 2014.
     """
     chosen, following = 0, 0
     while following < count:

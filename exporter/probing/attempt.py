@@ -1,4 +1,4 @@
-"""One look at the network and one pure reading of it: timed, bounded and judged here, and nowhere else."""
+"""One request to the network and one pure evaluation: timed, bounded and judged here, and nowhere else."""
 
 import asyncio
 import time
@@ -12,27 +12,36 @@ from exporter.probing import problems
 from exporter.probing.problems import Step
 
 Evidence = TypeVar("Evidence")
+Result = TypeVar("Result")
+
+STAGE_SHARE = 1 / 3  # of the whole probe: a dead well-known must leave time for the stages after it
 
 
 @dataclass(frozen=True, slots=True)
 class Failure(Generic[Found]):
-    """The reading of evidence that fails its stage; `found` is what it tells all the same."""
+    """The evaluation of evidence that fails its stage. `found` is what the evidence shows nevertheless."""
 
     problems: tuple[Problem, ...]
     found: Found | None = None
 
 
 def identity(evidence: Evidence) -> Evidence:
-    """The reading of evidence that needs none."""
+    """Evaluate evidence that needs no evaluation."""
     return evidence
-
-
-STAGE_SHARE = 1 / 3  # of the whole probe: a dead well-known must leave time for what follows it
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the step at hand must have ended, and when the whole probe; both of the monotonic clock."""
+    """When the current step must end, and when the whole probe must; both in seconds of the monotonic clock.
+
+    There are three kinds:
+
+    - `for_probe`: the step may take as long as the whole probe;
+    - `for_stage`: a share of the probe, counted from now;
+    - `capped`: some seconds from now, but no later than this deadline.
+
+    None of them is ever later than the end of the probe.
+    """
 
     at: float
     probe_at: float
@@ -47,56 +56,65 @@ class Deadline:
         return self._at_most(self.probe_at, self.stage_seconds)
 
     def capped(self, seconds: float) -> "Deadline":
-        """At most that far from now."""
         return self._at_most(self.at, seconds)
 
     def _at_most(self, at: float, seconds: float) -> "Deadline":
         return Deadline(min(at, time.monotonic() + seconds), self.probe_at, self.stage_seconds)
 
     def remaining(self) -> float:
+        """Return the seconds until this deadline; negative once it has passed."""
         return self.at - time.monotonic()
 
     def probe_expired(self) -> bool:
         return self.probe_at <= time.monotonic()
 
 
-async def gather_all(looks: Iterable[Awaitable[Evidence]]) -> Sequence[Evidence]:
-    """All of them at once; one alone, as it mostly is, needs no task of its own."""
-    looks = list(looks)
-    return [await looks[0]] if len(looks) == 1 else await asyncio.gather(*looks)
-
-
 async def attempt(
     step: Step,
-    look: Awaitable[Evidence],
-    read: Callable[[Evidence], Found | Failure[Found]],
+    fetch: Awaitable[Evidence],
+    evaluate: Callable[[Evidence], Found | Failure[Found]],
     deadline: Deadline,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Passed[Found] | Failed[Found]:
-    """Only the look is timed. Nothing but cancellation gets past this function."""
+    """Await `fetch`, evaluate what it brings back, and return the outcome. Only `fetch` is timed.
+
+    There are four cases:
+
+    - the evaluation returns a finding: the step passed;
+    - the evaluation returns a Failure: the step failed, with its problems;
+    - the deadline expires, or `fetch` or `evaluate` raises: the step failed, with the problem that this means;
+    - it is cancelled: the cancellation passes through, and nothing else does.
+    """
     started = clock()
     try:
         try:
             async with asyncio.timeout(deadline.remaining()):
-                evidence = await look
+                evidence = await fetch
         finally:
             seconds = clock() - started
-        reading = read(evidence)
+        finding = evaluate(evidence)
     except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
         problem = _classify_error(error, step, deadline)
         problems.release_frames(error)
         return Failed(seconds, (problem,))
-    if isinstance(reading, Failure):
-        return Failed(seconds, reading.problems, reading.found)
-    return Passed(seconds, reading)
-
-
-async def with_slot(slots: asyncio.Semaphore, work: Callable[[], Awaitable[Evidence]]) -> Evidence:
-    async with slots:
-        return await work()
+    if isinstance(finding, Failure):
+        return Failed(seconds, finding.problems, finding.found)
+    return Passed(seconds, finding)
 
 
 def _classify_error(error: Exception, step: Step, deadline: Deadline) -> Problem:
     if isinstance(error, TimeoutError) and deadline.probe_expired():
-        return Problem(Reason.TIMEOUT, f"the probe ended during its {step.name} step")
+        return Problem(Reason.TIMEOUT, f"the time for the whole probe ran out during its {step.name} step")
     return problems.classify(error, step)
+
+
+async def gather_all(awaitables: Iterable[Awaitable[Result]]) -> Sequence[Result]:
+    """Await all of them concurrently. A single one, as is most common, gets no task of its own."""
+    awaitables = list(awaitables)
+    return [await awaitables[0]] if len(awaitables) == 1 else await asyncio.gather(*awaitables)
+
+
+async def with_slot(slots: asyncio.Semaphore, work: Callable[[], Awaitable[Result]]) -> Result:
+    """Start the work once a slot is free, and hold the slot until it is done."""
+    async with slots:
+        return await work()

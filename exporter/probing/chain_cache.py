@@ -1,4 +1,4 @@
-"""The evaluations of the certificate chains that were presented before, bounded in bytes.
+"""The evaluations of certificate chains that servers presented before, bounded in bytes.
 
 Most servers present the same chain at every probe, and parsing it costs more than looking it up.
 """
@@ -15,22 +15,22 @@ from exporter.runtime.lru import LruCache
 
 EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses, at about 1000 bytes each
 _BYTES_WITHOUT_TEXTS = 600  # of each evaluation
-_ISSUERS = 256  # a handful of authorities certify nearly all servers
+_MAX_ISSUERS = 256  # a handful of authorities certify nearly all servers
 
-Presented: TypeAlias = tuple[bytes, tuple[VerifyError, ...], str]
-"""The fingerprint of a chain, OpenSSL's complaints about it, and the name that it should be for."""
+ChainKey: TypeAlias = tuple[bytes, tuple[VerifyError, ...], str]
+"""The fingerprint of a chain, OpenSSL's complaints about it, and the name that the certificate is expected to have."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChainEvaluation:
-    """What was found in a chain. `certificate` is None where the chain cannot be parsed."""
+    """What is wrong with a chain, and what is in it. `certificate` is None if the chain cannot be parsed."""
 
     problems: tuple[Problem, ...]
     certificate: Certificate | None = None
     issuers: tuple[ChainCertificate, ...] = ()
 
     def texts(self) -> Iterator[str]:
-        """All texts in it; the server decides how many there are, and how long they are."""
+        """Yield all texts in it. The server decides how many there are, and how long they are."""
         yield from (problem.detail for problem in self.problems)
         if self.certificate:
             yield from (self.certificate.issuer, self.certificate.subject, *self.certificate.names)
@@ -44,10 +44,13 @@ def weight(evaluation: ChainEvaluation) -> int:
 
 
 class ChainCache:
-    """Belongs to one `Network`, so that it is forgotten when the configuration is reloaded."""
+    """The evaluations and issuers of one `Network`, which are forgotten with it when the configuration is reloaded."""
 
     def __init__(self) -> None:
-        self.evaluations: LruCache[Presented, ChainEvaluation] = LruCache(EVALUATIONS_BYTES, weight)
-        """An evaluation depends on its key alone, so an unchanged chain needs no second look."""
-        self.issuers: LruCache[bytes, ChainCertificate] = LruCache(_ISSUERS)
-        """By fingerprint."""
+        self.evaluations: LruCache[ChainKey, ChainEvaluation] = LruCache(EVALUATIONS_BYTES, weight)
+        """An evaluation depends on its key alone, so an unchanged chain need not be evaluated again."""
+        self.issuers: LruCache[bytes, ChainCertificate] = LruCache(_MAX_ISSUERS)
+        """The certificates above a leaf, by SHA-256 fingerprint."""
+
+    def __repr__(self) -> str:
+        return f"<ChainCache: evaluations {self.evaluations!r}, issuers {self.issuers!r}>"

@@ -1,7 +1,7 @@
-"""Is it our own network that is down? Asked where a probe met silence, before a server is blamed for it.
+"""Whether the exporter's own network is down. It is checked when a probe gets no answer, before a server is blamed.
 
-Proof is what no watched server can bring about by itself: that no resolver says anything at all, or that nobody answers
-of several who were well, in different networks.
+An outage needs proof that no watched server can fake: that no DNS resolver answers at all, or that none of several
+hosts answers that were healthy before, in different networks.
 """
 
 from asyncio.staggered import staggered_race
@@ -21,19 +21,19 @@ from exporter.probing.network import Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns
 
-NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that in good times only one is asked
+NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that normally only one witness is contacted
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
 
 DNS_REASONS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
 _SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
-"""The reasons that our own network can be the cause of. All others are somebody's answer."""
+"""The reasons that an outage of the exporter's own network can cause. All others are an answer from outside."""
 
 
 class Outage(StrEnum):
-    """What was proven."""
+    """What was proven about the exporter's own network."""
 
-    RESOLVER = "no resolver answers anything"
-    NETWORK = "nobody answers"
+    RESOLVER = "no DNS resolver answers"
+    NETWORK = "no host answers"
 
 
 class _SilentError(Exception):
@@ -41,14 +41,19 @@ class _SilentError(Exception):
 
 
 def silent_failures(report: Report) -> set[Reason]:
-    """The silent failures of a probe."""
+    """Return the reasons in a report that an outage of the exporter's own network can cause."""
     return _SILENT_REASONS & {located.problem.reason for located in verdict.problems(report)}
 
 
 async def find_outage(network: Network, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
-    """None where nothing is proven. `check_dns`: lookups fail, so that the resolvers are to be asked as well.
+    """Return the outage that can be proven, or None. Pass `check_dns` if lookups fail.
 
-    That DNS is silent proves nothing to an exporter that needs none, for servers that are IP addresses.
+    There are three cases:
+
+    - `check_dns` is set and no resolver answers: RESOLVER. To an exporter that only watches IP addresses, silent
+      resolvers prove nothing;
+    - there are witnesses and none of them answers: NETWORK;
+    - otherwise nothing is proven.
     """
     if check_dns and not await network.resolver_responds():
         return Outage.RESOLVER
@@ -58,19 +63,19 @@ async def find_outage(network: Network, witnesses: Sequence[Target], *, check_dn
 
 
 async def _any_witness_responds(network: Network, witnesses: Sequence[Target]) -> bool:
-    asked = [partial(_contact, network, witness) for witness in witnesses]
-    _, winner, errors = await staggered_race(asked, NEXT_WITNESS_SECONDS)
-    asked.clear()  # which the race holds, and itself too
+    contacts = [partial(_contact, network, witness) for witness in witnesses]
+    _, winner, errors = await staggered_race(contacts, NEXT_WITNESS_SECONDS)
+    contacts.clear()  # the race is part of a reference cycle that keeps them
     for error in filter(None, errors):
         problems.release_frames(error)
     return winner is not None
 
 
 async def _contact(network: Network, witness: Target) -> None:
-    """A lookup and a connection. Raises SilentError; a refusal is an answer too."""
+    """Look a witness up and connect to it. Raises _SilentError if nothing came back; a refusal is an answer too."""
     deadline = Deadline.for_probe(WITNESS_SECONDS)
-    looking = dns.fetch(network, [witness])
-    resolved = await attempt(Step.DNS, looking, partial(dns.evaluate, aliases_allowed=True), deadline)
+    evaluate = partial(dns.evaluate, aliases_allowed=True)
+    resolved = await attempt(Step.DNS, dns.fetch(network, [witness]), evaluate, deadline)
     _raise_if_silent(resolved)
     if isinstance(resolved, Passed):
         connecting = dialling.connect_any(network, resolved.found.endpoints)

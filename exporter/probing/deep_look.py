@@ -1,4 +1,4 @@
-"""The deep look: what is too impolite to ask each time; six small requests to every endpoint."""
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets six small requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,39 +20,41 @@ from exporter.probing.notaries import query_notaries
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys, proxy, srv, tls, well_known
 
-MAX_DIALLED = 8  # a socket each, and a server may have us dial 32
-MAX_TLS_SESSIONS = 2  # of these: TLS takes 80 KiB each, more if the server likes; IPv4 does not have to wait for IPv6
+MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 32 endpoints
+MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
 
 
 async def run(network: Network, report: Report, seconds: float, notaries: Sequence[ServerName] = ()) -> Report:
-    """The report of a probe that just ended, with what a deep look of at most so many `seconds` adds to it."""
+    """Return the report of a probe that has just ended, with the findings of a deep look of at most `seconds`."""
     deadline = Deadline.for_probe(seconds)
     slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-    well_knowns, records, notarised, looks = await asyncio.gather(
+    well_knowns, records, notary_results, endpoint_looks = await asyncio.gather(
         _fetch_each_well_known(network, report, tls_slots, deadline),
         _fetch_own_srv(network, report, deadline),
         query_notaries(network, report, notaries, deadline),
         asyncio.gather(
             *(
-                with_slot(slots, partial(_check_endpoint, network, report, seen, tls_slots, deadline))
-                for seen in report.endpoints
+                with_slot(slots, partial(_check_endpoint, network, report, endpoint, tls_slots, deadline))
+                for endpoint in report.endpoints
             )
         ),
     )
-    endpoints = tuple(replace(seen, deep=look) for seen, look in zip(report.endpoints, looks, strict=True))
-    return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notarised))
+    endpoints = tuple(
+        replace(endpoint, deep=look) for endpoint, look in zip(report.endpoints, endpoint_looks, strict=True)
+    )
+    return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notary_results))
 
 
 async def _fetch_each_well_known(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> dict[str, str]:
-    if not routes.asks_well_known(report.server_name):
+    if not routes.uses_well_known(report.server_name):
         return {}
     return await well_known.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
 
 
 async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRecords | None:
-    """The records that a valid well-known makes peers pass over."""
+    """Return the records that peers ignore because of a valid well-known."""
     delegation = found(report.well_known)
     if not delegation or not delegation.server:
         return None
@@ -62,42 +64,48 @@ async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -
 
 
 async def _check_endpoint(
-    network: Network, report: Report, seen: EndpointReport, tls_slots: asyncio.Semaphore, deadline: Deadline
+    network: Network, report: Report, endpoint: EndpointReport, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> EndpointDeepLook | None:
-    """None where the endpoint was not reached."""
+    """Return None if the probe or this check did not get a valid TLS session with the endpoint."""
     route = report.route
-    if not isinstance(seen.tls, Passed):
+    if not isinstance(endpoint.tls, Passed):
         return None
-    with closing(network.connection(seen.endpoint)) as connection:
-        verify = partial(tls.evaluate, tls_name=route.tls_name, cache=network.chain_cache)
+    with closing(network.connection(endpoint.endpoint)) as connection:
         opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage())
         if not isinstance(opened, Passed):
             return None
         async with tls_slots:
-            secured = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage())
-            if not isinstance(secured, Passed):
+            verify = partial(tls.evaluate, tls_name=route.tls_name, cache=network.chain_cache)
+            session = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage())
+            if not isinstance(session, Passed):
                 return None
-            differs = await _compare_host_with_port(connection, report, seen, deadline.for_stage())
-            handled = await proxy.run(connection, route.host_header, found(seen.version), deadline.for_stage())
-    return EndpointDeepLook(handled, differs)
+            difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
+            outcome = await proxy.run(connection, route.host_header, found(endpoint.version), deadline.for_stage())
+    return EndpointDeepLook(outcome, difference)
 
 
 async def _compare_host_with_port(
-    connection: Connection, report: Report, seen: EndpointReport, deadline: Deadline
+    connection: Connection, report: Report, endpoint: EndpointReport, deadline: Deadline
 ) -> str | None:
-    """How the keys differ where `Host` bears the port, as some homeservers send it; none where they do not."""
-    published, host_header = found(seen.keys), _host_header_with_port(report.route, seen)
-    if not isinstance(seen.keys, Passed) or not published or not host_header:
+    """Return how the keys differ when `Host` contains the port, as some homeservers send it. There are three cases:
+
+    - the probe got no valid keys, or `Host` contains a port anyway: None, as there is nothing to compare;
+    - the same keys come back: None;
+    - other keys come back, or none: a sentence that says so.
+    """
+    host_header = _host_header_with_port(report.route, endpoint)
+    if not isinstance(endpoint.keys, Passed) or not host_header:
         return None
-    check = partial(keys.evaluate, server_name=report.server_name.text, now=report.ended_at)
-    other = await attempt(Step.HTTP, connection.get(keys.PATH, host_header, keys.MAX_BYTES), check, deadline)
-    if isinstance(other, Passed):
-        return None if other.found.keys == published.keys else f"other keys where Host is {host_header}"
-    return f"{other.problems[0].reason} where Host is {host_header}"
+    evaluate = partial(keys.evaluate, server_name=report.server_name.text, now=report.ended_at)
+    response = connection.get(keys.PATH, host_header, keys.MAX_BYTES)
+    outcome = await attempt(Step.HTTP, response, evaluate, deadline)
+    if isinstance(outcome, Passed):
+        return None if outcome.found.keys == endpoint.keys.found.keys else f"different keys when Host is {host_header}"
+    return f"{outcome.problems[0].reason} when Host is {host_header}"
 
 
-def _host_header_with_port(route: Route, seen: EndpointReport) -> str | None:
-    """None where the specification's own `Host` bears a port already."""
+def _host_header_with_port(route: Route, endpoint: EndpointReport) -> str | None:
+    """Return None if the `Host` of the specification already contains a port."""
     if names.parse(route.host_header).port is not None:
         return None
-    return host_port(route.tls_name, seen.endpoint.target.port)
+    return host_port(route.tls_name, endpoint.endpoint.target.port)

@@ -12,7 +12,10 @@ NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 
 
 async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
-    """The first of the addresses that accepts, as peers choose (RFC 8305); the others are given up."""
+    """Return an open connection to the first address that accepts one; the other attempts are cancelled.
+
+    If none accepts, raises the error of the first address. There must be at least one.
+    """
     if len(endpoints) == 1:
         return await _open_into([], network.connection(endpoints[0]))
     opened: list[Connection] = []
@@ -21,8 +24,8 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
     try:
         winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
     finally:
-        attempts.clear()  # which the race holds, and itself too
-        # Two may have been accepted at the same moment, or one at that of our own cancellation.
+        attempts.clear()  # the race is part of a reference cycle that keeps them
+        # Two may have been accepted at the same moment, or one at the moment of our own cancellation.
         for connection in opened:
             if connection is not winner:
                 connection.close()
@@ -34,7 +37,7 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
 
 
 async def _open_into(opened: list[Connection], connection: Connection) -> Connection:
-    """Adds it to those that are open, or closes it again."""
+    """Open the connection and add it to the list, or close it again."""
     try:
         await connection.open()
     except BaseException:

@@ -17,7 +17,7 @@ from exporter.probing.stages import dns, srv, well_known
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What each step found, and where it leads."""
+    """The outcome of each step, and the route that follows from them."""
 
     well_known: Outcome[Delegation]
     srv: Outcome[SrvRecords]
@@ -26,18 +26,18 @@ class Discovery:
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
-        addresses = found(self.dns)
-        return addresses.endpoints if addresses else ()
+        resolution = found(self.dns)
+        return resolution.endpoints if resolution else ()
 
     def dead_end(self) -> Problem:
-        """Why there is no endpoint."""
+        """Return the problem that left no endpoint. Call this only if there is none."""
         return next(outcome.problems[0] for outcome in (self.dns, self.srv) if isinstance(outcome, Failed))
 
 
 async def discover(network: Network, name: ServerName, deadline: Deadline) -> Discovery:
-    """Never fails: whatever happens is in the outcomes."""
+    """Find the endpoints of a server. Never raises: every failure is in the outcomes."""
     delegation = await _fetch_well_known(network, name, deadline)
-    delegated = known.server if (known := found(delegation)) else None
+    delegated = valid.server if (valid := found(delegation)) else None
     records = await _fetch_srv(network, routes.srv_host(name, delegated), deadline)
     route = routes.plan(name, delegated, srv.decisive_records(records))
     resolved = await _resolve(network, route, deadline)
@@ -45,7 +45,7 @@ async def discover(network: Network, name: ServerName, deadline: Deadline) -> Di
 
 
 async def _fetch_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
-    if not routes.asks_well_known(name):
+    if not routes.uses_well_known(name):
         return SKIPPED
     return await well_known.run(network, name, deadline.for_stage())
 
@@ -59,5 +59,5 @@ async def _fetch_srv(network: Network, host: str | None, deadline: Deadline) -> 
 async def _resolve(network: Network, route: Route, deadline: Deadline) -> Outcome[Resolution]:
     if not route.targets:
         return SKIPPED
-    read = partial(dns.evaluate, aliases_allowed=route.method not in routes.BY_SRV)
-    return await attempt(Step.DNS, dns.fetch(network, route.targets), read, deadline.for_stage())
+    evaluate = partial(dns.evaluate, aliases_allowed=route.method not in routes.BY_SRV)
+    return await attempt(Step.DNS, dns.fetch(network, route.targets), evaluate, deadline.for_stage())

@@ -1,4 +1,4 @@
-"""The raw evidence that the network brings back, unjudged."""
+"""The raw evidence that the network brings back, before any evaluation."""
 
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -8,18 +8,20 @@ from exporter.model.addresses import IPAddress
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """A and AAAA of a name. `failures` holds what was raised for a family that could not be looked up."""
+    """The A and AAAA records of a name."""
 
     canonical_name: str
-    """The name itself, or where its aliases (CNAME) lead to; no dot at the end."""
+    """The name itself, or the name that its aliases (CNAME) lead to, without a dot at the end."""
     ips: tuple[IPAddress, ...]
     exists: bool = True
+    """Whether the name exists; it may exist and have no address."""
     failures: tuple[Exception, ...] = ()
+    """One exception for each family whose lookup failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerifyError:
-    """One complaint of OpenSSL about the chain: its X509_V_ERR code, and the depth (0 is the leaf)."""
+    """One complaint of OpenSSL about the chain: its X509_V_ERR code, and the certificate's depth (0 is the leaf)."""
 
     code: int
     depth: int
@@ -27,18 +29,18 @@ class VerifyError:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A finished TLS handshake, whether or not the chain verifies: the caller must not go on with one that does not."""
+    """A finished TLS handshake, whether or not the chain verifies. Nothing may be sent over one that does not."""
 
     chain: tuple[bytes, ...]
     """DER, as presented, the leaf first."""
     verify_errors: tuple[VerifyError, ...]
-    """About chain and dates; the name is judged by the reader."""
+    """Complaints about the chain and the dates. The name is checked later, by the `tls` stage."""
     tls_version: str
     """As OpenSSL names it, such as TLSv1.3."""
     cipher: str | None = None
-    """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None where nobody looked."""
+    """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None if unknown."""
     fingerprint: bytes = field(init=False)
-    """SHA-256 of the whole chain; DER says itself where it ends."""
+    """The SHA-256 of all certificates of the chain, joined: DER is self-delimiting."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "fingerprint", sha256(b"".join(self.chain)).digest())
@@ -46,12 +48,14 @@ class Handshake:
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
+    """An HTTP response of any status, read to its end."""
+
     status: int
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, in the order received."""
     body: bytes
 
     def header(self, name: str) -> str | None:
-        """All values of a header, joined as RFC 9110, section 5.2, says; none where it is missing."""
+        """Return all values of a header, joined as in RFC 9110, section 5.2, or None if it is missing."""
         values = [value for key, value in self.headers if key == name]
         return ", ".join(values) if values else None

@@ -1,7 +1,7 @@
-"""The seam to the network: what a probe asks of it, and the raw evidence that comes back.
+"""The seam to the network: what a probe requests from it.
 
-`internet.Internet` is the real one; the tests have another, written as tables. What fails raises the exception of
-whoever noticed it (OSError, OpenSSL's, h11's, or one of those below); `problems` names them.
+`internet.Internet` is the real network; the tests have a fake one, written as tables. Failures raise the exception of
+the library that noticed them (OSError, OpenSSL's, h11's), or one of those below. `problems` classifies them.
 """
 
 from typing import Protocol
@@ -14,7 +14,7 @@ from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 
 
 class DnsFailureError(Exception):
-    """A resolver answered, but with an error or with nonsense."""
+    """A resolver answered with an error, or with nonsense."""
 
 
 class DnsTimeoutError(Exception):
@@ -22,11 +22,11 @@ class DnsTimeoutError(Exception):
 
 
 class BlockedAddressError(Exception):
-    """The address policy refuses to connect there."""
+    """The address policy forbids a connection to this address or port."""
 
 
 class TooLargeError(Exception):
-    """More than we are willing to read."""
+    """The server sent more than the exporter accepts."""
 
 
 class NotTlsError(Exception):
@@ -34,48 +34,55 @@ class NotTlsError(Exception):
 
 
 class ClosedEarlyError(Exception):
-    """The remote closed the connection in the middle of something."""
+    """The server closed the connection in the middle of something."""
 
 
 class Connection(Protocol):
-    """One connection to one address, made, secured and used in this order."""
+    """One connection to one address: call `open`, then `start_tls`, then any number of requests, then `close`."""
 
     def peer_wait(self) -> float:
-        """Seconds that the remote kept us waiting, so far: our own work and queueing are not in it."""
+        """Return the seconds spent waiting for the server so far, without the exporter's own work and queueing."""
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        """Connect over TCP."""
 
     async def start_tls(self, tls_name: str) -> Handshake:
-        """Sends `tls_name` as SNI unless it is an IP address."""
+        """Perform the TLS handshake. `tls_name` is sent as SNI unless it is an IP address."""
 
     async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
-        """GET over HTTP/1.1. Raises TooLargeError where the body exceeds `max_bytes` bytes."""
+        """Send GET over HTTP/1.1. Raises TooLargeError if the body has more than `max_bytes` bytes."""
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
-        """POST of JSON, which must be a question and no deed: it may be sent twice. Raises as `get`."""
+        """Send POST with a JSON body. The request must be safe to repeat: it may be sent twice. Raises like `get`."""
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
-        """PUT with `Expect: 100-continue` and a body that never comes: the status that this meets, interim or not.
+        """Send PUT with `Expect: 100-continue`, and return the first status, interim or final. The body is never sent.
 
-        The connection is of no use afterwards.
+        The connection cannot be used afterwards.
         """
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connection, in any state and any number of times."""
 
 
 class Network(Protocol):
+    """What a probe can do on the network."""
+
     @property
     def chain_cache(self) -> ChainCache:
-        """The evaluations of the certificate chains that were presented over this network before."""
+        """The evaluations of certificate chains that were presented over this network before."""
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
-        """`_service._tcp.host`, in no particular order; empty where there is none. A target `.` has the host `.`."""
+        """Look up `_service._tcp.host`. The records are in no particular order; there may be none.
+
+        A record that refuses the service (target `.`) has the host `.`.
+        """
 
     async def addresses(self, host: str, port: int) -> Addresses:
-        """A and AAAA of `host`. The port is for redirection by configuration only."""
+        """Look up the A and AAAA records of `host`. The port only matters where the configuration redirects."""
 
     async def resolver_responds(self) -> bool:
-        """Whether any resolver says anything at all, an error too: a question that it need not pass on."""
+        """Whether any resolver responds, if only with an error, to a query that it can answer without forwarding it."""
 
     def connection(self, endpoint: Endpoint) -> Connection:
-        """No traffic yet."""
+        """Return a connection that is not open yet. This causes no traffic."""

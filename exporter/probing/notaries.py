@@ -1,4 +1,4 @@
-"""Finds each notary as a peer would, and asks it."""
+"""Finding each notary as a peer would, and querying it."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,14 +20,17 @@ from exporter.probing.stages.notary import PublishedKeys, inconclusive
 async def query_notaries(
     network: Network, report: Report, notaries: Sequence[ServerName], deadline: Deadline
 ) -> tuple[NotaryResult, ...]:
-    """None is asked where no endpoint publishes valid keys. No server is its own notary."""
+    """Return the result of every notary, in the given order. A server is never asked about itself.
+
+    If no endpoint publishes valid keys, there is nothing to compare with, and no notary is queried.
+    """
     published = PublishedKeys(report.server_name.text, _published_keys(report), report.ended_at)
     others = [name for name in notaries if name != report.server_name] if published.keys else []
     return tuple(await asyncio.gather(*(query_notary(network, name, published, deadline) for name in others)))
 
 
 def _published_keys(report: Report) -> dict[str, str]:
-    """Of all endpoints: where they differ, the notary has met one of them."""
+    """Return the keys of all endpoints: if they differ, the notary got its keys from any one of them."""
     return {
         key_id: key
         for endpoint in report.endpoints
@@ -39,23 +42,23 @@ def _published_keys(report: Report) -> dict[str, str]:
 async def query_notary(
     network: Network, name: ServerName, published: PublishedKeys, deadline: Deadline
 ) -> NotaryResult:
-    discovered = await discover(network, name, deadline)
-    connected = await _connect(network, discovered, deadline)
+    """Return what one notary says about the keys that the server publishes; inconclusive if it cannot be asked."""
+    discovery = await discover(network, name, deadline)
+    connected = await _connect(network, discovery, deadline)
     if isinstance(connected, Problem):
         return inconclusive(name, connected)
-    host, tls_name = discovered.route.host_header, discovered.route.tls_name
+    host_header, tls_name = discovery.route.host_header, discovery.route.tls_name
     with closing(connected) as connection:
         verify = partial(tls.evaluate, tls_name=tls_name, cache=network.chain_cache)
-        secured = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.for_stage())
-        if isinstance(secured, Failed):
-            return inconclusive(name, secured.problems[0])
-        return await notary.run(connection, host, name, published, deadline.for_stage())
+        session = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.for_stage())
+        if isinstance(session, Failed):
+            return inconclusive(name, session.problems[0])
+        return await notary.run(connection, host_header, name, published, deadline.for_stage())
 
 
-async def _connect(network: Network, discovered: Discovery, deadline: Deadline) -> Connection | Problem:
-    """Over the first address that accepts."""
-    if not discovered.endpoints:
-        return discovered.dead_end()
-    connecting = dialling.connect_any(network, discovered.endpoints)
+async def _connect(network: Network, discovery: Discovery, deadline: Deadline) -> Connection | Problem:
+    if not discovery.endpoints:
+        return discovery.dead_end()
+    connecting = dialling.connect_any(network, discovery.endpoints)
     connected = await attempt(Step.TCP, connecting, identity, deadline.for_stage())
     return connected.found if isinstance(connected, Passed) else connected.problems[0]

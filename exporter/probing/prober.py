@@ -13,10 +13,10 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
-from exporter.probing import connectivity
+from exporter.probing import connectivity, deep_look
 from exporter.probing.attempt import Deadline, attempt, gather_all, identity, with_slot
 from exporter.probing.connectivity import Outage
-from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS, run
+from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
 from exporter.probing.discovery import discover
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
@@ -24,11 +24,11 @@ from exporter.probing.stages import keys, tls, version
 
 
 class WorkerLostError(Exception):
-    """The process that probed came to its end in the middle of it."""
+    """The process that ran the probe ended in the middle of it."""
 
 
 class SupportsProbe(Protocol):
-    """What a prober does, wherever it is. Raises LostError."""
+    """The methods of a prober, in this process or in a worker. A worker may raise WorkerLostError."""
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report: ...
 
@@ -38,10 +38,11 @@ class SupportsProbe(Protocol):
 
 
 class Prober:
-    """`timeout` is for a whole probe, in seconds. One prober serves any number of probes at once.
+    """Probes servers over a network. One prober serves any number of probes at once.
 
-    A deep look queries the `notaries`. The `anchors` accept connections whenever the exporter's own network is up.
-    `stalled_seconds` returns for how long the exporter's event loop has been stalled since it started.
+    `timeout` is for a whole probe, in seconds. A deep look queries the `notaries`. The `anchors` accept connections
+    whenever the exporter's own network is up. `stalled_seconds` returns for how long the event loop has been stalled
+    since the exporter started.
     """
 
     def __init__(
@@ -56,42 +57,57 @@ class Prober:
         self._timeout = timeout
         self._notaries = notaries
         self._anchors = anchors
-        self._held_up = stalled_seconds
+        self._stalled_seconds = stalled_seconds
+
+    def __repr__(self) -> str:
+        notaries, anchors = ([str(each) for each in several] for several in (self._notaries, self._anchors))
+        return f"<Prober: timeout {self._timeout} s, notaries {notaries}, anchors {anchors}, over {self._network!r}>"
 
     async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None:
-        """Whether our own network is down; the witnesses are asked where there are no anchors."""
+        """Return the outage of the exporter's own network that can be proven, or None.
+
+        The anchors are contacted, or the witnesses if there are no anchors.
+        """
         return await connectivity.find_outage(self._network, self._anchors or witnesses, check_dns=check_dns)
 
     async def run_deep_look(self, report: Report) -> Report:
-        """With a deadline of its own; the report keeps its times."""
-        return await run(self._network, report, self._timeout, self._notaries)
+        """Return the report with the findings of a deep look, which has a deadline of its own."""
+        return await deep_look.run(self._network, report, self._timeout, self._notaries)
 
     async def probe(self, name: ServerName, within: float | None = None) -> Report:
-        """Never fails: whatever happens is in the report. `within` may be less than `timeout`, and no more."""
+        """Probe a server, in at most `timeout` seconds, or in `within` seconds if that is less.
+
+        Never raises: every failure is in the report.
+        """
         seconds = self._timeout if within is None else min(within, self._timeout)
-        started, stalled_seconds, deadline = time.monotonic(), self._held_up(), Deadline.for_probe(seconds)
-        discovered = await discover(self._network, name, deadline)
+        started, stalled_before, deadline = time.monotonic(), self._stalled_seconds(), Deadline.for_probe(seconds)
+        discovery = await discover(self._network, name, deadline)
         slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-        examined = (
-            with_slot(slots, partial(self._examine, name, discovered.route, endpoint, tls_slots, deadline))
-            for endpoint in discovered.endpoints
+        endpoint_probes = (
+            with_slot(slots, partial(self._probe_endpoint, name, discovery.route, endpoint, tls_slots, deadline))
+            for endpoint in discovery.endpoints
         )
         return Report(
             server_name=name,
-            well_known=discovered.well_known,
-            srv=discovered.srv,
-            route=discovered.route,
-            dns=discovered.dns,
-            endpoints=tuple(await gather_all(examined)),
+            well_known=discovery.well_known,
+            srv=discovery.srv,
+            route=discovery.route,
+            dns=discovery.dns,
+            endpoints=tuple(await gather_all(endpoint_probes)),
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
-            stalled_seconds=self._held_up() - stalled_seconds,
+            stalled_seconds=self._stalled_seconds() - stalled_before,
         )
 
-    async def _examine(
+    async def _probe_endpoint(
         self, name: ServerName, route: Route, endpoint: Endpoint, tls_slots: asyncio.Semaphore, deadline: Deadline
     ) -> EndpointReport:
-        """One connection for all stages. Version and keys are asked for on their own: each tells something."""
+        """Run all stages of an endpoint over one connection. There are three cases:
+
+        - TCP fails: the other stages are skipped;
+        - TLS fails: nothing is sent over the connection, and version and keys are skipped;
+        - TLS passes: both version and keys are requested, as each of them says something of its own.
+        """
         with closing(self._network.connection(endpoint)) as connection:
             clock = connection.peer_wait
             tcp = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), clock)
@@ -99,14 +115,14 @@ class Prober:
                 return EndpointReport(endpoint, tcp)
             async with tls_slots:
                 verify = partial(tls.evaluate, tls_name=route.tls_name, cache=self._network.chain_cache)
-                secured = await attempt(
+                session = await attempt(
                     Step.TLS, connection.start_tls(route.tls_name), verify, deadline.for_stage(), clock
                 )
-                if not isinstance(secured, Passed):
-                    return EndpointReport(endpoint, tcp, secured)
-                ask = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
-                software = await attempt(Step.HTTP, ask, version.evaluate, deadline.for_stage(), clock)
-                ask = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
-                check = partial(keys.evaluate, server_name=name.text, now=datetime.now(UTC))
-                published = await attempt(Step.HTTP, ask, check, deadline.for_stage(), clock)
-                return EndpointReport(endpoint, tcp, secured, software, published)
+                if not isinstance(session, Passed):
+                    return EndpointReport(endpoint, tcp, session)
+                response = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
+                software = await attempt(Step.HTTP, response, version.evaluate, deadline.for_stage(), clock)
+                response = connection.get(keys.PATH, route.host_header, keys.MAX_BYTES)
+                evaluate_keys = partial(keys.evaluate, server_name=name.text, now=datetime.now(UTC))
+                published = await attempt(Step.HTTP, response, evaluate_keys, deadline.for_stage(), clock)
+                return EndpointReport(endpoint, tcp, session, software, published)

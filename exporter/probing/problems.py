@@ -1,7 +1,7 @@
-"""The only place that slots an exception into a Problem.
+"""The only place that turns an exception into a Problem.
 
-The names of failures overlap: `TimeoutError`, `ConnectionRefusedError` and OpenSSL's errors on sockets are all OSError.
-So each table is read from the most specific to the least.
+Exception classes overlap: `TimeoutError`, `ConnectionRefusedError` and OpenSSL's errors on sockets are all OSError. So
+the cases are checked from the most specific to the least.
 """
 
 import errno
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class Step(Enum):
-    """What was being done: the same exception means another thing in each."""
+    """What was being done. The same exception means something different in each step."""
 
     DNS = auto()
     TCP = auto()
@@ -53,15 +53,17 @@ _ABORTED: Final = {
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
 
-# What went wrong is on our side: no file descriptor, no memory. EADDRNOTAVAIL is none of them: a machine without IPv6,
-# such as most containers, answers so to every connection over IPv6.
+# The exporter has no file descriptor or no memory left. EADDRNOTAVAIL is not one of them: on a machine without IPv6,
+# such as most containers, every connection over IPv6 fails with it.
 RESOURCE_ERRNOS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 
 
 def classify(error: BaseException, step: Step) -> Problem:
-    """`internal_error` for what nobody foresaw: that is a fault of ours, and logged as such.
+    """Return the problem that an exception means in a step. There are three cases:
 
-    A Shortage where it is one.
+    - the exporter ran out of a resource: a ResourceShortage;
+    - an unforeseen exception: `internal_error`. This is a bug in the exporter, so the traceback is logged;
+    - any other exception: the problem of the server that it stands for.
     """
     if _is_shortage(error):
         return ResourceShortage(Reason.INTERNAL_ERROR, describe(error, step))
@@ -76,6 +78,7 @@ def _is_shortage(error: BaseException) -> bool:
 
 
 def reason(error: BaseException, step: Step) -> Reason:
+    """Return the reason that an exception means in a step."""
     match error:
         case BlockedAddressError():
             return Reason.BLOCKED_ADDRESS
@@ -100,22 +103,25 @@ def reason(error: BaseException, step: Step) -> Reason:
 
 
 def describe(error: BaseException, step: Step) -> str:
+    """Return what happened, as one printable line."""
     if isinstance(error, TimeoutError):
         return f"no answer in time ({step.name} step)"
     if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
         text = "; ".join(str(entry[-1]) for entry in error.args[0])
     elif isinstance(error, OSError) and error.errno:
-        text = os.strerror(error.errno)  # asyncio writes the address into `strerror`, and not what happened
+        text = os.strerror(error.errno)  # asyncio puts the address into `strerror` instead of what happened
     else:
         text = str(error)
     return printable(text or type(error).__name__, _MAX_DETAIL_CHARACTERS)
 
 
 def release_frames(error: BaseException) -> None:
-    """Of the frames that it came through, and of all that they know. Where they hold the exception in turn, only a look
-    of the garbage collector at everything would free them, and that is hardly ever taken.
+    """Release the frames in the traceback of an exception and of its contexts, with all their local variables.
+
+    Frames often refer to the exception in turn. Only a full run of the garbage collector would free such a cycle, and
+    that hardly ever happens.
     """
-    known: BaseException | None = error
-    while known:
-        traceback.clear_frames(known.__traceback__)
-        known = known.with_traceback(None).__context__
+    current: BaseException | None = error
+    while current:
+        traceback.clear_frames(current.__traceback__)
+        current = current.with_traceback(None).__context__

@@ -158,8 +158,8 @@ def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:
         yield f"peers may cache it for {format_span(timedelta(seconds=seen.cache_seconds))}"
     if seen.absent_because:
         yield ABSENT[seen.absent_because]
-    if seen.secured:
-        yield f"certificate {format_expiry(seen.secured.certificate.not_after, now)}"
+    if seen.tls_session:
+        yield f"certificate {format_expiry(seen.tls_session.certificate.not_after, now)}"
 
 
 def _describe_srv_records(seen: SrvRecords) -> Iterator[str]:

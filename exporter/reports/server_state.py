@@ -60,7 +60,7 @@ class ServerState:
         """
         if report.exporter_offline:
             return self._with_offline_report(report)
-        report = report.with_deep_look_of(self.report)
+        report = report.with_deep_look_from(self.report)
         succeeded = verdict.federates(report)
         result = Result(report.ended_at, report.seconds, succeeded, _failure_reasons(report))
         delegated = _delegated_targets(report) or self.delegated

@@ -18,7 +18,7 @@ from exporter.model.findings import Resolution, SigningKeys, SrvRecord, TlsSessi
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
-from exporter.probing.stages.keys import KEY_ID, decode_base64
+from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
@@ -233,7 +233,7 @@ def _key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
 def _ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
     """Return the keys that passed all checks and, from the document, those that did not."""
     document = json.loads(keys.document) if keys.document else {"verify_keys": {key_id: {} for key_id in keys.keys}}
-    published = {key_id: entry for key_id, entry in document["verify_keys"].items() if KEY_ID.fullmatch(key_id)}
+    published = {key_id: entry for key_id, entry in document["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)}
     return {
         key_id: {
             "ValidEd25519": key_id in keys.keys or _is_public_key(entry),

@@ -14,10 +14,10 @@ except ImportError:
 _DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own default
 _SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 
-def run(main: Coroutine[Any, Any, Result]) -> Result:
+def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     """Run a coroutine to its end, as asyncio.run does."""
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(main)

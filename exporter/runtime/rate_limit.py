@@ -1,5 +1,6 @@
 """A limit for work that unauthenticated clients can cause."""
 
+import math
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,10 @@ class RateLimit:
         self._clock = clock
         self._tokens = float(burst)
         self._counted_at = clock()
+
+    def __repr__(self) -> str:
+        per_minute, left = self._per_second * 60, math.floor(self._tokens)
+        return f"<{type(self).__name__} {per_minute:g} per minute: {left} of {self._burst} left>"
 
     def take(self) -> float:
         """Take a token and return 0, or return in how many seconds there will be one."""

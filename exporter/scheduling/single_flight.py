@@ -213,7 +213,7 @@ class ProbeRunner:
             return False
         if not report.exporter_offline:
             self._exporter_metrics.observe(report)
-            probe_log.log_probe(before.report, report.with_deep_look_of(before.report))
+            probe_log.log_probe(before.report, report.with_deep_look_from(before.report))
         return True
 
 

@@ -1,7 +1,7 @@
-"""`python -m tests.bench [NAME...]`: each in a process of its own, so that none inherits the memory of another.
+"""`python -m tests.bench [NAME...]`: runs benchmarks, each in a process of its own, so that none inherits memory.
 
-What they find is shown as a table at the end, and written to build/bench.json, where the rows of benchmarks that were
-not run stay as they were. `BENCH=quick` makes all of them shorter and smaller.
+The results are shown as a table at the end, and written to build/bench.json, where the rows of benchmarks that were not
+run stay. `BENCH=quick` makes all of them shorter and smaller.
 """
 
 import sys
@@ -9,28 +9,28 @@ from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, CalledProcessError, Popen
 
-from tests.bench.rows import Row, read, renewed, show, told, write
+from tests.bench.rows import Row, merge, parse, read, show, write
 
-BENCHMARKS = ("cost", "dns", "truth", "scrape", "growth", "start", "workers", "load")
+BENCHMARKS = ("cost", "dns", "accuracy", "scrape", "growth", "start", "workers", "load")
 FILE = Path("build/bench.json")
 
 
 def main(names: list[str]) -> None:
-    """What is known so far is kept at once: all together take half an hour."""
-    everything: list[Row] = []
+    """Run the benchmarks, and save the results of each at once: all of them take half an hour."""
+    rows: list[Row] = []
     for name in names or BENCHMARKS:
-        everything += found_by(name)
-        write(renewed(read(FILE), everything), FILE)
-    show(everything)
+        rows += run(name)
+        write(merge(read(FILE), rows), FILE)
+    show(rows)
 
 
-def found_by(name: str) -> Iterator[Row]:
+def run(name: str) -> Iterator[Row]:
     sys.stderr.write(f"{name} ...\n")
     with Popen([sys.executable, "-m", f"tests.bench.{name}"], stdout=PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            row = told(line)
-            sys.stderr.write(f"  {row.name}: {row.written}\n")
+            row = parse(line)
+            sys.stderr.write(f"  {row.name}: {row.formatted}\n")
             yield row
     if process.returncode:
         raise CalledProcessError(process.returncode, process.args)

@@ -1,4 +1,4 @@
-"""The exporter in this process, with reports that nobody had to probe for, and how long it holds its event loop."""
+"""The exporter in the current process, with given reports, and how long it blocks its event loop."""
 
 import asyncio
 import json
@@ -17,18 +17,18 @@ from exporter.model.servers import WatchedServer
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
 
-NEVER = "365d"  # within which every server is probed once
-FAR_AWAY_SECONDS = 3e7
+NEVER = "365d"  # the probe interval
+NEVER_SECONDS = 3e7
 
 
 @asynccontextmanager
-async def exporting(watched: Sequence[WatchedServer], reports: Sequence[Report]) -> AsyncIterator[App]:
-    """It serves, and does not probe."""
+async def running_app(watched: Sequence[WatchedServer], reports: Sequence[Report]) -> AsyncIterator[App]:
+    """Yield an exporter that serves the reports, and does not probe."""
     logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))
-        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
+        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=NEVER_SECONDS) as app:
             for report in reports:
                 app.board.put(report)
             yield app
@@ -39,25 +39,27 @@ def configuration(watched: Sequence[WatchedServer]) -> dict[str, object]:
     return {"servers": names, "probe": {"interval": NEVER}, "network": {"resolvers": [f"{LOOPBACK}:9"]}}
 
 
-class Holds:
-    """The longest CPU time that the event loop spent on one thing after the other before it looked around again, in
-    seconds, within `async with`. It turns without rest meanwhile. CPU time, as a busy machine holds up everybody.
+class BlockMeter:
+    """Measures the longest time for which one iteration blocks the event loop, within `async with`.
+
+    The loop iterates without pause meanwhile. CPU time is measured, as other processes would add to the elapsed time.
     """
 
     longest = 0.0
+    """In seconds."""
 
     async def __aenter__(self) -> Self:
         await asyncio.sleep(0)
-        self._turning = asyncio.create_task(self._turn())
+        self._task = asyncio.create_task(self._measure())
         await asyncio.sleep(0)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await asyncio.sleep(0)
-        self._turning.cancel()
-        await asyncio.wait([self._turning])
+        self._task.cancel()
+        await asyncio.wait([self._task])
 
-    async def _turn(self) -> None:
+    async def _measure(self) -> None:
         before = time.thread_time()
         while True:
             await asyncio.sleep(0)

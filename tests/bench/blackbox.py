@@ -1,4 +1,4 @@
-"""blackbox_exporter, as Debian has it, doing what a full probe does: four DNS queries and three requests over https."""
+"""Debian's blackbox_exporter, with the requests of a full probe: four DNS queries and three HTTPS requests."""
 
 import asyncio
 import json
@@ -26,11 +26,14 @@ PROGRAM = "prometheus-blackbox-exporter"
 SERVERS = 60 if QUICK else 200
 IN_FLIGHT = 20
 START_SECONDS = 10
-QUESTIONS = (("_matrix-fed._tcp.", "SRV"), ("_matrix._tcp.", "SRV"), ("", "A"), ("", "AAAA"))
+DNS_QUERIES = (("_matrix-fed._tcp.", "SRV"), ("_matrix._tcp.", "SRV"), ("", "A"), ("", "AAAA"))
 
 
 class Blackbox:
-    """Runs within `with`. It trusts what the exporter trusts, as its system's store: read once, which is its best."""
+    """Runs blackbox_exporter within `with`.
+
+    The exporter's authority is its system trust store, which it reads once: so it is as fast as it can be.
+    """
 
     def __init__(self, config: Config) -> None:
         self._names = [watched.server_name.host for watched in config.servers][:SERVERS]
@@ -42,11 +45,11 @@ class Blackbox:
             ("https", f"https://{web}{WELL_KNOWN}"),
             ("https", f"https://{homeserver}{VERSION}"),
             ("https", f"https://{homeserver}{KEYS}"),
-            *((f"dns{number}", str(resolver)) for number in range(len(QUESTIONS))),
+            *((f"dns{number}", str(resolver)) for number in range(len(DNS_QUERIES))),
         ]
         self._modules = {
-            "https": https(),
-            **{f"dns{n}": dns(prefix + name, kind) for n, (prefix, kind) in enumerate(QUESTIONS)},
+            "https": https_module(),
+            **{f"dns{n}": dns_module(prefix + name, query_type) for n, (prefix, query_type) in enumerate(DNS_QUERIES)},
         }
 
     def __enter__(self) -> Self:
@@ -61,7 +64,7 @@ class Blackbox:
         options = [f"--config.file={file}", f"--web.listen-address={self._address}", "--log.level=error"]
         trust = {"SSL_CERT_FILE": str(self._ca_file), "SSL_CERT_DIR": self._folder.name}
         self._process = Popen([program, *options], env=os.environ | trust, stdout=DEVNULL, stderr=DEVNULL)
-        self._wait()
+        self._wait_until_healthy()
         self.cost()
         return self
 
@@ -71,7 +74,7 @@ class Blackbox:
         self._folder.cleanup()
 
     def cost(self) -> float:
-        """CPU seconds for what one full probe does. Raises AssertionError where not everything succeeds."""
+        """Return the CPU seconds for the requests of a full probe. Raises AssertionError if any of them fails."""
         before = cpu_seconds_of(self._process.pid)
         asyncio.run(self._probe_all())
         return (cpu_seconds_of(self._process.pid) - before) / len(self._names)
@@ -84,17 +87,16 @@ class Blackbox:
             async def probe_each() -> None:
                 for name in names:
                     for module, target in self._requests:
-                        asked = {"module": module, "target": target}
-                        answer = await client.get(
-                            "/probe", params=asked | ({"hostname": name} if module == "https" else {})
-                        )
-                        assert "\nprobe_success 1\n" in answer.text, answer.text
+                        parameters = {"module": module, "target": target}
+                        parameters |= {"hostname": name} if module == "https" else {}
+                        response = await client.get("/probe", params=parameters)
+                        assert "\nprobe_success 1\n" in response.text, response.text
 
             await asyncio.gather(*(probe_each() for _ in range(IN_FLIGHT)))
 
-    def _wait(self) -> None:
-        give_up_at = time.monotonic() + START_SECONDS
-        while time.monotonic() < give_up_at:
+    def _wait_until_healthy(self) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
             with suppress(httpx.TransportError):
                 httpx.get(f"http://{self._address}/-/healthy", trust_env=False)
                 return
@@ -102,13 +104,13 @@ class Blackbox:
         raise SystemExit(f"{PROGRAM} did not start")
 
 
-def https() -> dict[str, Any]:
+def https_module() -> dict[str, Any]:
     return {"prober": "http", "timeout": "10s", "http": {"preferred_ip_protocol": "ip4", "enable_http2": False}}
 
 
-def dns(name: str, kind: str) -> dict[str, Any]:
-    """Where there is nothing of the kind, that is a good answer too."""
-    query = {"query_name": name, "query_type": kind, "valid_rcodes": ["NOERROR", "NXDOMAIN"]}
+def dns_module(name: str, query_type: str) -> dict[str, Any]:
+    """Return a module for which an answer without records is a success too."""
+    query = {"query_name": name, "query_type": query_type, "valid_rcodes": ["NOERROR", "NXDOMAIN"]}
     return {
         "prober": "dns",
         "timeout": "10s",

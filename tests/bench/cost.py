@@ -1,7 +1,7 @@
-"""What does a full probe cost? CPU time of the exporter alone, user and system, from the name to the lines of /metrics.
+"""CPU time of a full probe, user and system, of the exporter alone, from the server name to the lines of /metrics.
 
-It is compared with the bare handshakes that it contains, `openssl s_time -new -verify`, and with blackbox_exporter that
-does the same requests and the same verification.
+The baselines are the bare handshakes of a probe, by `openssl s_time -new -verify`, and blackbox_exporter with the same
+requests and the same verification.
 """
 
 import asyncio
@@ -16,7 +16,6 @@ from typing import Any, Self
 import uvloop
 
 from exporter.config import Config, load
-from exporter.demo.authority import LINEAGES
 from exporter.judging import verdict
 from exporter.metrics.exposition import render_lines
 from exporter.model.report import Report
@@ -27,13 +26,16 @@ from tests.bench.blackbox import Blackbox
 from tests.bench.probing import probe_all
 from tests.bench.processes import CHILDREN, SELF, cpu_seconds, resident_bytes, served_by
 from tests.bench.responder import ADDRESS, FEDERATION_PORT
-from tests.bench.rows import QUICK, RUNS, Row, at_most, tell
+from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
+from tests.lab.certificates import PUBLIC_CHAINS
 
 SERVERS = 150 if QUICK else 500
 IN_FLIGHT = 20  # enough to keep one core busy
-YARDSTICK_SECONDS = 1 if QUICK else 2
-HANDSHAKES = 2  # of a probe: with the web server that has the well-known, and with the homeserver
-HANGING, HANGING_SECONDS = (100, 4) if QUICK else (1000, 20)  # probes in flight at once, and how long an answer takes
+OPENSSL_SECONDS = 1 if QUICK else 2
+HANDSHAKES = 2  # of a probe: one with the web server that has the well-known, and one with the homeserver
+IN_FLIGHT_FOR_MEMORY, RESPONSE_SECONDS = (
+    (100, 4) if QUICK else (1000, 20)
+)  # probes in flight, and the duration of a response
 
 HANDSHAKES_TARGETS = {("ecdsa", "asyncio"): at_most(1.2)}
 BLACKBOX_TARGETS = {("ecdsa", "asyncio"): at_most(0.45), ("rsa", "asyncio"): at_most(0.65)}
@@ -49,17 +51,17 @@ CONNECTIONS = re.compile(r"(\d+) connections in \d+ real seconds")
 
 def main() -> None:
     event_loop.collect_garbage_for(20_000)  # as `serve` does
-    for lineage in LINEAGES:
-        tell(healthy(lineage))
-    tell(failing())
-    tell(memory())
+    for algorithm in PUBLIC_CHAINS:
+        emit(healthy_rows(algorithm))
+    emit(failing_rows())
+    emit(memory_rows())
 
 
 # ---------------------------------------------------------------- CPU time
 
 
-class Probes:
-    """Rounds of probes of all servers, within `with`, whose beginning pays for what is made, and learnt, once."""
+class ProbeRounds:
+    """Rounds of probes of all servers, within `with`. A first round at its beginning fills the caches."""
 
     def __init__(self, config: Config, loop: str, *, remember_chains: bool) -> None:
         self._names = [watched.server_name for watched in config.servers]
@@ -76,24 +78,24 @@ class Probes:
         self._runner.close()
 
     def cost(self) -> float:
-        """CPU seconds of one."""
+        """Return the CPU seconds of one probe."""
         before = cpu_seconds(SELF)
         self._runner.run(probe_all(self._prober, self._names, IN_FLIGHT, self._board.put))
         return (cpu_seconds(SELF) - before) / len(self._names)
 
     @property
     def successes(self) -> int:
-        """Of the latest reports."""
+        """Return how many of the latest reports are successes."""
         reports = (rendered.state.report for rendered in self._board.snapshot().states)
         return sum(report is not None and verdict.federates(report) for report in reports)
 
 
-def healthy(lineage: str) -> Iterator[Row]:
+def healthy_rows(algorithm: str) -> Iterator[Row]:
     with ExitStack() as stack:
-        config = load(stack.enter_context(served_by("tests.bench.responder", str(SERVERS), "--lineage", lineage)))
+        config = load(stack.enter_context(served_by("tests.bench.responder", str(SERVERS), "--algorithm", algorithm)))
         blackbox = stack.enter_context(Blackbox(config))
         variants = {
-            (chain, loop): stack.enter_context(Probes(config, loop, remember_chains=CHAINS[chain]))
+            (chain, loop): stack.enter_context(ProbeRounds(config, loop, remember_chains=CHAINS[chain]))
             for chain, loop in product(CHAINS, LOOPS)
         }
         measures: dict[Any, Callable[[], float]] = {
@@ -103,61 +105,67 @@ def healthy(lineage: str) -> Iterator[Row]:
         }
         rounds = [{name: measure() for name, measure in measures.items()} for _ in range(RUNS)]
         assert all(probes.successes == SERVERS for probes in variants.values())
-    yield milliseconds(f"{lineage}, the {HANDSHAKES} bare handshakes in a probe", rounds, "handshakes")
-    yield milliseconds(f"{lineage}, blackbox_exporter, same requests", rounds, "blackbox")
+    yield milliseconds_row(f"{algorithm}, the {HANDSHAKES} bare handshakes in a probe", rounds, "handshakes")
+    yield milliseconds_row(f"{algorithm}, blackbox_exporter, same requests", rounds, "blackbox")
     for variant in variants:
         chain, loop = variant
-        name = f"{lineage}, {chain}, {loop}"
-        yield milliseconds(name, rounds, variant)
+        name = f"{algorithm}, {chain}, {loop}"
+        yield milliseconds_row(name, rounds, variant)
         ratios = [costs[variant] / costs["handshakes"] for costs in rounds]
-        yield Row.of(f"cost: {name}, in its bare handshakes", ratios, "", HANDSHAKES_TARGETS.get((lineage, loop)))
+        yield Row.of(
+            f"cost: {name}, relative to the bare handshakes", ratios, "", HANDSHAKES_TARGETS.get((algorithm, loop))
+        )
         ratios = [costs[variant] / costs["blackbox"] for costs in rounds]
-        yield Row.of(f"cost: {name}, in blackbox_exporter's", ratios, "", BLACKBOX_TARGETS.get((lineage, loop)))
+        yield Row.of(
+            f"cost: {name}, relative to blackbox_exporter", ratios, "", BLACKBOX_TARGETS.get((algorithm, loop))
+        )
 
 
-def milliseconds(name: str, rounds: Sequence[dict[Any, float]], what: object) -> Row:
-    return Row.of(f"cost: {name}", [costs[what] * 1000 for costs in rounds], "ms")
+def milliseconds_row(name: str, rounds: Sequence[dict[Any, float]], measure: object) -> Row:
+    return Row.of(f"cost: {name}", [costs[measure] * 1000 for costs in rounds], "ms")
 
 
 def handshake_cost(config: Config) -> float:
-    """CPU seconds. Raises CalledProcessError, or FileNotFoundError where there is no openssl."""
-    where = str(config.network.connect_to[f"{ADDRESS}:{FEDERATION_PORT}"])
+    """Return the CPU seconds of a handshake. Raises CalledProcessError, or FileNotFoundError if there is no openssl."""
+    address = str(config.network.connect_to[f"{ADDRESS}:{FEDERATION_PORT}"])
     trust = ["-CAfile", str(config.network.ca_file), "-verify", "3"]
-    command = ["openssl", "s_time", "-connect", where, "-new", *trust, "-time", str(YARDSTICK_SECONDS)]
+    command = ["openssl", "s_time", "-connect", address, "-new", *trust, "-time", str(OPENSSL_SECONDS)]
     before = cpu_seconds(CHILDREN)
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    connections = CONNECTIONS.search(done.stdout)
+    result = subprocess.run(command, check=True, capture_output=True, text=True)
+    connections = CONNECTIONS.search(result.stdout)
     assert connections is not None
     return (cpu_seconds(CHILDREN) - before) / int(connections[1])
 
 
-def failing() -> Iterator[Row]:
-    for how in FAILING:
+def failing_rows() -> Iterator[Row]:
+    for failure in FAILING:
         with (
-            served_by("tests.bench.responder", str(SERVERS), "--failing", how) as file,
-            Probes(load(file), "asyncio", remember_chains=True) as probes,
+            served_by("tests.bench.responder", str(SERVERS), "--failing", failure) as file,
+            ProbeRounds(load(file), "asyncio", remember_chains=True) as probes,
         ):
             costs = [probes.cost() * 1000 for _ in range(RUNS)]
             assert probes.successes == 0
-            yield Row.of(f"cost: ecdsa, failing: {how}", costs, "ms")
+            yield Row.of(f"cost: ecdsa, failing: {failure}", costs, "ms")
 
 
 # ---------------------------------------------------------------- memory
 
 
-def memory() -> Iterator[Row]:
-    options = ("--delay", str(HANGING_SECONDS), "--timeout", f"{6 * HANGING_SECONDS}s")
-    with served_by("tests.bench.responder", str(HANGING), *options) as file:
-        yield Row.of("cost: memory of a probe in flight", asyncio.run(in_flight(load(file))) / 1024, "KiB")
+def memory_rows() -> Iterator[Row]:
+    options = ("--delay", str(RESPONSE_SECONDS), "--timeout", f"{6 * RESPONSE_SECONDS}s")
+    with served_by("tests.bench.responder", str(IN_FLIGHT_FOR_MEMORY), *options) as file:
+        yield Row.of(
+            "cost: memory of a probe in flight", asyncio.run(bytes_of_probe_in_flight(load(file))) / 1024, "KiB"
+        )
 
 
-async def in_flight(config: Config) -> float:
-    """Bytes of each, when all are in flight."""
-    looking, names = build_prober(config), [watched.server_name for watched in config.servers]
+async def bytes_of_probe_in_flight(config: Config) -> float:
+    """Return the bytes of memory of one probe, while all are in flight."""
+    prober, names = build_prober(config), [watched.server_name for watched in config.servers]
     reports: list[Report] = []
     before = resident_bytes()
-    probing = asyncio.create_task(probe_all(looking, names, len(names), reports.append))
-    await asyncio.sleep(HANGING_SECONDS)
+    probing = asyncio.create_task(probe_all(prober, names, len(names), reports.append))
+    await asyncio.sleep(RESPONSE_SECONDS)
     assert not reports
     used = resident_bytes() - before
     probing.cancel()

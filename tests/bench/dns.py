@@ -1,6 +1,6 @@
-"""What do the DNS lookups of a probe cost? CPU time for two SRV queries, A and AAAA.
+"""CPU time of the DNS lookups of a probe: two of SRV, one of A and one of AAAA.
 
-The yardstick is dnspython's resolver, which does the same. Both are measured by turns, as machines have their moods.
+The baseline is dnspython's resolver with the same lookups. Both are measured alternately, as machines vary over time.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from exporter.internet.resolver import Resolver
 from exporter.model.enums import SrvService
 from tests.addresses import ip_endpoint
 from tests.bench.processes import SELF, cpu_seconds, served_by
-from tests.bench.rows import QUICK, Row, tell
+from tests.bench.rows import QUICK, Row, emit
 
 SERVERS = 200 if QUICK else 1000
 IN_FLIGHT = 20
@@ -32,22 +32,25 @@ LookUp: TypeAlias = Callable[[str], Awaitable[object]]
 def main() -> None:
     with served_by("tests.bench.responder", str(SERVERS)) as file:
         config = load(file)
-        places = [ip_endpoint(str(resolver)) for resolver in config.network.resolvers]
+        servers = [ip_endpoint(str(resolver)) for resolver in config.network.resolvers]
         hosts = [watched.server_name.host for watched in config.servers]
-        by_dnspython, by_ourselves = dnspython(places), ourselves(places)
-        cost(by_ourselves, hosts)  # the first round pays for what is made once
-        rounds = [(cost(by_dnspython, hosts), cost(by_ourselves, hosts)) for _ in range(ROUNDS)]
-    tell(rows(rounds))
+        dnspython, exporter = dnspython_lookup(servers), exporter_lookup(servers)
+        cost(exporter, hosts)  # a first round fills the caches
+        rounds = [(cost(dnspython, hosts), cost(exporter, hosts)) for _ in range(ROUNDS)]
+    emit(rows(rounds))
 
 
 def rows(rounds: list[tuple[float, float]]) -> Iterator[Row]:
-    yield Row.of("dns: the four lookups of a probe, by dnspython", [theirs * 1e6 for theirs, _ in rounds], "µs")
-    yield Row.of("dns: the four lookups of a probe", [ours * 1e6 for _, ours in rounds], "µs")
-    yield Row.of("dns: the four lookups of a probe, in dnspython's", [ours / theirs for theirs, ours in rounds])
+    yield Row.of("dns: the four lookups of a probe, by dnspython", [dnspython * 1e6 for dnspython, _ in rounds], "µs")
+    yield Row.of("dns: the four lookups of a probe", [exporter * 1e6 for _, exporter in rounds], "µs")
+    yield Row.of(
+        "dns: the four lookups of a probe, relative to dnspython",
+        [exporter / dnspython for dnspython, exporter in rounds],
+    )
 
 
 def cost(look_up: LookUp, hosts: Iterable[str]) -> float:
-    """CPU seconds for the four lookups of one."""
+    """Return the CPU seconds for the four lookups of one host."""
     names = list(hosts)
     before = cpu_seconds(SELF)
     asyncio.run(look_up_all(look_up, names))
@@ -55,8 +58,8 @@ def cost(look_up: LookUp, hosts: Iterable[str]) -> float:
 
 
 async def look_up_all(look_up: LookUp, hosts: Iterable[str]) -> None:
-    waiting = iter(hosts)
-    await asyncio.gather(*(look_up_each(look_up, waiting) for _ in range(IN_FLIGHT)))
+    remaining = iter(hosts)
+    await asyncio.gather(*(look_up_each(look_up, remaining) for _ in range(IN_FLIGHT)))
 
 
 async def look_up_each(look_up: LookUp, hosts: Iterator[str]) -> None:
@@ -64,8 +67,8 @@ async def look_up_each(look_up: LookUp, hosts: Iterator[str]) -> None:
         await look_up(host)
 
 
-def ourselves(places: Iterable[IPEndpoint]) -> LookUp:
-    resolver = Resolver(list(places), LIFETIME_SECONDS)
+def exporter_lookup(servers: Iterable[IPEndpoint]) -> LookUp:
+    resolver = Resolver(list(servers), LIFETIME_SECONDS)
 
     async def look_up(host: str) -> None:
         await asyncio.gather(*(resolver.srv(service, host) for service in SrvService))
@@ -74,15 +77,15 @@ def ourselves(places: Iterable[IPEndpoint]) -> LookUp:
     return look_up
 
 
-def dnspython(places: Iterable[IPEndpoint]) -> LookUp:
+def dnspython_lookup(servers: Iterable[IPEndpoint]) -> LookUp:
     resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in places]
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(str(ip), port) for ip, port in servers]
     resolver.lifetime = LIFETIME_SECONDS
     resolver.use_edns(0, 0, UDP_BYTES)
 
-    async def resolve(name: str, kind: str) -> None:
+    async def resolve(name: str, rdtype: str) -> None:
         with suppress(dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-            await resolver.resolve(f"{name}.", kind, search=False)
+            await resolver.resolve(f"{name}.", rdtype, search=False)
 
     async def look_up(host: str) -> None:
         await asyncio.gather(*(resolve(f"_{service}._tcp.{host}", "SRV") for service in SrvService))

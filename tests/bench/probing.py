@@ -1,4 +1,4 @@
-"""Many probes, so many at a time."""
+"""Runs many probes with a limited number in flight."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
@@ -11,9 +11,9 @@ from exporter.probing.prober import Prober
 async def probe_all(
     prober: Prober, names: Iterable[ServerName], in_flight: int, keep: Callable[[Report], object]
 ) -> None:
-    """As one ends, the next begins."""
-    waiting = iter(names)
-    await asyncio.gather(*(probe_each(prober, waiting, keep) for _ in range(in_flight)))
+    """Keep `in_flight` probes in flight until all names are probed."""
+    remaining = iter(names)
+    await asyncio.gather(*(probe_each(prober, remaining, keep) for _ in range(in_flight)))
 
 
 async def probe_each(prober: Prober, names: Iterator[ServerName], keep: Callable[[Report], object]) -> None:

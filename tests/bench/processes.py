@@ -1,7 +1,4 @@
-"""Servers to be probed, in a process of their own, so that their work is not taken for the exporter's.
-
-And what a process uses.
-"""
+"""Starts the probed servers in a process of their own, whose work is not counted, and measures what processes use."""
 
 import asyncio
 import json
@@ -21,17 +18,17 @@ TICKS, PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
 
 @contextmanager
 def served_by(module: str, *arguments: str) -> Iterator[Path]:
-    """The exporter's configuration for what `module` serves until the end of the block."""
+    """Yield the exporter's configuration for the servers that `module` runs until the end of the block."""
     with Popen([sys.executable, "-m", module, *arguments], stdin=PIPE, stdout=PIPE, text=True) as process:
         assert process.stdout is not None
-        announced = process.stdout.readline().rstrip()
-        if not announced:
+        config_file = process.stdout.readline().rstrip()
+        if not config_file:
             raise SystemExit(f"{module} did not start")
-        yield Path(announced)
+        yield Path(config_file)
 
 
 async def serve_until_end_of_input(configuration: Mapping[str, Any]) -> None:
-    """The other side of `served_by`: it ends with whoever started it, however that comes to its end."""
+    """Serve in the process that `served_by` starts, until the other process closes its end of the pipe or ends."""
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration))
@@ -41,13 +38,13 @@ async def serve_until_end_of_input(configuration: Mapping[str, Any]) -> None:
 
 
 def cpu_seconds(whose: int) -> float:
-    """User and system."""
+    """Return the CPU time of the own process or of its children that have ended, user and system."""
     usage = resource.getrusage(whose)
     return usage.ru_utime + usage.ru_stime
 
 
 def cpu_seconds_of(pid: int) -> float:
-    """The same of any process, to a hundredth."""
+    """Return the CPU time of any process, user and system, to a hundredth of a second."""
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / TICKS
 
@@ -57,5 +54,5 @@ def children_of(pid: int) -> list[int]:
 
 
 def resident_bytes() -> int:
-    """Ours, now."""
+    """Return the resident memory of the own process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES

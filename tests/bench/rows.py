@@ -1,4 +1,4 @@
-"""What benchmarks find: rows, with targets where there are any, as a table and as JSON."""
+"""The results of benchmarks: rows, some with a target, as a table and as JSON."""
 
 import json
 import os
@@ -14,13 +14,13 @@ from rich.table import Table
 
 QUICK = os.environ.get("BENCH") == "quick"
 RUNS = 2 if QUICK else 5
-"""Of which the median is shown; everything that is compared is measured by turns, as machines have their moods."""
-VERDICTS = {True: "yes", False: "NO", None: ""}
+"""A result is their median. What is compared is measured alternately, as machines vary over time."""
+MET_LABELS = {True: "yes", False: "NO", None: ""}
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A bound that belongs to the value."""
+    """A bound that a value must keep; the bound itself is allowed."""
 
     bound: float
     at_most: bool
@@ -42,7 +42,7 @@ def at_least(bound: float) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`name` begins with that of the benchmark and a colon. `unit` is empty for what is counted, and for ratios."""
+    """One result. `name` begins with the name of the benchmark and a colon. `unit` is empty for counts and ratios."""
 
     name: str
     value: float
@@ -52,7 +52,7 @@ class Row:
 
     @classmethod
     def of(cls, name: str, values: float | Sequence[float], unit: str = "", target: Target | None = None) -> Self:
-        """Of several values, their median."""
+        """Create a row from a value, or from the median of several values."""
         value = float(median(values) if isinstance(values, Sequence) else values)
         if target is None:
             return cls(name, value, unit)
@@ -63,32 +63,33 @@ class Row:
         return self.name.partition(":")[0]
 
     @property
-    def written(self) -> str:
-        """To three digits, or as a whole number."""
+    def formatted(self) -> str:
+        """The value with three digits, or as an integer, and its unit."""
         number = f"{self.value:.3g}" if abs(self.value) < 1000 else f"{self.value:,.0f}"
         return f"{number} {self.unit}".rstrip()
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of them does not exceed."""
+    """Return the smallest of the values that at least this share of them does not exceed."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
-def table(rows: Iterable[Row]) -> Table:
-    shown = Table("", "measured", "target", "met", title="benchmarks", title_justify="left")
+def _table(rows: Iterable[Row]) -> Table:
+    table = Table("", "measured", "target", "met", title="benchmarks", title_justify="left")
     for row in rows:
-        shown.add_row(row.name, row.written, row.target or "", VERDICTS[row.met])
-    return shown
+        table.add_row(row.name, row.formatted, row.target or "", MET_LABELS[row.met])
+    return table
 
 
-def tell(rows: Iterable[Row]) -> None:
-    """To whoever started this benchmark: a row a line, as soon as it is known."""
+def emit(rows: Iterable[Row]) -> None:
+    """Write each row as a line of JSON, as soon as it is known, for the process that started this benchmark."""
     for row in rows:
         sys.stdout.write(json.dumps(asdict(row)) + "\n")
         sys.stdout.flush()
 
 
-def told(line: str) -> Row:
+def parse(line: str) -> Row:
+    """Return the row that `emit` wrote."""
     return Row(**json.loads(line))
 
 
@@ -99,15 +100,15 @@ def write(rows: Iterable[Row], file: Path) -> None:
 
 
 def read(file: Path) -> list[Row]:
-    """None where there is no such file."""
+    """Return the rows in a file; none if it does not exist."""
     return [Row(**row) for row in json.loads(file.read_text(encoding="utf-8"))] if file.exists() else []
 
 
-def renewed(old: Iterable[Row], fresh: Sequence[Row]) -> list[Row]:
-    """What was measured just now, and before it what earlier runs found of other benchmarks."""
-    again = {row.benchmark for row in fresh}
-    return [*(row for row in old if row.benchmark not in again), *fresh]
+def merge(old: Iterable[Row], fresh: Sequence[Row]) -> list[Row]:
+    """Return the old rows of benchmarks that were not run again, followed by the fresh rows."""
+    benchmarks = {row.benchmark for row in fresh}
+    return [*(row for row in old if row.benchmark not in benchmarks), *fresh]
 
 
 def show(rows: Iterable[Row]) -> None:
-    Console(width=120).print(table(rows))
+    Console(width=120).print(_table(rows))

@@ -1,4 +1,4 @@
-"""`serve`, the real exporter in a process of its own, and what it says of itself on `/metrics`."""
+"""`serve`, the real exporter in a process of its own, and its own metrics."""
 
 import http.client
 import json
@@ -24,28 +24,28 @@ GZIP_WINDOW_BITS = 31
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class ExporterProcess:
     pid: int
     address: str
 
 
 @contextmanager
-def serving(config: Path, *options: str) -> Iterator[Serving]:
-    """The exporter, from when it is ready."""
-    own = ["--config", str(config), "--web.listen-address", "127.0.0.1:0", "--log.format", "json", *options]
-    with Popen([sys.executable, "-m", "exporter", "serve", *own], stderr=PIPE, text=True) as process:
+def serving(config: Path, *options: str) -> Iterator[ExporterProcess]:
+    """Yield an exporter that is ready."""
+    arguments = ["--config", str(config), "--web.listen-address", "127.0.0.1:0", "--log.format", "json", *options]
+    with Popen([sys.executable, "-m", "exporter", "serve", *arguments], stderr=PIPE, text=True) as process:
         try:
             assert process.stderr is not None
-            address = listening_at(process.stderr)
+            address = read_address(process.stderr)
             while get(address, "/-/ready")[0] != 200:
                 time.sleep(PAUSE_SECONDS)
-            yield Serving(process.pid, address)
+            yield ExporterProcess(process.pid, address)
         finally:
-            process.kill()  # nobody waits for the probes in flight; workers end with it
+            process.kill()  # without a wait for the probes in flight; the workers end with it
 
 
-def listening_at(log: IO[str]) -> str:
-    """Read on to the end, else the exporter would come to a stop when the pipe is full."""
+def read_address(log: IO[str]) -> str:
+    """Return the address in the log, and read the rest of the log in a thread: a full pipe would stop the exporter."""
     address = next((event["addresses"] for line in log if (event := json.loads(line))["msg"] == "listening"), None)
     if address is None:
         raise SystemExit("the exporter did not start")
@@ -57,15 +57,15 @@ def get(address: str, path: str, *, method: str = "GET", headers: dict[str, str]
     connection = http.client.HTTPConnection(address, timeout=SCRAPE_TIMEOUT_SECONDS)
     try:
         connection.request(method, path, headers=headers or {})
-        answer = connection.getresponse()
-        return answer.status, answer.read()
+        response = connection.getresponse()
+        return response.status, response.read()
     finally:
         connection.close()
 
 
 @dataclass(slots=True)
 class Scrape:
-    """As Prometheus does it. It stays compressed: many of them are kept."""
+    """A scrape as Prometheus does it. The text stays compressed, as many scrapes are kept."""
 
     address: str
     at: float = field(init=False)
@@ -83,18 +83,18 @@ class Scrape:
             self._own.setdefault(name.decode(), {})[labels.decode()] = float(value)
         self._own |= {"probes": {}, "probe_failures": {}}
         for name, value in PROBES.findall(text):
-            of_servers = self._own[name.decode()]
-            of_servers[""] = of_servers.get("", 0.0) + float(value)
+            totals = self._own[name.decode()]
+            totals[""] = totals.get("", 0.0) + float(value)
 
     def text(self) -> bytes:
         return zlib.decompress(self.compressed, GZIP_WINDOW_BITS)
 
     def total(self, name: str) -> float:
-        """The sum of all samples of this name, which is one of the exporter's own, `probes` or `probe_failures`."""
+        """Return the sum of all samples of one of the exporter's own metrics, or of `probes` or `probe_failures`."""
         return sum(self._own.get(name, {}).values())
 
     def buckets(self, name: str) -> dict[float, float]:
-        """Of a histogram, by their upper bounds."""
+        """Return the values of a histogram's buckets, by their upper bounds."""
         return {float(labels.split('"')[1]): value for labels, value in self._own[f"{name}_bucket"].items()}
 
     @property
@@ -107,17 +107,17 @@ def since(before: Scrape, after: Scrape, name: str) -> float:
 
 
 def quantile_since(before: Scrape, after: Scrape, name: str, share: float) -> float:
-    """As `histogram_quantile` has it: within a bucket, evenly spread, and above all buckets, the highest bound."""
+    """Return a quantile as `histogram_quantile` does: interpolated in a bucket, and at most the highest bound."""
     earlier, later = before.buckets(name), after.buckets(name)
-    grown = {bound: later[bound] - earlier[bound] for bound in sorted(later)}
-    wanted, lower, below = share * max(grown.values()), 0.0, 0.0
-    for bound, count in grown.items():
+    increase = {bound: later[bound] - earlier[bound] for bound in sorted(later)}
+    wanted, lower, below = share * max(increase.values()), 0.0, 0.0
+    for bound, count in increase.items():
         if count >= wanted and count > below:
             return lower if bound == float("inf") else lower + (bound - lower) * (wanted - below) / (count - below)
         lower, below = bound, count
     return 0.0
 
 
-def worst_since(before: Scrape, after: Scrape, name: str) -> float:
-    """The upper bound of the highest bucket that anything fell into."""
+def maximum_since(before: Scrape, after: Scrape, name: str) -> float:
+    """Return the upper bound of the highest bucket that has an observation."""
     return quantile_since(before, after, name, 1.0)

@@ -1,4 +1,4 @@
-"""How long does the exporter take to begin, and to put a list of which one server in a hundred is another to use?"""
+"""How long the exporter takes to start, and to reload a list in which one server in a hundred was replaced."""
 
 import asyncio
 import json
@@ -13,22 +13,22 @@ from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
-from tests.bench.app import FAR_AWAY_SECONDS, Holds, configuration
-from tests.bench.invented import everyone, reports
+from tests.bench.app import NEVER_SECONDS, BlockMeter, configuration
+from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.processes import served_by
-from tests.bench.rows import QUICK, RUNS, Row, tell
+from tests.bench.rows import QUICK, RUNS, Row, emit
 from tests.bench.serving import PAUSE_SECONDS, get, serving
 
 SERVERS = 5_000 if QUICK else 20_000
-OTHERS = SERVERS // 100
+REPLACED = SERVERS // 100
 
 
 def main() -> None:
-    tell(started())
-    tell(reloaded())
+    emit(start_rows())
+    emit(reload_rows())
 
 
-def started() -> Iterator[Row]:
+def start_rows() -> Iterator[Row]:
     with served_by("tests.bench.responder", str(SERVERS)) as file:
         times = [start(file) for _ in range(RUNS)]
     yield Row.of(f"start: {SERVERS:,} servers, until ready", [ready for ready, _ in times], "s")
@@ -36,37 +36,37 @@ def started() -> Iterator[Row]:
 
 
 def start(file: Path) -> tuple[float, float]:
-    """Seconds from the beginning of the process, to ready and to the first result."""
-    begun = time.monotonic()
+    """Return how many seconds the exporter takes until it is ready, and until the first result."""
+    started = time.monotonic()
     with serving(file) as exporter:
-        ready = time.monotonic() - begun
+        ready = time.monotonic() - started
         while b"\nmatrix_federation_probe_success{" not in get(exporter.address, "/metrics")[1]:
             time.sleep(PAUSE_SECONDS)
-        return ready, time.monotonic() - begun
+        return ready, time.monotonic() - started
 
 
-def reloaded() -> Iterator[Row]:
+def reload_rows() -> Iterator[Row]:
     logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
-    found = [asyncio.run(reload(seed)) for seed in range(RUNS)]
-    changed = f"start: reload of {SERVERS:,} servers, {OTHERS} of them others"
-    yield Row.of(changed, median(seconds for seconds, _ in found), "s")
-    yield Row.of(f"{changed}: event loop held, at most", median(held for _, held in found), "s")
+    results = [asyncio.run(reload(seed)) for seed in range(RUNS)]
+    name = f"start: reload of {SERVERS:,} servers, {REPLACED} of them replaced"
+    yield Row.of(name, median(seconds for seconds, _ in results), "s")
+    yield Row.of(f"{name}: longest block of the event loop", median(blocked for _, blocked in results), "s")
 
 
 async def reload(seed: int) -> tuple[float, float]:
-    """Seconds that it took, and of CPU time that nothing else could run."""
-    watched, others = everyone(SERVERS), everyone(OTHERS, seed=100 + seed)
+    """Return the seconds of a reload, and the longest block of the event loop in seconds of CPU time."""
+    servers, replacements = generate_servers(SERVERS), generate_servers(REPLACED, seed=100 + seed)
     with TemporaryDirectory(prefix="bench-") as folder:
         file = Path(folder) / "config.yaml"
-        file.write_text(json.dumps(configuration(watched)))
-        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=FAR_AWAY_SECONDS) as app:
-            for report in reports(watched):
+        file.write_text(json.dumps(configuration(servers)))
+        async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=NEVER_SECONDS) as app:
+            for report in generate_reports(servers):
                 app.board.put(report)
-            file.write_text(json.dumps(configuration([*watched[OTHERS:], *others])))
-            begun = time.monotonic()
-            async with Holds() as holds:
+            file.write_text(json.dumps(configuration([*servers[REPLACED:], *replacements])))
+            started = time.monotonic()
+            async with BlockMeter() as meter:
                 assert await app.reload() == ()
-            return time.monotonic() - begun, holds.longest
+            return time.monotonic() - started, meter.longest
 
 
 if __name__ == "__main__":

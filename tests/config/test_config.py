@@ -245,7 +245,7 @@ def test_an_invalid_file_gets_the_complaints_in_its_comments(path: Path) -> None
     assert complaints_about(path) == "\n".join(expected)
 
 
-@pytest.mark.parametrize("key", [place + field.name for place, keys in SECTIONS.items() for field in fields(keys)])
+@pytest.mark.parametrize("key", [section + field.name for section, keys in SECTIONS.items() for field in fields(keys)])
 def test_every_key_has_an_invalid_file(key: str) -> None:
     """Otherwise nobody has read the complaints about that key."""
     heads = [path.read_text(encoding="utf-8").splitlines()[0] for path in INVALID_FILES]

@@ -123,8 +123,8 @@ def test_the_schema_refuses_what_the_code_refuses(written: str, complaint: str) 
     """An editor shows the error while the file is being edited."""
     error = best_match(Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(written)))
     assert error is not None
-    place = ".".join(map(str, error.absolute_path))
-    assert f"{place}: {error.message}".startswith(complaint)
+    path = ".".join(map(str, error.absolute_path))
+    assert f"{path}: {error.message}".startswith(complaint)
 
 
 def test_the_schema_shows_the_defaults_as_they_are_written() -> None:

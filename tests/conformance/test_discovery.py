@@ -1,7 +1,7 @@
-"""The conformance cases of server discovery, all of them, one test each.
+"""The conformance cases of server discovery: all of them, one test each.
 
-The grammar is asked of `names` and `routes`, everything else of the code that probes, over real DNS messages and real
-https on loopback.
+The cases of the grammar test `names` and `routes`; all others test a whole probe, over real DNS and real https on
+loopback.
 """
 
 import json
@@ -13,7 +13,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.demo.authority import Authority, CertificateState
+from exporter.demo.authority import EXPIRED, UNTRUSTED, VALID, WRONG_NAME, Authority
 from exporter.judging import verdict
 from exporter.judging.warnings import WarningName, warnings
 from exporter.model import names, routes
@@ -24,20 +24,29 @@ from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from exporter.probing.stages import keys, version, well_known
-from tests.conformance.world import HTTPS_PORT, TIMEOUT_SECONDS, Arrival, Case, Hop, World, addresses
+from tests.conformance.world import (
+    CERTIFICATES,
+    HTTPS_PORT,
+    TIMEOUT_SECONDS,
+    Case,
+    Hop,
+    ReceivedRequest,
+    World,
+    addresses,
+)
 
 CASES: Final[dict[str, Case]] = {
     case["id"]: case for case in yaml.safe_load(Path(__file__).with_name("discovery.yaml").read_bytes())["cases"]
 }
 
-# Where we decided otherwise; each has a test of its own below, which says why.
-ARGUED = {"g-trailing-dot", "cache-serve-stale-on-temp-failure"}
+# Cases that the exporter decides differently; each has a test of its own below, which says why.
+DIFFERENT = {"g-trailing-dot", "cache-serve-stale-on-temp-failure"}
 
 GRAMMAR = [
-    pytest.param(case, id=name) for name, case in CASES.items() if case["group"] == "grammar" and name not in ARGUED
+    pytest.param(case, id=name) for name, case in CASES.items() if case["group"] == "grammar" and name not in DIFFERENT
 ]
 NETWORK = [
-    pytest.param(case, id=name) for name, case in CASES.items() if case["group"] != "grammar" and name not in ARGUED
+    pytest.param(case, id=name) for name, case in CASES.items() if case["group"] != "grammar" and name not in DIFFERENT
 ]
 
 EXPIRES_TOLERANCE_SECONDS = 3  # the header counts in whole seconds
@@ -58,15 +67,15 @@ WELL_KNOWN_REASONS = {
     "dns": Reason.NXDOMAIN,
 }
 CERTIFICATE_REASONS = {
-    CertificateState.UNTRUSTED: Reason.CERTIFICATE_UNTRUSTED,
-    CertificateState.EXPIRED: Reason.CERTIFICATE_EXPIRED,
-    CertificateState.WRONG_NAME: Reason.CERTIFICATE_NAME_MISMATCH,
+    UNTRUSTED: Reason.CERTIFICATE_UNTRUSTED,
+    EXPIRED: Reason.CERTIFICATE_EXPIRED,
+    WRONG_NAME: Reason.CERTIFICATE_NAME_MISMATCH,
 }
-NOBODY_THERE = {Reason.CONNECT_REFUSED, Reason.NXDOMAIN}
+NOTHING_THERE = {Reason.CONNECT_REFUSED, Reason.NXDOMAIN}
 
 
-def test_runs_every_case() -> None:
-    assert len(GRAMMAR) + len(NETWORK) + len(ARGUED) == len(CASES) == 139
+def test_no_case_is_left_out() -> None:
+    assert len(GRAMMAR) + len(NETWORK) + len(DIFFERENT) == len(CASES) == 139
 
 
 # ---------------------------------------------------------------- grammar
@@ -74,7 +83,7 @@ def test_runs_every_case() -> None:
 
 @pytest.mark.parametrize("case", GRAMMAR)
 def test_grammar(case: Case) -> None:
-    """A server name is read as the grammar says, or refused; an accepted one leads where it says without any help."""
+    """A server name is parsed as the grammar says, or refused; without a delegation it is its own route."""
     expected = case["expected"]
     if not expected["valid_name"]:
         with pytest.raises(names.InvalidServerNameError):
@@ -88,49 +97,49 @@ def test_grammar(case: Case) -> None:
     assert (route.targets, route.host_header) == ((Target(parsed["host"], port),), case["server_name"])
 
 
-def test_refuses_a_dot_at_the_end() -> None:
-    """`g-trailing-dot` is ambiguous: the bare grammar admits it, Synapse refuses it. A name that part of the network
-    cannot talk to is no name to run a server under, and as one to watch it is most likely a slip.
+def test_a_final_dot_is_refused() -> None:
+    """`g-trailing-dot` is ambiguous: the grammar alone admits it, and Synapse refuses it. No server should run under a
+    name that part of the network cannot talk to, and in a configuration it is most likely a typing error.
     """
-    with pytest.raises(names.InvalidServerNameError, match="a dot too many"):
+    with pytest.raises(names.InvalidServerNameError, match="remove the extra dot"):
         names.parse(CASES["g-trailing-dot"]["server_name"])
 
 
-# ---------------------------------------------------------------- everything else: what the report should say
+# ---------------------------------------------------------------- everything else: what the report must say
 
 
 @dataclass(frozen=True, slots=True)
-class Discovered:
+class Discovery:
     method: Method
     targets: tuple[frozenset[str], ...]
-    """Those within a set are interchangeable."""
+    """The targets within a set may be tried in any order."""
     host_header: str
     sni: str | None
     tls_name: str
     endpoints: frozenset[str]
     well_known: tuple[str, Reason | None, str | None] | None
-    """Outcome, reason and `m.server`."""
+    """The outcome, the reason and `m.server`."""
     problems: frozenset[tuple[Stage, Reason]]
     federates: bool
 
 
-def discovered(report: Report, groups: list[list[str]]) -> Discovered:
+def summarize(report: Report, groups: list[list[str]]) -> Discovery:
     targets, route = iter(map(str, report.route.targets)), report.route
     in_groups = tuple(frozenset(next(targets) for _ in group) for group in groups)
-    return Discovered(
+    return Discovery(
         method=route.method,
         targets=(*in_groups, *(frozenset({target}) for target in targets)),
         host_header=route.host_header,
         sni=route.sni,
         tls_name=route.tls_name,
         endpoints=frozenset(endpoint.endpoint.address for endpoint in report.endpoints),
-        well_known=well_known_answer(report),
+        well_known=well_known_result(report),
         problems=frozenset((located.stage, located.problem.reason) for located in verdict.problems(report)),
         federates=verdict.federates(report),
     )
 
 
-def well_known_answer(report: Report) -> tuple[str, Reason | None, str | None] | None:
+def well_known_result(report: Report) -> tuple[str, Reason | None, str | None] | None:
     delegation = found(report.well_known)
     if delegation is None:
         return None
@@ -141,19 +150,19 @@ def well_known_answer(report: Report) -> tuple[str, Reason | None, str | None] |
     return "failed", next(p.problem.reason for p in verdict.problems(report) if p.stage is Stage.WELL_KNOWN), None
 
 
-def expected_discovery(case: Case) -> Discovered:
+def expected_discovery(case: Case) -> Discovery:
     expected = case["expected"]
-    answer, problems = expected_well_known(case), frozenset(expected_problems(case))
-    return Discovered(
+    well_known, problems = expected_well_known(case), frozenset(expected_problems(case))
+    return Discovery(
         method=Method(expected["step"]),
         targets=tuple(frozenset(group) for group in target_groups(expected)),
         host_header=expected["host_header"],
         sni=expected["sni"],
         tls_name=expected["cert_name"],
         endpoints=frozenset(expected["addresses"]),
-        well_known=answer,
+        well_known=well_known,
         problems=problems,
-        # a broken well-known is survived, everything else is not
+        # a server with a broken well-known can still federate, one with any other problem cannot
         federates=all(stage is Stage.WELL_KNOWN for stage, _ in problems),
     )
 
@@ -176,20 +185,21 @@ def expected_well_known(case: Case) -> tuple[str, Reason | None, str | None] | N
     if error is None:
         return "valid", None, json.loads(case["well_known"]["body"])["m.server"]
     reason = broken_certificate(case["well_known"]) if error == "tls" else WELL_KNOWN_REASONS[error]
-    absent = reason in NOBODY_THERE or case["well_known"]["status"] == 404
+    absent = reason in NOTHING_THERE or case["well_known"]["status"] == 404
     return ("absent" if absent else "failed"), reason, None
 
 
-def broken_certificate(answer: Case) -> Reason:
-    """Of the first hop that has one."""
-    states = (answer["tls"], *(step["tls"] for step in answer["redirects"]))
-    return next(CERTIFICATE_REASONS[state] for state in states if state != CertificateState.VALID)
+def broken_certificate(well_known: Case) -> Reason:
+    """Return the reason of the first hop with a broken certificate."""
+    names_of_profiles = (well_known["tls"], *(step["tls"] for step in well_known["redirects"]))
+    profiles = (CERTIFICATES[name] for name in names_of_profiles)
+    return next(CERTIFICATE_REASONS[profile] for profile in profiles if profile != VALID)
 
 
 def expected_problems(case: Case) -> Iterator[tuple[Stage, Reason]]:
-    expected, answer = case["expected"], expected_well_known(case)
-    if answer and answer[0] == "failed" and answer[1]:
-        yield Stage.WELL_KNOWN, answer[1]
+    expected, result = case["expected"], expected_well_known(case)
+    if result and result[0] == "failed" and result[1]:
+        yield Stage.WELL_KNOWN, result[1]
     if expected.get("tls_ok") is False:
         yield Stage.TLS, Reason.CERTIFICATE_NAME_MISMATCH
     match expected["error"]:
@@ -199,13 +209,13 @@ def expected_problems(case: Case) -> Iterator[tuple[Stage, Reason]]:
             yield Stage.SRV, Reason.DNS_FAILURE
         case "no_addresses":
             yield from unresolved(case)
-    # Forbidden, but followed by some servers: we look at where it leads, and do not count it as federating.
+    # Forbidden, but followed by some servers: the probe follows it, and the server does not count as federating.
     if "srv_target_is_cname" in expected.get("warnings", ()):
         yield Stage.SRV, Reason.SRV_TARGET_ALIAS
 
 
 def unresolved(case: Case) -> Iterator[tuple[Stage, Reason]]:
-    """Where an SRV record leads to nothing, the record is wrong, too."""
+    """An SRV record that leads to nothing is wrong too."""
     empty = any(fact.get("rcode") == "NODATA" for fact in case["dns"])
     reason = Reason.NO_ADDRESSES if empty else Reason.NXDOMAIN
     yield Stage.DNS, reason
@@ -213,33 +223,33 @@ def unresolved(case: Case) -> Iterator[tuple[Stage, Reason]]:
         yield Stage.SRV, reason
 
 
-# ---------------------------------------------------------------- and what should arrive
+# ---------------------------------------------------------------- what the servers must receive
 
 
-def met(case: Case, world: World) -> Iterator[tuple[str, Hop]]:
-    """The hops of the well-known that a peer comes to greet, each with its place; a bad certificate is the last."""
-    for hop in world.hops[: well_known.MAX_REDIRECTS + 1] if world.well_known_answers() else ():
+def reached_hops(case: Case, world: World) -> Iterator[tuple[str, Hop]]:
+    """Yield the hops of the well-known that a peer connects to, with their addresses; a bad certificate is the last."""
+    for hop in world.hops[: well_known.MAX_REDIRECTS + 1] if world.serves_well_known() else ():
         yield host_port(addresses(case, hop.host)[0], hop.port), hop
-        if hop.state is not CertificateState.VALID:
+        if hop.certificate != VALID:
             return
 
 
-def expected_greetings(case: Case, world: World) -> Iterator[tuple[str, str | None]]:
-    for place, hop in met(case, world):
-        yield place, hop.host
-    for place in case["expected"]["addresses"]:
-        yield place, case["expected"]["sni"]
+def expected_handshakes(case: Case, world: World) -> Iterator[tuple[str, str | None]]:
+    for address, hop in reached_hops(case, world):
+        yield address, hop.host
+    for address in case["expected"]["addresses"]:
+        yield address, case["expected"]["sni"]
 
 
-def expected_arrivals(case: Case, world: World) -> Iterator[Arrival]:
+def expected_requests(case: Case, world: World) -> Iterator[ReceivedRequest]:
     expected = case["expected"]
-    for place, hop in met(case, world):
-        if hop.state is CertificateState.VALID:
+    for address, hop in reached_hops(case, world):
+        if hop.certificate == VALID:
             host = hop.host if hop.port == HTTPS_PORT else host_port(hop.host, hop.port)
-            yield Arrival(place, hop.host, host, hop.path)
-    for place in expected["addresses"] if expected.get("tls_ok") is not False else ():
+            yield ReceivedRequest(address, hop.host, host, hop.path)
+    for address in expected["addresses"] if expected.get("tls_ok") is not False else ():
         for path in (version.PATH, keys.PATH):
-            yield Arrival(place, expected["sni"], expected["host_header"], path)
+            yield ReceivedRequest(address, expected["sni"], expected["host_header"], path)
 
 
 @pytest.fixture(scope="module")
@@ -249,18 +259,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.mark.parametrize("case", NETWORK)
 async def test_discovery(case: Case, authority: Authority) -> None:
-    """The report says what the case says, and nothing arrives on the wire that the case does not ask for."""
+    """The report says what the case says, and the servers receive exactly the requests of the case."""
     expected = case["expected"]
     async with World(case, authority) as world:
         report = await Prober(world.internet, TIMEOUT_SECONDS).probe(names.parse(case["server_name"]))
-    assert discovered(report, target_groups(expected)) == expected_discovery(case)
+    assert summarize(report, target_groups(expected)) == expected_discovery(case)
     assert cache_seconds(report) == pytest.approx(
         expected["cache_seconds"], abs=EXPIRES_TOLERANCE_SECONDS if "now" in case else 0
     )
     assert expected_warnings(expected) <= {located.warning for located in warnings(report)}
-    assert world.strays == []
-    assert world.greetings() == set(expected_greetings(case, world))
-    assert world.arrivals() == set(expected_arrivals(case, world))
+    assert world.stray_connections == []
+    assert world.handshakes() == set(expected_handshakes(case, world))
+    assert world.requests() == set(expected_requests(case, world))
 
 
 def cache_seconds(report: Report) -> int | None:
@@ -272,12 +282,12 @@ def expected_warnings(expected: Case) -> set[WarningName]:
     return {WarningName.LEGACY_SRV_ONLY} if "deprecated_srv" in expected.get("warnings", ()) else set()
 
 
-async def test_remembers_no_earlier_answer(authority: Authority) -> None:
-    """`cache-serve-stale-on-temp-failure` describes a peer that keeps an earlier answer while a fetch fails. A probe
-    tells what is there today: peers whose memory runs out lose the server, and the alert has to come before.
+async def test_no_earlier_response_is_remembered(authority: Authority) -> None:
+    """`cache-serve-stale-on-temp-failure` describes a peer that keeps an earlier response while a fetch fails. A probe
+    reports what is there today: peers whose cache expires lose the server, and the alert must come before that.
     """
     case = CASES["cache-serve-stale-on-temp-failure"]
     async with World(case, authority) as world:
         report = await Prober(world.internet, TIMEOUT_SECONDS).probe(names.parse(case["server_name"]))
-    assert well_known_answer(report) == ("absent", Reason.CONNECT_REFUSED, None)
+    assert well_known_result(report) == ("absent", Reason.CONNECT_REFUSED, None)
     assert (report.route.method, list(map(str, report.route.targets))) == (Method.DEFAULT_8448, ["example.test:8448"])

@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.waiting import PATIENCE
 
-BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
+_BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
 
 
 def host_and_port(address: str) -> tuple[str, int]:
@@ -20,7 +20,7 @@ def host_and_port(address: str) -> tuple[str, int]:
 
 
 def strict_context(ca_file: Path) -> ssl.SSLContext:
-    """As strict as OpenSSL can be, and as Python is by default from 3.13 on."""
+    """Return a context as strict as OpenSSL can be, and as Python's default is from 3.13 on."""
     context = ssl.create_default_context(cafile=str(ca_file))
     context.hostname_checks_common_name = False
     context.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -35,7 +35,7 @@ class HttpReply:
 
 
 class Client:
-    """One TLS connection, to be used from a thread."""
+    """One TLS connection, for use in a thread."""
 
     def __init__(self, address: str, name: str, ca_file: Path) -> None:
         self.tls = strict_context(ca_file).wrap_socket(
@@ -43,7 +43,7 @@ class Client:
         )
         self.tls.settimeout(PATIENCE)
         try:
-            self.tls.connect(host_and_port(address))  # the handshake is part of it
+            self.tls.connect(host_and_port(address))  # this includes the handshake
         except BaseException:
             self.tls.close()
             raise
@@ -52,11 +52,12 @@ class Client:
 
     def get(self, target: str, method: str = "GET", body: bytes | None = None, **headers: str) -> HttpReply:
         self._http.request(method, target, body, headers={"Accept-Encoding": "identity", **headers})
-        answer = self._http.getresponse()
-        return HttpReply(answer.status, {key.lower(): value for key, value in answer.getheaders()}, answer.read())
+        response = self._http.getresponse()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        return HttpReply(response.status, headers, response.read())
 
-    def say(self, raw: bytes) -> bytes:
-        """What is answered, until the server closes the connection, which it has to expect_continue (close_notify)."""
+    def exchange(self, raw: bytes) -> bytes:
+        """Send, and receive until the server closes the connection, which it must announce (close_notify)."""
         self.tls.sendall(raw)
         return b"".join(iter(lambda: self.tls.recv(65536), b""))
 
@@ -64,7 +65,7 @@ class Client:
         self.tls.close()
 
 
-def get_now(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> HttpReply:
+def _get(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> HttpReply:
     client = Client(address, name, ca_file)
     try:
         return client.get(target, Host=host or name, **kwargs)
@@ -73,12 +74,12 @@ def get_now(address: str, name: str, ca_file: Path, target: str, host: str | Non
 
 
 async def get(address: str, name: str, ca_file: Path, target: str, host: str | None = None, **kwargs: Any) -> HttpReply:
-    return await asyncio.to_thread(get_now, address, name, ca_file, target, host, **kwargs)
+    return await asyncio.to_thread(_get, address, name, ca_file, target, host, **kwargs)
 
 
-def meet_now(address: str, name: str, ca_file: Path) -> str:
+def _connect(address: str, name: str, ca_file: Path) -> str:
     try:
-        socket.create_connection(host_and_port(address), BLACK_HOLE_SECONDS).close()
+        socket.create_connection(host_and_port(address), _BLACK_HOLE_SECONDS).close()
         Client(address, name, ca_file).close()
     except ConnectionRefusedError:
         return "refused"
@@ -95,6 +96,6 @@ def meet_now(address: str, name: str, ca_file: Path) -> str:
     return "verified"
 
 
-async def meet(address: str, name: str, ca_file: Path) -> str:
-    """How a TLS handshake ends: "verified", OpenSSL's code of the verification error, or what else went wrong."""
-    return await asyncio.to_thread(meet_now, address, name, ca_file)
+async def connect(address: str, name: str, ca_file: Path) -> str:
+    """Return how a TLS handshake ends: "verified", OpenSSL's code of the verification error, or what went wrong."""
+    return await asyncio.to_thread(_connect, address, name, ca_file)

@@ -1,10 +1,8 @@
 import asyncio
 import gc
 import json
-from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import dns.asyncresolver
@@ -13,19 +11,16 @@ import pytest
 import pytest_asyncio
 import yaml
 
-from exporter.demo.authority import CertificateState
+from exporter.demo.authority import EXPIRED, WRONG_NAME
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import KEYS, VERSION
 from exporter.demo.https_server import WELL_KNOWN, Request, Response
-from exporter.demo.servers import LabServer, Website, many
-from exporter.demo.zone import DnsFault
+from exporter.demo.servers import LabServer, RunningServer, Website
+from exporter.demo.zone import SERVFAIL
 from exporter.model.enums import Method, Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
-from tests.demo.independent_clients import get, host_and_port, meet
-from tests.lab.catalogue import EVERY_SERVER
-
-DOCUMENTATION = [ip_network(text) for text in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")]
+from tests.demo.independent_clients import connect, get, host_and_port
 
 
 @pytest_asyncio.fixture
@@ -34,13 +29,13 @@ async def federation() -> AsyncIterator[Federation]:
         yield federation
 
 
-async def look_up(federation: Federation, name: str, kind: str) -> list[str]:
-    """Sorted values, or the name of what went wrong."""
+async def look_up(federation: Federation, name: str, rdtype: str) -> list[str]:
+    """Return the sorted values, or the name of the error."""
     resolver = dns.asyncresolver.Resolver(configure=False)
     address, resolver.port = host_and_port(federation.resolver)
     resolver.nameservers = [address]
     try:
-        return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", kind, lifetime=5))
+        return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", rdtype, lifetime=5))
     except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN, dns.resolver.NoNameservers) as error:
         return [type(error).__name__]
 
@@ -57,25 +52,13 @@ async def look_up_delegation(federation: Federation, name: str) -> dict[str, lis
 # ---------------------------------------------------------------- the table
 
 
-def test_names_and_addresses_are_nobody_elses() -> None:
-    """Everything is reserved for tests and documentation, and no address stands for two servers."""
-    addresses = Counter(
-        ip for server in EVERY_SERVER for ip in {address.rpartition(":")[0] for address in server.addresses()}
-    )
-    assert all(any(ip_address(ip.strip("[]")) in net for net in DOCUMENTATION) for ip in addresses)
-    assert {ip for ip, count in addresses.items() if count > 1} == set()
-    names = [parse(server.server_name) for server in EVERY_SERVER]
-    assert len(set(names)) == len(names)
-    assert all(name.ip or name.host.endswith(".lab.test") for name in names)
-
-
-def test_every_way_of_delegation_is_there_and_healthy() -> None:
+def test_every_method_of_delegation_has_a_healthy_server() -> None:
     """No step of the specification is left out."""
     assert {server.method for server in SERVERS if server.healthy} == set(Method)
 
 
-def test_what_demo_shows() -> None:
-    """The kinds of failure, few enough to be looked over."""
+def test_the_failures_that_demo_shows() -> None:
+    """They are few enough to be looked over."""
     assert len(SERVERS) <= 30
     assert {server.server_name: set(server.expected) for server in SERVERS if not server.healthy} == {
         "expired.lab.test": {(Stage.TLS, Reason.CERTIFICATE_EXPIRED)},
@@ -118,12 +101,12 @@ def test_what_demo_shows() -> None:
         (LabServer("x.test", "", Method.DEFAULT_8448), set()),
     ],
 )
-def test_every_address_that_a_probe_may_try_stays_on_loopback(server: LabServer, addresses: set[str]) -> None:
-    """What the zone and the server name lead to, at the ports of the specification, of the name and of SRV records."""
+def test_every_address_that_a_probe_may_try_is_redirected(server: LabServer, addresses: set[str]) -> None:
+    """These are all addresses in DNS and in the name, at the ports of the specification, the name and SRV records."""
     assert set(server.addresses()) == addresses
 
 
-# ---------------------------------------------------------------- as a peer meets it
+# ---------------------------------------------------------------- what a peer finds
 
 HANDSHAKES_OF_BROKEN_SERVERS = {
     "192.0.2.101:8448": f"verify error {10}",  # expired
@@ -136,15 +119,15 @@ HANDSHAKES_OF_BROKEN_SERVERS = {
 }
 
 
-async def test_what_stands_at_every_address(federation: Federation) -> None:
-    """An address answers as the table says: with a certificate for its name, with its fault, or not at all."""
+async def test_every_address_behaves_as_in_the_table(federation: Federation) -> None:
+    """It has a certificate for its name, or its fault, or refuses connections."""
     wanted, seen = {}, {}
     for server in SERVERS:
-        for address in {*server.addresses(), *server.places}:
-            site = server.places.get(address)
-            name = site.name if isinstance(site, Website) else parse(server.server_name).host
-            wanted[address] = HANDSHAKES_OF_BROKEN_SERVERS.get(address, "verified" if site else "refused")
-            seen[address] = await meet(federation.connect_to[address], name, federation.ca_file)
+        for address in {*server.addresses(), *server.ports}:
+            port = server.ports.get(address)
+            name = port.name if isinstance(port, Website) else parse(server.server_name).host
+            wanted[address] = HANDSHAKES_OF_BROKEN_SERVERS.get(address, "verified" if port else "refused")
+            seen[address] = await connect(federation.connect_to[address], name, federation.ca_file)
     assert seen == wanted
     assert set(federation.connect_to) == set(wanted)
 
@@ -152,16 +135,14 @@ async def test_what_stands_at_every_address(federation: Federation) -> None:
 @pytest.mark.parametrize(
     "server", [server for server in SERVERS if server.healthy], ids=lambda server: server.server_name
 )
-async def test_healthy_homeservers_answer(federation: Federation, server: LabServer) -> None:
-    """At every endpoint of a healthy server there is its version, and its keys under its own name."""
-    endpoints = {
-        address: site for address, site in server.places.items() if isinstance(site, Website) and site.homeserver
-    }
+async def test_healthy_homeservers_respond(federation: Federation, server: LabServer) -> None:
+    """Every endpoint of a healthy server has its version, and its keys under its own name."""
+    endpoints = {address: port for address, port in server.ports.items() if isinstance(port, Website) and port.proxy}
     assert endpoints
-    for address, site in endpoints.items():
-        host = f"[{site.name}]" if ":" in site.name else site.name
+    for address, website in endpoints.items():
+        host = f"[{website.name}]" if ":" in website.name else website.name
         version, keys = [
-            await get(federation.connect_to[address], site.name, federation.ca_file, path, host)
+            await get(federation.connect_to[address], website.name, federation.ca_file, path, host)
             for path in (VERSION, KEYS)
         ]
         assert (version.status, json.loads(version.body)["server"]["name"]) == (200, "Lab")
@@ -183,7 +164,7 @@ async def test_healthy_homeservers_answer(federation: Federation, server: LabSer
     ],
 )
 async def test_well_knowns(federation: Federation, name: str, address: str, found: str | int) -> None:
-    """What the web server at a server name says about it."""
+    """The web server of a server name serves its delegation, or none."""
     reply = await get(federation.connect_to[address], name, federation.ca_file, WELL_KNOWN)
     assert (reply.status if reply.status != 200 else m_server(reply.body)) == found
 
@@ -196,7 +177,7 @@ def m_server(body: bytes) -> str:
 
 
 async def test_the_redirect_leads_to_the_delegation(federation: Federation) -> None:
-    """To another host and path, where it is found."""
+    """It leads to another host and path."""
     first = await get(
         federation.connect_to["192.0.2.15:443"], "well-known-redirect.lab.test", federation.ca_file, WELL_KNOWN
     )
@@ -233,12 +214,12 @@ async def test_the_redirect_leads_to_the_delegation(federation: Federation) -> N
     ],
 )
 async def test_dns(federation: Federation, name: str, found: tuple[list[str], ...]) -> None:
-    """What a resolver finds for a name: A, AAAA, and SRV under both names."""
+    """A resolver finds A and AAAA records, and SRV records under both names."""
     assert tuple((await look_up_delegation(federation, name)).values()) == found
 
 
 async def test_configuration(federation: Federation) -> None:
-    """The exporter's configuration, whole, as it survives YAML."""
+    """The exporter's configuration is complete, and survives YAML."""
     assert yaml.safe_load(yaml.dump(federation.config())) == {
         "servers": [server.server_name for server in SERVERS],
         "network": {
@@ -250,49 +231,49 @@ async def test_configuration(federation: Federation) -> None:
     }
 
 
-# ---------------------------------------------------------------- changes while it runs
+# ---------------------------------------------------------------- changes at run time
 
 
-async def test_a_certificate_is_swapped(federation: Federation) -> None:
-    """In front of the homeserver, by its state or with a date of expiry."""
+async def test_a_certificate_is_replaced(federation: Federation) -> None:
+    """The new one may have another profile, or another date of expiry."""
     running = federation.server("well-known-port.lab.test")
     name, soon = "hs.well-known-port.lab.test", datetime.now(UTC) - timedelta(seconds=2)
-    assert await meet(running.listener.address, name, federation.ca_file) == "verified"
-    running.present(federation.authority.issue([name], CertificateState.WRONG_NAME))
-    assert await meet(running.listener.address, name, federation.ca_file) == f"verify error {62}"
+    assert await connect(running.listener.address, name, federation.ca_file) == "verified"
+    running.present(federation.authority.issue([name], WRONG_NAME))
+    assert await connect(running.listener.address, name, federation.ca_file) == f"verify error {62}"
     running.present(federation.authority.issue([name], not_after=soon))
-    assert await meet(running.listener.address, name, federation.ca_file) == f"verify error {10}"
+    assert await connect(running.listener.address, name, federation.ca_file) == f"verify error {10}"
 
 
-async def test_a_certificate_without_a_name_is_swapped(federation: Federation) -> None:
-    """Of an address as server name, for which clients send no name."""
+async def test_the_certificate_of_an_address_is_replaced(federation: Federation) -> None:
+    """For an address, clients send no SNI."""
     running = federation.server("192.0.2.11")
-    running.present(federation.authority.issue(["192.0.2.11"], CertificateState.EXPIRED))
-    assert await meet(running.listener.address, "192.0.2.11", federation.ca_file) == f"verify error {10}"
+    running.present(federation.authority.issue(["192.0.2.11"], EXPIRED))
+    assert await connect(running.listener.address, "192.0.2.11", federation.ca_file) == f"verify error {10}"
 
 
 async def test_a_well_known_is_broken(federation: Federation) -> None:
-    """By its page."""
+    """The resource of its path is replaced."""
     running = federation.server("well-known.lab.test")
-    running.pages[WELL_KNOWN] = Response(500)
+    running.resources[WELL_KNOWN] = Response(500)
     reply = await get(running.website.address, "well-known.lab.test", federation.ca_file, WELL_KNOWN)
     assert reply.status == 500
 
 
-async def test_a_page_of_the_homeserver_is_removed(federation: Federation) -> None:
-    """By its path."""
+async def test_a_resource_of_the_homeserver_is_removed(federation: Federation) -> None:
+    """Its path is then unknown."""
     running = federation.server("srv.lab.test")
-    del running.homeserver.pages[KEYS]
+    del running.homeserver.resources[KEYS]
     reply = await get(running.listener.address, "srv.lab.test", federation.ca_file, KEYS)
     assert (reply.status, json.loads(reply.body)["errcode"]) == (404, "M_UNRECOGNIZED")
     assert list(running.listener.requests) == [Request("srv.lab.test", "GET", KEYS, "srv.lab.test", "")]
 
 
 async def test_dns_is_changed(federation: Federation) -> None:
-    """Records and faults."""
+    """Records and faults are changed for the whole federation."""
     zone = federation.server("srv.lab.test").zone
     zone.put("_matrix-fed._tcp.srv.lab.test", "SRV", "0 0 0 .")
-    zone.fail("_matrix._tcp.srv.lab.test", "SRV", DnsFault.REFUSED)
+    zone.fail("_matrix._tcp.srv.lab.test", "SRV", SERVFAIL)
     zone.put("srv.lab.test", "A", "192.0.2.99")
     assert await look_up_delegation(federation, "srv.lab.test") == {
         "A": ["192.0.2.99"],
@@ -303,49 +284,47 @@ async def test_dns_is_changed(federation: Federation) -> None:
 
 
 async def test_a_server_goes_down_and_comes_back(federation: Federation) -> None:
-    """At the same port: nobody has to be told."""
+    """It comes back on the same port, so `connect_to` stays right."""
     listener = federation.server("default-port.lab.test").listener
     address = federation.connect_to["192.0.2.1:8448"]
     await listener.stop()
-    assert await meet(address, "default-port.lab.test", federation.ca_file) == "refused"
+    assert await connect(address, "default-port.lab.test", federation.ca_file) == "refused"
     await listener.start()
-    assert await meet(address, "default-port.lab.test", federation.ca_file) == "verified"
+    assert await connect(address, "default-port.lab.test", federation.ca_file) == "verified"
 
 
-async def test_asking_for_what_a_server_has_not_says_what_it_is(federation: Federation) -> None:
-    """A test that is written wrongly is told so."""
+async def test_a_server_without_the_part_that_is_wanted_says_so(federation: Federation) -> None:
+    """The error says what the server shows."""
     with pytest.raises(LookupError, match=r"nxdomain.lab.test has no https server for a well-known: .*does not exist"):
         _ = federation.server("nxdomain.lab.test").website
     with pytest.raises(LookupError, match=r"refused.lab.test has no https server in front of a homeserver"):
         _ = federation.server("refused.lab.test").listener
 
 
-# ---------------------------------------------------------------- many, and the end
+async def test_a_server_can_be_set_up_when_all_are_running() -> None:
+    """Its hook gets every server, those after it too."""
+    seen: list[str] = []
+
+    def replace_software(running: Mapping[str, RunningServer]) -> None:
+        seen.extend(running)
+        running["first.lab.test"].homeserver.software = {"name": "Other", "version": "2"}
+
+    first = LabServer("first.lab.test", "a server with a hook", Method.DEFAULT_8448, on_started=replace_software)
+    async with Federation((first, *SERVERS[:1])) as federation:
+        assert federation.server("first.lab.test").homeserver.software == {"name": "Other", "version": "2"}
+    assert seen == ["first.lab.test", SERVERS[0].server_name]
 
 
-async def test_many() -> None:
-    """A thousand servers share one listener, and each is itself."""
-    async with Federation(many(1000, delay=0.01)) as federation:
-        assert len(federation.servers) == 1000
-        first, last = federation.server("s1.many.lab.test"), federation.server("s1000.many.lab.test")
-        assert first.listener is last.listener is last.website
-        assert len(set(first.listener.certificates.values())) == 1
-        assert await look_up(federation, "s1000.many.lab.test", "A") == ["203.0.113.250"]
-        for name in ("s1.many.lab.test", "s1000.many.lab.test"):
-            address = federation.connect_to["203.0.113.250:443"]
-            delegation, keys = [await get(address, name, federation.ca_file, path) for path in (WELL_KNOWN, KEYS)]
-            assert (m_server(delegation.body), json.loads(keys.body)["server_name"]) == (f"{name}:443", name)
-        assert first.homeserver.key is not last.homeserver.key
-        assert [len(first.homeserver.waits), len(last.homeserver.waits)] == [1, 1]
+# ---------------------------------------------------------------- stopping
 
 
 def open_files() -> set[Path]:
-    """What this process has open, as the kernel names it, but for the folder that is being read."""
+    """Return what this process has open, as the kernel names it, except the folder that is being read."""
     return {file.readlink() for file in Path("/proc/self/fd").iterdir() if file.is_symlink()}
 
 
 async def test_nothing_is_left() -> None:
-    """After the end there is no task, no socket, no folder; connections that are open then are cut."""
+    """No task, no socket and no folder remain; connections that are open at the end are cut."""
     await asyncio.to_thread(gc.collect)
     tasks, files = asyncio.all_tasks(), open_files()
     async with Federation() as federation:
@@ -360,7 +339,7 @@ async def test_nothing_is_left() -> None:
 
 
 async def test_a_start_that_fails_leaves_nothing() -> None:
-    """A mistake in a table is told, and what was started already is stopped."""
+    """A mistake in a table raises an error, and what was already started is stopped."""
     tasks, files = asyncio.all_tasks(), open_files()
     wrong = LabServer("wrong.lab.test", "a mistake", Method.DEFAULT_8448, zone="wrong.lab.test A nowhere")
     federation = Federation((*SERVERS[:3], wrong))

@@ -135,6 +135,9 @@ def test_alert_has_a_runbook(name: str) -> None:
     ]
 
 
+LINK = r"\]\(([^)]+)\)"
+
+
 def test_every_runbook_has_an_alert() -> None:
     """The metrics, recorded series and pages that a runbook mentions exist."""
     assert {page.stem for page in RUNBOOKS.glob("*.md")} == ALERTS.keys()
@@ -142,8 +145,9 @@ def test_every_runbook_has_an_alert() -> None:
         text = page.read_text()
         assert set(METRIC.findall(text)) - set(exported_names()) == set()
         assert set(RECORD.findall(text)) - RECORDS.keys() == set()
-        for link in re.findall(r"\]\(([^)]+)\)", text):
+        for link in re.findall(LINK, text):
             assert (RUNBOOKS / link).is_file(), f"{page.name}: {link}"
+    assert any(re.search(LINK, page.read_text()) for page in RUNBOOKS.glob("*.md"))
 
 
 def expected_outcomes() -> Iterator[tuple[str, bool]]:

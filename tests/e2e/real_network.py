@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import ClosedPort
+from exporter.demo.ports import ClosedPort
 from exporter.demo.zone import DnsFault
 from exporter.internet import Internet, IPEndpoint
 from exporter.judging import verdict

@@ -16,7 +16,7 @@ from tests.e2e.scraping import JOB, SCRAPE_SECONDS, Json, Prometheus, prometheus
 from tests.embedded_federation import lab_servers, network, write_config
 from tests.grafana.dashboards import ALL, annotations, interpolate, label_values, targets, variables
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
-from tests.waiting import until_asked, until_equal
+from tests.waiting import until_async, until_equal
 
 pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
 
@@ -61,7 +61,7 @@ async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scr
             network=network(federation, notaries=[NOTARY]),
         )
         async with App(file, first_round=1) as app, prometheus(folder, app.addresses) as asked:
-            await until_asked(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
+            await until_async(lambda: asked.now(EVERY_SERVER_SCRAPED_TWICE))
             yield Scraped(asked, str(app.addresses[0]))
 
 
@@ -117,7 +117,7 @@ async def lasting_complaint(asked: Prometheus, dashboard: Json, target: Json) ->
         return not all(tried)
 
     with suppress(TimeoutError):
-        await until_asked(finds_something)
+        await until_async(finds_something)
     return None if not all(tried) else str(tried)
 
 
@@ -127,6 +127,7 @@ async def lasting_complaint(asked: Prometheus, dashboard: Json, target: Json) ->
 @pytest.mark.parametrize("name", ALL)
 async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -> None:
     """A number for each of its queries, with the labels that its legend names."""
+    assert list(targets(ALL[name]))
     for title, target in targets(ALL[name]):
         assert (title, await lasting_complaint(scraped.prometheus, ALL[name], target)) == (title, None)
 
@@ -151,6 +152,7 @@ async def labels_of(panel: Json, asked: Prometheus, dashboard: Json) -> set[str]
 async def test_variables_offer_all_that_there_is(name: str, scraped: Scraped) -> None:
     """Asked in the order in which they stand at the top of the page."""
     expected = {"job": [JOB], "instance": [scraped.exporter], "server_name": sorted(s.server_name for s in LAB)}
+    assert variables(ALL[name], "query")
     for variable, stated in variables(ALL[name], "query").items():
         selector, label = label_values(stated["query"])
         offered = await scraped.prometheus.label_values(interpolate(selector, values(".+")), label)

@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 
 from exporter import USER_AGENT
 from exporter.demo.federation import Federation
+from exporter.demo.https_server import WELL_KNOWN
 from exporter.demo.servers import LabServer
 from exporter.internet import Internet
 from exporter.judging import verdict
@@ -26,6 +27,7 @@ from exporter.reports.server_state import ServerState
 from tests.addresses import ip_endpoint
 from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.notaries import NOTARY
+from tests.lab.with_warnings import DELEGATION_LOST
 
 PROBE_SECONDS = 60.0
 SILENT_SECONDS = 3.0  # where a lookup, a connection or an answer is waited for in vain
@@ -71,9 +73,9 @@ async def look_at(server: LabServer, federation: Federation) -> Report:
 async def stand(server: LabServer, federation: Federation) -> ServerState:
     """Of a server that was looked at twice, if there is anything that vanishes in between."""
     state = ServerState(WatchedServer(names.parse(server.server_name), interval=300, expected_delegation=None))
-    for path in server.vanishing:
+    if server.server_name == DELEGATION_LOST:
         state = state.with_report(await look_at(server, federation))
-        del federation.server(server.server_name).pages[path]
+        del federation.server(server.server_name).resources[WELL_KNOWN]
     return state.with_report(await look_at(server, federation))
 
 

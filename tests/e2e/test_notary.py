@@ -68,7 +68,7 @@ async def asked(network: Internet, seen: PublishedKeys) -> NotaryResult:
 async def test_synapse_as_a_notary(network: Internet, server: HttpsServer) -> None:
     """It fetches keys once, agrees, and goes on giving them out when the server has others and cannot be reached."""
     homeserver = Homeserver(server.address)
-    server.sites[LOOPBACK] = Site(otherwise=homeserver.answer)
+    server.sites[LOOPBACK] = Site(fallback=homeserver.respond)
 
     first, again = await asked(network, published(homeserver)), await asked(network, published(homeserver))
     assert isinstance(first.outcome, Passed)
@@ -82,8 +82,8 @@ async def test_synapse_as_a_notary(network: Internet, server: HttpsServer) -> No
     after = await asked(network, renewed)
     assert isinstance(after.outcome, Failed)
     (known,), (new,) = first.outcome.found.keys, renewed.keys
-    detail = f"{NOTARY} gives out {known}, where the server publishes {new}"
+    detail = f"{NOTARY} returns {known}, but the server publishes {new}"
     assert after.outcome.problems == (Problem(Reason.SIGNATURE_INVALID, detail),)
 
     unknown = await asked(network, replace(renewed, server_name=f"{LOOPBACK}:1"))
-    assert unknown == NotaryResult(NOTARY, SKIPPED, f"it has no valid keys of {LOOPBACK}:1")
+    assert unknown == NotaryResult(NOTARY, SKIPPED, f"it has no valid keys for {LOOPBACK}:1")

@@ -16,9 +16,8 @@ import pytest
 from exporter.app import App
 from exporter.demo.authority import LEAF_LIFETIME
 from exporter.demo.federation import Federation
-from exporter.demo.homeserver import VERSION
-from exporter.demo.https_server import WELL_KNOWN
-from exporter.demo.reverse_proxy import WELCOME
+from exporter.demo.homeserver import VERSION, publish_signed_keys
+from exporter.demo.https_server import WELCOME, WELL_KNOWN
 from exporter.demo.servers import LabServer, Website, federates
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
@@ -59,7 +58,7 @@ FALLBACK = LabServer(
     "a web page where the well-known should be, and a homeserver where peers fall back to",
     Method.DEFAULT_8448,
     zone="fallback.lab.test A 192.0.2.201",
-    places={
+    ports={
         "192.0.2.201:443": Website("fallback.lab.test", {WELL_KNOWN: WELCOME}),
         "192.0.2.201:8448": federates("fallback.lab.test"),
     },
@@ -72,7 +71,7 @@ HALF = LabServer(
         half.lab.test A    192.0.2.202
         half.lab.test AAAA 2001:db8::202
     """,
-    places={
+    ports={
         "192.0.2.202:8448": federates("half.lab.test"),
         "[2001:db8::203]:443": Website("half.lab.test"),
         "[2001:db8::203]:8448": federates("half.lab.test"),
@@ -122,7 +121,7 @@ def with_spare_machine(number: int, server: LabServer) -> LabServer:
     """And a healthy machine to which DNS may lead one day."""
     name, spare = server.server_name, spare_address(number)
     machine = {f"{spare}:443": Website(name), f"{spare}:8448": federates(name)}
-    return replace(server, places={**server.places, **machine})
+    return replace(server, ports={**server.ports, **machine})
 
 
 def spare_address(number: int) -> str:
@@ -142,8 +141,10 @@ def age_certificates(federation: Federation) -> None:
 
 def present(federation: Federation, server: LabServer, not_after: datetime) -> None:
     running = federation.server(server.server_name)
-    place = next(place for place in server.places.values() if isinstance(place, Website) and place.homeserver)
-    running.present(federation.authority.issue([place.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after))
+    website = next(port for port in server.ports.values() if isinstance(port, Website) and port.proxy)
+    running.present(
+        federation.authority.issue([website.name], not_before=not_after - LEAF_LIFETIME, not_after=not_after)
+    )
 
 
 def repair(federation: Federation) -> None:
@@ -156,15 +157,15 @@ def repair(federation: Federation) -> None:
     zone.put("_matrix-fed._tcp.srv-alias.lab.test", "SRV", "10 5 8450 hs.srv-alias.lab.test.")
     zone.put("_matrix-fed._tcp.srv-legacy.lab.test", "SRV", "10 5 8450 hs.srv-legacy.lab.test.")
     zone.put("half.lab.test", "AAAA", "2001:db8::203")
-    federation.server("fallback.lab.test").pages.clear()
+    federation.server("fallback.lab.test").resources.clear()
 
 
 def move_to_spare_machine(federation: Federation, number: int, server: LabServer) -> None:
     running = federation.server(server.server_name)
-    running.homeserver.fault = None
-    running.homeserver.pages[VERSION] = running.homeserver.version
-    for name, kind in server.dns_faults:
-        running.zone.mend(name, kind)
+    running.homeserver.publish_keys = publish_signed_keys
+    running.homeserver.resources[VERSION] = running.homeserver.version
+    for name, rdtype in server.dns_faults:
+        running.zone.repair(name, rdtype)
     running.zone.put(server.server_name, "A", spare_address(number))
 
 

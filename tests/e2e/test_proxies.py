@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.authority import Authority, CertificateState
+from exporter.demo.authority import INCOMPLETE_CHAIN, VALID, Authority, CertificateProfile
 from exporter.internet import Internet
 from exporter.judging.warnings import WarningName, warnings
 from exporter.model import names
@@ -167,7 +167,7 @@ class Wrong:
     configuration: str
     expected: Findings
     body_limit: str = LARGE_BODIES
-    certificate: CertificateState | None = CertificateState.VALID
+    certificate: CertificateProfile | None = VALID
 
 
 WRONG_NGINX = {
@@ -232,7 +232,7 @@ WRONG_NGINX = {
     "no intermediate certificate": Wrong(
         FORWARDED,
         Findings({(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)}, NO_GOOD_ADDRESS, None),
-        certificate=CertificateState.INCOMPLETE_CHAIN,
+        certificate=INCOMPLETE_CHAIN,
     ),
 }
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.demo.authority import Authority, CertificateState
-from exporter.demo.zone import DnsFault
+from exporter.demo.authority import EXPIRED, VALID, Authority, CertificateProfile
+from exporter.demo.zone import SERVFAIL, DnsFault
 from exporter.judging import verdict
 from exporter.judging.warnings import warnings
 from exporter.model import names
@@ -53,7 +53,7 @@ class Delegated:
     federation_at: str
     tls_name: str = SERVER_NAME
     federation: str = FORWARDED
-    certificate: CertificateState = CertificateState.VALID
+    certificate: CertificateProfile = VALID
     dns_faults: tuple[tuple[str, str, DnsFault], ...] = ()
 
 
@@ -109,7 +109,7 @@ NOT_AT_8448 = (Stage.TCP, Reason.CONNECT_REFUSED)  # where peers look that find 
 
 BROKEN = {
     "certificate expired": (
-        replace(BY_WELL_KNOWN, certificate=CertificateState.EXPIRED),
+        replace(BY_WELL_KNOWN, certificate=EXPIRED),
         {(Stage.TLS, Reason.CERTIFICATE_EXPIRED)},
     ),
     "web page instead of the well-known": (
@@ -125,7 +125,7 @@ BROKEN = {
         {(Stage.KEYS, Reason.HTTP_STATUS)},
     ),
     "SRV lookup fails": (
-        replace(BY_SRV, dns_faults=(("_matrix-fed._tcp.synapse.test", "SRV", DnsFault.SERVFAIL),)),
+        replace(BY_SRV, dns_faults=(("_matrix-fed._tcp.synapse.test", "SRV", SERVFAIL),)),
         {(Stage.SRV, Reason.DNS_FAILURE)},
     ),
 }

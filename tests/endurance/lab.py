@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.federation import Federation
-from exporter.demo.servers import many
 from tests.endurance.serving import PAUSE_SECONDS
 from tests.lab.catalogue import EVERY_SERVER
+from tests.lab.crowd import crowd
 from tests.lab.hostile import HOSTILE_SERVERS
 from tests.waiting import PATIENCE
 
@@ -24,7 +24,7 @@ SILENCE, SPEAK = "silence", "speak"
 
 async def main(count: int, nth: int) -> None:
     others = (*EVERY_SERVER, *HOSTILE_SERVERS)[::nth]
-    async with Federation((*many(count), *others)) as federation:
+    async with Federation((*crowd(count), *others)) as federation:
         with TemporaryDirectory(prefix="endurance-lab-") as folder:
             file = Path(folder) / "config.json"
             file.write_text(json.dumps(federation.config()))

@@ -4,11 +4,11 @@ import asyncio
 import sys
 
 from exporter.demo.federation import Federation
-from exporter.demo.servers import many
 from tests.bench.processes import serve_until_end_of_input
+from tests.lab.crowd import crowd
 from tests.lab.hostile import HOSTILE_SERVERS
 
-(HEALTHY,) = many(1)
+(HEALTHY,) = crowd(1)
 
 
 async def main(within: str) -> None:

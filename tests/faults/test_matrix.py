@@ -30,10 +30,7 @@ def test_no_two_hostile_servers_share_a_name_or_an_address() -> None:
     """
     names = Counter(server.server_name for server in HOSTILE_SERVERS)
     nameless = {
-        address
-        for server in HOSTILE_SERVERS
-        for address, place in server.places.items()
-        if not isinstance(place, Website)
+        address for server in HOSTILE_SERVERS for address, port in server.ports.items() if not isinstance(port, Website)
     }
     addresses = Counter(address for server in HOSTILE_SERVERS for address in server.addresses() if address in nameless)
     assert [what for what, count in (names + addresses).items() if count > 1] == []

@@ -1,7 +1,7 @@
-"""The long run: every target for so many seconds, one after the other, and a table at the end.
+"""`python -m tests.fuzz SECONDS [TARGET...]`: fuzzes each target for so many seconds, and prints a table.
 
-`python -m tests.fuzz SECONDS [TARGET...]`. What was found on the way stays in `build/fuzz` for the next run; so does an
-input that broke a promise, whose traceback is printed.
+New inputs are kept in `build/fuzz` for the next run. So are inputs that make a target fail, and their traceback is
+printed.
 """
 
 import re
@@ -15,21 +15,23 @@ from tests.fuzz.table import TARGETS, Target
 
 BUILD: Final = Path("build/fuzz")
 MAX_BYTES: Final = 8192  # of an input
-SLOWEST_SECONDS: Final = 25  # for one input, on a machine that has other things to do
+INPUT_TIMEOUT_SECONDS: Final = 25  # for one input, on a busy machine
 MAX_MEGABYTES: Final = 2048
 EXECUTED: Final = re.compile(r"stat::number_of_executed_units: *(\d+)")
 COVERED: Final = re.compile(r"\sINITED\s+cov: (\d+)(?:.*\scov: (\d+))?", re.DOTALL)
-CRASHED: Final = re.compile(r"Test unit written to (.+)")
+CRASHED: Final = re.compile(r"Test unit data to (.+)")
 NOISE: Final = re.compile(r"^(?:#\d+\s|stat::|INFO: |0x).*\n", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
+    """The result of fuzzing a target."""
+
     target: str
     executions: int
     seconds: int
     covered: tuple[int, int]
-    """Branches: by the inputs that were known before, and at the end."""
+    """The number of branches that were covered at the beginning and at the end."""
     crashes: tuple[str, ...]
     failed: bool
 
@@ -40,32 +42,34 @@ class Run:
         return f"{self.target:<14}{self.executions:>12}{rate:>14}{after:>10}{after - before:>8}{crashes:>9}"
 
 
-HEAD: Final = f"{'target':<14}{'executions':>12}{'executions/s':>14}{'coverage':>10}{'new':>8}{'crashes':>9}"
+TABLE_HEAD: Final = f"{'target':<14}{'executions':>12}{'executions/s':>14}{'coverage':>10}{'new':>8}{'crashes':>9}"
 
 
 def fuzz(target: Target, seconds: int) -> Run:
-    found, seeds = BUILD / "found" / target.name, BUILD / "seeds" / target.name
-    for folder in (found, seeds):
+    new_inputs, seeds = BUILD / "found" / target.name, BUILD / "seeds" / target.name
+    for folder in (new_inputs, seeds):
         folder.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(target.seeds(), 1):
         (seeds / str(number)).write_bytes(seed)
-    bounds = f"-max_len={MAX_BYTES} -timeout={SLOWEST_SECONDS} -rss_limit_mb={MAX_MEGABYTES} -max_total_time={seconds}"
-    command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *bounds.split(), "-print_final_stats=1"]
-    ended = subprocess.run(
-        [*command, f"-artifact_prefix={BUILD}/{target.name}-", str(found), str(seeds)],
+    limits = (
+        f"-max_len={MAX_BYTES} -timeout={INPUT_TIMEOUT_SECONDS} -rss_limit_mb={MAX_MEGABYTES} -max_total_time={seconds}"
+    )
+    command = [sys.executable, "-m", "tests.fuzz.guided", target.name, *limits.split(), "-print_final_stats=1"]
+    process = subprocess.run(
+        [*command, f"-artifact_prefix={BUILD}/{target.name}-", str(new_inputs), str(seeds)],
         capture_output=True,
         check=False,
         encoding="utf-8",
         errors="replace",
     )
-    run = read(target, seconds, ended.stdout + ended.stderr, failed=ended.returncode != 0)
+    run = parse_output(target, seconds, process.stdout + process.stderr, failed=process.returncode != 0)
     if run.failed:
-        sys.stderr.write(NOISE.sub("", ended.stdout + ended.stderr))
+        sys.stderr.write(NOISE.sub("", process.stdout + process.stderr))
     return run
 
 
-def read(target: Target, seconds: int, output: str, *, failed: bool) -> Run:
-    """What libFuzzer said of a run."""
+def parse_output(target: Target, seconds: int, output: str, *, failed: bool) -> Run:
+    """Return the result in the output of libFuzzer."""
     executions = EXECUTED.search(output)
     covered = COVERED.search(output)
     return Run(
@@ -78,20 +82,20 @@ def read(target: Target, seconds: int, output: str, *, failed: bool) -> Run:
     )
 
 
-def say(line: object) -> None:
+def print_line(line: object) -> None:
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 def main(seconds: str, *names: str) -> int:
-    say(HEAD)
+    print_line(TABLE_HEAD)
     runs = []
     for name in names or TARGETS:
         runs.append(fuzz(TARGETS[name], int(seconds)))
-        say(runs[-1])
-    say(f"{'all':<14}{sum(run.executions for run in runs):>12}")
+        print_line(runs[-1])
+    print_line(f"{'all':<14}{sum(run.executions for run in runs):>12}")
     for crash in (crash for run in runs for crash in run.crashes):
-        say(f"broke a promise: {crash}")
+        print_line(f"failed: {crash}")
     return int(any(run.failed for run in runs))
 
 

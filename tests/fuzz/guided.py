@@ -1,5 +1,6 @@
-"""One target under atheris, which looks for inputs that reach code that none has reached before:
-`python -m tests.fuzz.guided TARGET`, and what libFuzzer takes after it.
+"""`python -m tests.fuzz.guided TARGET [OPTION...]`: runs a target under atheris, with options of libFuzzer.
+
+atheris looks for inputs that reach code which no input has reached before.
 """
 
 import logging
@@ -7,10 +8,10 @@ import sys
 
 import atheris
 
-READERS = ("exporter", "h11", "dns", "service_identity", "httpx", "idna", "starlette", "uvicorn")
-"""Whose branches count."""
+INSTRUMENTED_PACKAGES = ("exporter", "h11", "dns", "service_identity", "httpx", "idna", "starlette", "uvicorn")
+"""The packages whose branches count as coverage."""
 
-with atheris.instrument_imports(include=list(READERS)):
+with atheris.instrument_imports(include=list(INSTRUMENTED_PACKAGES)):
     from tests.fuzz.table import TARGETS
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""All targets, and the inputs that they begin with.
+"""All fuzz targets, and their initial inputs.
 
-A target takes bytes, does what the real code does with them, and fails where that breaks a promise.
+A target passes bytes to the real code, and fails if that violates an invariant.
 """
 
 import ast
@@ -27,16 +27,16 @@ HERE = Path(__file__).parent
 class Target:
     run: Callable[[bytes], None]
     mutations: int
-    """How many are tried whenever the tests run: a second of work."""
+    """How many mutations the short run tries: a second of work."""
     files: str = ""
-    """Where tests of other kinds keep inputs: a pattern, relative to `tests`."""
+    """A pattern for input files of other tests, relative to `tests`."""
 
     @property
     def name(self) -> str:
         return self.run.__name__
 
     def seeds(self) -> list[bytes]:
-        """Each line of the corpus is one input, as Python writes bytes."""
+        """Return the initial inputs. Each line of the corpus is one, as a bytes literal of Python."""
         lines = (HERE / "corpus" / f"{self.name}.txt").read_text().splitlines()
         files = sorted(HERE.parent.glob(self.files)) if self.files else []
         return [*map(ast.literal_eval, lines), *(path.read_bytes() for path in files)]

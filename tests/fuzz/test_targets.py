@@ -1,4 +1,4 @@
-"""The short run: the stored inputs of every target, and some small changes to them. `make fuzz` is the long one."""
+"""The short run: the initial inputs of every target, and some mutations of them. `make fuzz` is the long run."""
 
 import logging
 import time
@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import pytest
 
-from tests.fuzz.mutations import mutated
+from tests.fuzz.mutations import mutate
 from tests.fuzz.table import TARGETS, Target
 
-# Of cryptography, on odd certificates: the exporter logs them.
+# Warnings of cryptography about unusual certificates: the exporter logs them.
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Attribute's length:UserWarning"),
 ]
 
-SECONDS = 1.0  # for the changes to one target's inputs; a slow machine tries fewer of them
+SECONDS = 1.0  # for the mutations of one target; a slow machine tries fewer of them
 
 
 @pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
+def disable_logging() -> Iterator[None]:
     logging.disable()
     yield
     logging.disable(logging.NOTSET)
@@ -31,29 +31,28 @@ def test_files_of_other_tests_are_inputs(target: Target) -> None:
     assert len(target.seeds()) > len(replace(target, files="").seeds())
 
 
-def tried(target: Target, written: bytes, origin: str) -> None:
+def run_with_note(target: Target, data: bytes, origin: str) -> None:
+    """Run a target, and add the input to its exception."""
     try:
-        target.run(written)
+        target.run(data)
     except Exception as error:
-        error.add_note(f"{target.name}({written!r}), {origin}")
+        error.add_note(f"{target.name}({data!r}), {origin}")
         raise
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_stored_inputs(target: Target) -> None:
-    """None of them breaks a promise."""
+def test_initial_inputs(target: Target) -> None:
     seeds = target.seeds()
     assert seeds
-    for number, written in enumerate(seeds, 1):
-        tried(target, written, f"stored input {number}")
+    for number, data in enumerate(seeds, 1):
+        run_with_note(target, data, f"initial input {number}")
 
 
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
-def test_changed_inputs(target: Target) -> None:
-    """None of them breaks a promise."""
+def test_mutated_inputs(target: Target) -> None:
     seeds, end = target.seeds(), time.monotonic() + SECONDS
     assert target.mutations > 0
     for number in range(target.mutations):
         if time.monotonic() > end:
             break
-        tried(target, mutated(number, seeds), f"the change with the seed {number}")
+        run_with_note(target, mutate(number, seeds), f"the mutation with seed {number}")

@@ -248,3 +248,8 @@ def test_provisioned_dashboards_are_read_only() -> None:
         "disableDeletion": True,
         "options": {"path": "/var/lib/grafana/dashboards/matrix-federation"},
     }
+
+
+def test_overview_links_to_dashboards_and_to_the_documentation() -> None:
+    """The tests of links find links of both kinds."""
+    assert {url.startswith("/") for url in urls(ALL["overview.json"])} == {True, False}

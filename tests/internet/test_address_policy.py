@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from exporter.demo.faults import ClosedPort
+from exporter.demo.ports import ClosedPort
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
 from exporter.model.addresses import Endpoint, Target

@@ -11,7 +11,6 @@ import h11
 import pytest
 
 from exporter.demo.authority import Authority, IssuedCertificate
-from exporter.demo.faults import reset
 from exporter.demo.listener import streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
@@ -22,6 +21,7 @@ from exporter.probing.network import ClosedEarlyError
 from exporter.probing.problems import Step
 from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, RawHttps, listening, live_tls_streams, tcp_connection, tls_connection
+from tests.lab.ports import reset
 
 
 def page(content: bytes, *headers: bytes) -> bytes:

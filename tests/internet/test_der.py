@@ -6,7 +6,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from exporter.demo.authority import IssuedCertificate
 from exporter.internet.der import count_values
 from tests.certificates import certificate
-from tests.lab.hostile.certificates import der
+from tests.lab.hostile.bad_certificates import der
 
 NULL, SEQUENCE, OCTETS, BITS = 0x05, 0x30, 0x04, 0x03
 NOTHING = der(NULL, b"")

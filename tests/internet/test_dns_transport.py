@@ -1,4 +1,4 @@
-"""Queries to a single DNS server: over TCP, an answer may come in pieces, or not at all."""
+"""Queries to a single DNS server, over UDP and over TCP."""
 
 import asyncio
 import socket
@@ -36,35 +36,35 @@ async def test_a_datagram_after_the_answer_is_ignored() -> None:
         assert await pending.answer == FOUND
 
 
-async def test_an_answer_that_came_during_a_stall_is_found() -> None:
-    """The time is up before the event loop has looked at the socket."""
+async def test_an_answer_that_arrives_during_a_stall_is_read() -> None:
+    """The deadline passes before the event loop has polled the socket."""
     loop = asyncio.get_running_loop()
     with socket.socket(type=socket.SOCK_DGRAM) as resolver:
         resolver.bind(("127.0.0.1", 0))
-        lookup = asyncio.create_task(exchange(place_of(resolver), QUERY.name, RdataType.SRV, loop.time() + PAUSE))
+        lookup = asyncio.create_task(exchange(endpoint_of(resolver), QUERY.name, RdataType.SRV, loop.time() + PAUSE))
         await asyncio.sleep(0)
         wire, client = resolver.recvfrom(1024)
-        resolver.sendto(b"a stray message", client)
+        resolver.sendto(b"a mismatched message", client)
         resolver.sendto(answer(dns.message.from_wire(wire), "10 5 8450 hs.test.").to_wire(), client)
         time.sleep(2 * PAUSE)  # noqa: ASYNC251 - the stall
         assert await lookup == FOUND
 
 
-async def test_a_flood_does_not_hold_up_the_end_of_a_lookup() -> None:
-    """Only so many messages are read when the time is up."""
+async def test_a_flood_does_not_delay_the_end_of_a_lookup() -> None:
+    """The number of datagrams that are read at the deadline is limited."""
     resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
     with resolver, client:
         client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
         pending = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
         for _ in range(dns_transport._MAX_UNREAD):
-            resolver.send(b"a stray message")
+            resolver.send(b"a mismatched message")
         resolver.send(WIRE)
         pending.on_deadline()
         with pytest.raises(TimeoutError):
             await pending.answer
 
 
-def place_of(resolver: socket.socket) -> IPEndpoint:
+def endpoint_of(resolver: socket.socket) -> IPEndpoint:
     address, port = resolver.getsockname()
     return ip_endpoint(f"{address}:{port}")
 

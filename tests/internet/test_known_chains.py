@@ -15,7 +15,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
+from exporter.demo.authority import EXPIRED, Authority, IssuedCertificate
 from exporter.demo.listener import Listener
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.connection import InternetConnection
@@ -30,6 +30,8 @@ from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
 from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, handshake_only, listening, live_tls_streams
+from tests.lab.certificates import SELF_SIGNED
+from tests.lab.tls_versions import only
 
 OTHER_NAME = "other.test"
 SLOW_SECONDS, RESOLUTION_SECONDS = 0.1, 0.01  # timers of the event loop may be early by its resolution
@@ -54,7 +56,7 @@ class KnownServer:
         self.present(presented)
         self.connections = 0
         self.live_streams: list[int] = []
-        self.counts_streams = False  # slow: the garbage collector looks through a million objects
+        self.counts_streams = False  # slow, as the garbage collector traverses a million objects
         self.slow_connection: int | None = None
         self.peer_wait = 0.0
         self.now = datetime.now(UTC)
@@ -166,7 +168,7 @@ async def test_both_contexts_send_the_same_client_hello(authority: Authority, is
         async def listen(accepted: socket.socket) -> None:
             hellos.append(await asyncio.get_running_loop().sock_recv(accepted, 4096))
 
-        server.listener.behaviour = listen
+        server.listener.handler = listen
         for name in (NAME, OTHER_NAME):
             with pytest.raises(ClosedEarlyError):
                 await server.handshake(name)
@@ -224,8 +226,8 @@ async def test_another_chain_is_verified(
 ) -> None:
     """The second handshake uses a connection of its own, in the same step."""
     changed = {
-        "expired": authority.issue([NAME], CertificateState.EXPIRED),
-        "self-signed": authority.issue([NAME], CertificateState.SELF_SIGNED),
+        "expired": authority.issue([NAME], EXPIRED),
+        "self-signed": authority.issue([NAME], SELF_SIGNED),
         "other authority": untrusted_authority.issue([NAME]),
         "other intermediate": with_issuer(issued, untrusted_authority.issue([NAME])),
         "no intermediate": with_issuer(issued),
@@ -309,7 +311,7 @@ async def test_a_known_chain_without_its_private_key_is_refused(
 ) -> None:
     """Certificates are public: an attacker can present them, but must sign the handshake with another key."""
     async with known_server(authority, issued) as server:
-        server.listener.behaviour = Impostor(authority.issue([NAME]), issued).serve
+        server.listener.handler = Impostor(authority.issue([NAME]), issued).serve
         with pytest.raises(SSL.Error, match="bad signature"):
             await server.handshake()
 
@@ -318,7 +320,8 @@ class Impostor:
     """A server that replaces its certificates by stolen ones, in TLS 1.2, where they are not encrypted."""
 
     def __init__(self, own: IssuedCertificate, stolen: IssuedCertificate) -> None:
-        self._context = own.server_context(ssl.TLSVersion.TLSv1_2)
+        self._context = own.server_context()
+        only(ssl.TLSVersion.TLSv1_2)(self._context)
         self._certificates = b"".join(with_length(each.public_bytes(Encoding.DER), 3) for each in stolen.chain)
 
     async def serve(self, accepted: socket.socket) -> None:

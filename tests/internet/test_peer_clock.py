@@ -19,13 +19,13 @@ only_on_linux = pytest.mark.skipif(sys.platform != "linux", reason="only the Lin
 
 
 class SlowPeer:
-    """Answers a connection `seconds` after it has received something, in a thread that the event loop cannot delay."""
+    """Responds to data after `seconds`, in a thread that the event loop cannot delay."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self.answered = threading.Event()
-        self.answers_after = self.answered_before = 0.0
-        """The answer is sent between these two."""
+        self.responded = threading.Event()
+        self.responded_after = self.responded_before = 0.0
+        """The times between which the response was sent."""
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._thread = threading.Thread(target=self._serve)
@@ -36,10 +36,10 @@ class SlowPeer:
         with accepted:
             accepted.recv(100)
             time.sleep(self._seconds)
-            self.answers_after = time.monotonic()
-            accepted.sendall(b"answer")
-            self.answered_before = time.monotonic()
-            self.answered.set()
+            self.responded_after = time.monotonic()
+            accepted.sendall(b"response")
+            self.responded_before = time.monotonic()
+            self.responded.set()
             accepted.recv(100)
 
     def stop(self) -> None:
@@ -55,18 +55,18 @@ def slow_peer() -> Iterator[SlowPeer]:
 
 
 BUSY_SECONDS = 0.2
-CLOCKS_SECONDS = 0.05  # by which two clocks that are read one after the other may differ on a busy machine
+CLOCKS_SECONDS = 0.05  # by which two readings of the clocks, one after the other, may differ on a busy machine
 
 
-def keep_busy(peer: SlowPeer) -> None:
-    """Block, as a long computation would, until long after the answer has arrived."""
-    assert peer.answered.wait(PATIENCE)
+def block_event_loop(peer: SlowPeer) -> None:
+    """Block, as a long computation would, until long after the response has arrived."""
+    assert peer.responded.wait(PATIENCE)
     time.sleep(BUSY_SECONDS)
 
 
-def assert_is_peers_time(waited: float, peer: SlowPeer, asked_after: float, asked_before: float) -> None:
-    """Assert that the wait is from the request, which was sent between the two times, to the answer."""
-    shortest, longest = peer.answers_after - asked_before, peer.answered_before - asked_after
+def assert_only_peer_time(waited: float, peer: SlowPeer, requested_after: float, requested_before: float) -> None:
+    """Assert that the wait lasted from the request, which was sent between the two times, to the response."""
+    shortest, longest = peer.responded_after - requested_before, peer.responded_before - requested_after
     assert shortest - CLOCKS_SECONDS < waited < longest + CLOCKS_SECONDS
 
 
@@ -76,35 +76,35 @@ async def test_a_wait_ends_when_data_arrives_and_not_when_it_is_read(slow_peer: 
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
         await stream.open(ip_endpoint(slow_peer.address))
-        before, asked_after = clock.peer_wait(), time.monotonic()
-        await stream.send(b"question")
-        asked_before = time.monotonic()
+        before, requested_after = clock.peer_wait(), time.monotonic()
+        await stream.send(b"request")
+        requested_before = time.monotonic()
         receiving = asyncio.create_task(stream.receive())
         await asyncio.sleep(0)
-        keep_busy(slow_peer)
-        assert await receiving == b"answer"
-    assert_is_peers_time(clock.peer_wait() - before, slow_peer, asked_after, asked_before)
+        block_event_loop(slow_peer)
+        assert await receiving == b"response"
+    assert_only_peer_time(clock.peer_wait() - before, slow_peer, requested_after, requested_before)
 
 
 @only_on_linux
 async def test_data_may_arrive_before_sending_returns(slow_peer: SlowPeer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The exporter is suspended after sending until long after the peer answers: only the 50 ms of the peer count."""
     clock, loop = PeerClock(), asyncio.get_running_loop()
-    send, asked_before = loop.sock_sendall, 0.0
+    send, requested_before = loop.sock_sendall, 0.0
 
     async def suspended(sock: socket.socket, content: bytes) -> None:
-        nonlocal asked_before
-        asked_before = time.monotonic()
+        nonlocal requested_before
+        requested_before = time.monotonic()
         await send(sock, content)
-        keep_busy(slow_peer)
+        block_event_loop(slow_peer)
 
     with closing(TcpStream(clock)) as stream:
         await stream.open(ip_endpoint(slow_peer.address))
         monkeypatch.setattr(loop, "sock_sendall", suspended)
-        before, asked_after = clock.peer_wait(), time.monotonic()
-        await stream.send(b"question")
-        assert await stream.receive() == b"answer"
-    assert_is_peers_time(clock.peer_wait() - before, slow_peer, asked_after, asked_before)
+        before, requested_after = clock.peer_wait(), time.monotonic()
+        await stream.send(b"request")
+        assert await stream.receive() == b"response"
+    assert_only_peer_time(clock.peer_wait() - before, slow_peer, requested_after, requested_before)
 
 
 @only_on_linux
@@ -112,25 +112,25 @@ async def test_the_wait_for_a_connection_is_the_duration_of_the_tcp_handshake(sl
     """On loopback it is nearly 0, however late the event loop notices it."""
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
-        began = time.monotonic()
+        started = time.monotonic()
         opening = asyncio.create_task(stream.open(ip_endpoint(slow_peer.address)))
         await asyncio.sleep(0)
         time.sleep(BUSY_SECONDS)  # noqa: ASYNC251 - as a long computation would
         await opening
-        assert clock.peer_wait() < time.monotonic() - began - BUSY_SECONDS + CLOCKS_SECONDS
-        await stream.send(b"question")
+        assert clock.peer_wait() < time.monotonic() - started - BUSY_SECONDS + CLOCKS_SECONDS
+        await stream.send(b"request")
 
 
 async def test_a_wait_without_data_counts_until_it_is_cancelled(slow_peer: SlowPeer) -> None:
     clock = PeerClock()
     with closing(TcpStream(clock)) as stream:
         await stream.open(ip_endpoint(slow_peer.address))
-        before, began = clock.peer_wait(), time.monotonic()
-        await stream.send(b"question")
+        before, started = clock.peer_wait(), time.monotonic()
+        await stream.send(b"request")
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.02):
                 await stream.receive()
-    assert 0.015 < clock.peer_wait() - before <= time.monotonic() - began
+    assert 0.015 < clock.peer_wait() - before <= time.monotonic() - started
 
 
 # ---------------------------------------------------------------- the sum, with a fake clock

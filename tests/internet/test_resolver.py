@@ -9,7 +9,7 @@ import dns.message
 import pytest
 
 from exporter.demo.dns_server import DnsQuestion, DnsServer
-from exporter.demo.zone import DnsFault, DnsReply, Transport
+from exporter.demo.zone import SERVFAIL, DnsFault, DnsReply, Transport
 from exporter.internet.resolver import Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -19,6 +19,16 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.problems import Step
 from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
+from tests.lab.dns_faults import (
+    REFUSED,
+    drop,
+    send_alias_loop,
+    send_garbage,
+    send_wrong_id,
+    send_wrong_question,
+    truncate,
+    truncate_and_hang_up,
+)
 
 LIFETIME = 0.5  # seconds, for lookups that get no answer
 LONG_LIFETIME = 3600.0  # for those that get one
@@ -125,9 +135,12 @@ async def test_forty_srv_records_are_fetched(server: DnsServer) -> None:
 
 
 async def test_a_truncated_answer_is_fetched_over_tcp(server: DnsServer) -> None:
-    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    server.zone.fail("dual.test", "A", truncate)
     assert await resolver_of(server).addresses("dual.test") == Addresses("dual.test", DUAL)
-    assert [question.over for question in server.questions if question.kind == "A"] == [Transport.UDP, Transport.TCP]
+    assert [question.transport for question in server.questions if question.rdtype == "A"] == [
+        Transport.UDP,
+        Transport.TCP,
+    ]
 
 
 async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> None:
@@ -142,21 +155,21 @@ async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> Non
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        (DnsFault.SERVFAIL, Reason.DNS_FAILURE),
-        (DnsFault.REFUSED, Reason.DNS_FAILURE),
-        (DnsFault.ALIAS_LOOP, Reason.DNS_FAILURE),
-        (DnsFault.TRUNCATE_AND_HANG_UP, Reason.DNS_FAILURE),
-        (DnsFault.GARBAGE, Reason.DNS_FAILURE),
-        (DnsFault.DROP, Reason.DNS_TIMEOUT),
-        (DnsFault.WRONG_ID, Reason.DNS_TIMEOUT),
-        (DnsFault.WRONG_QUESTION, Reason.DNS_TIMEOUT),
+        (SERVFAIL, Reason.DNS_FAILURE),
+        (REFUSED, Reason.DNS_FAILURE),
+        (send_alias_loop, Reason.DNS_FAILURE),
+        (truncate_and_hang_up, Reason.DNS_FAILURE),
+        (send_garbage, Reason.DNS_FAILURE),
+        (drop, Reason.DNS_TIMEOUT),
+        (send_wrong_id, Reason.DNS_TIMEOUT),
+        (send_wrong_question, Reason.DNS_TIMEOUT),
     ],
 )
 async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, reason: Reason) -> None:
     """An answer to another query is ignored. A failure of one address family does not affect the other."""
     server.zone.fail("dual.test", "A", fault)
     server.zone.fail("_matrix-fed._tcp.dual.test", "SRV", fault)
-    waits_for_deadline = fault is DnsFault.GARBAGE or reason is Reason.DNS_TIMEOUT
+    waits_for_deadline = fault is send_garbage or reason is Reason.DNS_TIMEOUT
     resolver = resolver_of(server, lifetime=LIFETIME if waits_for_deadline else LONG_LIFETIME)
     found, srv = await asyncio.gather(
         resolver.addresses("dual.test"), resolver.srv(SrvService.MATRIX_FED, "dual.test"), return_exceptions=True
@@ -169,7 +182,7 @@ async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, 
 
 async def test_a_name_exists_unless_both_lookups_say_that_it_does_not(server: DnsServer) -> None:
     """A failed lookup does not say so."""
-    server.zone.fail("missing.test", "A", DnsFault.SERVFAIL)
+    server.zone.fail("missing.test", "A", SERVFAIL)
     found = await resolver_of(server).addresses("missing.test")
     assert (found.ips, found.exists, reasons(found.failures)) == ((), True, [Reason.DNS_FAILURE])
 
@@ -190,7 +203,7 @@ async def test_the_resolver_of_the_operating_system_is_never_used(
 
     for function in ("getaddrinfo", "gethostbyname", "gethostbyname_ex", "getnameinfo"):
         monkeypatch.setattr(socket, function, fail)
-    server.zone.fail("dual.test", "A", DnsFault.TRUNCATE)
+    server.zone.fail("dual.test", "A", truncate)
     resolver = resolver_of(server)
     assert await resolver.addresses("dual.test") == Addresses("dual.test", DUAL)
     assert (await resolver.srv(SrvService.MATRIX_FED, "dual.test"))[0].target == Target("hs.test", 8450)
@@ -203,10 +216,10 @@ async def test_the_resolver_of_the_operating_system_is_never_used(
     ("fault", "responds"),
     [
         (None, True),
-        (DnsFault.SERVFAIL, True),
-        (DnsFault.REFUSED, True),
-        (DnsFault.TRUNCATE, True),
-        (DnsFault.DROP, False),
+        (SERVFAIL, True),
+        (REFUSED, True),
+        (truncate, True),
+        (drop, False),
     ],
 )
 async def test_a_server_responds_if_it_sends_any_answer(
@@ -222,13 +235,13 @@ async def test_a_server_responds_if_it_sends_any_answer(
 async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The server would wait for other servers, which may be down."""
     desired: list[bool] = []
-    answer = server.answer
+    reply = server.reply
 
-    def record_and_answer(wire: bytes, over: Transport) -> DnsReply:
+    def record_and_reply(wire: bytes, transport: Transport) -> DnsReply:
         desired.append(bool(dns.message.from_wire(wire).flags & dns.flags.RD))
-        return answer(wire, over)
+        return reply(wire, transport)
 
-    monkeypatch.setattr(server, "answer", record_and_answer)
+    monkeypatch.setattr(server, "reply", record_and_reply)
     assert await resolver_of(server).responds()
     assert desired == [False]
 

@@ -303,9 +303,9 @@ class TruncatingServer(DnsServer):
         super().__init__()
         self._over_tcp = over_tcp
 
-    def answer(self, wire: bytes, over: Transport) -> bytes:
+    def reply(self, wire: bytes, transport: Transport) -> bytes:
         query = dns.message.from_wire(wire)
-        if over is Transport.TCP:
+        if transport is Transport.TCP:
             return self._over_tcp(query)
         reply = answer(query)
         reply.flags |= dns.flags.TC

@@ -5,13 +5,25 @@ import socket
 import ssl
 import warnings
 from contextlib import closing, nullcontext
+from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate, KeyType
-from exporter.demo.faults import reset
+from exporter.demo.authority import (
+    EXPIRED,
+    INCOMPLETE_CHAIN,
+    UNTRUSTED,
+    VALID,
+    WRONG_NAME,
+    Authority,
+    CertificateProfile,
+    ChainKeys,
+    IssuedCertificate,
+    NewKey,
+    new_p256_key,
+)
 from exporter.demo.listener import ConnectionHandler, streams
 from exporter.internet import der
 from exporter.internet.peer_clock import PeerClock
@@ -28,8 +40,11 @@ from exporter.probing.problems import Step
 from exporter.probing.stages import tls
 from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, RawHttps, handshake_only, listening, tcp_connection, tls_connection
-from tests.lab.hostile.oversized import begin_a_handshake
+from tests.lab.certificates import COMMON_NAME_ONLY, NOT_YET_VALID, SELF_SIGNED, new_rsa_key
+from tests.lab.hostile.bad_certificates import with_rsa
+from tests.lab.hostile.oversized import begin_handshake
 from tests.lab.hostile.tls import choose_group
+from tests.lab.ports import reset
 
 
 async def handshake_with(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
@@ -135,37 +150,38 @@ def count_chain_values(issued: IssuedCertificate) -> int:
 async def test_the_size_of_a_chain_is_checked_during_the_handshake(authority: Authority) -> None:
     """The server sends nothing after its certificates, which OpenSSL has already parsed."""
     with pytest.raises(TooLargeError, match="values"):
-        await asyncio.wait_for(handshake_with(begin_a_handshake, authority), 5)
+        await asyncio.wait_for(handshake_with(begin_handshake, authority), 5)
 
 
 async def test_no_server_can_choose_the_group_of_a_key_exchange(authority: Authority) -> None:
     """A group of 10,000 bits would take half a second for each handshake, and stall all other probes."""
-    context = context_of_version(authority.issue([NAME], key_type=KeyType.RSA), ssl.TLSVersion.TLSv1_2)
+    context = context_of_version(with_rsa(authority, NAME), ssl.TLSVersion.TLSv1_2)
     choose_group(context)
     with pytest.raises((SSL.Error, ClosedEarlyError)):
         await handshake_with(handshake_only(context), authority)
 
 
 @pytest.mark.parametrize(
-    ("state", "reasons"),
+    ("profile", "reasons"),
     [
-        (CertificateState.VALID, []),
-        (CertificateState.EXPIRED, [Reason.CERTIFICATE_EXPIRED]),
-        (CertificateState.NOT_YET_VALID, [Reason.CERTIFICATE_NOT_YET_VALID]),
-        (CertificateState.WRONG_NAME, [Reason.CERTIFICATE_NAME_MISMATCH]),
-        (CertificateState.SELF_SIGNED, [Reason.CERTIFICATE_UNTRUSTED]),
-        (CertificateState.UNTRUSTED, [Reason.CERTIFICATE_UNTRUSTED]),
-        (CertificateState.INCOMPLETE_CHAIN, [Reason.CERTIFICATE_INCOMPLETE_CHAIN]),
-        (CertificateState.COMMON_NAME_ONLY, [Reason.CERTIFICATE_NAME_MISMATCH]),
+        (VALID, []),
+        (EXPIRED, [Reason.CERTIFICATE_EXPIRED]),
+        (NOT_YET_VALID, [Reason.CERTIFICATE_NOT_YET_VALID]),
+        (WRONG_NAME, [Reason.CERTIFICATE_NAME_MISMATCH]),
+        (SELF_SIGNED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (UNTRUSTED, [Reason.CERTIFICATE_UNTRUSTED]),
+        (INCOMPLETE_CHAIN, [Reason.CERTIFICATE_INCOMPLETE_CHAIN]),
+        (COMMON_NAME_ONLY, [Reason.CERTIFICATE_NAME_MISMATCH]),
     ],
 )
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-@pytest.mark.parametrize("key_type", KeyType)
+@pytest.mark.parametrize("new_key", [new_p256_key, new_rsa_key])
 async def test_bad_certificates_have_their_reasons(
-    authority: Authority, state: CertificateState, reasons: list[Reason], version: ssl.TLSVersion, key_type: KeyType
+    profile: CertificateProfile, reasons: list[Reason], version: ssl.TLSVersion, new_key: NewKey, tmp_path: Path
 ) -> None:
     """The reasons follow from what OpenSSL reports for real certificates; a weak key would be one of them."""
-    context = context_of_version(authority.issue([NAME], state, key_type=key_type), version)
+    authority = Authority(tmp_path, ChainKeys(leaf=new_key))
+    context = context_of_version(authority.issue([NAME], profile), version)
     reading = tls.evaluate(await handshake_with(handshake_only(context), authority), NAME, ChainCache())
     assert ([problem.reason for problem in reading.problems] if isinstance(reading, Failure) else []) == reasons
 

@@ -1,3 +1,5 @@
+"""Verdicts on finished reports."""
+
 from dataclasses import replace
 from datetime import timedelta
 
@@ -8,26 +10,26 @@ from exporter.judging.verdict import LocatedProblem, StageVerdict
 from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, IPFamily, Stage
 from exporter.model.findings import SigningKeys, Software
-from exporter.model.outcomes import SKIPPED, Failed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Problem, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
     MATRIX_443,
-    at,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
+    healthy_at,
     nothing_resolved,
-    publishing,
     two_families,
     with_endpoints,
+    with_keys,
 )
 
 REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
 
 
-# ---------------------------------------------------------------- who federates
+# ---------------------------------------------------------------- federation
 
 
 @pytest.mark.parametrize(
@@ -37,12 +39,12 @@ REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection
         (expired_certificate(), False),
         (nothing_resolved(), False),
         (two_families(), True),
-        (with_endpoints(at("192.0.2.1", behind_alias=True)), False),
-        (with_endpoints(at("192.0.2.1", behind_alias=True), at("192.0.2.2")), True),
+        (with_endpoints(healthy_at("192.0.2.1", behind_alias=True)), False),
+        (with_endpoints(healthy_at("192.0.2.1", behind_alias=True), healthy_at("192.0.2.2")), True),
     ],
 )
 def test_one_healthy_endpoint_is_enough(report: Report, *, federates: bool) -> None:
-    """A failed well-known does not matter for that; an alias does, as not every peer follows it."""
+    """A failed well-known does not matter. An endpoint behind an alias does not count, as not every peer follows it."""
     assert verdict.federates(report) is federates
 
 
@@ -50,22 +52,31 @@ TIMED_OUT: Failed[Software] = Failed(3.0, (Problem(Reason.HTTP_TIMEOUT, "no answ
 
 
 @pytest.mark.parametrize(
-    ("report", "stalled_seconds", "short"),
+    ("report", "stalled_seconds", "starved"),
     [
-        (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 3.0, True),
-        (with_endpoints(at("192.0.2.1"), replace(at("192.0.2.2"), version=TIMED_OUT)), 0.5, False),
-        (with_endpoints(replace(at("192.0.2.1"), tcp=REFUSED)), 3.0, False),
+        (with_endpoints(healthy_at("192.0.2.1"), replace(healthy_at("192.0.2.2"), version=TIMED_OUT)), 3.0, True),
+        (with_endpoints(healthy_at("192.0.2.1"), replace(healthy_at("192.0.2.2"), version=TIMED_OUT)), 0.5, False),
+        (with_endpoints(replace(healthy_at("192.0.2.1"), tcp=REFUSED)), 3.0, False),
         (delegated_by_well_known(), 3.0, False),
     ],
 )
-def test_silence_is_believed_where_we_listened_to_it(report: Report, stalled_seconds: float, *, short: bool) -> None:
-    """All else is somebody's answer, however late it was heard."""
-    assert verdict.exporter_starved(replace(report, seconds=5.0, stalled_seconds=stalled_seconds)) is short
+def test_a_timeout_is_not_believed_after_a_long_stall(report: Report, stalled_seconds: float, *, starved: bool) -> None:
+    """Any other outcome is an answer, no matter how late the exporter received it."""
+    assert verdict.exporter_starved(replace(report, seconds=5.0, stalled_seconds=stalled_seconds)) is starved
 
 
-def test_every_stage_of_an_endpoint_has_to_pass() -> None:
-    endpoint = at("192.0.2.1")
-    problems = (Problem(Reason.INTERNAL_ERROR, "whatever"),)
+def test_a_shortage_of_resources_starves_the_exporter() -> None:
+    """The same reason without a shortage does not."""
+    shortage = ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
+    for problem, starved in ((shortage, True), (Problem(Reason.INTERNAL_ERROR, "Too many open files"), False)):
+        report = with_endpoints(replace(healthy_at("192.0.2.1"), tcp=Failed(0.1, (problem,))))
+        assert verdict.exporter_starved(report) is starved
+
+
+def test_every_stage_of_an_endpoint_must_pass() -> None:
+    """One stage that failed or was skipped is enough to break the endpoint."""
+    endpoint = healthy_at("192.0.2.1")
+    problems = (Problem(Reason.INTERNAL_ERROR, "unknown"),)
     for broken in (
         replace(endpoint, tcp=Failed(0.1, problems)),
         replace(endpoint, tls=Failed(0.1, problems)),
@@ -79,8 +90,8 @@ def test_every_stage_of_an_endpoint_has_to_pass() -> None:
 # ---------------------------------------------------------------- stages and problems
 
 
-def test_a_stage_passes_where_everything_passed_it_and_takes_as_long_as_the_slowest() -> None:
-    """A stage that was not reached has no verdict."""
+def test_a_stage_passes_if_all_endpoints_pass_it() -> None:
+    """The slowest endpoint gives the duration. A stage that was not reached has no verdict."""
     assert verdict.stages(two_families()) == {
         Stage.WELL_KNOWN: StageVerdict(ok=False, seconds=0.1),
         Stage.SRV: StageVerdict(ok=True, seconds=0.02),
@@ -93,7 +104,8 @@ def test_a_stage_passes_where_everything_passed_it_and_takes_as_long_as_the_slow
     assert list(verdict.stages(expired_certificate())) == [Stage.WELL_KNOWN, Stage.DNS, Stage.TCP, Stage.TLS]
 
 
-def test_problems_stand_where_they_were_met() -> None:
+def test_problems_are_located() -> None:
+    """Each problem comes with its stage, and with its endpoint if it has one."""
     refused = Problem(Reason.CONNECT_REFUSED, "connection refused")
     ipv6 = [endpoint.endpoint for endpoint in two_families().endpoints if endpoint.endpoint.ip.version == 6]
     assert list(verdict.problems(two_families())) == [
@@ -106,44 +118,49 @@ def test_problems_stand_where_they_were_met() -> None:
 # ---------------------------------------------------------------- what was found
 
 
-def test_certificates_are_those_of_all_connections() -> None:
-    """That of an expired one too; a connection that was not made has none."""
-    seen = verdict.tls_sessions(expired_certificate())
-    assert {connection: len(secured) for connection, secured in seen.items()} == {
+def test_every_connection_has_its_tls_session() -> None:
+    """A session with an expired certificate counts too. A connection that was not made has none."""
+    sessions = verdict.tls_sessions(expired_certificate())
+    assert {connection: len(those) for connection, those in sessions.items()} == {
         CertificateOf.WELL_KNOWN: 1,
         CertificateOf.FEDERATION: 1,
     }
-    assert not seen[CertificateOf.FEDERATION][0].certificate.valid
+    assert not sessions[CertificateOf.FEDERATION][0].certificate.valid
     assert verdict.tls_sessions(nothing_resolved()) == {}
 
 
-def test_the_first_certificate_to_expire_counts() -> None:
+def test_the_first_certificate_to_expire_is_found() -> None:
+    """It is the one with the earliest end of validity, at any position."""
     certificates = [tls.certificate for tls in verdict.tls_sessions(two_families())[CertificateOf.FEDERATION]]
     first = verdict.first_to_expire(certificates)
     assert first.not_after == min(certificate.not_after for certificate in certificates) < certificates[0].not_after
 
 
-def test_families_are_counted_where_they_are_published() -> None:
+def test_endpoints_are_counted_by_family() -> None:
+    """A family without endpoints is missing."""
     assert verdict.healthy_by_family(two_families()) == {IPFamily.IPV4: (2, 2), IPFamily.IPV6: (2, 0)}
     assert verdict.healthy_by_family(nothing_resolved()) == {}
 
 
-def test_the_software_is_that_of_the_first_endpoint_that_tells() -> None:
-    silent = EndpointReport(DELEGATED, tcp=REFUSED)
-    assert verdict.software(with_endpoints(silent, at("192.0.2.2"))) == Software("Synapse", "1.163.2")
-    assert verdict.software(with_endpoints(silent)) is None
+def test_the_software_comes_from_the_first_endpoint_that_reports_one() -> None:
+    """An endpoint that refuses connections reports none."""
+    refusing = EndpointReport(MATRIX_ENDPOINT, tcp=REFUSED)
+    assert verdict.software(with_endpoints(refusing, healthy_at("192.0.2.2"))) == Software("Synapse", "1.163.2")
+    assert verdict.software(with_endpoints(refusing)) is None
 
 
-def test_the_keys_are_those_that_expire_first() -> None:
-    """Of keys that stand up to nothing there are none."""
+def test_the_keys_that_expire_first_are_found() -> None:
+    """A document without a valid key does not count, even if it expires earlier."""
     soon = SigningKeys({"ed25519:b": "b"}, ENDED_AT + timedelta(minutes=5))
-    nothing = SigningKeys({}, ENDED_AT)
-    report = with_endpoints(at("192.0.2.1"), *(publishing(at("192.0.2.2"), keys) for keys in (soon, nothing)))
+    empty = SigningKeys({}, ENDED_AT)
+    endpoints = [with_keys(healthy_at("192.0.2.2"), keys) for keys in (soon, empty)]
+    report = with_endpoints(healthy_at("192.0.2.1"), *endpoints)
     assert verdict.signing_keys(report) == soon
     assert verdict.signing_keys(nothing_resolved()) is None
 
 
-def test_a_delegation_is_as_expected_where_it_leads_there_and_nowhere_else() -> None:
+def test_a_delegation_must_lead_to_the_expected_target_only() -> None:
+    """Another port is another target, and a second target is one too many."""
     assert verdict.leads_only_to(delegated_by_well_known(), MATRIX_443)
     assert not verdict.leads_only_to(delegated_by_well_known(), Target("matrix.example.org", 8448))
     assert not verdict.leads_only_to(two_families(), Target("one.example.org", 8448))
@@ -195,8 +212,8 @@ FROM_TCP_ON = [Stage.TCP, Stage.TLS, Stage.VERSION, Stage.KEYS]
     ],
     ids=["delegated by well-known", "expired certificate", "nothing resolved", "two families"],
 )
-def test_every_verdict_can_be_had_of_every_report(report: Report, verdicts: tuple[object, ...]) -> None:
-    """Whatever a probe reached, each verdict is derived from what it saw."""
+def test_every_verdict_can_be_derived_from_every_report(report: Report, verdicts: tuple[object, ...]) -> None:
+    """It does not matter how far the probe got."""
     assert (
         list(verdict.stages(report)),
         [located.problem.reason for located in verdict.problems(report)],

@@ -1,10 +1,12 @@
+"""The rules of the warnings."""
+
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
-from exporter.judging.warnings import RULES, ActiveWarning, WarningName, warnings
+from exporter.judging.warnings import RULES, WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
@@ -13,20 +15,20 @@ from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from tests.sample_reports import (
-    DELEGATED,
+    DEEP_LOOK_AT,
     ENDED_AT,
-    LOOKED_AT,
     MATRIX_443,
-    at,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
     healthy,
-    looked_at_deeply,
+    healthy_at,
     nothing_resolved,
-    publishing,
-    secured,
+    tls_session,
     two_families,
+    with_deep_look,
     with_endpoints,
+    with_keys,
 )
 
 REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
@@ -34,40 +36,51 @@ A_DAY = ENDED_AT + timedelta(days=1)
 JSON = "application/json"
 
 
-def warned(report: Report, delegation_last_seen: datetime | None = None) -> list[tuple[WarningName, str]]:
-    return [(located.warning, located.detail) for located in warnings(report, delegation_last_seen)]
+def active(report: Report, delegation_last_seen: datetime | None = None) -> list[tuple[WarningName, str]]:
+    return [(each.warning, each.detail) for each in warnings(report, delegation_last_seen)]
 
 
 def expected(warning: WarningName, detail: str | None) -> list[tuple[WarningName, str]]:
-    """The one warning, or none at all where there is no `detail`."""
+    """Return the one warning, or none without a `detail`."""
     return [] if detail is None else [(warning, detail)]
 
 
-@pytest.mark.parametrize("report", [delegated_by_well_known, looked_at_deeply])
-def test_a_healthy_server_is_warned_of_nothing(report: Callable[[], Report]) -> None:
+@pytest.mark.parametrize("report", [delegated_by_well_known, with_deep_look])
+def test_a_healthy_server_has_no_warning(report: Callable[[], Report]) -> None:
+    """A deep look that finds no fault adds none."""
     assert warnings(report(), delegation_last_seen=ENDED_AT) == ()
 
 
 def test_every_warning_has_a_rule() -> None:
-    """All but one are told by the report alone."""
+    """All but one follow from the report alone."""
     assert {WarningName.DELEGATION_LOST, *RULES} == set(WarningName)
 
 
-@pytest.mark.parametrize("report", [expired_certificate, nothing_resolved, two_families])
-def test_every_report_can_be_judged(report: Callable[[], Report]) -> None:
-    """Whatever is missing in it."""
-    assert all(isinstance(located, ActiveWarning) for located in warnings(report()))
+@pytest.mark.parametrize(
+    ("report", "expected_names"),
+    [
+        (expired_certificate, [WarningName.IPV4_BROKEN]),
+        (nothing_resolved, []),
+        (
+            two_families,
+            [WarningName.LEGACY_SRV_ONLY, WarningName.IPV6_BROKEN, WarningName.SOME_ENDPOINTS_BROKEN],
+        ),
+    ],
+)
+def test_an_incomplete_report_has_warnings_too(report: Callable[[], Report], expected_names: list[WarningName]) -> None:
+    """Rules cope with whatever is missing in a report."""
+    assert [each.warning for each in warnings(report())] == expected_names
 
 
 # ---------------------------------------------------------------- the well-known
 
-VALID = Delegation(86400, server=names.parse("matrix.example.org:443"), answered=WellKnownResponse(200, 42, None))
+VALID = Delegation(86400, server=names.parse("matrix.example.org:443"), response=WellKnownResponse(200, 42, None))
 ABSENT: Outcome[Delegation] = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
 BROKEN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), Delegation(3600))
-UNREADABLE: Outcome[Delegation] = Failed(0.1, (Problem(Reason.INTERNAL_ERROR, "whatever"),))
+UNKNOWN: Outcome[Delegation] = Failed(0.1, (Problem(Reason.INTERNAL_ERROR, "unknown"),))
 
 
-def finding(outcome: Outcome[Delegation]) -> Report:
+def with_well_known(outcome: Outcome[Delegation]) -> Report:
     return replace(delegated_by_well_known(), well_known=outcome)
 
 
@@ -77,42 +90,44 @@ def finding(outcome: Outcome[Delegation]) -> Report:
     [(timedelta(minutes=5), True), (timedelta(hours=47, minutes=59), True), (timedelta(hours=48), False)],
 )
 def test_delegation_lost(outcome: Outcome[Delegation], ago: timedelta, *, warns: bool) -> None:
-    """As long as peers may keep what they saw, be it absent now or broken."""
-    seen = ENDED_AT - ago
-    text = f"a valid well-known was last seen at {seen:%Y-%m-%d %H:%M} UTC"
-    assert warned(finding(outcome), seen) == expected(WarningName.DELEGATION_LOST, text if warns else None)
+    """A well-known that is absent or broken is lost for as long as peers may cache the valid one."""
+    last_seen = ENDED_AT - ago
+    text = f"a valid well-known was last seen at {last_seen:%Y-%m-%d %H:%M} UTC"
+    assert active(with_well_known(outcome), last_seen) == expected(WarningName.DELEGATION_LOST, text if warns else None)
 
 
 @pytest.mark.parametrize(
-    ("outcome", "seen"),
-    [(ABSENT, None), (BROKEN, None), (Passed(0.1, VALID), ENDED_AT), (SKIPPED, ENDED_AT), (UNREADABLE, ENDED_AT)],
+    ("outcome", "last_seen"),
+    [(ABSENT, None), (BROKEN, None), (Passed(0.1, VALID), ENDED_AT), (SKIPPED, ENDED_AT), (UNKNOWN, ENDED_AT)],
 )
-def test_delegation_not_lost(outcome: Outcome[Delegation], seen: datetime | None) -> None:
-    """Where there was none, where there is one, and where nothing is known of it."""
-    assert warned(finding(outcome), seen) == []
+def test_delegation_not_lost(outcome: Outcome[Delegation], last_seen: datetime | None) -> None:
+    """A delegation is not lost if there was none, if there still is one, or if nothing is known about it."""
+    assert active(with_well_known(outcome), last_seen) == []
 
 
 @pytest.mark.parametrize(("size", "warns"), [(12288, False), (12289, True), (50_000, True)])
 def test_well_known_large(size: int, *, warns: bool) -> None:
-    text = f"{size} bytes, some servers read 12288" if warns else None
-    answered = replace(VALID, answered=WellKnownResponse(200, size, None))
-    assert warned(finding(Passed(0.1, answered))) == expected(WarningName.WELL_KNOWN_LARGE, text)
+    """The bound is what the strictest homeserver reads."""
+    text = f"the well-known has {size} bytes, but some servers read only 12288" if warns else None
+    delegation = replace(VALID, response=WellKnownResponse(200, size, None))
+    assert active(with_well_known(Passed(0.1, delegation))) == expected(WarningName.WELL_KNOWN_LARGE, text)
 
 
-def test_a_large_page_that_delegates_nothing_is_no_large_well_known() -> None:
-    answered = Delegation(3600, answered=WellKnownResponse(200, 50_000, None))
-    assert warned(finding(Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), answered))) == []
+def test_a_large_page_without_a_delegation_is_not_a_large_well_known() -> None:
+    """Its failure is a problem already."""
+    delegation = Delegation(3600, response=WellKnownResponse(200, 50_000, None))
+    assert active(with_well_known(Failed(0.1, (Problem(Reason.NOT_JSON, "a page"),), delegation))) == []
 
 
 @pytest.mark.parametrize(
     ("status", "warns"), [(200, False), (201, True), (204, True), (299, True), (300, False), (404, False), (500, False)]
 )
 def test_well_known_not_200(status: int, *, warns: bool) -> None:
-    """Of a status that says that all is well."""
-    text = f"status {status}: some servers accept it, the specification does not" if warns else None
-    answered = Delegation(3600, answered=WellKnownResponse(status, 42, None))
-    report = finding(Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200"),), answered))
-    assert warned(report) == expected(WarningName.WELL_KNOWN_NOT_200, text)
+    """Only other successful statuses cause the warning: some peers accept them."""
+    text = f"status {status}: some servers accept it, but the specification requires 200" if warns else None
+    delegation = Delegation(3600, response=WellKnownResponse(status, 42, None))
+    report = with_well_known(Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200"),), delegation))
+    assert active(report) == expected(WarningName.WELL_KNOWN_NOT_200, text)
 
 
 @pytest.mark.parametrize(
@@ -120,33 +135,35 @@ def test_well_known_not_200(status: int, *, warns: bool) -> None:
     [(None, False), (0, True), (299, True), (300, False), (86400, False), (172_800, False), (172_801, True)],
 )
 def test_well_known_cache_out_of_bounds(announced: int | None, *, warns: bool) -> None:
-    """Five minutes to 48 hours; an answer that says nothing is fine."""
-    text = f"{announced} seconds are announced, peers keep it for 300 to 172800" if warns else None
-    answered = replace(VALID, answered=WellKnownResponse(200, 42, announced))
-    assert warned(finding(Passed(0.1, answered))) == expected(WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS, text)
+    """Headers may allow caching for 5 minutes to 48 hours, or say nothing."""
+    text = f"its headers allow caching for {announced} seconds, but peers cache it for 300 to 172800" if warns else None
+    delegation = replace(VALID, response=WellKnownResponse(200, 42, announced))
+    found = active(with_well_known(Passed(0.1, delegation)))
+    assert found == expected(WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS, text)
 
 
-def test_how_long_an_absence_may_be_kept_does_not_matter() -> None:
-    answered = Delegation(3600, absent_because=Reason.HTTP_STATUS, answered=WellKnownResponse(404, 42, 0))
-    assert warned(finding(Passed(0.1, answered))) == []
+def test_the_caching_of_an_absent_well_known_does_not_matter() -> None:
+    """There is no delegation to cache."""
+    delegation = Delegation(3600, absent_because=Reason.HTTP_STATUS, response=WellKnownResponse(404, 42, 0))
+    assert active(with_well_known(Passed(0.1, delegation))) == []
 
 
 @pytest.mark.parametrize(
-    ("answers", "detail"),
+    ("by_address", "detail"),
     [
         ({}, None),
         ({"192.0.2.7:443": "a.test"}, None),
         ({"192.0.2.7:443": "a.test", "192.0.2.8:443": "a.test"}, None),
         (
             {"192.0.2.7:443": "a.test", "[2001:db8::7]:443": "not_json"},
-            "192.0.2.7:443 answers a.test; [2001:db8::7]:443 answers not_json",
+            "192.0.2.7:443 answers with a.test; [2001:db8::7]:443 answers with not_json",
         ),
     ],
 )
-def test_well_known_split_brain(answers: dict[str, str], detail: str | None) -> None:
-    """Whichever of them a peer meets."""
-    report = replace(looked_at_deeply(), deep=DeepLook(LOOKED_AT, answers, None))
-    assert warned(report) == expected(WarningName.WELL_KNOWN_SPLIT_BRAIN, detail)
+def test_well_known_split_brain(by_address: dict[str, str], detail: str | None) -> None:
+    """The addresses of a server name must not return different well-knowns."""
+    report = replace(with_deep_look(), deep=DeepLook(DEEP_LOOK_AT, by_address, None))
+    assert active(report) == expected(WarningName.WELL_KNOWN_SPLIT_BRAIN, detail)
 
 
 # ---------------------------------------------------------------- SRV
@@ -155,8 +172,8 @@ ELSEWHERE = Target("old.example.org", 8448)
 
 
 def srv_records(*targets: Target, service: SrvService | None = SrvService.MATRIX_FED) -> SrvRecords:
-    found = {service: tuple(SrvRecord(10, 5, target) for target in targets)} if service else {}
-    return SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: ()} | found, service)
+    records = {service: tuple(SrvRecord(10, 5, target) for target in targets)} if service else {}
+    return SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: ()} | records, service)
 
 
 @pytest.mark.parametrize(
@@ -169,18 +186,18 @@ def srv_records(*targets: Target, service: SrvService | None = SrvService.MATRIX
         (srv_records(MATRIX_443, service=SrvService.MATRIX), None),
         (
             srv_records(ELSEWHERE),
-            "the SRV records lead to old.example.org:8448, the well-known to matrix.example.org:443",
+            "the SRV records lead to old.example.org:8448, but the well-known leads to matrix.example.org:443",
         ),
         (
             srv_records(MATRIX_443, ELSEWHERE),
-            f"the SRV records lead to {MATRIX_443}, {ELSEWHERE}, the well-known to {MATRIX_443}",
+            f"the SRV records lead to {MATRIX_443}, {ELSEWHERE}, but the well-known leads to {MATRIX_443}",
         ),
     ],
 )
 def test_srv_and_well_known_disagree(srv: SrvRecords | None, detail: str | None) -> None:
-    """Where there are both, and they do not lead to the same targets."""
-    report = replace(looked_at_deeply(), deep=DeepLook(LOOKED_AT, {}, srv))
-    assert warned(report) == expected(WarningName.SRV_AND_WELL_KNOWN_DISAGREE, detail)
+    """If there are both, they must lead to the same targets."""
+    report = replace(with_deep_look(), deep=DeepLook(DEEP_LOOK_AT, {}, srv))
+    assert active(report) == expected(WarningName.SRV_AND_WELL_KNOWN_DISAGREE, detail)
 
 
 @pytest.mark.parametrize(
@@ -193,74 +210,81 @@ def test_srv_and_well_known_disagree(srv: SrvRecords | None, detail: str | None)
     ],
 )
 def test_legacy_srv_only(srv: SrvRecords, *, warns: bool) -> None:
-    """Not where its lookup failed."""
+    """A failed lookup of the legacy records causes no warning."""
     text = "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing" if warns else None
     report = replace(delegated_by_well_known(), srv=Passed(0.1, srv))
-    assert warned(report) == expected(WarningName.LEGACY_SRV_ONLY, text)
+    assert active(report) == expected(WarningName.LEGACY_SRV_ONLY, text)
 
 
 # ---------------------------------------------------------------- endpoints
 
 
 def broken(ip: str) -> EndpointReport:
-    return EndpointReport(at(ip).endpoint, tcp=REFUSED)
+    return EndpointReport(healthy_at(ip).endpoint, tcp=REFUSED)
 
 
 @pytest.mark.parametrize(
-    ("endpoints", "found"),
+    ("endpoints", "expected_warnings"),
     [
-        ((at("192.0.2.1"), at("2001:db8::1")), []),
+        ((healthy_at("192.0.2.1"), healthy_at("2001:db8::1")), []),
         (
             (broken("192.0.2.1"),),
-            [(WarningName.IPV4_BROKEN, "1 published, but none of them passed every stage")],
+            [(WarningName.IPV4_BROKEN, "0 of 1 endpoints passed every stage")],
         ),
         (
-            (at("192.0.2.1"), broken("2001:db8::1"), broken("2001:db8::2")),
+            (healthy_at("192.0.2.1"), broken("2001:db8::1"), broken("2001:db8::2")),
             [
-                (WarningName.IPV6_BROKEN, "2 published, but none of them passed every stage"),
-                (WarningName.SOME_ENDPOINTS_BROKEN, "2 of 3: [2001:db8::1]:443, [2001:db8::2]:443"),
+                (WarningName.IPV6_BROKEN, "0 of 2 endpoints passed every stage"),
+                (
+                    WarningName.SOME_ENDPOINTS_BROKEN,
+                    "2 of 3 endpoints failed a stage: [2001:db8::1]:443, [2001:db8::2]:443",
+                ),
             ],
         ),
         (
-            (at("192.0.2.1"), broken("192.0.2.2")),
-            [(WarningName.SOME_ENDPOINTS_BROKEN, "1 of 2: 192.0.2.2:443")],
+            (healthy_at("192.0.2.1"), broken("192.0.2.2")),
+            [(WarningName.SOME_ENDPOINTS_BROKEN, "1 of 2 endpoints failed a stage: 192.0.2.2:443")],
         ),
         (
             (broken("192.0.2.1"), broken("2001:db8::1")),
             [
-                (WarningName.IPV4_BROKEN, "1 published, but none of them passed every stage"),
-                (WarningName.IPV6_BROKEN, "1 published, but none of them passed every stage"),
+                (WarningName.IPV4_BROKEN, "0 of 1 endpoints passed every stage"),
+                (WarningName.IPV6_BROKEN, "0 of 1 endpoints passed every stage"),
             ],
         ),
     ],
 )
-def test_broken_endpoints(endpoints: tuple[EndpointReport, ...], found: list[tuple[WarningName, str]]) -> None:
-    """A family is broken where none of its endpoints is healthy; some endpoints are, where not all of them are."""
-    assert warned(with_endpoints(*endpoints)) == found
+def test_broken_endpoints(
+    endpoints: tuple[EndpointReport, ...], expected_warnings: list[tuple[WarningName, str]]
+) -> None:
+    """A family is broken if none of its endpoints is healthy. Some endpoints are broken if others are healthy."""
+    assert active(with_endpoints(*endpoints)) == expected_warnings
 
 
 @pytest.mark.parametrize(
     ("version", "warns"), [("SSLv3", True), ("TLSv1", True), ("TLSv1.1", True), ("TLSv1.2", False), ("TLSv1.3", False)]
 )
 def test_tls_version_old(version: str, *, warns: bool) -> None:
-    report = with_endpoints(healthy(DELEGATED, secured(MATRIX_443.host, tls_version=version)))
-    assert warned(report) == expected(WarningName.TLS_VERSION_OLD, f"federation: {version}" if warns else None)
+    """Versions before TLS 1.2 are old."""
+    report = with_endpoints(healthy(MATRIX_ENDPOINT, tls_session(MATRIX_443.host, tls_version=version)))
+    assert active(report) == expected(WarningName.TLS_VERSION_OLD, f"federation: {version}" if warns else None)
 
 
-def test_old_tls_of_the_web_server_is_told_apart() -> None:
-    delegation = Delegation(86400, server=VALID.server, secured=secured("example.org", tls_version="TLSv1.1"))
-    assert warned(finding(Passed(0.1, delegation))) == [(WarningName.TLS_VERSION_OLD, "well_known: TLSv1.1")]
+def test_old_tls_of_the_web_server_is_named_separately() -> None:
+    """The detail says to which connection the version belongs."""
+    delegation = Delegation(86400, server=VALID.server, tls_session=tls_session("example.org", tls_version="TLSv1.1"))
+    assert active(with_well_known(Passed(0.1, delegation))) == [(WarningName.TLS_VERSION_OLD, "well_known: TLSv1.1")]
 
 
 def test_host_with_port_differs() -> None:
-    """Each endpoint says how."""
-    differs = EndpointDeepLook(Passed(0.1, None), "http_status where Host is matrix.example.org:443")
-    alike = replace(at("192.0.2.2"), deep=EndpointDeepLook(Passed(0.1, None)))
-    report = with_endpoints(replace(at("192.0.2.1"), deep=differs), alike, at("192.0.2.3"))
-    assert warned(report) == [
+    """Only the endpoint that differs is named, with the difference."""
+    differs = EndpointDeepLook(Passed(0.1, None), "http_status when Host is matrix.example.org:443")
+    same = replace(healthy_at("192.0.2.2"), deep=EndpointDeepLook(Passed(0.1, None)))
+    report = with_endpoints(replace(healthy_at("192.0.2.1"), deep=differs), same, healthy_at("192.0.2.3"))
+    assert active(report) == [
         (
             WarningName.HOST_WITH_PORT_DIFFERS,
-            "192.0.2.1:443: http_status where Host is matrix.example.org:443",
+            "192.0.2.1:443: http_status when Host is matrix.example.org:443",
         )
     ]
 
@@ -279,37 +303,38 @@ def test_host_with_port_differs() -> None:
     ],
 )
 def test_key_validity_short(ahead: timedelta, *, warns: bool) -> None:
-    """Expired ones are a problem, and no warning."""
-    report = with_endpoints(publishing(at("192.0.2.1"), SigningKeys({"ed25519:a": "a"}, ENDED_AT + ahead, JSON)))
-    text = f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected 60" if warns else None
-    assert warned(report) == expected(WarningName.KEY_VALIDITY_SHORT, text)
+    """Expired keys are a problem, not a warning."""
+    report = with_endpoints(with_keys(healthy_at("192.0.2.1"), SigningKeys({"ed25519:a": "a"}, ENDED_AT + ahead, JSON)))
+    text = f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected at least 60" if warns else None
+    assert active(report) == expected(WarningName.KEY_VALIDITY_SHORT, text)
 
 
 def test_keys_differ() -> None:
-    """Not where the same keys are valid for another time."""
-    one, two = at("192.0.2.1"), at("192.0.2.2")
+    """The same keys with different validity do not differ."""
+    one, two = healthy_at("192.0.2.1"), healthy_at("192.0.2.2")
     later = SigningKeys({"ed25519:a_1": "a2V5"}, ENDED_AT + timedelta(days=2), JSON)
     other = SigningKeys({"ed25519:a_1": "b3RoZXI"}, A_DAY, JSON)
-    assert warned(with_endpoints(one, publishing(two, later))) == []
-    assert warned(with_endpoints(one, publishing(two, other))) == [
-        (WarningName.KEYS_DIFFER, "2 different sets of keys are published")
+    assert active(with_endpoints(one, with_keys(two, later))) == []
+    assert active(with_endpoints(one, with_keys(two, other))) == [
+        (WarningName.KEYS_DIFFER, "the endpoints publish 2 different sets of keys")
     ]
 
 
 @pytest.mark.parametrize(
-    ("content_type", "said"), [(JSON, None), ("text/html", "text/html"), ("", "none"), (None, "none")]
+    ("content_type", "shown"), [(JSON, None), ("text/html", "text/html"), ("", "missing"), (None, "missing")]
 )
-def test_keys_content_type(content_type: str | None, said: str | None) -> None:
-    report = with_endpoints(publishing(at("192.0.2.1"), SigningKeys({"ed25519:a": "a"}, A_DAY, content_type)))
-    text = said and f"the keys come as {said}, expected application/json"
-    assert warned(report) == expected(WarningName.KEYS_CONTENT_TYPE, text)
+def test_keys_content_type(content_type: str | None, shown: str | None) -> None:
+    """Keys must come as application/json."""
+    report = with_endpoints(with_keys(healthy_at("192.0.2.1"), SigningKeys({"ed25519:a": "a"}, A_DAY, content_type)))
+    text = shown and f"Content-Type is {shown}, expected application/json"
+    assert active(report) == expected(WarningName.KEYS_CONTENT_TYPE, text)
 
 
 def test_old_key_inconsistent() -> None:
-    """Each fault once, whoever publishes it, and not more than a handful."""
+    """Each fault is listed once for all endpoints, and no more than five are listed."""
     faults = tuple(f"fault {number}" for number in range(7))
     keys = SigningKeys({"ed25519:a": "a"}, A_DAY, JSON, faults)
-    report = with_endpoints(publishing(at("192.0.2.1"), keys), publishing(at("192.0.2.2"), keys))
-    assert warned(report) == [
+    report = with_endpoints(with_keys(healthy_at("192.0.2.1"), keys), with_keys(healthy_at("192.0.2.2"), keys))
+    assert active(report) == [
         (WarningName.OLD_KEY_INCONSISTENT, "fault 0; fault 1; fault 2; fault 3; fault 4"),
     ]

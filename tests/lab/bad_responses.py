@@ -1,181 +1,179 @@
-"""Servers that answer wrongly, each in one way that `demo` does not show: the web server, the homeserver, and the
-reverse proxy in front of it.
-"""
+"""Servers that respond wrongly in ways that `demo` does not show: the web server, the homeserver, the reverse proxy."""
 
-from exporter.demo.authority import CertificateState
-from exporter.demo.broken import NO_IPV4, keys_broken
-from exporter.demo.faults import Fault
-from exporter.demo.homeserver import KEYS, VERSION, KeyFault
+from exporter.demo.authority import EXPIRED, WRONG_NAME
+from exporter.demo.broken import IPV4_BROKEN, broken_keys
+from exporter.demo.homeserver import KEYS, VERSION, without
 from exporter.demo.https_server import JSON, WELL_KNOWN, Request, Response, delegation, redirect
-from exporter.demo.reverse_proxy import ProxyFault
-from exporter.demo.servers import LabServer, Place, Website, federates
+from exporter.demo.ports import drop_packets
+from exporter.demo.servers import LabServer, PortFactory, Proxy, Website, federates, pass_through
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.unreachable import HOURS
+from tests.lab.key_documents import publish_no_ed25519_key
+from tests.lab.reverse_proxy import allow_reads_only, decode_paths, limit_bodies, serve_own_page_for_unknown_paths
+from tests.lab.slow import FOR_HOURS, slow_down
 
-ENORMOUS = Response(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
-A_LIST = Response(200, (JSON,), b"[]")
+_LARGE = Response(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
+_ARRAY = Response(200, (JSON,), b"[]")
 
 
 async def crash(_: Request) -> Response:
-    """The connection ends without an answer."""
-    raise ConnectionAbortedError("the lab was told to hang up here")
+    """Close the connection without a response."""
+    raise ConnectionAbortedError("this homeserver closes the connection here")
 
 
-def well_known_broken(
+def broken_well_known(
     host: str,
     ip: str,
     shows: str,
     reason: Reason,
-    website: Place,
+    port: Website | PortFactory,
 ) -> LabServer:
-    """The web server is at fault, and port 8448, to which peers fall back, works."""
+    """A server whose web server is broken, and whose port 8448, where peers fall back to, works."""
     return LabServer(
         host,
         shows,
         Method.DEFAULT_8448,
         zone=f"{host} A {ip}",
-        places={f"{ip}:443": website, f"{ip}:8448": federates(host)},
+        ports={f"{ip}:443": port, f"{ip}:8448": federates(host)},
         expected=frozenset({(Stage.WELL_KNOWN, reason)}),
     )
 
 
-def behind(host: str, ip: str, shows: str, reason: Reason, fault: ProxyFault) -> LabServer:
-    """No delegation, and a reverse proxy that is at fault."""
+def broken_proxy(host: str, ip: str, shows: str, reason: Reason, proxy: Proxy) -> LabServer:
+    """A server without delegation, behind a broken reverse proxy."""
     return LabServer(
         host,
         shows,
         Method.DEFAULT_8448,
         zone=f"{host} A {ip}",
-        places={f"{ip}:8448": federates(host, behind=fault)},
+        ports={f"{ip}:8448": federates(host, proxy=proxy)},
         expected=frozenset({(Stage.PROXY, reason)}),
     )
 
 
 BAD_RESPONSE_SERVERS = (
     # ------------------------------------------------------------ the web server
-    well_known_broken(
+    broken_well_known(
         "well-known-error.lab.test",
         "192.0.2.130",
-        "a well-known that is answered with status 500",
+        "a well-known that responds with status 500",
         Reason.HTTP_STATUS,
         Website("well-known-error.lab.test", {WELL_KNOWN: Response(500)}),
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-expired.lab.test",
         "192.0.2.131",
-        "a web server whose certificate has expired",
+        "a web server with an expired certificate",
         Reason.CERTIFICATE_EXPIRED,
-        Website("well-known-expired.lab.test", state=CertificateState.EXPIRED),
+        Website("well-known-expired.lab.test", certificate=EXPIRED),
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-wrong-name.lab.test",
         "192.0.2.132",
         "a web server with a certificate for another name",
         Reason.CERTIFICATE_NAME_MISMATCH,
-        Website("well-known-wrong-name.lab.test", state=CertificateState.WRONG_NAME),
+        Website("well-known-wrong-name.lab.test", certificate=WRONG_NAME),
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-black-hole.lab.test",
         "192.0.2.133",
-        "a firewall that drops everything to port 443",
+        "a firewall that drops all packets to port 443",
         Reason.CONNECT_TIMEOUT,
-        Fault.BLACK_HOLE,
+        drop_packets,
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-loop.lab.test",
         "192.0.2.134",
         "a well-known that is redirected to itself",
         Reason.REDIRECT,
         Website("well-known-loop.lab.test", {WELL_KNOWN: redirect(f"https://well-known-loop.lab.test{WELL_KNOWN}")}),
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-enormous.lab.test",
         "192.0.2.135",
         "a well-known of 60 kB",
         Reason.TOO_LARGE,
-        Website("well-known-enormous.lab.test", {WELL_KNOWN: ENORMOUS}),
+        Website("well-known-enormous.lab.test", {WELL_KNOWN: _LARGE}),
     ),
-    well_known_broken(
+    broken_well_known(
         "well-known-url.lab.test",
         "192.0.2.136",
-        "a well-known that holds a URL instead of a server name",
+        "a well-known that contains a URL instead of a server name",
         Reason.INVALID_DELEGATION,
         Website("well-known-url.lab.test", {WELL_KNOWN: delegation("https://hs.well-known-url.lab.test")}),
     ),
     # ------------------------------------------------------------ the homeserver
     LabServer(
         "crash.lab.test",
-        "a homeserver that closes the connection instead of telling its version",
+        "a homeserver that closes the connection when it is asked for its version",
         Method.DEFAULT_8448,
         zone="crash.lab.test A 192.0.2.140",
-        places={"192.0.2.140:8448": Website("crash.lab.test", {VERSION: crash}, homeserver=True)},
+        ports={"192.0.2.140:8448": Website("crash.lab.test", {VERSION: crash}, proxy=pass_through)},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_PROTOCOL)}),
-        warnings=NO_IPV4,
+        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "silent.lab.test",
-        "a homeserver that does not answer",
+        "a homeserver that does not respond",
         Method.DEFAULT_8448,
         zone="silent.lab.test A 192.0.2.141",
-        places={"192.0.2.141:8448": federates("silent.lab.test")},
+        ports={"192.0.2.141:8448": federates("silent.lab.test", proxy=slow_down(FOR_HOURS))},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_TIMEOUT), (Stage.KEYS, Reason.HTTP_TIMEOUT)}),
-        warnings=NO_IPV4,
-        delay=HOURS,
+        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "version-list.lab.test",
-        "a version that is a JSON array",
+        "a homeserver whose version is a JSON array",
         Method.DEFAULT_8448,
         zone="version-list.lab.test A 192.0.2.142",
-        places={"192.0.2.142:8448": Website("version-list.lab.test", {VERSION: A_LIST}, homeserver=True)},
+        ports={"192.0.2.142:8448": Website("version-list.lab.test", {VERSION: _ARRAY}, proxy=pass_through)},
         expected=frozenset({(Stage.VERSION, Reason.INVALID_CONTENT)}),
-        warnings=NO_IPV4,
+        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "no-keys.lab.test",
-        "a homeserver that peers reach, but not the keys with which they verify what it says",
+        "a homeserver that does not publish the keys with which peers verify its events",
         Method.DEFAULT_8448,
         zone="no-keys.lab.test A 192.0.2.143",
-        places={"192.0.2.143:8448": federates("no-keys.lab.test")},
+        ports={"192.0.2.143:8448": federates("no-keys.lab.test")},
         expected=frozenset({(Stage.KEYS, Reason.HTTP_STATUS)}),
-        warnings=NO_IPV4,
-        missing=(KEYS,),
+        warnings=IPV4_BROKEN,
+        homeserver=without(KEYS),
     ),
-    keys_broken(
+    broken_keys(
         "no-signing-key.lab.test",
         "192.0.2.144",
-        "keys without any of ed25519 among them",
+        "published keys with no ed25519 key among them",
         Reason.NO_SIGNING_KEY,
-        KeyFault.NO_ED25519_KEY,
+        publish_no_ed25519_key,
     ),
     # ------------------------------------------------------------ the reverse proxy
-    behind(
+    broken_proxy(
         "path-decoded.lab.test",
         "192.0.2.150",
         "a reverse proxy that decodes paths",
         Reason.PATH_DECODED,
-        ProxyFault.DECODES_PATHS,
+        decode_paths,
     ),
-    behind(
+    broken_proxy(
         "body-limit.lab.test",
         "192.0.2.151",
-        "a reverse proxy that takes bodies of 1 MiB at most",
+        "a reverse proxy that refuses bodies of more than 1 MiB",
         Reason.BODY_LIMIT,
-        ProxyFault.LIMITS_BODIES,
+        limit_bodies,
     ),
-    behind(
+    broken_proxy(
         "read-only.lab.test",
         "192.0.2.153",
-        "a reverse proxy that lets GET through, and no PUT",
+        "a reverse proxy that allows GET but refuses PUT",
         Reason.HTTP_STATUS,
-        ProxyFault.READS_ONLY,
+        allow_reads_only,
     ),
-    behind(
+    broken_proxy(
         "catch-all.lab.test",
         "192.0.2.152",
-        "a reverse proxy with a page of its own for every path that the homeserver does not know",
+        "a reverse proxy that serves a page of its own for every path that the homeserver does not know",
         Reason.CATCH_ALL,
-        ProxyFault.CATCHES_ALL,
+        serve_own_page_for_unknown_paths,
     ),
 )

@@ -1,76 +1,102 @@
-import math
+import json
 
 import pytest
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import Request, Response
-from exporter.demo.reverse_proxy import FAULTS, ProxyFault, in_front_of
+from exporter.demo.servers import Proxy, pass_through
+from tests.lab.reverse_proxy import (
+    allow_reads_only,
+    decode_paths,
+    know_host_without_port_only,
+    lead_to_another_homeserver,
+    limit_bodies,
+    replace_content_type,
+    serve_own_page_for_unknown_paths,
+)
 
 NAME = "x.lab.test"
 ENCODED = "/_matrix/federation/v1/event/%24a%2Fb"
 UNKNOWN = "/_matrix/federation/v1/nothing"
 
 
-async def through(
-    fault: ProxyFault | None, target: str, host: str = NAME, homeserver: Homeserver | None = None
-) -> Response:
-    site = in_front_of((homeserver or Homeserver(NAME)).answer, fault)
-    assert not site.pages
-    assert not isinstance(site.otherwise, Response)
-    return await site.otherwise(Request(NAME, "GET", target, host, "judge"))
+def request(target: str, host: str = NAME, method: str = "GET") -> Request:
+    return Request(NAME, method, target, host, "test")
 
 
-async def outcome(fault: ProxyFault | None, target: str, host: str = NAME) -> tuple[int, str]:
-    """Status and type of the content."""
-    answer = await through(fault, target, host)
-    return answer.status, dict(answer.headers)["Content-Type"]
+async def send(proxy: Proxy, request: Request, homeserver: Homeserver | None = None) -> Response:
+    site = proxy(homeserver or Homeserver(NAME))
+    assert not site.resources
+    assert not isinstance(site.fallback, Response)
+    return await site.fallback(request)
 
 
 JSON, HTML = "application/json", "text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize(
-    ("fault", "target", "host", "found"),
+    ("proxy", "target", "host", "expected"),
     [
-        (None, ENCODED, NAME, (401, JSON)),
-        (ProxyFault.DECODES_PATHS, ENCODED, NAME, (404, JSON)),
-        (ProxyFault.DECODES_PATHS, "/_matrix/federation/v1/event/%24base", NAME, (401, JSON)),
-        (ProxyFault.DECODES_PATHS, "/_matrix/federation/v1/%76ersion", NAME, (200, JSON)),
-        (None, UNKNOWN, NAME, (404, JSON)),
-        (ProxyFault.CATCHES_ALL, UNKNOWN, NAME, (200, HTML)),
-        (ProxyFault.CATCHES_ALL, ENCODED, NAME, (401, JSON)),
-        (None, KEYS, f"{NAME}:8448", (200, JSON)),
-        (ProxyFault.HOST_WITHOUT_PORT_ONLY, KEYS, f"{NAME}:8448", (404, HTML)),
-        (ProxyFault.HOST_WITHOUT_PORT_ONLY, KEYS, NAME, (200, JSON)),
-        (ProxyFault.LOSES_CONTENT_TYPE, KEYS, NAME, (200, "text/plain; charset=utf-8")),
+        (pass_through, ENCODED, NAME, (401, JSON)),
+        (decode_paths, ENCODED, NAME, (404, JSON)),
+        (decode_paths, "/_matrix/federation/v1/event/%24base", NAME, (401, JSON)),
+        (decode_paths, "/_matrix/federation/v1/%76ersion", NAME, (200, JSON)),
+        (pass_through, UNKNOWN, NAME, (404, JSON)),
+        (serve_own_page_for_unknown_paths, UNKNOWN, NAME, (200, HTML)),
+        (serve_own_page_for_unknown_paths, ENCODED, NAME, (401, JSON)),
+        (pass_through, KEYS, f"{NAME}:8448", (200, JSON)),
+        (know_host_without_port_only, KEYS, f"{NAME}:8448", (404, HTML)),
+        (know_host_without_port_only, KEYS, NAME, (200, JSON)),
+        (replace_content_type, KEYS, NAME, (200, "text/plain; charset=utf-8")),
     ],
 )
-async def test_what_passes(fault: ProxyFault | None, target: str, host: str, found: tuple[int, str]) -> None:
-    """Each fault is what it is named after, and leaves all else as it is."""
-    assert await outcome(fault, target, host) == found
+async def test_a_proxy_has_one_fault(proxy: Proxy, target: str, host: str, expected: tuple[int, str]) -> None:
+    """Everything else passes unchanged."""
+    response = await send(proxy, request(target, host))
+    assert (response.status, dict(response.headers)["Content-Type"]) == expected
 
 
-@pytest.mark.parametrize("fault", ProxyFault)
-async def test_probes_pass(fault: ProxyFault) -> None:
-    """What a probe asks for is there behind every fault: that is what makes them hard to find."""
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        decode_paths,
+        limit_bodies,
+        allow_reads_only,
+        serve_own_page_for_unknown_paths,
+        know_host_without_port_only,
+        replace_content_type,
+    ],
+)
+async def test_the_requests_of_a_probe_pass(proxy: Proxy) -> None:
+    """That makes these faults hard to find."""
     homeserver = Homeserver(NAME)
-    assert (await through(fault, VERSION, homeserver=homeserver)).body == homeserver.version().body
-    assert (await through(fault, KEYS)).status == 200
+    assert (await send(proxy, request(VERSION), homeserver)).body == homeserver.version().body
+    assert (await send(proxy, request(KEYS), homeserver)).status == 200
+    assert [proxy(homeserver).refuse(request(path), 0) for path in (VERSION, KEYS)] == [None, None]
 
 
-@pytest.mark.parametrize(("fault", "limit"), [(None, math.inf), (ProxyFault.LIMITS_BODIES, 1 << 20)])
-def test_limit_of_bodies(fault: ProxyFault | None, limit: float) -> None:
-    """It is kept where bodies are read: see the https server."""
-    assert in_front_of(Homeserver(NAME).answer, fault).body_limit == limit
+@pytest.mark.parametrize(
+    ("proxy", "method", "body_bytes", "status"),
+    [
+        (pass_through, "PUT", 1 << 30, None),
+        (limit_bodies, "PUT", 1 << 20, None),
+        (limit_bodies, "PUT", (1 << 20) + 1, 413),
+        (allow_reads_only, "GET", 0, None),
+        (allow_reads_only, "HEAD", 0, None),
+        (allow_reads_only, "PUT", 0, 403),
+    ],
+)
+def test_a_request_is_refused_before_its_body_is_read(
+    proxy: Proxy, method: str, body_bytes: int, status: int | None
+) -> None:
+    """The https server asks before it reads the body."""
+    refused = proxy(Homeserver(NAME)).refuse(request("/", method=method), body_bytes)
+    assert (refused.status if refused else None) == status
 
 
-@pytest.mark.parametrize(("fault", "put"), [(None, True), (ProxyFault.READS_ONLY, False)])
-def test_methods(fault: ProxyFault | None, *, put: bool) -> None:
-    """They are refused before a body is sent."""
-    methods = in_front_of(Homeserver(NAME).answer, fault).methods
-    assert ("GET" in methods, "PUT" in methods) == (True, put)
-
-
-def test_every_fault_is_in_the_table() -> None:
-    """None is a name only."""
-    assert set(FAULTS) == set(ProxyFault)
+async def test_another_homeserver_has_other_keys() -> None:
+    """It has the same name."""
+    homeserver = Homeserver(NAME)
+    document = json.loads((await send(lead_to_another_homeserver, request(KEYS), homeserver)).body)
+    assert document["server_name"] == NAME
+    assert document["verify_keys"] != homeserver.unsigned_keys()["verify_keys"]

@@ -1,18 +1,18 @@
-"""Servers that no request reaches, each for one reason that `demo` does not show: DNS, TCP and TLS."""
+"""Servers that no request reaches, for reasons in DNS, TCP or TLS that `demo` does not show."""
 
-from exporter.demo.authority import CertificateState
-from exporter.demo.broken import NO_IPV4, at_8448
-from exporter.demo.faults import Fault
+from exporter.demo.broken import IPV4_BROKEN, broken_port
 from exporter.demo.servers import LabServer, federates
-from exporter.demo.zone import DnsFault
+from exporter.demo.zone import SERVFAIL, DnsFault
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.certificates import FOR_CLIENTS, NOT_YET_VALID
+from tests.lab.dns_faults import drop
+from tests.lab.ports import have_no_route, listen, refuse_name, stall
+from tests.lab.slow import FOR_HOURS, slow_down
 
-HOURS = 4 * 3600.0  # in seconds: nobody waits so long
 
-
-def unresolved(host: str, ip: str, shows: str, reason: Reason, fault: DnsFault) -> LabServer:
-    """Neither the web server nor port 8448 is found, as the name's addresses cannot be looked up."""
+def broken_dns(host: str, ip: str, shows: str, reason: Reason, fault: DnsFault) -> LabServer:
+    """A server whose addresses cannot be looked up, neither for the web server nor for port 8448."""
     return LabServer(
         host,
         shows,
@@ -26,24 +26,24 @@ def unresolved(host: str, ip: str, shows: str, reason: Reason, fault: DnsFault) 
 UNREACHABLE_SERVERS = (
     LabServer(
         "no-address.lab.test",
-        "a name without any address",
+        "a name without an address in DNS",
         Method.DEFAULT_8448,
         zone='no-address.lab.test TXT "nothing here"',
         expected=frozenset({(Stage.DNS, Reason.NO_ADDRESSES)}),
     ),
-    unresolved(
+    broken_dns(
         "dns-silent.lab.test",
         "192.0.2.120",
-        "name servers that do not answer",
+        "DNS servers that do not reply",
         Reason.DNS_TIMEOUT,
-        DnsFault.DROP,
+        drop,
     ),
-    unresolved(
+    broken_dns(
         "dns-servfail.lab.test",
         "192.0.2.121",
-        "name servers that answer with an error",
+        "DNS servers that reply with an error",
         Reason.DNS_FAILURE,
-        DnsFault.SERVFAIL,
+        SERVFAIL,
     ),
     LabServer(
         "srv-none.lab.test",
@@ -75,49 +75,52 @@ UNREACHABLE_SERVERS = (
         Method.DEFAULT_8448,
         zone="loopback.lab.test A 127.0.0.2",
         expected=frozenset({(Stage.WELL_KNOWN, Reason.BLOCKED_ADDRESS), (Stage.TCP, Reason.BLOCKED_ADDRESS)}),
-        warnings=NO_IPV4,
+        warnings=IPV4_BROKEN,
     ),
-    at_8448(
+    broken_port(
         "unreachable.lab.test",
         "192.0.2.122",
-        "an address to which no route leads",
+        "an address without a route to it",
         Reason.UNREACHABLE,
-        Fault.UNREACHABLE,
+        have_no_route,
     ),
-    at_8448(
+    broken_port(
         "name-refused.lab.test",
         "192.0.2.123",
-        "a reverse proxy that does not know the name, and refuses TLS for it",
+        "a reverse proxy that does not know the server name, and refuses the TLS handshake",
         Reason.TLS_HANDSHAKE,
-        Fault.NAME_REFUSED,
+        listen(refuse_name),
     ),
-    at_8448(
+    broken_port(
         "tls-silent.lab.test",
         "192.0.2.124",
-        "a port that accepts connections and then says nothing",
+        "a port that accepts connections and then stays silent",
         Reason.TLS_TIMEOUT,
-        Fault.STALL,
+        listen(stall),
     ),
-    at_8448(
+    broken_port(
         "not-yet-valid.lab.test",
         "192.0.2.125",
-        "a certificate that is not valid before tomorrow",
+        "a certificate that is not valid until tomorrow",
         Reason.CERTIFICATE_NOT_YET_VALID,
-        federates("not-yet-valid.lab.test", CertificateState.NOT_YET_VALID),
+        federates("not-yet-valid.lab.test", NOT_YET_VALID),
     ),
-    at_8448(
+    broken_port(
         "for-clients.lab.test",
         "192.0.2.126",
-        "a certificate whose purpose is to name a client, and no server",
+        "a certificate that is only for clients",
         Reason.CERTIFICATE_INVALID,
-        federates("for-clients.lab.test", CertificateState.FOR_CLIENTS),
+        federates("for-clients.lab.test", FOR_CLIENTS),
     ),
     LabServer(
         "all-silent.lab.test",
-        "a web server and a homeserver that take longer than the whole probe may",
+        "a web server and a homeserver that both take longer than the timeout of a probe",
         Method.DEFAULT_8448,
         zone="all-silent.lab.test A 192.0.2.127",
-        places={"192.0.2.127:443": Fault.STALL, "192.0.2.127:8448": federates("all-silent.lab.test")},
+        ports={
+            "192.0.2.127:443": listen(stall),
+            "192.0.2.127:8448": federates("all-silent.lab.test", proxy=slow_down(FOR_HOURS)),
+        },
         expected=frozenset(
             {
                 (Stage.WELL_KNOWN, Reason.TLS_TIMEOUT),
@@ -125,7 +128,6 @@ UNREACHABLE_SERVERS = (
                 (Stage.KEYS, Reason.TIMEOUT),
             }
         ),
-        warnings=NO_IPV4,
-        delay=HOURS,
+        warnings=IPV4_BROKEN,
     ),
 )

@@ -28,9 +28,9 @@ from tests.sample_reports import (
     delegated_by_well_known,
     expired_certificate,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
-    watched,
+    watched_server,
 )
 from tests.scrapes import OPENMETRICS, board_of, text_of
 
@@ -78,7 +78,7 @@ def hostile() -> Report:
     """Return a report with characters that could break a line, wherever a remote server can choose a text."""
     report = delegated_by_well_known("hostile.example.org")
     (endpoint,) = report.endpoints
-    session = secured("hostile.example.org")
+    session = tls_session("hostile.example.org")
     issuer = replace(session.certificate, issuer='CN="Ünï\\cödé", O={💥}\n# EOF')
     with_tls = replace(endpoint, tls=Passed(0.1, replace(session, certificate=issuer, tls_version='TLS"\\')))
     with_version = replace(with_tls, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx 1")))
@@ -88,7 +88,7 @@ def hostile() -> Report:
 
 def full_board() -> Board:
     reports = delegated_by_well_known(), expired_certificate(), nothing_resolved(), two_families(), hostile()
-    return board_of([watched(report.server_name.text) for report in reports], *reports)
+    return board_of([watched_server(report.server_name.text) for report in reports], *reports)
 
 
 def body(exposition: Exposition) -> bytes:
@@ -121,7 +121,7 @@ def test_both_formats_have_the_same_samples() -> None:
 
 def test_hostile_label_values_survive_escaping() -> None:
     """A parser reads the original values."""
-    text = text_of(board_of([watched("hostile.example.org")], hostile()), OPENMETRICS)
+    text = text_of(board_of([watched_server("hostile.example.org")], hostile()), OPENMETRICS)
     (family,) = (metric for metric in parse_openmetrics(text) if metric.name == "matrix_federation_delegation")
     targets = [sample.labels["target"] for sample in family.samples]
     assert targets == ['a"b\\c d\\n:443', "münchen.example:1"]
@@ -175,11 +175,12 @@ def test_a_header_that_raises_in_the_library_selects_the_text_format() -> None:
     """With `version=abc`, the library's own negotiation raises TypeError."""
     exposition = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
     assert (exposition.content_type, exposition.encoding) == (TEXT_TYPE, None)
+    assert body(exposition)
 
 
 def test_the_size_of_chunks_is_limited() -> None:
     """Other tasks can run between two of them."""
-    servers = [watched(f"server{number}.example.org") for number in range(1000)]
+    servers = [watched_server(f"server{number}.example.org") for number in range(1000)]
     reports = [replace(two_families(), server_name=server.server_name) for server in servers]
     board = board_of(servers, *reports)
     chunks = list(scrape(board, ExporterMetrics(), None, None).chunks)

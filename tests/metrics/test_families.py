@@ -18,11 +18,11 @@ from tests.sample_reports import (
     MATRIX_443,
     delegated_by_well_known,
     expired_certificate,
-    looked_at_deeply,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
-    watched,
+    watched_server,
+    with_deep_look,
 )
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -38,7 +38,7 @@ KEPT_WHEN_STALE = [
 
 def samples(report: Report, name: str, expected_delegation: Target | None = None) -> list[str]:
     """Return the samples of one family, without its name and the label `server_name`."""
-    board = board_of([watched(report.server_name.text, expected_delegation=expected_delegation)], report)
+    board = board_of([watched_server(report.server_name.text, expected_delegation=expected_delegation)], report)
     lines = [line.removeprefix("matrix_federation_") for line in samples_of(text_of(board))]
     server_name = re.compile(rf',?server_name="{re.escape(report.server_name.text)}"')
     family = [line for line in lines if line.startswith(f"{name}{{")]
@@ -57,7 +57,7 @@ def samples(report: Report, name: str, expected_delegation: Target | None = None
 )
 def test_the_whole_text_of_a_server(report: Report, file: str) -> None:
     """Only stages that were reached have samples."""
-    text = text_of(board_of([watched(report.server_name.text, 60)], report))
+    text = text_of(board_of([watched_server(report.server_name.text, 60)], report))
     assert text == (EXPECTED_TEXTS / file).read_text()
 
 
@@ -79,22 +79,22 @@ def test_the_families_that_are_kept_when_stale() -> None:
 
 def test_a_server_without_a_result_has_only_its_interval() -> None:
     """Counters appear with the first result."""
-    assert samples_of(text_of(board_of([watched("example.org", 90)]))) == [
+    assert samples_of(text_of(board_of([watched_server("example.org", 90)]))) == [
         'matrix_federation_probe_interval_seconds{server_name="example.org"} 90.0'
     ]
 
 
 def test_a_removed_server_has_no_series() -> None:
     """A late result does not restore them."""
-    board = board_of([watched("example.org"), watched("gone.example.org")], delegated_by_well_known())
-    board.watch([watched("gone.example.org")])
+    board = board_of([watched_server("example.org"), watched_server("gone.example.org")], delegated_by_well_known())
+    board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert 'server_name="example.org"' not in text_of(board)
 
 
 def test_a_stale_result_keeps_only_some_series() -> None:
     """A moment earlier, the server has all of them. Other servers are not affected."""
-    servers = [watched("example.org"), watched("dual.example.org", 600)]
+    servers = [watched_server("example.org"), watched_server("dual.example.org", 600)]
     reports = delegated_by_well_known(), two_families()
     limit = ENDED_AT + timedelta(minutes=15)
     before = text_of(board_of(servers, *reports))
@@ -135,7 +135,7 @@ def test_one_invalid_certificate_of_several_counts() -> None:
     report = two_families()
     first, second = report.endpoints[:2]
     expired: Failed[TlsSession] = Failed(
-        0.02, (Problem(Reason.CERTIFICATE_EXPIRED, ""),), found=secured("dual.example.org", -1)
+        0.02, (Problem(Reason.CERTIFICATE_EXPIRED, ""),), found=tls_session("dual.example.org", -1)
     )
     changed = replace(report, endpoints=(first, replace(second, tls=expired)))
     assert samples(changed, "tls_cert_valid") == ['{connection="federation"} 0.0']
@@ -182,9 +182,9 @@ def test_the_software_is_truncated_and_sanitized() -> None:
 
 def test_the_issuer_is_truncated_and_sanitized() -> None:
     """Anyone can create a certificate with any issuer."""
-    session = secured("example.org", 30)
+    session = tls_session("example.org", 30)
     unusual = replace(session, certificate=replace(session.certificate, issuer="CN=\r" + "x" * 90))
-    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, secured=unusual)))
+    report = replace(delegated_by_well_known(), well_known=Passed(0.1, Delegation(60, tls_session=unusual)))
     (first, _) = samples(report, "tls_cert_info")
     assert f'issuer="CN=�{"x" * 59}…"' in first
 
@@ -212,7 +212,7 @@ def test_the_endpoint_of_an_ip_literal_is_counted() -> None:
 
 def test_the_findings_of_a_deep_look_have_a_timestamp() -> None:
     """They are among those of the probe. Before the first deep look, there is no timestamp."""
-    report = looked_at_deeply(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
+    report = with_deep_look(Problem(Reason.BODY_LIMIT, "1 MiB"), Problem(Reason.PATH_DECODED, "decoded"))
     assert samples(report, "deep_look_timestamp_seconds") == ["{} 1.7953692e+09"]
     assert samples(report, "failure_info") == [
         '{probe_stage="proxy",reason="body_limit"} 1.0',
@@ -231,7 +231,7 @@ def test_the_documentation_lists_every_metric() -> None:
 
 def test_label_values_are_those_of_the_enums() -> None:
     """Users write rules on them."""
-    report = looked_at_deeply()
+    report = with_deep_look()
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
     assert stages == [stage for stage in Stage if stage is not Stage.SRV]
@@ -250,7 +250,7 @@ def test_unreliable_timings_are_not_exported(name: str) -> None:
 
 def test_a_first_probe_during_an_outage_is_only_counted() -> None:
     offline = replace(nothing_resolved(), exporter_offline=True)
-    text = text_of(board_of([watched(offline.server_name.text, 60)], offline))
+    text = text_of(board_of([watched_server(offline.server_name.text, 60)], offline))
     label = f'{{server_name="{offline.server_name}"}}'
     assert samples_of(text) == [
         f"matrix_federation_probe_interval_seconds{label} 60.0",

@@ -1,4 +1,4 @@
-"""Durations, by the rules of Prometheus."""
+"""Durations, parsed and written by the rules of Prometheus."""
 
 import pytest
 from hypothesis import given
@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from exporter.model import durations
 
 YEAR = 365 * 24 * 60 * 60
+UNITS = "follow each number with one of the units y, w, d, h, m, s, ms"
 
 
 @pytest.mark.parametrize(
@@ -24,39 +25,39 @@ YEAR = 365 * 24 * 60 * 60
         ("1y", 365 * 86400.0),
     ],
 )
-def test_a_duration_is_read_as_seconds(text: str, seconds: float) -> None:
-    """Every unit of Prometheus, alone and together."""
+def test_parses_a_duration(text: str, seconds: float) -> None:
+    """Every unit of Prometheus is accepted, alone and combined."""
     assert durations.parse(text) == seconds
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
+        ("", UNITS),
         ("300", "add a unit, as in 300s"),
         ("0", "add a unit, as in 0s"),
-        ("5 m", "leave the spaces out"),
-        ("5m\n", "leave the spaces out"),
+        ("5 m", "remove the spaces"),
+        ("5m\n", "remove the spaces"),
         ("1.5h", "write whole numbers, as in 1h30m for an hour and a half"),
-        ("-5m", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
-        ("m", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
-        ("5M", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
-        ("5min", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
-        ("5m30", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
-        ("\N{ARABIC-INDIC DIGIT FIVE}m", "write numbers, each with one of the units y, w, d, h, m, s, ms"),
+        ("-5m", UNITS),
+        ("m", UNITS),
+        ("5M", UNITS),
+        ("5min", UNITS),
+        ("5m30", UNITS),
+        ("\N{ARABIC-INDIC DIGIT FIVE}m", UNITS),
         ("30s1m", "write each unit at most once, in the order y, w, d, h, m, s, ms"),
         ("1m1m", "write each unit at most once, in the order y, w, d, h, m, s, ms"),
-        ("0s", "it must be longer than nothing"),
+        ("0s", "it must be longer than 0"),
         ("1y1ms", "it must not be longer than a year"),
         ("9999999999999999s", "it must not be longer than a year"),
         ("9" * 10_000 + "s", "it must not be longer than a year"),
     ],
 )
-def test_what_is_no_duration_is_told_why(text: str, message: str) -> None:
-    """Each refusal says what to write instead."""
-    with pytest.raises(durations.InvalidDurationError) as refusal:
+def test_rejects_other_texts(text: str, message: str) -> None:
+    """The message says what to write instead."""
+    with pytest.raises(durations.InvalidDurationError) as caught:
         durations.parse(text)
-    assert str(refusal.value) == message
+    assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
@@ -73,12 +74,12 @@ def test_what_is_no_duration_is_told_why(text: str, message: str) -> None:
         (YEAR, "1y"),
     ],
 )
-def test_seconds_are_written_as_prometheus_writes_them(seconds: float, text: str) -> None:
-    """Years and weeks only where nothing is left over."""
+def test_writes_seconds_as_prometheus_does(seconds: float, text: str) -> None:
+    """Years and weeks are used only without a remainder."""
     assert durations.text(seconds) == text
 
 
 @given(st.integers(min_value=1, max_value=YEAR * 1000))
-def test_what_is_written_is_read_again(milliseconds: int) -> None:
-    """To the millisecond."""
+def test_parses_what_it_writes(milliseconds: int) -> None:
+    """A duration survives the round trip to the millisecond."""
     assert durations.parse(durations.text(milliseconds / 1000)) == milliseconds / 1000

@@ -1,3 +1,5 @@
+"""The grammar of server names."""
+
 from ipaddress import ip_address
 
 import pytest
@@ -25,8 +27,8 @@ from exporter.model.names import InvalidServerNameError, ServerName
         ("example.test:65535", "example.test", 65535, None),
     ],
 )
-def test_reads_host_port_and_address(text: str, host: str, port: int | None, ip: str | None) -> None:
-    """The text is kept as it is: server names are compared exactly."""
+def test_parses_host_port_and_address(text: str, host: str, port: int | None, ip: str | None) -> None:
+    """The text is kept as it is, because server names are compared exactly."""
     assert names.parse(text) == ServerName(text, host, port, ip_address(ip) if ip else None)
 
 
@@ -35,41 +37,42 @@ def test_reads_host_port_and_address(text: str, host: str, port: int | None, ip:
     [
         ("", "the host is empty"),
         (":8448", "the host is empty"),
-        ("https://example.test", "a server name is no URL: leave the scheme and the path away"),
-        ("example.test/path", "a server name bears no path"),
-        ("@alice:example.test", "this looks like a user id: the server name is what follows its colon"),
+        ("https://example.test", "this is a URL: drop the scheme and the path"),
+        ("example.test/path", "a server name has no path: drop it"),
+        ("@alice:example.test", "this is a user ID: write only what follows the colon"),
         ("bücher.test", "only ASCII is allowed: write an internationalised name in its xn-- form"),
         (
             "example.test:8\N{FULLWIDTH DIGIT FOUR}48",
             "only ASCII is allowed: write an internationalised name in its xn-- form",
         ),
-        ("2001:db8::1", "an IPv6 address stands in brackets, as in [2001:db8::1]:8448"),
-        ("[2001:db8::g]", "[2001:db8::g] is no IPv6 address"),
-        ("[fe80::1%eth0]", "an IPv6 address in a server name bears no zone"),
-        ("[192.0.2.1]", "[192.0.2.1] is no IPv6 address"),
+        ("2001:db8::1", "an IPv6 address needs brackets, as in [2001:db8::1]:8448"),
+        ("[2001:db8::g]", "[2001:db8::g] is not an IPv6 address"),
+        ("[fe80::1%eth0]", "an IPv6 address in a server name must not have a zone"),
+        ("[192.0.2.1]", "[192.0.2.1] is not an IPv6 address"),
         ("example.test:", "the port is empty"),
-        ("example.test:+443", "the port '+443' is no number"),
-        ("example.test:https", "the port 'https' is no number"),
+        ("example.test:+443", "the port '+443' is not a number"),
+        ("example.test:https", "the port 'https' is not a number"),
         ("example.test:65536", "port 65536 is above 65535"),
-        ("example.test:100000", "the port 100000 is above 65535"),
-        ("example.test.", "a label of the name is empty: there is a dot too many"),
-        (".example.test", "a label of the name is empty: there is a dot too many"),
-        ("example..test", "a label of the name is empty: there is a dot too many"),
+        ("example.test:100000", "port 100000 is above 65535"),
+        ("example.test.", "a label of the name is empty: remove the extra dot"),
+        (".example.test", "a label of the name is empty: remove the extra dot"),
+        ("example..test", "a label of the name is empty: remove the extra dot"),
         ("under_score.test", "only letters, digits, '-' and '.' are allowed in a name"),
         ("exa mple.test", "only letters, digits, '-' and '.' are allowed in a name"),
         ("example.test\n", "only letters, digits, '-' and '.' are allowed in a name"),
         ("a" * 256, "the host has 256 characters, at most 255 are allowed"),
     ],
 )
-def test_says_what_is_wrong(text: str, complaint: str) -> None:
+def test_rejects_other_texts(text: str, complaint: str) -> None:
+    """The message says what is wrong with the text."""
     with pytest.raises(InvalidServerNameError) as caught:
         names.parse(text)
     assert str(caught.value) == complaint
 
 
 @pytest.mark.parametrize("text", ["[\x1b]", "[" + "f" * 50_000 + "]", "a.test:" + "9" * 50_000])
-def test_what_it_says_can_be_shown(text: str) -> None:
-    """A well-known, which may hold anything, reaches logs and terminals with it."""
+def test_complaints_are_printable_and_short(text: str) -> None:
+    """A well-known may contain anything, and the complaint about it reaches logs and terminals."""
     with pytest.raises(InvalidServerNameError) as caught:
         names.parse(text)
     assert str(caught.value).isprintable()
@@ -77,8 +80,8 @@ def test_what_it_says_can_be_shown(text: str) -> None:
 
 
 @given(st.text(alphabet="a1.:[]%-_é \n@/", max_size=40) | st.text(max_size=40))
-def test_knows_no_third_outcome(text: str) -> None:
-    """Whatever comes, it is a name whose parts make up the text again, or the one exception."""
+def test_any_text_is_a_name_or_rejected(text: str) -> None:
+    """Any text is either a name whose parts make up the text again, or raises InvalidServerNameError."""
     try:
         name = names.parse(text)
     except InvalidServerNameError:
@@ -107,5 +110,5 @@ def test_knows_no_third_outcome(text: str) -> None:
     ],
 )
 def test_recognises_ip_literals(host: str, address: str | None) -> None:
-    """DNS may call a host anything, with colons too."""
+    """A name in DNS may contain anything, including colons."""
     assert names.ip_literal(host) == (ip_address(address) if address else None)

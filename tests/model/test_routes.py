@@ -1,3 +1,5 @@
+"""Steps 1 to 6 of server discovery."""
+
 import pytest
 
 from exporter.model import names, routes
@@ -10,11 +12,11 @@ HS = Target("hs.test", 8450)
 RECORD = SrvRecord(10, 5, HS)
 
 
-def found(service: SrvService, *records: SrvRecord) -> SrvRecords:
+def records_of(service: SrvService, *records: SrvRecord) -> SrvRecords:
     return SrvRecords({service: records}, service)
 
 
-FED, LEGACY = found(SrvService.MATRIX_FED, RECORD), found(SrvService.MATRIX, RECORD)
+FED, LEGACY = records_of(SrvService.MATRIX_FED, RECORD), records_of(SrvService.MATRIX, RECORD)
 NO_RECORD = SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: ()}, None)
 FAILED = SrvRecords({}, SrvService.MATRIX_FED)
 
@@ -67,22 +69,22 @@ FAILED = SrvRecords({}, SrvService.MATRIX_FED)
         ("a.test", None, FAILED, Route(Method.SRV_FED, (), "a.test", "a.test", "a.test")),
     ],
 )
-def test_follows_the_steps(name: str, delegated: str | None, srv: SrvRecords | None, route: Route) -> None:
-    """Where to connect, what `Host` says and what the certificate bears, for each step of the specification."""
+def test_plans_a_route_for_each_step(name: str, delegated: str | None, srv: SrvRecords | None, route: Route) -> None:
+    """Every step of the specification has its own targets, `Host` and certificate name."""
     assert routes.plan(names.parse(name), names.parse(delegated) if delegated else None, srv) == route
 
 
-def test_names_a_target_once() -> None:
-    """Two records of different priority may lead to the same place."""
-    twice = found(SrvService.MATRIX_FED, RECORD, SrvRecord(20, 0, HS))
+def test_lists_a_target_once() -> None:
+    """Two records of different priority may have the same target."""
+    twice = records_of(SrvService.MATRIX_FED, RECORD, SrvRecord(20, 0, HS))
     assert routes.plan(names.parse("a.test"), None, twice).targets == (HS,)
 
 
 @pytest.mark.parametrize(
-    ("name", "asks"), [("a.test", True), ("a.test:8448", False), ("192.0.2.1", False), ("[2001:db8::1]", False)]
+    ("name", "expected"), [("a.test", True), ("a.test:8448", False), ("192.0.2.1", False), ("[2001:db8::1]", False)]
 )
-def test_asks_for_the_well_known_of_bare_names_only(name: str, *, asks: bool) -> None:
-    assert routes.asks_well_known(names.parse(name)) is asks
+def test_only_bare_names_have_a_well_known(name: str, *, expected: bool) -> None:
+    assert routes.uses_well_known(names.parse(name)) is expected
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,6 @@ def test_asks_for_the_well_known_of_bare_names_only(name: str, *, asks: bool) ->
         ("192.0.2.1", None, None),
     ],
 )
-def test_asks_for_the_srv_records_of_bare_names_only(name: str, delegated: str | None, host: str | None) -> None:
-    """Of the delegated name, where there is one, and then not of the server name."""
+def test_only_bare_names_have_srv_records(name: str, delegated: str | None, host: str | None) -> None:
+    """If there is a delegated name, its records are looked up instead of the server name's."""
     assert routes.srv_host(names.parse(name), names.parse(delegated) if delegated else None) == host

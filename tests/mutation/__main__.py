@@ -1,7 +1,7 @@
-"""mutmut, with the mutations that matter here: a check that is taken out, and a bound that no longer bounds.
+"""mutmut with two more mutations: a check that never holds, and a bound that no longer limits anything.
 
-`python -m tests.mutation run` is mutmut's own command line. What is mutated, and by which tests it is judged, stands in
-pyproject.toml. With `MUTATE=checks` there are no other mutations, which takes minutes instead of hours.
+`python -m tests.mutation run` is mutmut's own command line. pyproject.toml lists the modules to mutate and the tests to
+run. With `MUTATE=checks` only these two mutations are made, which takes minutes instead of hours.
 """
 
 import os
@@ -18,18 +18,21 @@ BOUNDS = ("min", "max")
 
 
 def without_check(node: cst.If) -> Iterable[cst.If]:
-    """`if condition:` as if the condition never held."""
+    """Yield `if False:` instead of `if condition:`."""
     yield node.with_changes(test=cst.Name("False"), whitespace_before_test=cst.SimpleWhitespace(" "))
 
 
 def without_bound(node: cst.Call) -> Iterable[cst.BaseExpression]:
-    """`min(value, bound)` as if there were only one of them."""
+    """Yield each of the two arguments of `min(value, bound)` instead of the call."""
     if isinstance(node.func, cst.Name) and node.func.value in BOUNDS and len(node.args) == 2:
         yield from (argument.value for argument in node.args if not argument.keyword and not argument.star)
 
 
 def fastest_first(runner: PytestRunner, tests: Iterable[str]) -> list[str]:
-    """Arguments of pytest. Tests are named without their parameters, whose texts it may not find again; none: all."""
+    """Return the arguments of pytest: the given tests, quickest first, or all selected tests if none is given.
+
+    The tests are named without their parameters, because pytest may not find the text of a parameter again.
+    """
     seconds: Counter[str] = Counter()
     for test in tests:
         seconds[test.partition("[")[0]] += state().duration_by_test.get(test, 0)
@@ -38,7 +41,7 @@ def fastest_first(runner: PytestRunner, tests: Iterable[str]) -> list[str]:
 
 
 if __name__ == "__main__":
-    # Texts are for people: what they say is judged by people, and by the tests of the texts that matter.
+    # Strings are not mutated: most are sentences for people, and those that matter have tests of their own.
     others = [(kind, mutate) for kind, mutate in mutation_operators if mutate is not operator_string]
     checks = [(cst.If, without_check), (cst.Call, without_bound)]
     mutation_operators[:] = checks if os.environ.get("MUTATE") == "checks" else [*others, *checks]

@@ -66,7 +66,7 @@ async def test_a_connection_that_is_made_again_goes_where_the_first_one_went(tmp
             report = await asking.run_deep_look(await asking.probe(name))
         assert verdict.federates(report)
         assert zone.questions == 1
-        assert len(at.website.greetings) == 3  # for the version, for the keys, and for the deep look
+        assert len(at.website.handshakes) == 3  # for the version, for the keys, and for the deep look
         assert wire.dialled == {(ALLOWED, port)}
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from exporter.demo.authority import Authority
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import ClosedPort
 from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Response, Site
+from exporter.demo.ports import ClosedPort
 from exporter.model.addresses import IPAddress
 from tests.addresses import ip_endpoint
 

@@ -1,4 +1,4 @@
-"""What proves that our own network is down: in a world written as tables."""
+"""What proves that the exporter's own network is down, in a network written as tables."""
 
 import errno
 from dataclasses import replace
@@ -14,9 +14,10 @@ from exporter.probing import connectivity
 from exporter.probing.connectivity import Outage, find_outage, silent_failures
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import BlockedAddressError, DnsFailureError, DnsTimeoutError
-from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, federates
+from exporter.probing.prober import Prober
+from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server, healthy_homeserver
 from tests.sample_reports import (
-    DELEGATED,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
     nothing_resolved,
@@ -35,13 +36,13 @@ Lookup = tuple[str, ...] | Reaction[Addresses]
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+def _timeouts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "NEXT_WITNESS_SECONDS", 0.01)
-    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)  # one that answers is never too late
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 3600.0)  # a witness that answers is never too late
 
 
-def world(host: Lookup, server: Reaction[Server], last: Reaction[Server] | None = None) -> FakeNetwork:
-    """Every witness is like that; the last one may have another server."""
+def witness_network(host: Lookup, server: Reaction[Server], last: Reaction[Server] | None = None) -> FakeNetwork:
+    """Return a network in which all witnesses are alike, except that the last one may have another server."""
     hosts: dict[str, Lookup] = {witness.host: host for witness in WITNESSES}
     if isinstance(host, tuple):
         hosts = {witness.host: (f"192.0.2.{number}",) for number, witness in enumerate(WITNESSES, 1)}
@@ -49,47 +50,52 @@ def world(host: Lookup, server: Reaction[Server], last: Reaction[Server] | None 
     return FakeNetwork(hosts, servers=servers | {"192.0.2.3:8448": last or server})
 
 
-HEALTHY = federates("one.test", "one.test")
+HEALTHY = healthy_homeserver("one.test", "one.test")
 ADDRESSES = ("192.0.2.1",)
 
 
 @pytest.mark.parametrize(
-    ("network", "proven"),
+    ("network", "outage"),
     [
-        pytest.param(world(ADDRESSES, SILENCE), Outage.NETWORK, id="black hole"),
-        pytest.param(world(BEHIND_ALIAS, SILENCE), Outage.NETWORK, id="black hole behind an alias"),
-        pytest.param(world(ADDRESSES, NO_ROUTE), Outage.NETWORK, id="no route"),
-        pytest.param(world(FAILING, HEALTHY), Outage.NETWORK, id="lookups fail"),
-        pytest.param(world(TIMEOUT, HEALTHY), Outage.NETWORK, id="lookups time out"),
-        pytest.param(world(SILENCE, HEALTHY), Outage.NETWORK, id="lookups hang"),
-        pytest.param(world(ADDRESSES, HEALTHY), None, id="well"),
-        pytest.param(world(ADDRESSES, SILENCE, last=HEALTHY), None, id="one is well"),
-        pytest.param(world(ADDRESSES, NO_ROUTE, last=REFUSAL), None, id="one refuses"),
-        pytest.param(world(ADDRESSES, BlockedAddressError("not public")), None, id="our own policy refuses"),
-        pytest.param(world(GONE, HEALTHY), None, id="no such names"),
+        pytest.param(witness_network(ADDRESSES, SILENCE), Outage.NETWORK, id="black hole"),
+        pytest.param(witness_network(BEHIND_ALIAS, SILENCE), Outage.NETWORK, id="black hole behind an alias"),
+        pytest.param(witness_network(ADDRESSES, NO_ROUTE), Outage.NETWORK, id="no route"),
+        pytest.param(witness_network(FAILING, HEALTHY), Outage.NETWORK, id="lookups fail"),
+        pytest.param(witness_network(TIMEOUT, HEALTHY), Outage.NETWORK, id="lookups time out"),
+        pytest.param(witness_network(SILENCE, HEALTHY), Outage.NETWORK, id="lookups hang"),
+        pytest.param(witness_network(ADDRESSES, HEALTHY), None, id="all healthy"),
+        pytest.param(witness_network(ADDRESSES, SILENCE, last=HEALTHY), None, id="one healthy"),
+        pytest.param(witness_network(ADDRESSES, NO_ROUTE, last=REFUSAL), None, id="one refuses"),
+        pytest.param(
+            witness_network(ADDRESSES, BlockedAddressError("not public")), None, id="blocked by our own policy"
+        ),
+        pytest.param(witness_network(GONE, HEALTHY), None, id="no such names"),
     ],
 )
-async def test_nobody_answers(network: FakeNetwork, proven: Outage | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only where every one of them is silent: whatever else comes back came from outside, or is no proof."""
-    if proven:
+async def test_silence_of_all_witnesses_is_an_outage(
+    network: FakeNetwork, outage: Outage | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anything that comes back came from outside, or at least proves nothing."""
+    if outage:
         monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.1)
-    assert await find_outage(network, WITNESSES, check_dns=True) is proven
+    assert await find_outage(network, WITNESSES, check_dns=True) is outage
 
 
 async def test_one_answer_is_enough() -> None:
-    """Of the others nothing is asked, and what was opened is closed again."""
-    network = world(ADDRESSES, HEALTHY)
+    """No other witness is contacted, and the connection is closed again."""
+    network = witness_network(ADDRESSES, HEALTHY)
     assert await find_outage(network, WITNESSES, check_dns=False) is None
-    assert network.asked == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
+    assert network.calls == ["addresses one.test 8448", "open 192.0.2.1:8448", "close 192.0.2.1:8448"]
 
 
-async def test_next_is_asked_while_the_first_is_silent() -> None:
-    """Nobody waits for the dead, where somebody is well."""
-    assert await find_outage(world(ADDRESSES, SILENCE, last=HEALTHY), WITNESSES, check_dns=False) is None
+async def test_the_next_witness_is_contacted_while_the_first_is_silent() -> None:
+    """A silent witness does not delay the answer of a healthy one."""
+    network = witness_network(ADDRESSES, SILENCE, last=HEALTHY)
+    assert await find_outage(network, WITNESSES, check_dns=False) is None
 
 
-async def test_no_resolver_answers() -> None:
-    """That is proof without any witness, where names are to be looked up, and none to who needs no lookups."""
+async def test_silent_resolvers_are_an_outage_if_lookups_fail() -> None:
+    """No witness is needed then. To an exporter that needs no lookups, they prove nothing."""
     network = FakeNetwork()
     network.resolver_is_up = False
     assert await find_outage(network, (), check_dns=True) is Outage.RESOLVER
@@ -97,30 +103,61 @@ async def test_no_resolver_answers() -> None:
 
 
 async def test_nothing_is_proven_without_witnesses() -> None:
-    """A resolver that answers is no reason to call the network down."""
+    """A resolver that responds proves that the network is up."""
     assert await find_outage(FakeNetwork(), (), check_dns=True) is None
 
 
-def failing_of(reason: Reason) -> Report:
-    return with_endpoints(EndpointReport(DELEGATED, Failed(1.0, (Problem(reason, ""),))))
+def failed_with(reason: Reason) -> Report:
+    return with_endpoints(EndpointReport(MATRIX_ENDPOINT, Failed(1.0, (Problem(reason, ""),))))
 
 
 @pytest.mark.parametrize(
-    ("report", "met"),
+    ("report", "reasons"),
     [
-        (failing_of(Reason.UNREACHABLE), {Reason.UNREACHABLE}),
-        (failing_of(Reason.TIMEOUT), {Reason.TIMEOUT}),
-        (failing_of(Reason.HTTP_TIMEOUT), {Reason.HTTP_TIMEOUT}),
+        (failed_with(Reason.UNREACHABLE), {Reason.UNREACHABLE}),
+        (failed_with(Reason.TIMEOUT), {Reason.TIMEOUT}),
+        (failed_with(Reason.HTTP_TIMEOUT), {Reason.HTTP_TIMEOUT}),
         (
             replace(nothing_resolved(), dns=Failed(1.0, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),))),
             {Reason.DNS_FAILURE},
         ),
-        (failing_of(Reason.CONNECT_REFUSED), set()),
+        (failed_with(Reason.CONNECT_REFUSED), set()),
         (nothing_resolved(), set()),
         (expired_certificate(), set()),
         (delegated_by_well_known(), set()),
     ],
 )
-def test_silence(report: Report, met: set[Reason]) -> None:
-    """An answer, however bad, is none."""
-    assert silent_failures(report) == met
+def test_silent_failures(report: Report, reasons: set[Reason]) -> None:
+    """An answer is not silence, no matter how bad it is."""
+    assert silent_failures(report) == reasons
+
+
+ANSWERING, SILENT = WITNESSES[2], WITNESSES[0]
+
+
+@pytest.mark.parametrize(
+    ("anchors", "witnesses", "outage"),
+    [
+        ([], [SILENT], Outage.NETWORK),
+        ([], [ANSWERING], None),
+        ([ANSWERING], [SILENT], None),
+        ([SILENT], [ANSWERING], Outage.NETWORK),
+        ([], [], None),
+    ],
+)
+async def test_a_prober_contacts_its_anchors_instead_of_the_witnesses(
+    anchors: list[Target], witnesses: list[Target], outage: Outage | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only a prober without anchors contacts the witnesses."""
+    if outage:
+        monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.1)
+    prober = Prober(witness_network(ADDRESSES, SILENCE, last=HEALTHY), 1.0, anchors=anchors)
+    assert await prober.find_outage(witnesses, check_dns=False) is outage
+
+
+@pytest.mark.parametrize(("check_dns", "outage"), [(True, Outage.RESOLVER), (False, None)])
+async def test_a_prober_checks_the_resolver_if_lookups_fail(*, check_dns: bool, outage: Outage | None) -> None:
+    """Its caller knows whether they do."""
+    network = witness_network(ADDRESSES, HEALTHY)
+    network.resolver_is_up = False
+    assert await Prober(network, 1.0).find_outage([ANSWERING], check_dns=check_dns) is outage

@@ -1,4 +1,4 @@
-"""Deep looks, in a world written as tables. Over real sockets, every server of the lab is looked at in `e2e`."""
+"""Deep looks, in a network written as tables. In `e2e`, every server of the lab gets one over real sockets."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Failed, Passed
 from exporter.model.reasons import Reason
-from exporter.model.report import EndpointDeepLook, Report
+from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
 from exporter.probing.evidence import HttpResponse, VerifyError
 from exporter.probing.prober import Prober
@@ -24,25 +24,25 @@ from tests.fake_world import (
     FakeNetwork,
     Reaction,
     Server,
-    delegates,
-    federates,
-    most_talks,
-    received,
+    delegating_website,
+    healthy_homeserver,
+    http_response,
+    max_tls_sessions,
     srv_record,
     website,
 )
 
-LONG, SHORT = 3600.0, 0.3  # seconds for what never waits, and for what does
+LONG, SHORT = 3600.0, 0.3  # seconds: for servers that respond at once, and for servers that are silent
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
 HS_4, HS_6 = "192.0.2.2:8449", "[2001:db8::2]:8449"
 AT_8448 = "192.0.2.1:8448"
-UNAUTHORIZED = received(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
+UNAUTHORIZED = http_response(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
 def by_well_known() -> FakeNetwork:
-    """example.test, with two web servers, delegated to a host with two addresses."""
-    homeserver = federates("example.test", "hs.example.test")
-    website = delegates("example.test", "hs.example.test:8449")
+    """Return a network with example.test, which has two web servers and is delegated to a host with two addresses."""
+    homeserver = healthy_homeserver("example.test", "hs.example.test")
+    website = delegating_website("example.test", "hs.example.test:8449")
     return FakeNetwork(
         hosts={"example.test": ("192.0.2.1", "192.0.2.9"), "hs.example.test": ("192.0.2.2", "2001:db8::2")},
         servers={WEB: website, OTHER_WEB: website, HS_4: homeserver, HS_6: homeserver},
@@ -50,51 +50,52 @@ def by_well_known() -> FakeNetwork:
 
 
 def by_default_port() -> FakeNetwork:
-    """At port 8448 of example.test itself, with nothing at port 443."""
+    """Return a network with example.test at port 8448 of itself, and nothing at port 443."""
     return FakeNetwork(
-        hosts={"example.test": ("192.0.2.1",)}, servers={AT_8448: federates("example.test", "example.test")}
+        hosts={"example.test": ("192.0.2.1",)}, servers={AT_8448: healthy_homeserver("example.test", "example.test")}
     )
 
 
 async def probe(network: FakeNetwork, server_name: str = "example.test") -> Report:
+    """Probe a server, and forget the calls of the probe."""
     report = await Prober(network, LONG).probe(names.parse(server_name))
-    network.asked.clear()
+    network.calls.clear()
     return report
 
 
-async def look(network: FakeNetwork, server_name: str = "example.test") -> Report:
+async def probe_deeply(network: FakeNetwork, server_name: str = "example.test") -> Report:
+    """Probe a server, forget the calls of the probe, and add a deep look."""
     return await run(network, await probe(network, server_name), LONG)
 
 
-def well_knowns(report: Report) -> dict[str, str]:
+def deep_look(report: Report) -> DeepLook:
     assert report.deep is not None
-    return report.deep.well_knowns
+    return report.deep
 
 
 def endpoint_looks(report: Report) -> list[EndpointDeepLook | None]:
     return [endpoint.deep for endpoint in report.endpoints]
 
 
-# ---------------------------------------------------------------- the whole
+# ---------------------------------------------------------------- the whole deep look
 
 
 async def test_adds_to_a_report_and_changes_nothing_else() -> None:
-    """It has a time of its own, as it may stay when the report is long gone."""
+    """It has a time of its own, because it may be kept when the report is replaced."""
     network = by_well_known()
     report = await probe(network)
     before = datetime.now(UTC)
-    looked = await run(network, report, LONG)
-    assert looked.deep is not None
-    assert before <= looked.deep.made_at <= before + timedelta(seconds=LONG)
-    bare = replace(looked, deep=None, endpoints=tuple(replace(seen, deep=None) for seen in looked.endpoints))
-    assert bare == report
+    deeper = await run(network, report, LONG)
+    assert before <= deep_look(deeper).made_at <= before + timedelta(seconds=LONG)
+    endpoints = tuple(replace(endpoint, deep=None) for endpoint in deeper.endpoints)
+    assert replace(deeper, deep=None, endpoints=endpoints) == report
 
 
-async def test_looks_at_every_endpoint_over_one_connection() -> None:
-    """Six small requests at most, and the connection is closed afterwards."""
+async def test_checks_every_endpoint_over_one_connection() -> None:
+    """There are six small requests at most, and the connection is closed."""
     network = by_default_port()
-    await look(network)
-    assert [line.split("/")[0] for line in network.asked if f" {AT_8448}" in line] == [
+    await probe_deeply(network)
+    assert [line.split("/")[0] for line in network.calls if f" {AT_8448}" in line] == [
         f"open {AT_8448}",
         f"TLS {AT_8448} example.test",
         f"GET {AT_8448} example.test:8448",
@@ -104,27 +105,27 @@ async def test_looks_at_every_endpoint_over_one_connection() -> None:
     ]
 
 
-async def test_silence_ends_in_time() -> None:
-    """Of all servers at once. And it is no fault: what nobody answers is inconclusive."""
+async def test_silence_ends_at_the_deadline() -> None:
+    """All servers are given up at the same time. Silence is inconclusive, not a failure."""
     network = by_well_known()
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, SILENCE)
-    network.asked.clear()
-    looked = await run(network, report, SHORT)
-    asked = [line.split()[0] for line in network.asked]
-    assert (asked.count("open"), asked.count("close")) == (4, 4)
-    assert "open" not in asked[asked.index("close") :]
-    assert (well_knowns(looked), endpoint_looks(looked)) == ({}, [None, None])
+    network.calls.clear()
+    deeper = await run(network, report, SHORT)
+    calls = [line.split()[0] for line in network.calls]
+    assert (calls.count("open"), calls.count("close")) == (4, 4)
+    assert "open" not in calls[calls.index("close") :]
+    assert (deep_look(deeper).well_knowns, endpoint_looks(deeper)) == ({}, [None, None])
 
 
-async def test_talks_to_few_at_once() -> None:
-    """Web servers and endpoints together: TLS takes memory."""
+async def test_the_number_of_tls_sessions_is_bounded() -> None:
+    """Web servers and endpoints share the bound: TLS takes memory."""
     network = by_well_known()
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, Server(SILENCE))
     await run(network, report, SHORT)
-    assert sum(line.startswith("open") for line in network.asked) == 4
-    assert most_talks(network.asked) == MAX_TLS_SESSIONS
+    assert sum(line.startswith("open") for line in network.calls) == 4
+    assert max_tls_sessions(network.calls) == MAX_TLS_SESSIONS
 
 
 # ---------------------------------------------------------------- the well-known of every address
@@ -133,41 +134,41 @@ EXPIRED = Server(handshake("example.test", errors=[VerifyError(10, 0)]))
 
 
 @pytest.mark.parametrize(
-    ("server", "answer"),
+    ("server", "summary"),
     [
-        (delegates("example.test", "other.test"), "other.test"),
-        (website("example.test", received(Response(404))), "no delegation"),
-        (website("example.test", received(Response(500))), "http_status"),
-        (website("example.test", received(Response(200, (), b"<!doctype html>"))), "not_json"),
-        (website("example.test", received(redirect("https://b.test/x"))), "a redirect to https://b.test/x"),
-        (website("example.test", received(redirect("https://b.test/\n"))), "a redirect to https://b.test/\ufffd"),
-        (website("example.test", received(Response(302))), "a redirect to nowhere"),
+        (delegating_website("example.test", "other.test"), "other.test"),
+        (website("example.test", http_response(Response(404))), "no delegation"),
+        (website("example.test", http_response(Response(500))), "http_status"),
+        (website("example.test", http_response(Response(200, (), b"<!doctype html>"))), "not_json"),
+        (website("example.test", http_response(redirect("https://b.test/x"))), "a redirect to https://b.test/x"),
+        (website("example.test", http_response(redirect("https://b.test/\n"))), "a redirect to https://b.test/\ufffd"),
+        (website("example.test", http_response(Response(302))), "a redirect without a Location"),
         (EXPIRED, "certificate_expired"),
     ],
 )
-async def test_tells_what_each_address_answers(server: Server, answer: str) -> None:
-    """In a word; a redirect is not followed."""
+async def test_summarizes_the_well_known_of_each_address(server: Server, summary: str) -> None:
+    """A redirect is not followed."""
     network = by_well_known()
     network.servers[OTHER_WEB] = server
-    assert well_knowns(await look(network)) == {WEB: "hs.example.test:8449", OTHER_WEB: answer}
+    report = await probe_deeply(network)
+    assert deep_look(report).well_knowns == {WEB: "hs.example.test:8449", OTHER_WEB: summary}
 
 
 @pytest.mark.parametrize("server", [ConnectionRefusedError(111, "refused"), Server(ConnectionResetError(104, "reset"))])
-async def test_addresses_that_answer_nothing_are_missing(server: Reaction[Server]) -> None:
-    """Peers go on to the next one."""
+async def test_addresses_without_a_response_are_missing(server: Reaction[Server]) -> None:
+    """Peers go on to the next address."""
     network = by_well_known()
     network.servers[OTHER_WEB] = server
-    assert well_knowns(await look(network)) == {WEB: "hs.example.test:8449"}
+    assert deep_look(await probe_deeply(network)).well_knowns == {WEB: "hs.example.test:8449"}
 
 
 @pytest.mark.parametrize("server_name", ["192.0.2.1", "example.test:8448"])
-async def test_asks_for_no_well_known_where_peers_do_not(server_name: str) -> None:
-    """Neither of an address nor of a name with a port."""
+async def test_an_address_or_port_has_no_well_known_and_no_records(server_name: str) -> None:
+    """Peers request neither of them."""
     network = by_default_port()
-    looked = await look(network, server_name)
-    assert looked.deep is not None
-    assert (looked.deep.well_knowns, looked.deep.srv) == ({}, None)
-    assert not [line for line in network.asked if WEB in line or line.startswith("SRV")]
+    report = await probe_deeply(network, server_name)
+    assert (deep_look(report).well_knowns, deep_look(report).srv) == ({}, None)
+    assert not [line for line in network.calls if WEB in line or line.startswith("SRV")]
 
 
 # ---------------------------------------------------------------- SRV records behind a well-known
@@ -175,22 +176,20 @@ async def test_asks_for_no_well_known_where_peers_do_not(server_name: str) -> No
 RECORD = srv_record(10, 5, 8450, "old.example.test")
 
 
-async def test_finds_the_records_that_a_well_known_makes_peers_pass_over() -> None:
-    """Those of the server name."""
+async def test_looks_up_the_records_that_peers_ignore_because_of_a_well_known() -> None:
+    """They are those of the server name."""
     network = by_well_known()
     network.services["_matrix._tcp.example.test"] = (RECORD,)
-    looked = await look(network)
-    assert looked.deep is not None
-    assert looked.deep.srv == SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: (RECORD,)}, SrvService.MATRIX)
+    report = await probe_deeply(network)
+    expected = SrvRecords({SrvService.MATRIX_FED: (), SrvService.MATRIX: (RECORD,)}, SrvService.MATRIX)
+    assert deep_look(report).srv == expected
 
 
-async def test_asks_for_no_records_again() -> None:
-    """Without a well-known the probe has asked for them already."""
+async def test_does_not_look_up_records_again() -> None:
+    """Without a well-known, the probe has looked them up already."""
     network = by_default_port()
-    looked = await look(network)
-    assert looked.deep is not None
-    assert looked.deep.srv is None
-    assert not [line for line in network.asked if line.startswith("SRV")]
+    assert deep_look(await probe_deeply(network)).srv is None
+    assert not [line for line in network.calls if line.startswith("SRV")]
 
 
 # ---------------------------------------------------------------- endpoints
@@ -205,80 +204,85 @@ async def test_asks_for_no_records_again() -> None:
     ],
 )
 async def test_sends_nothing_to_an_endpoint_that_cannot_be_trusted(server: Reaction[Server]) -> None:
-    """Neither where the probe found it so, nor where it became so in between."""
+    """It does not matter whether the probe has noticed that, or whether it happened after the probe."""
     network = by_well_known()
     healthy = await probe(network)
     network.servers[HS_4] = server
     for report in (await probe(network), healthy):
-        looked = await run(network, report, LONG)
-        assert [look is None for look in endpoint_looks(looked)] == [True, False]
-        assert not [line for line in network.asked if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
+        deeper = await run(network, report, LONG)
+        assert [look is None for look in endpoint_looks(deeper)] == [True, False]
+        assert not [line for line in network.calls if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
 
 
-async def test_tells_what_the_reverse_proxy_does() -> None:
-    """Of each endpoint for itself."""
+async def test_checks_the_reverse_proxy_of_each_endpoint() -> None:
+    """Endpoints are judged separately."""
     network = by_well_known()
-    pages = {**federates("example.test", "hs.example.test").pages, PLAIN_PATH: UNAUTHORIZED}
+    pages = {**healthy_homeserver("example.test", "hs.example.test").pages, PLAIN_PATH: UNAUTHORIZED}
     network.servers[HS_4] = Server(handshake("hs.example.test"), pages)
     network.servers[HS_6] = Server(handshake("hs.example.test"), {**pages, ENCODED_SLASH_PATH: UNAUTHORIZED})
-    decodes, leaves_alone = endpoint_looks(await look(network))
-    assert decodes is not None
-    assert isinstance(decodes.proxy, Failed)
-    assert [problem.reason for problem in decodes.proxy.problems] == [Reason.PATH_DECODED]
-    assert leaves_alone is not None
-    assert isinstance(leaves_alone.proxy, Passed)
+    decoding, transparent = endpoint_looks(await probe_deeply(network))
+    assert decoding is not None
+    assert isinstance(decoding.proxy, Failed)
+    assert [problem.reason for problem in decoding.proxy.problems] == [Reason.PATH_DECODED]
+    assert transparent is not None
+    assert isinstance(transparent.proxy, Passed)
 
 
 # ---------------------------------------------------------------- Host with the port
 
 
-async def differing(answer: Reaction[HttpResponse], server_name: str = "example.test") -> str | None:
-    """Where the keys are answered so, once the probe has seen good ones."""
+async def host_with_port_differs(response: Reaction[HttpResponse], server_name: str = "example.test") -> str | None:
+    """Return the difference if the probe gets good keys, and the deep look then gets `response`."""
     network = by_default_port()
-    network.servers[AT_8448] = homeserver = federates(server_name, names.parse(server_name).host)
+    network.servers[AT_8448] = homeserver = healthy_homeserver(server_name, names.parse(server_name).host)
     report = await probe(network, server_name)
-    network.servers[AT_8448] = replace(homeserver, pages={**homeserver.pages, keys.PATH: answer})
-    (seen,) = (await run(network, report, LONG)).endpoints
-    assert seen.deep is not None
-    return seen.deep.host_with_port_differs
+    network.servers[AT_8448] = replace(homeserver, pages={**homeserver.pages, keys.PATH: response})
+    (look,) = endpoint_looks(await run(network, report, LONG))
+    assert look is not None
+    return look.host_with_port_differs
 
 
 @pytest.mark.parametrize(
-    ("answer", "how"),
+    ("response", "difference"),
     [
-        (received(Homeserver("example.test").keys()), "other keys where Host is example.test:8448"),
-        (received(Homeserver("other.test").keys()), "server_name_mismatch where Host is example.test:8448"),
-        (received(Response(404)), "http_status where Host is example.test:8448"),
-        (ConnectionResetError(104, "reset"), "http_protocol where Host is example.test:8448"),
+        (http_response(Homeserver("example.test").keys()), "different keys when Host is example.test:8448"),
+        (http_response(Homeserver("other.test").keys()), "server_name_mismatch when Host is example.test:8448"),
+        (http_response(Response(404)), "http_status when Host is example.test:8448"),
+        (ConnectionResetError(104, "reset"), "http_protocol when Host is example.test:8448"),
     ],
 )
-async def test_tells_how_answers_change_where_host_bears_the_port(answer: Reaction[HttpResponse], how: str) -> None:
-    assert await differing(answer) == how
+async def test_finds_responses_that_differ_when_host_contains_the_port(
+    response: Reaction[HttpResponse], difference: str
+) -> None:
+    """The text says how they differ."""
+    assert await host_with_port_differs(response) == difference
 
 
-async def test_says_nothing_where_they_do_not_change() -> None:
-    (seen,) = (await look(by_default_port())).endpoints
-    assert seen.deep is not None
-    assert seen.deep.host_with_port_differs is None
+async def test_the_same_keys_are_no_difference() -> None:
+    """Both requests reach the same homeserver."""
+    (look,) = endpoint_looks(await probe_deeply(by_default_port()))
+    assert look is not None
+    assert look.host_with_port_differs is None
 
 
-async def test_asks_nothing_where_host_bears_a_port_anyway() -> None:
-    """As the specification has it."""
+async def test_does_not_compare_if_host_contains_a_port_anyway() -> None:
+    """The specification says so for a delegation with a port."""
     network = by_well_known()
-    await look(network)
-    assert not [line for line in network.asked if line.endswith(keys.PATH)]
+    await probe_deeply(network)
+    assert not [line for line in network.calls if line.endswith(keys.PATH)]
 
 
-async def test_asks_an_ipv6_address_too() -> None:
-    """Its brackets are no port."""
-    network = FakeNetwork(servers={"[2001:db8::1]:8448": federates("[2001:db8::1]", "2001:db8::1")})
-    await look(network, "[2001:db8::1]")
-    assert f"GET [2001:db8::1]:8448 [2001:db8::1]:8448{keys.PATH}" in network.asked
+async def test_compares_for_an_ipv6_address_too() -> None:
+    """The colons in its brackets are not a port."""
+    network = FakeNetwork(servers={"[2001:db8::1]:8448": healthy_homeserver("[2001:db8::1]", "2001:db8::1")})
+    await probe_deeply(network, "[2001:db8::1]")
+    assert f"GET [2001:db8::1]:8448 [2001:db8::1]:8448{keys.PATH}" in network.calls
 
 
-async def test_asks_nothing_where_the_keys_are_broken_anyhow() -> None:
+async def test_does_not_compare_broken_keys() -> None:
+    """The probe has reported the problem already."""
     network = by_default_port()
-    network.servers[AT_8448] = federates("other.test", "example.test")
-    report = await look(network)
+    network.servers[AT_8448] = healthy_homeserver("other.test", "example.test")
+    report = await probe_deeply(network)
     assert isinstance(report.endpoints[0].keys, Failed)
-    assert not [line for line in network.asked if line.endswith(keys.PATH)]
+    assert not [line for line in network.calls if line.endswith(keys.PATH)]

@@ -1,4 +1,4 @@
-"""What every network must do, the fake one of the tests as well as the real one: else the fake would drift."""
+"""The contract of every network. The fake one of the tests and the real one must both keep it, so that they agree."""
 
 import asyncio
 import time
@@ -11,19 +11,30 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, CertificateState, IssuedCertificate
+from exporter.demo.authority import (
+    EXPIRED as EXPIRED_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    VALID as VALID_CERTIFICATE,
+)
+from exporter.demo.authority import (
+    Authority,
+    CertificateProfile,
+    IssuedCertificate,
+)
 from exporter.demo.dns_server import DnsServer
-from exporter.demo.faults import FAULTS, Fault
 from exporter.demo.https_server import HttpsServer, Response, Site
-from exporter.demo.listener import Port
-from exporter.demo.zone import DnsFault
+from exporter.demo.listener import Listener, Port
+from exporter.demo.ports import ClosedPort, answer_in_plain_http
+from exporter.demo.zone import SERVFAIL
 from exporter.internet import Internet
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
 from exporter.probing.evidence import Addresses, Handshake, VerifyError
 from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
 from tests.addresses import ip_endpoint
-from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, received, srv_record
+from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, http_response, srv_record
+from tests.lab.ports import stall
 from tests.waiting import PATIENCE
 
 PAGE = Response(200, (("Content-Type", "application/json"), ("X-Twice", "one"), ("X-Twice", "two")), b'{"a": 1}')
@@ -41,7 +52,7 @@ ZONE = """
 """
 FAILING = (("failing.test", "A"), ("failing.test", "AAAA"), ("_matrix-fed._tcp.failing.test", "SRV"))
 
-Certificates = dict[CertificateState, IssuedCertificate]
+Certificates = dict[CertificateProfile, IssuedCertificate]
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +62,18 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.fixture(scope="module")
 def certificates(authority: Authority) -> Certificates:
-    return {
-        state: authority.issue(["dual.test"], state) for state in (CertificateState.VALID, CertificateState.EXPIRED)
-    }
+    return {state: authority.issue(["dual.test"], state) for state in (VALID_CERTIFICATE, EXPIRED_CERTIFICATE)}
 
 
-def finished(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
+def handshake(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
     chain = tuple(each.public_bytes(Encoding.DER) for each in issued.chain)
     return Handshake(chain, errors, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
 
-def fake(certificates: Certificates) -> FakeNetwork:
+def fake_network(certificates: Certificates) -> FakeNetwork:
     failure = DnsTimeoutError("no resolver answers")
     dual = Addresses("dual.test", (ip_address("192.0.2.1"), ip_address("2001:db8::1")))
-    pages = {path: received(answer) for path, answer in PAGES.items()}
+    pages = {path: http_response(answer) for path, answer in PAGES.items()}
     return FakeNetwork(
         hosts={
             "dual.test": dual,
@@ -78,25 +87,25 @@ def fake(certificates: Certificates) -> FakeNetwork:
             "_matrix-fed._tcp.failing.test": failure,
         },
         servers={
-            HEALTHY: Server(finished(certificates[CertificateState.VALID]), pages),
-            EXPIRED: Server(finished(certificates[CertificateState.EXPIRED], VerifyError(10, 0)), pages),
+            HEALTHY: Server(handshake(certificates[VALID_CERTIFICATE]), pages),
+            EXPIRED: Server(handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0)), pages),
             PLAIN: Server(NotTlsError("the server greets with another protocol")),
             SILENT: Server(SILENCE),
         },
     )
 
 
-async def real(certificates: Certificates, ca_file: Path, stack: AsyncExitStack) -> Internet:
+async def real_network(certificates: Certificates, ca_file: Path, stack: AsyncExitStack) -> Internet:
     resolver = DnsServer()
     resolver.zone.load(ZONE)
     for name, kind in FAILING:
-        resolver.zone.fail(name, kind, DnsFault.SERVFAIL)
+        resolver.zone.fail(name, kind, SERVFAIL)
     ports: dict[str, Port] = {
-        HEALTHY: https(certificates[CertificateState.VALID]),
-        EXPIRED: https(certificates[CertificateState.EXPIRED]),
-        REFUSED: FAULTS[Fault.CONNECTION_REFUSED](),
-        PLAIN: FAULTS[Fault.PLAIN_HTTP](),
-        SILENT: FAULTS[Fault.STALL](),
+        HEALTHY: https_server(certificates[VALID_CERTIFICATE]),
+        EXPIRED: https_server(certificates[EXPIRED_CERTIFICATE]),
+        REFUSED: ClosedPort(),
+        PLAIN: Listener(answer_in_plain_http),
+        SILENT: Listener(stall),
     }
     for port in (resolver, *ports.values()):
         await port.start()
@@ -105,7 +114,7 @@ async def real(certificates: Certificates, ca_file: Path, stack: AsyncExitStack)
     return Internet(timeout=PATIENCE, resolvers=[ip_endpoint(resolver.address)], ca_file=ca_file, connect_to=connect_to)
 
 
-def https(issued: IssuedCertificate) -> HttpsServer:
+def https_server(issued: IssuedCertificate) -> HttpsServer:
     server = HttpsServer()
     server.certificates["dual.test"] = issued.server_context()
     server.sites["dual.test"] = Site(dict(PAGES))
@@ -118,7 +127,7 @@ async def network(
 ) -> AsyncIterator[Network]:
     async with AsyncExitStack() as stack:
         is_fake = request.param == "fake"
-        yield fake(certificates) if is_fake else await real(certificates, authority.ca_file, stack)
+        yield fake_network(certificates) if is_fake else await real_network(certificates, authority.ca_file, stack)
 
 
 def connection(network: Network, address: str) -> Connection:
@@ -130,24 +139,27 @@ def connection(network: Network, address: str) -> Connection:
 
 
 async def test_addresses_of_both_families(network: Network) -> None:
-    """IPv4 stands first."""
+    """IPv4 addresses come first."""
     expected = Addresses("dual.test", (ip_address("192.0.2.1"), ip_address("2001:db8::1")))
     assert await network.addresses("dual.test", 8448) == expected
 
 
-async def test_addresses_behind_an_alias_tell_where_it_leads(network: Network) -> None:
+async def test_an_alias_has_a_canonical_name(network: Network) -> None:
+    """It is the name that the alias leads to."""
     assert (await network.addresses("alias.test", 8448)).canonical_name == "dual.test"
 
 
-async def test_a_name_that_does_not_exist_is_told_from_one_without_addresses(network: Network) -> None:
+async def test_a_missing_name_differs_from_a_name_without_addresses(network: Network) -> None:
+    """Only the second one exists."""
     assert await network.addresses("missing.test", 8448) == Addresses("missing.test", (), exists=False)
     assert await network.addresses("empty.test", 8448) == Addresses("empty.test", ())
 
 
-async def test_failed_lookups_stand_beside_what_was_found(network: Network) -> None:
-    found = await network.addresses("failing.test", 8448)
-    assert (found.ips, found.exists, len(found.failures)) == ((), True, 2)
-    assert all(isinstance(failure, (DnsFailureError, DnsTimeoutError)) for failure in found.failures)
+async def test_failed_address_lookups_are_returned(network: Network) -> None:
+    """They are not raised: the other family may have addresses."""
+    addresses = await network.addresses("failing.test", 8448)
+    assert (addresses.ips, addresses.exists, len(addresses.failures)) == ((), True, 2)
+    assert all(isinstance(failure, (DnsFailureError, DnsTimeoutError)) for failure in addresses.failures)
 
 
 async def test_srv_records(network: Network) -> None:
@@ -156,16 +168,19 @@ async def test_srv_records(network: Network) -> None:
     assert set(records) == {srv_record(10, 5, 8450, "one.test"), srv_record(20, 0, 8451, "two.test")}
 
 
-async def test_srv_records_that_are_not_there(network: Network) -> None:
+async def test_missing_srv_records(network: Network) -> None:
+    """It does not matter whether the name exists."""
     assert await network.srv(SrvService.MATRIX, "dual.test") == ()
     assert await network.srv(SrvService.MATRIX_FED, "missing.test") == ()
 
 
-async def test_the_target_that_says_no(network: Network) -> None:
+async def test_a_refusal_has_the_root_as_its_target(network: Network) -> None:
+    """The host is a dot."""
     assert await network.srv(SrvService.MATRIX_FED, "refuses.test") == (srv_record(0, 0, 0, "."),)
 
 
 async def test_a_failed_srv_lookup_raises(network: Network) -> None:
+    """There is nothing else to return."""
     with pytest.raises((DnsFailureError, DnsTimeoutError)):
         await network.srv(SrvService.MATRIX_FED, "failing.test")
 
@@ -174,54 +189,59 @@ async def test_a_failed_srv_lookup_raises(network: Network) -> None:
 
 
 async def test_a_refused_connection_raises(network: Network) -> None:
+    """The exception is the one of the socket module."""
     with closing(connection(network, REFUSED)) as refused, pytest.raises(ConnectionRefusedError):
         await refused.open()
 
 
-async def test_a_handshake_brings_the_chain_as_presented(network: Network, certificates: Certificates) -> None:
+async def test_a_handshake_returns_the_chain_as_presented(network: Network, certificates: Certificates) -> None:
+    """It contains the leaf and the intermediate."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        assert await healthy.start_tls("dual.test") == finished(certificates[CertificateState.VALID])
+        assert await healthy.start_tls("dual.test") == handshake(certificates[VALID_CERTIFICATE])
 
 
-async def test_a_bad_certificate_is_described_and_not_refused(network: Network, certificates: Certificates) -> None:
+async def test_a_bad_certificate_does_not_abort_the_handshake(network: Network, certificates: Certificates) -> None:
+    """It is returned along with the complaints about it."""
     with closing(connection(network, EXPIRED)) as expired:
         await expired.open()
-        expected = finished(certificates[CertificateState.EXPIRED], VerifyError(10, 0))
+        expected = handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0))
         assert await expired.start_tls("dual.test") == expected
 
 
-async def test_another_protocol_is_no_tls(network: Network) -> None:
+async def test_another_protocol_is_not_tls(network: Network) -> None:
+    """It has an exception of its own."""
     with closing(connection(network, PLAIN)) as plain:
         await plain.open()
         with pytest.raises(NotTlsError):
             await plain.start_tls("dual.test")
 
 
-async def test_one_connection_answers_one_request_after_the_other(network: Network) -> None:
-    """Header names are in lower case, in the order received; any status is an answer."""
+async def test_one_connection_serves_several_requests(network: Network) -> None:
+    """Header names are in lower case, in the order received. No status is an error."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
         await healthy.start_tls("dual.test")
-        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         assert await healthy.get("/missing", "dual.test", 1000) == ABSENT
-        assert await healthy.get("/empty", "dual.test", 0) == received(PAGES["/empty"])
+        assert await healthy.get("/empty", "dual.test", 0) == http_response(PAGES["/empty"])
 
 
-async def test_a_question_may_have_a_body(network: Network) -> None:
-    """Before and after one that has none, over the same connection."""
+async def test_a_request_may_have_a_body(network: Network) -> None:
+    """Requests with and without a body may follow one another over the same connection."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
         await healthy.start_tls("dual.test")
-        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
-        assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == received(PAGE)
+        assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
+        assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == http_response(PAGE)
         assert await healthy.post("/missing", "dual.test", b"", 1000) == ABSENT
-        assert await healthy.get("/page", "dual.test", 100) == received(PAGE)
+        assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         with pytest.raises(TooLargeError):
             await healthy.post("/page", "dual.test", b"{}", len(PAGE.body) - 1)
 
 
-async def test_a_body_may_be_as_large_as_the_bound_and_no_larger(network: Network) -> None:
+async def test_the_size_of_a_body_is_bounded(network: Network) -> None:
+    """It may be exactly as large as the bound."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
         await healthy.start_tls("dual.test")
@@ -230,8 +250,8 @@ async def test_a_body_may_be_as_large_as_the_bound_and_no_larger(network: Networ
             await healthy.get("/page", "dual.test", len(PAGE.body) - 1)
 
 
-async def test_the_clock_runs_while_the_remote_is_waited_for(network: Network) -> None:
-    """It begins at nothing, and every step adds to it."""
+async def test_every_step_adds_to_the_time_spent_waiting_for_the_peer(network: Network) -> None:
+    """It starts at 0."""
     with closing(connection(network, HEALTHY)) as healthy:
         readings = [healthy.peer_wait()]
         for step in (healthy.open(), healthy.start_tls("dual.test"), healthy.get("/page", "dual.test", 100)):
@@ -241,7 +261,8 @@ async def test_the_clock_runs_while_the_remote_is_waited_for(network: Network) -
     assert all(earlier < later for earlier, later in pairwise(readings))
 
 
-async def test_silence_counts_until_it_is_given_up(network: Network) -> None:
+async def test_silence_adds_to_the_time_spent_waiting_for_the_peer(network: Network) -> None:
+    """It counts until the step is cancelled."""
     with closing(connection(network, SILENT)) as silent:
         await silent.open()
         before, began = silent.peer_wait(), time.monotonic()
@@ -251,7 +272,8 @@ async def test_silence_counts_until_it_is_given_up(network: Network) -> None:
         assert 0.04 < silent.peer_wait() - before <= time.monotonic() - began
 
 
-async def test_closing_may_be_repeated_and_needs_no_opening(network: Network) -> None:
+async def test_closing_is_always_allowed(network: Network) -> None:
+    """A connection may be closed before it was opened, and more than once."""
     unused = connection(network, HEALTHY)
     unused.close()
     unused.close()

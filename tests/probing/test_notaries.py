@@ -1,4 +1,4 @@
-"""Deep looks that ask notaries: over the lab's real sockets, and in a world written as tables."""
+"""Deep looks that query notaries: over the lab's real sockets, and in a network written as tables."""
 
 import json
 from collections.abc import AsyncIterator, Sequence
@@ -7,12 +7,10 @@ import pytest
 import pytest_asyncio
 
 from exporter import USER_AGENT, wiring
-from exporter.config import Config, NetworkSettings
-from exporter.config import HostPort as Written
+from exporter.config import Config, HostPort, NetworkSettings
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import encode_public_key, key_id
 from exporter.demo.https_server import Request, Response, json_response
-from exporter.demo.notary import QUERY
 from exporter.internet import Internet
 from exporter.judging import verdict
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
@@ -27,13 +25,14 @@ from exporter.probing.notaries import query_notaries
 from exporter.probing.prober import Prober
 from tests.addresses import ip_endpoint
 from tests.certificates import handshake
-from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, federates, received, srv_record
+from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, healthy_homeserver, http_response, srv_record
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
-from tests.sample_reports import watched
+from tests.lab.notary import QUERY
+from tests.sample_reports import watched_server
 from tests.scrapes import board_of, samples_of, text_of
 
-LONG = 5.0  # seconds for what never waits
-SHORT = 0.3  # for what does
+LONG = 5.0  # seconds, for servers that respond at once
+SHORT = 0.3  # for servers that are silent
 
 # ---------------------------------------------------------------- over real sockets
 
@@ -49,7 +48,7 @@ def keys_of(federation: Federation, server_name: str) -> dict[str, str]:
     return {key_id(key): encode_public_key(key)}
 
 
-async def probe_and_ask(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryResult, ...]]:
+async def probe_and_query(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryResult, ...]]:
     connect_to = {key: ip_endpoint(value) for key, value in federation.connect_to.items()}
     resolvers = [ip_endpoint(federation.resolver)]
     network = Internet(timeout=LONG, resolvers=resolvers, ca_file=federation.ca_file, connect_to=connect_to)
@@ -62,35 +61,35 @@ def requests(federation: Federation) -> list[Request]:
     return [*running.website.requests, *running.listener.requests]
 
 
-async def test_a_notary_that_gives_out_the_same_keys(federation: Federation) -> None:
-    """It is found by its own well-known, and asked one question, without credentials."""
-    report, (look,) = await probe_and_ask(federation, "confirmed.lab.test")
-    assert isinstance(look.outcome, Passed)
-    assert (look.notary.text, look.outcome.found.keys) == (NOTARY, keys_of(federation, "confirmed.lab.test"))
-    well_known, question = requests(federation)
+async def test_a_notary_that_returns_the_same_keys(federation: Federation) -> None:
+    """It is found by its own well-known, and gets one query without credentials."""
+    report, (result,) = await probe_and_query(federation, "confirmed.lab.test")
+    assert isinstance(result.outcome, Passed)
+    assert (result.notary.text, result.outcome.found.keys) == (NOTARY, keys_of(federation, "confirmed.lab.test"))
+    well_known, query = requests(federation)
     assert well_known.path == "/.well-known/matrix/server"
-    assert question == Request(
-        "matrix.notary.lab.test", "POST", QUERY, "matrix.notary.lab.test:443", USER_AGENT, question.body
+    assert query == Request(
+        "matrix.notary.lab.test", "POST", QUERY, "matrix.notary.lab.test:443", USER_AGENT, query.body
     )
     moment = int(report.ended_at.timestamp() * 1000)
-    assert json.loads(question.body) == {
+    assert json.loads(query.body) == {
         "server_keys": {
-            "confirmed.lab.test": {key: {"minimum_valid_until_ts": moment} for key in look.outcome.found.keys}
+            "confirmed.lab.test": {key: {"minimum_valid_until_ts": moment} for key in result.outcome.found.keys}
         }
     }
 
 
-async def test_a_notary_that_gives_out_other_keys(federation: Federation) -> None:
-    """It has nothing under the ids that are published, and is asked once more, for all that it has."""
-    _, (look,) = await probe_and_ask(federation, "impersonated.lab.test")
+async def test_a_notary_that_returns_other_keys(federation: Federation) -> None:
+    """It has nothing under the published key IDs, so it gets a second query, for all keys that it has."""
+    _, (result,) = await probe_and_query(federation, "impersonated.lab.test")
     (published,) = keys_of(federation, "impersonated.lab.test")
-    assert isinstance(look.outcome, Failed)
-    assert look.outcome.found is not None
-    (given,) = look.outcome.found.keys
-    assert look.outcome.problems == (
+    assert isinstance(result.outcome, Failed)
+    assert result.outcome.found is not None
+    (returned,) = result.outcome.found.keys
+    assert result.outcome.problems == (
         Problem(
             Reason.SIGNATURE_INVALID,
-            f"notary.lab.test gives out {given}, where the server publishes {published}",
+            f"notary.lab.test returns {returned}, but the server publishes {published}",
         ),
     )
     _, first, second = requests(federation)
@@ -98,40 +97,41 @@ async def test_a_notary_that_gives_out_other_keys(federation: Federation) -> Non
     assert json.loads(second.body) == {"server_keys": {"impersonated.lab.test": {}}}
 
 
-async def test_a_notary_that_does_not_know_the_server_tells_nothing(federation: Federation) -> None:
-    _, looks = await probe_and_ask(federation, "unknown.lab.test")
-    assert [(look.outcome, look.inconclusive_because) for look in looks] == [
-        (SKIPPED, "it has no valid keys of unknown.lab.test")
+async def test_a_notary_that_does_not_know_the_server_is_inconclusive(federation: Federation) -> None:
+    """The result says why."""
+    _, results = await probe_and_query(federation, "unknown.lab.test")
+    assert [(result.outcome, result.inconclusive_because) for result in results] == [
+        (SKIPPED, "it has no valid keys for unknown.lab.test")
     ]
 
 
-async def test_a_homeserver_that_is_no_notary_tells_nothing(federation: Federation) -> None:
-    """As all of the Conduit family."""
-    del federation.server(NOTARY).federation_site.pages[QUERY]
-    _, looks = await probe_and_ask(federation, "confirmed.lab.test")
-    assert [(look.outcome, look.inconclusive_because) for look in looks] == [
+async def test_a_homeserver_that_is_not_a_notary_is_inconclusive(federation: Federation) -> None:
+    """No homeserver of the Conduit family is a notary."""
+    del federation.server(NOTARY).federation_site.resources[QUERY]
+    _, results = await probe_and_query(federation, "confirmed.lab.test")
+    assert [(result.outcome, result.inconclusive_because) for result in results] == [
         (SKIPPED, "http_status: status 404, expected 200")
     ]
 
 
 async def test_no_server_is_its_own_notary(federation: Federation) -> None:
     """It would only repeat itself."""
-    report, looks = await probe_and_ask(federation, NOTARY)
-    assert (verdict.federates(report), looks) == (True, ())
+    report, results = await probe_and_query(federation, NOTARY)
+    assert (verdict.federates(report), results) == (True, ())
 
 
-async def test_what_the_configuration_asks_for_reaches_the_metrics(federation: Federation) -> None:
-    """The stage fails, the warning holds, and the server federates all the same."""
+async def test_the_configured_notaries_reach_the_metrics(federation: Federation) -> None:
+    """The stage fails and the warning applies, but the server still federates."""
     name = "impersonated.lab.test"
     report = await prober_of(federation, (NOTARY,)).probe(names.parse(name))
     deep = await prober_of(federation, (NOTARY,)).run_deep_look(report)
-    (look,) = deep.deep.notaries if deep.deep else ()
-    assert isinstance(look.outcome, Failed)
+    (result,) = deep.deep.notaries if deep.deep else ()
+    assert isinstance(result.outcome, Failed)
     assert verdict.federates(deep)
     assert [warning for warning in warnings(deep) if warning.warning is WarningName.NOTARY_DISAGREES] == [
-        ActiveWarning(WarningName.NOTARY_DISAGREES, look.outcome.problems[0].detail)
+        ActiveWarning(WarningName.NOTARY_DISAGREES, result.outcome.problems[0].detail)
     ]
-    scrape = samples_of(text_of(board_of([watched(name)], deep, at=deep.ended_at)))
+    scrape = samples_of(text_of(board_of([watched_server(name)], deep, at=deep.ended_at)))
     assert {line for line in scrape if "notary" in line and "duration" not in line} == {
         f'matrix_federation_stage_success{{probe_stage="notary",server_name="{name}"}} 0.0',
         f'matrix_federation_failure_info{{probe_stage="notary",reason="signature_invalid",server_name="{name}"}} 1.0',
@@ -139,8 +139,8 @@ async def test_what_the_configuration_asks_for_reaches_the_metrics(federation: F
     }
 
 
-async def test_nobody_is_asked_unless_the_configuration_says_so(federation: Federation) -> None:
-    """Off by default: a notary is somebody else's server."""
+async def test_no_notary_is_queried_by_default(federation: Federation) -> None:
+    """A notary belongs to other people."""
     report = await prober_of(federation, ()).probe(names.parse("confirmed.lab.test"))
     deep = await prober_of(federation, ()).run_deep_look(report)
     assert deep.deep is not None
@@ -149,63 +149,66 @@ async def test_nobody_is_asked_unless_the_configuration_says_so(federation: Fede
 
 def prober_of(federation: Federation, notaries: Sequence[str]) -> Prober:
     network = NetworkSettings(
-        resolvers=(written(federation.resolver),),
+        resolvers=(host_port(federation.resolver),),
         ca_file=federation.ca_file,
-        connect_to={key: written(value) for key, value in federation.connect_to.items()},
+        connect_to={key: host_port(value) for key, value in federation.connect_to.items()},
         notaries=tuple(map(names.parse, notaries)),
     )
     return wiring.build_prober(Config(network=network))
 
 
-def written(address: str) -> Written:
+def host_port(address: str) -> HostPort:
     ip, port = ip_endpoint(address)
-    return Written(str(ip), port)
+    return HostPort(str(ip), port)
 
 
-# ---------------------------------------------------------------- in a world written as tables
+# ---------------------------------------------------------------- in a network written as tables
 
 EXAMPLE, ONE, TWO = (names.parse(f"{name}.test:8448") for name in ("example", "one", "two"))
 
 
 @pytest.fixture
 def network() -> FakeNetwork:
-    """A healthy server, and two notaries that do not know it."""
-    knows_nobody = received(json_response({"server_keys": []}))
+    """Return a network with a healthy server, and two notaries that do not know it."""
+    no_keys = http_response(json_response({"server_keys": []}))
     return FakeNetwork(
         hosts={"example.test": ("192.0.2.1",), "one.test": ("192.0.2.2",), "two.test": ("192.0.2.3",)},
         servers={
-            "192.0.2.1:8448": federates("example.test:8448", "example.test"),
-            "192.0.2.2:8448": Server(handshake("one.test"), {QUERY: knows_nobody}),
-            "192.0.2.3:8448": Server(handshake("two.test"), {QUERY: knows_nobody}),
+            "192.0.2.1:8448": healthy_homeserver("example.test:8448", "example.test"),
+            "192.0.2.2:8448": Server(handshake("one.test"), {QUERY: no_keys}),
+            "192.0.2.3:8448": Server(handshake("two.test"), {QUERY: no_keys}),
         },
     )
 
 
-async def asked(network: FakeNetwork, *notaries: ServerName, within: float = LONG) -> list[tuple[str, str | None]]:
-    """What is told of each notary, where none has an outcome."""
+async def inconclusive(
+    network: FakeNetwork, *notaries: ServerName, within: float = LONG
+) -> list[tuple[str, str | None]]:
+    """Return why each notary is inconclusive. All of them must be."""
     report = await Prober(network, LONG).probe(EXAMPLE)
-    network.asked.clear()
-    looks = await query_notaries(network, report, notaries, Deadline.for_probe(within))
-    assert [look.outcome for look in looks] == [SKIPPED] * len(looks)
-    return [(look.notary.text, look.inconclusive_because) for look in looks]
+    network.calls.clear()
+    results = await query_notaries(network, report, notaries, Deadline.for_probe(within))
+    assert [result.outcome for result in results] == [SKIPPED] * len(results)
+    return [(result.notary.text, result.inconclusive_because) for result in results]
 
 
-async def test_notaries_are_told_of_in_the_order_of_the_configuration(network: FakeNetwork) -> None:
-    nothing = "it has no valid keys of example.test:8448"
-    assert await asked(network, TWO, ONE) == [("two.test:8448", nothing), ("one.test:8448", nothing)]
+async def test_results_are_in_the_order_of_the_configuration(network: FakeNetwork) -> None:
+    """The order does not depend on which notary responds first."""
+    because = "it has no valid keys for example.test:8448"
+    assert await inconclusive(network, TWO, ONE) == [("two.test:8448", because), ("one.test:8448", because)]
 
 
-async def test_no_notary_is_asked_about_keys_that_do_not_verify(network: FakeNetwork) -> None:
+async def test_no_notary_is_queried_about_keys_that_do_not_verify(network: FakeNetwork) -> None:
     """There is nothing to compare with."""
     network.servers["192.0.2.1:8448"] = Server(handshake("example.test"))
-    assert (await asked(network, ONE), network.asked) == ([], [])
+    assert (await inconclusive(network, ONE), network.calls) == ([], [])
 
 
-async def test_a_notary_costs_one_connection(network: FakeNetwork) -> None:
-    """Which is closed."""
-    await asked(network, ONE)
-    moves = [line.partition(" ")[0] for line in network.asked]
-    assert moves == ["addresses", "open", "TLS", "POST", "POST", "close"]
+async def test_a_notary_is_queried_over_one_connection(network: FakeNetwork) -> None:
+    """The connection is closed in the end."""
+    await inconclusive(network, ONE)
+    steps = [line.partition(" ")[0] for line in network.calls]
+    assert steps == ["addresses", "open", "TLS", "POST", "POST", "close"]
 
 
 @pytest.mark.parametrize(
@@ -216,17 +219,17 @@ async def test_a_notary_costs_one_connection(network: FakeNetwork) -> None:
         (Server(handshake("other.test")), "certificate_name_mismatch: "),
         (Server(handshake("one.test"), {QUERY: SILENCE}), "http_timeout: no answer in time (HTTP step)"),
         (Server(handshake("one.test"), {QUERY: ABSENT}), "http_status: status 404, expected 200"),
-        (Server(handshake("one.test"), {QUERY: received(Response(200, (), b"<html>"))}), "not_json: "),
+        (Server(handshake("one.test"), {QUERY: http_response(Response(200, (), b"<html>"))}), "not_json: "),
     ],
 )
-async def test_a_notary_that_cannot_be_asked_tells_nothing(
+async def test_a_notary_that_cannot_be_queried_is_inconclusive(
     network: FakeNetwork, server: Server | Exception, because: str
 ) -> None:
-    """It is not this server that is broken."""
+    """It is not the probed server that is broken."""
     network.servers["192.0.2.2:8448"] = server
-    ((_, told),) = await asked(network, ONE, within=SHORT)
-    assert told is not None
-    assert told.startswith(because)
+    ((_, found),) = await inconclusive(network, ONE, within=SHORT)
+    assert found is not None
+    assert found.startswith(because)
 
 
 @pytest.mark.parametrize(
@@ -237,10 +240,10 @@ async def test_a_notary_that_cannot_be_asked_tells_nothing(
         ("failing.test", "dns_timeout: "),
     ],
 )
-async def test_a_notary_that_cannot_be_found_tells_nothing(network: FakeNetwork, name: str, because: str) -> None:
-    """The step at which its own discovery ends says why."""
+async def test_a_notary_that_cannot_be_found_is_inconclusive(network: FakeNetwork, name: str, because: str) -> None:
+    """The reason is the one at which its own discovery ends."""
     network.services["_matrix-fed._tcp.refuses.test"] = (srv_record(0, 0, 0, "."),)
     network.services["_matrix-fed._tcp.failing.test"] = DnsTimeoutError("no resolver answers")
-    ((_, told),) = await asked(network, names.parse(name))
-    assert told is not None
-    assert told.startswith(because)
+    ((_, found),) = await inconclusive(network, names.parse(name))
+    assert found is not None
+    assert found.startswith(because)

@@ -19,13 +19,13 @@ from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Re
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
-    at,
     delegated_by_well_known,
     expired_certificate,
-    looked_at_deeply,
+    healthy_at,
     nothing_resolved,
     two_families,
-    watched,
+    watched_server,
+    with_deep_look,
     with_endpoints,
 )
 
@@ -40,7 +40,7 @@ def render(state: ServerState) -> RenderedLines:
 @pytest.fixture
 def board() -> Board:
     board = Board(render, lambda: ENDED_AT)
-    board.watch([watched("example.org"), watched("gone.example.org")])
+    board.watch([watched_server("example.org"), watched_server("gone.example.org")])
     return board
 
 
@@ -63,7 +63,7 @@ def delegation_changes(board: Board, *reports: Report) -> Iterator[int]:
 
 def test_a_new_server_has_an_empty_state(board: Board) -> None:
     """It is on the board before its first probe, and its state is stale."""
-    first, second = (ServerState(watched(name)) for name in ("example.org", "gone.example.org"))
+    first, second = (ServerState(watched_server(name)) for name in ("example.org", "gone.example.org"))
     assert board.snapshot() == Snapshot(
         ENDED_AT,
         (
@@ -78,7 +78,7 @@ def test_a_report_becomes_the_state(board: Board) -> None:
     report = delegated_by_well_known()
     assert board.put(report)
     assert state_of(board) == ServerState(
-        watched("example.org"),
+        watched_server("example.org"),
         report,
         last_success=ENDED_AT,
         probes=1,
@@ -110,7 +110,7 @@ def test_the_history_is_bounded() -> None:
     """The newest results are first, and successes do not displace failures."""
     failed = [replace(expired_certificate(), ended_at=minute(number)) for number in range(FAILURES_KEPT + 1)]
     succeeded = [replace(delegated_by_well_known(), ended_at=minute(60 + number)) for number in range(RESULTS_KEPT)]
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     for report in (*failed, *succeeded):
         state = state.with_report(report)
     assert state.history == tuple(
@@ -128,7 +128,7 @@ def minute(number: int) -> datetime:
 
 def test_a_result_has_each_reason_once_per_stage() -> None:
     """Several endpoints may fail for the same reason."""
-    state = ServerState(watched("dual.example.org")).with_report(two_families())
+    state = ServerState(watched_server("dual.example.org")).with_report(two_families())
     assert state.history[0].problems == (
         (Stage.WELL_KNOWN, Reason.HTTP_STATUS),
         (Stage.TCP, Reason.CONNECT_REFUSED),
@@ -137,7 +137,7 @@ def test_a_result_has_each_reason_once_per_stage() -> None:
 
 def test_a_lost_delegation_is_a_warning_for_48_hours() -> None:
     """Peers cache a well-known that long at most."""
-    state = ServerState(watched("example.org")).with_report(delegated_by_well_known())
+    state = ServerState(watched_server("example.org")).with_report(delegated_by_well_known())
     gone = replace(delegated_by_well_known(), well_known=nothing_resolved().well_known)
     hours = [1, 47, 49]
     lost = []
@@ -149,7 +149,7 @@ def test_a_lost_delegation_is_a_warning_for_48_hours() -> None:
 
 def test_a_server_without_a_report_has_no_warnings() -> None:
     """Warnings are about a report."""
-    assert ServerState(watched("example.org")).warnings() == ()
+    assert ServerState(watched_server("example.org")).warnings() == ()
 
 
 # ---------------------------------------------------------------- the deep look
@@ -158,28 +158,28 @@ def test_a_server_without_a_report_has_no_warnings() -> None:
 def test_the_results_of_a_deep_look_are_kept_until_the_next_one() -> None:
     """They are kept even if a probe in between does not reach the endpoint."""
     problem = Problem(Reason.PATH_DECODED, "decoded")
-    state = ServerState(watched("example.org")).with_report(looked_at_deeply(problem))
+    state = ServerState(watched_server("example.org")).with_report(with_deep_look(problem))
     for report in (delegated_by_well_known(), expired_certificate(), delegated_by_well_known()):
         state = state.with_report(report)
         assert state.report is not None
-        assert state.report.deep == looked_at_deeply().deep
+        assert state.report.deep == with_deep_look().deep
         assert [endpoint.deep for endpoint in state.report.endpoints] == [EndpointDeepLook(Failed(0.05, (problem,)))]
         assert (Stage.PROXY, Reason.PATH_DECODED) in state.history[0].problems
-    repaired = replace(looked_at_deeply(), deep=DeepLook(LATER, {}, None))
+    repaired = replace(with_deep_look(), deep=DeepLook(LATER, {}, None))
     assert state.with_report(repaired).report == repaired
 
 
 def test_a_removed_endpoint_loses_the_results_of_its_deep_look() -> None:
     """A new endpoint has none before the next deep look."""
-    moved = with_endpoints(at("192.0.2.9"))
-    state = ServerState(watched("example.org")).with_report(looked_at_deeply()).with_report(moved)
-    assert state.report == replace(moved, deep=looked_at_deeply().deep)
+    moved = with_endpoints(healthy_at("192.0.2.9"))
+    state = ServerState(watched_server("example.org")).with_report(with_deep_look()).with_report(moved)
+    assert state.report == replace(moved, deep=with_deep_look().deep)
 
 
 def test_without_an_earlier_deep_look_a_report_is_unchanged() -> None:
     """There may be no earlier report, or an earlier report without a deep look."""
-    assert delegated_by_well_known().with_deep_look_of(None) == delegated_by_well_known()
-    assert delegated_by_well_known().with_deep_look_of(delegated_by_well_known()) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_from(None) == delegated_by_well_known()
+    assert delegated_by_well_known().with_deep_look_from(delegated_by_well_known()) == delegated_by_well_known()
 
 
 # ---------------------------------------------------------------- counters and reloads
@@ -221,7 +221,7 @@ def test_a_well_known_that_does_not_answer_in_time_is_not_a_change(board: Board)
 
 def test_a_report_about_an_unwatched_server_is_refused(board: Board) -> None:
     """A probe that ends after the removal of its server must not bring its series back."""
-    board.watch([watched("gone.example.org")])
+    board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert board.state(EXAMPLE) is None
     assert [rendered.lines for rendered in board.snapshot().states] == [(b"gone.example.org 300 0",)]
@@ -231,15 +231,15 @@ def test_a_server_that_is_watched_again_has_an_empty_state(board: Board) -> None
     """Its counters start at 0 again."""
     board.put(delegated_by_well_known())
     board.watch([])
-    board.watch([watched("example.org")])
-    assert state_of(board) == ServerState(watched("example.org"))
+    board.watch([watched_server("example.org")])
+    assert state_of(board) == ServerState(watched_server("example.org"))
 
 
 def test_servers_that_remain_keep_their_results(board: Board) -> None:
     """If their settings are unchanged, their state is not rendered again."""
     board.put(delegated_by_well_known())
     (before, _) = board.snapshot().states
-    board.watch([watched("new.example.org"), watched("example.org")])
+    board.watch([watched_server("new.example.org"), watched_server("example.org")])
     (_, after) = board.snapshot().states
     assert after is before
 
@@ -247,7 +247,7 @@ def test_servers_that_remain_keep_their_results(board: Board) -> None:
 def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
     """It applies before the next probe, and the results remain."""
     board.put(delegated_by_well_known())
-    board.watch([watched("example.org", interval=3600)])
+    board.watch([watched_server("example.org", interval=3600)])
     (rendered,) = board.snapshot().states
     assert rendered.lines == (b"example.org 3600 1",)
     assert rendered.fresh_until == ENDED_AT + timedelta(hours=3)
@@ -259,7 +259,7 @@ def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
 )
 def test_a_result_is_fresh_for_three_intervals(interval: float, fresh_for: timedelta) -> None:
     """It is fresh for at least five minutes."""
-    state = ServerState(watched("example.org", interval)).with_report(delegated_by_well_known())
+    state = ServerState(watched_server("example.org", interval)).with_report(delegated_by_well_known())
     assert state.fresh_until == ENDED_AT + fresh_for
 
 

@@ -12,8 +12,8 @@ from exporter.model.names import parse
 from exporter.model.outcomes import Passed
 from exporter.reports import phrases
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
+    MATRIX_ENDPOINT,
     certificate,
     delegated_by_well_known,
     nothing_resolved,
@@ -146,6 +146,6 @@ def test_software_may_be_unknown() -> None:
 
 def test_an_ip_literal_is_not_resolved() -> None:
     """The phrase says that the target is already an address."""
-    literal = replace(DELEGATED, target=Target("192.0.2.1", 443))
+    literal = replace(MATRIX_ENDPOINT, target=Target("192.0.2.1", 443))
     assert list(phrases.describe_resolution(Resolution((literal,)))) == ["already an IP address"]
-    assert list(phrases.describe_resolution(Resolution((DELEGATED,)))) == ["matrix.example.org: 192.0.2.1"]
+    assert list(phrases.describe_resolution(Resolution((MATRIX_ENDPOINT,)))) == ["matrix.example.org: 192.0.2.1"]

@@ -20,10 +20,10 @@ from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,
     expired_certificate,
-    looked_deep,
+    faults_in_deep_look,
     nothing_resolved,
     two_families,
-    watched,
+    watched_server,
 )
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -33,7 +33,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "expired_certificate": expired_certificate,
     "nothing_resolved": nothing_resolved,
     "two_families": two_families,
-    "looked_deep": looked_deep,
+    "faults_in_deep_look": faults_in_deep_look,
 }
 
 
@@ -114,7 +114,7 @@ def test_every_warning_has_a_remedy() -> None:
 
 def test_a_state_has_the_history_besides_the_report() -> None:
     """The newest results are first, and failures are listed separately too."""
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
     for report in (failed, delegated_by_well_known()):
         state = state.with_report(report)
@@ -136,7 +136,7 @@ def test_an_offline_probe_is_part_of_the_history() -> None:
         delegated_by_well_known(), endpoints=(), ended_at=ENDED_AT + timedelta(minutes=5), exporter_offline=True
     )
     document = server_state_json(
-        ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(offline)
+        ServerState(watched_server("example.org")).with_report(delegated_by_well_known()).with_report(offline)
     )
     assert (document["exporter_offline"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
     assert [result["exporter_offline"] for result in document["history"]] == [True, False]
@@ -147,5 +147,5 @@ def test_a_warning_may_depend_on_an_earlier_report() -> None:
     """A well-known that was there before is lost, not only absent."""
     absent = Passed(0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS))
     later = replace(delegated_by_well_known(), well_known=absent)
-    state = ServerState(watched("example.org")).with_report(delegated_by_well_known()).with_report(later)
+    state = ServerState(watched_server("example.org")).with_report(delegated_by_well_known()).with_report(later)
     assert [entry["warning"] for entry in server_state_json(state)["warnings"]] == ["delegation_lost"]

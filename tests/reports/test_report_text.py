@@ -17,14 +17,14 @@ from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
 from exporter.reports.report_text import bar, build_tree, render_plain
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
     MATRIX_443,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
-    looked_deep,
+    faults_in_deep_look,
     nothing_resolved,
-    secured,
+    tls_session,
     two_families,
 )
 
@@ -50,7 +50,7 @@ def one_endpoint_broken() -> Report:
     ipv6 = Endpoint(MATRIX_443, IPv6Address("2001:db8::1"))
     return replace(
         report,
-        dns=Passed(0.005, Resolution((DELEGATED, ipv6))),
+        dns=Passed(0.005, Resolution((MATRIX_ENDPOINT, ipv6))),
         endpoints=(*report.endpoints, EndpointReport(ipv6, Failed(0.5, (REFUSED,)))),
     )
 
@@ -81,7 +81,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "one_endpoint_broken": one_endpoint_broken,
     "behind_alias": behind_alias,
     "two_families": two_families,
-    "looked_deep": looked_deep,
+    "faults_in_deep_look": faults_in_deep_look,
 }
 
 
@@ -143,9 +143,9 @@ def test_no_color_is_honoured() -> None:
 def hostile() -> Report:
     """A report with hostile text in every field that a remote server can choose."""
     report, target = delegated_by_well_known(), Target(HOSTILE, 8448)
-    leaf = secured(HOSTILE).certificate
+    leaf = tls_session(HOSTILE).certificate
     seen = EndpointReport(
-        replace(DELEGATED, target=target),
+        replace(MATRIX_ENDPOINT, target=target),
         tcp=Passed(0.01, None),
         tls=Passed(0.02, TlsSession(hostile_certificate(leaf), HOSTILE)),
         version=Passed(0.03, Software(HOSTILE, HOSTILE)),
@@ -195,12 +195,12 @@ def test_plain_text_does_not_depend_on_the_environment(
 
 def test_a_deep_look_of_the_same_probe_has_no_age() -> None:
     """It ends slightly later than the probe that includes it."""
-    assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(looked_deep(0))
+    assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(faults_in_deep_look(0))
 
 
 def test_an_inconclusive_proxy_check_is_shown_as_such() -> None:
     """It is not one of the stages that were not reached."""
-    report = looked_deep()
+    report = faults_in_deep_look()
     (seen,) = report.endpoints
     shown = text(replace(report, endpoints=(replace(seen, deep=EndpointDeepLook(SKIPPED)),)), 100)
     assert "\N{EN DASH} proxy inconclusive: the responses do not show what a reverse proxy does" in shown

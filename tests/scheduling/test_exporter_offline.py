@@ -14,7 +14,7 @@ import pytest
 from exporter.app import App
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
-from exporter.demo.zone import DnsFault, Zone
+from exporter.demo.zone import SERVFAIL, Zone
 from exporter.internet import IPEndpoint
 from exporter.internet import resolver as resolving
 from exporter.internet.tcp import TcpStream
@@ -32,7 +32,8 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.lab.catalogue import EVERY_SERVER
-from tests.waiting import leaked_tasks, until_asked
+from tests.lab.dns_faults import REFUSED
+from tests.waiting import PATIENCE, leaked_tasks, until_async
 
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
@@ -73,7 +74,7 @@ async def exporter_of(folder: Path, *servers: LabServer, **changed: object) -> A
 
 
 async def get(app: App, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         return await client.get(f"http://{app.addresses[0]}{path}")
 
 
@@ -92,7 +93,7 @@ async def probed_more(app: App, servers: Sequence[LabServer], times: int) -> Ser
         )
         return found if min(ended) >= times else None
 
-    found = await until_asked(scrape)
+    found = await until_async(scrape)
     assert found
     return found
 
@@ -101,7 +102,7 @@ async def until_network_is(app: App, up: int) -> None:
     async def has_changed() -> bool:
         return (await scraped(app.addresses[0]))[UP] == up
 
-    await until_asked(has_changed)
+    await until_async(has_changed)
 
 
 async def no_answer(*_: object) -> None:
@@ -133,7 +134,7 @@ async def test_an_outage_of_the_resolver(tmp_path: Path, servers: list[LabServer
         assert value_of(server, during, "probe_last_timestamp_seconds") < value_of(
             server, after, "probe_last_timestamp_seconds"
         )
-    assert "own network is down, and nothing is seen of them: no resolver answers anything." in page
+    assert "own network is down, so it cannot probe them: no DNS resolver answers." in page
 
 
 @pytest.mark.parametrize("hole", [True, False], ids=["black hole", "no route"])
@@ -157,7 +158,7 @@ async def test_a_resolver_that_fails_for_every_name(tmp_path: Path, monkeypatch:
     """A forwarder answers with an error to every query if its upstream server is down."""
     async with exporter_of(tmp_path, *HEALTHY) as (app, _):
         await probed_more(app, HEALTHY, 1)
-        monkeypatch.setattr(Zone, "fault", lambda *_: DnsFault.SERVFAIL)
+        monkeypatch.setattr(Zone, "fault", lambda *_: SERVFAIL)
         await until_network_is(app, 0)
         during = await probed_more(app, HEALTHY, 1)
     assert set(successes(during, HEALTHY).values()) == {1}
@@ -201,7 +202,7 @@ async def test_silent_servers_are_not_an_outage(tmp_path: Path) -> None:
 async def test_a_single_silent_server_is_down(tmp_path: Path, server: LabServer) -> None:
     """Nothing proves an outage, as the resolver responds, even if it refuses the query for the root."""
     async with exporter_of(tmp_path, server) as (app, federation):
-        federation.dns.zone.fail(".", "A", DnsFault.REFUSED)
+        federation.dns.zone.fail(".", "A", REFUSED)
         found = await probed_more(app, [server], 2)
     assert (found[UP], successes(found, [server])) == (1, {server.server_name: 0})
 

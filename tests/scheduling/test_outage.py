@@ -23,20 +23,20 @@ from exporter.reports.server_state import ServerState
 from exporter.scheduling import outage
 from exporter.scheduling.outage import MAX_WITNESSES, MIN_WITNESSES, OutageDetector, choose_witnesses, proves_network
 from tests.sample_reports import (
-    DELEGATED,
     ENDED_AT,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
     healthy,
-    secured,
-    watched,
+    tls_session,
+    watched_server,
 )
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 
 SUCCESS = replace(delegated_by_well_known(), seconds=0.0)
 SILENT = replace(
-    SUCCESS, endpoints=(EndpointReport(DELEGATED, Failed(0.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),))),)
+    SUCCESS, endpoints=(EndpointReport(MATRIX_ENDPOINT, Failed(0.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),))),)
 )
 HALF_SILENT = replace(SUCCESS, endpoints=(*SUCCESS.endpoints, *SILENT.endpoints))
 DNS_SILENT = replace(SUCCESS, dns=Failed(0.0, (Problem(Reason.DNS_TIMEOUT, "no answer"),)), endpoints=())
@@ -89,7 +89,7 @@ async def test_an_outage_explains_silent_failures() -> None:
         with capture_logs() as logged:
             assert [await detector.explains(DNS_SILENT) for _ in range(3)] == [True] * 3
         assert (prober.checks, up_metric(exporter_metrics), detector.outage) == ([True], 0, Outage.RESOLVER)
-    assert [entry["because"] for entry in logged] == ["no resolver answers anything"]
+    assert [entry["because"] for entry in logged] == ["no DNS resolver answers"]
 
 
 @pytest.mark.parametrize("report", [SUCCESS, HALF_SILENT, expired_certificate()])
@@ -254,9 +254,9 @@ async def test_repr_shows_the_outage() -> None:
 
 
 def healthy_state(server_name: str, *ips: str) -> ServerState:
-    endpoints = (healthy(Endpoint(Target(server_name, 8448), ip_address(ip)), secured(server_name)) for ip in ips)
+    endpoints = (healthy(Endpoint(Target(server_name, 8448), ip_address(ip)), tls_session(server_name)) for ip in ips)
     report = replace(SUCCESS, server_name=names.parse(server_name), endpoints=tuple(endpoints))
-    return ServerState(watched(server_name)).with_report(report)
+    return ServerState(watched_server(server_name)).with_report(report)
 
 
 def test_each_witness_is_in_another_network() -> None:
@@ -275,7 +275,7 @@ def test_witnesses_were_healthy_at_their_latest_probe() -> None:
     offline = [state.with_report(replace(DNS_SILENT, exporter_offline=True)) for state in states]
     assert len(choose_witnesses(offline)) == MIN_WITNESSES
     failed = states[0].with_report(DNS_SILENT)
-    assert choose_witnesses([failed, *states[1:], ServerState(watched("new.test"))]) == ()
+    assert choose_witnesses([failed, *states[1:], ServerState(watched_server("new.test"))]) == ()
 
 
 async def test_witnesses_are_chosen_from_the_board() -> None:
@@ -305,7 +305,7 @@ def test_a_healthy_server_with_a_name_proves_the_network(report: Report, *, prov
 
 def test_every_probe_is_a_success_a_failure_or_neither() -> None:
     """A probe during an outage is neither, and changes nothing but the number of probes and the history."""
-    state = ServerState(watched("example.org"))
+    state = ServerState(watched_server("example.org"))
     reports = [
         SUCCESS,
         SILENT,

@@ -17,7 +17,7 @@ from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.scheduling.schedule import Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
 from exporter.scheduling.wall_clock import WallClock
-from tests.sample_reports import watched
+from tests.sample_reports import watched_server
 from tests.waiting import leaked_tasks, until
 
 NOW = 1_795_000_000.0
@@ -25,7 +25,7 @@ A, B, C = (names.parse(f"{letter}.example.org") for letter in "abc")
 
 
 def server(name: ServerName, interval: float = 300) -> WatchedServer:
-    return watched(name.text, interval)
+    return watched_server(name.text, interval)
 
 
 # ---------------------------------------------------------------- pure
@@ -33,8 +33,12 @@ def server(name: ServerName, interval: float = 300) -> WatchedServer:
 
 def test_diff_lists_added_rescheduled_and_removed_servers() -> None:
     """A server with the same interval is in none of them, whatever else has changed."""
-    old = [server(A), server(B, 60), watched("d.example.org")]
-    new = [server(C), server(B, 120), watched("d.example.org", expected_delegation=Target("hs.example.org", 443))]
+    old = [server(A), server(B, 60), watched_server("d.example.org")]
+    new = [
+        server(C),
+        server(B, 120),
+        watched_server("d.example.org", expected_delegation=Target("hs.example.org", 443)),
+    ]
     assert diff(old, new) == ScheduleChanges(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
     assert diff(new, new) == ScheduleChanges((), (), ())
 
@@ -211,7 +215,7 @@ async def test_probes_of_one_server_never_overlap() -> None:
 async def test_concurrency_is_limited() -> None:
     """The other probes wait for a slot, and are not in flight meanwhile."""
     probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
-    servers = [watched(f"s{number}.example.org") for number in range(5)]
+    servers = [watched_server(f"s{number}.example.org") for number in range(5)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         schedule.watch(servers, concurrency=2)
         await until(lambda: len(schedule._waiting) == 3)

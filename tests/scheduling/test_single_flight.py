@@ -30,7 +30,7 @@ from exporter.scheduling.single_flight import (
     register_until_done,
     was_cut_short,
 )
-from tests.sample_reports import DELEGATED, ENDED_AT, delegated_by_well_known, looked_deep, watched
+from tests.sample_reports import ENDED_AT, MATRIX_ENDPOINT, delegated_by_well_known, faults_in_deep_look, watched_server
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 
@@ -38,7 +38,7 @@ NAME = names.parse("example.org")
 SETTINGS = ProbeSettings(timeout=30.0, deep_interval=3600.0)
 TIMED_OUT = replace(
     delegated_by_well_known(),
-    endpoints=(EndpointReport(DELEGATED, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
+    endpoints=(EndpointReport(MATRIX_ENDPOINT, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
 )
 
 STARVED = replace(
@@ -73,13 +73,13 @@ class FakeProber:
         self.deep += 1
         if self.starved:
             return STARVED
-        return replace(report, deep=looked_deep(0).deep, endpoints=looked_deep(0).endpoints)
+        return replace(report, deep=faults_in_deep_look(0).deep, endpoints=faults_in_deep_look(0).endpoints)
 
 
 @asynccontextmanager
 async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple[ProbeRunner, FakeProber, Board]]:
     prober: Any = FakeProber(list(reports))
-    board, limiter = board_of([watched("example.org")]), ProbeLimiter(concurrency)
+    board, limiter = board_of([watched_server("example.org")]), ProbeLimiter(concurrency)
     async with ProbeRunner(
         board, ExporterMetrics(), lambda: ActiveConfig(Config(probe=SETTINGS), prober), lambda: limiter
     ) as runner:
@@ -277,7 +277,7 @@ async def test_a_resource_shortage_is_not_a_failure_of_the_server() -> None:
         prober.may_end.release()
         with pytest.raises(DeadlineExceededError):
             await runner.probe_now(NAME, 30)
-        assert board.state(NAME) == ServerState(watched(NAME.text))
+        assert board.state(NAME) == ServerState(watched_server(NAME.text))
         skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
         prober.may_end.release()
         await runner.run_scheduled(NAME)
@@ -291,7 +291,7 @@ async def test_a_timeout_during_a_stall_is_not_a_failure_of_the_server() -> None
     async with probing(replace(TIMED_OUT, stalled_seconds=TIMED_OUT.seconds)) as (runner, prober, board):
         prober.may_end.release()
         await runner.run_scheduled(NAME)
-        assert board.state(NAME) == ServerState(watched(NAME.text))
+        assert board.state(NAME) == ServerState(watched_server(NAME.text))
         skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
     assert skipped == 1
 

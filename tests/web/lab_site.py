@@ -1,4 +1,4 @@
-"""The exporter over lab servers, asked over HTTP; it probes nothing that it is not asked for, unless told otherwise."""
+"""The exporter with servers of the embedded federation, and a client. By default, it only probes on request."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from tests.embedded_federation import lab_servers, network, write_config
 from tests.web.serving import client_of
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
-NEVER = 1e6  # seconds
+FAR_AWAY = 1e6  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,23 +30,23 @@ class LabSite:
         return await self.client.get(path, params=parameters, headers=headers)
 
     async def report(self, server: LabServer, fresh: str = "false") -> Any:
-        """Ours, as JSON."""
-        answer = await self.get("/api/v1/report", server_name=server.server_name, fresh=fresh)
-        assert answer.status_code == 200
-        return answer.json()
+        """Return the exporter's own report as JSON."""
+        response = await self.get("/api/v1/report", server_name=server.server_name, fresh=fresh)
+        assert response.status_code == 200
+        return response.json()
 
     def probes(self, server: LabServer) -> int:
-        """How often the homeserver was asked for its version: each probe does that once."""
+        """Return how often the homeserver was probed. Each probe requests its version once."""
         requests = self.federation.server(server.server_name).listener.requests
         return sum(request.path == VERSION for request in requests)
 
 
 @asynccontextmanager
 async def lab_site(
-    folder: Path, *servers: LabServer, first_round: float = NEVER, notaries: Sequence[str] = (), **changed: object
+    folder: Path, *servers: LabServer, first_round: float = FAR_AWAY, notaries: Sequence[str] = (), **changed: object
 ) -> AsyncIterator[LabSite]:
-    """`changed` are sections of the configuration."""
-    settings = {"probe": {"interval": "1y", "timeout": "5s"}, **changed}
+    """Run the exporter. `changed` are sections of the configuration."""
+    settings = {"probe": {"interval": "1y", "timeout": "2m"}, **changed}
     async with Federation(servers) as federation:
         settings["network"] = network(federation, notaries=list(notaries))
         file = write_config(folder / "config.yaml", federation, **settings)
@@ -57,5 +57,5 @@ async def lab_site(
 
 
 def open_to_all(**web: object) -> dict[str, Any]:
-    """The section `web` with which any server is probed."""
+    """Return a section `web` that allows probes of any server."""
     return {"listen": ["127.0.0.1:0"], "probe_any": True, **web}

@@ -1,4 +1,4 @@
-"""Certificates and keys for the web configuration, made on the spot."""
+"""Certificates and keys for the web configuration."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from exporter.demo.authority import Authority, Hierarchy, Issuer, KeyType, PrivateKey, common_name, draft, new_key
+from exporter.demo.authority import Authority, Hierarchy, Issuer, PrivateKey, common_name, draft, new_p256_key
 
 HOUR = timedelta(hours=1)
 
@@ -29,15 +29,15 @@ def chain_pem(*certificates: x509.Certificate) -> bytes:
 
 
 def write_server(folder: Path, authority: Authority) -> None:
-    """`cert.pem` and `key.pem`, for localhost, never seen before."""
+    """Write `cert.pem` and `key.pem`, a new certificate for localhost."""
     issued = authority.issue(["localhost"])
     (folder / "cert.pem").write_bytes(chain_pem(*issued.chain))
     (folder / "key.pem").write_bytes(key_pem(issued.key))
 
 
 def write_client(folder: Path, name: str, hierarchy: Hierarchy, names: Sequence[x509.GeneralName] = ()) -> None:
-    """`NAME.pem` and `NAME-key.pem`, to show as a client."""
-    subject, now = Issuer(common_name(name), new_key(KeyType.EC)), datetime.now(UTC)
+    """Write `NAME.pem` and `NAME-key.pem`, a client certificate."""
+    subject, now = Issuer(common_name(name), new_p256_key()), datetime.now(UTC)
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
     leaf = draft(subject, now - HOUR, now + HOUR).add_extension(purpose, critical=False)
     if names:
@@ -47,15 +47,16 @@ def write_client(folder: Path, name: str, hierarchy: Hierarchy, names: Sequence[
 
 
 def write_small(folder: Path) -> None:
-    """`small.pem` and `small-key.pem`, which nobody should use any more."""
+    """Write `small.pem` and `small-key.pem`, whose key is too small for OpenSSL."""
     subject, now = Issuer(common_name("small"), rsa.generate_private_key(65537, 1024)), datetime.now(UTC)
     (folder / "small.pem").write_bytes(chain_pem(subject.sign(draft(subject, now - HOUR, now + HOUR))))
     (folder / "small-key.pem").write_bytes(key_pem(subject.key))
 
 
 def write_all(folder: Path) -> None:
-    """All that the files of tests/web/settings/cases name."""
+    """Write every file that the web configurations in tests/web/settings/cases name."""
     authority = Authority(folder)
+    authority.trust(Hierarchy("Second").root)
     write_server(folder, authority)
     write_small(folder)
     key = authority.issue(["localhost"]).key

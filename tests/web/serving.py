@@ -1,10 +1,14 @@
-"""The site on a real socket, and a client without proxies, retries or patience."""
+"""Servers on real sockets, and a client without proxies and retries."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
 
 from exporter.config import Config, HostPort
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -12,18 +16,21 @@ from exporter.reports.board import Board
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
-from exporter.web.pages import SiteContext, build_site
+from exporter.web.pages import SiteContext, build_site, yield_to_event_loop
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from tests.scrapes import board_of
+from tests.waiting import PATIENCE
 
 ANYWHERE = HostPort("127.0.0.1", 0)
-NOBODY: Any = None  # who would probe, where nobody asks for it
+NO_RUNNER: Any = None  # for a site that is not asked for probes
+
+Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 @asynccontextmanager
-async def client_of(*places: HostPort) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{places[0]}", trust_env=False, timeout=10) as client:
+async def client_of(*addresses: HostPort) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{addresses[0]}", trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 
@@ -35,21 +42,40 @@ async def served(
     queries: ReportQueries | None = None,
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
 ) -> AsyncIterator[HostPort]:
-    """Where the site of these parts is."""
+    """Serve the exporter's site with these parts; yield its address."""
     board = board or board_of(())
-    exporter = SiteContext(
-        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NOBODY, Config)
+    context = SiteContext(
+        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NO_RUNNER, Config)
     )
     sockets = bind([ANYWHERE])
     web = LiveWebConfig(None)
     web.read()
-    async with Server(Guard(build_site(exporter), web), sockets):
+    async with Server(Guard(build_site(context), web), sockets):
         yield bound_address(sockets[0])
 
 
 async def get(
     path: str, method: str = "GET", headers: list[tuple[str, str]] | None = None, **parts: object
 ) -> httpx.Response:
-    """One request to a site of its own."""
-    async with served(**parts) as place, client_of(place) as client:  # type: ignore[arg-type] # as `served` takes them
+    """Send one request to a site with these parts."""
+    async with served(**parts) as address, client_of(address) as client:  # type: ignore[arg-type] # as `served` takes them
         return await client.request(method, path, headers=headers)
+
+
+@asynccontextmanager
+async def served_pages(**pages: Page) -> AsyncIterator[tuple[HostPort, Collection[Any]]]:
+    """Serve pages under their names; yield the address, and the server's set of open connections."""
+    sockets = bind([ANYWHERE])
+    routes = [Route(f"/{name}", page) for name, page in pages.items()]
+    async with Server(Starlette(routes=routes), sockets) as server:
+        yield bound_address(sockets[0]), server._server.server_state.connections
+
+
+async def streamed_page(_: Request) -> Response:
+    """Return more than the kernel buffers for a client that does not read, in pieces."""
+    return StreamingResponse(yield_to_event_loop(iter([bytes(65536)] * 200)))
+
+
+async def large_page(_: Request) -> Response:
+    """Return the same in one piece."""
+    return PlainTextResponse(bytes(65536 * 200))

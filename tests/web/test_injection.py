@@ -1,4 +1,4 @@
-"""What remote servers write, in every text of a report: on no way out does it become anything but text."""
+"""Text of remote servers in every field of a report: no output turns it into anything but text."""
 
 import asyncio
 import io
@@ -46,11 +46,11 @@ HOSTILE = (
     '"} 1\n# TYPE evil counter\nevil{a="b"} 1\r\\" \\n \x00\x1b]0;evil\x07\x1b[2J\x9b2J\u202e\u2028\ud800'
     f"{SCRIPT}[bold red]x[/] :bomb: {{{{ .Values }}}} $(evil) level=info msg=evil"
 )
-OUR_OWN = {"fingerprint_sha256", "document"}  # made by us: digits, and JSON
+NOT_REMOTE = {"fingerprint_sha256", "document"}  # created by the exporter: digits, and JSON
 
 
 def poisoned(seen: Any) -> Any:
-    """With HOSTILE for every text that a remote server may have chosen; server names are bound to their grammar."""
+    """Replace every text that a remote server may have chosen by HOSTILE. Server names have a strict grammar."""
     match seen:
         case ServerName() | Enum():
             return seen
@@ -61,7 +61,7 @@ def poisoned(seen: Any) -> Any:
         case dict():
             return {poisoned(key): poisoned(value) for key, value in seen.items()}
         case _ if is_dataclass(seen) and not isinstance(seen, type):
-            names = [field.name for field in fields(seen) if field.name not in OUR_OWN]
+            names = [field.name for field in fields(seen) if field.name not in NOT_REMOTE]
             return replace(seen, **{name: poisoned(getattr(seen, name)) for name in names})
     return seen
 
@@ -71,8 +71,8 @@ REPORTS: dict[str, Report] = {
     for make in (
         sample_reports.delegated_by_well_known,
         sample_reports.expired_certificate,
-        sample_reports.looked_at_deeply,
-        sample_reports.looked_deep,
+        sample_reports.with_deep_look,
+        sample_reports.faults_in_deep_look,
         sample_reports.nothing_resolved,
         sample_reports.two_families,
     )
@@ -81,23 +81,23 @@ each_report = pytest.mark.parametrize("report", REPORTS.values(), ids=REPORTS)
 
 
 def board(report: Report) -> Board:
-    return board_of([sample_reports.watched(str(report.server_name))], report)
+    return board_of([sample_reports.watched_server(str(report.server_name))], report)
 
 
 # ---------------------------------------------------------------- metrics
 
 
 @each_report
-def test_poison_is_in_the_report(report: Report) -> None:
-    """Or the rest of these tests would prove nothing."""
+def test_the_report_contains_hostile_text(report: Report) -> None:
+    """Otherwise the other tests would prove nothing."""
     assert repr(report).count(repr(HOSTILE)[1:-1]) >= 3
 
 
 @pytest.mark.system("promtool")
 @each_report
-async def test_metrics(report: Report) -> None:
-    """The same families and labels as ever, each value on one line and printable, in both formats."""
-    async with served(board(report)) as place, client_of(place) as client:
+async def test_metrics_have_no_additional_series(report: Report) -> None:
+    """Families and labels are the usual ones, and each value is printable, in both formats."""
+    async with served(board(report)) as address, client_of(address) as client:
         text = (await client.get("/metrics")).text
         accept = {"Accept": "application/openmetrics-text; version=1.0.0"}
         openmetrics = (await client.get("/metrics", headers=accept)).text
@@ -108,11 +108,11 @@ async def test_metrics(report: Report) -> None:
         ]
         assert all(value.isprintable() for sample in samples for value in sample.labels.values())
     assert all(line.isprintable() for line in text.split("\n"))
-    assert complaints(text) == ""
+    assert lint(text) == ""
 
 
-def complaints(text: str) -> str:
-    """Of Prometheus's own linter."""
+def lint(text: str) -> str:
+    """Return the complaints of Prometheus's own linter."""
     linter = [program("promtool"), "check", "metrics"]
     checked = subprocess.run(linter, input=text, capture_output=True, text=True, check=False)
     return checked.stdout + checked.stderr + ("" if checked.returncode == 0 else "failed")
@@ -123,19 +123,19 @@ def complaints(text: str) -> str:
 
 @each_report
 @pytest.mark.parametrize("path", ["/api/v1/report", "/api/report", "/api/federation-ok"])
-async def test_json(report: Report, path: str) -> None:
-    """Whole and in ASCII, and never taken for a page."""
-    async with served(board(report)) as place, client_of(place) as client:
-        answer = await client.get(path, params={"server_name": str(report.server_name)})
-    assert (answer.status_code, answer.text.isascii()) == (200, True)
-    assert answer.headers["x-content-type-options"] == "nosniff"
+async def test_reports_over_http_are_ascii(report: Report, path: str) -> None:
+    """A browser never interprets them as a page."""
+    async with served(board(report)) as address, client_of(address) as client:
+        response = await client.get(path, params={"server_name": str(report.server_name)})
+    assert (response.status_code, response.text.isascii()) == (200, True)
+    assert response.headers["x-content-type-options"] == "nosniff"
     if path != "/api/federation-ok":
-        assert answer.headers["content-type"] == "application/json"
-        assert any(HOSTILE in text for text in texts(json.loads(answer.text)))
+        assert response.headers["content-type"] == "application/json"
+        assert any(HOSTILE in text for text in texts(json.loads(response.text)))
 
 
 def texts(found: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys too."""
+    """Yield every string in a JSON value, including keys."""
     match found:
         case str():
             yield found
@@ -146,14 +146,14 @@ def texts(found: Any) -> Iterator[str]:
 
 
 @each_report
-def test_text_for_people(report: Report) -> None:
-    """Neither a terminal nor rich's markup finds anything to act on, but for the colours, which are ours."""
+def test_text_for_people_is_printable(report: Report) -> None:
+    """It contains no escape sequences except for the exporter's own colours, and no markup of rich."""
     text = report_text.render_plain(report)
     assert all(line.isprintable() for line in text.split("\n"))
     terminal = io.StringIO()
     Console(file=terminal, force_terminal=True, width=100, _environ={}).print(report_text.build_tree(report))
-    colours_left_out = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
-    assert all(line.isprintable() for line in colours_left_out.split("\n"))
+    without_colours = re.sub(r"\x1b\[[0-9;]*m", "", terminal.getvalue())
+    assert all(line.isprintable() for line in without_colours.split("\n"))
 
 
 # ---------------------------------------------------------------- log
@@ -161,8 +161,8 @@ def test_text_for_people(report: Report) -> None:
 
 @pytest.mark.parametrize("form", LogFormat)
 @each_report
-def test_log(report: Report, form: LogFormat) -> None:
-    """One line for each event, of printable characters; what stands in a value begins no field."""
+def test_the_log_has_one_printable_line_per_event(report: Report, form: LogFormat) -> None:
+    """A value cannot start another field."""
     lines = logged(lambda: probe_log.log_probe(None, report), form)
     assert all(line.isprintable() for line in lines)
     assert len(lines) == 1 + len(list(probe_log.failures(report)))
@@ -170,12 +170,12 @@ def test_log(report: Report, form: LogFormat) -> None:
         assert {json.loads(line)["msg"] for line in lines} <= {"stage failed", "probe failed", "probe succeeded"}
 
 
-def logged(say: Callable[[], None], form: LogFormat) -> list[str]:
+def logged(log_events: Callable[[], None], form: LogFormat) -> list[str]:
     stream, handlers = io.StringIO(), logging.root.handlers[:]
     logging.root.handlers.clear()  # `configure` closes those that it finds
     try:
         logs.configure(LogLevel.DEBUG, form, stream)
-        say()
+        log_events()
     finally:
         logging.captureWarnings(capture=False)
         structlog.reset_defaults()
@@ -185,7 +185,7 @@ def logged(say: Callable[[], None], form: LogFormat) -> list[str]:
 
 # ---------------------------------------------------------------- a real browser
 
-QUIET = (  # no traffic but to the exporter
+QUIET = (  # no traffic except to the exporter
     "--disable-background-networking",
     "--disable-component-update",
     "--no-first-run",
@@ -193,8 +193,8 @@ QUIET = (  # no traffic but to the exporter
 )
 
 
-async def shown(url: str, folder: Path) -> str:
-    """The page as it stands in Chromium once its scripts have run, if there are any."""
+async def dom_of(url: str, folder: Path) -> str:
+    """Return the page in Chromium after its scripts have run, if there are any."""
     options = ("--headless", "--no-sandbox", "--disable-gpu", *QUIET, f"--user-data-dir={folder}")
     arguments = (*options, "--virtual-time-budget=2000", "--dump-dom", url)
     browser = await asyncio.create_subprocess_exec(program("chromium"), *arguments, stdout=PIPE, stderr=DEVNULL)
@@ -204,19 +204,19 @@ async def shown(url: str, folder: Path) -> str:
 
 @asynccontextmanager
 async def serving(page: Response) -> AsyncIterator[tuple[HostPort, list[str]]]:
-    """A page with the headers of every answer, and the paths that were asked for."""
-    asked: list[str] = []
+    """Serve a page with the security headers; yield the address, and the list of requested paths."""
+    requested: list[str] = []
 
     async def site(request: Request) -> Response:
-        asked.append(request.url.path)
+        requested.append(request.url.path)
         return page
 
-    doors = bind([ANYWHERE])
-    async with Server(Starlette(routes=[Route("/{path:path}", site)]), doors):
-        yield bound_address(doors[0]), asked
+    sockets = bind([ANYWHERE])
+    async with Server(Starlette(routes=[Route("/{path:path}", site)]), sockets):
+        yield bound_address(sockets[0]), requested
 
 
-PAGE_OF_A_FOOL = (
+UNESCAPED_PAGE = (
     f"<!doctype html><title>x</title><style>{landing.STYLE}</style><p>{SCRIPT}<script>document.title = 'ran'</script>"
 )
 
@@ -225,32 +225,32 @@ PAGE_OF_A_FOOL = (
 @pytest.mark.parametrize(
     ("headers", "runs"),
     [({"Content-Security-Policy": "img-src 'self'"}, True), (landing.HEADERS, False), ({}, False)],
-    ids=["without our policy", "front page", "every answer"],
+    ids=["without the security headers", "landing page", "every response"],
 )
 async def test_no_script_runs(headers: dict[str, str], runs: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
-    """Not even where a page of ours forgot to escape something."""
-    async with serving(HTMLResponse(PAGE_OF_A_FOOL, headers=headers)) as (place, asked):
-        dom = await shown(f"http://{place}/", tmp_path)
-    assert ("/ran" in asked, "<title>ran</title>" in dom) == (runs, runs)
+    """The security headers prevent it even if a page is not escaped."""
+    async with serving(HTMLResponse(UNESCAPED_PAGE, headers=headers)) as (address, requested):
+        dom = await dom_of(f"http://{address}/", tmp_path)
+    assert ("/ran" in requested, "<title>ran</title>" in dom) == (runs, runs)
 
 
 @pytest.mark.system("chromium")
-@pytest.mark.parametrize("kind", ["text/plain", "application/json"])
-async def test_text_is_no_page(kind: str, tmp_path: Path) -> None:
-    """Though it holds one, in the words of a remote server."""
-    async with serving(Response(PAGE_OF_A_FOOL, media_type=kind)) as (place, asked):
-        dom = await shown(f"http://{place}/", tmp_path)
-    assert "/ran" not in asked
+@pytest.mark.parametrize("media_type", ["text/plain", "application/json"])
+async def test_text_is_not_interpreted_as_a_page(media_type: str, tmp_path: Path) -> None:
+    """The text of a remote server looks like a page."""
+    async with serving(Response(UNESCAPED_PAGE, media_type=media_type)) as (address, requested):
+        dom = await dom_of(f"http://{address}/", tmp_path)
+    assert "/ran" not in requested
     assert "&lt;script&gt;" in dom
 
 
 @pytest.mark.system("chromium")
-async def test_front_page_keeps_its_style(tmp_path: Path) -> None:
-    """The policy knows it: what a script measures is what the style says."""
+async def test_the_landing_page_keeps_its_style(tmp_path: Path) -> None:
+    """The policy allows the style: a script can measure its effect."""
     measure = "<script>document.title = getComputedStyle(document.querySelector('dl')).display</script>"
     policy = f"{landing.HEADERS['Content-Security-Policy']}; script-src 'unsafe-inline'"
     page = HTMLResponse(
         landing.render(1).replace("</body>", f"{measure}</body>"), headers={"Content-Security-Policy": policy}
     )
-    async with serving(page) as (place, _):
-        assert "<title>grid</title>" in await shown(f"http://{place}/", tmp_path)
+    async with serving(page) as (address, _):
+        assert "<title>grid</title>" in await dom_of(f"http://{address}/", tmp_path)

@@ -1,4 +1,4 @@
-"""The sockets to listen on."""
+"""The listening sockets."""
 
 import asyncio
 import resource
@@ -13,24 +13,24 @@ from exporter.web import listeners
 from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind, bound_address
 
 
-def complaint(*places: HostPort) -> str:
+def error_of(*addresses: HostPort) -> str:
     with pytest.raises(ListenError) as raised:
-        bind(places)
+        bind(addresses)
     return str(raised.value)
 
 
-def test_port_0_is_any_free_one() -> None:
-    """And the real one is told, for both families."""
+def test_port_0_is_any_free_port() -> None:
+    """The bound address has the real port, for IPv4 and IPv6."""
     sockets = bind([HostPort("127.0.0.1", 0), HostPort("::1", 0), HostPort("localhost", 0)])
-    places = [bound_address(sock) for sock in sockets]
-    assert [place.host for place in places] == ["127.0.0.1", "::1", "127.0.0.1"]
-    for sock, place in zip(sockets, places, strict=True):
-        with sock, socket.create_connection(place):
+    addresses = [bound_address(sock) for sock in sockets]
+    assert [address.host for address in addresses] == ["127.0.0.1", "::1", "127.0.0.1"]
+    for sock, address in zip(sockets, addresses, strict=True):
+        with sock, socket.create_connection(address):
             pass
 
 
-def test_all_addresses_of_both_families_can_be_listed() -> None:
-    """The one for IPv6 does not take IPv4 as well."""
+def test_all_addresses_of_both_families_can_be_bound() -> None:
+    """The socket for IPv6 does not accept IPv4 too."""
     (first,) = bind([HostPort("0.0.0.0", 0)])
     with first:
         (second,) = bind([HostPort("::", bound_address(first).port)])
@@ -39,36 +39,36 @@ def test_all_addresses_of_both_families_can_be_listed() -> None:
 
 
 @pytest.mark.timeout(10)
-async def test_a_shortage_is_told_once_and_then_waited_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The event loop would try, and log a traceback, as often as the backlog is long."""
-    told: list[str] = []
+async def test_a_shortage_of_descriptors_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise the event loop would log a traceback for every connection in the backlog."""
+    reported: list[str] = []
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: told.append(context["message"]))
+    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
     monkeypatch.setattr(listeners, "SHORTAGE_SECONDS", 0.05)
     monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
-    met = asyncio.Event()
+    accepted = asyncio.Event()
 
-    def meet(_: object, writer: asyncio.StreamWriter) -> None:
+    def accept(_: object, writer: asyncio.StreamWriter) -> None:
         writer.close()
-        met.set()
+        accepted.set()
 
-    (door,) = bind([HostPort("127.0.0.1", 0)])
-    async with await asyncio.start_server(meet, sock=door):
+    (listener,) = bind([HostPort("127.0.0.1", 0)])
+    async with await asyncio.start_server(accept, sock=listener):
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         with socket.socket() as client:
             client.settimeout(0)
-            client.connect_ex(bound_address(door))
+            client.connect_ex(bound_address(listener))
             resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
             try:
                 await asyncio.sleep(0.05)
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            await met.wait()
-    assert told == ["socket.accept() out of system resource"]
+            await accepted.wait()
+    assert reported == ["socket.accept() out of system resource"]
 
 
-def test_name_of_both_families_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in other exporters: `localhost` is 127.0.0.1, whatever stands first."""
+def test_ipv4_is_preferred_for_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in other exporters, `localhost` is 127.0.0.1."""
     found = [
         (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 0, 0, 0)),
         (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 0)),
@@ -79,41 +79,41 @@ def test_name_of_both_families_is_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
         assert bound_address(sock).host == "127.0.0.1"
 
 
-def test_address_active() -> None:
-    """Which one, why, and what to do; those before it are given back."""
+def test_an_address_in_use_is_an_error() -> None:
+    """The message says which address, why and what to do. Sockets that were bound before are closed."""
     with socket.create_server(("127.0.0.1", 0)) as taken, socket.create_server(("127.0.0.1", 0)) as other:
-        free, place = bound_address(other), bound_address(taken)
+        free, address = bound_address(other), bound_address(taken)
         other.close()
-        reason = "another program listens there already: stop it, or choose another address"
-        assert complaint(free, place) == f"cannot listen on {place}: {reason} ({CHOOSE_ADDRESS})"
+        reason = "another program is already listening there: stop it, or choose another address"
+        assert error_of(free, address) == f"cannot listen on {address}: {reason} ({CHOOSE_ADDRESS})"
         bind([free])[0].close()
 
 
-def test_address_of_another_machine() -> None:
-    """192.0.2.0/24 belongs to no machine (RFC 5737)."""
-    assert complaint(HostPort("192.0.2.1", 0)).startswith("cannot listen on 192.0.2.1:0: this machine does not have")
+def test_an_address_of_another_machine_is_an_error() -> None:
+    """No machine has an address in 192.0.2.0/24 (RFC 5737)."""
+    assert error_of(HostPort("192.0.2.1", 0)).startswith("cannot listen on 192.0.2.1:0: this machine does not have")
 
 
-def test_name_that_is_none() -> None:
-    """Longer than a label may be, so that nobody is asked."""
+def test_an_unknown_name_is_an_error() -> None:
+    """The name is too long for a DNS label, so that no DNS server is queried."""
     host = "x" * 64
-    assert complaint(HostPort(host, 0)) == f"cannot listen on {host}:0: the name is not known ({CHOOSE_ADDRESS})"
+    assert error_of(HostPort(host, 0)) == f"cannot listen on {host}:0: the name does not resolve ({CHOOSE_ADDRESS})"
 
 
-# ---------------------------------------------------------------- who waits at a door
+# ---------------------------------------------------------------- pending connections
 
 
-def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once too many wait; whoever was let in is none of them."""
+def test_the_oldest_pending_connection_is_closed_if_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Established connections do not count."""
     monkeypatch.setattr(listeners, "MAX_PENDING", 2)
-    (door,) = bind([HostPort("127.0.0.1", 0)])
-    with door, ExitStack() as stack:
+    (listener,) = bind([HostPort("127.0.0.1", 0)])
+    with listener, ExitStack() as stack:
         clients = []
         for number in range(4):
-            clients.append(stack.enter_context(socket.create_connection(bound_address(door))))
-            accepted = stack.enter_context(door.accept()[0])
+            clients.append(stack.enter_context(socket.create_connection(bound_address(listener))))
+            accepted = stack.enter_context(listener.accept()[0])
             if number == 0:
-                del door.pending[accepted.fileno()]
+                del listener.pending[accepted.fileno()]
         clients[1].settimeout(1)
         assert clients[1].recv(1) == b""
         for client in (clients[0], *clients[2:]):
@@ -122,11 +122,19 @@ def test_who_has_waited_longest_gives_way(monkeypatch: pytest.MonkeyPatch) -> No
                 client.recv(1)
 
 
-def test_one_that_has_left_is_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_client_that_has_disconnected_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its descriptor may already belong to another connection."""
     monkeypatch.setattr(listeners, "MAX_PENDING", 1)
-    (door,) = bind([HostPort("127.0.0.1", 0)])
-    with door, socket.create_connection(bound_address(door)) as leaving, door.accept()[0]:
+    (listener,) = bind([HostPort("127.0.0.1", 0)])
+    with listener, socket.create_connection(bound_address(listener)) as leaving, listener.accept()[0]:
         leaving.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         leaving.close()  # with a reset
-        with socket.create_connection(bound_address(door)), door.accept()[0] as accepted:
-            assert list(door.pending) == [accepted.fileno()]
+        with socket.create_connection(bound_address(listener)), listener.accept()[0] as accepted:
+            assert list(listener.pending) == [accepted.fileno()]
+
+
+def test_repr_shows_the_address_and_the_pending_connections() -> None:
+    (listener,) = bind([HostPort("127.0.0.1", 0)])
+    with listener, socket.create_connection(bound_address(listener)), listener.accept()[0]:
+        assert repr(listener) == f"<ListeningSocket {bound_address(listener)}: 1 pending>"
+    assert repr(listener) == "<ListeningSocket closed: 1 pending>"

@@ -35,7 +35,7 @@ from tests.embedded_federation import (
     successes,
     write_config,
 )
-from tests.waiting import leaked_tasks, until, until_asked
+from tests.waiting import leaked_tasks, until, until_async
 
 HEALTHY, BROKEN, SRV, SILENT = lab_servers(
     "default-port.lab.test", "expired.lab.test", "srv-legacy.lab.test", "black-hole.lab.test"
@@ -110,7 +110,7 @@ async def test_a_server_keeps_its_worker() -> None:
     """The servers of one shard are distributed over all workers."""
     workers, shard = worker_pool(2), [parse(f"s{number}.test") for number in range(100)]
     assert [workers.worker_for(name) for name in shard] == [workers.worker_for(name) for name in shard]
-    used = [workers.worker_for(name) for name in shard if Shard(0, 2).holds(name)]
+    used = [workers.worker_for(name) for name in shard if Shard(0, 2).contains(name)]
     assert 0.3 < used.count(workers.worker_for(shard[0])) / len(used) < 0.7
 
 
@@ -225,7 +225,7 @@ async def test_the_metrics_include_all_workers(tmp_path: Path) -> None:
             found = await scraped(app.addresses[0])
             return None if None in successes(found, [HEALTHY, BROKEN, SRV]).values() else found
 
-        found = await until_asked(scrape)
+        found = await until_async(scrape)
         assert found
         assert len({workers.worker_for(parse(server.server_name)) for server in (HEALTHY, BROKEN, SRV)}) == 2
         assert failures(found) == expected_failures([BROKEN])
@@ -236,7 +236,7 @@ async def test_the_metrics_include_all_workers(tmp_path: Path) -> None:
         assert timed_probes + found["exporter_unreliable_timings_total"] == sum(probes)
         assert found["exporter_workers"] == 2
         lags = found["exporter_event_loop_lag_seconds_count"]
-        await until_asked(lambda: has_more_lags(app, lags + 2 * 20))
+        await until_async(lambda: has_more_lags(app, lags + 2 * 20))
         assert found["process_resident_memory_bytes"] > resident_bytes() + 2 * 20 * 2**20
     assert leaked_tasks() == set()
 

@@ -1,1 +1,1 @@
-"""Pure readers of hostile bytes: JSON bodies, cache headers, key strength."""
+"""Pure parsers of hostile bytes: JSON bodies, cache headers, key strength."""

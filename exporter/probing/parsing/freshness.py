@@ -1,4 +1,4 @@
-"""How long a peer may keep the answer of a well-known (server-server API, 2.1, step 3; RFC 9111). Pure."""
+"""How long a peer may cache a well-known (server-server API, 2.1, step 3; RFC 9111). Pure."""
 
 import re
 from datetime import UTC, datetime
@@ -6,31 +6,34 @@ from email.utils import parsedate_to_datetime
 
 from exporter.probing.evidence import HttpResponse
 
-DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", where the answer says nothing
+DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", if the headers say nothing
 MAX_SECONDS = 48 * 3600
 FAILURE_SECONDS = 3600  # "no longer than an hour"
 
-# It begins after a comma only, and gives back nothing that it has matched: with hostile headers of 60 KB the time would
-# grow with the square of their length.
+# A match begins after a comma only, and all quantifiers are possessive: with backtracking, the time would grow with the
+# square of the length, and hostile headers may have 60 KB.
 _DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+)"|(?P<token>[^\s,]*+)))?+\s*+(?=,|$)')
 _SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
 def bounded_seconds(announced: int | None) -> int:
-    """Seconds that a valid answer may be kept."""
+    """Return for how many seconds a valid well-known may be cached, given what its headers announce."""
     return DEFAULT_SECONDS if announced is None else min(announced, MAX_SECONDS)
 
 
-def announced_seconds(answer: HttpResponse, now: datetime) -> int | None:
-    """Seconds, by the headers alone. Cache-Control beats Expires; what cannot be read is as good as missing."""
-    by_directive = _by_cache_control(answer)
-    return _by_expires(answer, now) if by_directive is None else by_directive
+def announced_seconds(response: HttpResponse, now: datetime) -> int | None:
+    """Return the seconds that the headers announce, or None if they say nothing.
+
+    Cache-Control takes precedence over Expires. A Cache-Control that cannot be parsed counts as missing.
+    """
+    by_cache_control = _parse_cache_control(response)
+    return _parse_expires(response, now) if by_cache_control is None else by_cache_control
 
 
-def _by_cache_control(answer: HttpResponse) -> int | None:
+def _parse_cache_control(response: HttpResponse) -> int | None:
     directives = {
         match["name"].lower(): match["quoted"] or match["token"] or ""
-        for match in _DIRECTIVE.finditer(answer.header("cache-control") or "")
+        for match in _DIRECTIVE.finditer(response.header("cache-control") or "")
     }
     if "no-store" in directives:
         return 0
@@ -38,9 +41,9 @@ def _by_cache_control(answer: HttpResponse) -> int | None:
     return int(age) if _SECONDS.fullmatch(age) else None
 
 
-def _by_expires(answer: HttpResponse, now: datetime) -> int | None:
-    """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
-    text = answer.header("expires")
+def _parse_expires(response: HttpResponse, now: datetime) -> int | None:
+    """Return 0 for a date that cannot be parsed: it counts as past (RFC 9111, section 5.3)."""
+    text = response.header("expires")
     if text is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""JSON from a remote: UTF-8, an object, bounded in depth by the parser and in size by the connection. Pure."""
+"""JSON from a remote server: an object in UTF-8, bounded in depth by the parser and in size by the connection. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -12,42 +12,43 @@ from exporter.probing.evidence import HttpResponse
 
 JsonObject: TypeAlias = Mapping[str, Any]
 _EXCERPT_CHARACTERS = 60
-MAX_CONTAINERS = 4096  # objects and arrays: the smallest take two bytes in the body, and a hundred times that in memory
+MAX_CONTAINERS = 4096  # objects and arrays: the smallest takes 2 bytes in the body, and a hundred times that in memory
 
 
-def parse_object(answer: HttpResponse) -> JsonObject | Problem:
-    """The JSON object in an answer of status 200."""
-    if answer.status != 200:
-        return Problem(Reason.HTTP_STATUS, f"status {answer.status}, expected 200")
-    if answer.body.count(b"}") + answer.body.count(b"]") > MAX_CONTAINERS:
+def parse_object(response: HttpResponse) -> JsonObject | Problem:
+    """Return the JSON object in a response of status 200, or the problem with it. Content-Type does not matter."""
+    if response.status != 200:
+        return Problem(Reason.HTTP_STATUS, f"status {response.status}, expected 200")
+    if response.body.count(b"}") + response.body.count(b"]") > MAX_CONTAINERS:
         return Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
     try:
-        content = json.loads(answer.body.decode(), parse_constant=_refuse_constant)
+        content = json.loads(response.body.decode(), parse_constant=_reject_constant)
     except (ValueError, RecursionError) as error:
-        return Problem(Reason.NOT_JSON, f"{printable(str(error), _EXCERPT_CHARACTERS)}, in {_excerpt(answer.body)}")
+        return Problem(Reason.NOT_JSON, f"{printable(str(error), _EXCERPT_CHARACTERS)}, in {_excerpt(response.body)}")
     if not isinstance(content, dict):
-        return Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {json_type(content)}")
+        return Problem(Reason.INVALID_CONTENT, f"expected a JSON object, found {json_type(content)}")
     return content
 
 
-def errcode(answer: HttpResponse) -> str | None:
-    """The error code of a Matrix error, whatever the status; none where the answer is no such thing."""
-    content = parse_object(replace(answer, status=200))
+def errcode(response: HttpResponse) -> str | None:
+    """Return the error code of a Matrix error of any status, or None if the response is something else."""
+    content = parse_object(replace(response, status=200))
     code = None if isinstance(content, Problem) else content.get("errcode")
     return code if isinstance(code, str) else None
 
 
-def _refuse_constant(constant: str) -> NoReturn:
-    """Python reads NaN and Infinity, JSON (RFC 8259) has none."""
-    raise ValueError(f"{constant} is no JSON")
+def _reject_constant(constant: str) -> NoReturn:
+    """Reject NaN and Infinity, which Python parses but JSON (RFC 8259) does not have."""
+    raise ValueError(f"{constant} is not JSON")
 
 
 def _excerpt(body: bytes) -> str:
-    """The beginning of a body, to recognise it by."""
+    """Return the beginning of a body, by which it can be recognised."""
     return repr(body[:_EXCERPT_CHARACTERS].decode(errors="replace"))
 
 
 def json_type(content: object) -> str:
+    """Return the JSON type of a parsed value, with its article."""
     match content:
         case None:
             return "null"

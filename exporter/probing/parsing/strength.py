@@ -1,5 +1,7 @@
-"""Keys and signatures that are too weak. OpenSSL refuses them by default, and lets them pass for us (see
-`internet.trust`), so that a server which has them is described, and not merely refused. Pure.
+"""Keys and signatures that are too weak. Pure.
+
+OpenSSL rejects them by default. The exporter makes it accept them (see `internet.tls_contexts`), so that a server which
+has them can be described in full.
 """
 
 from collections.abc import Iterator, Sequence
@@ -8,7 +10,7 @@ from typing import Final
 from cryptography import x509
 from OpenSSL import crypto
 
-# 112 bits of security (NIST SP 800-57 part 1, table 2): security level 2, which the large distributions choose
+# 112 bits of security (NIST SP 800-57 part 1, table 2): security level 2 of OpenSSL, as the large distributions choose
 _MIN_KEY_BITS: Final = {
     crypto.TYPE_RSA: ("RSA", 2048),
     crypto.TYPE_DSA: ("DSA", 2048),
@@ -18,22 +20,25 @@ _BROKEN_HASHES: Final = {"md5": "MD5", "sha1": "SHA-1"}
 
 
 def weaknesses(chain: Sequence[x509.Certificate]) -> Iterator[tuple[int, str]]:
-    """Depth (0 is the leaf) and complaint. Raises ValueError or crypto.Error where a certificate cannot be read."""
+    """Yield a depth (0 is the leaf) and a complaint for each weakness.
+
+    Raises ValueError or crypto.Error if a certificate cannot be parsed.
+    """
     for depth, certificate in enumerate(chain):
-        read = crypto.X509.from_cryptography(certificate)
-        yield from ((depth, text) for text in _weak_key(read.get_pubkey()))
+        parsed = crypto.X509.from_cryptography(certificate)
+        yield from ((depth, text) for text in _weak_key(parsed.get_pubkey()))
         if certificate.issuer != certificate.subject:  # a signature by itself proves nothing, and nobody checks it
-            yield from ((depth, text) for text in weak_signature(read.get_signature_algorithm().decode()))
+            yield from ((depth, text) for text in weak_signature(parsed.get_signature_algorithm().decode()))
 
 
 def _weak_key(key: crypto.PKey) -> Iterator[str]:
-    name, enough = _MIN_KEY_BITS.get(key.type(), ("", 0))
-    if key.bits() < enough:
-        yield f"has an {name} key of {key.bits()} bits, at least {enough} are expected"
+    name, min_bits = _MIN_KEY_BITS.get(key.type(), ("", 0))
+    if key.bits() < min_bits:
+        yield f"has an {name} key of {key.bits()} bits, expected at least {min_bits}"
 
 
 def weak_signature(algorithm: str) -> Iterator[str]:
-    """`algorithm` as OpenSSL names it: sha1WithRSAEncryption, ecdsa-with-SHA1."""
+    """Yield a complaint if a signature algorithm is weak. OpenSSL names it, as in sha1WithRSAEncryption."""
     for name, shown in _BROKEN_HASHES.items():
         if name in algorithm.lower():
             yield f"is signed with {shown}, which can be forged ({algorithm})"

@@ -1,4 +1,4 @@
-"""Stage `dns`: A and AAAA of every target."""
+"""Stage `dns`: the A and AAAA records of every target."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,30 +20,34 @@ MAX_ENDPOINTS = 32
 
 
 async def fetch(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
-    answers = await gather_all(_resolve(network, target) for target in targets)
-    return dict(zip(targets, answers, strict=True))
+    """Look up all targets at once. The addresses are in the order of the targets."""
+    addresses = await gather_all(_resolve(network, target) for target in targets)
+    return dict(zip(targets, addresses, strict=True))
 
 
 async def _resolve(network: Network, target: Target) -> Addresses:
-    """An IP literal is its own address."""
+    """Return the addresses of one target. An IP literal is its own address."""
     if ip := names.ip_literal(target.host):
         return Addresses(target.host, (ip,))
     return await network.addresses(target.host, target.port)
 
 
-def evaluate(found: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolution | Failure[Resolution]:
-    """Passed where there is any address to dial. Targets may share one: it is dialled once."""
+def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolution | Failure[Resolution]:
+    """Return the endpoints. The stage fails only if no target has an address.
+
+    Targets may share an address and a port, which is dialled once. `aliases_allowed` is false for SRV targets.
+    """
     endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
-    for target, addresses in found.items():
+    for target, addresses in lookups.items():
         behind_alias = not aliases_allowed and _is_alias(target, addresses)
         for ip in addresses.ips[:MAX_ADDRESSES]:
             endpoints.setdefault((ip, target.port), Endpoint(target, ip, behind_alias))
-    unresolved = tuple(_no_address(target, addresses) for target, addresses in found.items() if not addresses.ips)
+    unresolved = tuple(_no_address(target, addresses) for target, addresses in lookups.items() if not addresses.ips)
     aliases = {
-        target.host: addresses.canonical_name for target, addresses in found.items() if _is_alias(target, addresses)
+        target.host: addresses.canonical_name for target, addresses in lookups.items() if _is_alias(target, addresses)
     }
-    resolved = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
-    return resolved if endpoints else Failure(unresolved, resolved)
+    resolution = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
+    return resolution if endpoints else Failure(unresolved, resolution)
 
 
 def _is_alias(target: Target, addresses: Addresses) -> bool:
@@ -51,10 +55,10 @@ def _is_alias(target: Target, addresses: Addresses) -> bool:
 
 
 def _no_address(target: Target, addresses: Addresses) -> Problem:
-    """Why a target without addresses has none."""
+    """Return why a target has no address: its lookup failed, it does not exist, or it has no A and no AAAA record."""
     if addresses.failures:
-        named = problems.classify(addresses.failures[0], Step.DNS)
-        return replace(named, detail=f"{target.host}: {named.detail}")
+        problem = problems.classify(addresses.failures[0], Step.DNS)
+        return replace(problem, detail=f"{target.host}: {problem.detail}")
     if not addresses.exists:
         return Problem(Reason.NXDOMAIN, f"{target.host} does not exist in DNS")
     return Problem(Reason.NO_ADDRESSES, f"{target.host} has neither an A nor an AAAA record")

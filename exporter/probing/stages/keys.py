@@ -1,11 +1,10 @@
-"""Stage `keys`: the server's signing keys, and whether they have signed themselves
-(server-server API, 2.3.1, "GET /_matrix/key/v2/server"; appendices, "Canonical JSON", "Signing JSON"). Pure.
+"""Stage `keys`: the server's signing keys, and whether each of them has signed the document. Pure.
+
+The sources are the server-server API, 2.3.1, "GET /_matrix/key/v2/server", and the appendices, "Canonical JSON" and
+"Signing JSON".
 """
 
-import base64
-import binascii
 import json
-import re
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,20 +17,20 @@ from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
+from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import JsonObject, parse_object
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 32 * 1024  # several keys with room to spare; made of small objects they take 2 MB of memory
-MAX_KEPT = 8 * 1024  # characters of a document that we keep, for each of 20,000 servers; one key takes some 500
-MAX_BRACKETS = 500  # in it: more than the keys that we check need, and a bound of its depth
-_CLOCK_SKEW = timedelta(minutes=5)  # that a server's clock may be ahead of ours
+MAX_KEPT = 8 * 1024  # characters of a document that is kept, for each of 20,000 servers; one key takes some 500
+MAX_BRACKETS = 500  # in it: more than the keys that are checked need, and a bound of its depth
+_CLOCK_SKEW = timedelta(minutes=5)  # by which a server's clock may be ahead of ours
 MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 32 endpoints
 
-KEY_ID = re.compile(r"ed25519:[A-Za-z0-9_]{1,64}", re.ASCII)
-# The y of all points of order 1, 2, 4 and 8, in each encoding: signatures of such keys can be made up by anybody.
-# libsodium, which Synapse uses, refuses them (ge25519_has_small_order), OpenSSL does not.
+# The y of all points of order 1, 2, 4 and 8, in each encoding: anyone can make up signatures of such keys.
+# libsodium, which Synapse uses, rejects them (ge25519_has_small_order), OpenSSL does not.
 _P = 2**255 - 19
 _Y_OF_ORDER_8 = 0x05FC536D880238B13933C6D305ACDFD5F098EFF289F4C345B027B2C28F95E826
 SMALL_ORDER = {0, 1, _P - 1, _P, _P + 1, _Y_OF_ORDER_8, _P - _Y_OF_ORDER_8}
@@ -40,24 +39,36 @@ _LARGEST_INTEGER = 2**53 - 1  # of canonical JSON
 _LAST_MILLISECOND = (datetime.max.replace(tzinfo=UTC) - EPOCH) // timedelta(milliseconds=1)
 
 
-def evaluate(answer: HttpResponse, server_name: str, now: datetime) -> SigningKeys | Failure[SigningKeys]:
-    """Every complaint, and the keys that stand up to all checks of their own."""
-    content = parse_object(answer)
+def evaluate(response: HttpResponse, server_name: str, now: datetime) -> SigningKeys | Failure[SigningKeys]:
+    """Return the keys that pass all checks of their own, with every problem. There are three cases:
+
+    - the response is not a key document at all: one problem, and no keys;
+    - something is wrong with the name, a signature or the validity: those problems, and the keys that are good;
+    - nothing is wrong.
+
+    Faults of old keys are not problems: they are part of the finding.
+    """
+    content = parse_object(response)
     if isinstance(content, Problem):
         return Failure((content,))
     if complaint := find_malformation(content):
         return Failure((Problem(Reason.INVALID_CONTENT, complaint),))
-    keys, faults = verify_signatures(content, content["server_name"])
+    keys, signature_problems = verify_signatures(content, content["server_name"])
     until = valid_until(content)
-    problems = (*_check_name(content["server_name"], server_name), *faults, *_check_validity(until, now))
-    content_type = (answer.header("content-type") or "").partition(";")[0].strip().lower()
-    old_faults = tuple(_check_old_keys(content, now))
-    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_faults, _compact_document(content))
+    problems = (
+        *_check_name(content["server_name"], server_name),
+        *signature_problems,
+        *_check_validity(until, now),
+    )
+    content_type = (response.header("content-type") or "").partition(";")[0].strip().lower()
+    old_key_faults = tuple(_check_old_keys(content, now))
+    document = _compact_document(content)
+    published = SigningKeys(keys, until, printable(content_type, 100) or None, old_key_faults, document)
     return Failure(problems, published) if problems else published
 
 
 def _compact_document(content: JsonObject) -> str | None:
-    """The document as compact JSON in ASCII, every field in its order. Endpoints of a server share one text."""
+    """Return the document as compact JSON in ASCII, with every field in its order. Equal documents share one string."""
     try:
         text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
@@ -67,7 +78,7 @@ def _compact_document(content: JsonObject) -> str | None:
 
 
 def find_malformation(content: JsonObject) -> str | None:
-    """What keeps the document from being read at all."""
+    """Return what makes the document unusable, or None."""
     for field, kind, expected in (
         ("server_name", str, "a string"),
         ("verify_keys", dict, "an object"),
@@ -77,22 +88,22 @@ def find_malformation(content: JsonObject) -> str | None:
         if not isinstance(content.get(field), kind) or isinstance(content[field], bool):
             return f"{field} should be {expected}" if field in content else f"{field} is missing"
     if not 0 <= content["valid_until_ts"] <= _LARGEST_INTEGER:
-        return "valid_until_ts is no time in milliseconds since 1970"
+        return "valid_until_ts is not a time in milliseconds since 1970"
     if len(content["verify_keys"]) > MAX_KEYS:
-        return f"{len(content['verify_keys'])} verify keys, at most {MAX_KEYS} were expected"
+        return f"{len(content['verify_keys'])} verify keys, expected at most {MAX_KEYS}"
     return None
 
 
 def valid_until(content: JsonObject) -> datetime:
-    """Of a document that is not malformed; the end of our calendar for "never"."""
+    """Return the time until which a well-formed document is valid; a time after the year 9999 becomes its end."""
     return EPOCH + timedelta(milliseconds=min(content["valid_until_ts"], _LAST_MILLISECOND))
 
 
-def _check_name(found: str, expected: str) -> Iterator[Problem]:
-    """Server names are compared exactly, case included."""
-    if found != expected:
+def _check_name(name: str, expected: str) -> Iterator[Problem]:
+    """Compare server names exactly, including case."""
+    if name != expected:
         yield Problem(
-            Reason.SERVER_NAME_MISMATCH, f"the keys are those of {printable(found, 100)!r}, expected {expected!r}"
+            Reason.SERVER_NAME_MISMATCH, f"the keys belong to {printable(name, 100)!r}, expected {expected!r}"
         )
 
 
@@ -102,7 +113,10 @@ def _check_validity(valid_until: datetime, now: datetime) -> Iterator[Problem]:
 
 
 def _check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
-    """They are optional, need not sign, and are of no use while they are wrong; many servers say "expired just now"."""
+    """Yield the faults of the old keys, which are optional and need not sign the document.
+
+    Many servers say that a key expired just now, so a clock that is slightly ahead is not a fault.
+    """
     old_keys = content.get("old_verify_keys", {})
     if not isinstance(old_keys, dict):
         yield "old_verify_keys should be an object"
@@ -111,7 +125,7 @@ def _check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
     for key_id, entry in list(old_keys.items())[:MAX_KEYS]:
         expired = entry.get("expired_ts") if isinstance(entry, dict) else None
         if not isinstance(expired, int) or isinstance(expired, bool) or _key_text(entry) is None:
-            yield f"the old key {printable(key_id, 64)} lacks its key or expired_ts"
+            yield f"the old key {printable(key_id, 64)} has no key or no expired_ts"
         elif expired > latest:
             yield f"the old key {printable(key_id, 64)} expires in the future"
         if key_id in content["verify_keys"]:
@@ -119,44 +133,51 @@ def _check_old_keys(content: JsonObject, now: datetime) -> Iterator[str]:
 
 
 def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str], tuple[Problem, ...]]:
-    """Every ed25519 verify key must have signed the object as received."""
+    """Check that every ed25519 verify key has signed the object as received.
+
+    Return the keys that have, by key ID, and the problems with the others.
+    """
     public_keys = {
-        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if KEY_ID.fullmatch(key_id)
+        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)
     }
     if not public_keys:
-        return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys holds no ed25519 key"),)
+        return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys contains no ed25519 key"),)
     try:
         message = _encode_canonical({key: content[key] for key in content if key not in ("signatures", "unsigned")})
     except (ValueError, RecursionError) as error:
-        return {}, (Problem(Reason.INVALID_CONTENT, f"no canonical JSON: {printable(str(error), 100)}"),)
+        return {}, (Problem(Reason.INVALID_CONTENT, f"not canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
     signatures = signatures if isinstance(signatures, dict) else {}
     complaints = {key_id: check_signature(key, signatures.get(key_id), message) for key_id, key in public_keys.items()}
     good = {key_id: key for key_id, key in public_keys.items() if key and not complaints[key_id]}
     return good, tuple(
-        Problem(Reason.SIGNATURE_INVALID, f"{key_id}: {why}") for key_id, why in complaints.items() if why
+        Problem(Reason.SIGNATURE_INVALID, f"{key_id}: {complaint}")
+        for key_id, complaint in complaints.items()
+        if complaint
     )
 
 
 def _encode_canonical(content: JsonObject) -> bytes:
-    """Raises ValueError or RecursionError. Numbers are integers that every peer reads alike (appendices, "Canonical
-    JSON"), which the library does not insist on.
+    """Encode canonical JSON. Raises ValueError or RecursionError.
+
+    All numbers must be integers that every peer reads alike (appendices, "Canonical JSON"). The library does not
+    enforce this.
     """
     for number in _numbers(content):
         if isinstance(number, float) or abs(number) > _LARGEST_INTEGER:
-            raise ValueError("a number is no integer of at most 53 bits")
+            raise ValueError("a number is not an integer of at most 53 bits")
     return encode_canonical_json(content)
 
 
 def _numbers(content: object) -> Iterator[int | float]:
-    """At any depth, booleans among them."""
-    waiting = [content]
-    while waiting:
-        match waiting.pop():
+    """Yield all numbers at any depth, including booleans."""
+    remaining = [content]
+    while remaining:
+        match remaining.pop():
             case dict() as entries:
-                waiting.extend(entries.values())
+                remaining.extend(entries.values())
             case list() as items:
-                waiting.extend(items)
+                remaining.extend(items)
             case int() | float() as number:
                 yield number
 
@@ -167,26 +188,18 @@ def _key_text(entry: object) -> str | None:
 
 
 def check_signature(key: str | None, signature: object, message: bytes) -> str | None:
-    """What is wrong with one key and its signature; none if it verifies."""
+    """Return what is wrong with a key or its signature, or None if the signature verifies."""
     if key is None:
-        return "the key is missing or no string"
+        return "the key is missing or not a string"
     if not isinstance(signature, str):
-        return "the key has not signed the answer"
+        return "the document is not signed with this key"
     try:
         point = decode_base64(key)
         Ed25519PublicKey.from_public_bytes(point).verify(decode_base64(signature), message)
     except InvalidSignature:
-        return "the signature does not match the answer"
+        return "the signature does not match the document"
     except ValueError as error:
         return printable(str(error), 100)
     if int.from_bytes(point, "little") % 2**255 in SMALL_ORDER:
-        return "the key is a point of small order, for which anybody can sign"
+        return "the key is a point of small order, for which anyone can forge signatures"
     return None
-
-
-def decode_base64(text: str) -> bytes:
-    """Unpadded base64 (appendices, "Unpadded Base64"); padding is tolerated, as real servers do."""
-    try:
-        return base64.b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"no base64: {error}") from error

@@ -1,14 +1,18 @@
-"""Stage `notary`, of the deep look: whether another server gives out the keys that we saw
-(server-server API, 2.3.2, "POST /_matrix/key/v2/query").
+"""Stage `notary` of the deep look: whether another server returns the keys that this one publishes.
 
-Many peers believe a notary before they ask the server itself. It is asked as they ask: for the keys by their ids, valid
-now. So it answers from what it knows, and fetches from the server only where it knows nothing that is still valid. A
-notary that fetched other keys has nothing under those ids: it is then asked for all that it has, which makes it fetch
-nothing.
+The source is the server-server API, 2.3.2, "POST /_matrix/key/v2/query".
 
-The stage fails where peers that believe the notary refuse what the server signs, be it that the notary gives out other
-keys, or a document that the server has not signed. Either way it is `signature_invalid` that they meet. Everything else
-that goes wrong is the notary's own affair, and inconclusive.
+Many peers query a notary before they ask the server itself. The stage sends the same query as they do: for the keys by
+their IDs, valid now. A notary then answers from its own store, and only contacts the server if it has no keys that are
+still valid. A notary that fetched other keys has nothing under those IDs: it is then queried for all keys that it has,
+for which it contacts no other server.
+
+There are three cases:
+
+- the notary returns the keys that the server publishes: the stage passes;
+- peers that rely on the notary reject what the server signs, because the notary returns other keys, or a document that
+  the server has not signed: the stage fails with `signature_invalid`, which is what those peers see;
+- anything else goes wrong: that concerns only the notary, so the stage is inconclusive.
 """
 
 import json
@@ -32,7 +36,7 @@ from exporter.probing.problems import Step
 from exporter.probing.stages import keys
 
 _PATH = "/_matrix/key/v2/query"
-_MAX_ID_CHARACTERS = 100  # of all key ids that a detail lists
+_MAX_ID_CHARACTERS = 100  # of all key IDs that one detail lists
 _MAX_COMPLAINTS = 5  # about one notary: the rest is more of the same
 
 Documents: TypeAlias = tuple[JsonObject, ...]
@@ -40,64 +44,69 @@ Documents: TypeAlias = tuple[JsonObject, ...]
 
 @dataclass(frozen=True, slots=True)
 class PublishedKeys:
-    """The keys that a server publishes, by key id, and when we saw them."""
+    """The keys that a server publishes, by key ID, and when the probe saw them."""
 
     server_name: str
     keys: Mapping[str, str]
     seen_at: datetime
 
-    def by_key_id(self) -> bytes:
-        """What peers ask. No validity beyond this moment is wanted, else every such question would be a fetch."""
+    def query_by_key_id(self) -> bytes:
+        """Return the body that peers send.
+
+        It requires keys that are valid at the moment of the probe. A notary would fetch the keys anew for every query
+        that requires more.
+        """
         moment = (self.seen_at - keys.EPOCH) // timedelta(milliseconds=1)
-        return self._question({key_id: {"minimum_valid_until_ts": moment} for key_id in self.keys})
+        return self._query({key_id: {"minimum_valid_until_ts": moment} for key_id in self.keys})
 
-    def by_name(self) -> bytes:
-        return self._question({})
+    def query_by_name(self) -> bytes:
+        """Return the body that requests all keys that the notary has."""
+        return self._query({})
 
-    def _question(self, criteria: JsonObject) -> bytes:
+    def _query(self, criteria: JsonObject) -> bytes:
         return json.dumps({"server_keys": {self.server_name: criteria}}).encode()
 
 
 async def run(
     connection: Connection, host_header: str, notary: ServerName, published: PublishedKeys, deadline: Deadline
 ) -> NotaryResult:
-    """One small request, or two."""
+    """Query a notary with one or two small requests, and evaluate what it returns."""
     before = connection.peer_wait()
-    ask = partial(
-        _query, connection, host_header, partial(parse_documents, notary=notary, published=published), deadline
-    )
-    given = await ask(published.by_key_id()) or await ask(published.by_name())
-    if isinstance(given, Problem):
-        return inconclusive(notary, given)
-    if not given:
-        return NotaryResult(notary, SKIPPED, f"it has no valid keys of {published.server_name}")
-    return NotaryResult(notary, evaluate(given, notary, published, connection.peer_wait() - before))
+    parse = partial(parse_documents, notary=notary, published=published)
+    query = partial(_query, connection, host_header, parse, deadline)
+    documents = await query(published.query_by_key_id()) or await query(published.query_by_name())
+    if isinstance(documents, Problem):
+        return inconclusive(notary, documents)
+    if not documents:
+        return NotaryResult(notary, SKIPPED, f"it has no valid keys for {published.server_name}")
+    return NotaryResult(notary, evaluate(documents, notary, published, connection.peer_wait() - before))
 
 
 async def _query(
     connection: Connection,
     host_header: str,
-    read_documents: Callable[[HttpResponse], Documents | Failure[Documents]],
+    parse: Callable[[HttpResponse], Documents | Failure[Documents]],
     deadline: Deadline,
-    question: bytes,
+    body: bytes,
 ) -> Documents | Problem:
-    ask = connection.post(_PATH, host_header, question, keys.MAX_BYTES)
-    given = await attempt(Step.HTTP, ask, read_documents, deadline)
-    return given.found if isinstance(given, Passed) else given.problems[0]
+    response = connection.post(_PATH, host_header, body, keys.MAX_BYTES)
+    outcome = await attempt(Step.HTTP, response, parse, deadline)
+    return outcome.found if isinstance(outcome, Passed) else outcome.problems[0]
 
 
 def inconclusive(notary: ServerName, problem: Problem) -> NotaryResult:
+    """Return the result of a notary that could not be queried."""
     return NotaryResult(notary, SKIPPED, f"{problem.reason}: {problem.detail}")
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- evaluation
 
 
 def parse_documents(
-    answer: HttpResponse, notary: ServerName, published: PublishedKeys
+    response: HttpResponse, notary: ServerName, published: PublishedKeys
 ) -> Documents | Failure[Documents]:
-    """The documents that a peer would use; none where the notary does not know the server."""
-    content = parse_object(answer)
+    """Return the documents that a peer would use. There are none if the notary does not know the server."""
+    content = parse_object(response)
     if isinstance(content, Problem):
         return Failure((content,))
     documents = content.get("server_keys")
@@ -109,7 +118,10 @@ def parse_documents(
 
 
 def _is_usable(document: object, notary: ServerName, published: PublishedKeys) -> bool:
-    """Of this server, still valid, and signed by the notary. Its signature is not verified, for TLS proves the same."""
+    """Whether a document is about this server, still valid, and signed by the notary.
+
+    The notary's signature is not verified: the TLS session proves the same.
+    """
     if not isinstance(document, dict) or keys.find_malformation(document):
         return False
     return (
@@ -122,32 +134,38 @@ def _is_usable(document: object, notary: ServerName, published: PublishedKeys) -
 def evaluate(
     documents: Documents, notary: ServerName, published: PublishedKeys, seconds: float
 ) -> Outcome[SigningKeys]:
-    """Where several documents hold a key of the same id, the one that is valid for longest counts."""
-    given: dict[str, str] = {}
+    """Compare the documents of a notary with the published keys. There must be at least one document.
+
+    If several documents contain a key of the same ID, the one that is valid for longest counts.
+    """
+    returned: dict[str, str] = {}
     complaints: list[str] = []
     for document in sorted(documents, key=keys.valid_until):
-        good, faults = keys.verify_signatures(document, published.server_name)
-        given |= good
-        complaints += [f"gives out what the server has not signed: {fault.detail}" for fault in faults]
-    complaints += _compare(given, published.keys)
-    seen = SigningKeys(given, max(map(keys.valid_until, documents)))
+        good, problems = keys.verify_signatures(document, published.server_name)
+        returned |= good
+        complaints += [f"returns a document that the server has not signed: {problem.detail}" for problem in problems]
+    complaints += _compare(returned, published.keys)
+    found = SigningKeys(returned, max(map(keys.valid_until, documents)))
     if not complaints:
-        return Passed(seconds, seen)
+        return Passed(seconds, found)
     problems = tuple(
         Problem(Reason.SIGNATURE_INVALID, f"{notary} {complaint}") for complaint in complaints[:_MAX_COMPLAINTS]
     )
-    return Failed(seconds, problems, seen)
+    return Failed(seconds, problems, found)
 
 
-def _compare(given: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
-    """For as long as an earlier document is valid, the notary may give out more keys, or fewer: what counts is the key
-    under each id that both know, and that there is such an id.
+def _compare(returned: Mapping[str, str], published: Mapping[str, str]) -> Iterator[str]:
+    """Yield complaints about the keys that a notary returns. There are three cases:
+
+    - no key ID is in both: a complaint;
+    - another key has the same ID: a complaint;
+    - otherwise none. While an earlier document is valid, the notary may return more keys than are published, or fewer.
     """
-    both = given.keys() & published.keys()
-    if given and not both:
-        yield f"gives out {_join_key_ids(given)}, where the server publishes {_join_key_ids(published)}"
-    if other := [key_id for key_id in both if given[key_id] != published[key_id]]:
-        yield f"gives out another key as {_join_key_ids(other)}"
+    in_both = returned.keys() & published.keys()
+    if returned and not in_both:
+        yield f"returns {_join_key_ids(returned)}, but the server publishes {_join_key_ids(published)}"
+    if different := [key_id for key_id in in_both if returned[key_id] != published[key_id]]:
+        yield f"returns a different key as {_join_key_ids(different)}"
 
 
 def _join_key_ids(key_ids: Iterable[str]) -> str:

@@ -18,55 +18,68 @@ MAX_RECORDS = 16  # of one service: every target is resolved and dialled
 _NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 2782)
 
 SrvLookups: TypeAlias = Mapping[SrvService, tuple[SrvRecord, ...] | BaseException]
+"""What the lookup of each service returned or raised."""
 
-# The lookup gave nothing to go by: a peer stops here, and does not fall back to port 8448.
 UNANSWERED = SrvRecords({}, decided_by=SrvService.MATRIX_FED)
+"""Neither lookup said anything. A peer gives up then, and does not fall back to port 8448."""
 
 
 async def fetch(network: Network, host: str) -> SrvLookups:
-    """Both services at once: the second one matters where the first has nothing."""
-    asked = (network.srv(service, host) for service in SrvService)
-    return dict(zip(SrvService, await asyncio.gather(*asked, return_exceptions=True), strict=True))
+    """Look up both services at once: the second one matters if the first has no record."""
+    lookups = (network.srv(service, host) for service in SrvService)
+    return dict(zip(SrvService, await asyncio.gather(*lookups, return_exceptions=True), strict=True))
 
 
-def evaluate(answers: SrvLookups) -> SrvRecords | Failure[SrvRecords]:
-    """The first service that has records, or whose lookup failed, decides."""
+def evaluate(lookups: SrvLookups) -> SrvRecords | Failure[SrvRecords]:
+    """Return the records of both services, and which service decides. For each service in order there are four cases:
+
+    - its lookup failed: it decides, and the stage fails;
+    - its only targets are `.`, which refuses the service: it decides, and the stage fails;
+    - it has records: it decides, and the stage passes;
+    - it has no record: the next service is tried. If no service is left, none decides, and the stage passes.
+    """
     records = {
-        service: sort_usable(answer) for service, answer in answers.items() if not isinstance(answer, BaseException)
+        service: _sort_usable(lookup) for service, lookup in lookups.items() if not isinstance(lookup, BaseException)
     }
-    for service, answer in answers.items():
-        if isinstance(answer, BaseException):
-            named = problems.classify(answer, Step.DNS)
-            failure = replace(named, detail=f"_{service}._tcp: {named.detail}")
+    for service, lookup in lookups.items():
+        if isinstance(lookup, BaseException):
+            problem = problems.classify(lookup, Step.DNS)
+            failure = replace(problem, detail=f"_{service}._tcp: {problem.detail}")
             return Failure((failure,), SrvRecords(records, service))
-        if answer and not records[service]:
+        if lookup and not records[service]:
             refusal = Problem(Reason.SRV_SERVICE_UNAVAILABLE, f"the target of _{service}._tcp is '.'")
             return Failure((refusal,), SrvRecords(records, service))
-        if answer:
+        if lookup:
             return SrvRecords(records, service)
     return SrvRecords(records, None)
 
 
-def sort_usable(records: tuple[SrvRecord, ...]) -> tuple[SrvRecord, ...]:
-    """In the order in which a peer tries them; among equal priorities it draws lots, so the heaviest stands first."""
-    named = [record for record in records if record.target.host != _NO_SERVICE]
-    order = sorted(named, key=lambda record: (record.priority, -record.weight, record.target.host, record.target.port))
+def _sort_usable(records: tuple[SrvRecord, ...]) -> tuple[SrvRecord, ...]:
+    """Return the records in the order in which a peer tries them, without refusals.
+
+    Among equal priorities a peer chooses at random by weight, so the heaviest one comes first.
+    """
+    usable = [record for record in records if record.target.host != _NO_SERVICE]
+    order = sorted(usable, key=lambda record: (record.priority, -record.weight, record.target.host, record.target.port))
     return tuple(order[:MAX_RECORDS])
 
 
 def decisive_records(outcome: Outcome[SrvRecords]) -> SrvRecords | None:
-    """What the route is planned on; none where nothing was asked."""
+    """Return what the route is planned on: None if no record was looked up, and UNANSWERED if no lookup returned."""
     return None if isinstance(outcome, Skipped) else outcome.found or UNANSWERED
 
 
-def evaluate_targets(outcome: Outcome[SrvRecords], resolved: Resolution) -> Outcome[SrvRecords]:
-    """The outcome once the targets are resolved: an alias, or a target without addresses, is the record's fault."""
+def evaluate_targets(outcome: Outcome[SrvRecords], resolution: Resolution) -> Outcome[SrvRecords]:
+    """Return the outcome once the targets are resolved.
+
+    A target that is an alias, or has no address, is a fault of its record.
+    """
     if not isinstance(outcome, Passed) or not outcome.found.decided_by:
         return outcome
-    faults = (*resolved.unresolved, *_alias_faults(resolved))
+    faults = (*resolution.unresolved, *_alias_faults(resolution))
     return Failed(outcome.seconds, faults, outcome.found) if faults else outcome
 
 
-def _alias_faults(resolved: Resolution) -> tuple[Problem, ...]:
-    hosts = dict.fromkeys(endpoint.target.host for endpoint in resolved.endpoints if endpoint.behind_alias)
+def _alias_faults(resolution: Resolution) -> tuple[Problem, ...]:
+    hosts = dict.fromkeys(endpoint.target.host for endpoint in resolution.endpoints if endpoint.behind_alias)
     return tuple(Problem(Reason.SRV_TARGET_ALIAS, f"{host} is an alias (CNAME)") for host in hosts)

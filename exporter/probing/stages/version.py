@@ -1,4 +1,4 @@
-"""Stage `version`: which software answers (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
+"""Stage `version`: which software responds (server-server API, 1.1, "GET /_matrix/federation/v1/version"). Pure."""
 
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
@@ -10,12 +10,12 @@ from exporter.probing.parsing.json_body import json_type, parse_object
 
 PATH = "/_matrix/federation/v1/version"
 MAX_BYTES = 16 * 1024
-MAX_CHARACTERS = 64  # of a name or version that we keep
+MAX_CHARACTERS = 64  # of a name or version that is kept
 
 
-def evaluate(answer: HttpResponse) -> Software | Failure[Software]:
-    """Both fields are optional in the specification."""
-    content = parse_object(answer)
+def evaluate(response: HttpResponse) -> Software | Failure[Software]:
+    """Return the software's name and version. Both are optional in the specification."""
+    content = parse_object(response)
     if isinstance(content, Problem):
         return Failure((content,))
     server = content.get("server", {})
@@ -31,5 +31,5 @@ def _sanitize_field(text: str | None) -> str | None:
     return printable(text, MAX_CHARACTERS) if text else None
 
 
-def _wrong_type(field: str, expected: str, found: object) -> Problem:
-    return Problem(Reason.INVALID_CONTENT, f"{field} should be {expected}, found {json_type(found)}")
+def _wrong_type(field: str, expected: str, value: object) -> Problem:
+    return Problem(Reason.INVALID_CONTENT, f"{field} should be {expected}, found {json_type(value)}")

@@ -1,7 +1,8 @@
 """Stage `well_known`: https://<server name>/.well-known/matrix/server (server-server API, 2.1, step 3).
 
-Every hop of a redirect is resolved, policed, connected and verified like any endpoint; a delegation is read from the
-last one. What is not there at all (404, no address, nobody listening) is an answer, and no failure.
+Every hop of a redirect is resolved, checked against the address policy, connected to and verified like an endpoint. The
+delegation is read from the last one. A well-known that does not exist (status 404, no address, connection refused) is a
+valid result, not a failure.
 """
 
 import asyncio
@@ -32,8 +33,8 @@ from exporter.probing.stages import dns, tls
 
 PATH = "/.well-known/matrix/server"
 _HTTPS_PORT = 443
-MAX_BYTES = 50 * 1024  # as Synapse and Dendrite read
-MAX_REDIRECTS = 10  # Synapse follows 20, everybody else 10
+MAX_BYTES = 50 * 1024  # as Synapse and Dendrite accept
+MAX_REDIRECTS = 10  # Synapse follows 20, all others 10
 
 _REDIRECTS = {301, 302, 303, 307, 308}
 _ABSENT_STATUSES = {404, 410}
@@ -43,52 +44,57 @@ _ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
 
 @dataclass(frozen=True, slots=True)
 class HttpsUrl:
-    """An https URL. `place` is what `Host` says: a host, and a port where it is not that of https."""
+    """An https URL without user information and fragment."""
 
-    place: ServerName
+    authority: ServerName
+    """What `Host` says: a host, and a port unless it is that of https."""
     path: str
+    """The path and the query."""
 
     def __str__(self) -> str:
-        return f"https://{self.place}{self.path}"
+        return f"https://{self.authority}{self.path}"
 
     @property
     def target(self) -> Target:
-        return Target(self.place.host, _HTTPS_PORT if self.place.port is None else self.place.port)
+        return Target(self.authority.host, _HTTPS_PORT if self.authority.port is None else self.authority.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One GET, from the lookup of the host on; `problem` is what ended it before there was an answer."""
+    """One GET, including the lookup of its host. Either `problem` or `response` is set."""
 
     seconds: float
     problem: Problem | None = None
-    secured: TlsSession | None = None
-    answer: HttpResponse | None = None
+    """What went wrong before there was a response."""
+    tls_session: TlsSession | None = None
+    response: HttpResponse | None = None
 
 
 async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
-    """Follows redirects to the end. `deadline` is for all of it."""
-    page, visited = HttpsUrl(name, PATH), set[HttpsUrl]()
-    first = last = await _fetch_hop(network, page, deadline)
-    seconds, stray = first.seconds, None
-    while last.answer and last.answer.status in _REDIRECTS:
-        visited.add(page)
-        following = redirect_target(page, last.answer, visited)
-        if isinstance(following, Problem):
-            stray = following
+    """Request the well-known, following redirects, and evaluate the last response. `deadline` is for all of it."""
+    url, visited = HttpsUrl(name, PATH), set[HttpsUrl]()
+    first = last = await _fetch_hop(network, url, deadline)
+    seconds, redirect_problem = first.seconds, None
+    while last.response and last.response.status in _REDIRECTS:
+        visited.add(url)
+        target = redirect_target(url, last.response, visited)
+        if isinstance(target, Problem):
+            redirect_problem = target
             break
-        page = following
-        last = await _fetch_hop(network, page, deadline)
+        url = target
+        last = await _fetch_hop(network, url, deadline)
         seconds += last.seconds
-    reading = _failed_delegation(stray) if stray else evaluate(last, redirected=bool(visited))
-    if isinstance(reading, Failure):
-        return Failed(seconds, reading.problems, reading.found and replace(reading.found, secured=first.secured))
-    return Passed(seconds, replace(reading, secured=first.secured))
+    finding = _failed_delegation(redirect_problem) if redirect_problem else evaluate(last, redirected=bool(visited))
+    # The session with the server name itself is kept: later hops belong to other servers.
+    session = first.tls_session
+    if isinstance(finding, Failure):
+        return Failed(seconds, finding.problems, finding.found and replace(finding.found, tls_session=session))
+    return Passed(seconds, replace(finding, tls_session=session))
 
 
-async def _fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Hop:
-    """Over the first address that accepts a connection."""
-    resolved = await _resolve(network, page, deadline)
+async def _fetch_hop(network: Network, url: HttpsUrl, deadline: Deadline) -> Hop:
+    """Request a URL over the first address that accepts a connection."""
+    resolved = await _resolve(network, url, deadline)
     if isinstance(resolved, Failed):
         return Hop(resolved.seconds, resolved.problems[0])
     connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), identity, deadline)
@@ -96,84 +102,98 @@ async def _fetch_hop(network: Network, page: HttpsUrl, deadline: Deadline) -> Ho
     if isinstance(connected, Failed):
         return Hop(seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        talk = await _exchange(connection, page, network.chain_cache, deadline)
-    return replace(talk, seconds=seconds + talk.seconds)
+        hop = await _exchange(connection, url, network.chain_cache, deadline)
+    return replace(hop, seconds=seconds + hop.seconds)
 
 
-async def _resolve(network: Network, page: HttpsUrl, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
-    return await attempt(
-        Step.DNS, dns.fetch(network, [page.target]), partial(dns.evaluate, aliases_allowed=True), deadline
-    )
+async def _resolve(network: Network, url: HttpsUrl, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
+    evaluate_addresses = partial(dns.evaluate, aliases_allowed=True)
+    return await attempt(Step.DNS, dns.fetch(network, [url.target]), evaluate_addresses, deadline)
 
 
-async def _exchange(connection: Connection, page: HttpsUrl, cache: ChainCache, deadline: Deadline) -> Hop:
-    """TLS and the request, over an open connection."""
-    clock, host = connection.peer_wait, page.place.host
-    secured = await attempt(
-        Step.TLS, connection.start_tls(host), partial(tls.evaluate, tls_name=host, cache=cache), deadline, clock
-    )
-    if isinstance(secured, Failed):
-        return Hop(secured.seconds, secured.problems[0], secured.found)
-    get = connection.get(page.path, page.place.text, MAX_BYTES)
-    answered = await attempt(Step.HTTP, get, identity, deadline, clock)
-    seconds = secured.seconds + answered.seconds
-    if isinstance(answered, Failed):
-        return Hop(seconds, answered.problems[0], secured.found)
-    return Hop(seconds, None, secured.found, answered.found)
+async def _exchange(connection: Connection, url: HttpsUrl, cache: ChainCache, deadline: Deadline) -> Hop:
+    """Perform the TLS handshake and the request over an open connection."""
+    clock, host = connection.peer_wait, url.authority.host
+    verify = partial(tls.evaluate, tls_name=host, cache=cache)
+    session = await attempt(Step.TLS, connection.start_tls(host), verify, deadline, clock)
+    if isinstance(session, Failed):
+        return Hop(session.seconds, session.problems[0], session.found)
+    request = connection.get(url.path, url.authority.text, MAX_BYTES)
+    response = await attempt(Step.HTTP, request, identity, deadline, clock)
+    seconds = session.seconds + response.seconds
+    if isinstance(response, Failed):
+        return Hop(seconds, response.problems[0], session.found)
+    return Hop(seconds, None, session.found, response.found)
 
 
-def redirect_target(page: HttpsUrl, answer: HttpResponse, visited: Collection[HttpsUrl]) -> HttpsUrl | Problem:
-    """Where a redirect leads, if it is somewhere that peers go."""
-    location = answer.header("location")
+def redirect_target(url: HttpsUrl, response: HttpResponse, visited: Collection[HttpsUrl]) -> HttpsUrl | Problem:
+    """Return where a redirect leads. Peers do not follow it, and it is a problem, in five cases:
+
+    - there is no Location;
+    - it is not a URL whose host is a server name;
+    - it is not a plain https URL: another scheme, user information, or a scheme without a host;
+    - it was visited before;
+    - it is one redirect too many.
+    """
+    location = response.header("location")
     if not location:
-        return Problem(Reason.REDIRECT, f"status {answer.status} without a Location")
+        return Problem(Reason.REDIRECT, f"status {response.status} without a Location")
     shown = printable(location, 200)
     try:
         reference = httpx.URL(location)
-        url = httpx.URL(str(page)).join(reference)
-        following = HttpsUrl(names.parse(url.netloc.decode()), url.raw_path.decode())
+        joined = httpx.URL(str(url)).join(reference)
+        target = HttpsUrl(names.parse(joined.netloc.decode()), joined.raw_path.decode())
     except (httpx.InvalidURL, ValueError) as error:
-        return Problem(Reason.REDIRECT, f"to {shown}, which leads nowhere: {printable(str(error), 100)}")
-    if url.scheme != "https" or url.userinfo or (reference.scheme and not reference.raw_host):
-        return Problem(Reason.REDIRECT, f"to {shown}, which is no plain https URL")
-    if following in visited:
-        return Problem(Reason.REDIRECT, f"in a loop: to {shown} again")
+        return Problem(Reason.REDIRECT, f"redirects to {shown}, which leads nowhere: {printable(str(error), 100)}")
+    if joined.scheme != "https" or joined.userinfo or (reference.scheme and not reference.raw_host):
+        return Problem(Reason.REDIRECT, f"redirects to {shown}, which is not a plain https URL")
+    if target in visited:
+        return Problem(Reason.REDIRECT, f"redirects in a loop: to {shown} again")
     if len(visited) > MAX_REDIRECTS:
-        return Problem(Reason.REDIRECT, f"more than {MAX_REDIRECTS} redirects")
-    return following
+        return Problem(Reason.REDIRECT, f"redirects more than {MAX_REDIRECTS} times")
+    return target
 
 
-# ---------------------------------------------------------------- reading
+# ---------------------------------------------------------------- evaluation
 
 
 def evaluate(last: Hop, *, redirected: bool) -> Delegation | Failure[Delegation]:
+    """Return the delegation that the last hop yields. There are four cases:
+
+    - no response, because the host does not exist, has no address or refuses connections: there is no well-known. After
+      a redirect it is a failure instead: a well-known exists, but nobody can read it;
+    - no response for any other reason: a failure;
+    - status 404 or 410: there is no well-known;
+    - any other response: a valid delegation, or a failure that says what is wrong with it.
+    """
     if last.problem:
         absent = last.problem.reason in _ABSENT_REASONS and not redirected
         return _absent_delegation(last.problem.reason) if absent else _failed_delegation(last.problem)
-    assert last.answer is not None
-    answered = _summarize_response(last.answer)
-    if last.answer.status in _ABSENT_STATUSES:
-        return _absent_delegation(Reason.HTTP_STATUS, answered)
-    content = parse_object(last.answer)
+    assert last.response is not None
+    summary = _summarize_response(last.response)
+    if last.response.status in _ABSENT_STATUSES:
+        return _absent_delegation(Reason.HTTP_STATUS, summary)
+    content = parse_object(last.response)
     if isinstance(content, Problem):
-        misread = content.reason is Reason.INVALID_CONTENT
-        return _failed_delegation(replace(content, reason=_INVALID) if misread else content, answered)
+        invalid = content.reason is Reason.INVALID_CONTENT
+        return _failed_delegation(replace(content, reason=_INVALID) if invalid else content, summary)
     server = _delegated_server(content)
     if isinstance(server, Problem):
-        return _failed_delegation(server, answered)
-    return Delegation(freshness.bounded_seconds(answered.announced_seconds), server, answered=answered)
+        return _failed_delegation(server, summary)
+    return Delegation(freshness.bounded_seconds(summary.announced_seconds), server, response=summary)
 
 
-def _summarize_response(answer: HttpResponse) -> WellKnownResponse:
-    return WellKnownResponse(answer.status, len(answer.body), freshness.announced_seconds(answer, datetime.now(UTC)))
+def _summarize_response(response: HttpResponse) -> WellKnownResponse:
+    announced = freshness.announced_seconds(response, datetime.now(UTC))
+    return WellKnownResponse(response.status, len(response.body), announced)
 
 
-def _absent_delegation(reason: Reason, answered: WellKnownResponse | None = None) -> Delegation:
-    return Delegation(freshness.FAILURE_SECONDS, absent_because=reason, answered=answered)
+def _absent_delegation(reason: Reason, response: WellKnownResponse | None = None) -> Delegation:
+    return Delegation(freshness.FAILURE_SECONDS, absent_because=reason, response=response)
 
 
-def _failed_delegation(problem: Problem, answered: WellKnownResponse | None = None) -> Failure[Delegation]:
-    return Failure((problem,), Delegation(freshness.FAILURE_SECONDS, answered=answered))
+def _failed_delegation(problem: Problem, response: WellKnownResponse | None = None) -> Failure[Delegation]:
+    return Failure((problem,), Delegation(freshness.FAILURE_SECONDS, response=response))
 
 
 def _delegated_server(content: JsonObject) -> ServerName | Problem:
@@ -194,33 +214,38 @@ def _delegated_server(content: JsonObject) -> ServerName | Problem:
 async def fetch_from_each_address(
     network: Network, name: ServerName, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> dict[str, str]:
-    """What each address of the server name answers, in short; where nobody answers, peers go on to the next one."""
-    page = HttpsUrl(name, PATH)
-    resolved = await _resolve(network, page, deadline.for_stage())
+    """Return a summary of what each address of the server name returns, by address.
+
+    An address that returns nothing is missing: peers go on to the next one.
+    """
+    url = HttpsUrl(name, PATH)
+    resolved = await _resolve(network, url, deadline.for_stage())
     endpoints = resolved.found.endpoints if resolved.found else ()
-    answers = await asyncio.gather(
-        *(_fetch_from_address(network, endpoint, page, tls_slots, deadline) for endpoint in endpoints)
+    summaries = await asyncio.gather(
+        *(_fetch_from_address(network, endpoint, url, tls_slots, deadline) for endpoint in endpoints)
     )
-    return {endpoint.address: answer for endpoint, answer in zip(endpoints, answers, strict=True) if answer}
+    return {endpoint.address: summary for endpoint, summary in zip(endpoints, summaries, strict=True) if summary}
 
 
 async def _fetch_from_address(
-    network: Network, endpoint: Endpoint, page: HttpsUrl, tls_slots: asyncio.Semaphore, deadline: Deadline
+    network: Network, endpoint: Endpoint, url: HttpsUrl, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> str | None:
-    """In short; none where nobody answers."""
+    """Return a summary of what one address returns, or None if there is neither a response nor a certificate."""
     with closing(network.connection(endpoint)) as connection:
         opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), connection.peer_wait)
         if isinstance(opened, Failed):
             return None
         async with tls_slots:
-            visit = await _exchange(connection, page, network.chain_cache, deadline.for_stage())
-    return summarize(visit) if visit.answer or visit.secured else None
+            hop = await _exchange(connection, url, network.chain_cache, deadline.for_stage())
+    return summarize(hop) if hop.response or hop.tls_session else None
 
 
-def summarize(visit: Hop) -> str:
-    if visit.answer and visit.answer.status in _REDIRECTS:
-        return f"a redirect to {printable(visit.answer.header('location') or 'nowhere', 200)}"
-    reading = evaluate(visit, redirected=False)
-    if isinstance(reading, Failure):
-        return reading.problems[0].reason
-    return reading.server.text if reading.server else "no delegation"
+def summarize(hop: Hop) -> str:
+    """Return a short text that is equal for addresses that delegate alike. A redirect is not followed."""
+    if hop.response and hop.response.status in _REDIRECTS:
+        location = hop.response.header("location")
+        return f"a redirect to {printable(location, 200)}" if location else "a redirect without a Location"
+    finding = evaluate(hop, redirected=False)
+    if isinstance(finding, Failure):
+        return finding.problems[0].reason
+    return finding.server.text if finding.server else "no delegation"

@@ -48,7 +48,7 @@ def parse_server_name(request: Request, parameter: str) -> ServerName:
         return names.parse(given[0])
     except names.InvalidServerNameError as error:
         why = printable(str(error), _MAX_SHOWN)
-        sentence = f"Not a server name: {printable(given[0], _MAX_SHOWN)!r}: {why}."
+        sentence = f"{printable(given[0], _MAX_SHOWN)!r} is not a server name: {why}."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 

@@ -1,4 +1,4 @@
-"""What an administrator writes, and what lists of servers say."""
+"""Configuration files and server lists."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,76 +14,76 @@ from exporter.server_lists.fetch import ListError
 from exporter.server_lists.synapse import SynapseList
 from exporter.web.settings import loading
 from exporter.web.settings.loading import WatchedFiles, WebConfig
-from tests.fuzz.targets.judging import one_line, run
+from tests.fuzz.targets.checks import check_sentence, run
 
 
 @cache
 def folder() -> tuple[TemporaryDirectory[str], Path]:
-    """With a token in it; what it is made of goes when the process does."""
-    made = TemporaryDirectory(prefix="fuzz-")
-    path = Path(made.name)
+    """Return a folder with a token file. It is removed when the process ends."""
+    temporary = TemporaryDirectory(prefix="fuzz-")
+    path = Path(temporary.name)
     (path / "token").write_text("secret\n")
-    return made, path
+    return temporary, path
 
 
-def file_of(written: bytes) -> Path:
+def write_file(data: bytes) -> Path:
     path = folder()[1] / "file.yaml"
-    path.write_bytes(written)
+    path.write_bytes(data)
     return path
 
 
 @contextmanager
-def or_good_complaints(file: str, written: bytes) -> Iterator[None]:
-    """Each is one line that bears the name of the file, and a line that is in it unless it is about all of it."""
+def checking_complaints(file: str, data: bytes) -> Iterator[None]:
+    """Check the complaints of a ConfigError: each has the name of the file, and a line in it or none."""
     try:
         yield
     except ConfigError as error:
-        are_good(error.complaints, file, written)
+        check_complaints(error.complaints, file, data)
 
 
-def are_good(complaints: Sequence[Complaint], file: str, written: bytes) -> None:
+def check_complaints(complaints: Sequence[Complaint], file: str, data: bytes) -> None:
     assert complaints
-    lines = len(written.decode(errors="replace").splitlines())
+    lines = len(data.decode(errors="replace").splitlines())
     for complaint in complaints:
         assert complaint.file == file
         assert complaint.line is None or 1 <= complaint.line <= lines + 1
         assert complaint.sentence
-        one_line(str(complaint))
+        check_sentence(str(complaint))
 
 
-def config(written: bytes) -> None:
-    """A whole configuration, or complaints that say where."""
-    path = file_of(written)
-    with or_good_complaints(str(path), written):
+def config(data: bytes) -> None:
+    """A configuration, or complaints."""
+    path = write_file(data)
+    with checking_complaints(str(path), data):
         assert isinstance(load(path), Config)
 
 
-def web_config(written: bytes) -> None:
-    path = file_of(written)
-    with or_good_complaints(str(path), written):
+def web_config(data: bytes) -> None:
+    path = write_file(data)
+    with checking_complaints(str(path), data):
         assert isinstance(loading.load(path, WatchedFiles()), WebConfig)
 
 
-def server_file(written: bytes) -> None:
-    """In YAML and in JSON: names, or complaints that say where."""
+def server_file(data: bytes) -> None:
+    """The names in a YAML and in a JSON file, or complaints."""
     for path in ("servers.yaml", "servers.json"):
-        with or_good_complaints(path, written):
-            are_names(file_sd.parse_names(path, written))
+        with checking_complaints(path, data):
+            check_names(file_sd.parse_names(path, data))
 
 
-def destinations(written: bytes) -> None:
-    """The answer of Synapse's admin API, to the end of its pages."""
+def destinations(data: bytes) -> None:
+    """The response of Synapse's admin API, for every page."""
     settings = SynapseDestinations("https://matrix.example.org", folder()[1] / "token", failing_at_most=3600.0)
 
     async def get(*_: object) -> bytes:
-        return written
+        return data
 
     with mock.patch.object(synapse, "get", get):
         try:
-            are_names(run(SynapseList(settings).names()))
+            check_names(run(SynapseList(settings).names()))
         except ListError as error:
-            one_line(str(error))
+            check_sentence(str(error))
 
 
-def are_names(found: Iterable[ServerName]) -> None:
+def check_names(found: Iterable[ServerName]) -> None:
     assert all(isinstance(name, ServerName) for name in found)

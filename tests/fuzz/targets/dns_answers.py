@@ -1,4 +1,4 @@
-"""DNS messages, as they come."""
+"""DNS answers."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -29,49 +29,50 @@ from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns as dns_stage
 from exporter.probing.stages import srv as srv_stage
-from tests.fuzz.targets.judging import attempted, in_order, one_line
+from tests.fuzz.targets.checks import check_problems, check_sentence, run_attempt
 
 HOST = "example.test"
-ASKED = {RdataType.SRV: f"_matrix-fed._tcp.{HOST}", RdataType.A: HOST, RdataType.AAAA: HOST}
-PLACE = (IPv4Address("192.0.2.53"), 53)
+QUERIES = {RdataType.SRV: f"_matrix-fed._tcp.{HOST}", RdataType.A: HOST, RdataType.AAAA: HOST}
+SERVER = (IPv4Address("192.0.2.53"), 53)
 ID = 0x1234
 
 
-def dns_answer(written: bytes) -> None:
-    """The first byte is the kind of the question, the rest is the answer without its id. What is read of it is what
-    another reader reads; and what comes of it can be used by the stages, and be shown.
+def dns_answer(data: bytes) -> None:
+    """The first byte selects the query, the rest is the answer without its ID.
+
+    The exporter reads what dnspython reads, and the stages can use it.
     """
-    kind = list(ASKED)[(written[:1] or b"\0")[0] % len(ASKED)]
-    query = Query(name_to_wire(ASKED[kind]), kind, id=ID)
-    wire = ID.to_bytes(2, "big") + written[1:]
+    rdtype = list(QUERIES)[(data[:1] or b"\0")[0] % len(QUERIES)]
+    query = Query(name_to_wire(QUERIES[rdtype]), rdtype, id=ID)
+    wire = ID.to_bytes(2, "big") + data[1:]
     try:
         answer = read_answer(wire, query)
     except (MismatchedAnswerError, DnsFailureError) as error:
-        one_line(str(error))
+        check_sentence(str(error))
         return
     if answer.rcode in CONCLUSIVE_RCODES and not answer.truncated:
-        as_dnspython_reads(wire, query, answer)
-    with mock.patch.object(resolver, "exchange", partial(exchanged, query, answer)):
-        stages_go_on(kind)
+        compare_with_dnspython(wire, query, answer)
+    with mock.patch.object(resolver, "exchange", partial(fake_exchange, query, answer)):
+        run_stages(rdtype)
 
 
-# ---------------------------------------------------------------- another reader
+# ---------------------------------------------------------------- dnspython
 
 
-def as_dnspython_reads(wire: bytes, query: Query, answer: Answer) -> None:
-    """It reads records of every type, and so refuses some messages in which those that we look at are good."""
+def compare_with_dnspython(wire: bytes, query: Query, answer: Answer) -> None:
+    """Compare the answer with what dnspython reads, unless it refuses a record that the exporter ignores."""
     message = dns.message.from_wire(wire, continue_on_error=True)
     if message.errors:
         return
     canonical, _ = dns.name.from_wire(answer.canonical_name, 0)
     assert message.rcode() == answer.rcode
     records = message.get_rrset(message.answer, canonical, dns.rdataclass.IN, query.rdtype)
-    assert {record_of(each) for each in records or ()} == set(answer.records)
+    assert {to_record(each) for each in records or ()} == set(answer.records)
     assert isinstance(message, dns.message.QueryMessage)
     assert message.resolve_chaining().canonical_name == canonical
 
 
-def record_of(record: dns.rdata.Rdata) -> Record:
+def to_record(record: dns.rdata.Rdata) -> Record:
     if record.rdtype != RdataType.SRV:
         return ip_address(record.to_text())
     target = Target(record.target.to_text(omit_final_dot=True).lower(), record.port)  # type: ignore[attr-defined]
@@ -81,9 +82,11 @@ def record_of(record: dns.rdata.Rdata) -> Record:
 # ---------------------------------------------------------------- the stages
 
 
-async def exchanged(query: Query, answer: Answer, _: IPEndpoint, name: bytes, kind: RdataType, __: float) -> Answer:
-    """The answer to the one question, and to every other that there is nothing."""
-    if (name, kind) != (query.name, query.rdtype):
+async def fake_exchange(
+    query: Query, answer: Answer, _: IPEndpoint, name: bytes, rdtype: RdataType, __: float
+) -> Answer:
+    """Return the answer to the query, and an answer without records to every other query."""
+    if (name, rdtype) != (query.name, query.rdtype):
         return Answer(Rcode.NOERROR, canonical_name=name)
     if answer.rcode not in CONCLUSIVE_RCODES or answer.truncated:
         raise DnsFailureError(str(answer.rcode))
@@ -92,30 +95,30 @@ async def exchanged(query: Query, answer: Answer, _: IPEndpoint, name: bytes, ki
 
 @cache
 def internet() -> Internet:
-    return Internet(timeout=10, resolvers=[PLACE])
+    return Internet(timeout=10, resolvers=[SERVER])
 
 
-def stages_go_on(kind: RdataType) -> None:
-    if kind is RdataType.SRV:
-        srv()
+def run_stages(rdtype: RdataType) -> None:
+    if rdtype is RdataType.SRV:
+        run_srv_stage()
     else:
-        resolve([Target(HOST, 8448)])
+        run_dns_stage([Target(HOST, 8448)])
 
 
-def srv() -> None:
-    """The targets are looked up as well, in vain."""
-    listed = found(attempted(Step.DNS, srv_stage.fetch(internet(), HOST), srv_stage.evaluate))
-    for records in listed.records.values() if listed else ():
+def run_srv_stage() -> None:
+    """Run the stage, and look its targets up, which have no addresses."""
+    srv_records = found(run_attempt(Step.DNS, srv_stage.fetch(internet(), HOST), srv_stage.evaluate))
+    for records in srv_records.records.values() if srv_records else ():
         for record in records:
-            one_line(str(record.target))
-        resolve([record.target for record in records])
+            check_sentence(str(record.target))
+        run_dns_stage([record.target for record in records])
 
 
-def resolve(targets: Sequence[Target]) -> None:
+def run_dns_stage(targets: Sequence[Target]) -> None:
     read = partial(dns_stage.evaluate, aliases_allowed=False)
-    resolved = found(attempted(Step.DNS, dns_stage.fetch(internet(), targets), read)) if targets else Resolution(())
+    resolved = found(run_attempt(Step.DNS, dns_stage.fetch(internet(), targets), read)) if targets else Resolution(())
     assert resolved
-    in_order(resolved.unresolved)
+    check_problems(resolved.unresolved)
     assert len(resolved.endpoints) <= dns_stage.MAX_ENDPOINTS
     for alias in resolved.aliases.values():
-        one_line(alias)
+        check_sentence(alias)

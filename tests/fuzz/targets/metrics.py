@@ -1,4 +1,4 @@
-"""What remote servers call themselves, on the way to Prometheus and to readers of JSON."""
+"""Texts of remote servers in the metrics and in JSON."""
 
 import json
 from collections.abc import Iterable
@@ -18,65 +18,71 @@ from exporter.model.sanitize import printable
 from exporter.reports.report_json import server_state_json
 from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
-from tests.sample_reports import at, certificate, delegated_by_well_known, watched
+from tests.sample_reports import certificate, delegated_by_well_known, healthy_at, watched_server
 
-REMOTE = {"target", "issuer", "name", "version"}  # labels that a remote server has a say in
-OUTSPOKEN = [family for family in FAMILIES if REMOTE & set(family.labels)]
+REMOTE_LABELS = {"target", "issuer", "name", "version"}  # labels whose values a remote server can choose
+REMOTE_FAMILIES = [family for family in FAMILIES if REMOTE_LABELS & set(family.labels)]
 
 
-def metrics(written: bytes) -> None:
-    """Texts from outside, one after each NUL: both formats are read back as what was meant, and JSON is JSON."""
-    state = ServerState(watched("example.org")).with_report(saying(*written.split(b"\0")))
-    meant = sorted(samples_of(state))
-    drawn = dict(zip(FAMILIES, render_lines(state), strict=True))
-    text = b"".join(drawn[family] for family in OUTSPOKEN).decode()
-    assert sorted(read(text_string_to_metric_families(text))) == meant
-    again = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]
-    assert sorted(read(again)) == meant
+def metrics(data: bytes) -> None:
+    """Texts separated by NUL. Parsers of both formats read the same samples, and the JSON documents are valid."""
+    state = ServerState(watched_server("example.org")).with_report(report_with(*data.split(b"\0")))
+    expected = sorted(samples_of(state))
+    lines = dict(zip(FAMILIES, render_lines(state), strict=True))
+    text = b"".join(lines[family] for family in REMOTE_FAMILIES).decode()
+    assert sorted(parsed_samples(text_string_to_metric_families(text))) == expected
+    families = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]
+    assert sorted(parsed_samples(families)) == expected
     assert state.report
     for document in (server_state_json(state), tester_json(state.report)):
         assert json.loads(json.dumps(document, allow_nan=False)) is not None
 
 
-def saying(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = b"", *hosts: bytes) -> Report:
-    """Python's texts may hold halves of surrogate pairs, as JSON does; those of OpenSSL and DNS hold none."""
-    endpoint = speaking(at("192.0.2.1"), text(name), text(version), text(issuer), tls.decode(errors="replace"))
+def report_with(name: bytes, version: bytes = b"", issuer: bytes = b"", tls: bytes = b"", *hosts: bytes) -> Report:
+    """Return a report with these texts. Those from JSON may have unpaired surrogates, those of OpenSSL and DNS not."""
+    endpoint = endpoint_with(
+        healthy_at("192.0.2.1"), decode(name), decode(version), decode(issuer), tls.decode(errors="replace")
+    )
     report = delegated_by_well_known("example.org")
     targets = tuple(dict.fromkeys(Target(host.decode(errors="replace"), 443) for host in hosts[:3]))
     return replace(report, endpoints=(endpoint,), route=replace(report.route, targets=targets))
 
 
-def speaking(endpoint: EndpointReport, name: str, version: str, issuer: str, tls_version: str) -> EndpointReport:
+def endpoint_with(endpoint: EndpointReport, name: str, version: str, issuer: str, tls_version: str) -> EndpointReport:
     leaf = replace(certificate("matrix.example.org"), issuer=issuer, subject=issuer, names=(issuer,))
     return replace(
         endpoint, tls=Passed(0.02, TlsSession(leaf, tls_version)), version=Passed(0.03, Software(name, version))
     )
 
 
-def text(written: bytes) -> str:
+def decode(data: bytes) -> str:
     try:
-        return written.decode(errors="surrogatepass")
+        return data.decode(errors="surrogatepass")
     except UnicodeDecodeError:
-        return written.decode(errors="replace")
+        return data.decode(errors="replace")
 
 
-def shown(value: str) -> str:
-    """As it may stand in a label."""
+def sanitized(value: str) -> str:
+    """Return a text as it is in a label."""
     return printable(value, MAX_LABEL_CHARACTERS)
 
 
-Read = tuple[str, tuple[tuple[str, str], ...], float]
+ParsedSample = tuple[str, tuple[tuple[str, str], ...], float]
 
 
-def samples_of(state: ServerState) -> Iterable[Read]:
+def samples_of(state: ServerState) -> Iterable[ParsedSample]:
     server_name = str(state.watched.server_name)
-    for family in OUTSPOKEN:
+    for family in REMOTE_FAMILIES:
         for values, number in family.samples(state):
             labels = {**dict(zip(family.labels, values, strict=True)), "server_name": server_name}
-            yield family.full_name, tuple(sorted((name, shown(value)) for name, value in labels.items())), float(number)
+            yield (
+                family.full_name,
+                tuple(sorted((name, sanitized(value)) for name, value in labels.items())),
+                float(number),
+            )
 
 
-def read(families: Iterable[Metric]) -> Iterable[Read]:
+def parsed_samples(families: Iterable[Metric]) -> Iterable[ParsedSample]:
     for family in families:
         for sample in family.samples:
             yield sample.name, tuple(sorted(sample.labels.items())), float(sample.value)

@@ -1,4 +1,4 @@
-"""What clients send to the exporter itself."""
+"""Requests to the exporter's own web server."""
 
 import asyncio
 import re
@@ -20,19 +20,19 @@ from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import cancel_on_disconnect
-from tests.fuzz.targets.judging import loop, run
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched
+from tests.fuzz.targets.checks import loop, run
+from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of
 
-MAX_TURNS = 1000  # of the event loop, for an answer
+MAX_ITERATIONS = 1000  # of the event loop, for one response
 UNCONNECTED = socket.socket()
-FAILURES: list[Exception] = []
-"""Of the site: uvicorn answers with status 500 only where no answer has begun."""
+SITE_ERRORS: list[Exception] = []
+"""Exceptions of the site. uvicorn sends the status 500 only if no response has begun."""
 STATUS = re.compile(rb"^HTTP/1\.1 ([0-9]{3}) ", re.MULTILINE)
 
 
 class Client(asyncio.Transport):
-    """Keeps what it is sent."""
+    """A transport that keeps the data it is sent."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,37 +60,39 @@ class Client(asyncio.Transport):
         pass
 
 
-class Probed:
-    """Probes that have just ended, with the same result every time."""
+class FakeProbeRunner:
+    """Returns the same result for every probe."""
 
-    async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
-        return ServerState(watched(name.text)).with_report(delegated_by_well_known(name.text))
+    async def probe_now(self, name: ServerName, max_seconds: float) -> ServerState:
+        return ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
 
 
 @cache
-def served() -> uvicorn.Config:
+def site_config() -> uvicorn.Config:
     board = board_of(
-        [watched("example.org"), watched("expired.example.org")], delegated_by_well_known(), expired_certificate()
+        [watched_server("example.org"), watched_server("expired.example.org")],
+        delegated_by_well_known(),
+        expired_certificate(),
     )
-    probes: Any = Probed()
+    runner: Any = FakeProbeRunner()
 
     async def reload() -> tuple[()]:
         return ()
 
-    queries = ReportQueries(board, probes, Config)
+    queries = ReportQueries(board, runner, Config)
     application = cancel_on_disconnect(build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries)))
 
-    async def watched_over(scope: Scope, receive: Receive, send: Send) -> None:
+    async def record_errors(scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await application(scope, receive, send)
         except h11.LocalProtocolError:
             raise  # uvicorn has refused the rest of the request meanwhile, and closes the connection
         except Exception as error:
-            FAILURES.append(error)
+            SITE_ERRORS.append(error)
             raise
 
     config = uvicorn.Config(
-        watched_over,
+        record_errors,
         http=BoundedConnection,
         ws="none",
         lifespan="off",
@@ -102,20 +104,20 @@ def served() -> uvicorn.Config:
     return config
 
 
-def requests(written: bytes) -> None:
-    """The bytes of any number of requests: the site does not fail, and no answer has a status of 500 or above."""
-    FAILURES.clear()
-    if written:  # else there is no event
-        run(converse(written))
-    assert not FAILURES
+def requests(data: bytes) -> None:
+    """Any number of requests: the site does not raise, and no response has a status of 500 or above."""
+    SITE_ERRORS.clear()
+    if data:  # otherwise there is no event
+        run(send_requests(data))
+    assert not SITE_ERRORS
 
 
-async def converse(written: bytes) -> None:
+async def send_requests(data: bytes) -> None:
     client, state = Client(), UvicornState()
-    connection = BoundedConnection(served(), state, {}, loop(), on_accept=lambda _: None)
+    connection = BoundedConnection(site_config(), state, {}, loop(), on_accept=lambda _: None)
     connection.connection_made(client)
-    connection.data_received(written)
-    for _ in range(MAX_TURNS):
+    connection.data_received(data)
+    for _ in range(MAX_ITERATIONS):
         if not state.tasks:
             break
         await asyncio.sleep(0)
@@ -124,9 +126,9 @@ async def converse(written: bytes) -> None:
     assert all(int(status) < 500 for status in STATUS.findall(client.received)), bytes(client.received[:500])
 
 
-def accept(written: bytes) -> None:
-    """Whatever stands in `Accept` and `Accept-Encoding`, it is read."""
-    header = written.decode("latin-1")
+def accept(data: bytes) -> None:
+    """No value of `Accept` or `Accept-Encoding` raises an exception."""
+    header = data.decode("latin-1")
     assert all(preference.name and 0 <= preference.weight <= 1 for preference in parse_preferences(header))
     assert wants_openmetrics(header) in (True, False)
     assert wants_openmetrics(f"{header}, application/openmetrics-text;q=0") is False or OPENMETRICS in header.lower()

@@ -1,4 +1,4 @@
-"""The well-known: its body and headers, and where a redirect leads."""
+"""The well-known: its body, its headers and its redirects."""
 
 from exporter.internet.http import HttpRequest
 from exporter.model import names
@@ -8,43 +8,43 @@ from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import freshness
 from exporter.probing.stages.well_known import PATH, Hop, HttpsUrl, evaluate, redirect_target, summarize
-from tests.fuzz.targets.judging import answer_of, in_order
+from tests.fuzz.targets.checks import check_problems, parse_response
 
-HERE = HttpsUrl(names.parse("example.test"), PATH)
+START = HttpsUrl(names.parse("example.test"), PATH)
 
 
-def well_known(written: bytes) -> None:
-    """A delegation that says what the body says and is kept for a bounded time, or problems that can be shown."""
-    visit = Hop(0.1, answer=answer_of(written))
+def well_known(data: bytes) -> None:
+    """A delegation with a bounded cache period, or problems."""
+    hop = Hop(0.1, response=parse_response(data))
     for redirected in (False, True):
-        reading = evaluate(visit, redirected=redirected)
-        if isinstance(reading, Failure):
-            in_order(reading.problems)
-        delegation = reading.found if isinstance(reading, Failure) else reading
+        evaluated = evaluate(hop, redirected=redirected)
+        if isinstance(evaluated, Failure):
+            check_problems(evaluated.problems)
+        delegation = evaluated.found if isinstance(evaluated, Failure) else evaluated
         assert delegation
-        assert delegation.answered
+        assert delegation.response
         assert 0 <= delegation.cache_seconds <= freshness.MAX_SECONDS
-        assert (delegation.answered.announced_seconds or 0) >= 0
+        assert (delegation.response.announced_seconds or 0) >= 0
         if delegation.server:
             assert names.parse(delegation.server.text) == delegation.server
-    assert summarize(visit).isprintable()
+    assert summarize(hop).isprintable()
 
 
-def leads_to(location: str, *visited: HttpsUrl) -> HttpsUrl | Problem:
-    return redirect_target(HERE, HttpResponse(302, (("location", location),), b""), visited)
+def follow(location: str, *visited: HttpsUrl) -> HttpsUrl | Problem:
+    return redirect_target(START, HttpResponse(302, (("location", location),), b""), visited)
 
 
-def redirect(written: bytes) -> None:
-    """A page that can be asked for, and that is the same when it is written down, or a problem."""
-    location = written.decode("latin-1")
-    following = leads_to(location, HERE)
+def redirect(data: bytes) -> None:
+    """A URL that can be requested, and that is unchanged by parsing, or a problem."""
+    location = data.decode("latin-1")
+    following = follow(location, START)
     if isinstance(following, Problem):
         assert following.reason is Reason.REDIRECT
-        in_order([following])
+        check_problems([following])
         return
-    assert list(HttpRequest(following.path, following.place.text).events())
+    assert list(HttpRequest(following.path, following.authority.text).events())
     assert following.path.startswith("/")
-    assert leads_to(str(following), HERE) == following
-    loop = leads_to(location, HERE, following)
+    assert follow(str(following), START) == following
+    loop = follow(location, START, following)
     assert isinstance(loop, Problem)
-    in_order([loop])
+    check_problems([loop])

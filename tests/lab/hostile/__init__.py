@@ -1,11 +1,11 @@
-"""Hostile servers: whatever a remote may do on the way to an answer, one fault each, a table for each stage.
+"""Hostile servers: everything that a remote server may do to the exporter, one fault each, in a table for each layer.
 
-They are many, so they are in no demo: `python -m tests.faults` probes them all.
+There are too many of them for a demo: `python -m tests.faults` probes them all.
 """
 
-from tests.lab.hostile.answers import HTTP_SERVERS
 from tests.lab.hostile.dns import DNS_SERVERS
 from tests.lab.hostile.documents import DOCUMENT_SERVERS
+from tests.lab.hostile.http import HTTP_SERVERS
 from tests.lab.hostile.keys import KEYS_SERVERS
 from tests.lab.hostile.oversized import OVERSIZED_SERVERS
 from tests.lab.hostile.redirects import REDIRECT_SERVERS
@@ -24,4 +24,4 @@ HOSTILE_SERVERS = (
     *DOCUMENT_SERVERS,
     *KEYS_SERVERS,
 )
-"""`expected` holds the problems of a probe and a deep look; `warnings` is left empty, and nobody compares it."""
+"""`expected` holds the problems of a probe and a deep look. `warnings` is empty, and no test compares it."""

@@ -1,17 +1,17 @@
-"""DNS: name servers, and whoever answers instead of them."""
+"""DNS: name servers that fail, and others that reply in their place."""
 
 from dns.rcode import Rcode
 
-from exporter.demo.dns_server import fail_with
 from exporter.demo.servers import HEALTHY, LabServer, federates
-from exporter.demo.zone import DnsFault, Misbehaviour
+from exporter.demo.zone import SERVFAIL, DnsFault, fail_with
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile import dns_answers
-from tests.lab.hostile.at_8448 import Problems, found
+from tests.lab import dns_faults
+from tests.lab.hostile import dns_replies
+from tests.lab.hostile.rows import Problems, found
 
 HOMESERVER = "192.0.2.1"
-"""Where there is anything, it is here: nobody has to be reached for what is wrong with DNS."""
+"""The address of every homeserver in this table: most probes fail before they connect."""
 LONGEST_LABEL = "l" * 63
 LONGEST_NAME = f"{LONGEST_LABEL}.{LONGEST_LABEL}.{LONGEST_LABEL}.{'l' * 61}"  # 255 bytes in a message
 
@@ -25,153 +25,155 @@ def at_the_target(reason: Reason) -> Problems:
     return frozenset({(Stage.SRV, reason), (Stage.DNS, reason)})
 
 
-ONLY_NO_ADDRESSES = found(Stage.DNS, Reason.NO_ADDRESSES)  # for the well-known, that is an answer
+ONLY_NO_ADDRESSES = found(Stage.DNS, Reason.NO_ADDRESSES)  # the well-known is then absent, which is no problem
 FAILURE, TIMEOUT = everywhere(Reason.DNS_FAILURE), everywhere(Reason.DNS_TIMEOUT)
 
 
 def addresses(
-    label: str, shows: str, fault: DnsFault | Misbehaviour, expected: Problems, kinds: tuple[str, ...] = ("A", "AAAA")
+    label: str, shows: str, fault: DnsFault, expected: Problems, rdtypes: tuple[str, ...] = ("A", "AAAA")
 ) -> LabServer:
-    """The name's addresses are asked for, and what comes is `fault`."""
+    """A server whose addresses are looked up with this fault."""
     host = f"{label}.hostile.test"
     return LabServer(
         host,
         shows,
         Method.DEFAULT_8448,
         zone=f"{host} A {HOMESERVER}",
-        places={f"{HOMESERVER}:8448": federates(host)} if expected == HEALTHY else {},
+        ports={f"{HOMESERVER}:8448": federates(host)} if expected == HEALTHY else {},
         expected=expected,
-        dns_faults={(host, kind): fault for kind in kinds},
+        dns_faults={(host, rdtype): fault for rdtype in rdtypes},
     )
 
 
 def srv(label: str, shows: str, values: list[str], expected: Problems, zone: str = "") -> LabServer:
-    """SRV records, and what they lead to."""
+    """A server with these SRV records, and the records of their targets."""
     host = f"{label}.hostile.test"
     records = "\n".join(f"_matrix-fed._tcp.{host} SRV {value}" for value in values)
     return LabServer(host, shows, Method.SRV_FED, f"{records}\n{zone}", expected=expected)
 
 
-def no_srv(label: str, shows: str, fault: DnsFault, reason: Reason) -> LabServer:
-    """The name itself is as it should be."""
+def failed_srv(label: str, shows: str, fault: DnsFault, reason: Reason) -> LabServer:
+    """A server whose SRV records are looked up with this fault."""
     host = f"{label}.hostile.test"
     faults = {(f"_matrix-fed._tcp.{host}", "SRV"): fault}
     return LabServer(host, shows, Method.SRV_FED, expected=found(Stage.SRV, reason), dns_faults=faults)
 
 
 DNS_SERVERS = (
-    # ------------------------------------------------------------ no answer, or a bad one
-    addresses("dns-silent", "no answer at all", DnsFault.DROP, TIMEOUT),
-    addresses("dns-servfail", "SERVFAIL", DnsFault.SERVFAIL, FAILURE),
-    addresses("dns-refused", "REFUSED", DnsFault.REFUSED, FAILURE),
+    # ------------------------------------------------------------ no reply, or an error
+    addresses("dns-silent", "no reply at all", dns_faults.drop, TIMEOUT),
+    addresses("dns-servfail", "SERVFAIL", SERVFAIL, FAILURE),
+    addresses("dns-refused", "REFUSED", dns_faults.REFUSED, FAILURE),
     addresses("dns-formerr", "FORMERR", fail_with(Rcode.FORMERR), FAILURE),
     addresses("dns-notimp", "NOTIMP", fail_with(Rcode.NOTIMP), FAILURE),
-    addresses("dns-empty", "datagrams of no bytes", dns_answers.empty, TIMEOUT),
+    addresses("dns-empty", "empty datagrams", dns_replies.send_empty_datagram, TIMEOUT),
     # ------------------------------------------------------------ over TCP
-    addresses("dns-truncated", "answers that only fit into TCP", DnsFault.TRUNCATE, HEALTHY),
-    addresses("dns-tcp-closed", "and there the connection is closed", DnsFault.TRUNCATE_AND_HANG_UP, FAILURE),
+    addresses("dns-truncated", "replies that only fit into TCP", dns_faults.truncate, HEALTHY),
+    addresses("dns-tcp-closed", "TCP connections that are closed", dns_faults.truncate_and_hang_up, FAILURE),
     addresses(
         "dns-tcp-silent",
-        "and there nothing is said",
-        dns_answers.only_over_tcp(DnsFault.DROP),
+        "no reply over TCP",
+        dns_replies.only_over_tcp(dns_faults.drop),
         TIMEOUT,
     ),
     addresses(
         "dns-tcp-garbage",
-        "and there nonsense is said",
-        dns_answers.only_over_tcp(DnsFault.GARBAGE),
+        "nonsense over TCP",
+        dns_replies.only_over_tcp(dns_faults.send_garbage),
         FAILURE,
     ),
     addresses(
         "dns-tcp-wrong-id",
-        "and there somebody else's question is answered",
-        dns_answers.only_over_tcp(DnsFault.WRONG_ID),
+        "replies to another query over TCP",
+        dns_replies.only_over_tcp(dns_faults.send_wrong_id),
         FAILURE,
     ),
-    addresses("dns-much-text", "30 KiB of text beside the address", dns_answers.with_much_text, HEALTHY),
-    # ------------------------------------------------------------ nonsense that bears our id
-    addresses("dns-garbage", "no DNS message", DnsFault.GARBAGE, FAILURE),
-    addresses("dns-cut", "answers cut short", dns_answers.spoilt(lambda wire: wire[:-1]), FAILURE),
-    addresses("dns-surplus", "bytes behind the answer", dns_answers.spoilt(lambda wire: wire + b"\0"), FAILURE),
-    addresses("dns-echo", "our own question, sent back", dns_answers.with_header(dns_answers.FLAGS, 0x0100), FAILURE),
+    addresses("dns-much-text", "30 KiB of text beside the address", dns_replies.add_much_text, HEALTHY),
+    # ------------------------------------------------------------ malformed replies with the right ID
+    addresses("dns-garbage", "no DNS message", dns_faults.send_garbage, FAILURE),
+    addresses("dns-cut", "replies without their last byte", dns_replies.change_bytes(lambda wire: wire[:-1]), FAILURE),
+    addresses("dns-surplus", "bytes after the reply", dns_replies.change_bytes(lambda wire: wire + b"\0"), FAILURE),
+    addresses("dns-echo", "the query sent back", dns_replies.set_header(dns_replies.FLAGS, 0x0100), FAILURE),
     addresses(
         "dns-no-question",
-        "answers without the question",
-        dns_answers.with_header(dns_answers.QUESTION_COUNT, 0),
+        "replies without the question",
+        dns_replies.set_header(dns_replies.QUESTION_COUNT, 0),
         FAILURE,
     ),
     addresses(
         "dns-promises",
-        "65,535 records, of which one is there",
-        dns_answers.with_header(dns_answers.ANSWER_COUNT, 0xFFFF),
+        "65,535 records announced, and one sent",
+        dns_replies.set_header(dns_replies.ANSWER_COUNT, 0xFFFF),
         FAILURE,
     ),
     addresses(
         "dns-short-address",
         "an address of three bytes",
-        dns_answers.with_record(dns_answers.ASKED + dns_answers.ADDRESS_IN + b"\0\3\1\2\3"),
+        dns_replies.send_record(dns_replies.QUESTION_NAME + dns_replies.ADDRESS_IN + b"\0\3\1\2\3"),
         FAILURE,
-        kinds=("A",),
+        rdtypes=("A",),
     ),
     addresses(
         "dns-pointer-loop",
         "a name that points to itself",
-        dns_answers.with_record(b"\xff\xff" + dns_answers.ADDRESS_IN + b"\0\4\1\2\3\4"),
+        dns_replies.send_record(b"\xff\xff" + dns_replies.ADDRESS_IN + b"\0\4\1\2\3\4"),
         FAILURE,
-        kinds=("A", "AAAA"),
+        rdtypes=("A", "AAAA"),
     ),
     addresses(
         "dns-long-name",
         "a name of 320 bytes",
-        dns_answers.with_record((b"\x3f" + b"l" * 63) * 5 + b"\0" + dns_answers.ADDRESS_IN + b"\0\4\1\2\3\4"),
+        dns_replies.send_record((b"\x3f" + b"l" * 63) * 5 + b"\0" + dns_replies.ADDRESS_IN + b"\0\4\1\2\3\4"),
         FAILURE,
     ),
     addresses(
         "dns-chaos",
-        "an address of another class than the Internet's",
-        dns_answers.with_record(dns_answers.ASKED + dns_answers.ADDRESS_CHAOS + b"\0\4\1\2\3\4"),
+        "an address of another class than IN",
+        dns_replies.send_record(dns_replies.QUESTION_NAME + dns_replies.ADDRESS_CHAOS + b"\0\4\1\2\3\4"),
         ONLY_NO_ADDRESSES,
     ),
-    addresses("dns-denied", "an address of a name that does not exist", dns_answers.nowhere, FAILURE, kinds=("A",)),
-    # ------------------------------------------------------------ of somebody else
-    addresses("dns-wrong-id", "answers with another id", DnsFault.WRONG_ID, TIMEOUT),
-    addresses("dns-wrong-question", "answers to another question", DnsFault.WRONG_QUESTION, TIMEOUT),
-    addresses("dns-forged", "fifty forged answers, and no true one", dns_answers.forged, TIMEOUT),
-    addresses("dns-forged-first", "fifty forged answers before the true one", dns_answers.forged_first, HEALTHY),
+    addresses("dns-denied", "an address of a name that does not exist", dns_replies.deny, FAILURE, rdtypes=("A",)),
+    # ------------------------------------------------------------ replies to another query
+    addresses("dns-wrong-id", "replies with another ID", dns_faults.send_wrong_id, TIMEOUT),
+    addresses("dns-wrong-question", "replies to another question", dns_faults.send_wrong_question, TIMEOUT),
+    addresses("dns-forged", "fifty forged replies, and no true one", dns_replies.send_forgeries, TIMEOUT),
+    addresses(
+        "dns-forged-first", "fifty forged replies before the true one", dns_replies.send_forgeries_first, HEALTHY
+    ),
     addresses(
         "dns-stranger",
         "the address of another name",
-        dns_answers.of_a_stranger,
+        dns_replies.send_other_name,
         ONLY_NO_ADDRESSES,
     ),
     addresses(
         "dns-poison",
-        "addresses of other names beside that of this one",
-        dns_answers.beside_a_stranger,
+        "addresses of other names beside the right one",
+        dns_replies.poison,
         HEALTHY,
-        kinds=("A",),
+        rdtypes=("A",),
     ),
-    addresses("dns-wrong-type", "text instead of an address", dns_answers.of_another_type, ONLY_NO_ADDRESSES),
+    addresses("dns-wrong-type", "text instead of an address", dns_replies.send_other_type, ONLY_NO_ADDRESSES),
     # ------------------------------------------------------------ aliases
-    addresses("dns-alias-loop", "two aliases of each other", DnsFault.ALIAS_LOOP, FAILURE),
-    addresses("dns-alias-self", "an alias of itself", dns_answers.aliases(0), FAILURE),
-    addresses("dns-alias-chain", "forty aliases in a row", dns_answers.aliases(40), FAILURE),
-    # ------------------------------------------------------------ one of both families
-    addresses("dns-aaaa-servfail", "SERVFAIL for IPv6 only", DnsFault.SERVFAIL, HEALTHY, kinds=("AAAA",)),
-    addresses("dns-aaaa-silent", "no answer for IPv6 only", DnsFault.DROP, HEALTHY, kinds=("AAAA",)),
+    addresses("dns-alias-loop", "two aliases of each other", dns_faults.send_alias_loop, FAILURE),
+    addresses("dns-alias-self", "an alias of itself", dns_replies.send_aliases(0), FAILURE),
+    addresses("dns-alias-chain", "forty aliases in a row", dns_replies.send_aliases(40), FAILURE),
+    # ------------------------------------------------------------ one of the two address families
+    addresses("dns-aaaa-servfail", "SERVFAIL for IPv6 only", SERVFAIL, HEALTHY, rdtypes=("AAAA",)),
+    addresses("dns-aaaa-silent", "no reply for IPv6 only", dns_faults.drop, HEALTHY, rdtypes=("AAAA",)),
     LabServer(
         "dns-many-addresses.hostile.test",
-        "200 addresses, of which 16 are dialled",
+        "200 addresses, 16 of which are dialled",
         Method.DEFAULT_8448,
         "\n".join(f"dns-many-addresses.hostile.test AAAA 2001:db8::{last}" for last in range(1, 201)),
         expected=found(Stage.TCP, Reason.CONNECT_REFUSED),
     ),
     # ------------------------------------------------------------ SRV
-    no_srv("srv-servfail", "SERVFAIL for SRV", DnsFault.SERVFAIL, Reason.DNS_FAILURE),
-    no_srv("srv-silent", "no answer for SRV", DnsFault.DROP, Reason.DNS_TIMEOUT),
+    failed_srv("srv-servfail", "SERVFAIL for SRV", SERVFAIL, Reason.DNS_FAILURE),
+    failed_srv("srv-silent", "no reply for SRV", dns_faults.drop, Reason.DNS_TIMEOUT),
     srv(
         "srv-many",
-        "40 SRV records, of which 16 are dialled",
+        "40 SRV records, 16 of which are dialled",
         [f"10 5 {port} hs.srv-many.hostile.test." for port in range(8500, 8540)],
         found(Stage.TCP, Reason.CONNECT_REFUSED),
         zone="hs.srv-many.hostile.test A 192.0.2.2",
@@ -185,19 +187,19 @@ DNS_SERVERS = (
     ),
     srv(
         "srv-long-target",
-        "a target whose name is as long as DNS can hold",
+        "a target with the longest name that DNS allows",
         [f"10 5 8448 {LONGEST_NAME}."],
         at_the_target(Reason.NXDOMAIN),
     ),
     srv(
         "srv-odd-target",
-        "a target with letters that no host name has",
+        "a target with characters that no host name has",
         [r"10 5 8448 <b>\000\"\010\255.hostile.test."],
         at_the_target(Reason.NXDOMAIN),
     ),
     srv(
         "srv-address",
-        "an address where the name of a target belongs",
+        "an IP address in place of a target's name",
         ["10 5 1 127.0.0.1."],
         found(Stage.TCP, Reason.BLOCKED_ADDRESS),
     ),

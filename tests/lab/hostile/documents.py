@@ -1,4 +1,4 @@
-"""JSON: bodies that are none, that are too deep or too large, or hold what nobody expects, in answers of sound HTTP."""
+"""JSON: bodies that are not JSON, too deep, too large, or have unexpected content, in correct HTTP responses."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from exporter.demo.homeserver import VERSION
 from exporter.demo.https_server import WELL_KNOWN
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import numbered
-from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
+from tests.lab.hostile.raw_responses import BadResponse, RawResponse, http_response
+from tests.lab.hostile.rows import numbered
 
 MAX_WELL_KNOWN_BYTES = 50 * 1024
 ESCAPES = '\x1b[31m\n# HELP up\nup{a="b"} 1\r<script>alert(1)</script>\u202e'
@@ -16,7 +16,7 @@ ESCAPES = '\x1b[31m\n# HELP up\nup{a="b"} 1\r<script>alert(1)</script>\u202e'
 
 @dataclass(frozen=True, slots=True)
 class DocumentRow:
-    """A row: `body` is the answer to who asks for `path`."""
+    """A row: the response to requests for `path` has this `body`."""
 
     label: str
     shows: str
@@ -24,13 +24,13 @@ class DocumentRow:
     body: bytes
     reason: Reason | None
 
-    def spoilt(self) -> BadResponse:
+    def as_bad_response(self) -> BadResponse:
         return BadResponse(
-            f"json-{self.label}", self.shows, self.path, lambda *_: RawResponse(page(self.body)), self.reason
+            f"json-{self.label}", self.shows, self.path, lambda *_: RawResponse(http_response(self.body)), self.reason
         )
 
 
-NO_JSON: Mapping[str, tuple[str, bytes]] = {
+NOT_JSON: Mapping[str, tuple[str, bytes]] = {
     "depth": ("arrays in arrays, 40,000 deep", b"[" * 40_000),
     "objects": ("objects in objects, 3000 deep", b'{"a":' * 3000 + b"1" + b"}" * 3000),
     "nan": ("NaN", b'{"a": NaN}'),
@@ -39,19 +39,19 @@ NO_JSON: Mapping[str, tuple[str, bytes]] = {
     "digits": ("an integer of 40,000 digits", b'{"a": ' + b"9" * 40_000 + b"}"),
     "bom": ("a byte order mark", b"\xef\xbb\xbf{}"),
     "utf-16": ("UTF-16", "{}".encode("utf-16")),
-    "latin-1": ("bytes that are no UTF-8", '{"a": "é"}'.encode("latin-1")),
+    "latin-1": ("bytes that are not UTF-8", '{"a": "é"}'.encode("latin-1")),
     "surrogate-bytes": ("a surrogate in UTF-8", b'{"a": "\xed\xa0\x80"}'),
     "nothing": ("an empty body", b""),
-    "blanks": ("nothing but blanks", b" " * 40_000),
+    "blanks": ("only spaces", b" " * 40_000),
     "nul": ("a NUL after the document", b"{}\0"),
     "half": ("half an object", b'{"a": '),
-    "comma": ("a comma too many", b'{"a": 1,}'),
+    "comma": ("a trailing comma", b'{"a": 1,}'),
     "quotes": ("single quotes", b"{'a': 1}"),
     "line-break": ("a line break in a string", b'{"a": "b\nc"}'),
     "comment": ("a comment", b"{} // done"),
-    "html": ("a page", b"<!doctype html><script>alert(1)</script>"),
+    "html": ("a web page", b"<!doctype html><script>alert(1)</script>"),
 }
-NO_OBJECT = {"array": b"[]", "string": b'"x"', "number": b"1", "null": b"null", "true": b"true"}
+NOT_AN_OBJECT = {"array": b"[]", "string": b'"x"', "number": b"1", "null": b"null", "true": b"true"}
 
 
 def well_known(label: str, shows: str, body: bytes, reason: Reason | None = Reason.INVALID_DELEGATION) -> DocumentRow:
@@ -65,12 +65,14 @@ def delegates_to(label: str, m_server: object) -> DocumentRow:
 
 
 def odd(label: str, shows: str, change: Callable[[bytes], bytes]) -> BadResponse:
-    """A delegation that is valid in spite of it."""
-    return BadResponse(f"json-web-{label}", shows, WELL_KNOWN, lambda _, body: RawResponse(page(change(body))), None)
+    """An oddity that does not make the delegation invalid."""
+    return BadResponse(
+        f"json-web-{label}", shows, WELL_KNOWN, lambda _, body: RawResponse(http_response(change(body))), None
+    )
 
 
 def beside(member: bytes) -> Callable[[bytes], bytes]:
-    """Puts it before the right ones: of members of the same name the last one counts, as peers read it."""
+    """Put a member before the correct ones: of members of the same name, peers use the last one."""
     return lambda body: b"{" + member + b", " + body.removeprefix(b"{")
 
 
@@ -79,7 +81,10 @@ def version(label: str, shows: str, server: object, reason: Reason | None = Reas
 
 
 DELEGATIONS = (
-    *(well_known(f"is-{kind}", f"{kind} instead of an object", body) for kind, body in NO_OBJECT.items()),
+    *(
+        well_known(f"is-{json_type}", f"{json_type} instead of an object", body)
+        for json_type, body in NOT_AN_OBJECT.items()
+    ),
     delegates_to("number", 8448),
     delegates_to("null", None),
     delegates_to("array", ["hs.test"]),
@@ -100,10 +105,10 @@ DELEGATIONS = (
     well_known("larger", "a byte more than 50 KiB", b"{}".ljust(MAX_WELL_KNOWN_BYTES + 1), Reason.TOO_LARGE),
 )
 ODDITIES = (
-    odd("largest", "50 KiB, as much as peers read", lambda body: body.ljust(MAX_WELL_KNOWN_BYTES)),
-    odd("twice", "two m.server, the last of which counts", beside(b'"m.server": 1')),
-    odd("float", "a number that no computer holds", beside(b'"a": -1e99999')),
-    odd("lone-surrogate", "a lone surrogate in a field that nobody reads", beside(rb'"\udfff": "\ud800"')),
+    odd("largest", "50 KiB, the most that peers read", lambda body: body.ljust(MAX_WELL_KNOWN_BYTES)),
+    odd("twice", "two m.server members, the last of which counts", beside(b'"m.server": 1')),
+    odd("float", "a number that no float can represent", beside(b'"a": -1e99999')),
+    odd("lone-surrogate", "a lone surrogate in a member that no peer reads", beside(rb'"\udfff": "\ud800"')),
     odd("deep", "arrays in arrays, 100 deep", beside(b'"a": ' + b"[" * 100 + b"]" * 100)),
     odd("wide", "4000 small objects", beside(b'"a": [' + b'{"":0},' * 4000 + b"0]")),
 )
@@ -115,12 +120,14 @@ VERSIONS = (
     version("name-null", "the server's name is null", {"name": None}),
     version("version-object", "the server's version is an object", {"version": {}}),
     version("long", "a name of 16,000 characters", {"name": "x" * 16_000}, None),
-    version("escapes", "escapes, lines and markup in the name", {"name": ESCAPES, "version": ESCAPES}, None),
+    version(
+        "escapes", "escape sequences, line breaks and markup in the name", {"name": ESCAPES, "version": ESCAPES}, None
+    ),
     version("surrogate", "a lone surrogate in the name", {"name": "\ud800"}, None),
 )
 ROWS = (
-    *(well_known(label, shows, body, Reason.NOT_JSON) for label, (shows, body) in NO_JSON.items()),
+    *(well_known(label, shows, body, Reason.NOT_JSON) for label, (shows, body) in NOT_JSON.items()),
     *DELEGATIONS,
     *VERSIONS,
 )
-DOCUMENT_SERVERS = numbered("198.18.3.", [*(row.spoilt() for row in ROWS), *ODDITIES])
+DOCUMENT_SERVERS = numbered("198.18.3.", [*(row.as_bad_response() for row in ROWS), *ODDITIES])

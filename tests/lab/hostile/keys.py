@@ -1,4 +1,4 @@
-"""Signing keys: documents that are no JSON of Matrix, keys that are none, and signatures of somebody else."""
+"""Signing keys: documents that are not canonical JSON, keys that are not keys, and signatures by others."""
 
 import json
 from collections.abc import Callable
@@ -8,16 +8,26 @@ from typing import Any
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from exporter.demo.homeserver import KEYS, Homeserver, JsonObject, encode_base64, encode_public_key, key_id
+from exporter.demo.homeserver import (
+    KEYS,
+    Homeserver,
+    JsonObject,
+    encode_base64,
+    encode_public_key,
+    key_id,
+    publish_signed_keys,
+    sign,
+    sign_as,
+)
 from exporter.demo.servers import LabServer
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import numbered
-from tests.lab.hostile.raw_responses import BadResponse, RawResponse, page
+from tests.lab.hostile.raw_responses import BadResponse, RawResponse, http_response
+from tests.lab.hostile.rows import numbered
 
 IDENTITY, ZERO = bytes([1]) + bytes(31), bytes(32)  # points of order 1 and 4
-MADE_UP = encode_base64(IDENTITY + bytes(32))  # a signature by either: R is a point of small order, S is 0
+UNIVERSAL_SIGNATURE = encode_base64(IDENTITY + bytes(32))  # valid for both: R is a point of small order, S is 0
 JSON = b"Content-Type: application/json"
-MAX_KEYS = 32  # that the exporter checks
+MAX_KEYS = 32  # that the exporter verifies
 INVALID, UNSIGNED, NO_KEY = Reason.INVALID_CONTENT, Reason.SIGNATURE_INVALID, Reason.NO_SIGNING_KEY
 
 
@@ -27,76 +37,67 @@ class KeysRow:
 
     label: str
     shows: str
-    published: Callable[[Homeserver], JsonObject | bytes]
+    publish: Callable[[Homeserver], JsonObject | bytes]
     reason: Reason | None
 
     def at(self, ip: str) -> LabServer:
-        return BadResponse(f"keys-{self.label}", self.shows, KEYS, self._said, self.reason).at(ip)
+        return BadResponse(f"keys-{self.label}", self.shows, KEYS, self._response, self.reason).at(ip)
 
-    def _said(self, homeserver: Homeserver, _: bytes) -> RawResponse:
-        document = self.published(homeserver)
+    def _response(self, homeserver: Homeserver, _: bytes) -> RawResponse:
+        document = self.publish(homeserver)
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
-        return RawResponse(page(body, b"200 OK", JSON))
+        return RawResponse(http_response(body, b"200 OK", JSON))
 
 
 # ---------------------------------------------------------------- documents
 
 
-def signature(homeserver: Homeserver, document: JsonObject) -> str:
-    return encode_base64(homeserver.key.sign(encode_canonical_json(document)))
-
-
-def signed(homeserver: Homeserver, document: JsonObject) -> JsonObject:
-    """As the homeserver would sign it, whatever it is."""
-    return document | {
-        "signatures": {homeserver.server_name: {key_id(homeserver.key): signature(homeserver, document)}}
-    }
-
-
 def changed(label: str, shows: str, reason: Reason | None, **changes: Any) -> KeysRow:
-    """Before it was signed."""
-    return KeysRow(label, shows, lambda homeserver: signed(homeserver, homeserver.unsigned_keys() | changes), reason)
+    """A document that was changed before it was signed."""
+    return KeysRow(label, shows, lambda homeserver: sign_as(homeserver, homeserver.unsigned_keys() | changes), reason)
 
 
-def valid_until(label: str, moment: object, reason: Reason | None = INVALID) -> KeysRow:
-    return changed(f"until-{label}", f"valid until {moment!r}", reason, valid_until_ts=moment)
+def valid_until(label: str, timestamp: object, reason: Reason | None = INVALID) -> KeysRow:
+    return changed(f"until-{label}", f"valid until {timestamp!r}", reason, valid_until_ts=timestamp)
 
 
-def bears(label: str, shows: str, name: str, key: str, reason: Reason) -> KeysRow:
-    """One key, with a signature that anybody can make up."""
-    return KeysRow(label, shows, lambda homeserver: made_up(homeserver, {name: {"key": key}}, {name: MADE_UP}), reason)
+def single(label: str, shows: str, name: str, key: str, reason: Reason) -> KeysRow:
+    """A document with one key, and a signature that needs no private key."""
+    return KeysRow(
+        label, shows, lambda homeserver: forge(homeserver, {name: {"key": key}}, {name: UNIVERSAL_SIGNATURE}), reason
+    )
 
 
-def made_up(homeserver: Homeserver, keys: JsonObject, signatures: JsonObject) -> JsonObject:
+def forge(homeserver: Homeserver, keys: JsonObject, signatures: JsonObject) -> JsonObject:
     unsigned = homeserver.unsigned_keys() | {"verify_keys": keys}
     return unsigned | {"signatures": {homeserver.server_name: signatures}}
 
 
 def beside(label: str, shows: str, others: Callable[[], JsonObject], reason: Reason | None) -> KeysRow:
-    """Verify keys beside the right one, which signs them all."""
+    """A document with more verify keys beside the right one, whose signature is the only one."""
 
-    def published(homeserver: Homeserver) -> JsonObject:
+    def publish(homeserver: Homeserver) -> JsonObject:
         unsigned = homeserver.unsigned_keys()
-        return signed(homeserver, unsigned | {"verify_keys": unsigned["verify_keys"] | others()})
+        return sign_as(homeserver, unsigned | {"verify_keys": unsigned["verify_keys"] | others()})
 
-    return KeysRow(label, shows, published, reason)
+    return KeysRow(label, shows, publish, reason)
 
 
-def differs(label: str, shows: str, reason: Reason | None, change: Callable[[JsonObject], JsonObject]) -> KeysRow:
-    """From what was signed."""
-    return KeysRow(label, shows, lambda homeserver: change(signed(homeserver, homeserver.unsigned_keys())), reason)
+def tampered(label: str, shows: str, reason: Reason | None, change: Callable[[JsonObject], JsonObject]) -> KeysRow:
+    """A document that was changed after it was signed."""
+    return KeysRow(label, shows, lambda homeserver: change(publish_signed_keys(homeserver)), reason)
 
 
 def as_text(label: str, shows: str, reason: Reason | None, change: Callable[[bytes], bytes]) -> KeysRow:
-    """What no JSON library writes."""
+    """A document as no JSON library writes it."""
     return KeysRow(label, shows, lambda homeserver: change(homeserver.keys().body), reason)
 
 
-# ---------------------------------------------------------------- those that need more than a line
+# ---------------------------------------------------------------- documents that need more than a line
 
 
 def all_sign(homeserver: Homeserver) -> JsonObject:
-    """As many keys as are checked, over as large a document as is read with them."""
+    """Publish as many keys as the exporter verifies, in about as large a document as it reads."""
     signers = {f"ed25519:{number}": Ed25519PrivateKey.generate() for number in range(MAX_KEYS)}
     verify_keys = {name: {"key": encode_public_key(signer)} for name, signer in signers.items()}
     unsigned = homeserver.unsigned_keys() | {"verify_keys": verify_keys, "padding": "x" * 10_000}
@@ -106,102 +107,108 @@ def all_sign(homeserver: Homeserver) -> JsonObject:
 
 
 def by_another(homeserver: Homeserver) -> JsonObject:
-    unsigned = homeserver.unsigned_keys()
-    name = key_id(homeserver.key)
-    return unsigned | {"signatures": {homeserver.server_name: {name: signature(Homeserver("hs.test"), unsigned)}}}
+    other = Homeserver("hs.test")
+    return sign(homeserver.unsigned_keys(), homeserver.server_name, other.key, key_id(homeserver.key))
 
 
 def under_another_name(homeserver: Homeserver) -> JsonObject:
-    unsigned = homeserver.unsigned_keys()
-    return unsigned | {"signatures": {"hs.test": {key_id(homeserver.key): signature(homeserver, unsigned)}}}
+    return sign(homeserver.unsigned_keys(), "hs.test", homeserver.key)
 
 
 def among_signatures(document: JsonObject) -> JsonObject:
     ((name, right),) = document["signatures"].items()
-    others = {f"ed25519:{number}": MADE_UP for number in range(100)}
+    others = {f"ed25519:{number}": UNIVERSAL_SIGNATURE for number in range(100)}
     strangers = {f"{number}.test": {"ed25519:1": "x"} for number in range(400)}
     return document | {"signatures": strangers | {name: others | right}}
 
 
-def with_signature(given: object) -> Callable[[JsonObject], JsonObject]:
-    """Instead of every one."""
+def with_signature(signature: object) -> Callable[[JsonObject], JsonObject]:
+    """Replace every signature."""
     return lambda document: (
-        document | {"signatures": {name: dict.fromkeys(right, given) for name, right in document["signatures"].items()}}
+        document
+        | {"signatures": {name: dict.fromkeys(right, signature) for name, right in document["signatures"].items()}}
     )
 
 
 def not_canonical(homeserver: Homeserver) -> JsonObject:
-    """Signed as it is sent, in which the order of fields is another one."""
+    """Sign the document as it is sent, with its members in another order."""
     unsigned = dict(reversed(homeserver.unsigned_keys().items()))
-    given = encode_base64(homeserver.key.sign(json.dumps(unsigned).encode()))
-    return unsigned | {"signatures": {homeserver.server_name: {key_id(homeserver.key): given}}}
+    signature = encode_base64(homeserver.key.sign(json.dumps(unsigned).encode()))
+    return unsigned | {"signatures": {homeserver.server_name: {key_id(homeserver.key): signature}}}
 
 
 def without_nested(homeserver: Homeserver) -> JsonObject:
-    """Signed as if nested signatures were taken away too."""
+    """Sign as if nested signatures were removed too."""
     unsigned = homeserver.unsigned_keys()
     whole = unsigned | {"nested": {"signatures": {"a": 1}, "unsigned": 1}}
-    return whole | {"signatures": signed(homeserver, unsigned | {"nested": {}})["signatures"]}
+    return whole | {"signatures": sign_as(homeserver, unsigned | {"nested": {}})["signatures"]}
 
 
 def in_capitals(homeserver: Homeserver) -> JsonObject:
     name = homeserver.server_name.upper()
-    unsigned = homeserver.unsigned_keys() | {"server_name": name}
-    return unsigned | {"signatures": {name: {key_id(homeserver.key): signature(homeserver, unsigned)}}}
+    return sign(homeserver.unsigned_keys() | {"server_name": name}, name, homeserver.key)
 
 
 # ---------------------------------------------------------------- the table
 
 ROWS = (
-    bears("curve25519", "a key of another curve", "curve25519:1", encode_base64(ZERO), NO_KEY),
-    bears("ed448", "a key of Ed448 by its own name", "ed448:1", encode_base64(bytes(57)), NO_KEY),
-    bears("ed448-length", "a key of 57 bytes", "ed25519:1", encode_base64(bytes(57)), UNSIGNED),
-    bears("short", "a key of 31 bytes", "ed25519:1", encode_base64(bytes(31)), UNSIGNED),
-    bears("empty", "a key of no bytes", "ed25519:1", "", UNSIGNED),
-    bears("long", "a key of 15,000 bytes", "ed25519:1", encode_base64(bytes(15_000)), UNSIGNED),
-    bears("no-base64", "a key that is no base64", "ed25519:1", "%\n\x1b[0m", UNSIGNED),
-    bears("not-ascii", "a key that is not ASCII", "ed25519:1", "ü", UNSIGNED),
-    bears("zero", "a key of zeros, a point of order 4", "ed25519:1", encode_base64(ZERO), UNSIGNED),
-    bears("identity", "a key for which every signature holds", "ed25519:1", encode_base64(IDENTITY), UNSIGNED),
-    bears("id-empty", "a key without a version", "ed25519:", encode_base64(ZERO), NO_KEY),
-    bears("id-no-colon", "a key whose id has no colon", "ed25519", encode_base64(ZERO), NO_KEY),
-    bears("id-not-ascii", "a key id that is not ASCII", "ed25519:ü", encode_base64(ZERO), NO_KEY),
-    bears("id-long", "a key id of 10,000 characters", "ed25519:" + "x" * 10_000, encode_base64(ZERO), NO_KEY),
-    bears("id-quote", "a key id with quote and line break", 'ed25519:a"} 1\n', encode_base64(ZERO), NO_KEY),
-    beside("id-odd", "an id that is none beside the right one", lambda: {'ed25519:"\n': {"key": "x"}}, None),
+    single("curve25519", "a key of another curve", "curve25519:1", encode_base64(ZERO), NO_KEY),
+    single("ed448", "a key of Ed448 by its own name", "ed448:1", encode_base64(bytes(57)), NO_KEY),
+    single("ed448-length", "a key of 57 bytes", "ed25519:1", encode_base64(bytes(57)), UNSIGNED),
+    single("short", "a key of 31 bytes", "ed25519:1", encode_base64(bytes(31)), UNSIGNED),
+    single("empty", "a key of no bytes", "ed25519:1", "", UNSIGNED),
+    single("long", "a key of 15,000 bytes", "ed25519:1", encode_base64(bytes(15_000)), UNSIGNED),
+    single("no-base64", "a key that is not base64", "ed25519:1", "%\n\x1b[0m", UNSIGNED),
+    single("not-ascii", "a key that is not ASCII", "ed25519:1", "ü", UNSIGNED),
+    single("zero", "a key of zeros, a point of order 4", "ed25519:1", encode_base64(ZERO), UNSIGNED),
+    single("identity", "a key for which forged signatures are valid", "ed25519:1", encode_base64(IDENTITY), UNSIGNED),
+    single("id-empty", "a key ID without a version", "ed25519:", encode_base64(ZERO), NO_KEY),
+    single("id-no-colon", "a key ID without a colon", "ed25519", encode_base64(ZERO), NO_KEY),
+    single("id-not-ascii", "a key ID that is not ASCII", "ed25519:ü", encode_base64(ZERO), NO_KEY),
+    single("id-long", "a key ID of 10,000 characters", "ed25519:" + "x" * 10_000, encode_base64(ZERO), NO_KEY),
+    single("id-quote", "a key ID with a quote and a line break", 'ed25519:a"} 1\n', encode_base64(ZERO), NO_KEY),
+    beside("id-odd", "a malformed key ID beside the right one", lambda: {'ed25519:"\n': {"key": "x"}}, None),
     beside("entry", "a verify key that is a number", lambda: {"ed25519:1": 5}, UNSIGNED),
-    beside("unsigned", "a second verify key that has not signed", lambda: {"ed25519:1": {"key": MADE_UP}}, UNSIGNED),
+    beside(
+        "unsigned",
+        "a second verify key without a signature",
+        lambda: {"ed25519:1": {"key": UNIVERSAL_SIGNATURE}},
+        UNSIGNED,
+    ),
     beside("thousand", "a thousand verify keys", lambda: {f"ed25519:{n}": {"key": "x"} for n in range(1000)}, INVALID),
     changed("array", "verify keys in an array", INVALID, verify_keys=[]),
     changed("none", "no verify key", NO_KEY, verify_keys={}),
-    KeysRow("all-sign", "32 keys, each of which has signed", all_sign, None),
+    KeysRow("all-sign", "32 keys, each with a signature", all_sign, None),
     # ------------------------------------------------------------ signatures
     KeysRow("by-another", "a signature by another key", by_another, UNSIGNED),
     KeysRow("by-another-name", "a signature in another server's name", under_another_name, UNSIGNED),
-    differs("signatures-of-others", "five hundred signatures, and the right one", None, among_signatures),
-    differs("signature-number", "a signature that is a number", UNSIGNED, with_signature(1)),
-    differs("signature-long", "a signature of 30,000 characters", UNSIGNED, with_signature("x" * 30_000)),
-    differs("signature-lines", "a signature with line breaks", UNSIGNED, with_signature("\n\n\n\n")),
-    differs("signature-empty", "an empty signature", UNSIGNED, with_signature("")),
-    differs("signatures-null", "no signatures", INVALID, lambda document: document | {"signatures": None}),
-    differs(
+    tampered("signatures-of-others", "five hundred signatures beside the right one", None, among_signatures),
+    tampered("signature-number", "a signature that is a number", UNSIGNED, with_signature(1)),
+    tampered("signature-long", "a signature of 30,000 characters", UNSIGNED, with_signature("x" * 30_000)),
+    tampered("signature-lines", "a signature with line breaks", UNSIGNED, with_signature("\n\n\n\n")),
+    tampered("signature-empty", "an empty signature", UNSIGNED, with_signature("")),
+    tampered("signatures-null", "no signatures", INVALID, lambda document: document | {"signatures": None}),
+    tampered(
         "signatures-text",
-        "a server's signatures are text",
+        "a string in place of a server's signatures",
         UNSIGNED,
         lambda document: document | {"signatures": dict.fromkeys(document["signatures"], "x")},
     ),
-    differs("added", "a field that was added after signing", UNSIGNED, lambda document: document | {"added": 1}),
-    differs(
-        "unsigned-field", "what is unsigned may be added", None, lambda document: document | {"unsigned": {"a": 1.5}}
+    tampered("added", "a member that was added after signing", UNSIGNED, lambda document: document | {"added": 1}),
+    tampered(
+        "unsigned-field",
+        "an `unsigned` member, which may be added after signing",
+        None,
+        lambda document: document | {"unsigned": {"a": 1.5}},
     ),
     # ------------------------------------------------------------ canonical JSON
-    KeysRow("not-canonical", "a signature over the text as it is sent", not_canonical, UNSIGNED),
-    KeysRow("nested", "a signature that leaves nested signatures out", without_nested, UNSIGNED),
-    changed("nested-signed", "a field with signatures in it", None, nested={"signatures": {"a": 1}, "unsigned": 1}),
-    changed("float", "a float, which canonical JSON has none of", INVALID, odd=1.5),
-    changed("whole-float", "1.0, which some write as 1", INVALID, odd=[{"a": 1.0}]),
+    KeysRow("not-canonical", "a signature over the text as it was sent", not_canonical, UNSIGNED),
+    KeysRow("nested", "a signature that leaves out nested signatures", without_nested, UNSIGNED),
+    changed("nested-signed", "a nested member with signatures", None, nested={"signatures": {"a": 1}, "unsigned": 1}),
+    changed("float", "a float, which canonical JSON forbids", INVALID, odd=1.5),
+    changed("whole-float", "1.0, which some libraries write as 1", INVALID, odd=[{"a": 1.0}]),
     changed("largest-integer", "2^53 - 1", None, odd=2**53 - 1),
-    changed("larger-integer", "2^53 + 1, which some read as 2^53", INVALID, odd=2**53 + 1),
+    changed("larger-integer", "2^53 + 1, which some libraries read as 2^53", INVALID, odd=2**53 + 1),
     changed("wide", "seven thousand empty objects", Reason.TOO_LARGE, odd=[{}] * 7000),
     changed("deep", "arrays in arrays, 300 deep", None, odd=json.loads("[" * 300 + "]" * 300)),
     as_text(
@@ -215,9 +222,12 @@ ROWS = (
     as_text("depth", "arrays in arrays, 30,000 deep", Reason.NOT_JSON, lambda _: b"[" * 30_000),
     as_text("surrogate", "a lone surrogate", INVALID, lambda body: rb'{"odd": "\ud800", ' + body[1:]),
     as_text(
-        "twice", "two server names, the last of which counts", None, lambda body: b'{"server_name": "a", ' + body[1:]
+        "twice",
+        "two server_name members, the last of which counts",
+        None,
+        lambda body: b'{"server_name": "a", ' + body[1:],
     ),
-    as_text("exponent", "a number that no computer holds", INVALID, lambda body: b'{"odd": 1e99999, ' + body[1:]),
+    as_text("exponent", "a number that no float can represent", INVALID, lambda body: b'{"odd": 1e99999, ' + body[1:]),
     as_text("digits", "4000 digits", INVALID, lambda body: b'{"odd": ' + b"9" * 4000 + b", " + body[1:]),
     as_text("large", "8 MiB", Reason.TOO_LARGE, lambda body: body.ljust(8 << 20)),
     # ------------------------------------------------------------ names and times
@@ -230,12 +240,12 @@ ROWS = (
     valid_until("larger", 2**63),
     valid_until("float", 1.9e12),
     valid_until("text", "1900000000000"),
-    valid_until("true", moment=True),
+    valid_until("true", timestamp=True),
     valid_until("null", None),
-    changed("old-array", "old keys in an array: a warning, no fault", None, old_verify_keys=[]),
+    changed("old-array", "old keys in an array: a warning, not a problem", None, old_verify_keys=[]),
     changed(
         "old-odd",
-        "old keys that make no sense: a warning, no fault",
+        "malformed old keys: a warning, not a problem",
         None,
         old_verify_keys={
             "": 1,

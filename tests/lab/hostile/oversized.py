@@ -1,6 +1,6 @@
-"""Servers of many addresses, each of which presents a chain of its own, as large as any that is read.
+"""Servers with many addresses, each of which presents its own chain, as large as the exporter reads.
 
-What is kept of one chain is kept of all of them.
+What the exporter keeps of one chain, it keeps of all of them.
 """
 
 from collections.abc import Callable
@@ -8,102 +8,125 @@ from dataclasses import dataclass
 from functools import cache, partial
 from itertools import pairwise
 from socket import socket
+from typing import TypeAlias
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from exporter.demo.authority import Authority, IssuedCertificate, Issuer, KeyType, authority_draft, common_name, new_key
-from exporter.demo.faults import Fault
-from exporter.demo.servers import HEALTHY, WELL_KNOWN_PORT, CertificateSource, LabServer, Place, RawPort, Website
+from exporter.demo.authority import (
+    Authority,
+    IssuedCertificate,
+    Issuer,
+    authority_draft,
+    common_name,
+    new_p256_key,
+)
+from exporter.demo.ports import refuse_connections
+from exporter.demo.servers import (
+    HEALTHY,
+    WELL_KNOWN_PORT,
+    CertificateSource,
+    LabServer,
+    PortFactory,
+    Website,
+    federates,
+)
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import Problems, found, numbered
-from tests.lab.hostile.behaviours import answers
-from tests.lab.hostile.certificates import (
+from tests.lab.certificates import new_rsa_key
+from tests.lab.hostile.bad_certificates import (
     DAY,
     DIRECTORY_NAME,
     DNS_NAME,
     SEQUENCE,
     UNKNOWN_EXTENSION,
     WEAK_RSA_BITS,
-    a_leaf,
     der,
-    for_name,
-    issued,
+    issue_with_intermediate,
+    leaf_for,
+    nameless_leaf,
     raw_names,
 )
+from tests.lab.hostile.connection_handlers import answer
+from tests.lab.hostile.rows import Problems, found, numbered
 from tests.lab.hostile.tls_records import certificate, server_hello
+from tests.lab.ports import listen
+from tests.lab.slow import slow_down
 
-ADDRESSES = 16  # of a name, that are dialled
+ADDRESSES = 16  # as many as the exporter dials of one name
 PORTS = (8448, 8449)
-CHAIN_BYTES = 18_500  # with all else some 20 KiB, which is as much as is read of a handshake
-NAMES = 370  # with all else some 500 values, which is as many as a chain may have
-NAME_BYTES = 253  # the longest there is
+CHAIN_BYTES = 18_500  # in all some 20 KiB, which is as much as the exporter reads of a handshake
+NAMES = 370  # in all some 500 values, which is as many as a chain may have
+NAME_BYTES = 253  # the longest name in DNS
 AUTHORITIES = 8
-SLOW_SECONDS = 0.02  # so that connections stay open beside others
-NO_NAME = der(DIRECTORY_NAME, der(SEQUENCE, b""))  # four bytes, of which OpenSSL makes 232
-NO_NAMES = NO_NAME * (CHAIN_BYTES // len(NO_NAME))
+DELAY_SECONDS = 0.02  # so that connections stay open beside others
+EMPTY_NAME = der(DIRECTORY_NAME, der(SEQUENCE, b""))  # four bytes, for which OpenSSL allocates 232
+EMPTY_NAMES = EMPTY_NAME * (CHAIN_BYTES // len(EMPTY_NAME))
 TOO_LARGE = found(Stage.TLS, Reason.TOO_LARGE)
 TOO_LARGE_EVERYWHERE = TOO_LARGE | found(Stage.WELL_KNOWN, Reason.TOO_LARGE)
 BAD_CHAIN = found(
     Stage.TLS, Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_INVALID, Reason.CERTIFICATE_UNTRUSTED
 ) | found(Stage.WELL_KNOWN, Reason.CERTIFICATE_UNTRUSTED)
 
+NumberedPort: TypeAlias = Callable[[str, int], Website | PortFactory]
+"""Makes what listens from the server name and a number, which differs for each address and port."""
+
 
 @dataclass(frozen=True, slots=True)
 class OversizedServer:
-    """A row: `place` is made of the server name and of a number, another one for each address and port."""
+    """A row: a server with many addresses and two ports at each of them."""
 
     label: str
     shows: str
-    place: Callable[[str, int], Place]
+    port: NumberedPort
     expected: Problems
-    delay: float = 0.0
-    """Seconds before each answer."""
 
     def at(self, ip: str) -> LabServer:
-        """At addresses that begin with `ip`."""
-        host = f"giant-{self.label}.hostile.test"
+        """Use addresses that begin with `ip`."""
+        host = f"oversized-{self.label}.hostile.test"
         ips = [f"{ip}::{number:x}" for number in range(1, ADDRESSES + 1)]
         addresses = (f"{host} AAAA {ip}" for ip in ips)
         services = (f"_matrix-fed._tcp.{host} SRV 10 5 {port} {host}." for port in PORTS)
         reached = (host_port(ip, port) for port in (WELL_KNOWN_PORT, *PORTS) for ip in ips)
-        places = {address: self.place(host, number) for number, address in enumerate(reached)}
+        ports = {address: self.port(host, number) for number, address in enumerate(reached)}
         zone = "\n".join((*addresses, *services))
-        return LabServer(host, self.shows, Method.SRV_FED, zone, places, self.expected, delay=self.delay)
+        return LabServer(host, self.shows, Method.SRV_FED, zone, ports, self.expected)
 
 
-def each_its_own(issue: CertificateSource) -> Callable[[str, int], Place]:
-    return lambda name, _: Website(name, homeserver=True, issue=partial(issue))  # the lab takes it for another one
+def different(certificate: CertificateSource, delay: float = 0) -> NumberedPort:
+    """Every port presents a certificate of its own: the federation shares those of equal sources, and no partial
+    function is equal to another one.
+    """
+    return lambda name, _: federates(name, partial(certificate), proxy=slow_down(delay))
 
 
-def all_the_same(issue: CertificateSource) -> Callable[[str, int], Place]:
-    return lambda name, _: Website(name, homeserver=True, issue=issue)
+def equal(certificate: CertificateSource) -> NumberedPort:
+    """Every port presents the same certificate."""
+    return lambda name, _: federates(name, certificate)
 
 
 # ---------------------------------------------------------------- chains
 
 
 def leaf_with(authority: Authority, name: str, *extensions: x509.ExtensionType) -> IssuedCertificate:
-    key = new_key(KeyType.EC)
-    leaf = a_leaf(name, key)
+    key = new_p256_key()
+    leaf = nameless_leaf(name, key)
     for extension in extensions:
         leaf = leaf.add_extension(extension, critical=False)
-    return issued(authority, key, leaf)
+    return issue_with_intermediate(authority, key, leaf)
 
 
 def dns_names(*names: str) -> x509.UnrecognizedExtension:
     return raw_names(*(der(DNS_NAME, name.encode()) for name in names))
 
 
-def stuffing(size: int) -> x509.UnrecognizedExtension:
+def padding(size: int) -> x509.UnrecognizedExtension:
     return x509.UnrecognizedExtension(UNKNOWN_EXTENSION.oid, bytes(size))
 
 
 def with_bytes(authority: Authority, name: str) -> IssuedCertificate:
-    return leaf_with(authority, name, dns_names(name), stuffing(CHAIN_BYTES))
+    return leaf_with(authority, name, dns_names(name), padding(CHAIN_BYTES))
 
 
 def with_long_names(authority: Authority, name: str) -> IssuedCertificate:
@@ -112,67 +135,61 @@ def with_long_names(authority: Authority, name: str) -> IssuedCertificate:
 
 
 def with_everything(authority: Authority, name: str) -> IssuedCertificate:
-    """As many values and bytes as there may be, and names that are long enough to be a burden."""
+    """Use as many values and bytes as are allowed, and names that are long enough to be a burden."""
     others = [f"{number}".rjust(20, "n") for number in range(NAMES)]
-    return leaf_with(authority, name, dns_names(name, *others), stuffing(CHAIN_BYTES - 22 * NAMES))
+    return leaf_with(authority, name, dns_names(name, *others), padding(CHAIN_BYTES - 22 * NAMES))
 
 
-def with_no_names(authority: Authority, name: str) -> IssuedCertificate:
-    """Thousands of them."""
-    return leaf_with(authority, name, raw_names(der(DNS_NAME, name.encode()), NO_NAMES))
+def with_empty_names(authority: Authority, name: str) -> IssuedCertificate:
+    return leaf_with(authority, name, raw_names(der(DNS_NAME, name.encode()), EMPTY_NAMES))
 
 
 def with_weak_authorities(_: Authority, name: str) -> IssuedCertificate:
     """Each is signed by the next one, and all have expired."""
-    key, weak = new_key(KeyType.EC), rsa.generate_private_key(65537, WEAK_RSA_BITS)
+    key, weak = new_p256_key(), new_rsa_key(WEAK_RSA_BITS)
     issuers = [Issuer(common_name(f"Authority {number}"), weak) for number in range(AUTHORITIES + 1)]
     above = (other.sign(authority_draft(signed, path_length=None, ends=-DAY)) for signed, other in pairwise(issuers))
-    return IssuedCertificate(key, (issuers[0].sign(for_name(name, key)), *above))
+    return IssuedCertificate(key, (issuers[0].sign(leaf_for(name, key)), *above))
 
 
 # ---------------------------------------------------------------- the table
 
 
-def mixed(name: str, number: int) -> Place:
-    """The web servers are alike, as any of them may be asked first."""
+def mixed(name: str, number: int) -> Website | PortFactory:
+    """Some homeservers are too large. The web servers are all alike: the exporter may try any of them first."""
     too_large = number >= ADDRESSES and number % 4 == 0
-    return all_the_same(with_no_names)(name, number) if too_large else each_its_own(with_everything)(name, number)
+    make = equal(with_empty_names) if too_large else different(with_everything, DELAY_SECONDS)
+    return make(name, number)
 
 
-def unfinished(_: str, number: int) -> Place:
-    return Fault.CONNECTION_REFUSED if number < ADDRESSES else RawPort(begin_a_handshake)
+def unfinished(_: str, number: int) -> Website | PortFactory:
+    return refuse_connections if number < ADDRESSES else listen(begin_handshake)
 
 
-async def begin_a_handshake(accepted: socket) -> None:
-    """OpenSSL has read the certificates by then."""
-    await answers(server_hello() + certificate(nobodys()))(accepted)
+async def begin_handshake(accepted: socket) -> None:
+    """Stall after the certificates: OpenSSL has read them by then."""
+    await answer(server_hello() + certificate(_leaf_with_empty_names()))(accepted)
 
 
 @cache
-def nobodys() -> bytes:
-    nobody = Issuer(common_name("Nobody"), rsa.generate_private_key(65537, WEAK_RSA_BITS))
-    leaf = a_leaf("nobody.test", nobody.key).add_extension(raw_names(NO_NAMES), critical=False)
-    return nobody.sign(leaf).public_bytes(Encoding.DER)
+def _leaf_with_empty_names() -> bytes:
+    issuer = Issuer(common_name("Nobody"), new_rsa_key(WEAK_RSA_BITS))
+    leaf = nameless_leaf("nobody.test", issuer.key).add_extension(raw_names(EMPTY_NAMES), critical=False)
+    return issuer.sign(leaf).public_bytes(Encoding.DER)
 
 
 OVERSIZED_SERVERS = numbered(
     "2001:db8:0:",
     (
-        OversizedServer("bytes", "certificates with much that nobody knows", each_its_own(with_bytes), HEALTHY),
-        OversizedServer("same", "the same one everywhere", all_the_same(with_bytes), HEALTHY),
+        OversizedServer("bytes", "certificates with a large unknown extension", different(with_bytes), HEALTHY),
+        OversizedServer("same", "the same large certificate everywhere", equal(with_bytes), HEALTHY),
+        OversizedServer("names", "certificates with the longest possible names", different(with_long_names), HEALTHY),
+        OversizedServer("weak", "long chains with many faults", different(with_weak_authorities), BAD_CHAIN),
         OversizedServer(
-            "names", "certificates for the longest names there are", each_its_own(with_long_names), HEALTHY
+            "all", "as much of everything as is allowed", different(with_everything, DELAY_SECONDS), HEALTHY
         ),
-        OversizedServer("weak", "long chains with much to complain of", each_its_own(with_weak_authorities), BAD_CHAIN),
-        OversizedServer(
-            "all", "as much of everything as there may be", each_its_own(with_everything), HEALTHY, SLOW_SECONDS
-        ),
-        OversizedServer(
-            "values", "thousands of names that are none", all_the_same(with_no_names), TOO_LARGE_EVERYWHERE
-        ),
-        OversizedServer(
-            "mixed", "thousands of names that are none, or as much as there may be", mixed, TOO_LARGE, SLOW_SECONDS
-        ),
-        OversizedServer("unfinished", "thousands of names that are none, and then nothing", unfinished, TOO_LARGE),
+        OversizedServer("values", "thousands of empty names", equal(with_empty_names), TOO_LARGE_EVERYWHERE),
+        OversizedServer("mixed", "thousands of empty names, or as much as is allowed", mixed, TOO_LARGE),
+        OversizedServer("unfinished", "thousands of empty names, and then silence", unfinished, TOO_LARGE),
     ),
 )

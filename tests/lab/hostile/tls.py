@@ -1,27 +1,25 @@
-"""TLS: other protocols, refusals, old versions, odd demands, and records that no library sends."""
+"""TLS: other protocols, refusals, old versions, unusual settings, and records that no library sends."""
 
 import asyncio
 import os
 from asyncio import StreamReader, StreamWriter
 from base64 import encodebytes
-from collections.abc import Callable
 from ssl import CERT_OPTIONAL, CERT_REQUIRED, SSLContext, TLSVersion
 from tempfile import NamedTemporaryFile
 
-from exporter.demo.listener import ConnectionHandler
-from exporter.demo.servers import HEALTHY, Place, RawPort, RawSite, Website
+from exporter.demo.servers import HEALTHY, ConfigureTls, Website, pass_through
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile.at_8448 import HostileServer, anywhere, found, numbered
-from tests.lab.hostile.behaviours import answers, close, drips, floods, says
-from tests.lab.hostile.certificates import with_rsa
+from tests.lab.hostile.bad_certificates import with_rsa
+from tests.lab.hostile.connection_handlers import answer, close, drip, flood, send
+from tests.lab.hostile.rows import HostileServer, PortOf, found, numbered, raw
 from tests.lab.hostile.tls_records import (
     ALERTS,
     APPLICATION_DATA,
     CERTIFICATE,
     CHANGE_CIPHER_SPEC,
     HANDSHAKE,
-    NEVER_ENDS,
+    LONGEST_MESSAGE,
     SERVER_HELLO,
     WARNING,
     alert,
@@ -30,36 +28,43 @@ from tests.lab.hostile.tls_records import (
     record,
     server_hello,
 )
+from tests.lab.ports import StreamHandler, listen_with_tls
+from tests.lab.tls_versions import only
 
 REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 NOT_TLS = found(Stage.TLS, Reason.NOT_TLS)
 LATE = found(Stage.TLS, Reason.TLS_TIMEOUT)
-NO_HTTP = found(Stage.VERSION, Reason.HTTP_PROTOCOL) | found(Stage.KEYS, Reason.HTTP_PROTOCOL)
-HTTP2_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"  # RFC 9113, section 3.4: how a server begins
+NOT_HTTP = found(Stage.VERSION, Reason.HTTP_PROTOCOL) | found(Stage.KEYS, Reason.HTTP_PROTOCOL)
+HTTP2_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"  # the first frame of a server (RFC 9113, section 3.4)
 TICKETS = 200
-DH_BITS = 4096  # what is refused is the kind: larger ones would keep the lab itself busy
+DH_BITS = 4096  # clients refuse the kind of group, not its size, and a larger one would keep the lab itself busy
 NONSENSE_LASTS_SECONDS = 0.2
 A_RECORD = record(HANDSHAKE, bytes(1000))
 
 
-def raw(behaviour: ConnectionHandler) -> Callable[[str], Place]:
-    return anywhere(RawPort(behaviour))
+def configured(*settings: ConfigureTls) -> PortOf:
+    """A homeserver whose port has these TLS settings."""
+
+    def configure(context: SSLContext) -> None:
+        for setting in settings:
+            setting(context)
+
+    return lambda name: Website(name, proxy=pass_through, configure_tls=configure)
 
 
-def adjusted(adjust: Callable[[SSLContext], None], only: TLSVersion | None = None) -> Callable[[str], Place]:
-    """A homeserver whose TLS is set up so."""
-    return lambda name: Website(name, homeserver=True, tls_version=only, adjust=adjust)
+def speaking(handler: StreamHandler) -> PortOf:
+    """A port with good TLS, where `handler` speaks instead of an HTTP server."""
+    return lambda name: listen_with_tls(name, handler)
 
 
-def only(version: TLSVersion) -> Callable[[str], Place]:
-    return lambda name: Website(name, homeserver=True, tls_version=version)
+# ---------------------------------------------------------------- settings
 
 
 def demand_certificate(context: SSLContext) -> None:
     context.verify_mode = CERT_REQUIRED
 
 
-def ask_for_certificate(context: SSLContext) -> None:
+def request_certificate(context: SSLContext) -> None:
     context.verify_mode = CERT_OPTIONAL
 
 
@@ -67,13 +72,17 @@ def encrypt_nothing(context: SSLContext) -> None:
     context.set_ciphers("NULL:@SECLEVEL=0")
 
 
-def own_group(name: str) -> Place:
-    return Website(name, homeserver=True, issue=with_rsa, tls_version=TLSVersion.TLSv1_2, adjust=choose_group)
+def issue_many_tickets(context: SSLContext) -> None:
+    context.num_tickets = TICKETS
+
+
+def choose_another_curve(context: SSLContext) -> None:
+    context.set_ecdh_curve("secp521r1")
 
 
 def choose_group(context: SSLContext) -> None:
-    """No true prime: nobody looks. OpenSSL would take one of 10,000 bits."""
-    prime, generator = der_integer(b"\xff" * (DH_BITS // 8)), der_integer(b"\x02")
+    """Use a number for the group that is not even prime: no client checks. OpenSSL would accept one of 10,000 bits."""
+    prime, generator = _der_integer(b"\xff" * (DH_BITS // 8)), _der_integer(b"\x02")
     group = b"\x30\x82" + len(prime + generator).to_bytes(2, "big") + prime + generator
     pem = b"-----BEGIN DH PARAMETERS-----\n" + encodebytes(group) + b"-----END DH PARAMETERS-----\n"
     with NamedTemporaryFile(suffix=".pem") as file:
@@ -83,17 +92,20 @@ def choose_group(context: SSLContext) -> None:
     context.set_ciphers("DHE:@SECLEVEL=0")
 
 
-def der_integer(content: bytes) -> bytes:
+def _der_integer(content: bytes) -> bytes:
     positive = b"\0" + content
     return b"\x02\x82" + len(positive).to_bytes(2, "big") + positive
 
 
-def give_many_tickets(context: SSLContext) -> None:
-    context.num_tickets = TICKETS
+def with_own_group(name: str) -> Website:
+    def configure(context: SSLContext) -> None:
+        only(TLSVersion.TLSv1_2)(context)
+        choose_group(context)
+
+    return Website(name, proxy=pass_through, certificate=with_rsa, configure_tls=configure)
 
 
-def want_another_curve(context: SSLContext) -> None:
-    context.set_ecdh_curve("secp521r1")
+# ---------------------------------------------------------------- after the handshake
 
 
 async def speak_http2(reader: StreamReader, writer: StreamWriter) -> None:
@@ -101,111 +113,109 @@ async def speak_http2(reader: StreamReader, writer: StreamWriter) -> None:
     await reader.read()
 
 
-async def hang_up(_: StreamReader, writer: StreamWriter) -> None:
+async def abort(_: StreamReader, writer: StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def talk_nonsense(_: StreamReader, writer: StreamWriter) -> None:
-    """Past TLS, right into the connection."""
+async def send_nonsense(_: StreamReader, writer: StreamWriter) -> None:
+    """Write past TLS, directly into the connection."""
     os.write(writer.get_extra_info("socket").fileno(), record(APPLICATION_DATA, b"\xff" * 500))
     await asyncio.sleep(NONSENSE_LASTS_SECONDS)
 
 
-async def say_goodbye(*_: object) -> None:
-    """With close_notify, as it should be."""
+async def close_in_good_order(*_: object) -> None:
+    """The connection is closed with close_notify."""
 
+
+# ---------------------------------------------------------------- the table
 
 TLS_SERVERS = numbered(
     "198.51.100.",
     (
-        # ------------------------------------------------------------ no TLS
-        HostileServer("plain-http", "plain HTTP", raw(answers(b"HTTP/1.1 400 Bad Request\r\n\r\n", close)), NOT_TLS),
-        HostileServer("plain-http2", "HTTP/2 without TLS", raw(says(HTTP2_SETTINGS)), NOT_TLS),
-        HostileServer("plain-ssh", "the banner of SSH", raw(says(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")), NOT_TLS),
-        HostileServer("plain-smtp", "the banner of SMTP", raw(says(b"220 mail.test ESMTP\r\n")), NOT_TLS),
-        HostileServer("plain-zeros", "zeros for ever", raw(floods(b"", b"\0")), NOT_TLS),
-        HostileServer("plain-letters", "letters for ever", raw(floods(b"", b"A")), NOT_TLS),
-        # ------------------------------------------------------------ refused
+        # ------------------------------------------------------------ other protocols
+        HostileServer("plain-http", "plain HTTP", raw(answer(b"HTTP/1.1 400 Bad Request\r\n\r\n", close)), NOT_TLS),
+        HostileServer("plain-http2", "HTTP/2 without TLS", raw(send(HTTP2_SETTINGS)), NOT_TLS),
+        HostileServer("plain-ssh", "the banner of SSH", raw(send(b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n")), NOT_TLS),
+        HostileServer("plain-smtp", "the banner of SMTP", raw(send(b"220 mail.test ESMTP\r\n")), NOT_TLS),
+        HostileServer("plain-zeros", "endless zeros", raw(flood(b"", b"\0")), NOT_TLS),
+        HostileServer("plain-letters", "endless letters", raw(flood(b"", b"A")), NOT_TLS),
+        # ------------------------------------------------------------ refusals
         *(
-            HostileServer(f"alert-{code}", f"the alert {name}", raw(answers(alert(code), close)), REFUSED)
+            HostileServer(f"alert-{code}", f"the alert {name}", raw(answer(alert(code), close)), REFUSED)
             for name, code in ALERTS.items()
         ),
-        HostileServer("alert-warning", "a warning, and then nothing", raw(answers(alert(112, WARNING))), LATE),
-        HostileServer("alert-flood", "warnings for ever", raw(floods(b"", alert(112, WARNING))), REFUSED),
-        # ------------------------------------------------------------ versions and demands
-        HostileServer("version-1-0", "TLS 1.0 only", only(TLSVersion.TLSv1), HEALTHY),
-        HostileServer("version-1-1", "TLS 1.1 only", only(TLSVersion.TLSv1_1), HEALTHY),
-        HostileServer("version-ssl3", "SSL 3.0 only", raw(answers(server_hello(b"\x03\x00"))), REFUSED),
-        HostileServer("version-9", "a version that nobody knows", raw(answers(server_hello(b"\x09\x09"))), REFUSED),
-        HostileServer("encrypts-nothing", "no encryption", adjusted(encrypt_nothing, TLSVersion.TLSv1_2), REFUSED),
+        HostileServer("alert-warning", "a warning, and then silence", raw(answer(alert(112, WARNING))), LATE),
+        HostileServer("alert-flood", "endless warnings", raw(flood(b"", alert(112, WARNING))), REFUSED),
+        # ------------------------------------------------------------ versions and settings
+        HostileServer("version-1-0", "TLS 1.0 only", configured(only(TLSVersion.TLSv1)), HEALTHY),
+        HostileServer("version-1-1", "TLS 1.1 only", configured(only(TLSVersion.TLSv1_1)), HEALTHY),
+        HostileServer("version-ssl3", "SSL 3.0 only", raw(answer(server_hello(b"\x03\x00"))), REFUSED),
+        HostileServer("version-9", "an unknown version", raw(answer(server_hello(b"\x09\x09"))), REFUSED),
+        HostileServer(
+            "encrypts-nothing", "no encryption", configured(only(TLSVersion.TLSv1_2), encrypt_nothing), REFUSED
+        ),
         HostileServer(
             "client-certificate-1-2",
-            "a certificate of ours is demanded, in TLS 1.2",
-            adjusted(demand_certificate, TLSVersion.TLSv1_2),
+            "a client certificate demanded in TLS 1.2",
+            configured(only(TLSVersion.TLSv1_2), demand_certificate),
             REFUSED,
         ),
         HostileServer(
             "client-certificate-1-3",
-            "a certificate of ours is demanded, in TLS 1.3, which says so after the handshake",
-            adjusted(demand_certificate, TLSVersion.TLSv1_3),
-            NO_HTTP,
+            "a client certificate demanded in TLS 1.3, where the refusal follows the handshake",
+            configured(only(TLSVersion.TLSv1_3), demand_certificate),
+            NOT_HTTP,
         ),
+        HostileServer("client-certificate", "an optional client certificate", configured(request_certificate), HEALTHY),
         HostileServer(
-            "client-certificate", "a certificate of ours is asked for", adjusted(ask_for_certificate), HEALTHY
+            "another-curve", "another curve than the client guesses", configured(choose_another_curve), HEALTHY
         ),
-        HostileServer("another-curve", "another curve than those we guess", adjusted(want_another_curve), HEALTHY),
-        HostileServer("many-tickets", f"{TICKETS} session tickets", adjusted(give_many_tickets), HEALTHY),
-        HostileServer(
-            "speaks-http2", "HTTP/2, whatever we asked for", lambda name: RawSite(name, speak_http2), NO_HTTP
-        ),
-        HostileServer(
-            "hangs-up", "the end of the connection, after the handshake", lambda name: RawSite(name, hang_up), NO_HTTP
-        ),
-        HostileServer("goodbye", "close_notify, after the handshake", lambda name: RawSite(name, say_goodbye), NO_HTTP),
+        HostileServer("many-tickets", f"{TICKETS} session tickets", configured(issue_many_tickets), HEALTHY),
+        HostileServer("speaks-http2", "HTTP/2, which was not negotiated", speaking(speak_http2), NOT_HTTP),
+        HostileServer("hangs-up", "an aborted connection after the handshake", speaking(abort), NOT_HTTP),
+        HostileServer("goodbye", "close_notify after the handshake", speaking(close_in_good_order), NOT_HTTP),
         # ------------------------------------------------------------ bad records
+        HostileServer("record-after", "a malformed record after the handshake", speaking(send_nonsense), NOT_HTTP),
+        HostileServer("diffie-hellman", "a Diffie-Hellman group of its own choice", with_own_group, REFUSED),
+        HostileServer("record-nonsense", "a malformed record", raw(answer(record(HANDSHAKE, b"\xff" * 500))), REFUSED),
+        HostileServer("record-too-long", "a record of 64 KiB", raw(flood(b"\x16\x03\x03\xff\xff", b"x")), REFUSED),
         HostileServer(
-            "record-after",
-            "a record of nonsense, after the handshake",
-            lambda name: RawSite(name, talk_nonsense),
-            NO_HTTP,
+            "record-too-early", "data before the keys", raw(answer(record(APPLICATION_DATA, bytes(99)))), NOT_TLS
         ),
-        HostileServer("diffie-hellman", "a Diffie-Hellman group of its own choice", own_group, REFUSED),
-        HostileServer(
-            "record-nonsense", "a record of nonsense", raw(answers(record(HANDSHAKE, b"\xff" * 500))), REFUSED
-        ),
-        HostileServer("record-too-long", "a record of 64 KiB", raw(floods(b"\x16\x03\x03\xff\xff", b"x")), REFUSED),
-        HostileServer(
-            "record-too-early", "data before keys", raw(answers(record(APPLICATION_DATA, bytes(99)))), NOT_TLS
-        ),
-        HostileServer("record-empty", "empty records for ever", raw(floods(b"", record(HANDSHAKE, b""))), REFUSED),
+        HostileServer("record-empty", "endless empty records", raw(flood(b"", record(HANDSHAKE, b""))), REFUSED),
         HostileServer(
             "record-cipher-specs",
-            "change_cipher_spec for ever",
-            raw(floods(server_hello(), record(CHANGE_CIPHER_SPEC, b"\x01"))),
+            "endless change_cipher_spec",
+            raw(flood(server_hello(), record(CHANGE_CIPHER_SPEC, b"\x01"))),
             REFUSED,
         ),
-        HostileServer("record-half", "half a record", raw(answers(A_RECORD[:500])), LATE),
-        HostileServer("record-half-closed", "half a record, and the end", raw(answers(A_RECORD[:500], close)), REFUSED),
-        HostileServer("record-drips", "a record, byte by byte", raw(drips(A_RECORD)), LATE),
-        HostileServer("hello-only", "one hello, and then nothing", raw(answers(server_hello())), LATE),
-        HostileServer("hello-drips", "a hello, byte by byte", raw(drips(server_hello() + A_RECORD)), LATE),
-        HostileServer("hello-flood", "a hello again and again", raw(floods(b"", server_hello())), REFUSED),
+        HostileServer("record-half", "half a record, and then silence", raw(answer(A_RECORD[:500])), LATE),
+        HostileServer("record-half-closed", "half a record, and a close", raw(answer(A_RECORD[:500], close)), REFUSED),
+        HostileServer("record-drips", "a record sent byte by byte", raw(drip(A_RECORD)), LATE),
+        HostileServer("hello-only", "a ServerHello, and then silence", raw(answer(server_hello())), LATE),
+        HostileServer("hello-drips", "a ServerHello sent byte by byte", raw(drip(server_hello() + A_RECORD)), LATE),
+        HostileServer("hello-flood", "endless ServerHellos", raw(flood(b"", server_hello())), REFUSED),
         HostileServer(
             "hello-endless",
-            "a hello of 16 MiB",
-            raw(floods(record(HANDSHAKE, message(SERVER_HELLO, b"", NEVER_ENDS)), A_RECORD)),
+            "a ServerHello of 16 MiB",
+            raw(flood(record(HANDSHAKE, message(SERVER_HELLO, b"", LONGEST_MESSAGE)), A_RECORD)),
             REFUSED,
         ),
         HostileServer(
             "certificate-endless",
-            "a certificate of 16 MiB",
-            raw(floods(server_hello() + record(HANDSHAKE, message(CERTIFICATE, b"", NEVER_ENDS)), A_RECORD)),
+            "a Certificate message of 16 MiB",
+            raw(flood(server_hello() + record(HANDSHAKE, message(CERTIFICATE, b"", LONGEST_MESSAGE)), A_RECORD)),
             REFUSED,
         ),
-        HostileServer("certificate-none", "no certificate", raw(answers(server_hello() + certificate())), REFUSED),
-        HostileServer("certificate-empty", "an empty one", raw(answers(server_hello() + certificate(b""))), REFUSED),
+        HostileServer("certificate-none", "no certificate", raw(answer(server_hello() + certificate())), REFUSED),
         HostileServer(
-            "certificate-nonsense", "nonsense", raw(answers(server_hello() + certificate(b"\x30\x03abc"))), REFUSED
+            "certificate-empty", "an empty certificate", raw(answer(server_hello() + certificate(b""))), REFUSED
+        ),
+        HostileServer(
+            "certificate-nonsense",
+            "a malformed certificate",
+            raw(answer(server_hello() + certificate(b"\x30\x03abc"))),
+            REFUSED,
         ),
     ),
     first=101,

@@ -1,145 +1,118 @@
-"""Certificates, as servers present them."""
+"""Certificates: invalid chains, weak keys and odd names, and unusual ones that peers accept."""
 
-from collections.abc import Callable
 from datetime import timedelta
 
 from cryptography.hazmat.primitives import hashes
 
-from exporter.demo.authority import CertificateState
-from exporter.demo.servers import HEALTHY, CertificateSource, Place, Website, federates
+from exporter.demo.authority import EXPIRED, INCOMPLETE_CHAIN, UNTRUSTED, WRONG_NAME, CertificateProfile
+from exporter.demo.servers import HEALTHY, CertificateSource, federates
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from tests.lab.hostile import certificates
-from tests.lab.hostile.at_8448 import HostileServer, found, numbered
-from tests.lab.hostile.certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA, signed_with
+from tests.lab.certificates import COMMON_NAME_ONLY, FOR_CLIENTS, NOT_YET_VALID, SELF_SIGNED
+from tests.lab.hostile import bad_certificates as bad
+from tests.lab.hostile.bad_certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA
+from tests.lab.hostile.rows import HostileServer, PortOf, found, numbered
 
 INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
-EXPIRED = found(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
-UNTRUSTED = found(Stage.TLS, Reason.CERTIFICATE_UNTRUSTED)
+HAS_EXPIRED = found(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
+IN_FUTURE = found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID)
+NOT_TRUSTED = found(Stage.TLS, Reason.CERTIFICATE_UNTRUSTED)
+INCOMPLETE = found(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)
 MISMATCH = found(Stage.TLS, Reason.CERTIFICATE_NAME_MISMATCH)
 TOO_LARGE = found(Stage.TLS, Reason.TOO_LARGE)
 REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 YEAR = timedelta(days=365)
 
 
-def presents(issue: CertificateSource) -> Callable[[str], Place]:
-    return lambda name: Website(name, homeserver=True, issue=issue)
+def presents(certificate: CertificateProfile | CertificateSource) -> PortOf:
+    return lambda name: federates(name, certificate)
 
 
-def in_state(state: CertificateState) -> Callable[[str], Place]:
-    return lambda name: federates(name, state)
+def with_names(*names: str) -> PortOf:
+    return presents(bad.with_names(names))
 
+
+def with_raw_name(tag: int, content: bytes) -> PortOf:
+    return presents(bad.with_raw_name(tag, content))
+
+
+def with_other_names(count: int) -> PortOf:
+    return with_names("{}", *(f"n{number}.test" for number in range(count)))
+
+
+EXPIRED_INTERMEDIATE = bad.with_intermediate(ends=-DAY)
+FUTURE_INTERMEDIATE = bad.with_intermediate(begins=DAY, ends=YEAR)
+SIGNED_WITH_SHA1 = bad.signed_with(hashes.SHA1(), SHA1_WITH_RSA)
+SIGNED_WITH_MD5 = bad.signed_with(hashes.MD5(), MD5_WITH_RSA)
 
 CERTIFICATE_SERVERS = numbered(
     "203.0.113.",
     (
         # ------------------------------------------------------------ the chain
-        HostileServer("leaf-expired", "expired yesterday", in_state(CertificateState.EXPIRED), EXPIRED),
+        HostileServer("leaf-expired", "a leaf that expired yesterday", presents(EXPIRED), HAS_EXPIRED),
         HostileServer(
-            "middle-expired",
-            "the intermediate expired yesterday",
-            presents(certificates.under_an_intermediate(ends=-DAY)),
-            EXPIRED,
+            "middle-expired", "an intermediate that expired yesterday", presents(EXPIRED_INTERMEDIATE), HAS_EXPIRED
         ),
-        HostileServer(
-            "root-expired", "the root expired yesterday", presents(certificates.under_a_lapsed_root), EXPIRED
-        ),
-        HostileServer(
-            "leaf-future",
-            "not valid before tomorrow",
-            in_state(CertificateState.NOT_YET_VALID),
-            found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
-        ),
+        HostileServer("root-expired", "a root that expired yesterday", presents(bad.with_expired_root), HAS_EXPIRED),
+        HostileServer("leaf-future", "a leaf that is not valid until tomorrow", presents(NOT_YET_VALID), IN_FUTURE),
         HostileServer(
             "middle-future",
-            "an intermediate that is not valid before tomorrow",
-            presents(certificates.under_an_intermediate(begins=DAY, ends=YEAR)),
-            found(Stage.TLS, Reason.CERTIFICATE_NOT_YET_VALID),
+            "an intermediate that is not valid until tomorrow",
+            presents(FUTURE_INTERMEDIATE),
+            IN_FUTURE,
         ),
-        HostileServer("chain-self-signed", "signed by itself", in_state(CertificateState.SELF_SIGNED), UNTRUSTED),
+        HostileServer("chain-self-signed", "a self-signed certificate", presents(SELF_SIGNED), NOT_TRUSTED),
+        HostileServer("chain-untrusted", "a root that no peer trusts", presents(UNTRUSTED), NOT_TRUSTED),
+        HostileServer("chain-incomplete", "no intermediate", presents(INCOMPLETE_CHAIN), INCOMPLETE),
+        HostileServer("chain-of-leaf", "an issuer that is a leaf", presents(bad.signed_by_leaf), INVALID),
         HostileServer(
-            "chain-untrusted", "of a root that nobody trusts", in_state(CertificateState.UNTRUSTED), UNTRUSTED
+            "chain-too-deep", "one intermediate too many", presents(bad.with_one_intermediate_too_many), INVALID
         ),
         HostileServer(
-            "chain-incomplete",
-            "sent alone",
-            in_state(CertificateState.INCOMPLETE_CHAIN),
-            found(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN),
+            "chain-for-others", "an intermediate for another domain", presents(bad.with_name_constraints), INVALID
         ),
-        HostileServer("chain-of-leaf", "signed by one who may not sign", presents(certificates.under_a_leaf), INVALID),
-        HostileServer("chain-too-deep", "one authority too many", presents(certificates.under_one_too_many), INVALID),
         HostileServer(
-            "chain-for-others", "an authority for others", presents(certificates.under_one_for_others), INVALID
+            "chain-namesake",
+            "an issuer with the right name and another key",
+            presents(bad.signed_by_namesake),
+            NOT_TRUSTED,
         ),
-        HostileServer("chain-namesake", "signed by a namesake", presents(certificates.by_a_namesake), UNTRUSTED),
-        HostileServer("chain-order", "in wrong order, with the root", presents(certificates.in_wrong_order), HEALTHY),
-        HostileServer("chain-long", "8 more certificates", presents(certificates.with_copies(8)), HEALTHY),
-        HostileServer("chain-longer", "30 more certificates", presents(certificates.with_copies(30)), TOO_LARGE),
-        HostileServer("chain-giant", "200 more certificates", presents(certificates.with_copies(200)), TOO_LARGE),
-        HostileServer("for-clients", "for clients only", in_state(CertificateState.FOR_CLIENTS), INVALID),
-        HostileServer("unknown-demand", "an unknown demand", presents(certificates.with_unknown_demand), INVALID),
-        HostileServer("without-end", "valid until the year 9999", presents(certificates.without_end), HEALTHY),
+        HostileServer("chain-order", "the wrong order, with the root", presents(bad.in_wrong_order), HEALTHY),
+        HostileServer("chain-long", "8 unrelated certificates", presents(bad.with_unrelated(8)), HEALTHY),
+        HostileServer("chain-longer", "30 unrelated certificates", presents(bad.with_unrelated(30)), TOO_LARGE),
+        HostileServer("chain-longest", "200 unrelated certificates", presents(bad.with_unrelated(200)), TOO_LARGE),
+        HostileServer("for-clients", "a certificate that is only for clients", presents(FOR_CLIENTS), INVALID),
+        HostileServer(
+            "unknown-critical",
+            "a critical extension that no client knows",
+            presents(bad.with_unknown_critical_extension),
+            INVALID,
+        ),
+        HostileServer("without-end", "a certificate valid until the year 9999", presents(bad.without_end), HEALTHY),
         # ------------------------------------------------------------ keys and signatures
-        HostileServer("weak-rsa", "an RSA key of 1024 bits", presents(certificates.with_weak_rsa), INVALID),
-        HostileServer(
-            "weak-curve", "a curve that is no longer offered", presents(certificates.with_weak_curve), REFUSED
-        ),
-        HostileServer("sha1", "signed with SHA-1", presents(signed_with(hashes.SHA1(), SHA1_WITH_RSA)), INVALID),
-        HostileServer("md5", "signed with MD5", presents(signed_with(hashes.MD5(), MD5_WITH_RSA)), INVALID),
+        HostileServer("weak-rsa", "an RSA key of 1024 bits", presents(bad.with_weak_rsa), INVALID),
+        HostileServer("weak-curve", "a curve that clients no longer offer", presents(bad.with_weak_curve), REFUSED),
+        HostileServer("sha1", "a signature with SHA-1", presents(SIGNED_WITH_SHA1), INVALID),
+        HostileServer("md5", "a signature with MD5", presents(SIGNED_WITH_MD5), INVALID),
         # ------------------------------------------------------------ names
-        HostileServer("name-wrong", "for another name", in_state(CertificateState.WRONG_NAME), MISMATCH),
-        HostileServer("name-common", "only a common name", in_state(CertificateState.COMMON_NAME_ONLY), MISMATCH),
-        HostileServer("wildcard", "for *.hostile.test", presents(certificates.bearing(["*.hostile.test"])), HEALTHY),
-        HostileServer("wildcard-wide", "for *.test", presents(certificates.bearing(["*.test"])), INVALID),
-        HostileServer("wildcard-bare", "for *", presents(certificates.bearing(["*"])), INVALID),
-        HostileServer("wildcard-twice", "for *.*.test", presents(certificates.bearing(["*.*.test"])), INVALID),
+        HostileServer("name-wrong", "a certificate for another name", presents(WRONG_NAME), MISMATCH),
+        HostileServer("name-common", "only a common name", presents(COMMON_NAME_ONLY), MISMATCH),
+        HostileServer("wildcard", "the name *.hostile.test", with_names("*.hostile.test"), HEALTHY),
+        HostileServer("wildcard-wide", "the name *.test", with_names("*.test"), INVALID),
+        HostileServer("wildcard-bare", "the name *", with_names("*"), INVALID),
+        HostileServer("wildcard-twice", "the name *.*.test", with_names("*.*.test"), INVALID),
+        HostileServer("wildcard-partial", "the name wild*.hostile.test", with_names("wild*.hostile.test"), MISMATCH),
+        HostileServer("wildcard-below", "a wildcard for the names below", with_names("*.{}"), MISMATCH),
+        HostileServer("name-many", "300 other names", with_other_names(300), HEALTHY),
+        HostileServer("name-more", "1000 other names", with_other_names(1000), TOO_LARGE),
+        HostileServer("name-nul", "a name with a NUL", with_raw_name(DNS_NAME, b"{}\0.evil.test"), INVALID),
+        HostileServer("name-latin", "a name in Latin-1", with_raw_name(DNS_NAME, b"b\xfccher.hostile.test"), INVALID),
         HostileServer(
-            "wildcard-partial",
-            "for wild*.hostile.test",
-            presents(certificates.bearing(["wild*.hostile.test"])),
-            MISMATCH,
+            "name-utf8", "a name in UTF-8", with_raw_name(DNS_NAME, "bücher.hostile.test".encode()), MISMATCH
         ),
-        HostileServer("wildcard-below", "for the names below", presents(certificates.bearing(["*.{}"])), MISMATCH),
-        HostileServer(
-            "name-many",
-            "300 other names",
-            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(300))])),
-            HEALTHY,
-        ),
-        HostileServer(
-            "name-more",
-            "1000 other names",
-            presents(certificates.bearing(["{}", *(f"n{number}.test" for number in range(1000))])),
-            TOO_LARGE,
-        ),
-        HostileServer(
-            "name-nul", "with a NUL", presents(certificates.bearing_raw(DNS_NAME, b"{}\0.evil.test")), INVALID
-        ),
-        HostileServer(
-            "name-latin",
-            "with a letter of Latin-1",
-            presents(certificates.bearing_raw(DNS_NAME, b"b\xfccher.hostile.test")),
-            INVALID,
-        ),
-        HostileServer(
-            "name-utf8",
-            "with a letter in UTF-8",
-            presents(certificates.bearing_raw(DNS_NAME, "bücher.hostile.test".encode())),
-            MISMATCH,
-        ),
-        HostileServer("name-empty", "for the empty name", presents(certificates.bearing_raw(DNS_NAME, b"")), INVALID),
-        HostileServer(
-            "name-dot",
-            "with a dot at the end",
-            presents(certificates.bearing_raw(DNS_NAME, b"{}.")),
-            MISMATCH,
-        ),
-        HostileServer(
-            "name-short-ip",
-            "for an IP address of three bytes",
-            presents(certificates.bearing_raw(IP_ADDRESS, b"\x7f\0\1")),
-            INVALID,
-        ),
-        HostileServer("name-markup", "names that would do harm", presents(certificates.called_by_markup), HEALTHY),
+        HostileServer("name-empty", "the empty name", with_raw_name(DNS_NAME, b""), INVALID),
+        HostileServer("name-dot", "a name with a final dot", with_raw_name(DNS_NAME, b"{}."), MISMATCH),
+        HostileServer("name-short-ip", "an IP address of three bytes", with_raw_name(IP_ADDRESS, b"\x7f\0\1"), INVALID),
+        HostileServer("name-markup", "markup in the names of subject and issuer", presents(bad.with_markup), HEALTHY),
     ),
 )

@@ -1,10 +1,10 @@
-"""TLS byte by byte (RFC 5246, RFC 8446), as servers send it that follow no library."""
+"""TLS byte by byte (RFC 5246, RFC 8446), as no library sends it."""
 
 CHANGE_CIPHER_SPEC, ALERT, HANDSHAKE, APPLICATION_DATA = 20, 21, 22, 23
 WARNING, FATAL = 1, 2
 SERVER_HELLO, CERTIFICATE = 2, 11
 MAX_RECORD = 1 << 14  # bytes
-NEVER_ENDS = 0xFFFFFF  # the longest that a handshake message may say that it is
+LONGEST_MESSAGE = 0xFFFFFF  # the largest length that a handshake message can announce
 SECURE_RENEGOTIATION = b"\xff\x01\x00\x01\x00"
 ECDHE_RSA_AES128_GCM = b"\xc0\x2f"
 
@@ -19,26 +19,26 @@ ALERTS = {
     "unrecognized_name": 112,
     "certificate_required": 116,
     "no_application_protocol": 120,
-    "an alert that nobody knows": 200,
+    "an unknown alert": 200,
 }
 
 
-def record(kind: int, content: bytes) -> bytes:
-    return bytes([kind, 3, 3]) + len(content).to_bytes(2, "big") + content
+def record(content_type: int, content: bytes) -> bytes:
+    return bytes([content_type, 3, 3]) + len(content).to_bytes(2, "big") + content
 
 
 def alert(code: int, level: int = FATAL) -> bytes:
     return record(ALERT, bytes([level, code]))
 
 
-def message(kind: int, content: bytes, length: int | None = None) -> bytes:
-    """`length`: what it says of itself, where that is not true."""
+def message(message_type: int, content: bytes, length: int | None = None) -> bytes:
+    """`length` is what the message announces, if not its true length."""
     announced = len(content) if length is None else length
-    return bytes([kind]) + announced.to_bytes(3, "big") + content
+    return bytes([message_type]) + announced.to_bytes(3, "big") + content
 
 
 def server_hello(version: bytes = b"\x03\x03") -> bytes:
-    """Of TLS 1.2, without a session."""
+    """Return the ServerHello of TLS 1.2, without a session ID."""
     extensions = len(SECURE_RENEGOTIATION).to_bytes(2, "big") + SECURE_RENEGOTIATION
     content = version + bytes(32) + b"\0" + ECDHE_RSA_AES128_GCM + b"\0" + extensions
     return record(HANDSHAKE, message(SERVER_HELLO, content))

@@ -1,3 +1,5 @@
+"""How long a well-known may be cached."""
+
 import time
 from datetime import UTC, datetime
 
@@ -36,15 +38,15 @@ IN_33_SECONDS = "Wed, 30 Jan 2019 07:35:33 GMT"
     ],
 )
 def test_cache_control(cache_control: str, seconds: int) -> None:
-    """At most 48 hours; what cannot be read is as good as missing, which means a day."""
+    """The bound is 48 hours. A header that cannot be parsed counts as missing, which means a day."""
     assert (
         bounded_seconds(announced_seconds(HttpResponse(200, (("cache-control", cache_control),), b""), NOW)) == seconds
     )
 
 
 @pytest.mark.parametrize("cache_control", ["a" * 60_000 + " b", " " * 60_000 + "=", 'a="' * 20_000, 'a="",' * 12_000])
-def test_hostile_headers_are_read_at_once(cache_control: str) -> None:
-    """While we read, no other probe goes on."""
+def test_hostile_headers_are_parsed_quickly(cache_control: str) -> None:
+    """Parsing blocks the event loop."""
     started = time.process_time()
     assert announced_seconds(HttpResponse(200, (("cache-control", cache_control),), b""), NOW) is None
     assert time.process_time() - started < 1
@@ -67,7 +69,7 @@ def test_hostile_headers_are_read_at_once(cache_control: str) -> None:
     ],
 )
 def test_expires(expires: str, seconds: int) -> None:
-    """A date that cannot be read lies in the past (RFC 9111, section 5.3)."""
+    """A date that cannot be parsed counts as past (RFC 9111, section 5.3)."""
     assert bounded_seconds(announced_seconds(HttpResponse(200, (("expires", expires),), b""), NOW)) == seconds
 
 
@@ -81,8 +83,8 @@ def test_expires(expires: str, seconds: int) -> None:
         ((("expires", "Wed, 06 Feb 2019 07:35:00 GMT"),), 7 * 86400),
     ],
 )
-def test_what_is_announced_knows_no_bound(headers: tuple[tuple[str, str], ...], seconds: int | None) -> None:
-    """None where the headers say nothing."""
+def test_the_announced_time_is_not_bounded(headers: tuple[tuple[str, str], ...], seconds: int | None) -> None:
+    """It is None if the headers say nothing."""
     assert announced_seconds(HttpResponse(200, headers, b""), NOW) == seconds
 
 
@@ -95,6 +97,6 @@ def test_what_is_announced_knows_no_bound(headers: tuple[tuple[str, str], ...], 
         ((("cache-control", "private"), ("cache-control", "max-age=10")), 10),
     ],
 )
-def test_both(headers: tuple[tuple[str, str], ...], seconds: int) -> None:
-    """Cache-Control beats Expires, and may come in pieces."""
+def test_cache_control_takes_precedence(headers: tuple[tuple[str, str], ...], seconds: int) -> None:
+    """It may be split into several headers. Expires counts only if it says nothing."""
     assert bounded_seconds(announced_seconds(HttpResponse(200, headers, b""), NOW)) == seconds

@@ -1,3 +1,5 @@
+"""JSON from remote servers."""
+
 import pytest
 
 from exporter.model.outcomes import Problem
@@ -6,7 +8,7 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, parse_object
 
 
-def answer(body: bytes, status: int = 200) -> HttpResponse:
+def response(body: bytes, status: int = 200) -> HttpResponse:
     return HttpResponse(status, (), body)
 
 
@@ -19,23 +21,24 @@ def answer(body: bytes, status: int = 200) -> HttpResponse:
         (rb'{"half": "\ud800"}', {"half": "\ud800"}),
     ],
 )
-def test_reads_an_object(body: bytes, content: dict[str, object]) -> None:
-    """Whatever the Content-Type says. Half of a surrogate pair is JSON, and left to whoever reads the field."""
-    assert parse_object(answer(body)) == content
+def test_parses_an_object(body: bytes, content: dict[str, object]) -> None:
+    """Content-Type does not matter. Half of a surrogate pair is valid JSON, which callers have to expect."""
+    assert parse_object(response(body)) == content
 
 
 @pytest.mark.parametrize("smallest", [b"{}", b"[]"])
-def test_takes_so_many_objects_and_arrays_and_no_more(smallest: bytes) -> None:
-    """In memory they are far larger than their bytes."""
+def test_the_number_of_objects_and_arrays_is_bounded(smallest: bytes) -> None:
+    """In memory they are far larger than in the body."""
     body = b'{"a": [' + b",".join([smallest] * (MAX_CONTAINERS - 2)) + b"]}"
-    assert isinstance(parse_object(answer(body)), dict)
-    one_more = body.replace(b"]}", b"," + smallest + b"]}")
-    assert parse_object(answer(one_more)) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
+    assert isinstance(parse_object(response(body)), dict)
+    one_more = response(body.replace(b"]}", b"," + smallest + b"]}"))
+    assert parse_object(one_more) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
 
 
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])
-def test_takes_status_200_only(status: int) -> None:
-    assert parse_object(answer(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
+def test_requires_status_200(status: int) -> None:
+    """Any other status is a problem, no matter what the body says."""
+    assert parse_object(response(b"{}", status)) == Problem(Reason.HTTP_STATUS, f"status {status}, expected 200")
 
 
 @pytest.mark.parametrize(
@@ -59,23 +62,23 @@ def test_takes_status_200_only(status: int) -> None:
     ],
     ids=lambda body: repr(body[:20]),
 )
-def test_everything_else_is_no_json(body: bytes) -> None:
-    """A byte order mark, other encodings and what only Python reads included; depth is bounded by the parser."""
-    problem = parse_object(answer(body))
+def test_rejects_everything_else(body: bytes) -> None:
+    """A byte order mark, other encodings and what only Python accepts are not JSON. The parser bounds the depth."""
+    problem = parse_object(response(body))
     assert isinstance(problem, Problem)
     assert problem.reason is Reason.NOT_JSON
     assert problem.detail.isprintable()
     assert len(problem.detail) < 300
 
 
-def test_says_what_is_wrong_and_where() -> None:
-    """With the beginning of the body, to recognise it by."""
+def test_the_detail_shows_the_beginning_of_the_body() -> None:
+    """An administrator can recognise the page by it."""
     expected = Problem(Reason.NOT_JSON, "Expecting value: line 1 column 1 (char 0), in '<!doctype html>'")
-    assert parse_object(answer(b"<!doctype html>")) == expected
+    assert parse_object(response(b"<!doctype html>")) == expected
 
 
 @pytest.mark.parametrize(
-    ("body", "kind"),
+    ("body", "json_type"),
     [
         (b"null", "null"),
         (b"true", "a boolean"),
@@ -85,12 +88,14 @@ def test_says_what_is_wrong_and_where() -> None:
         (b"[{}]", "an array"),
     ],
 )
-def test_other_json_is_named(body: bytes, kind: str) -> None:
-    expected = Problem(Reason.INVALID_CONTENT, f"a JSON object was expected, found {kind}")
-    assert parse_object(answer(body)) == expected
+def test_rejects_other_json(body: bytes, json_type: str) -> None:
+    """The detail says what was found."""
+    expected = Problem(Reason.INVALID_CONTENT, f"expected a JSON object, found {json_type}")
+    assert parse_object(response(body)) == expected
 
 
-def test_an_object_has_a_name_too() -> None:
+def test_an_object_is_a_json_type_too() -> None:
+    """Callers may expect something else than an object."""
     assert json_type({}) == "an object"
 
 
@@ -104,5 +109,6 @@ def test_an_object_has_a_name_too() -> None:
         (b"not JSON", None),
     ],
 )
-def test_the_code_of_an_error_is_text_or_none(body: bytes, code: str | None) -> None:
-    assert errcode(answer(body, 403)) == code
+def test_finds_the_code_of_a_matrix_error(body: bytes, code: str | None) -> None:
+    """There is none unless it is a string."""
+    assert errcode(response(body, 403)) == code

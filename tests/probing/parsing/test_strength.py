@@ -1,3 +1,5 @@
+"""Keys and signatures that are too weak."""
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -15,19 +17,20 @@ def chain(*certificates: bytes) -> list[x509.Certificate]:
 
 
 def signed_with(algorithm: bytes, issuer: str = INTERMEDIATE) -> bytes:
-    """Libraries sign with nothing weak any more: the signature is another's, but its name is what is read here."""
+    """Return a certificate that names another signature algorithm. Libraries no longer sign with weak ones."""
     return certificate(issuer=issuer, signed_by=RSA_KEY).replace(SHA256_WITH_RSA, algorithm)
 
 
 @pytest.mark.parametrize(
     ("key", "complaint"),
     [
-        (rsa.generate_private_key(65537, 1024), "has an RSA key of 1024 bits, at least 2048 are expected"),
-        (ec.generate_private_key(ec.SECP192R1()), "has an EC key of 192 bits, at least 224 are expected"),
+        (rsa.generate_private_key(65537, 1024), "has an RSA key of 1024 bits, expected at least 2048"),
+        (ec.generate_private_key(ec.SECP192R1()), "has an EC key of 192 bits, expected at least 224"),
     ],
     ids=["rsa", "ec"],
 )
-def test_weak_keys_are_found_anywhere_in_the_chain(key: PrivateKey, complaint: str) -> None:
+def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, complaint: str) -> None:
+    """The depth says which certificate it is."""
     good, weak = certificate(), certificate(key=key)
     assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
     assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
@@ -42,7 +45,8 @@ def test_weak_keys_are_found_anywhere_in_the_chain(key: PrivateKey, complaint: s
         ed25519.Ed25519PrivateKey.generate(),
     ],
 )
-def test_keys_that_suffice(key: PrivateKey) -> None:
+def test_accepts_strong_keys(key: PrivateKey) -> None:
+    """A key of exactly the minimum is strong enough, and ed25519 has no minimum."""
     assert list(weaknesses(chain(certificate(key=key)))) == []
 
 
@@ -54,14 +58,15 @@ def test_keys_that_suffice(key: PrivateKey) -> None:
     ],
     ids=["sha1", "md5"],
 )
-def test_weak_signatures_are_found_anywhere_in_the_chain(algorithm: bytes, complaint: str) -> None:
+def test_finds_weak_signatures_anywhere_in_the_chain(algorithm: bytes, complaint: str) -> None:
+    """The depth says which certificate it is."""
     good, weak = certificate(), signed_with(algorithm)
     assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
     assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
 
 
-def test_nobody_relies_on_the_signature_of_a_root() -> None:
-    """Old roots have signed themselves with SHA-1, and are trusted for what they are."""
+def test_ignores_the_signature_of_a_root() -> None:
+    """Old roots have signed themselves with SHA-1. They are trusted for other reasons than their signature."""
     assert list(weaknesses(chain(signed_with(SHA1_WITH_RSA, issuer="example.test")))) == []
 
 
@@ -69,5 +74,6 @@ def test_nobody_relies_on_the_signature_of_a_root() -> None:
     ("algorithm", "weak"),
     [("ecdsa-with-SHA1", True), ("ecdsa-with-SHA256", False), ("sha512WithRSAEncryption", False), ("ED25519", False)],
 )
-def test_reads_the_names_that_openssl_gives(algorithm: str, *, weak: bool) -> None:
+def test_recognises_weak_algorithms_by_their_names(algorithm: str, *, weak: bool) -> None:
+    """The names are those of OpenSSL."""
     assert bool(list(weak_signature(algorithm))) is weak

@@ -1,3 +1,5 @@
+"""The addresses of every target."""
+
 from ipaddress import ip_address
 
 import pytest
@@ -17,44 +19,48 @@ V4, V6, OTHER = ip_address("192.0.2.1"), ip_address("2001:db8::1"), ip_address("
 TIMED_OUT = DnsTimeoutError("no resolver answers")
 
 
-async def test_looks_up_names_and_takes_addresses_as_they_are() -> None:
+async def test_looks_up_names_but_not_addresses() -> None:
+    """An IP literal is its own address."""
     network = FakeNetwork(hosts={"hs.test": ("192.0.2.1",)})
     literal = Target("2001:db8::1", 80)
     assert await fetch(network, [HS, literal]) == {
         HS: Addresses("hs.test", (V4,)),
         literal: Addresses("2001:db8::1", (V6,)),
     }
-    assert network.asked == ["addresses hs.test 8448"]
+    assert network.calls == ["addresses hs.test 8448"]
 
 
 async def test_a_target_with_a_colon_is_a_name() -> None:
-    """DNS allows it; where it is none, it is a target without addresses."""
+    """DNS allows colons in names."""
     odd = Target("hs:8448.test", 8448)
     assert await fetch(FakeNetwork(), [odd]) == {odd: Addresses("hs:8448.test", (), exists=False)}
 
 
-def test_every_address_is_an_endpoint_in_the_order_of_the_targets() -> None:
-    found = {SPARE: Addresses("spare.test", (OTHER,)), HS: Addresses("hs.test", (V4, V6))}
+def test_every_address_is_an_endpoint() -> None:
+    """Endpoints are in the order of the targets."""
+    lookups = {SPARE: Addresses("spare.test", (OTHER,)), HS: Addresses("hs.test", (V4, V6))}
     expected = Resolution((Endpoint(SPARE, OTHER), Endpoint(HS, V4), Endpoint(HS, V6)))
-    assert evaluate(found, aliases_allowed=True) == expected
+    assert evaluate(lookups, aliases_allowed=True) == expected
 
 
-def test_a_place_that_two_targets_share_is_dialled_once() -> None:
-    """The port belongs to the place."""
+def test_an_address_that_two_targets_share_is_dialled_once() -> None:
+    """The same address with another port is another endpoint."""
     again, other_port = Target("again.test", 8448), Target("hs.test", 443)
-    found = {target: Addresses(target.host, (V4,)) for target in (HS, again, other_port)}
-    assert evaluate(found, aliases_allowed=True) == Resolution((Endpoint(HS, V4), Endpoint(other_port, V4)))
+    lookups = {target: Addresses(target.host, (V4,)) for target in (HS, again, other_port)}
+    assert evaluate(lookups, aliases_allowed=True) == Resolution((Endpoint(HS, V4), Endpoint(other_port, V4)))
 
 
 @pytest.mark.parametrize(("allowed", "marked"), [(True, False), (False, True)])
-def test_aliases_are_told_of_and_marked_where_they_are_forbidden(*, allowed: bool, marked: bool) -> None:
-    found = {HS: Addresses("real.test", (V4,))}
-    assert evaluate(found, aliases_allowed=allowed) == Resolution(
+def test_aliases_are_listed_and_marked_if_forbidden(*, allowed: bool, marked: bool) -> None:
+    """An alias has its addresses in any case."""
+    lookups = {HS: Addresses("real.test", (V4,))}
+    assert evaluate(lookups, aliases_allowed=allowed) == Resolution(
         (Endpoint(HS, V4, behind_alias=marked),), (), {"hs.test": "real.test"}
     )
 
 
-def test_another_case_is_no_alias() -> None:
+def test_a_different_case_is_not_an_alias() -> None:
+    """DNS names are case-insensitive."""
     target = Target("HS.test", 8448)
     assert evaluate({target: Addresses("hs.TEST", (V4,))}, aliases_allowed=False) == Resolution((Endpoint(target, V4),))
 
@@ -74,23 +80,25 @@ MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
     ],
 )
 def test_says_why_there_is_no_address(addresses: Addresses, problem: Problem) -> None:
+    """The stage fails if no target has an address."""
     assert evaluate({HS: addresses}, aliases_allowed=True) == Failure((problem,), Resolution((), (problem,)))
 
 
-def test_passes_where_any_target_has_an_address() -> None:
-    """The others are named all the same; and one family is enough, whatever became of the other."""
-    found = {
+def test_passes_if_any_target_has_an_address() -> None:
+    """Targets without an address are listed with their problem. One family is enough, even if the other one failed."""
+    lookups = {
         HS: Addresses("hs.test", (), exists=False),
         SPARE: Addresses("spare.test", (OTHER,), failures=(TIMED_OUT,)),
     }
-    assert evaluate(found, aliases_allowed=True) == Resolution((Endpoint(SPARE, OTHER),), (MISSING,))
+    assert evaluate(lookups, aliases_allowed=True) == Resolution((Endpoint(SPARE, OTHER),), (MISSING,))
 
 
-def test_nobody_makes_us_dial_without_end() -> None:
+def test_the_number_of_endpoints_is_bounded() -> None:
+    """There is a bound for each target, and one for all targets together."""
     flood = tuple(ip_address(f"2001:db8::{number:x}") for number in range(1, 1000))
     one = evaluate({HS: Addresses("hs.test", flood)}, aliases_allowed=True)
     assert one == Resolution(tuple(Endpoint(HS, ip) for ip in flood[:MAX_ADDRESSES]))
     many = {Target("hs.test", port): Addresses("hs.test", flood) for port in range(1, 20)}
-    resolved = evaluate(many, aliases_allowed=True)
-    assert isinstance(resolved, Resolution)
-    assert len(resolved.endpoints) == MAX_ENDPOINTS
+    resolution = evaluate(many, aliases_allowed=True)
+    assert isinstance(resolution, Resolution)
+    assert len(resolution.endpoints) == MAX_ENDPOINTS

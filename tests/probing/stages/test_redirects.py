@@ -12,20 +12,21 @@ from tests.certificates import handshake
 from tests.fake_world import (
     Server,
 )
-from tests.probing.stages.websites import DELEGATION, ELSEWHERE, HS, absence, probe, reason, requests, serving, to
+from tests.probing.stages.websites import DELEGATION, HS, WWW, absence, reason, redirect_to, requests, run, websites
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_follows_redirects(status: int) -> None:
-    network = serving(well_known=to("https://www.example.test/wk?a=b#part", status), **{"wk?a=b": DELEGATION})
-    stage = await probe(network)
-    assert isinstance(stage, Passed)
-    assert stage.found.server == HS
+    """The query is kept and the fragment is dropped."""
+    network = websites(well_known=redirect_to("https://www.example.test/wk?a=b#part", status), **{"wk?a=b": DELEGATION})
+    outcome = await run(network)
+    assert isinstance(outcome, Passed)
+    assert outcome.found.server == HS
     assert requests(network) == [f"example.test{PATH}", "www.example.test/wk?a=b"]
 
 
 @pytest.mark.parametrize(
-    ("location", "asked"),
+    ("location", "requested"),
     [
         ("/wk", "example.test/wk"),
         ("wk", "example.test/.well-known/matrix/wk"),
@@ -36,70 +37,82 @@ async def test_follows_redirects(status: int) -> None:
         ("/ü ", "example.test/%C3%BC%20"),
     ],
 )
-async def test_reads_locations_as_urls_are_read(location: str, asked: str) -> None:
-    """Relative ones too; what a request line cannot hold is escaped."""
-    network = serving(well_known=to(location))
-    await probe(network)
-    assert requests(network) == [f"example.test{PATH}", asked]
+async def test_resolves_locations_like_any_url(location: str, requested: str) -> None:
+    """A Location may be relative. Characters that a request line cannot contain are escaped."""
+    network = websites(well_known=redirect_to(location))
+    await run(network)
+    assert requests(network) == [f"example.test{PATH}", requested]
 
 
-async def test_the_port_of_a_redirect_stands_in_host() -> None:
-    network = serving(well_known=to("https://www.example.test:8443/wk"))
+async def test_host_contains_the_port_of_a_redirect() -> None:
+    """The default port of https is left out."""
+    network = websites(well_known=redirect_to("https://www.example.test:8443/wk"))
     network.servers["192.0.2.2:8443"] = Server(handshake("www.example.test"), {"/wk": DELEGATION})
-    assert reason(await probe(network)) is None
+    assert reason(await run(network)) is None
     assert requests(network)[1] == "www.example.test:8443/wk"
 
 
 async def test_every_hop_is_verified_and_only_the_first_certificate_is_kept() -> None:
-    """Later hops are somebody else's."""
-    network = serving(well_known=to("https://www.example.test/wk"))
-    network.servers[ELSEWHERE] = Server(handshake("elsewhere.test"), {"/wk": DELEGATION})
-    stage = await probe(network)
-    assert reason(stage) is Reason.CERTIFICATE_NAME_MISMATCH
-    assert stage.found is not None
-    assert stage.found.secured is not None
-    assert (stage.found.secured.certificate.names, stage.found.secured.certificate.valid) == (("example.test",), True)
+    """Later hops belong to other servers."""
+    network = websites(well_known=redirect_to("https://www.example.test/wk"))
+    network.servers[WWW] = Server(handshake("elsewhere.test"), {"/wk": DELEGATION})
+    outcome = await run(network)
+    assert reason(outcome) is Reason.CERTIFICATE_NAME_MISMATCH
+    assert outcome.found is not None
+    assert outcome.found.tls_session is not None
+    certificate = outcome.found.tls_session.certificate
+    assert (certificate.names, certificate.valid) == (("example.test",), True)
 
 
 @pytest.mark.parametrize(
     "location", ["https://missing.test/wk", "https://www.example.test:1/wk", "https://xn--mnchen--1/"]
 )
-async def test_a_redirect_to_nobody_is_a_failure(location: str) -> None:
-    """There is a delegation, but nobody can read it: that is not the same as having none."""
-    assert reason(await probe(serving(well_known=to(location)))) in (Reason.NXDOMAIN, Reason.CONNECT_REFUSED)
+async def test_a_redirect_to_a_missing_host_is_a_failure(location: str) -> None:
+    """There is a delegation that nobody can read, which is different from having none."""
+    assert reason(await run(websites(well_known=redirect_to(location)))) in (Reason.NXDOMAIN, Reason.CONNECT_REFUSED)
 
 
-async def test_a_redirect_to_a_missing_page_is_an_absence() -> None:
-    assert absence(await probe(serving(well_known=to("/elsewhere")))) is Reason.HTTP_STATUS
+async def test_a_redirect_to_a_missing_page_means_that_there_is_no_well_known() -> None:
+    """Status 404 says so at any hop."""
+    assert absence(await run(websites(well_known=redirect_to("/elsewhere")))) is Reason.HTTP_STATUS
 
 
 @pytest.mark.parametrize(
     ("location", "detail"),
     [
         ("", "status 302 without a Location"),
-        ("http://example.test/wk", "to http://example.test/wk, which is no plain https URL"),
-        ("https://me:secret@example.test/", "to https://me:secret@example.test/, which is no plain https URL"),
-        ("https:///wk", "to https:///wk, which is no plain https URL"),
-        ("https:wk", "to https:wk, which is no plain https URL"),
-        (PATH, f"in a loop: to {PATH} again"),
-        ("mailto:me@example.test", "to mailto:me@example.test, which leads nowhere: the host is empty"),
-        ("https://256.1.1.1/", "to https://256.1.1.1/, which leads nowhere: Invalid IPv4 address: '256.1.1.1'"),
+        ("http://example.test/wk", "redirects to http://example.test/wk, which is not a plain https URL"),
+        (
+            "https://me:secret@example.test/",
+            "redirects to https://me:secret@example.test/, which is not a plain https URL",
+        ),
+        ("https:///wk", "redirects to https:///wk, which is not a plain https URL"),
+        ("https:wk", "redirects to https:wk, which is not a plain https URL"),
+        (PATH, f"redirects in a loop: to {PATH} again"),
+        ("mailto:me@example.test", "redirects to mailto:me@example.test, which leads nowhere: the host is empty"),
+        (
+            "https://256.1.1.1/",
+            "redirects to https://256.1.1.1/, which leads nowhere: Invalid IPv4 address: '256.1.1.1'",
+        ),
         (
             "https://[fe80::1%25eth0]/",
-            "to https://[fe80::1%25eth0]/, which leads nowhere: an IPv6 address in a server name bears no zone",
+            (
+                "redirects to https://[fe80::1%25eth0]/, which leads nowhere: an IPv6 address in a server name must "
+                "not have a zone"
+            ),
         ),
         (
             "https://www.example.test:99999/",
-            "to https://www.example.test:99999/, which leads nowhere: port 99999 is above 65535",
+            "redirects to https://www.example.test:99999/, which leads nowhere: port 99999 is above 65535",
         ),
     ],
 )
 async def test_does_not_follow_a_redirect_that_peers_would_not(location: str, detail: str) -> None:
-    """Whatever a server sends as Location, it is the server's fault and not ours."""
+    """A bad Location is the server's fault, so nothing is logged as an internal error."""
     with capture_logs() as logs:
-        stage = await probe(serving(well_known=to(location)))
-    assert isinstance(stage, Failed)
-    assert stage.problems == (Problem(Reason.REDIRECT, detail),)
+        outcome = await run(websites(well_known=redirect_to(location)))
+    assert isinstance(outcome, Failed)
+    assert outcome.problems == (Problem(Reason.REDIRECT, detail),)
     assert logs == []
 
 
@@ -108,12 +121,14 @@ async def test_does_not_follow_a_redirect_that_peers_would_not(location: str, de
     ["https://[::1/", "https://xn--a.test\x00/", "//\\", "https://exa mple/", "https://\N{ZERO WIDTH JOINER}/"],
 )
 async def test_survives_any_location(location: str) -> None:
+    """No Location causes an internal error."""
     with capture_logs() as logs:
-        assert reason(await probe(serving(well_known=to(location)))) is Reason.REDIRECT
+        assert reason(await run(websites(well_known=redirect_to(location)))) is Reason.REDIRECT
     assert logs == []
 
 
-async def test_a_location_that_is_missing() -> None:
+async def test_a_redirect_needs_a_location() -> None:
+    """An absent header is treated like an empty one."""
     page = HttpResponse(301, (), b"")
     assert redirect_target(HttpsUrl(names.parse("example.test"), PATH), page, set()) == Problem(
         Reason.REDIRECT, "status 301 without a Location"
@@ -121,8 +136,9 @@ async def test_a_location_that_is_missing() -> None:
 
 
 @pytest.mark.parametrize(("hops", "expected"), [(MAX_REDIRECTS, None), (MAX_REDIRECTS + 1, Reason.REDIRECT)])
-async def test_follows_so_many_redirects_and_no_more(hops: int, expected: Reason | None) -> None:
-    pages = {f"r{number}": to(f"/r{number + 1}") for number in range(1, hops)}
-    network = serving(well_known=to("/r1"), **pages, **{f"r{hops}": DELEGATION})
-    assert reason(await probe(network)) is expected
+async def test_the_number_of_redirects_is_bounded(hops: int, expected: Reason | None) -> None:
+    """The last redirect within the bound is still followed."""
+    pages = {f"r{number}": redirect_to(f"/r{number + 1}") for number in range(1, hops)}
+    network = websites(well_known=redirect_to("/r1"), **pages, **{f"r{hops}": DELEGATION})
+    assert reason(await run(network)) is expected
     assert len(requests(network)) == MAX_REDIRECTS + 1

@@ -1,3 +1,5 @@
+"""The SRV records of both services, and which of them decides."""
+
 import asyncio
 
 import pytest
@@ -19,21 +21,21 @@ RECORD, OTHER, REFUSAL = srv_record(10, 5, 443, "hs.test"), srv_record(0, 0, 844
 TIMED_OUT = DnsTimeoutError("no resolver answers")
 
 
-async def test_asks_for_both_services_at_once() -> None:
-    """The failure of one does not take the answer of the other away."""
+async def test_looks_up_both_services_at_once() -> None:
+    """A failed lookup of one does not affect the other."""
     network = FakeNetwork(services={"_matrix-fed._tcp.example.test": TIMED_OUT, "_matrix._tcp.example.test": (OTHER,)})
     assert await srv.fetch(network, "example.test") == {FED: TIMED_OUT, LEGACY: (OTHER,)}
 
 
-async def test_looking_can_be_cancelled() -> None:
-    """Cancellation is nothing that a lookup brought back."""
+async def test_lookups_can_be_cancelled() -> None:
+    """Cancellation is not the result of a lookup."""
     silence = Silence()
     network = FakeNetwork(services={"_matrix-fed._tcp.example.test": silence})
-    looking = asyncio.create_task(srv.fetch(network, "example.test"))
-    await silence.met.wait()
-    looking.cancel()
+    lookups = asyncio.create_task(srv.fetch(network, "example.test"))
+    await silence.awaited.wait()
+    lookups.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await looking
+        await lookups
 
 
 @pytest.mark.parametrize(
@@ -43,24 +45,25 @@ async def test_looking_can_be_cancelled() -> None:
 def test_the_first_service_with_records_decides(
     fed: tuple[SrvRecord, ...], legacy: tuple[SrvRecord, ...], decided_by: SrvService | None
 ) -> None:
-    """Both are kept, as the report shows them."""
+    """The records of both are kept, because the report shows them."""
     assert srv.evaluate({FED: fed, LEGACY: legacy}) == SrvRecords({FED: fed, LEGACY: legacy}, decided_by)
 
 
-def test_a_failed_lookup_decides_where_nothing_better_came_before() -> None:
+def test_a_failed_lookup_decides_unless_an_earlier_service_does() -> None:
+    """It fails the stage then, even if the other service has records."""
     failed = Failure(
         (Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: no resolver answers"),),
         SrvRecords({LEGACY: (OTHER,)}, FED),
     )
     assert srv.evaluate({FED: TIMED_OUT, LEGACY: (OTHER,)}) == failed
     assert srv.evaluate({FED: (RECORD,), LEGACY: TIMED_OUT}) == SrvRecords({FED: (RECORD,)}, FED)
-    behind = srv.evaluate({FED: (), LEGACY: TIMED_OUT})
-    assert isinstance(behind, Failure)
-    assert behind.found == SrvRecords({FED: ()}, LEGACY)
+    second = srv.evaluate({FED: (), LEGACY: TIMED_OUT})
+    assert isinstance(second, Failure)
+    assert second.found == SrvRecords({FED: ()}, LEGACY)
 
 
-def test_a_target_that_says_no_ends_the_search() -> None:
-    """Then the service is "decidedly not available" (RFC 2782): neither the other service nor port 8448 is tried."""
+def test_a_refusal_ends_the_search() -> None:
+    """The service is "decidedly not available" (RFC 2782): neither the other service nor port 8448 is tried."""
     expected = Failure(
         (Problem(Reason.SRV_SERVICE_UNAVAILABLE, "the target of _matrix-fed._tcp is '.'"),),
         SrvRecords({FED: (), LEGACY: (OTHER,)}, FED),
@@ -68,24 +71,27 @@ def test_a_target_that_says_no_ends_the_search() -> None:
     assert srv.evaluate({FED: (REFUSAL,), LEGACY: (OTHER,)}) == expected
 
 
-def test_a_target_that_says_no_beside_others_is_left_out() -> None:
+def test_a_refusal_among_other_records_is_ignored() -> None:
+    """There is a target that a peer can try."""
     assert srv.evaluate({FED: (REFUSAL, RECORD), LEGACY: ()}) == SrvRecords({FED: (RECORD,), LEGACY: ()}, FED)
 
 
-def test_the_order_is_that_in_which_peers_try() -> None:
-    """By priority; within one the heaviest first, and what is alike always in the same order."""
+def test_records_are_in_the_order_in_which_peers_try_them() -> None:
+    """The order is by priority, then by weight, and stable for equal records."""
     first, heavy, light = (
         srv_record(10, 0, 1, "z.test"),
         srv_record(20, 60, 1, "y.test"),
         srv_record(20, 40, 1, "a.test"),
     )
-    alike = srv_record(20, 40, 2, "a.test")
-    assert srv.sort_usable((alike, light, heavy, first)) == (first, heavy, light, alike)
+    equal = srv_record(20, 40, 2, "a.test")
+    found = srv.evaluate({FED: (equal, light, heavy, first), LEGACY: ()})
+    assert found == SrvRecords({FED: (first, heavy, light, equal), LEGACY: ()}, FED)
 
 
-def test_no_more_records_are_kept_than_anybody_has() -> None:
+def test_the_number_of_records_is_bounded() -> None:
+    """No real server has more than the bound."""
     many = tuple(srv_record(priority, 0, 1, "hs.test") for priority in range(1000))
-    assert srv.sort_usable(many) == many[:MAX_RECORDS]
+    assert srv.evaluate({FED: many, LEGACY: ()}) == SrvRecords({FED: many[:MAX_RECORDS], LEGACY: ()}, FED)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +103,8 @@ def test_no_more_records_are_kept_than_anybody_has() -> None:
         (Failed(0.1, ()), UNANSWERED),
     ],
 )
-def test_a_peer_whose_lookup_came_to_nothing_stops(outcome: Outcome[SrvRecords], decision: SrvRecords | None) -> None:
+def test_a_lookup_without_any_result_decides(outcome: Outcome[SrvRecords], decision: SrvRecords | None) -> None:
+    """A peer gives up then, and does not fall back to port 8448."""
     assert srv.decisive_records(outcome) == decision
 
 
@@ -110,20 +117,20 @@ EMPTY = Problem(Reason.NO_ADDRESSES, "old.test has neither an A nor an AAAA reco
 
 
 @pytest.mark.parametrize(
-    ("resolved", "problems"),
+    ("resolution", "problems"),
     [
         (Resolution((ALIAS, ALIAS)), (Problem(Reason.SRV_TARGET_ALIAS, "hs.test is an alias (CNAME)"),)),
         (Resolution((ENDPOINT,), (EMPTY,)), (EMPTY,)),
         (Resolution((), (EMPTY,)), (EMPTY,)),
     ],
 )
-def test_what_is_wrong_with_a_target_is_wrong_with_its_record(
-    resolved: Resolution, problems: tuple[Problem, ...]
-) -> None:
-    assert srv.evaluate_targets(FOUND, resolved) == Failed(FOUND.seconds, problems, FOUND.found)
+def test_a_fault_of_a_target_is_a_fault_of_its_record(resolution: Resolution, problems: tuple[Problem, ...]) -> None:
+    """A target that is an alias, or has no address, fails the stage. Each alias is reported once."""
+    assert srv.evaluate_targets(FOUND, resolution) == Failed(FOUND.seconds, problems, FOUND.found)
 
 
 @pytest.mark.parametrize("outcome", [SKIPPED, Failed(0.1, (EMPTY,)), Passed(0.1, SrvRecords({}, None))])
-def test_targets_that_stand_in_no_record_are_none_of_its_business(outcome: Outcome[SrvRecords]) -> None:
+def test_targets_from_elsewhere_do_not_matter(outcome: Outcome[SrvRecords]) -> None:
+    """The outcome stays the same if no record led to the targets, or if they have no fault."""
     assert srv.evaluate_targets(outcome, Resolution((), (EMPTY,))) is outcome
     assert srv.evaluate_targets(FOUND, Resolution((ENDPOINT,))) is FOUND

@@ -1,3 +1,5 @@
+"""What the stage `tls` finds in a chain, what is wrong with it, and what is cached."""
+
 from dataclasses import fields, is_dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
@@ -13,24 +15,18 @@ from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import EVALUATIONS_BYTES, ChainCache, weight
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.stages import tls
-from exporter.probing.stages.tls import (
-    MAX_CHAIN,
-    MAX_NAMES,
-    MAX_NAMES_CHARACTERS,
-    MAX_PROBLEMS,
-    evaluate_chain,
-)
+from exporter.probing.stages.tls import MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
 
 CACHE = ChainCache()
 
 
 def evaluate(handshake: Handshake, tls_name: str) -> TlsSession | Failure[TlsSession]:
-    """All tests share one cache, as all probes do: nothing in it may be taken for something else."""
+    """Evaluate with one cache for all tests, as for all probes: no entry may be mistaken for another."""
     return tls.evaluate(handshake, tls_name, CACHE)
 
 
-def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
+def description(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     return Certificate(
         not_before=NOT_BEFORE,
         not_after=NOT_AFTER,
@@ -43,39 +39,45 @@ def described(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     )
 
 
-def rest_of(finished: Handshake) -> tuple[ChainCertificate, ...]:
-    """The intermediate of `certificates.chain`."""
+def issuers(finished: Handshake) -> tuple[ChainCertificate, ...]:
+    """Return the description of the intermediate of `certificates.chain`."""
     (intermediate,) = finished.chain[1:]
     return (ChainCertificate("Test Root", INTERMEDIATE, sha256(intermediate).hexdigest()),)
 
 
 def problems(finished: Handshake, tls_name: str = "example.test") -> list[Problem]:
-    reading = evaluate(finished, tls_name)
-    return list(reading.problems) if isinstance(reading, Failure) else []
+    found = evaluate(finished, tls_name)
+    return list(found.problems) if isinstance(found, Failure) else []
+
+
+def passed(finished: Handshake, tls_name: str = "example.test") -> TlsSession:
+    found = evaluate(finished, tls_name)
+    assert isinstance(found, TlsSession)
+    return found
 
 
 def test_describes_the_certificate() -> None:
+    """The leaf is described with all its names, and the rest of the chain more briefly."""
     finished = handshake("example.test", "*.example.test", "192.0.2.1")
-    leaf = described(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
-    assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=rest_of(finished))
+    leaf = description(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
+    assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=issuers(finished))
 
 
 def test_describes_a_bad_certificate_too() -> None:
+    """The report shows it along with the problem."""
     finished = handshake("example.test", errors=[VerifyError(10, 0)])
-    secured = TlsSession(
-        described(finished.chain[0], "example.test", valid=False), "TLSv1.3", issuers=rest_of(finished)
-    )
+    leaf = description(finished.chain[0], "example.test", valid=False)
     expired = Problem(Reason.CERTIFICATE_EXPIRED, "the certificate has expired (on 2026-11-30 00:00 UTC)")
-    assert evaluate(finished, "example.test") == Failure((expired,), secured)
+    expected = Failure((expired,), TlsSession(leaf, "TLSv1.3", issuers=issuers(finished)))
+    assert evaluate(finished, "example.test") == expected
 
 
-def test_tells_when_the_first_of_the_chain_expires() -> None:
-    """An intermediate may run out before the leaf."""
+def test_finds_the_earliest_expiry_in_the_chain() -> None:
+    """An intermediate may expire before the leaf."""
     soon = NOT_AFTER - timedelta(days=80)
     leaf, _ = chain("example.test")
-    reading = evaluate(Handshake((leaf, certificate(not_after=soon)), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, TlsSession)
-    assert (reading.certificate.not_after, reading.certificate.chain_not_after) == (NOT_AFTER, soon)
+    found = passed(Handshake((leaf, certificate(not_after=soon)), (), "TLSv1.3")).certificate
+    assert (found.not_after, found.chain_not_after) == (NOT_AFTER, soon)
 
 
 @pytest.mark.parametrize(
@@ -92,6 +94,7 @@ def test_tells_when_the_first_of_the_chain_expires() -> None:
     ],
 )
 def test_accepts_a_certificate_for_the_name(names: list[str], tls_name: str) -> None:
+    """Case does not matter, a wildcard covers one label, and one of several names is enough."""
     assert problems(handshake(*names), tls_name) == []
 
 
@@ -106,14 +109,14 @@ def test_accepts_a_certificate_for_the_name(names: list[str], tls_name: str) -> 
         (["192.0.2.1"], "example.test"),
     ],
 )
-def test_refuses_a_certificate_for_another_name(names: list[str], tls_name: str) -> None:
-    """A wildcard stands for one label; an address counts for an address, and a name for a name."""
-    text = f"it should be for {tls_name!r}, it is for {', '.join(names)}"
+def test_rejects_a_certificate_for_another_name(names: list[str], tls_name: str) -> None:
+    """A wildcard covers exactly one label. Addresses only match addresses, and names only names."""
+    text = f"the certificate is for {', '.join(names)}, not for {tls_name!r}"
     assert problems(handshake(*names), tls_name) == [Problem(Reason.CERTIFICATE_NAME_MISMATCH, text)]
 
 
 def test_a_common_name_does_not_count() -> None:
-    """Homeservers look at subjectAltName only."""
+    """Homeservers only check subjectAltName."""
     alone = Handshake((certificate(subject="example.test"),), (), "TLSv1.3")
     assert [problem.reason for problem in problems(alone)] == [Reason.CERTIFICATE_NAME_MISMATCH]
 
@@ -126,30 +129,32 @@ def test_a_common_name_does_not_count() -> None:
             "certificate_not_yet_valid: the certificate is not yet valid (before 2026-09-01 00:00 UTC)",
         ),
         (VerifyError(10, 0), "certificate_expired: the certificate has expired (on 2026-11-30 00:00 UTC)"),
-        (VerifyError(10, 1), "certificate_expired: the certificate 1 above it in the chain has expired"),
+        (VerifyError(10, 1), "certificate_expired: the issuer certificate at depth 1 has expired"),
         (VerifyError(18, 0), "certificate_untrusted: the certificate is self-signed"),
         (VerifyError(19, 0), "certificate_untrusted: the certificate belongs to an authority that is not trusted"),
         (
             VerifyError(20, 1),
-            "certificate_untrusted: the certificate 1 above it in the chain was issued by nobody who is trusted",
+            "certificate_untrusted: the issuer certificate at depth 1 was not issued by a trusted authority",
         ),
-        (VerifyError(26, 0), "certificate_invalid: the certificate is refused (OpenSSL error 26)"),
+        (VerifyError(26, 0), "certificate_invalid: the certificate is rejected (OpenSSL error 26)"),
     ],
 )
-def test_names_what_openssl_complains_of(error: VerifyError, problem: str) -> None:
+def test_explains_the_errors_of_openssl(error: VerifyError, problem: str) -> None:
+    """An error without a reason of its own makes the certificate invalid."""
     found = problems(handshake("example.test", errors=[error]))
     assert [f"{each.reason}: {each.detail}" for each in found] == [problem]
 
 
-def test_a_leaf_sent_alone_lacks_its_intermediate() -> None:
-    """OpenSSL says the same thing twice, in two codes; an administrator needs to hear it once."""
+def test_a_leaf_without_its_intermediate() -> None:
+    """OpenSSL reports the same fault with two codes. An administrator reads it once."""
     leaf, _ = chain("example.test")
     alone = Handshake((leaf,), (VerifyError(20, 0), VerifyError(21, 0)), "TLSv1.3")
-    text = "only the certificate was sent, not that of 'Test Intermediate'"
+    text = "the server sends its certificate without the certificate of its issuer 'Test Intermediate'"
     assert problems(alone) == [Problem(Reason.CERTIFICATE_INCOMPLETE_CHAIN, text)]
 
 
-def test_tells_every_fault_and_not_the_first() -> None:
+def test_every_problem_is_reported() -> None:
+    """One problem does not hide another."""
     finished = handshake("other.test", errors=[VerifyError(19, 1), VerifyError(10, 0)])
     assert [problem.reason for problem in problems(finished)] == [
         Reason.CERTIFICATE_UNTRUSTED,
@@ -158,158 +163,146 @@ def test_tells_every_fault_and_not_the_first() -> None:
     ]
 
 
-def test_refuses_weak_keys() -> None:
-    """OpenSSL lets them pass, so that the server can be described."""
+def test_rejects_weak_keys() -> None:
+    """OpenSSL accepts them for the exporter, so that the server can be described."""
     weak = certificate("example.test", key=rsa.generate_private_key(65537, 1024))
-    text = "the certificate has an RSA key of 1024 bits, at least 2048 are expected"
+    text = "the certificate has an RSA key of 1024 bits, expected at least 2048"
     finished = replace(handshake("example.test"), chain=(weak, weak))
     assert problems(finished) == [
         Problem(Reason.CERTIFICATE_INVALID, text),
-        Problem(Reason.CERTIFICATE_INVALID, text.replace("certificate", "certificate 1 above it in the chain")),
+        Problem(Reason.CERTIFICATE_INVALID, text.replace("the certificate", "the issuer certificate at depth 1")),
     ]
 
 
 @pytest.mark.parametrize("presented", [(), (b"",), (b"\x30\x03\x02\x01\x01",)])
-def test_what_cannot_be_read_is_invalid(presented: tuple[bytes, ...]) -> None:
-    reading = evaluate(Handshake(presented, (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Failure)
-    assert reading.found is None
-    assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
-    assert reading.problems[0].detail.startswith("it cannot be read: ")
+def test_a_chain_that_cannot_be_parsed_is_invalid(presented: tuple[bytes, ...]) -> None:
+    """Nothing is known about it."""
+    found = evaluate(Handshake(presented, (), "TLSv1.3"), "example.test")
+    assert isinstance(found, Failure)
+    assert found.found is None
+    assert [problem.reason for problem in found.problems] == [Reason.CERTIFICATE_INVALID]
+    assert found.problems[0].detail.startswith("the certificate cannot be parsed: ")
 
 
-def test_a_version_that_no_certificate_has_is_invalid() -> None:
-    """OpenSSL lets it pass."""
+def test_an_unknown_certificate_version_is_invalid() -> None:
+    """OpenSSL accepts it."""
     leaf = certificate("example.test").replace(b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x42", 1)
-    reading = evaluate(Handshake((leaf,), (), "TLSv1.3"), "example.test")
-    assert reading == Failure(
-        (Problem(Reason.CERTIFICATE_INVALID, "it cannot be read: 66 is not a valid X509 version"),)
-    )
+    text = "the certificate cannot be parsed: 66 is not a valid X509 version"
+    found = evaluate(Handshake((leaf,), (), "TLSv1.3"), "example.test")
+    assert found == Failure((Problem(Reason.CERTIFICATE_INVALID, text),))
 
 
-def test_a_name_of_an_odd_type_is_invalid() -> None:
-    """A common name may not be a string of bits; OpenSSL lets it pass."""
+def test_a_name_of_the_wrong_type_is_invalid() -> None:
+    """A common name must not be a bit string. OpenSSL accepts it."""
     leaf = certificate("example.test", issuer="\0bits").replace(b"\x0c\x05\0bits", b"\x03\x05\0bits")
-    reading = evaluate(Handshake((leaf,), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, Failure)
-    assert [problem.reason for problem in reading.problems] == [Reason.CERTIFICATE_INVALID]
+    found = problems(Handshake((leaf,), (), "TLSv1.3"))
+    assert [problem.reason for problem in found] == [Reason.CERTIFICATE_INVALID]
 
 
-def test_keeps_no_more_names_than_anybody_reads() -> None:
+def test_the_number_of_names_is_bounded() -> None:
+    """A name beyond the bound still counts for the check."""
     names = [f"n{number}.test" for number in range(500)]
-    reading = evaluate(handshake(*names), "n499.test")
-    assert isinstance(reading, TlsSession)
-    assert reading.certificate.names == tuple(names[:MAX_NAMES])
+    assert passed(handshake(*names), "n499.test").certificate.names == tuple(names[:MAX_NAMES])
 
 
-def test_keeps_no_more_text_of_names_than_anybody_reads() -> None:
-    """The first ones, and each as a whole."""
+def test_the_length_of_all_names_is_bounded() -> None:
+    """The first names are kept, and none is cut."""
     names = [f"n{number}.".ljust(250, "n") for number in range(10)]
-    reading = evaluate(handshake("example.test", *names), "example.test")
-    assert isinstance(reading, TlsSession)
-    assert reading.certificate.names == ("example.test", *names[:3])
+    assert passed(handshake("example.test", *names)).certificate.names == ("example.test", *names[:3])
     assert MAX_NAMES_CHARACTERS == 1000
 
 
-def test_keeps_no_more_problems_than_anybody_reads() -> None:
-    """Any chain may have more of them than certificates, and hundreds of those."""
+def test_the_number_of_problems_is_bounded() -> None:
+    """A chain may have hundreds of certificates, each with several problems."""
     errors = [VerifyError(10, depth) for depth in range(1, 300)]
     assert problems(handshake("example.test", errors=errors)) == [
-        Problem(Reason.CERTIFICATE_EXPIRED, f"the certificate {depth} above it in the chain has expired")
+        Problem(Reason.CERTIFICATE_EXPIRED, f"the issuer certificate at depth {depth} has expired")
         for depth in range(1, MAX_PROBLEMS + 1)
     ]
 
 
-def test_names_from_the_certificate_are_made_safe_to_show() -> None:
-    reading = evaluate(
-        Handshake((certificate("example.test", subject="a\nb" + "c" * 60),), (), "TLSv1.3"), "example.test"
-    )
-    assert isinstance(reading, TlsSession)
-    assert reading.certificate.subject == "a\ufffdb" + "c" * 60
+def test_names_in_the_certificate_are_made_printable() -> None:
+    """Unprintable characters are replaced."""
+    leaf = certificate("example.test", subject="a\nb" + "c" * 60)
+    assert passed(Handshake((leaf,), (), "TLSv1.3")).certificate.subject == "a\ufffdb" + "c" * 60
 
 
-def test_tells_the_cipher() -> None:
-    """In the words of whoever shook hands."""
-    reading = evaluate(replace(handshake("example.test"), cipher="TLS_AES_128_GCM_SHA256"), "example.test")
-    assert isinstance(reading, TlsSession)
-    assert reading.cipher == "TLS_AES_128_GCM_SHA256"
+def test_keeps_the_cipher() -> None:
+    """It is the one of the handshake."""
+    session = passed(replace(handshake("example.test"), cipher="TLS_AES_128_GCM_SHA256"))
+    assert session.cipher == "TLS_AES_128_GCM_SHA256"
 
 
 def test_a_long_chain_is_cut() -> None:
-    """A server may send whatever it likes."""
+    """A server may send any number of certificates."""
     leaf, intermediate = chain("example.test")
-    reading = evaluate(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3"), "example.test")
-    assert isinstance(reading, TlsSession)
-    assert len(reading.issuers) == MAX_CHAIN - 1
+    assert len(passed(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3")).issuers) == MAX_CHAIN - 1
 
 
-# ---------------------------------------------------------------- the same chain once more
+# ---------------------------------------------------------------- the cache
 
 
-def test_an_unchanged_chain_is_read_once() -> None:
+def test_an_unchanged_chain_is_evaluated_once() -> None:
+    """The second evaluation returns the same object."""
     finished = handshake("example.test")
-    first, second = (evaluate(finished, "example.test") for _ in range(2))
-    assert isinstance(first, TlsSession)
-    assert isinstance(second, TlsSession)
-    assert second.certificate is first.certificate
+    assert passed(finished).certificate is passed(finished).certificate
 
 
-def test_what_a_judgement_depends_on_is_never_mixed_up() -> None:
-    """Name, complaints and every certificate of the chain; version and cipher are of this handshake."""
+def test_an_evaluation_depends_on_name_errors_and_chain() -> None:
+    """TLS version and cipher always come from the current handshake."""
     finished = handshake("example.test")
     assert problems(finished) == []
     assert [problem.reason for problem in problems(finished, "other.test")] == [Reason.CERTIFICATE_NAME_MISMATCH]
     expired = replace(finished, verify_errors=(VerifyError(10, 0),))
     assert [problem.reason for problem in problems(expired)] == [Reason.CERTIFICATE_EXPIRED]
     short = replace(finished, chain=finished.chain[:1])
-    reading = evaluate(replace(short, tls_version="TLSv1.2", cipher="AES128-SHA"), "example.test")
-    assert isinstance(reading, TlsSession)
-    assert (reading.issuers, reading.tls_version, reading.cipher) == ((), "TLSv1.2", "AES128-SHA")
+    session = passed(replace(short, tls_version="TLSv1.2", cipher="AES128-SHA"))
+    assert (session.issuers, session.tls_version, session.cipher) == ((), "TLSv1.2", "AES128-SHA")
     assert problems(finished) == []
 
 
-def test_what_is_remembered_weighs_what_it_takes() -> None:
-    """About, for a chain with as much as a server can have us keep."""
+def test_the_weight_of_an_evaluation_is_about_its_size() -> None:
+    """The chain has the largest evaluation that a server can cause."""
     weak = rsa.generate_private_key(65537, 1024)
     above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
     leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
-    judged = evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test", ChainCache())
-    assert (len(judged.problems), len(judged.issuers)) == (5, 4)
-    assert weight(judged) == pytest.approx(bytes_of(judged), rel=0.25)
+    evaluation = tls._evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test", ChainCache())
+    assert (len(evaluation.problems), len(evaluation.issuers)) == (5, 4)
+    assert weight(evaluation) == pytest.approx(deep_size(evaluation), rel=0.25)
 
 
-def bytes_of(thing: object) -> int:
-    """Itself, and all that it holds."""
-    if isinstance(thing, tuple):
-        return getsizeof(thing) + sum(map(bytes_of, thing))
-    if is_dataclass(thing):
-        return getsizeof(thing) + sum(bytes_of(getattr(thing, field.name)) for field in fields(thing))
-    return getsizeof(thing)
+def deep_size(value: object) -> int:
+    """Return the size of a value in bytes, with everything that it contains."""
+    if isinstance(value, tuple):
+        return getsizeof(value) + sum(map(deep_size, value))
+    if is_dataclass(value):
+        return getsizeof(value) + sum(deep_size(getattr(value, field.name)) for field in fields(value))
+    return getsizeof(value)
 
 
-def test_a_chain_with_very_many_faults_is_not_remembered() -> None:
-    """What OpenSSL complained of would have to be remembered with it."""
+def test_a_chain_with_very_many_errors_is_not_cached() -> None:
+    """The key contains every error of OpenSSL, so it would be too large."""
     expired = [VerifyError(10, depth) for depth in range(1, 300)]
-    for errors, remembered in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
+    for errors, cached in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
         finished, cache = handshake("example.test", errors=errors), ChainCache()
         tls.evaluate(finished, "example.test", cache)
-        known = cache.evaluations.get((finished.fingerprint, finished.verify_errors, "example.test"))
-        assert (known is not None) is remembered
+        entry = cache.evaluations.get((finished.fingerprint, finished.verify_errors, "example.test"))
+        assert (entry is not None) is cached
 
 
 def test_an_authority_is_described_once() -> None:
-    """One object for all of its servers."""
+    """All of its servers share one object."""
     _, intermediate = chain("example.test")
     servers = [Handshake((certificate(name), intermediate), (), "TLSv1.3") for name in ("a.test", "b.test")]
     cache = ChainCache()
-    first, second = (evaluate_chain(finished, "example.test", cache).issuers for finished in servers)
+    first, second = (tls._evaluate_chain(finished, "example.test", cache).issuers for finished in servers)
     assert first[0] is second[0]
 
 
-def test_memory_for_judgements_is_bounded_in_bytes() -> None:
-    """A server may present another chain at each of 32 addresses, whenever it is probed."""
+def test_the_cache_is_bounded_in_bytes() -> None:
+    """A server may present a different chain at each of 32 addresses, at every probe."""
     cache = ChainCache()
     finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
     tls.evaluate(finished, "n1.test", cache)
-    assert cache.evaluations._weight == weight(evaluate_chain(finished, "n1.test", cache)) > 3000
+    assert cache.evaluations._weight == weight(tls._evaluate_chain(finished, "n1.test", cache)) > 3000
     assert cache.evaluations._capacity == EVALUATIONS_BYTES

@@ -1,3 +1,5 @@
+"""Which software a homeserver reports."""
+
 import json
 
 import pytest
@@ -10,7 +12,7 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import version
 
 
-def read(content: object, status: int = 200) -> Software | Failure[Software]:
+def evaluate(content: object, status: int = 200) -> Software | Failure[Software]:
     return version.evaluate(HttpResponse(status, (), json.dumps(content).encode()))
 
 
@@ -27,9 +29,9 @@ def read(content: object, status: int = 200) -> Software | Failure[Software]:
         ({"server": {"name": "\ud800"}}, Software("\ufffd", None)),
     ],
 )
-def test_reads_what_is_there(content: object, software: Software) -> None:
-    """Both fields are optional; what is shown is printable and at most 64 characters long."""
-    assert read(content) == software
+def test_parses_name_and_version(content: object, software: Software) -> None:
+    """Both fields are optional. They are made printable, and cut to 64 characters."""
+    assert evaluate(content) == software
 
 
 @pytest.mark.parametrize(
@@ -39,12 +41,14 @@ def test_reads_what_is_there(content: object, software: Software) -> None:
         ({"server": None}, "server should be an object, found null"),
         ({"server": {"name": 1}}, "server.name should be a string, found a number"),
         ({"server": {"version": ["1"]}}, "server.version should be a string, found an array"),
-        ([], "a JSON object was expected, found an array"),
+        ([], "expected a JSON object, found an array"),
     ],
 )
 def test_names_the_field_that_is_wrong(content: object, detail: str) -> None:
-    assert read(content) == Failure((Problem(Reason.INVALID_CONTENT, detail),))
+    """The detail says what was expected and what was found."""
+    assert evaluate(content) == Failure((Problem(Reason.INVALID_CONTENT, detail),))
 
 
-def test_takes_status_200_only() -> None:
-    assert read({}, 404) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+def test_requires_status_200() -> None:
+    """Any other status is a problem, no matter what the body says."""
+    assert evaluate({}, 404) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))

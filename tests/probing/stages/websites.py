@@ -10,45 +10,47 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import well_known
 from exporter.probing.stages.well_known import PATH
 from tests.certificates import handshake
-from tests.fake_world import FakeNetwork, Reaction, Server, received
+from tests.fake_world import FakeNetwork, Reaction, Server, http_response
 
-HERE = "192.0.2.1:443"
-ELSEWHERE = "192.0.2.2:443"
-DELEGATION = received(json_response({"m.server": "hs.example.test:443"}))
+EXAMPLE = "192.0.2.1:443"
+WWW = "192.0.2.2:443"
+DELEGATION = http_response(json_response({"m.server": "hs.example.test:443"}))
 HS = names.parse("hs.example.test:443")
 
-Stage = Passed[Delegation] | Failed[Delegation]
+StageOutcome = Passed[Delegation] | Failed[Delegation]
 
 
-def serving(**pages: Reaction[HttpResponse]) -> FakeNetwork:
-    """example.test and www.example.test, with the same pages, `well_known` at its path and the others at theirs."""
-    by_path = {PATH if path == "well_known" else f"/{path}": answer for path, answer in pages.items()}
+def websites(**pages: Reaction[HttpResponse]) -> FakeNetwork:
+    """Return a network with both web servers, which have the same pages. `well_known` is the page at its path."""
+    by_path = {PATH if path == "well_known" else f"/{path}": response for path, response in pages.items()}
     return FakeNetwork(
         hosts={"example.test": ("192.0.2.1",), "www.example.test": ("192.0.2.2",)},
         servers={
-            HERE: Server(handshake("example.test"), by_path),
-            ELSEWHERE: Server(handshake("www.example.test"), by_path),
+            EXAMPLE: Server(handshake("example.test"), by_path),
+            WWW: Server(handshake("www.example.test"), by_path),
         },
     )
 
 
-def to(location: str, status: int = 302) -> HttpResponse:
-    return received(redirect(location, status))
+def redirect_to(location: str, status: int = 302) -> HttpResponse:
+    return http_response(redirect(location, status))
 
 
-async def probe(network: FakeNetwork, within: float = 5.0, name: str = "example.test") -> Stage:
+async def run(network: FakeNetwork, within: float = 5.0, name: str = "example.test") -> StageOutcome:
     return await well_known.run(network, names.parse(name), Deadline.for_probe(within))
 
 
 def requests(network: FakeNetwork) -> list[str]:
-    return [line.split(" ", 2)[2] for line in network.asked if line.startswith("GET")]
+    """Return the host and path of every GET."""
+    return [line.split(" ", 2)[2] for line in network.calls if line.startswith("GET")]
 
 
-def reason(stage: Stage) -> Reason | None:
-    """Why it failed; none where it passed."""
-    return stage.problems[0].reason if isinstance(stage, Failed) else None
+def reason(outcome: StageOutcome) -> Reason | None:
+    """Return why the stage failed, or None if it passed."""
+    return outcome.problems[0].reason if isinstance(outcome, Failed) else None
 
 
-def absence(stage: Stage) -> Reason | None:
-    assert isinstance(stage, Passed)
-    return stage.found.absent_because
+def absence(outcome: StageOutcome) -> Reason | None:
+    """Return why there is no well-known, or None if there is one. The stage must have passed."""
+    assert isinstance(outcome, Passed)
+    return outcome.found.absent_because

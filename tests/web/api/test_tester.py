@@ -1,4 +1,4 @@
-"""`/api/report` and `/api/federation-ok`, as scripts for the public federation tester use them."""
+"""`/api/report` and `/api/federation-ok`, as programs for the public federation tester use them."""
 
 import base64
 import json
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exporter.demo.faults import Fault
+from exporter.demo.ports import refuse_connections
 from tests.embedded_federation import lab_servers
 from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
 
@@ -20,7 +20,7 @@ DELEGATED, OVER_SRV, REFUSED = lab_servers("well-known-port.lab.test", "srv.lab.
 
 
 def shape(value: object, name: str = "") -> object:
-    """Keys and types; of a mapping by address, host or key only what it maps to, and of a list what it holds."""
+    """Return keys and types. A mapping by address, host or key is reduced to its values, and a list to its items."""
     if isinstance(value, dict) and name in (*MAPPINGS, *KEY_MAPPINGS):
         return {"*": merged(shape(entry, "signatures" if name == "signatures" else "") for entry in value.values())}
     if isinstance(value, dict):
@@ -39,48 +39,49 @@ def recorded(name: str) -> Any:
     return json.loads((RECORDED / f"tester_{name}.json").read_text())
 
 
-async def as_tested(site: LabSite, server_name: str) -> Any:
-    answer = await site.get("/api/report", server_name=server_name, fresh="true")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    return answer.json()
+async def fetch_tester_report(site: LabSite, server_name: str) -> Any:
+    """Return the report of a fresh probe in the format of the public tester."""
+    response = await site.get("/api/report", server_name=server_name, fresh="true")
+    assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
+    return response.json()
 
 
-# ---------------------------------------------------------------- the shape
+# ---------------------------------------------------------------- the format
 
 
-async def test_healthy_server_has_the_recorded_shape(tmp_path: Path) -> None:
-    """Every key, every type, null where it is null there."""
+async def test_a_healthy_server_has_the_recorded_format(tmp_path: Path) -> None:
+    """Every key and type is the same, including null."""
     async with lab_site(tmp_path, DELEGATED) as site:
-        assert shape(await as_tested(site, DELEGATED.server_name)) == shape(recorded("healthy"))
+        assert shape(await fetch_tester_report(site, DELEGATED.server_name)) == shape(recorded("healthy"))
 
 
-async def test_broken_server_has_the_recorded_shape(tmp_path: Path) -> None:
-    """SRV records, and nobody who listens."""
-    broken = replace(OVER_SRV, places=dict.fromkeys(OVER_SRV.places, Fault.CONNECTION_REFUSED))
+async def test_a_broken_server_has_the_recorded_format(tmp_path: Path) -> None:
+    """The server has SRV records and refuses connections."""
+    broken = replace(OVER_SRV, ports=dict.fromkeys(OVER_SRV.ports, refuse_connections))
     async with lab_site(tmp_path, broken) as site:
-        assert shape(await as_tested(site, broken.server_name)) == shape(recorded("refused"))
+        assert shape(await fetch_tester_report(site, broken.server_name)) == shape(recorded("refused"))
 
 
 @pytest.mark.parametrize("server_name", ["", "unknown.test"])
-async def test_refusal_has_the_shape_too(tmp_path: Path, server_name: str) -> None:
-    """With the public tester's own field for it, and a status for those who read one."""
+async def test_a_refusal_has_the_same_format(tmp_path: Path, server_name: str) -> None:
+    """It uses the public tester's field for errors, and has a status."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        answer = await site.get("/api/report", server_name=server_name)
-    document = answer.json()
-    assert answer.status_code == (404 if server_name else 400)
+        response = await site.get("/api/report", server_name=server_name)
+    document = response.json()
+    assert response.status_code == (404 if server_name else 400)
     assert document.pop("Error")
     assert set(document) == set(recorded("healthy"))
     assert document["FederationOK"] is False
 
 
-# ---------------------------------------------------------------- what it says
+# ---------------------------------------------------------------- the content
 
 
-async def test_healthy_server(tmp_path: Path) -> None:
-    """Each field holds what it is named for."""
+async def test_the_fields_of_a_healthy_server(tmp_path: Path) -> None:
+    """They agree with the exporter's own report."""
     async with lab_site(tmp_path, DELEGATED) as site:
         running = site.federation.server(DELEGATED.server_name)
-        document = await as_tested(site, DELEGATED.server_name)
+        document = await fetch_tester_report(site, DELEGATED.server_name)
         report = await site.report(DELEGATED)
         keys = json.loads(running.homeserver.keys().body)
     (address,) = document["DNSResult"]["Addrs"]
@@ -119,11 +120,11 @@ async def test_healthy_server(tmp_path: Path) -> None:
         ("bad-signature.lab.test", {"AllEd25519ChecksOK": False, "HasEd25519Key": True}),
     ],
 )
-async def test_check_that_fails(tmp_path: Path, server_name: str, checks: dict[str, object]) -> None:
-    """It is named, and the sum of them fails with it; no key is shown that others would not take."""
+async def test_a_failed_check_is_shown(tmp_path: Path, server_name: str, checks: dict[str, object]) -> None:
+    """The overall check fails too, and keys that peers would refuse are not shown."""
     (server,) = lab_servers(server_name)
     async with lab_site(tmp_path, server) as site:
-        document = await as_tested(site, server_name)
+        document = await fetch_tester_report(site, server_name)
     (connection,) = document["ConnectionReports"].values()
     assert {name: connection["Checks"][name] for name in checks} == checks
     assert connection["Checks"]["AllChecksOK"] is False
@@ -131,10 +132,10 @@ async def test_check_that_fails(tmp_path: Path, server_name: str, checks: dict[s
     assert document["FederationOK"] is False
 
 
-async def test_certificate_is_described_where_it_is_bad(tmp_path: Path) -> None:
-    """That is what people want to see."""
+async def test_an_invalid_certificate_is_described(tmp_path: Path) -> None:
+    """Its error has the reason."""
     async with lab_site(tmp_path, BROKEN) as site:
-        document = await as_tested(site, BROKEN.server_name)
+        document = await fetch_tester_report(site, BROKEN.server_name)
     (connection,) = document["ConnectionReports"].values()
     assert connection["Certificates"][0]["DNSNames"] == [BROKEN.server_name]
     assert connection["Keys"] is None
@@ -142,44 +143,47 @@ async def test_certificate_is_described_where_it_is_bad(tmp_path: Path) -> None:
     assert error["Message"].startswith("certificate_expired: the certificate has expired")
 
 
-async def test_server_without_an_address(tmp_path: Path) -> None:
-    """Its host is there, with the reason."""
+async def test_a_host_without_an_address_has_an_error(tmp_path: Path) -> None:
+    """The error has the reason."""
     (server,) = lab_servers("nxdomain.lab.test")
     async with lab_site(tmp_path, server) as site:
-        document = await as_tested(site, server.server_name)
+        document = await fetch_tester_report(site, server.server_name)
     error = {"Message": f"nxdomain: {server.server_name} does not exist in DNS"}
     host = {"CName": f"{server.server_name}.", "Addrs": None, "Error": error}
     assert document["DNSResult"]["Hosts"] == {server.server_name: host}
     assert document["DNSResult"]["Addrs"] is None
-    assert document["Version"] == {"error": "no endpoint could be asked"}
+    assert document["Version"] == {"error": "no endpoint could be queried"}
 
 
-# ---------------------------------------------------------------- those who use it
+# ---------------------------------------------------------------- clients
 
 
 @pytest.mark.parametrize(("server", "word"), [(HEALTHY, "GOOD"), (BROKEN, "BAD")])
-async def test_one_word(tmp_path: Path, server: Any, word: str) -> None:
-    """The whole body, as scripts compare it, with status 200 for both."""
+async def test_federation_ok_is_one_word(tmp_path: Path, server: Any, word: str) -> None:
+    """It is the whole body, because scripts compare it. The status is 200 in both cases."""
     async with lab_site(tmp_path, server) as site:
-        answer = await site.get("/api/federation-ok", server_name=server.server_name, fresh="true")
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/plain; charset=utf-8")
-    assert answer.text == word
+        response = await site.get("/api/federation-ok", server_name=server.server_name, fresh="true")
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
+    assert response.text == word
 
 
 @pytest.mark.parametrize(("server_name", "status"), [("unknown.test", 404), ("a..b", 400), (HEALTHY.server_name, 503)])
-async def test_no_word_where_nothing_is_known(tmp_path: Path, server_name: str, status: int) -> None:
-    """Neither GOOD nor BAD would be true."""
+async def test_federation_ok_is_no_verdict_if_nothing_is_known(tmp_path: Path, server_name: str, status: int) -> None:
+    """The body is neither GOOD nor BAD."""
     async with lab_site(tmp_path, HEALTHY) as site:
-        answer = await site.get("/api/federation-ok", server_name=server_name)
-    assert answer.status_code == status
-    assert not re.search("GOOD|BAD", answer.text)
+        response = await site.get("/api/federation-ok", server_name=server_name)
+    assert response.status_code == status
+    assert not re.search("GOOD|BAD", response.text)
 
 
-async def test_json_exporter(tmp_path: Path) -> None:
-    """Its paths are a subset of JSONPath: `{.FederationOK}` becomes 1 or 0."""
+async def test_json_exporter_can_read_the_report(tmp_path: Path) -> None:
+    """Its paths are a subset of JSONPath."""
     async with lab_site(tmp_path, HEALTHY, BROKEN) as site:
-        found = [at_path(await as_tested(site, server.server_name), "{.FederationOK}") for server in (HEALTHY, BROKEN)]
-        cipher = at_path(await as_tested(site, HEALTHY.server_name), "{.ConnectionReports.*.Cipher.Version}")
+        found = [
+            at_path(await fetch_tester_report(site, server.server_name), "{.FederationOK}")
+            for server in (HEALTHY, BROKEN)
+        ]
+        cipher = at_path(await fetch_tester_report(site, HEALTHY.server_name), "{.ConnectionReports.*.Cipher.Version}")
     assert (found, cipher) == ([True, False], "TLS 1.3")
 
 

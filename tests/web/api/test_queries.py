@@ -1,0 +1,231 @@
+"""Queries about one server: their parameters, and which of them are refused."""
+
+import asyncio
+import math
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+
+from exporter.config import Config, ProbeSettings, WebSettings
+from exporter.model import names
+from exporter.model.names import ServerName
+from exporter.reports.server_state import ServerState
+from exporter.runtime.rate_limit import RateLimit
+from exporter.scheduling.single_flight import DeadlineExceededError, ShuttingDownError
+from exporter.web import connection
+from exporter.web.api import queries
+from exporter.web.api.queries import RefusedError, ReportQueries, parse_flag, parse_server_name
+from tests.sample_reports import delegated_by_well_known, watched_server
+from tests.scrapes import board_of
+from tests.waiting import leaked_tasks, until
+from tests.web.clients import REQUEST, crowd
+from tests.web.lab_site import SILENT, lab_site
+
+WATCHED, OTHER = names.parse("example.org"), names.parse("other.example.org")
+
+
+def request(query: str) -> Request:
+    return Request({"type": "http", "query_string": query.encode(), "headers": []})
+
+
+@dataclass
+class FakeRunner:
+    """Returns the same state for every probe, or raises an error."""
+
+    error: Exception | None = None
+    offline: bool = False
+    probes: list[tuple[ServerName, float]] = field(default_factory=list)
+
+    async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
+        self.probes.append((name, seconds))
+        if self.error:
+            raise self.error
+        state = ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
+        if not self.offline:
+            return state
+        return state.with_report(replace(delegated_by_well_known(name.text), endpoints=(), exporter_offline=True))
+
+
+def queries_with(
+    runner: FakeRunner, *, probe_any: bool = False, timeout: float = 30.0, reported: bool = True
+) -> ReportQueries:
+    """Return queries about a board that watches one server."""
+    reports = [delegated_by_well_known(WATCHED.text)] if reported else []
+    config = Config(probe=ProbeSettings(timeout=timeout), web=WebSettings(probe_any=probe_any))
+    any_runner: Any = runner
+    return ReportQueries(board_of([watched_server(WATCHED.text)], *reports), any_runner, lambda: config)
+
+
+async def refusal_of(query: Any) -> RefusedError:
+    with pytest.raises(RefusedError) as raised:
+        await query
+    return raised.value
+
+
+# ---------------------------------------------------------------- parameters
+
+
+@pytest.mark.parametrize(
+    ("query", "sentence"),
+    [
+        ("", "Expected one parameter target, found none: use ?target=example.org."),
+        ("target=a.test&target=b.test", "Expected one parameter target, found 2: use ?target=example.org."),
+        ("target=", "'' is not a server name: the host is empty."),
+        ("target=https://a.test/", "'https://a.test/' is not a server name: "),
+        (f"target={'a' * 3000}", f"'{'a' * 99}…' is not a server name: the host has 3000 characters, at most 255 are"),
+        ("target=%1b[31m", "'\N{REPLACEMENT CHARACTER}[31m' is not a server name: only letters,"),
+    ],
+)
+def test_an_invalid_server_name_is_refused(query: str, sentence: str) -> None:
+    """The sentence is bounded and printable."""
+    with pytest.raises(RefusedError) as raised:
+        parse_server_name(request(query), "target")
+    assert raised.value.status == 400
+    assert raised.value.sentence.startswith(sentence)
+
+
+@pytest.mark.parametrize(("query", "value"), [("", False), ("debug=true", True), ("debug=false", False)])
+def test_a_flag_is_false_by_default(query: str, value: bool) -> None:  # noqa: FBT001 - a case
+    """Its values are `true` and `false`."""
+    assert parse_flag(request(query), "debug") is value
+
+
+@pytest.mark.parametrize(
+    ("query", "found"), [("debug=1", "1"), ("debug=true&debug=true", "true, true"), ("debug=", "nothing")]
+)
+def test_an_invalid_flag_is_refused(query: str, found: str) -> None:
+    """A flag that is given twice is invalid too."""
+    with pytest.raises(RefusedError) as raised:
+        parse_flag(request(query), "debug")
+    assert (raised.value.status, raised.value.sentence) == (
+        400,
+        f"Expected debug=true or debug=false, found {found}.",
+    )
+
+
+# ---------------------------------------------------------------- watched servers
+
+
+async def test_the_latest_state_needs_no_probe() -> None:
+    """It is the state on the board."""
+    runner = FakeRunner()
+    found = queries_with(runner)
+    assert await found.latest(WATCHED) == found.board.state(WATCHED)
+    assert runner.probes == []
+
+
+async def test_before_the_first_probe_there_is_no_report() -> None:
+    """The client may try again after a minute."""
+    refused = await refusal_of(queries_with(FakeRunner(), reported=False).latest(WATCHED))
+    assert (refused.status, refused.headers) == (503, {"Retry-After": "60"})
+    assert refused.sentence == f"{WATCHED} has not been probed yet: try again in a minute, or use fresh=true."
+
+
+@pytest.mark.parametrize(
+    ("requested", "configured", "expected"),
+    [(math.inf, 30.0, 30.0), (5.0, 30.0, 5.0), (math.inf, 600.0, 60.0)],
+)
+async def test_a_probe_has_the_shortest_of_three_times(requested: float, configured: float, expected: float) -> None:
+    """They are the time of the request, `probe.timeout`, and what a connection allows."""
+    runner = FakeRunner()
+    await queries_with(runner, timeout=configured).probe_now(WATCHED, requested)
+    assert runner.probes == [(WATCHED, expected)]
+    assert queries.MAX_PROBE_SECONDS < connection.RESPONSE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("runner", "status", "sentence"),
+    [
+        (FakeRunner(DeadlineExceededError()), 504, "example.org was not probed in time: "),
+        (FakeRunner(ShuttingDownError()), 503, "The exporter is stopping."),
+        (FakeRunner(offline=True), 503, "The exporter's own network is down, so it cannot probe example.org: "),
+    ],
+    ids=["too late", "stopping", "offline"],
+)
+async def test_a_probe_without_a_result_is_refused(runner: FakeRunner, status: int, sentence: str) -> None:
+    """The sentence says why, and the request is not pending any more."""
+    found = queries_with(runner)
+    refused = await refusal_of(found.probe_now(WATCHED))
+    assert refused.status == status
+    assert refused.sentence.startswith(sentence)
+    assert found.pending == 0
+
+
+async def test_requests_that_wait_for_probes_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Further requests are refused immediately, so that there are always connections for scrapes."""
+    assert queries.MAX_PENDING < connection.MAX_CONNECTIONS
+    monkeypatch.setattr(queries, "MAX_PENDING", 2)
+    async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
+        probe = REQUEST % b"/probe?target=%s" % SILENT.server_name.encode()
+        async with crowd(site.app.addresses[0], probe, 2):
+            await until(lambda: site.app.queries.pending == 2)
+            response = await site.get("/probe", target=SILENT.server_name)
+            assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+            assert response.text == "2 requests are already waiting for probes: try again.\n"
+
+
+async def test_pending_requests_are_refused_when_the_exporter_stops(tmp_path: Path) -> None:
+    """New requests are refused too, and no task is left."""
+    async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1m"}) as site:
+        pending = asyncio.create_task(site.get("/probe", target=SILENT.server_name))
+        await until(lambda: site.federation.dns.questions)
+        await site.app._runner.__aexit__()
+        response = await pending
+        assert (response.status_code, response.text) == (503, "The exporter is stopping.\n")
+        assert (await site.get("/probe", target=SILENT.server_name)).status_code == 503
+    assert leaked_tasks() == set()
+
+
+# ---------------------------------------------------------------- servers that are not watched
+
+
+async def test_only_watched_servers_are_probed_by_default() -> None:
+    """Otherwise anyone who can reach the exporter could make it connect anywhere."""
+    runner = FakeRunner()
+    refused = await refusal_of(queries_with(runner).latest(OTHER))
+    assert (refused.status, runner.probes) == (404, [])
+    assert refused.sentence == f"{OTHER} is not watched: add it to `servers`, or set `web.probe_any: true`."
+
+
+async def test_any_server_is_probed_if_that_is_allowed() -> None:
+    """There is no state for it, so every query is a probe."""
+    runner = FakeRunner()
+    found = queries_with(runner, probe_any=True)
+    for _ in range(2):
+        assert (await found.latest(OTHER)).watched.server_name == OTHER
+    assert len(runner.probes) == 2
+    assert found.board.state(OTHER) is None
+
+
+async def test_probes_of_unwatched_servers_are_limited() -> None:
+    """Probes of watched servers are not."""
+    now = [0.0]
+    found = queries_with(FakeRunner(), probe_any=True)
+    found.limit = RateLimit(per_minute=10, burst=2, clock=lambda: now[0])
+    for _ in range(2):
+        await found.probe_now(OTHER)
+    refused = await refusal_of(found.probe_now(OTHER))
+    assert (refused.status, refused.headers) == (429, {"Retry-After": "6"})
+    await found.probe_now(WATCHED)
+    now[0] = 6.0
+    await found.probe_now(OTHER)
+
+
+async def test_servers_of_other_shards_are_probed_too() -> None:
+    """Clients do not have to know which shard watches a server. A server that no shard watches is refused."""
+    runner = FakeRunner()
+    found = queries_with(runner)
+    found.is_configured = lambda name: name == OTHER
+    await found.probe_now(OTHER)
+    assert [name for name, _ in runner.probes] == [OTHER]
+    assert (await refusal_of(found.probe_now(names.parse("third.example.org")))).status == 404
+
+
+def test_repr_shows_the_pending_requests() -> None:
+    """It does not contain the whole board."""
+    shown = repr(queries_with(FakeRunner()))
+    assert shown.endswith("pending=0)")
+    assert "example.org" not in shown
