@@ -110,11 +110,14 @@ class Report:
         endpoints = tuple(replace(report, deep=by_endpoint.get(report.endpoint)) for report in self.endpoints)
         return replace(self, deep=earlier.deep, endpoints=endpoints)
 
+    def discovered(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
+        """Return the stages of server discovery, in order, with their outcomes."""
+        return (Stage.WELL_KNOWN, self.well_known), (Stage.SRV, self.srv), (Stage.DNS, self.dns)
+
     def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:
         """Yield every stage with its outcome, in order. From `tcp` to `proxy` it comes with its endpoint."""
-        yield Stage.WELL_KNOWN, None, self.well_known
-        yield Stage.SRV, None, self.srv
-        yield Stage.DNS, None, self.dns
+        for stage, outcome in self.discovered():
+            yield stage, None, outcome
         for report in self.endpoints:
             for stage, outcome in report.outcomes():
                 yield stage, report.endpoint, outcome
