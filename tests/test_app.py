@@ -34,6 +34,8 @@ from tests.embedded_federation import (
 from tests.server_lists.serving import http_response, serving, target_groups
 from tests.waiting import PATIENCE, leaked_tasks, until, until_async
 
+pytestmark = pytest.mark.lab
+
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
 

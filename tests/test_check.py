@@ -23,6 +23,8 @@ from exporter.demo.https_server import Request, Response, Site
 from tests.lab.crowd import crowd
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.subprocess
+
 HEALTHY, OVER_SRV, EXPIRED, REFUSED = (
     "well-known-port.lab.test",
     "srv.lab.test",

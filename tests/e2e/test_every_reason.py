@@ -36,7 +36,7 @@ OURS = Reason.INTERNAL_ERROR  # no server can show it
 NOTARIES = [names.parse(NOTARY)]
 MOST_REQUESTS = 8  # of a deep look, to one endpoint
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.lab]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

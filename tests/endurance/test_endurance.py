@@ -15,6 +15,7 @@ GRID = Grid(interval=10, phase=3)
 HOUR = Stretch(Moment(1000, 1001), Moment(4600, 4601))
 
 
+@pytest.mark.soak
 @pytest.mark.system("faketime")
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
@@ -23,6 +24,7 @@ def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     assert [row for row in endure(tmp_path / "run", workers=2, seconds=1, size=SMALL) if not row.holds] == []
 
 
+@pytest.mark.soak
 @pytest.mark.system("prometheus")
 @pytest.mark.timeout(300)
 def test_a_kill_loses_nothing_that_prometheus_does_not_have(tmp_path: Path) -> None:

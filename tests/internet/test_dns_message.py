@@ -300,6 +300,7 @@ changes = st.lists(
 )
 
 
+@pytest.mark.fuzz
 @settings(max_examples=1000, deadline=None)
 @given(sample=st.sampled_from(SAMPLES), changes=changes)
 def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(

@@ -35,6 +35,8 @@ from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.dns_faults import REFUSED
 from tests.waiting import PATIENCE, leaked_tasks, until_async
 
+pytestmark = pytest.mark.silence
+
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
 

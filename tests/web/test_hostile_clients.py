@@ -18,6 +18,8 @@ from tests.web.clients import REQUEST, crowd, exchange, open_descriptors
 from tests.web.serving import served
 from tests.web.settings.exporter_with_curl import TLS, running_exporter
 
+pytestmark = pytest.mark.lab
+
 CROWD_SIZE = 100
 NAMES = [f"server-{number}.example.org" for number in range(1000)]
 LARGE = board_of(

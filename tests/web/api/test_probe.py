@@ -22,6 +22,8 @@ from tests.scrapes import OPENMETRICS
 from tests.waiting import PATIENCE, leaked_tasks, until
 from tests.web.lab_site import BROKEN, HEALTHY, SILENT, LabSite, lab_site
 
+pytestmark = pytest.mark.lab
+
 SCRAPE_TIMEOUT = "X-Prometheus-Scrape-Timeout-Seconds"
 
 

@@ -4,8 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from tests.waiting import until
 from tests.web.lab_site import BROKEN, HEALTHY, lab_site, open_to_all
+
+pytestmark = pytest.mark.lab
 
 
 async def test_the_latest_report_needs_no_probe(tmp_path: Path) -> None:
