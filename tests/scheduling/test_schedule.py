@@ -17,6 +17,7 @@ from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.scheduling.schedule import Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
 from exporter.scheduling.wall_clock import WallClock
+from tests.properties import PATIENT
 from tests.sample_reports import watched_server
 from tests.waiting import leaked_tasks, until
 
@@ -86,6 +87,7 @@ def test_skipped_between_counts_the_due_times_between_two_probes(
     assert GRID.skipped_between(due, following) == skipped_between
 
 
+@PATIENT
 @given(
     start=st.floats(0, 4e9),
     interval=st.floats(1, 31_536_000),
