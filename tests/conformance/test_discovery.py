@@ -36,6 +36,8 @@ from tests.conformance.world import (
 )
 from tests.lab.certificates import SELF_SIGNED
 
+pytestmark = pytest.mark.lab
+
 CASES: Final[dict[str, Case]] = {
     case["id"]: case for case in yaml.safe_load(Path(__file__).with_name("discovery.yaml").read_bytes())["cases"]
 }

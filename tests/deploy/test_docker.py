@@ -18,6 +18,8 @@ from tests.e2e.processes import log_on_failure, running_program
 from tests.programs import program
 from tests.waiting import until
 
+pytestmark = pytest.mark.subprocess
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/docker"
 PYTHON = "/usr/bin/python3.11"  # Debian 12's, here as in the image

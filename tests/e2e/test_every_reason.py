@@ -36,7 +36,7 @@ NOT_SHOWN = Reason.INTERNAL_ERROR  # a fault of the exporter, which no server ca
 NOTARIES = [names.parse(NOTARY)]
 MAX_REQUESTS = 8  # from a deep look to one endpoint
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.lab]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

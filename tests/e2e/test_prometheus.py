@@ -208,6 +208,7 @@ async def ever_told(receiving: Receiver) -> set[Alert]:
 # ---------------------------------------------------------------- the tests
 
 
+@pytest.mark.prometheus
 @pytest.mark.system("prometheus")
 @pytest.mark.system("prometheus-alertmanager")
 @pytest.mark.timeout(6 * PATIENCE)

@@ -10,6 +10,8 @@ from tests.e2e.nginx import Site, nginx
 from tests.e2e.processes import NotStartedError
 from tests.e2e.synapse import synapse
 
+pytestmark = pytest.mark.subprocess
+
 
 @pytest.mark.system("nginx")
 def test_the_error_of_nginx_is_shown(tmp_path: Path) -> None:

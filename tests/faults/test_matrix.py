@@ -16,6 +16,7 @@ def findings() -> Mapping[str, Finding]:
     return probe_all()
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("server", HOSTILE_SERVERS, ids=lambda server: server.server_name.partition(".")[0])
 def test_the_exporter_withstands_a_hostile_server(findings: Mapping[str, Finding], server: LabServer) -> None:
     """It finds the right reasons, within its timeout and 2 MiB, and leaks no task, descriptor or exception."""

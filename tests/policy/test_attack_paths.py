@@ -18,6 +18,8 @@ from tests.policy.socket_activity import recorded_activity
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case
 from tests.policy.world import hostile_world, trap
 
+pytestmark = pytest.mark.lab
+
 WITH_TEXT: Final = {name: path for name, path in ATTACK_PATHS.items() if path.uses_text}
 HARMLESS: Final = {
     *(Reason.NXDOMAIN, Reason.INVALID_DELEGATION, Reason.REDIRECT),

@@ -19,6 +19,8 @@ from tests.policy.table import FORMS, REFUSED
 from tests.policy.world import World, hostile_world
 from tests.web.serving import client_of
 
+pytestmark = pytest.mark.lab
+
 NEVER = 1e6  # seconds
 PATHS: Final = ("literal with port", "address with port")  # those that a client of the exporter can choose
 

@@ -14,6 +14,8 @@ from tests.policy.socket_activity import recorded_activity
 from tests.policy.table import Case
 from tests.policy.world import hostile_world
 
+pytestmark = pytest.mark.lab
+
 PUBLIC: Final = Case("8.8.8.8", "a public address", "")
 BROWSERS_REFUSE: Final = frozenset(
     {

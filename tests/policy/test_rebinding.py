@@ -5,6 +5,7 @@ from ipaddress import ip_address
 from itertools import chain, repeat
 from pathlib import Path
 
+import pytest
 from dns.name import Name
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
@@ -20,6 +21,8 @@ from tests.addresses import ip_endpoint
 from tests.policy.probing import make_prober, probe_all, problems_of
 from tests.policy.socket_activity import recorded_activity
 from tests.policy.world import DOMAIN, WEBSITE_IP, hostile_world
+
+pytestmark = pytest.mark.lab
 
 FORBIDDEN = "127.0.0.66"
 ALLOWED = "127.0.0.1"
