@@ -3,9 +3,10 @@ PYTHON ?= python3
 RUN := .venv/bin
 TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
+export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test lint format docs chart bench faults endurance fuzz mutate mutate-functions sbom audit lock clean
+.PHONY: help demo test check lint format docs chart bench faults endurance fuzz mutate mutate-functions sbom audit lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -16,7 +17,14 @@ demo: .venv/installed ## run the exporter against the embedded federation, until
 test: .venv-test/installed .venv-synapse/installed .venv-supply/installed ## run everything that CI runs: system packages, linters, types, every test
 	tests/install-programs
 	$(MAKE) --no-print-directory lint
-	$(TEST)/python -m pytest --cov
+	$(TEST)/python -m pytest -n auto --cov
+
+# Markers of tests, which pyproject.toml explains.
+SLOW := synapse or system or soak or matrix or prometheus or subprocess or silence or lab or fuzz
+
+check: .venv-test/installed ## run linters, types and the fast tests: no root, no system packages
+	$(MAKE) --no-print-directory lint
+	$(TEST)/python -m pytest -n auto -m "not ($(SLOW))"
 
 lint: .venv-test/installed ## run ruff and mypy
 	$(TEST)/ruff format --check

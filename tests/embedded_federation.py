@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config import HostPort
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.servers import LabServer
+from tests.waiting import PATIENCE
 
 QUICK = {"interval": "2s", "timeout": "1900ms"}  # a busy machine must not make a healthy server late
 
@@ -36,7 +37,7 @@ Series = dict[str, float]
 
 
 async def scraped(place: HostPort) -> Series:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.get(f"http://{place}/metrics")
         answer.raise_for_status()
     return {

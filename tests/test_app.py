@@ -32,7 +32,9 @@ from tests.embedded_federation import (
     write_config,
 )
 from tests.server_lists.serving import http_response, serving, target_groups
-from tests.waiting import leaked_tasks, until, until_async
+from tests.waiting import PATIENCE, leaked_tasks, until, until_async
+
+pytestmark = pytest.mark.lab
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 RELOADED = "exporter_config_last_reload_successful"
@@ -75,7 +77,7 @@ async def probed(app: App, *servers: LabServer) -> Series:
 
 
 async def post_reload(app: App) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         return await client.post(f"http://{app.addresses[0]}/-/reload")
 
 

@@ -40,6 +40,8 @@ from tests.server_lists.serving import http_response, target_groups
 from tests.server_lists.serving import serving as serving_list
 from tests.waiting import PATIENCE, until_async
 
+pytestmark = pytest.mark.subprocess
+
 HEALTHY, BROKEN = lab_servers("default-port.lab.test", "expired.lab.test")
 
 

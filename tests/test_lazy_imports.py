@@ -12,6 +12,8 @@ import pytest
 
 from exporter import DISTRIBUTION, VERSION
 
+pytestmark = pytest.mark.subprocess
+
 ROOT: Final = Path(__file__).parent.parent
 ENTRY_POINTS: Final = (
     pytest.param(("-m", "exporter"), id="python -m exporter"),

@@ -14,6 +14,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.subprocess
+
 ROOT: Final = Path(__file__).parents[1]
 REQUIREMENTS: Final = sorted((ROOT / "requirements").glob("*.txt"))
 REASONS: Final = (ROOT / "docs" / "dependencies.md").read_text()

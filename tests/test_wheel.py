@@ -10,6 +10,8 @@ from typing import Final
 
 import pytest
 
+pytestmark = pytest.mark.subprocess
+
 ROOT: Final = Path(__file__).parents[1]
 FOLDERS: Final = {
     "exporter",

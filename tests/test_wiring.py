@@ -28,6 +28,8 @@ from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.synapse import SynapseList
 from tests.lab.dns_faults import drop
 
+pytestmark = pytest.mark.lab
+
 SERVER = "default-port.lab.test"
 UNUSED_RESOLVER = HostPort("192.0.2.53", 53)
 

@@ -34,6 +34,9 @@ from tests.conformance.world import (
     World,
     addresses,
 )
+from tests.lab.certificates import SELF_SIGNED
+
+pytestmark = pytest.mark.lab
 
 CASES: Final[dict[str, Case]] = {
     case["id"]: case for case in yaml.safe_load(Path(__file__).with_name("discovery.yaml").read_bytes())["cases"]
@@ -68,6 +71,7 @@ WELL_KNOWN_REASONS = {
 }
 CERTIFICATE_REASONS = {
     UNTRUSTED: Reason.CERTIFICATE_UNTRUSTED,
+    SELF_SIGNED: Reason.CERTIFICATE_UNTRUSTED,
     EXPIRED: Reason.CERTIFICATE_EXPIRED,
     WRONG_NAME: Reason.CERTIFICATE_NAME_MISMATCH,
 }

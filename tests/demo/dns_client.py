@@ -9,8 +9,7 @@ from dns.rrset import RRset
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.zone import Transport
 from tests.demo.independent_clients import host_and_port
-
-_TIMEOUT_SECONDS = 10.0
+from tests.waiting import PATIENCE
 
 
 async def query(
@@ -26,10 +25,8 @@ async def query(
     message = dns.message.make_query(name, rdtype, use_edns=0 if payload else False, payload=payload or 512)
     address, port = host_and_port(server.address)
     if transport is Transport.TCP:
-        return await dns.asyncquery.tcp(message, address, port=port, timeout=_TIMEOUT_SECONDS)
-    return await dns.asyncquery.udp(
-        message, address, port=port, timeout=_TIMEOUT_SECONDS, ignore_errors=ignore_malformed
-    )
+        return await dns.asyncquery.tcp(message, address, port=port, timeout=PATIENCE)
+    return await dns.asyncquery.udp(message, address, port=port, timeout=PATIENCE, ignore_errors=ignore_malformed)
 
 
 def facts(reply: Message) -> tuple[str, list[str], list[str]]:

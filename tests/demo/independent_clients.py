@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-_TIMEOUT_SECONDS = 10.0
+from tests.waiting import PATIENCE
+
 _BLACK_HOLE_SECONDS = 0.2  # a connection on loopback takes far less than a thousandth of that
 
 
@@ -40,7 +41,7 @@ class Client:
         self.tls = strict_context(ca_file).wrap_socket(
             socket.socket(), server_hostname=name, suppress_ragged_eofs=False
         )
-        self.tls.settimeout(_TIMEOUT_SECONDS)
+        self.tls.settimeout(PATIENCE)
         try:
             self.tls.connect(host_and_port(address))  # this includes the handshake
         except BaseException:

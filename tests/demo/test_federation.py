@@ -22,6 +22,8 @@ from exporter.model.names import parse
 from exporter.model.reasons import Reason
 from tests.demo.independent_clients import connect, get, host_and_port
 
+pytestmark = pytest.mark.lab
+
 
 @pytest_asyncio.fixture
 async def federation() -> AsyncIterator[Federation]:

@@ -18,7 +18,7 @@ from tests.grafana.dashboards import ALL, annotations, interpolate, label_values
 from tests.lab.notaries import NOTARY, NOTARY_SERVERS
 from tests.waiting import until_async, until_equal
 
-pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module")]
+pytestmark = [pytest.mark.system("prometheus"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.prometheus]
 
 SEEN = ("well-known-srv.lab.test", "expired.lab.test", "srv-legacy.lab.test", "impersonated.lab.test")
 """Servers that the dashboard of one server is looked at with: no single one has all that can be shown."""

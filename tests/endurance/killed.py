@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,18 +11,21 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.monitoring import listening
-from tests.endurance.run import Row, grids, lab, row
+from tests.e2e.monitoring import listening_program
+from tests.endurance.run import MEDIUM, Row, Size, grids, lab, row
 from tests.endurance.serving import Exporter, WallClock
 from tests.endurance.troubles import World
 from tests.programs import program
+from tests.waiting import PATIENCE
 
-LOAD_SECONDS = 20.0
-FEW = 16  # every so many of the broken and hostile servers: only a machine with time to spare calls nobody down
 SCRAPE_SECONDS = 1.0
-BUSY_SECONDS = 3.0  # by which a scrape or a probe may be late on a busy machine
+BUSY_SECONDS = 30.0  # by which a scrape may be late on a busy machine
+EACH = 3  # probes of each server before the end: the first one is not on the grid yet
 LAST = "matrix_federation_probe_last_timestamp_seconds"
+DURATION = "matrix_federation_probe_duration_seconds"
 HEALTHY = 'server_name=~".*many.*"'
+PROBED = f"count(matrix_federation_probes_total{{{HEALTHY}}} >= {EACH})"
+COUNTED = "sum(increase(matrix_federation_probes_total[5m]))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,8 @@ class Prometheus:
         return found
 
     def number(self, query: str) -> float:
-        (one,) = self.ask(query)
-        return float(one["value"][1])
+        """0 where there is nothing."""
+        return sum(float(each["value"][1]) for each in self.ask(query))
 
     def longest_gap(self) -> float:
         """Seconds between two scrapes that succeeded."""
@@ -53,14 +56,14 @@ def prometheus(folder: Path, exporter: str) -> Iterator[Prometheus]:
     job = {"job_name": "matrix-federation", "static_configs": [{"targets": [exporter]}]}
     file.write_text(json.dumps({"global": {"scrape_interval": f"{SCRAPE_SECONDS:.0f}s"}, "scrape_configs": [job]}))
     command = [program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'samples'}"]
-    with listening(folder, command) as address:
+    with listening_program(folder, command) as address:
         yield Prometheus(address)
 
 
-def kill(folder: Path, workers: int) -> list[Row]:
+def kill(folder: Path, workers: int, size: Size = MEDIUM) -> list[Row]:
     """The exporter writes nothing, so that nothing can be left half written: its folder is as it was."""
     (folder / "exporter").mkdir(parents=True)
-    with lab(FEW) as federation:
+    with lab(size) as federation:
         exporter = Exporter(folder / "exporter", workers)
         healthy = tuple(name for name in federation.told["servers"] if ".many." in name)
         world = World(exporter, WallClock(folder), federation, frozenset(federation.told["servers"]), healthy[:0])
@@ -76,7 +79,8 @@ def kill(folder: Path, workers: int) -> list[Row]:
 
 def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     exporter = world.exporter
-    time.sleep(LOAD_SECONDS)
+    healthy = sum(".many." in name for name in world.steady)
+    wait_until(lambda: seen.number(PROBED) == healthy)
     ended, files = exporter.pids(), left_in(exporter.folder)
     probes = seen.number("sum(matrix_federation_probes_total)")
     at = time.monotonic()
@@ -84,10 +88,10 @@ def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     exporter.process.wait()
     exporter.start()
     down = time.monotonic() - at
-    time.sleep(LOAD_SECONDS)
+    wait_until(lambda: seen.number(PROBED) == healthy and seen.number(COUNTED) > probes)
     gap, allowed = seen.longest_gap(), down + 2 * SCRAPE_SECONDS + BUSY_SECONDS
     failed = seen.ask(f"min_over_time(matrix_federation_probe_success{{{HEALTHY}}}[5m]) == 0")
-    counted = seen.number("sum(increase(matrix_federation_probes_total[5m]))")
+    counted = seen.number(COUNTED)
     yield Row("longest gap between scrapes", f"down for {down:.1f} s", f"{gap:.1f} s", gap < allowed)
     yield Row("probes in Prometheus", f"{probes:.0f}", f"{counted:.0f} more", counted > probes)
     yield Row("healthy servers that were ever called down", "", str(len(failed)), not failed)
@@ -96,16 +100,26 @@ def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     yield Row("probes off their grid", "", str(off := len(off_the_grid(world))), off == 0)
 
 
+def wait_until(met: Callable[[], bool]) -> None:
+    """Raises TimeoutError."""
+    end = time.monotonic() + PATIENCE
+    while not met():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(SCRAPE_SECONDS / 2)
+
+
 def left_in(folder: Path) -> set[tuple[str, int]]:
     """All but the log, with the time of the latest change."""
     return {(file.name, file.stat().st_mtime_ns) for file in folder.rglob("*") if file.name != "log"}
 
 
 def off_the_grid(world: World) -> list[str]:
-    """Healthy servers whose latest probe ended long after one that was due, by the grid of the old process."""
-    latest = world.exporter.scrape().by_server(LAST)
+    """Healthy servers whose latest probe began long after one that was due, by the grid of the old process."""
+    scrape = world.exporter.scrape()
+    ended, durations = scrape.by_server(LAST), scrape.by_server(DURATION)
     return [
         name
         for name, grid in grids(world).items()
-        if ".many." in name and (latest[name] - grid.phase) % grid.interval > grid.interval / 2
+        if ".many." in name and (ended[name] - durations[name] - grid.phase) % grid.interval > grid.interval / 2
     ]

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.federation import Federation
-from tests.endurance.serving import PATIENCE_SECONDS, PAUSE_SECONDS
+from tests.endurance.serving import PAUSE_SECONDS
 from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.crowd import crowd
 from tests.lab.hostile import HOSTILE_SERVERS
+from tests.waiting import PATIENCE
 
 SILENCE, SPEAK = "silence", "speak"
 
@@ -44,7 +45,7 @@ async def handle(federation: Federation) -> None:
 
 async def speak(dns: DnsServer) -> None:
     """A query of the exporter may have its port for a moment: each has a socket of its own."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(PATIENCE):
         while True:
             try:
                 return await dns.start()

@@ -24,15 +24,14 @@ from tests.endurance.level import WINDOWS, Trend, trend
 from tests.endurance.serving import Event, Exporter, Held, Scrape, WallClock, at
 from tests.endurance.troubles import Lab, World
 
-HEALTHY = 30
-EVERY_NTH = 4  # of the broken and hostile servers
 RESTLESS = 6  # of the healthy ones
 PROBES = "matrix_federation_probes_total"
+SUCCESS = "matrix_federation_probe_success"
 LAST = "matrix_federation_probe_last_timestamp_seconds"
 FAILURES = "matrix_federation_probe_failures_total"
 IN_FLIGHT = "matrix_federation_exporter_probes_in_flight"
 SKIPPED = "matrix_federation_exporter_probes_skipped_total"
-SETTLING_SECONDS = 11.0  # the longest interval, a probe and a deep look
+SETTLING_SECONDS = 7.0  # the longest interval, in which every probe that was planned begins
 LOOKS = 5
 SAMPLE_SECONDS = 1.0
 POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)  # asyncio starts them one by one, and keeps them
@@ -40,6 +39,20 @@ NOT_MORE_SERIES = 0.1  # hostile servers fail now in one way, now in another
 NOT_MORE_MEMORY = 0.1  # of what there was: less is noise
 OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"  # asyncio tells of it, and tries again a second later
 LOST = {"probe skipped", "probe lost"}
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of the lab: a small one leaves time to a busy machine."""
+
+    healthy: int
+    every_nth: int
+    """Of the broken and hostile servers."""
+
+
+LARGE = Size(healthy=30, every_nth=4)
+MEDIUM = Size(healthy=30, every_nth=16)
+SMALL = Size(healthy=15, every_nth=16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +74,8 @@ class Rest:
 
 
 @contextmanager
-def lab(every_nth: int = EVERY_NTH) -> Iterator[Lab]:
-    command = [sys.executable, "-m", "tests.endurance.lab", str(HEALTHY), str(every_nth)]
+def lab(size: Size) -> Iterator[Lab]:
+    command = [sys.executable, "-m", "tests.endurance.lab", str(size.healthy), str(size.every_nth)]
     with Popen(command, stdin=PIPE, stdout=PIPE, text=True) as process:
         assert process.stdout is not None
         announced = process.stdout.readline().strip()
@@ -71,10 +84,10 @@ def lab(every_nth: int = EVERY_NTH) -> Iterator[Lab]:
         yield Lab(process, json.loads(Path(announced).read_text()))
 
 
-def endure(folder: Path, workers: int, seconds: float) -> list[Row]:
+def endure(folder: Path, workers: int, seconds: float, size: Size = LARGE) -> list[Row]:
     """Troubles begin anew until the time is over."""
     folder.mkdir()
-    with lab() as federation:
+    with lab(size) as federation:
         clock = WallClock(folder)
         exporter = Exporter(folder, workers, clock)
         healthy = [name for name in federation.told["servers"] if ".many." in name]
@@ -96,9 +109,16 @@ def endure(folder: Path, workers: int, seconds: float) -> list[Row]:
 
 
 def let_all_be_probed(world: World) -> None:
-    """Twice: the first probe of a server is not like those that follow."""
-    while len(done := world.exporter.scrape().by_server(PROBES)) < len(world.steady) or min(done.values()) < 2:
-        time.sleep(1)
+    """Twice: the first probe of a server is not like those that follow. And until all healthy ones were found well."""
+    while not all_are_probed(world, world.exporter.scrape()):
+        time.sleep(0.5)
+
+
+def all_are_probed(world: World, scrape: Scrape) -> bool:
+    probes, successes = scrape.by_server(PROBES), scrape.by_server(SUCCESS)
+    return all(probes.get(name, 0) >= 2 for name in world.steady) and all(
+        success for name, success in successes.items() if ".many." in name
+    )
 
 
 def rest(world: World) -> Rest:
@@ -109,16 +129,17 @@ def rest(world: World) -> Rest:
     time.sleep(SETTLING_SECONDS)
     while exporter.scrape().total(IN_FLIGHT):
         time.sleep(0.2)
-    time.sleep(2)  # for clients of ours to be gone
     return Rest(begun, exporter.scrape(), held_for_good(exporter))
 
 
 def held_for_good(exporter: Exporter) -> Held:
-    """A check of the network may have a socket open at one look; what was left over is there at all of them."""
+    """A client of ours or a check of the network may have a socket open at one look; what was left over is there at
+    all of them.
+    """
     looks = []
     for _ in range(LOOKS):
         looks.append(exporter.held())
-        time.sleep(0.2)
+        time.sleep(0.5)
     return min(looks, key=lambda held: held.descriptors)
 
 
@@ -159,7 +180,7 @@ async def watch(world: World, memory: list[tuple[float, float]]) -> None:
     openmetrics = False
     while True:
         with suppress(httpx.HTTPError):
-            await asyncio.to_thread(world.exporter.scrape, openmetrics=openmetrics)
+            await asyncio.to_thread(world.exporter.metrics, openmetrics=openmetrics)
         openmetrics = not openmetrics
         memory.append((time.monotonic(), world.exporter.held().resident_bytes))
         await asyncio.sleep(SAMPLE_SECONDS)

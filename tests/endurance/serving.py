@@ -16,14 +16,14 @@ from typing import Any
 
 import httpx
 from prometheus_client import Metric
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
 from prometheus_client.samples import Sample
+
+from tests.waiting import PATIENCE
 
 EXPORTER = "matrix_federation_exporter_"
 MAX_DESCRIPTORS = 256
 MAX_MEMORY_BYTES = 2 << 30  # of addresses, of which most are never touched
-PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
 OPENMETRICS = "application/openmetrics-text;version=1.0.0"
 CLOCK = "faked-clock"  # a file, which faketime opens for every look at the time, and now and then leaves open
@@ -116,7 +116,7 @@ class Exporter:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(PATIENCE_SECONDS)
+        return self.process.wait(PATIENCE)
 
     # ------------------------------------------------------------ what it says
 
@@ -131,7 +131,7 @@ class Exporter:
 
     def told(self, what: str, since: int) -> Event:
         """The first such event after so many others. Raises TimeoutError with the log."""
-        patience = time.monotonic() + PATIENCE_SECONDS
+        patience = time.monotonic() + PATIENCE
         while not (found := [event for event in self.events()[since:] if event["msg"] == what]):
             if self.process.poll() is not None or time.monotonic() > patience:
                 raise TimeoutError(f"the exporter does not say {what!r}:\n{self.log.read_text()[-3000:]}")
@@ -144,11 +144,14 @@ class Exporter:
         self.process.send_signal(signal.SIGHUP)
         return self.told("watching", known)
 
-    def scrape(self, *, openmetrics: bool = False) -> Scrape:
+    def metrics(self, *, openmetrics: bool = False) -> str:
         headers = {"Accept": OPENMETRICS} if openmetrics else {}
-        answer = httpx.get(f"http://{self.address}/metrics", headers=headers, trust_env=False, timeout=PATIENCE_SECONDS)
+        answer = httpx.get(f"http://{self.address}/metrics", headers=headers, trust_env=False, timeout=PATIENCE)
         answer.raise_for_status()
-        return Scrape((read_openmetrics if openmetrics else read_text)(answer.text))
+        return answer.text
+
+    def scrape(self) -> Scrape:
+        return Scrape(read_text(self.metrics()))
 
     # ------------------------------------------------------------ what it holds
 

@@ -8,26 +8,28 @@ from exporter.scheduling.schedule import Grid
 from tests.endurance.accounts import Account, Moment, Stretch, account, points
 from tests.endurance.killed import kill
 from tests.endurance.level import trend
-from tests.endurance.run import endure
+from tests.endurance.run import SMALL, endure
 from tests.programs import program
 
 GRID = Grid(interval=10, phase=3)
 HOUR = Stretch(Moment(1000, 1001), Moment(4600, 4601))
 
 
+@pytest.mark.soak
 @pytest.mark.system("faketime")
 @pytest.mark.timeout(400)
 def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     """With workers, one of whom is killed; `make endurance` has one process alone too."""
     program("faketime")
-    assert [row for row in endure(tmp_path / "run", workers=2, seconds=1) if not row.holds] == []
+    assert [row for row in endure(tmp_path / "run", workers=2, seconds=1, size=SMALL) if not row.holds] == []
 
 
+@pytest.mark.soak
 @pytest.mark.system("prometheus")
 @pytest.mark.timeout(300)
 def test_a_kill_loses_nothing_that_prometheus_does_not_have(tmp_path: Path) -> None:
     """The other process goes on where the first one was, and there is nothing to repair."""
-    assert [row for row in kill(tmp_path / "killed", workers=2) if not row.holds] == []
+    assert [row for row in kill(tmp_path / "killed", workers=2, size=SMALL) if not row.holds] == []
 
 
 # ---------------------------------------------------------------- the accounts themselves

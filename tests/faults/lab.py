@@ -1,4 +1,4 @@
-"""`python -m tests.faults.lab 3s`: the hostile servers, and a healthy one, each to be probed within so long."""
+"""`python -m tests.faults.lab 3s` runs the hostile servers and a healthy one, to be probed with that timeout."""
 
 import asyncio
 import sys
@@ -11,10 +11,10 @@ from tests.lab.hostile import HOSTILE_SERVERS
 (HEALTHY,) = crowd(1)
 
 
-async def main(within: str) -> None:
+async def main(probe_timeout: str) -> None:
     async with Federation((HEALTHY, *HOSTILE_SERVERS)) as federation:
         network = federation.config()["network"] | {"address_policy": "public"}
-        await serve_until_end_of_input(federation.config() | {"network": network, "probe": {"timeout": within}})
+        await serve_until_end_of_input(federation.config() | {"network": network, "probe": {"timeout": probe_timeout}})
 
 
 if __name__ == "__main__":

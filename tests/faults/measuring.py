@@ -1,4 +1,4 @@
-"""One probe in a process of its own: what it found, and what it cost and left behind."""
+"""Measures one probe in a process of its own: what it finds, what it costs, and what it leaves behind."""
 
 import asyncio
 import ctypes
@@ -6,7 +6,7 @@ import gc
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 from structlog.testing import capture_logs
 
@@ -18,25 +18,27 @@ from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.wiring import build_prober
 
-RESET_PEAK = "5"  # /proc/[pid]/clear_refs (proc(5)): the peak of resident memory becomes what is resident now
+_RESET_PEAK = "5"  # for /proc/[pid]/clear_refs (proc(5)): sets the peak of resident memory to the current value
 MAX_GARBAGE = 150  # objects; asyncio's race for the first of sixteen addresses leaves some hundred
-HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long, unless it never ends
-LIBC = ctypes.CDLL(None)
+_HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long unless it never ends
+_LIBC: Final = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """What a probe and a deep look found, and what they cost."""
+
     problems: frozenset[tuple[Stage, Reason]]
     seconds: float
-    """Of the probe, or of the deep look, whichever took longer."""
+    """The duration of the probe or of the deep look, whichever is longer."""
     grown_bytes: int
-    """By how much resident memory, that of C libraries too, was larger at its peak than before the probe. The kernel
-    counts with an error of some 100 KiB.
+    """How much larger the peak of resident memory was than before the probe, including the memory of C libraries. The
+    kernel counts with an error of some 100 KiB.
     """
-    left_over: tuple[str, ...]
+    leaked: tuple[str, ...]
     """Tasks, file descriptors, and objects that only the garbage collector frees."""
     errors: tuple[str, ...]
-    """Whatever was logged as an error, or came to the event loop, where nobody expected it."""
+    """Errors that were logged, and exceptions that nobody awaited."""
 
 
 class Prober(Protocol):
@@ -46,37 +48,37 @@ class Prober(Protocol):
 
 
 def measure(config: Config, healthy: str, server_name: str) -> Finding:
-    """A `healthy` server is probed before, so that what is made once is not taken for the work of this probe."""
-    gc.freeze()  # what is loaded stays: to look through it again and again would take longer than all else
-    with capture_logs() as logged:
-        finding = asyncio.run(watch(build_prober(config), healthy, server_name, HANGS_AFTER * config.probe.timeout))
-    logged_errors = tuple(str(event) for event in logged if event["log_level"] == "error")
-    return replace(finding, errors=finding.errors + logged_errors)
+    """Probe a `healthy` server first, so that one-time work is not attributed to the probe of `server_name`."""
+    gc.freeze()  # loaded modules are never freed, and scanning them repeatedly would take longer than all else
+    with capture_logs() as entries:
+        finding = asyncio.run(watch(build_prober(config), healthy, server_name, _HANGS_AFTER * config.probe.timeout))
+    logged = tuple(str(entry) for entry in entries if entry["log_level"] == "error")
+    return replace(finding, errors=finding.errors + logged)
 
 
 async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: float) -> Finding:
-    unexpected: list[str] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: unexpected.append(str(context)))
-    await look(prober, healthy)
-    gc.disable()  # so that what it would find is found afterwards
-    descriptors, resident = open_descriptors(), resident_peak()
+    errors: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(str(context)))
+    await probe(prober, healthy)
+    gc.disable()  # so that garbage is still there when it is counted
+    descriptors, resident = open_descriptors(), reset_peak()
     try:
         async with asyncio.timeout(hangs_after):
-            problems, seconds = await look(prober, server_name)
+            problems, seconds = await probe(prober, server_name)
     except TimeoutError:
         problems, seconds = frozenset(), hangs_after
     grown = peak() - resident
-    garbage = await settle()
+    garbage = await collect_garbage()
     gc.enable()
     tasks = [str(task) for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-    left_over = (*tasks, *sorted(open_descriptors() - descriptors))
+    leaked = (*tasks, *sorted(open_descriptors() - descriptors))
     if garbage > MAX_GARBAGE:
-        left_over += (f"{garbage} objects that hold one another",)
-    return Finding(problems, seconds, grown, left_over, tuple(unexpected))
+        leaked += (f"{garbage} objects in reference cycles",)
+    return Finding(problems, seconds, grown, leaked, tuple(errors))
 
 
-async def look(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage, Reason]], float]:
-    """A probe and a deep look."""
+async def probe(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage, Reason]], float]:
+    """Run a probe and a deep look; return their problems, and the longer of their durations."""
     loop = asyncio.get_running_loop()
     started = loop.time()
     report = await prober.probe(parse(server_name))
@@ -91,15 +93,15 @@ async def look(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage,
     return problems, max(probed - started, loop.time() - probed)
 
 
-async def settle() -> int:
-    """What was closed or cancelled ends in the next turns of the loop. How many objects are garbage then."""
+async def collect_garbage() -> int:
+    """Return how many objects are garbage, after the event loop has finished what was closed or cancelled."""
     for _ in range(3):
         await asyncio.sleep(0)
     return gc.collect()
 
 
 def open_descriptors() -> set[str]:
-    """Each with what it leads to; but for that with which the folder is read, which is closed by then."""
+    """Return each descriptor with its target, except the one that reads the folder, which is closed by then."""
     opened = set()
     for file in tuple(Path("/proc/self/fd").iterdir()):
         with suppress(FileNotFoundError):
@@ -107,11 +109,14 @@ def open_descriptors() -> set[str]:
     return opened
 
 
-def resident_peak() -> int:
-    """Bytes; all that is free is given back before, so that nothing grows into it unseen."""
+def reset_peak() -> int:
+    """Return the resident memory in bytes.
+
+    Free memory is returned to the kernel first, so that no growth goes unnoticed because it fits into that.
+    """
     gc.collect()
-    LIBC.malloc_trim(0)
-    Path("/proc/self/clear_refs").write_text(RESET_PEAK)
+    _LIBC.malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text(_RESET_PEAK)
     return peak()
 
 

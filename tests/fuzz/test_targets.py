@@ -48,6 +48,7 @@ def test_initial_inputs(target: Target) -> None:
         run_with_note(target, data, f"initial input {number}")
 
 
+@pytest.mark.fuzz
 @pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 def test_mutated_inputs(target: Target) -> None:
     seeds, end = target.seeds(), time.monotonic() + SECONDS

@@ -32,6 +32,7 @@ from exporter.internet.dns_message import (
 from exporter.model.addresses import Target
 from exporter.model.findings import SrvRecord
 from exporter.probing.network import DnsFailureError
+from tests.properties import PATIENT
 
 ID = 0x1234
 HOST = "dual.test"
@@ -300,7 +301,8 @@ changes = st.lists(
 )
 
 
-@settings(max_examples=1000, deadline=None)
+@pytest.mark.fuzz
+@settings(PATIENT, max_examples=1000)
 @given(sample=st.sampled_from(SAMPLES), changes=changes)
 def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(
     sample: tuple[Query, dns.message.QueryMessage], changes: list[Change]
@@ -321,6 +323,7 @@ def test_reads_damaged_answers_as_dnspython_does_or_refuses_them(
     assert found.canonical_name.lower() == expected.canonical_name.lower()
 
 
+@PATIENT
 @given(st.binary(max_size=100))
 def test_arbitrary_bytes_raise_only_the_documented_errors(content: bytes) -> None:
     for wire in (content, ID.to_bytes(2, "big") + content, raw_answer(1, content), raw_answer(1, QUERY_NAME + content)):

@@ -33,6 +33,8 @@ from tests.internet.raw_https import NAME, handshake_only, listening, live_tls_s
 from tests.lab.certificates import SELF_SIGNED
 from tests.lab.tls_versions import only
 
+pytestmark = pytest.mark.lab
+
 OTHER_NAME = "other.test"
 SLOW_SECONDS, RESOLUTION_SECONDS = 0.1, 0.01  # timers of the event loop may be early by its resolution
 SERVER_NAME, KEY_SHARE = 0, 51  # extensions of a ClientHello

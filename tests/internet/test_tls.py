@@ -46,6 +46,8 @@ from tests.lab.hostile.oversized import begin_handshake
 from tests.lab.hostile.tls import choose_group
 from tests.lab.ports import reset
 
+pytestmark = pytest.mark.lab
+
 
 async def handshake_with(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
     async with listening(behaviour) as address, tcp_connection(address, authority) as connection:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.model import durations
+from tests.properties import PATIENT
 
 YEAR = 365 * 24 * 60 * 60
 UNITS = "follow each number with one of the units y, w, d, h, m, s, ms"
@@ -79,6 +80,7 @@ def test_writes_seconds_as_prometheus_does(seconds: float, text: str) -> None:
     assert durations.text(seconds) == text
 
 
+@PATIENT
 @given(st.integers(min_value=1, max_value=YEAR * 1000))
 def test_parses_what_it_writes(milliseconds: int) -> None:
     """A duration survives the round trip to the millisecond."""

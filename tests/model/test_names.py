@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from exporter.model import names
 from exporter.model.names import InvalidServerNameError, ServerName
+from tests.properties import PATIENT
 
 
 @pytest.mark.parametrize(
@@ -79,6 +80,7 @@ def test_complaints_are_printable_and_short(text: str) -> None:
     assert len(str(caught.value)) < 120
 
 
+@PATIENT
 @given(st.text(alphabet="a1.:[]%-_é \n@/", max_size=40) | st.text(max_size=40))
 def test_any_text_is_a_name_or_rejected(text: str) -> None:
     """Any text is either a name whose parts make up the text again, or raises InvalidServerNameError."""

@@ -1,4 +1,4 @@
-"""Many probes of a hostile world, under the policy of a configuration file."""
+"""Probes a hostile world many times, under the policy of a configuration file."""
 
 import asyncio
 from collections.abc import Iterable
@@ -12,38 +12,42 @@ from exporter.model import names
 from exporter.model.names import InvalidServerNameError
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
-from tests.policy.attack_paths import Blamed
+from tests.policy.attack_paths import Problems
 from tests.policy.world import DOMAIN, World
 
-AT_ONCE = 20  # a busy machine must not run into their timeouts
+CONCURRENCY = 20  # few enough that probes do not time out on a busy machine
 
 
-def config_file(at: World, folder: Path, **changed: object) -> Path:
-    """`changed` are keys of the section `network`."""
+def write_config(world: World, folder: Path, **network: object) -> Path:
+    """`network` changes keys of that section."""
     file = folder / "config.yaml"
-    web = {"listen": ["127.0.0.1:0"], "probe_any": True}
-    file.write_text(yaml.safe_dump({"servers": [f"nobody.{DOMAIN}"], "network": at.network(**changed), "web": web}))
+    document = {
+        "servers": [f"nobody.{DOMAIN}"],
+        "network": world.network(**network),
+        "web": {"listen": ["127.0.0.1:0"], "probe_any": True},
+    }
+    file.write_text(yaml.safe_dump(document))
     return file
 
 
-def prober(at: World, folder: Path, **changed: object) -> Prober:
-    return wiring.build_prober(config.load(config_file(at, folder, **changed)))
+def make_prober(world: World, folder: Path, **network: object) -> Prober:
+    return wiring.build_prober(config.load(write_config(world, folder, **network)))
 
 
-async def probed(prober: Prober, server_names: Iterable[str]) -> list[Report | None]:
-    """None for what is no server name."""
-    turns = asyncio.Semaphore(AT_ONCE)
+async def probe_all(prober: Prober, server_names: Iterable[str]) -> list[Report | None]:
+    """Return None for an invalid server name."""
+    slots = asyncio.Semaphore(CONCURRENCY)
 
     async def probe(text: str) -> Report | None:
         try:
             name = names.parse(text)
         except InvalidServerNameError:
             return None
-        async with turns:
+        async with slots:
             return await prober.probe(name)
 
     return await asyncio.gather(*map(probe, server_names))
 
 
-def blamed(report: Report) -> Blamed:
+def problems_of(report: Report) -> Problems:
     return frozenset((located.stage, located.problem.reason) for located in verdict.problems(report))

@@ -1,4 +1,4 @@
-"""The tables beside this module: what must be refused, what must pass, and what is no address at all."""
+"""The tables of addresses beside this module: those to refuse, those to permit, and texts that are not addresses."""
 
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -7,13 +7,13 @@ from typing import Final
 
 from exporter.model.addresses import IPAddress
 
-HERE: Final = Path(__file__).parent
+_FOLDER: Final = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
     text: str
-    """As somebody may write it."""
+    """The address as someone may write it."""
     why: str
     source: str
 
@@ -23,15 +23,15 @@ class Case:
 
     @property
     def host(self) -> str:
-        """As it stands in a server name or a URL."""
+        """The address as it is written in a server name or a URL."""
         return f"[{self.text}]" if ":" in self.text and "[" not in self.text else self.text
 
 
-def read(name: str) -> tuple[Case, ...]:
-    lines = (HERE / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+def _read(name: str) -> tuple[Case, ...]:
+    lines = (_FOLDER / f"{name}.txt").read_text(encoding="utf-8").splitlines()
     return tuple(Case(*line.split(" | ")) for line in lines if not line.startswith("#"))
 
 
-REFUSED: Final = read("refused")
-PERMITTED: Final = read("permitted")
-FORMS: Final = read("forms")
+REFUSED: Final = _read("refused")
+PERMITTED: Final = _read("permitted")
+FORMS: Final = _read("forms")

@@ -1,4 +1,4 @@
-"""Whatever a server leads to, and whoever asks for it: where the policy forbids it, not even a connection is begun."""
+"""No server and no client can make the exporter begin a connection that the policy forbids."""
 
 from contextlib import closing
 from ipaddress import ip_address
@@ -13,81 +13,85 @@ from exporter.judging import verdict
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.reasons import Reason
 from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
-from tests.policy.probing import blamed, probed, prober
+from tests.policy.probing import make_prober, probe_all, problems_of
+from tests.policy.socket_activity import recorded_activity
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case
-from tests.policy.wire import watched
-from tests.policy.world import trap, world
+from tests.policy.world import hostile_world, trap
 
-BY_TEXT: Final = {name: door for name, door in ATTACK_PATHS.items() if door.by_text}
-IN_VAIN: Final = {
+pytestmark = pytest.mark.lab
+
+WITH_TEXT: Final = {name: path for name, path in ATTACK_PATHS.items() if path.uses_text}
+HARMLESS: Final = {
     *(Reason.NXDOMAIN, Reason.INVALID_DELEGATION, Reason.REDIRECT),
     Reason.CONNECT_REFUSED,  # the fallback of a redirect
 }
 
 
-def test_the_tables_are_as_long_as_they_should_be() -> None:
-    """Each case once, each with its reason and its source."""
+def test_the_tables_are_complete() -> None:
+    """Each case is there once, with its reason and its source."""
     assert len(REFUSED) >= 200
     assert len({case.text for case in (*REFUSED, *FORMS, *PERMITTED)}) == len(REFUSED) + len(FORMS) + len(PERMITTED)
     assert all(case.why and case.source for case in (*REFUSED, *FORMS, *PERMITTED))
 
 
-@pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in ATTACK_PATHS.items()])
-async def test_no_door_leads_to_a_refused_address(door: AttackPath, tmp_path: Path) -> None:
-    """Each is blamed where it is met, and neither dialled, nor looked up by the operating system."""
-    async with world(tmp_path) as at:
-        asking = prober(at, tmp_path)
-        server_names = [door.lead(at, case, at.trap.port) for case in REFUSED]
-        with watched() as wire:
-            reports = await probed(asking, server_names)
-        assert at.trap.visits() == 0
-        assert wire.dialled <= at.own_places()
-        assert wire.looked_up == set()
-    assert {case.text: report and blamed(report) for case, report in zip(REFUSED, reports, strict=True)} == {
-        case.text: door.blamed for case in REFUSED
+@pytest.mark.parametrize("path", [pytest.param(path, id=name) for name, path in ATTACK_PATHS.items()])
+async def test_no_path_leads_to_a_refused_address(path: AttackPath, tmp_path: Path) -> None:
+    """The stage that finds the address fails; the address is not dialled, and not looked up by the operating system."""
+    async with hostile_world(tmp_path) as world:
+        prober = make_prober(world, tmp_path)
+        server_names = [path.prepare(world, case, world.trap.port) for case in REFUSED]
+        with recorded_activity() as activity:
+            reports = await probe_all(prober, server_names)
+        assert world.trap.count_connections() == 0
+        assert activity.dialled <= world.allowed_addresses()
+        assert activity.looked_up == set()
+    assert {case.text: report and problems_of(report) for case, report in zip(REFUSED, reports, strict=True)} == {
+        case.text: path.problems for case in REFUSED
     }
 
 
-@pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in BY_TEXT.items()])
-async def test_what_only_others_read_as_an_address_is_a_name_or_nothing(door: AttackPath, tmp_path: Path) -> None:
-    """Our own resolver is asked for the name, where it is one; nobody makes an address of it."""
-    async with world(tmp_path) as at:
-        asking = prober(at, tmp_path)
-        server_names = [door.lead(at, case, at.trap.port) for case in FORMS]
-        with watched() as wire:
-            reports = await probed(asking, server_names)
-        assert at.trap.visits() == 0
-        assert wire.dialled <= at.own_places()
-        assert wire.looked_up == set()
-    assert any(reports)
+@pytest.mark.parametrize("path", [pytest.param(path, id=name) for name, path in WITH_TEXT.items()])
+async def test_a_text_that_only_other_programs_read_as_an_address_is_a_name_or_invalid(
+    path: AttackPath, tmp_path: Path
+) -> None:
+    """If it is a valid name, the exporter's own resolver looks it up; nothing turns it into an address."""
+    async with hostile_world(tmp_path) as world:
+        prober = make_prober(world, tmp_path)
+        server_names = [path.prepare(world, case, world.trap.port) for case in FORMS]
+        with recorded_activity() as activity:
+            reports = await probe_all(prober, server_names)
+        assert world.trap.count_connections() == 0
+        assert activity.dialled <= world.allowed_addresses()
+        assert activity.looked_up == set()
     for case, report in zip(FORMS, reports, strict=True):
-        assert report is None or {reason for _, reason in blamed(report)} <= IN_VAIN | cut_off(case), case
+        assert report is None or {reason for _, reason in problems_of(report)} <= HARMLESS | if_truncated(case), case
         assert report is None or not verdict.federates(report), case
 
 
-def cut_off(case: Case) -> set[Reason]:
-    """What may be met where the end belongs to a URL, or is the dot that DNS has at the end of every name, and where
-    the brackets are not part of an SRV target.
+def if_truncated(case: Case) -> set[Reason]:
+    """Return what may be found where the address is only the start of the text.
+
+    The rest may be part of a URL, the dot that every name has in DNS, or brackets, which an SRV target does not have.
     """
     return {Reason.BLOCKED_ADDRESS} if case.text.removeprefix("[").startswith("127.0.0.1") else set()
 
 
-async def test_what_the_policy_permits_is_dialled(tmp_path: Path) -> None:
-    """Or else it would be no policy. Nothing leaves this machine: the test ends the attempt."""
-    async with world(tmp_path) as at:
-        asking = prober(at, tmp_path)
-        with watched() as wire:
-            reports = await probed(asking, [case.host for case in PERMITTED])
-    assert wire.dialled == {(str(case.ip), 8448) for case in PERMITTED}
-    assert {reason for report in reports if report for _, reason in blamed(report)} == {Reason.UNREACHABLE}
+async def test_permitted_addresses_are_dialled(tmp_path: Path) -> None:
+    """The connection does not leave this machine: the recording of socket activity stops it."""
+    async with hostile_world(tmp_path) as world:
+        prober = make_prober(world, tmp_path)
+        with recorded_activity() as activity:
+            reports = await probe_all(prober, [case.host for case in PERMITTED])
+    assert activity.dialled == {(str(case.ip), 8448) for case in PERMITTED}
+    assert {reason for report in reports if report for _, reason in problems_of(report)} == {Reason.UNREACHABLE}
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.255.255.254", "0.0.0.0", "::1", "::", "::ffff:127.0.0.1"])
-async def test_the_trap_is_one(host: str) -> None:
-    """Without the policy it is walked into."""
+async def test_the_trap_notices_connections(host: str) -> None:
+    """Without the policy, the exporter connects to it."""
     internet = Internet(timeout=1, policy=AddressPolicy(public_only=False))
-    with trap() as trapping:
-        endpoint = Endpoint(Target(host, trapping.port), ip_address(host))
+    with trap() as listening_trap:
+        endpoint = Endpoint(Target(host, listening_trap.port), ip_address(host))
         with closing(internet.connection(endpoint)) as connection:
             await connection.open()
-        assert trapping.visits() == 1
+        assert listening_trap.count_connections() == 1

@@ -1,4 +1,4 @@
-"""The ports of other services: a server must not make us speak to somebody's mail server."""
+"""Ports of other services: no server can make the exporter talk to a mail server, for example."""
 
 from pathlib import Path
 from typing import Final
@@ -9,10 +9,12 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.special_purpose import PORTS
 from exporter.model.reasons import Reason
 from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
-from tests.policy.probing import blamed, probed, prober
+from tests.policy.probing import make_prober, probe_all, problems_of
+from tests.policy.socket_activity import recorded_activity
 from tests.policy.table import Case
-from tests.policy.wire import watched
-from tests.policy.world import world
+from tests.policy.world import hostile_world
+
+pytestmark = pytest.mark.lab
 
 PUBLIC: Final = Case("8.8.8.8", "a public address", "")
 BROWSERS_REFUSE: Final = frozenset(
@@ -24,29 +26,28 @@ BROWSERS_REFUSE: Final = frozenset(
     }
 )
 """https://fetch.spec.whatwg.org/#port-blocking"""
-WITH_PORT: Final = {name: door for name, door in ATTACK_PATHS.items() if name not in {"literal", "address", "alias"}}
+WITH_PORT: Final = {name: path for name, path in ATTACK_PATHS.items() if name not in {"literal", "address", "alias"}}
 
 
 def test_the_ports_are_those_of_browsers_and_a_few_more() -> None:
     assert PORTS.keys() == BROWSERS_REFUSE | {0, 6379, 11211}
 
 
-@pytest.mark.parametrize("door", [pytest.param(door, id=name) for name, door in WITH_PORT.items()])
-async def test_no_door_leads_to_the_port_of_another_service(door: AttackPath, tmp_path: Path) -> None:
-    """Not even at a public address. The detail says which port, and what to do."""
-    async with world(tmp_path) as at:
-        server_names = [door.lead(at, PUBLIC, port) for port in PORTS]
-        with watched() as wire:
-            reports = await probed(prober(at, tmp_path), server_names)
-        assert wire.dialled <= at.own_places()
-    assert {port: report and blamed(report) for port, report in zip(PORTS, reports, strict=True)} == dict.fromkeys(
-        PORTS, door.blamed
-    )
+@pytest.mark.parametrize("path", [pytest.param(path, id=name) for name, path in WITH_PORT.items()])
+async def test_no_path_leads_to_the_port_of_another_service(path: AttackPath, tmp_path: Path) -> None:
+    """The port is refused even at a public address."""
+    async with hostile_world(tmp_path) as world:
+        server_names = [path.prepare(world, PUBLIC, port) for port in PORTS]
+        with recorded_activity() as activity:
+            reports = await probe_all(make_prober(world, tmp_path), server_names)
+        assert activity.dialled <= world.allowed_addresses()
+    found = {port: report and problems_of(report) for port, report in zip(PORTS, reports, strict=True)}
+    assert found == dict.fromkeys(PORTS, path.problems)
 
 
 @pytest.mark.parametrize("port", [1, 24, 26, 80, 443, 1024, 6378, 6380, 6664, 6670, 8008, 8443, 8448, 10081, 65535])
 def test_every_other_port_passes(port: int) -> None:
-    """A server may federate at any of them; of the others, those that the operator allows."""
+    """A server may federate on any of them, and on those of other services that the operator allows."""
     assert AddressPolicy(allowed_ports={1}).refusal(PUBLIC.ip, port) is None
 
 
@@ -69,25 +70,28 @@ def test_the_refusal_says_which_service_and_which_key() -> None:
 async def test_only_the_configuration_opens_such_ports(
     settings: dict[str, object], reason: Reason, tmp_path: Path
 ) -> None:
-    """Those that it names, or all. Allowed networks open none."""
-    async with world(tmp_path) as at:
-        with watched() as wire:
-            (report,) = await probed(prober(at, tmp_path, **settings), ["8.8.8.8:6697"])
+    """It can open single ports or all of them. Allowed networks open no port."""
+    async with hostile_world(tmp_path) as world:
+        with recorded_activity() as activity:
+            (report,) = await probe_all(make_prober(world, tmp_path, **settings), ["8.8.8.8:6697"])
     assert report
-    assert {why for _, why in blamed(report)} == {reason}
-    assert (("8.8.8.8", 6697) in wire.dialled) is (reason is Reason.UNREACHABLE)
+    assert {found for _, found in problems_of(report)} == {reason}
+    assert (("8.8.8.8", 6697) in activity.dialled) is (reason is Reason.UNREACHABLE)
 
 
 async def test_an_allowed_port_allows_no_address(tmp_path: Path) -> None:
-    async with world(tmp_path) as at:
-        (report,) = await probed(prober(at, tmp_path, allow_ports=[6697]), ["10.0.0.1:6697"])
+    async with hostile_world(tmp_path) as world:
+        (report,) = await probe_all(make_prober(world, tmp_path, allow_ports=[6697]), ["10.0.0.1:6697"])
     assert report
-    assert {why for _, why in blamed(report)} == {Reason.BLOCKED_ADDRESS}
+    assert {reason for _, reason in problems_of(report)} == {Reason.BLOCKED_ADDRESS}
 
 
-async def test_the_word_of_the_operator_counts_for_ports_too(tmp_path: Path) -> None:
-    """A place that `connect_to` names may have any port, and so may the one that it is reached from."""
-    async with world(tmp_path) as at:
-        places = {"192.0.2.9:25": at.nobody.address, "mail.test:25": at.nobody.address}
-        reports = await probed(prober(at, tmp_path, connect_to=places), ["192.0.2.9:25", "mail.test:25"])
-    assert [{why for _, why in blamed(report)} for report in reports if report] == [{Reason.CONNECT_REFUSED}] * 2
+async def test_connect_to_allows_any_port(tmp_path: Path) -> None:
+    """Both the address that it names and the address that stands for it may have a refused port."""
+    async with hostile_world(tmp_path) as world:
+        connect_to = {"192.0.2.9:25": world.closed.address, "mail.test:25": world.closed.address}
+        prober = make_prober(world, tmp_path, connect_to=connect_to)
+        reports = await probe_all(prober, ["192.0.2.9:25", "mail.test:25"])
+    assert [{reason for _, reason in problems_of(report)} for report in reports if report] == [
+        {Reason.CONNECT_REFUSED}
+    ] * 2

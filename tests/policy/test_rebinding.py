@@ -1,10 +1,11 @@
-"""DNS that changes its answers between look-ups: the address that is dialled is the one that passed, each time."""
+"""DNS that changes its replies between lookups: the exporter always dials the address that passed the policy."""
 
 from collections.abc import Iterator
 from ipaddress import ip_address
 from itertools import chain, repeat
 from pathlib import Path
 
+import pytest
 from dns.name import Name
 from dns.rdatatype import RdataType
 from dns.rrset import RRset
@@ -17,9 +18,11 @@ from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from tests.addresses import ip_endpoint
-from tests.policy.probing import blamed, probed, prober
-from tests.policy.wire import watched
-from tests.policy.world import DOMAIN, WEBSITE, world
+from tests.policy.probing import make_prober, probe_all, problems_of
+from tests.policy.socket_activity import recorded_activity
+from tests.policy.world import DOMAIN, WEBSITE_IP, hostile_world
+
+pytestmark = pytest.mark.lab
 
 FORBIDDEN = "127.0.0.66"
 ALLOWED = "127.0.0.1"
@@ -27,114 +30,118 @@ REBINDING = f"rebinding.{DOMAIN}"
 
 
 class RebindingZone(Zone):
-    """A question for the address of REBINDING is answered with the next of `ips`, and at last with FORBIDDEN."""
+    """Each query for the address of REBINDING gets the next of `ips`, and afterwards FORBIDDEN."""
 
     def __init__(self, *ips: str) -> None:
         super().__init__()
         self.put(REBINDING, "A", FORBIDDEN)
         self._ips: Iterator[str] = chain(ips, repeat(FORBIDDEN))
-        self.questions = 0
+        self.queries = 0
 
-    def records(self, name: Name, kind: RdataType) -> RRset | None:
-        if kind is RdataType.A and name.to_text(omit_final_dot=True) == REBINDING:
+    def records(self, name: Name, rdtype: RdataType) -> RRset | None:
+        if rdtype is RdataType.A and name.to_text(omit_final_dot=True) == REBINDING:
             self.put(REBINDING, "A", next(self._ips))
-            self.questions += 1
-        return super().records(name, kind)
-
-
-def closing(answer: Response) -> Response:
-    """After which the connection is not kept."""
-    return Response(answer.status, (*answer.headers, ("Connection", "close")), answer.body)
+            self.queries += 1
+        return super().records(name, rdtype)
 
 
 def site_of(server_name: str) -> Site:
-    """A homeserver that wants a new connection for each request."""
+    """Return the site of a homeserver that closes the connection after each response."""
     homeserver = Homeserver(server_name)
-    pages = {VERSION: homeserver.version(), KEYS: homeserver.keys()}
-    return Site({path: closing(answer) for path, answer in pages.items()})
+    responses = {VERSION: homeserver.version(), KEYS: homeserver.keys()}
+    close = ("Connection", "close")
+    return Site(
+        {
+            path: Response(response.status, (*response.headers, close), response.body)
+            for path, response in responses.items()
+        }
+    )
 
 
-async def test_a_connection_that_is_made_again_goes_where_the_first_one_went(tmp_path: Path) -> None:
-    """And so do those of the deep look: they ask DNS nothing."""
-    async with world(tmp_path) as at:
-        at.dns.zone = zone = RebindingZone(ALLOWED)
-        _, port = ip_endpoint(at.website.address)
+async def test_a_new_connection_goes_to_the_same_address(tmp_path: Path) -> None:
+    """So do the connections of the deep look, which looks up nothing."""
+    async with hostile_world(tmp_path) as world:
+        world.dns.zone = zone = RebindingZone(ALLOWED)
+        _, port = ip_endpoint(world.website.address)
         name = names.parse(f"{REBINDING}:{port}")
-        at.website.sites[REBINDING] = site_of(name.text)
-        asking = prober(at, tmp_path, allow_networks=[f"{ALLOWED}/32"])
-        with watched() as wire:
-            report = await asking.run_deep_look(await asking.probe(name))
+        world.website.sites[REBINDING] = site_of(name.text)
+        prober = make_prober(world, tmp_path, allow_networks=[f"{ALLOWED}/32"])
+        with recorded_activity() as activity:
+            report = await prober.run_deep_look(await prober.probe(name))
         assert verdict.federates(report)
-        assert zone.questions == 1
-        assert len(at.website.handshakes) == 3  # for the version, for the keys, and for the deep look
-        assert wire.dialled == {(ALLOWED, port)}
+        assert zone.queries == 1
+        assert len(world.website.handshakes) == 3  # for the version, for the keys, and for the deep look
+        assert activity.dialled == {(ALLOWED, port)}
 
 
-async def test_each_lookup_is_judged_anew(tmp_path: Path) -> None:
-    """The web server was reached, by the operator's word; the endpoint, of the next look-up, and what the deep look
-    finds after that, are not.
+async def test_every_lookup_is_checked(tmp_path: Path) -> None:
+    """The web server is at an address of `connect_to`, the endpoint of the next lookup is at a forbidden one, and so is
+    the web server that the deep look finds.
     """
-    async with world(tmp_path) as at:
-        at.dns.zone = zone = RebindingZone(WEBSITE)
-        at.website.sites[REBINDING] = Site()
-        asking = prober(at, tmp_path)
-        with watched() as wire:
-            report = await asking.run_deep_look(await asking.probe(names.parse(REBINDING)))
-        assert zone.questions == 3
-        assert blamed(report) == {(Stage.TCP, Reason.BLOCKED_ADDRESS)}
+    async with hostile_world(tmp_path) as world:
+        world.dns.zone = zone = RebindingZone(WEBSITE_IP)
+        world.website.sites[REBINDING] = Site()
+        prober = make_prober(world, tmp_path)
+        with recorded_activity() as activity:
+            report = await prober.run_deep_look(await prober.probe(names.parse(REBINDING)))
+        assert zone.queries == 3
+        assert problems_of(report) == {(Stage.TCP, Reason.BLOCKED_ADDRESS)}
         assert report.deep
         assert report.deep.well_knowns == {}
-        assert wire.dialled <= at.own_places()
+        assert activity.dialled <= world.allowed_addresses()
 
 
-async def test_a_hop_that_leads_back_is_judged_anew(tmp_path: Path) -> None:
-    """A redirect to another path of the same host, which has another address by now."""
-    async with world(tmp_path) as at:
-        at.dns.zone = RebindingZone(WEBSITE)
+async def test_a_redirect_to_the_same_host_is_checked(tmp_path: Path) -> None:
+    """The host has another address by then."""
+    async with hostile_world(tmp_path) as world:
+        world.dns.zone = RebindingZone(WEBSITE_IP)
         elsewhere = Response(302, (("Location", "/elsewhere"),))
-        at.website.sites[REBINDING] = Site({WELL_KNOWN: elsewhere, "/elsewhere": delegation("example.org:1")})
-        with watched() as wire:
-            (report,) = await probed(prober(at, tmp_path), [REBINDING])
+        world.website.sites[REBINDING] = Site({WELL_KNOWN: elsewhere, "/elsewhere": delegation("example.org:1")})
+        with recorded_activity() as activity:
+            (report,) = await probe_all(make_prober(world, tmp_path), [REBINDING])
         assert report
-        assert (Stage.WELL_KNOWN, Reason.BLOCKED_ADDRESS) in blamed(report)
-        assert len(at.website.requests) == 1
-        assert wire.dialled <= at.own_places()
+        assert (Stage.WELL_KNOWN, Reason.BLOCKED_ADDRESS) in problems_of(report)
+        assert len(world.website.requests) == 1
+        assert activity.dialled <= world.allowed_addresses()
 
 
-async def test_no_notary_leads_there_either(tmp_path: Path) -> None:
-    """Neither by its own address, nor by what it delegates to."""
-    async with world(tmp_path) as at:
-        _, port = ip_endpoint(at.website.address)
-        watched_name = names.parse(f"{at.name_at(ip_address(ALLOWED))}:{port}")
-        at.website.sites[watched_name.host] = site_of(watched_name.text)
+async def test_no_notary_leads_to_a_forbidden_address(tmp_path: Path) -> None:
+    """Neither the address of the notary nor its delegation can lead there."""
+    async with hostile_world(tmp_path) as world:
+        _, port = ip_endpoint(world.website.address)
+        watched_name = names.parse(f"{world.name_with_address(ip_address(ALLOWED))}:{port}")
+        world.website.sites[watched_name.host] = site_of(watched_name.text)
         notaries = [
-            f"{at.name_at(ip_address(FORBIDDEN))}:{at.trap.port}",
-            at.website_with(delegation(f"{FORBIDDEN}:{at.trap.port}")),
-            at.service_at(at.name_at(ip_address(FORBIDDEN)), at.trap.port),
+            f"{world.name_with_address(ip_address(FORBIDDEN))}:{world.trap.port}",
+            world.name_with_well_known(delegation(f"{FORBIDDEN}:{world.trap.port}")),
+            world.name_with_srv(world.name_with_address(ip_address(FORBIDDEN)), world.trap.port),
         ]
-        asking = prober(at, tmp_path, allow_networks=[f"{ALLOWED}/32"], notaries=notaries)
-        with watched() as wire:
-            report = await asking.run_deep_look(await asking.probe(watched_name))
+        prober = make_prober(world, tmp_path, allow_networks=[f"{ALLOWED}/32"], notaries=notaries)
+        with recorded_activity() as activity:
+            report = await prober.run_deep_look(await prober.probe(watched_name))
         assert report.deep
-        said = [look.inconclusive_because for look in report.deep.notaries]
-        assert (
-            said == [f"blocked_address: {FORBIDDEN} is not a public address, which network.address_policy forbids"] * 3
-        )
-        assert at.trap.visits() == 0
-        assert wire.dialled <= at.own_places()
+        causes = [result.inconclusive_because for result in report.deep.notaries]
+        expected = f"blocked_address: {FORBIDDEN} is not a public address, which network.address_policy forbids"
+        assert causes == [expected] * 3
+        assert world.trap.count_connections() == 0
+        assert activity.dialled <= world.allowed_addresses()
 
 
 async def test_no_server_leads_to_the_resolver(tmp_path: Path) -> None:
-    """Whom we ask is spoken to in DNS alone, and in nobody else's name: not even where its network is allowed, as long
-    as it listens where resolvers do.
+    """The exporter speaks only DNS to its resolver, and not for a server. The resolver's port is refused even where its
+    network is allowed, if it is the usual one.
     """
-    async with world(tmp_path) as at:
-        ip, port = ip_endpoint(at.dns.address)
-        names_of_it = [at.service_at(at.name_at(ip), port), f"{ip}:{port}", at.website_with(delegation(f"{ip}:{port}"))]
-        with watched() as wire:
-            reports = await probed(prober(at, tmp_path), names_of_it)
-            allowed = await probed(prober(at, tmp_path, allow_networks=["127.0.0.0/8"]), [f"{ip}:53"])
-        assert {why for report in (*reports, *allowed) if report for why in blamed(report)} == {
+    async with hostile_world(tmp_path) as world:
+        ip, port = ip_endpoint(world.dns.address)
+        server_names = [
+            world.name_with_srv(world.name_with_address(ip), port),
+            f"{ip}:{port}",
+            world.name_with_well_known(delegation(f"{ip}:{port}")),
+        ]
+        with recorded_activity() as activity:
+            reports = await probe_all(make_prober(world, tmp_path), server_names)
+            allowed = await probe_all(make_prober(world, tmp_path, allow_networks=["127.0.0.0/8"]), [f"{ip}:53"])
+        assert {problem for report in (*reports, *allowed) if report for problem in problems_of(report)} == {
             (Stage.TCP, Reason.BLOCKED_ADDRESS)
         }
-        assert wire.dialled == {(str(ip), ip_endpoint(at.website.address)[1])}
+        assert activity.dialled == {(str(ip), ip_endpoint(world.website.address)[1])}

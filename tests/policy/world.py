@@ -1,5 +1,5 @@
-"""A hostile world: names that lead wherever they like, a web server that delegates and redirects wherever it likes, and
-a trap on every address of this machine.
+"""A hostile world: names that lead anywhere, a web server that delegates and redirects anywhere, and a trap on every
+address of this machine.
 """
 
 import socket
@@ -18,23 +18,23 @@ from exporter.model.addresses import IPAddress
 from tests.addresses import ip_endpoint
 
 DOMAIN = "policy.test"
-WEBSITE = "192.0.2.77"  # `connect_to` leads from here to the web server, and port 8448 to nobody
+WEBSITE_IP = "192.0.2.77"  # `connect_to` redirects it: port 443 to the web server, and port 8448 to a closed port
 
 
 class Trap:
-    """Listens on every address of this machine, of both families, and accepts nothing."""
+    """A port that listens on every address of this machine, of both families, and accepts no connection."""
 
     def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
         self.port: int = listening.getsockname()[1]
 
-    def visits(self) -> int:
-        """Since the last time."""
-        for visits in count():
+    def count_connections(self) -> int:
+        """Return the number of connections since the last call."""
+        for number in count():
             try:
                 self._listening.accept()[0].close()
             except BlockingIOError:
-                return visits
+                return number
         raise AssertionError
 
 
@@ -49,61 +49,60 @@ def trap() -> Iterator[Trap]:
 class World:
     dns: DnsServer
     website: HttpsServer
-    nobody: ClosedPort
+    closed: ClosedPort
     trap: Trap
     authority: Authority
     _numbers: Iterator[int] = field(default_factory=count)
 
-    def name(self) -> str:
-        """A fresh one, of which DNS knows nothing yet."""
+    def new_name(self) -> str:
+        """Return a name that has no records yet."""
         return f"a{next(self._numbers)}.{DOMAIN}"
 
-    def name_at(self, ip: IPAddress) -> str:
-        name = self.name()
+    def name_with_address(self, ip: IPAddress) -> str:
+        name = self.new_name()
         self.dns.zone.put(name, "A" if ip.version == 4 else "AAAA", str(ip))
         return name
 
     def alias_of(self, target: str) -> str:
-        name = self.name()
+        name = self.new_name()
         self.dns.zone.put(name, "CNAME", f"{target}.")
         return name
 
-    def service_at(self, target: str, port: int) -> str:
-        """The target may be any text: a label of DNS holds every byte."""
-        name, labels = self.name(), [label for label in target.split(".") if label]
+    def name_with_srv(self, target: str, port: int) -> str:
+        """The target may be any text: a DNS label may contain every byte."""
+        name, labels = self.new_name(), [label for label in target.split(".") if label]
         escaped = ".".join("".join(f"\\{byte:03}" for byte in label.encode()) for label in labels)
         self.dns.zone.put(f"_matrix-fed._tcp.{name}", "SRV", f"10 5 {port} {escaped}.")
         return name
 
-    def website_with(self, answer: Response) -> str:
-        """Whose well-known is answered so."""
-        name = self.name()
-        self.dns.zone.put(name, "A", WEBSITE)
-        self.website.sites[name] = Site({WELL_KNOWN: answer})
+    def name_with_well_known(self, response: Response) -> str:
+        name = self.new_name()
+        self.dns.zone.put(name, "A", WEBSITE_IP)
+        self.website.sites[name] = Site({WELL_KNOWN: response})
         return name
 
-    def own_places(self) -> set[tuple[str, int]]:
-        """Where the exporter may connect to."""
-        addresses = self.dns.address, self.website.address, self.nobody.address
+    def allowed_addresses(self) -> set[tuple[str, int]]:
+        """Return where the exporter may connect to."""
+        addresses = self.dns.address, self.website.address, self.closed.address
         return {(str(ip), port) for ip, port in map(ip_endpoint, addresses)}
 
-    def network(self, **changed: object) -> dict[str, Any]:
-        """The section of the configuration, under the policy that is the default."""
+    def network(self, **changes: object) -> dict[str, Any]:
+        """Return the section `network` of the configuration, with the default policy."""
         return {
             "resolvers": [self.dns.address],
             "ca_file": str(self.authority.ca_file),
-            "connect_to": {f"{WEBSITE}:443": self.website.address, f"{WEBSITE}:8448": self.nobody.address},
-            **changed,
+            "connect_to": {f"{WEBSITE_IP}:443": self.website.address, f"{WEBSITE_IP}:8448": self.closed.address},
+            **changes,
         }
 
 
 @asynccontextmanager
-async def world(folder: Path) -> AsyncIterator[World]:
-    dns, website, nobody, authority = DnsServer(), HttpsServer(), ClosedPort(), Authority(folder)
+async def hostile_world(folder: Path) -> AsyncIterator[World]:
+    dns, website, closed, authority = DnsServer(), HttpsServer(), ClosedPort(), Authority(folder)
     website.certificates[DOMAIN] = authority.issue([f"*.{DOMAIN}"]).server_context()
     async with AsyncExitStack() as stack:
-        trapping = stack.enter_context(trap())
-        for part in (dns, website, nobody):
+        listening_trap = stack.enter_context(trap())
+        for part in (dns, website, closed):
             await part.start()
             stack.push_async_callback(part.stop)
-        yield World(dns, website, nobody, trapping, authority)
+        yield World(dns, website, closed, listening_trap, authority)

@@ -33,7 +33,9 @@ from tests.embedded_federation import (
 )
 from tests.lab.catalogue import EVERY_SERVER
 from tests.lab.dns_faults import REFUSED
-from tests.waiting import leaked_tasks, until_async
+from tests.waiting import PATIENCE, leaked_tasks, until_async
+
+pytestmark = pytest.mark.silence
 
 UP = "exporter_connectivity_up"
 FRESH = ("v1/report", "report", "federation-ok")
@@ -51,8 +53,8 @@ SILENT_SERVER, SILENT_DNS = lab("black-hole.lab.test"), lab("dns-silent.lab.test
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "RECHECK_SECONDS", 0.2)
-    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 0.5)
-    monkeypatch.setattr(resolving, "LIVENESS_SECONDS", 0.2)
+    monkeypatch.setattr(connectivity, "WITNESS_SECONDS", 1.0)
+    monkeypatch.setattr(resolving, "LIVENESS_SECONDS", 0.5)
 
 
 @asynccontextmanager
@@ -74,7 +76,7 @@ async def exporter_of(folder: Path, *servers: LabServer, **changed: object) -> A
 
 
 async def get(app: App, path: str) -> httpx.Response:
-    async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         return await client.get(f"http://{app.addresses[0]}{path}")
 
 
@@ -180,9 +182,9 @@ async def test_a_stall_of_the_exporter_is_not_a_failure_of_a_server(
     monkeypatch.setattr(loop_lag, "STALL_SECONDS", 0.05)
     monkeypatch.setattr(TcpStream, "open", stall_and_open)
     server = HEALTHY[0]
-    async with exporter_of(tmp_path, server, probe={"interval": "2s", "timeout": "1s"}) as (app, _):
+    async with exporter_of(tmp_path, server, probe={"interval": "4s", "timeout": "3s"}) as (app, _):
         found = await probed_more(app, [server], 1)
-    assert found[series("exporter_probes_skipped_total", {"reason": "no_resources"})] == 1
+    assert found[series("exporter_probes_skipped_total", {"reason": "no_resources"})] >= 1
     assert (value_of(server, found, "probe_success"), value_of(server, found, "probe_failures_total")) == (1, 0)
 
 
@@ -227,7 +229,7 @@ async def test_connectivity_check_decides_for_a_single_server(tmp_path: Path, up
 async def test_a_probe_on_demand_during_an_outage_is_an_error(tmp_path: Path) -> None:
     """The latest report is still available. It says that the exporter is offline."""
     name = HEALTHY[0].server_name
-    async with exporter_of(tmp_path, HEALTHY[0], probe={"interval": "1h", "timeout": "2s"}) as (app, federation):
+    async with exporter_of(tmp_path, HEALTHY[0], probe={"interval": "1h", "timeout": "4s"}) as (app, federation):
         await probed_more(app, HEALTHY[:1], 1)
         await federation.dns.stop()
         paths = (f"/probe?target={name}", *(f"/api/{path}?fresh=true&server_name={name}" for path in FRESH))

@@ -6,6 +6,7 @@ import pytest
 
 from exporter.scheduling import limiter
 from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter
+from tests.waiting import PATIENCE
 
 
 async def test_starts_are_spaced_out() -> None:
@@ -30,7 +31,7 @@ async def test_waiting_for_a_slot_can_be_cancelled() -> None:
     await asyncio.sleep(0)
     waiting.cancel()
     probe_limiter.release()
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(PATIENCE):
         await probe_limiter.acquire()
     assert waiting.cancelled()
     assert probe_limiter.locked()

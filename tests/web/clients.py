@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exporter.config import HostPort
+from tests.waiting import PATIENCE
 
-PATIENCE = 20.0  # seconds; only a test that fails takes so long
 REQUEST = b"GET %s HTTP/1.1\r\nHost: exporter\r\n\r\n"
 LAST_REQUEST = b"GET /-/healthy HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n"
 

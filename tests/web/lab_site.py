@@ -46,7 +46,7 @@ async def lab_site(
     folder: Path, *servers: LabServer, first_round: float = FAR_AWAY, notaries: Sequence[str] = (), **changed: object
 ) -> AsyncIterator[LabSite]:
     """Run the exporter. `changed` are sections of the configuration."""
-    settings = {"probe": {"interval": "1y", "timeout": "5s"}, **changed}
+    settings = {"probe": {"interval": "1y", "timeout": "2m"}, **changed}
     async with Federation(servers) as federation:
         settings["network"] = network(federation, notaries=list(notaries))
         file = write_config(folder / "config.yaml", federation, **settings)

@@ -20,6 +20,7 @@ from exporter.web.pages import SiteContext, build_site, yield_to_event_loop
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from tests.scrapes import board_of
+from tests.waiting import PATIENCE
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 NO_RUNNER: Any = None  # for a site that is not asked for probes
@@ -29,7 +30,7 @@ Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 @asynccontextmanager
 async def client_of(*addresses: HostPort) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://{addresses[0]}", trust_env=False, timeout=10) as client:
+    async with httpx.AsyncClient(base_url=f"http://{addresses[0]}", trust_env=False, timeout=PATIENCE) as client:
         yield client
 
 

@@ -12,8 +12,8 @@ from exporter.config import HostPort
 from exporter.web import connection
 from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
-from tests.waiting import until
-from tests.web.clients import PATIENCE, REQUEST, client, crowd, exchange, read_to_end
+from tests.waiting import PATIENCE, until
+from tests.web.clients import REQUEST, client, crowd, exchange, read_to_end
 from tests.web.serving import large_page, served, served_pages, streamed_page
 
 NAMES = [f"server-{number}.example.org" for number in range(1000)]

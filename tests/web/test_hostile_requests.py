@@ -5,8 +5,8 @@ import socket
 import pytest
 
 from exporter.web.headers import SECURITY_HEADERS
-from tests.waiting import leaked_tasks
-from tests.web.clients import LAST_REQUEST, PATIENCE, REQUEST, client, exchange, read_to_end
+from tests.waiting import PATIENCE, leaked_tasks
+from tests.web.clients import LAST_REQUEST, REQUEST, client, exchange, read_to_end
 from tests.web.serving import get, served
 
 HOST = b"Host: exporter\r\n"

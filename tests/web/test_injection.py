@@ -41,6 +41,8 @@ from tests.programs import program
 from tests.scrapes import board_of
 from tests.web.serving import ANYWHERE, client_of, served
 
+pytestmark = pytest.mark.lab
+
 SCRIPT = '</style></script><script>fetch("/ran")</script><img src=/ran onerror=fetch("/ran")>'
 HOSTILE = (
     '"} 1\n# TYPE evil counter\nevil{a="b"} 1\r\\" \\n \x00\x1b]0;evil\x07\x1b[2J\x9b2J\u202e\u2028\ud800'

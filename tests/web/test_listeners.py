@@ -11,6 +11,7 @@ import pytest
 from exporter.config import HostPort
 from exporter.web import listeners
 from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind, bound_address
+from tests.waiting import PATIENCE
 
 
 def error_of(*addresses: HostPort) -> str:
@@ -38,7 +39,6 @@ def test_all_addresses_of_both_families_can_be_bound() -> None:
             assert bound_address(second) == HostPort("::", bound_address(first).port)
 
 
-@pytest.mark.timeout(10)
 async def test_a_shortage_of_descriptors_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise the event loop would log a traceback for every connection in the backlog."""
     reported: list[str] = []
@@ -114,7 +114,7 @@ def test_the_oldest_pending_connection_is_closed_if_there_are_too_many(monkeypat
             accepted = stack.enter_context(listener.accept()[0])
             if number == 0:
                 del listener.pending[accepted.fileno()]
-        clients[1].settimeout(1)
+        clients[1].settimeout(PATIENCE)
         assert clients[1].recv(1) == b""
         for client in (clients[0], *clients[2:]):
             client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false

@@ -9,8 +9,8 @@ from exporter import VERSION
 from exporter.web.pages import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
-from tests.waiting import until
-from tests.web.clients import PATIENCE, client, open_descriptors
+from tests.waiting import PATIENCE, until
+from tests.web.clients import client, open_descriptors
 from tests.web.serving import get, served
 
 BOARD = board_of(

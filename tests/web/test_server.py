@@ -12,7 +12,7 @@ from exporter.web import server
 from exporter.web.headers import SECURITY_HEADERS
 from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
-from tests.waiting import leaked_tasks, until
+from tests.waiting import PATIENCE, leaked_tasks, until
 from tests.web.clients import REQUEST, client, exchange
 from tests.web.lab_site import SILENT, lab_site
 from tests.web.serving import ANYWHERE, streamed_page
@@ -25,7 +25,7 @@ async def test_the_end_does_not_wait_for_slow_clients(
     monkeypatch.setattr(server, "GRACE_SECONDS", 0.1)
     sockets = bind([ANYWHERE])
     site = Starlette(routes=[Route("/streamed", streamed_page)])
-    async with asyncio.timeout(10), Server(site, sockets):
+    async with asyncio.timeout(PATIENCE), Server(site, sockets):
         reader, writer = await asyncio.open_connection(*bound_address(sockets[0]))
         writer.write(REQUEST % b"/streamed")
         await reader.readline()

@@ -37,6 +37,8 @@ from tests.embedded_federation import (
 )
 from tests.waiting import leaked_tasks, until, until_async
 
+pytestmark = pytest.mark.subprocess
+
 HEALTHY, BROKEN, SRV, SILENT = lab_servers(
     "default-port.lab.test", "expired.lab.test", "srv-legacy.lab.test", "black-hole.lab.test"
 )

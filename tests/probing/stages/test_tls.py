@@ -1,9 +1,8 @@
 """What the stage `tls` finds in a chain, what is wrong with it, and what is cached."""
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
-from sys import getsizeof
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -12,7 +11,7 @@ from exporter.model.findings import Certificate, ChainCertificate, TlsSession
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
-from exporter.probing.chain_cache import EVALUATIONS_BYTES, ChainCache, weight
+from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.stages import tls
 from exporter.probing.stages.tls import MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS
@@ -261,25 +260,6 @@ def test_an_evaluation_depends_on_name_errors_and_chain() -> None:
     assert problems(finished) == []
 
 
-def test_the_weight_of_an_evaluation_is_about_its_size() -> None:
-    """The chain has the largest evaluation that a server can cause."""
-    weak = rsa.generate_private_key(65537, 1024)
-    above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
-    leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
-    evaluation = tls._evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test", ChainCache())
-    assert (len(evaluation.problems), len(evaluation.issuers)) == (5, 4)
-    assert weight(evaluation) == pytest.approx(deep_size(evaluation), rel=0.25)
-
-
-def deep_size(value: object) -> int:
-    """Return the size of a value in bytes, with everything that it contains."""
-    if isinstance(value, tuple):
-        return getsizeof(value) + sum(map(deep_size, value))
-    if is_dataclass(value):
-        return getsizeof(value) + sum(deep_size(getattr(value, field.name)) for field in fields(value))
-    return getsizeof(value)
-
-
 def test_a_chain_with_very_many_errors_is_not_cached() -> None:
     """The key contains every error of OpenSSL, so it would be too large."""
     expired = [VerifyError(10, depth) for depth in range(1, 300)]
@@ -297,12 +277,3 @@ def test_an_authority_is_described_once() -> None:
     cache = ChainCache()
     first, second = (tls._evaluate_chain(finished, "example.test", cache).issuers for finished in servers)
     assert first[0] is second[0]
-
-
-def test_the_cache_is_bounded_in_bytes() -> None:
-    """A server may present a different chain at each of 32 addresses, at every probe."""
-    cache = ChainCache()
-    finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
-    tls.evaluate(finished, "n1.test", cache)
-    assert cache.evaluations._weight == weight(tls._evaluate_chain(finished, "n1.test", cache)) > 3000
-    assert cache.evaluations._capacity == EVALUATIONS_BYTES

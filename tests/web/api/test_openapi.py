@@ -20,6 +20,8 @@ from tests.embedded_federation import lab_servers
 from tests.waiting import until
 from tests.web.lab_site import HEALTHY, SILENT, LabSite, lab_site
 
+pytestmark = pytest.mark.lab
+
 MANY = lab_servers(
     "well-known-port.lab.test",
     "srv.lab.test",

@@ -4,8 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.waiting import until
+import pytest
+
+from tests.waiting import PATIENCE, until
 from tests.web.lab_site import BROKEN, HEALTHY, lab_site, open_to_all
+
+pytestmark = pytest.mark.lab
 
 
 async def test_the_latest_report_needs_no_probe(tmp_path: Path) -> None:
@@ -57,11 +61,11 @@ async def test_the_deep_look_is_kept_until_the_next_one(tmp_path: Path) -> None:
 
 async def test_a_scheduled_probe_repeats_an_old_deep_look(tmp_path: Path) -> None:
     """The deep look is older than `probe.deep_interval`."""
-    settings = {"interval": "1s", "timeout": "900ms", "deep_interval": "1ms"}
+    settings = {"interval": "3s", "timeout": "2900ms", "deep_interval": "1ms"}
     async with lab_site(tmp_path, HEALTHY, first_round=0.01, probe=settings) as site:
         seen: set[str] = set()
         await until(lambda: site.app.board.snapshot().states[0].state.report)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE):
             while len(seen) < 2:
                 seen.add((await site.report(HEALTHY))["deep_look"]["checked_at"])
     earlier, later = sorted(map(datetime.fromisoformat, seen))

@@ -13,6 +13,8 @@ from exporter.demo.ports import refuse_connections
 from tests.embedded_federation import lab_servers
 from tests.web.lab_site import BROKEN, HEALTHY, LabSite, lab_site
 
+pytestmark = pytest.mark.lab
+
 RECORDED = Path(__file__).parent / "recorded"
 MAPPINGS = ("Hosts", "ConnectionReports", "ConnectionErrors", "Ed25519Checks", "Ed25519VerifyKeys")
 KEY_MAPPINGS = ("verify_keys", "old_verify_keys", "signatures")

@@ -26,6 +26,8 @@ from tests.waiting import until
 from tests.web import pems
 from tests.web.serving import ANYWHERE, client_of
 
+pytestmark = pytest.mark.lab
+
 PASSWORD, WRONG_PASSWORD, TOKEN, HEADER = (f"hunter{number}" for number in range(4))
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
 PATHS = (

@@ -16,6 +16,8 @@ from tests.web.settings.exporter_with_curl import (
     running_exporter,
 )
 
+pytestmark = pytest.mark.lab
+
 
 @pytest.mark.usefixtures("authority")
 async def test_tls(tmp_path: Path) -> None:
