@@ -258,8 +258,9 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "the target."
     ),
     (Stage.KEYS, Reason.HTTP_STATUS): (
-        "Forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers cannot verify "
-        "anything that this server sends."
+        "Status 502, 503 or 504 means that the homeserver is down: start it, and check the reverse proxy's upstream. "
+        "Otherwise forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers "
+        "cannot verify anything that this server sends."
     ),
     (Stage.PROXY, Reason.HTTP_STATUS): (
         "The reverse proxy blocks PUT requests, by which messages, joins and invites arrive: configure it to forward "

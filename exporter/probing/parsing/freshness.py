@@ -10,6 +10,10 @@ DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", if the headers say not
 MAX_SECONDS = 48 * 3600
 FAILURE_SECONDS = 3600  # "no longer than an hour"
 
+_SECONDS = 24 * 3600  # "a sensible cache length", if the headers say nothing
+MAX_SECONDS = 48 * 3600
+FAILURE_SECONDS = 3600  # "no longer than an hour"
+
 # A match begins after a comma only, and all quantifiers are possessive: with backtracking, the time would grow with the
 # square of the length, and hostile headers may have 60 KB.
 _DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+)"|(?P<token>[^\s,]*+)))?+\s*+(?=,|$)')
@@ -31,10 +35,11 @@ def announced_seconds(response: HttpResponse, now: datetime) -> int | None:
 
 
 def _parse_cache_control(response: HttpResponse) -> int | None:
-    directives = {
-        match["name"].lower(): match["quoted"] or match["token"] or ""
-        for match in _DIRECTIVE.finditer(response.header("cache-control") or "")
-    }
+    """Read it as leniently as Synapse does: blanks, case and unknown text between directives do not matter."""
+    directives: dict[str, str] = {}
+    for directive in (response.header("cache-control") or "").split(","):
+        name, _, value = directive.partition("=")
+        directives[name.strip().lower()] = value.strip().strip('"')
     if "no-store" in directives:
         return 0
     age = directives.get("max-age", "")
