@@ -9,14 +9,6 @@ from exporter.probing.evidence import HttpResponse
 DEFAULT_SECONDS = 24 * 3600  # "a sensible cache length", if the headers say nothing
 MAX_SECONDS = 48 * 3600
 FAILURE_SECONDS = 3600  # "no longer than an hour"
-
-_SECONDS = 24 * 3600  # "a sensible cache length", if the headers say nothing
-MAX_SECONDS = 48 * 3600
-FAILURE_SECONDS = 3600  # "no longer than an hour"
-
-# A match begins after a comma only, and all quantifiers are possessive: with backtracking, the time would grow with the
-# square of the length, and hostile headers may have 60 KB.
-_DIRECTIVE = re.compile(r'(?:^|,)\s*+(?P<name>[^\s=,]++)(?:=(?:"(?P<quoted>[^"]*+)"|(?P<token>[^\s,]*+)))?+\s*+(?=,|$)')
 _SECONDS = re.compile(r"[0-9]{1,18}", re.ASCII)
 
 
