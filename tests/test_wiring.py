@@ -84,7 +84,7 @@ async def test_a_lookup_has_a_share_of_the_timeout() -> None:
     """If a name server does not respond to queries for IPv6, there is still time to connect over IPv4."""
     async with federation_of_one() as federation:
         federation.dns.zone.fail(SERVER, "AAAA", drop)
-        config = Config(probe=ProbeSettings(timeout=2), network=network_of(federation))
+        config = Config(probe=ProbeSettings(timeout=6), network=network_of(federation))
         assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))
 
 

@@ -33,11 +33,13 @@ class ProcessMetrics(Collector):
     def __init__(self, namespace: str, workers: ProcessGroup | None) -> None:
         self._namespace = namespace
         self._workers = workers
+        # One for all scrapes: the start time is calculated from the time of boot, which changes when the clock is set.
+        self._own = ProcessCollector(registry=None)
 
     def collect(self) -> Iterator[Metric]:
         pids = list(self._workers.pids()) if self._workers else []
         worker_values = [_process_values(pid) for pid in pids]
-        for metric in ProcessCollector(registry=None).collect():
+        for metric in self._own.collect():
             if worker_values and (aggregate := _AGGREGATIONS.get(metric.name)):
                 (sample,) = metric.samples
                 others = (values[metric.name] for values in worker_values if metric.name in values)

@@ -31,7 +31,7 @@ from tests.lab.dns_faults import REFUSED
 Case: TypeAlias = Mapping[str, Any]
 
 HTTPS_PORT = 443
-TIMEOUT_SECONDS = 10.0  # for a whole probe; no case reaches it
+TIMEOUT_SECONDS = 60.0  # for a whole probe; no case reaches it
 CERTIFICATES = {
     "valid": VALID,
     "expired": EXPIRED,

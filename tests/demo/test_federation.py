@@ -21,6 +21,7 @@ from exporter.model.enums import Method, Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
 from tests.demo.independent_clients import connect, get, host_and_port
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.lab
 
@@ -37,7 +38,7 @@ async def look_up(federation: Federation, name: str, rdtype: str) -> list[str]:
     address, resolver.port = host_and_port(federation.resolver)
     resolver.nameservers = [address]
     try:
-        return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", rdtype, lifetime=5))
+        return sorted(record.to_text() for record in await resolver.resolve(f"{name}.", rdtype, lifetime=PATIENCE))
     except (dns.resolver.NoAnswer, dns.resolver.NXDOMAIN, dns.resolver.NoNameservers) as error:
         return [type(error).__name__]
 

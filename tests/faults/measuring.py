@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import gc
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from exporter.wiring import build_prober
 _RESET_PEAK = "5"  # for /proc/[pid]/clear_refs (proc(5)): sets the peak of resident memory to the current value
 MAX_GARBAGE = 150  # objects; asyncio's race for the first of sixteen addresses leaves some hundred
 _HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long unless it never ends
+_SCHEDULER_STATISTICS: Final = Path("/proc/self/schedstat")
 _LIBC: Final = ctypes.CDLL(None)
 
 
@@ -79,18 +81,24 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
 
 async def probe(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage, Reason]], float]:
     """Run a probe and a deep look; return their problems, and the longer of their durations."""
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started = _now()
     report = await prober.probe(parse(server_name))
-    probed = loop.time()
+    probed = _now()
     report = await prober.run_deep_look(report)
+    ended = _now()
     problems = frozenset(
         (stage, problem.reason)
         for stage, _, outcome in report.outcomes()
         if isinstance(outcome, Failed)
         for problem in outcome.problems
     )
-    return problems, max(probed - started, loop.time() - probed)
+    return problems, max(probed - started, ended - probed)
+
+
+def _now() -> float:
+    """Return the time in seconds, without the time that this process has waited for a processor (proc(5))."""
+    _, nanoseconds, _ = _SCHEDULER_STATISTICS.read_text().split()
+    return time.monotonic() - int(nanoseconds) / 1e9
 
 
 async def collect_garbage() -> int:

@@ -16,6 +16,7 @@ from exporter.model.report import Report
 from tests.faults.matrix import DEFAULT_TIMEOUT_SECONDS, MAX_GROWN_BYTES, complaints
 from tests.faults.measuring import MAX_GARBAGE, Finding, watch
 from tests.sample_reports import delegated_by_well_known, expired_certificate
+from tests.waiting import PATIENCE
 
 HEALTHY, HOSTILE = "healthy.test", "hostile.test"
 EXPIRED = frozenset({(Stage.TLS, Reason.CERTIFICATE_EXPIRED)})
@@ -39,8 +40,8 @@ class FaultyProber:
         return report
 
 
-async def measure(bug: Callable[[], Awaitable[object]]) -> Finding:
-    return await watch(FaultyProber(bug), HEALTHY, HOSTILE, hangs_after=0.2)
+async def measure(bug: Callable[[], Awaitable[object]], hangs_after: float = PATIENCE) -> Finding:
+    return await watch(FaultyProber(bug), HEALTHY, HOSTILE, hangs_after)
 
 
 async def do_nothing() -> None: ...
@@ -96,7 +97,7 @@ async def test_an_exception_that_nobody_awaits_is_an_error() -> None:
 
 async def test_a_probe_that_never_ends_is_cancelled() -> None:
     """It has found nothing, and taken too long."""
-    finding = await measure(asyncio.Event().wait)
+    finding = await measure(asyncio.Event().wait, hangs_after=0.2)
     assert (finding.problems, finding.seconds) == (frozenset(), 0.2)
 
 

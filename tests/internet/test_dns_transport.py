@@ -98,9 +98,5 @@ async def test_an_answer_may_come_in_pieces() -> None:
 
 @pytest.mark.parametrize("pieces", [(), (TCP_MESSAGE[:1],), (TCP_MESSAGE[:-1],)])
 async def test_a_query_without_a_complete_answer_times_out(pieces: tuple[bytes, ...]) -> None:
-    loop = asyncio.get_running_loop()
-    begin = loop.time()
     with pytest.raises(TimeoutError):
-        async with asyncio.timeout(5):
-            await query_server(sends(*pieces), 0.1)
-    assert loop.time() - begin < 2
+        await query_server(sends(*pieces), 0.1)

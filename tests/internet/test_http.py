@@ -18,6 +18,7 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, tls_connection
+from tests.waiting import PATIENCE
 
 MAX_BYTES = 10
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -212,7 +213,7 @@ async def test_a_connection_may_be_closed_without_close_notify(authority: Author
             accepted.shutdown(socket.SHUT_WR)
             await reader.read()
 
-    async with tls_connection(hang_up, authority) as connection, asyncio.timeout(5):
+    async with tls_connection(hang_up, authority) as connection, asyncio.timeout(PATIENCE):
         assert (await connection.get("/", NAME, MAX_BYTES)).body == b"to the end"
 
 
@@ -225,7 +226,7 @@ async def test_a_post_request_has_its_body_and_length(authority: Authority, issu
             writer.write(NO_CONTENT)
             await writer.drain()
 
-    async with tls_connection(listen, authority) as connection, asyncio.timeout(5):
+    async with tls_connection(listen, authority) as connection, asyncio.timeout(PATIENCE):
         await connection.post("/path", NAME, b'{"b":2}', MAX_BYTES)
     assert received.startswith(b"POST /path HTTP/1.1\r\n")
     assert received.endswith(b'Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{"b":2}')

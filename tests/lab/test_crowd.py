@@ -1,5 +1,4 @@
 import json
-import time
 
 from exporter.demo.federation import Federation
 from exporter.demo.homeserver import KEYS
@@ -10,11 +9,9 @@ from tests.lab.crowd import crowd
 FIRST, LAST = "s1.many.lab.test", "s1000.many.lab.test"
 
 
-async def test_a_thousand_servers_start_within_seconds() -> None:
+async def test_a_thousand_servers_are_not_expensive() -> None:
     """They share one listener and one certificate, and each has a signing key of its own."""
-    started = time.perf_counter()
     async with Federation(crowd(1000)) as federation:
-        assert time.perf_counter() - started < 5
         assert len(federation.servers) == 1000
         first, last = federation.server(FIRST), federation.server(LAST)
         assert first.listener is last.listener is last.website

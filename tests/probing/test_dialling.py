@@ -12,6 +12,7 @@ from exporter.probing.dialling import connect_any
 from exporter.probing.network import Network
 from tests.certificates import handshake
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server
+from tests.waiting import PATIENCE
 
 REFUSING, SILENT, LISTENING = (
     Endpoint(Target("example.test", 443), ip_address(ip)) for ip in ("192.0.2.9", "2001:db8::9", "192.0.2.1")
@@ -40,7 +41,7 @@ async def test_uses_the_first_address_that_accepts(network: FakeNetwork, endpoin
 async def test_does_not_wait_long_for_a_silent_address(network: FakeNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next address is tried in the meantime, and the silent one is closed in the end."""
     monkeypatch.setattr(dialling, "NEXT_ADDRESS_SECONDS", 0.01)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await connect_any(network, [SILENT, LISTENING])
     assert f"close {SILENT.address}" in network.calls
 

@@ -34,7 +34,7 @@ from tests.fake_world import (
 )
 
 LONG = 5.0  # seconds, for servers that respond at once
-SHORT = 0.3  # for servers that are silent
+SHORT = 0.9  # for servers that are silent
 
 
 async def probe(network: FakeNetwork, server_name: str = "example.test", within: float = LONG) -> Report:
