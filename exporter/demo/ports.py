@@ -51,7 +51,7 @@ def _filler(port: int) -> socket.socket:
 
 
 async def answer_in_plain_http(accepted: socket.socket) -> None:
-    """Whatever the client sends first."""
+    """Respond with status 400 to the first bytes of the client."""
     loop = asyncio.get_running_loop()
     await loop.sock_recv(accepted, FIRST_BYTES)
     await loop.sock_sendall(accepted, _BAD_REQUEST)

@@ -94,7 +94,7 @@ class LabServer:
         return self.expected == HEALTHY
 
     def addresses(self) -> Iterator[str]:
-        """Yield every `ip:port` that a probe may try and that is redirected to loopback, whatever listens there."""
+        """Yield every `ip:port` that a probe may try and that is redirected, even if nothing listens there."""
         name, records = parse(self.server_name), [line.split() for line in self.zone.strip().splitlines()]
         ips = [value for _, rdtype, *values in records if rdtype in ("A", "AAAA") for value in values]
         if name.ip:

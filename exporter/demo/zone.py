@@ -78,7 +78,7 @@ class Zone:
             self._nodes.subtract(_ancestry(records.name))
 
     def fail(self, name: str, rdtype: str, fault: DnsFault) -> None:
-        """Reply to queries for this name and type with the fault, whatever the records are."""
+        """Reply to queries for this name and type with the fault, even if there are records."""
         self._faults[_key(name, rdtype)] = fault
 
     def repair(self, name: str, rdtype: str) -> None:

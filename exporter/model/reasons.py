@@ -16,8 +16,8 @@ class Reason(WithRemedy):
 
     NXDOMAIN = (
         "nxdomain",
-        "This name does not exist in DNS: create an A or AAAA record for it, or correct the name in the "
-        "well-known, the SRV record or the exporter's list of servers.",
+        "This name does not exist in DNS: create an A or AAAA record for it, or correct the name in the well-known, "
+        "the SRV record or the exporter's list of servers.",
     )
     NO_ADDRESSES = (
         "no_addresses",
@@ -25,8 +25,8 @@ class Reason(WithRemedy):
     )
     DNS_FAILURE = (
         "dns_failure",
-        "The zone's DNS servers answer with an error: check that every name server of the domain serves the zone, "
-        "and that its DNSSEC signatures are valid.",
+        "The zone's DNS servers answer with an error: check that every name server of the domain serves the zone, and "
+        "that its DNSSEC signatures are valid.",
     )
     DNS_TIMEOUT = (
         "dns_timeout",
@@ -40,35 +40,35 @@ class Reason(WithRemedy):
     )
     SRV_SERVICE_UNAVAILABLE = (
         "srv_service_unavailable",
-        "The target of the SRV record is '.', which means that the service is not available: in your DNS zone, "
-        "change the target to your homeserver's host name, or delete the record.",
+        "The target of the SRV record is '.', which means that the service is not available: in your DNS zone, change "
+        "the target to your homeserver's host name, or delete the record.",
     )
     BLOCKED_ADDRESS = (
         "blocked_address",
-        "The name leads to a private or otherwise non-public address, which peers refuse, or to a port that "
-        "belongs to another service: publish a public address in DNS, and use port 8448, 443 or another free one. "
-        "In a closed federation, allow the address or the port in the exporter's configuration "
-        "(network.allow_networks, network.allow_ports).",
+        "The name leads to a private or otherwise non-public address, which peers refuse, or to a port that belongs "
+        "to another service: publish a public address in DNS, and use port 8448, 443 or another free one. In a closed "
+        "federation, allow the address or the port in the exporter's configuration (network.allow_networks, "
+        "network.allow_ports).",
     )
     CONNECT_REFUSED = (
         "connect_refused",
-        "Nothing accepts connections at this address and port: start the homeserver or its reverse proxy there, "
-        "or correct the port in the well-known or SRV record.",
+        "Nothing accepts connections at this address and port: start the homeserver or its reverse proxy there, or "
+        "correct the port in the well-known or SRV record.",
     )
     CONNECT_TIMEOUT = (
         "connect_timeout",
-        "Connection attempts get no answer: open the port in the firewall and at the hosting provider, and check "
-        "that DNS has the server's current address.",
+        "Connection attempts get no answer: open the port in the firewall and at the hosting provider, and check that "
+        "DNS has the server's current address.",
     )
     UNREACHABLE = (
         "unreachable",
-        "There is no route to this address: check the address in DNS, and the server's network and firewall. If "
-        "every IPv6 address fails like this, the exporter's own machine may not have IPv6.",
+        "There is no route to this address: check the address in DNS, and the server's network and firewall. If every "
+        "IPv6 address fails like this, the exporter's own machine may not have IPv6.",
     )
     TLS_HANDSHAKE = (
         "tls_handshake",
-        "The server aborts the TLS handshake: check the error log of the reverse proxy and its TLS configuration "
-        "for this name (certificate and key loaded, TLS 1.2 or 1.3 enabled, no client certificate required).",
+        "The server aborts the TLS handshake: check the error log of the reverse proxy and its TLS configuration for "
+        "this name (certificate and key loaded, TLS 1.2 or 1.3 enabled, no client certificate required).",
     )
     TLS_TIMEOUT = (
         "tls_timeout",
@@ -77,8 +77,8 @@ class Reason(WithRemedy):
     )
     NOT_TLS = (
         "not_tls",
-        "The port does not speak TLS: enable TLS on the reverse proxy or homeserver (nginx: `listen 8448 ssl`), "
-        "or point the well-known or SRV record to a port that does.",
+        "The port does not speak TLS: enable TLS on the reverse proxy or homeserver (nginx: `listen 8448 ssl`), or "
+        "point the well-known or SRV record to a port that does.",
     )
     CERTIFICATE_EXPIRED = (
         "certificate_expired",
@@ -87,20 +87,20 @@ class Reason(WithRemedy):
     )
     CERTIFICATE_NOT_YET_VALID = (
         "certificate_not_yet_valid",
-        "The certificate only becomes valid in the future: configure one that is valid today on the reverse proxy "
-        "or homeserver, and check the clocks of the machine that issued it and of the exporter.",
+        "The certificate only becomes valid in the future: configure the reverse proxy or homeserver with one that is "
+        "valid today, and check the clocks of the machine that issued it and of the exporter.",
     )
     CERTIFICATE_NAME_MISMATCH = (
         "certificate_name_mismatch",
-        "The certificate is for another name: configure one on the reverse proxy or homeserver whose "
-        "subjectAltName contains the expected name. With a well-known this is the delegated name, with SRV "
-        "records the server name itself, and never the SRV target.",
+        "The certificate is for another name: configure the reverse proxy or homeserver with one whose subjectAltName "
+        "contains the expected name. With a well-known this is the delegated name, with SRV records the server name "
+        "itself, and never the SRV target.",
     )
     CERTIFICATE_UNTRUSTED = (
         "certificate_untrusted",
-        "Peers do not trust the issuer of this certificate: configure one from a public certificate authority "
-        "(such as Let's Encrypt) on the reverse proxy or homeserver, not a self-signed one. In a closed "
-        "federation, add your authority to network.ca_file of the exporter.",
+        "Peers do not trust the issuer of this certificate: configure the reverse proxy or homeserver with one from a "
+        "public certificate authority (such as Let's Encrypt), not a self-signed one. In a closed federation, add "
+        "your authority to network.ca_file of the exporter.",
     )
     CERTIFICATE_INCOMPLETE_CHAIN = (
         "certificate_incomplete_chain",
@@ -109,23 +109,23 @@ class Reason(WithRemedy):
     )
     CERTIFICATE_INVALID = (
         "certificate_invalid",
-        "Peers reject this certificate for the fault described above: have it issued again, and reload the "
+        "Peers reject this certificate for the fault named in the detail: have it issued again, and reload the "
         "reverse proxy or homeserver that presents it.",
     )
     HTTP_STATUS = (
         "http_status",
-        "The homeserver or its reverse proxy answers with a status other than 200: forward /_matrix/federation "
-        "and /_matrix/key to the homeserver, and check its log.",
+        "The homeserver or its reverse proxy answers with a status other than 200: forward /_matrix/federation and "
+        "/_matrix/key to the homeserver, and check its log.",
     )
     HTTP_TIMEOUT = (
         "http_timeout",
-        "The request gets no complete response in time: check the load on the homeserver, and the upstream that "
-        "the reverse proxy is configured with.",
+        "The request gets no complete response in time: check the load on the homeserver, and the upstream that the "
+        "reverse proxy is configured with.",
     )
     HTTP_PROTOCOL = (
         "http_protocol",
-        "The response is not valid HTTP/1.1, or the connection was closed too early: check that the port belongs "
-        "to the homeserver or its reverse proxy, and check their logs.",
+        "The response is not valid HTTP/1.1, or the connection was closed too early: check that the port belongs to "
+        "the homeserver or its reverse proxy, and check their logs.",
     )
     REDIRECT = (
         "redirect",
@@ -135,18 +135,18 @@ class Reason(WithRemedy):
     )
     TOO_LARGE = (
         "too_large",
-        "The response is far larger than Matrix peers accept: check what the reverse proxy or homeserver serves "
-        "at this path.",
+        "The response is far larger than Matrix peers accept: check what the reverse proxy or homeserver serves at "
+        "this path.",
     )
     NOT_JSON = (
         "not_json",
-        "The response is not JSON in UTF-8; often it is a web page: configure the reverse proxy to forward this "
-        "path to the homeserver.",
+        "The response is not JSON in UTF-8; often it is a web page: configure the reverse proxy to forward this path "
+        "to the homeserver.",
     )
     INVALID_CONTENT = (
         "invalid_content",
-        "The response is JSON, but not what the specification requires: configure the reverse proxy to forward "
-        "this path to the homeserver, and check which program answers there.",
+        "The response is JSON, but not what the specification requires: configure the reverse proxy to forward this "
+        "path to the homeserver, and check which program answers there.",
     )
     INVALID_DELEGATION = (
         "invalid_delegation",
@@ -156,8 +156,8 @@ class Reason(WithRemedy):
     )
     SERVER_NAME_MISMATCH = (
         "server_name_mismatch",
-        "The keys belong to another server name: check server_name in the homeserver's configuration, and that "
-        "the delegation and the virtual host lead to the right homeserver.",
+        "The keys belong to another server name: check server_name in the homeserver's configuration, and that the "
+        "delegation and the virtual host lead to the right homeserver.",
     )
     NO_SIGNING_KEY = (
         "no_signing_key",
@@ -165,29 +165,29 @@ class Reason(WithRemedy):
     )
     SIGNATURE_INVALID = (
         "signature_invalid",
-        "The published keys do not have valid signatures of their own: check that no proxy changes the response "
-        "to /_matrix/key/v2/server, and that the homeserver loads the signing key that it publishes.",
+        "The published keys have not signed the key document correctly: check that no proxy changes the response to "
+        "/_matrix/key/v2/server, and that the homeserver loads the signing key that it publishes.",
     )
     KEY_EXPIRED = (
         "key_expired",
-        "The keys' valid_until_ts has passed: check the homeserver's clock, and that no cache keeps old responses "
-        "to /_matrix/key/v2/server.",
+        "The keys' valid_until_ts has passed: check the homeserver's clock, and that no cache keeps old responses to "
+        "/_matrix/key/v2/server.",
     )
     PATH_DECODED = (
         "path_decoded",
         "The reverse proxy decodes percent-encoded paths, so joins fail with status 401: configure it to pass the "
-        "path on unchanged (nginx: `proxy_pass http://127.0.0.1:8008;` with nothing after the port; Apache: "
-        "`nocanon` and `AllowEncodedSlashes NoDecode`).",
+        "path on unchanged (nginx: `proxy_pass http://127.0.0.1:8008;` with nothing after the port; Apache: `nocanon` "
+        "and `AllowEncodedSlashes NoDecode`).",
     )
     BODY_LIMIT = (
         "body_limit",
-        "The reverse proxy refuses bodies as large as a transaction can be, so events from busy rooms stop "
-        "arriving: raise its limit (nginx: `client_max_body_size 50M;`; Apache: LimitRequestBody).",
+        "The reverse proxy refuses bodies as large as a transaction can be, so events from busy rooms stop arriving: "
+        "raise its limit (nginx: `client_max_body_size 50M;`; Apache: LimitRequestBody).",
     )
     CATCH_ALL = (
         "catch_all",
-        "The reverse proxy answers unknown paths with a page of its own, which peers take for a successful "
-        "response: configure it to forward every path under /_matrix to the homeserver.",
+        "The reverse proxy answers unknown paths with a page of its own, which peers take for a successful response: "
+        "configure it to forward every path under /_matrix to the homeserver.",
     )
     TIMEOUT = (
         "timeout",
@@ -196,7 +196,8 @@ class Reason(WithRemedy):
     )
     INTERNAL_ERROR = (
         "internal_error",
-        "This is a fault of the exporter or its machine, not of the server: check the exporter's log, and report it.",
+        "This is a fault of the exporter or its machine, not of the server: check the exporter's log, and report the "
+        "fault.",
     )
 
 
@@ -232,7 +233,7 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     + "send the intermediate certificate too (certbot: fullchain.pem instead of cert.pem). Until then peers ignore "
     "the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_INVALID): ON_WEB_SERVER
-    + "configure a certificate without the fault described above. Until then peers ignore the well-known.",
+    + "configure a certificate without the fault named in the detail. Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_NAME_MISMATCH): ON_WEB_SERVER
     + "configure a certificate for the server name. Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED): ON_WEB_SERVER

@@ -58,13 +58,13 @@ class EndpointReport:
     deep: EndpointDeepLook | None = None
     """The latest deep look at this endpoint, which may be older than this report."""
 
-    def probed(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
+    def probe_outcomes(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
         """Return the stages of the probe itself, in order, with their outcomes."""
         return (Stage.TCP, self.tcp), (Stage.TLS, self.tls), (Stage.VERSION, self.version), (Stage.KEYS, self.keys)
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
         """Yield every stage in order with its outcome, those of the deep look included."""
-        yield from self.probed()
+        yield from self.probe_outcomes()
         if self.deep:
             yield Stage.PROXY, self.deep.proxy
 
@@ -74,7 +74,7 @@ class EndpointReport:
 
         The deep look does not count: it may be an hour old.
         """
-        return all(isinstance(outcome, Passed) for _, outcome in self.probed())
+        return all(isinstance(outcome, Passed) for _, outcome in self.probe_outcomes())
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +110,13 @@ class Report:
         endpoints = tuple(replace(report, deep=by_endpoint.get(report.endpoint)) for report in self.endpoints)
         return replace(self, deep=earlier.deep, endpoints=endpoints)
 
-    def discovered(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
+    def discovery_outcomes(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
         """Return the stages of server discovery, in order, with their outcomes."""
         return (Stage.WELL_KNOWN, self.well_known), (Stage.SRV, self.srv), (Stage.DNS, self.dns)
 
     def outcomes(self) -> Iterator[tuple[Stage, Endpoint | None, Outcome[object]]]:
         """Yield every stage with its outcome, in order. From `tcp` to `proxy` it comes with its endpoint."""
-        for stage, outcome in self.discovered():
+        for stage, outcome in self.discovery_outcomes():
             yield stage, None, outcome
         for report in self.endpoints:
             for stage, outcome in report.outcomes():

@@ -30,7 +30,7 @@ class WorkerLostError(Exception):
 class SupportsProbe(Protocol):
     """The methods of a prober, in this process or in a worker. A worker may raise WorkerLostError."""
 
-    async def probe(self, name: ServerName, within: float | None = None) -> Report: ...
+    async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report: ...
 
     async def run_deep_look(self, report: Report) -> Report: ...
 
@@ -74,12 +74,12 @@ class Prober:
         """Return the report with the findings of a deep look, which has a deadline of its own."""
         return await deep_look.run(self._network, report, self._timeout, self._notaries)
 
-    async def probe(self, name: ServerName, within: float | None = None) -> Report:
-        """Probe a server, in at most `timeout` seconds, or in `within` seconds if that is less.
+    async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
+        """Probe a server, in at most `timeout` seconds, or in `max_seconds` if that is less.
 
         Never raises: every failure is in the report.
         """
-        seconds = self._timeout if within is None else min(within, self._timeout)
+        seconds = self._timeout if max_seconds is None else min(max_seconds, self._timeout)
         started, stalled_before, deadline = time.monotonic(), self._stalled_seconds(), Deadline.for_probe(seconds)
         discovery = await discover(self._network, name, deadline)
         slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)

@@ -72,7 +72,7 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
     """
     warned = _relevant_warnings(report, delegation_last_seen)
     root = Tree(Group(*_heading(report, warned)), guide_style="dim")
-    for stage, outcome in report.discovered():
+    for stage, outcome in report.discovery_outcomes():
         root.add(Group(*_server_stage(stage, outcome, report)))
     for seen in report.endpoints:
         _add_endpoint(root, seen, report)

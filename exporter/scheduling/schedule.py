@@ -83,8 +83,12 @@ class Grid:
         return self.at_or_after(start + self.interval / 2)
 
     def skipped_between(self, due: float, following: float) -> int:
-        """Return how many due times are between `due` and `following`, which may be off the grid."""
-        return max(0, math.floor((following - due) / self.interval - 0.5))
+        """Return how many due times were skipped because a probe that was due at `due` started late.
+
+        On the grid, the intervals in between less one. A first probe that is off the grid is followed after half an
+        interval to one and a half, and a little more if it started a little late: no due time is skipped by that.
+        """
+        return max(0, math.floor((following - due) / self.interval - 0.75))
 
     def missed_by(self, due: float, now: float) -> int:
         """Return how many due times there were from `due` until `now`, both included."""

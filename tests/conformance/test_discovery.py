@@ -35,6 +35,7 @@ from tests.conformance.world import (
     World,
     addresses,
 )
+from tests.lab.certificates import SELF_SIGNED
 
 pytestmark = pytest.mark.lab
 
@@ -71,6 +72,7 @@ WELL_KNOWN_REASONS = {
 }
 CERTIFICATE_REASONS = {
     UNTRUSTED: Reason.CERTIFICATE_UNTRUSTED,
+    SELF_SIGNED: Reason.CERTIFICATE_UNTRUSTED,
     EXPIRED: Reason.CERTIFICATE_EXPIRED,
     WRONG_NAME: Reason.CERTIFICATE_NAME_MISMATCH,
 }

@@ -25,13 +25,20 @@ from exporter.internet import Internet, IPEndpoint
 from exporter.model import names
 from exporter.model.addresses import host_port
 from tests.addresses import ip_endpoint
+from tests.lab.certificates import SELF_SIGNED
 from tests.lab.dns_faults import REFUSED
 
 Case: TypeAlias = Mapping[str, Any]
 
 HTTPS_PORT = 443
 TIMEOUT_SECONDS = 60.0  # for a whole probe; no case reaches it
-CERTIFICATES = {"valid": VALID, "expired": EXPIRED, "untrusted": UNTRUSTED, "wrong_name": WRONG_NAME}
+CERTIFICATES = {
+    "valid": VALID,
+    "expired": EXPIRED,
+    "untrusted": UNTRUSTED,
+    "self_signed": SELF_SIGNED,
+    "wrong_name": WRONG_NAME,
+}
 DNS_FAULTS = {"SERVFAIL": SERVFAIL, "REFUSED": REFUSED}
 
 

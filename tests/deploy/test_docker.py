@@ -14,7 +14,7 @@ import yaml
 
 from exporter.config import load
 from tests.deploy.dockerfile import Stage, build
-from tests.e2e.processes import running, showing
+from tests.e2e.processes import log_on_failure, running_program
 from tests.programs import program
 from tests.waiting import until
 
@@ -67,7 +67,7 @@ async def started(image: Stage, folder: Path) -> AsyncIterator[str]:
     config.write_text("servers: [127.0.0.1]")
     *command, config_option, _, listen_option, _ = image.commands["ENTRYPOINT"] + image.commands["CMD"]
     command += [config_option, str(config), listen_option, "127.0.0.1:0"]
-    with running(command, log, image.environment), showing(log):
+    with running_program(command, log, image.environment), log_on_failure(log):
         listening = await until(lambda: re.search(r"addresses=(\S+)", log.read_text()))
         assert listening
         yield f"http://{listening[1]}/-/healthy"

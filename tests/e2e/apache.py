@@ -1,4 +1,4 @@
-"""A real Apache, on a port of loopback, without privileges, everything in one folder."""
+"""Runs a real Apache on a loopback port, without privileges, with all its files in one folder."""
 
 import os
 import socket
@@ -10,15 +10,15 @@ from subprocess import Popen
 
 from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
-from tests.e2e.processes import NotStartedError, running, showing
+from tests.e2e.processes import NotStartedError, log_on_failure, running_program
 from tests.programs import program
 from tests.waiting import PATIENCE
 
-MODULES = "/usr/lib/apache2/modules"  # where Debian puts them
-LOOK_SECONDS = 0.01
+_MODULES = "/usr/lib/apache2/modules"  # where Debian puts them
+_PAUSE_SECONDS = 0.01
 
-# `User` and `Group` count for root alone, as whom Apache refuses to serve anything.
-MAIN = """
+# `User` and `Group` have an effect only for root: Apache refuses to serve anything as root.
+_CONFIGURATION = """
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule ssl_module {modules}/mod_ssl.so
@@ -42,34 +42,36 @@ Listen {address}
 
 @contextmanager
 def apache(folder: Path, certificate: IssuedCertificate, directives: str) -> Iterator[str]:
-    """Where it is, as `127.0.0.1:port`; `directives` are in Apache's own words."""
-    with reserved_port() as address:
+    """Yield its address, as `127.0.0.1:port`; `directives` are added to its configuration."""
+    with _reserve_port() as address:
         (folder / "apache.pem").write_bytes(certificate.pem)
         configuration, log = folder / "apache.conf", folder / "apache.log"
-        configuration.write_text(MAIN.format(modules=MODULES, folder=folder, address=address, directives=directives))
+        configuration.write_text(
+            _CONFIGURATION.format(modules=_MODULES, folder=folder, address=address, directives=directives)
+        )
         command = [program("apache2"), "-DFOREGROUND", "-d", str(folder), "-f", str(configuration)]
-        with running(command, log, os.environ) as process:
-            if not answers(process, address):
+        with running_program(command, log, os.environ) as process:
+            if not _wait_until_listening(process, address):
                 raise NotStartedError(f"Apache did not start; its log:\n{log.read_text()}")
-            with showing(log):
+            with log_on_failure(log):
                 yield address
 
 
 @contextmanager
-def reserved_port() -> Iterator[str]:
-    """Linux gives it to nobody who wants any port, and lets somebody listen there who wants this one."""
+def _reserve_port() -> Iterator[str]:
+    """Yield a free port: Linux gives it to no program that asks for any port, and to one that asks for this port."""
     with socket.socket() as reservation:
         reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         reservation.bind((LOOPBACK, 0))
         yield f"{LOOPBACK}:{reservation.getsockname()[1]}"
 
 
-def answers(process: Popen[bytes], address: str) -> bool:
-    """As soon as it accepts connections; false where it has ended, or takes too long."""
+def _wait_until_listening(process: Popen[bytes], address: str) -> bool:
+    """Return whether it accepts connections; False if it has exited, or takes too long."""
     given_up_at = time.monotonic() + PATIENCE
     port = int(address.rpartition(":")[2])
     while process.poll() is None and time.monotonic() < given_up_at:
         with suppress(ConnectionRefusedError), socket.create_connection((LOOPBACK, port)):
             return True
-        time.sleep(LOOK_SECONDS)
+        time.sleep(_PAUSE_SECONDS)
     return False

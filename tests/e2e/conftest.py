@@ -1,11 +1,11 @@
-"""One Synapse for all tests: starting it takes longer than all that they do."""
+"""One Synapse for all tests: starting it takes longer than the tests themselves."""
 
 from collections.abc import Iterator
 
 import pytest
 
 from exporter.demo.authority import Authority
-from tests.e2e.processes import showing
+from tests.e2e.processes import log_on_failure
 from tests.e2e.real_network import SERVER_NAME
 from tests.e2e.synapse import Synapse, synapse
 
@@ -23,5 +23,5 @@ def started(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> I
 
 @pytest.fixture
 def homeserver(started: Synapse) -> Iterator[Synapse]:
-    with showing(started.log):
+    with log_on_failure(started.log):
         yield started

@@ -1,4 +1,4 @@
-"""A real nginx, on ports of loopback that were free, without privileges, everything in one folder."""
+"""Runs a real nginx on free loopback ports, without privileges, with all its files in one folder."""
 
 import os
 import socket
@@ -10,12 +10,12 @@ from subprocess import run
 
 from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
-from tests.e2e.processes import NotStartedError, running, showing
+from tests.e2e.processes import NotStartedError, log_on_failure, running_program
 from tests.programs import program
 from tests.waiting import PATIENCE
 
-# `user` counts for root alone, whose nginx would hand its worker to somebody who may not open the folder.
-MAIN = """
+# `user` has an effect only for root, whose nginx would run its worker as a user that may not open the folder.
+_CONFIGURATION = """
 daemon off;
 worker_processes 1;
 user root root;
@@ -33,8 +33,8 @@ http {{
 }}
 """
 
-TLS = "ssl; ssl_certificate {pem}; ssl_certificate_key {pem}"
-SERVER = """
+_TLS = "ssl; ssl_certificate {pem}; ssl_certificate_key {pem}"
+_SERVER = """
   server {{
     listen {address} {tls};
     {locations}
@@ -44,7 +44,7 @@ SERVER = """
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`locations` is in nginx's own words. Without a certificate it speaks plain http."""
+    """`locations` is a part of nginx's configuration. A site without a certificate speaks plain HTTP."""
 
     certificate: IssuedCertificate | None
     locations: str
@@ -52,40 +52,40 @@ class Site:
 
 @contextmanager
 def nginx(folder: Path, sites: Sequence[Site]) -> Iterator[list[str]]:
-    """Where each of the sites is, as `127.0.0.1:port`.
+    """Yield the address of each site, as `127.0.0.1:port`.
 
-    The ports are opened here and handed over, as from one nginx to the next when it is upgraded: none can be lost to
-    somebody else, and none has to be waited for.
+    The listening sockets are opened here and handed over, as from one nginx to the next in an upgrade: no other program
+    can take a port, and the test need not wait for nginx to listen.
     """
     with ExitStack() as stack:
         ports = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in sites]
         addresses = [f"{LOOPBACK}:{port.getsockname()[1]}" for port in ports]
         files = [port.fileno() for port in ports]
         configuration = folder / "nginx.conf"
-        configuration.write_text(rendered(folder, sites, addresses))
+        configuration.write_text(_render(folder, sites, addresses))
         command = [program("nginx"), "-e", "stderr", "-p", str(folder), "-c", str(configuration)]
         environment = os.environ | {"NGINX": "".join(f"{file};" for file in files)}
-        check(command, environment, files)
+        _check(command, environment, files)
         log = folder / "nginx.log"
-        stack.enter_context(running(command, log, environment, files))
-        stack.enter_context(showing(log))
+        stack.enter_context(running_program(command, log, environment, files))
+        stack.enter_context(log_on_failure(log))
         yield addresses
 
 
-def rendered(folder: Path, sites: Sequence[Site], addresses: Sequence[str]) -> str:
+def _render(folder: Path, sites: Sequence[Site], addresses: Sequence[str]) -> str:
     servers = []
     for site, address in zip(sites, addresses, strict=True):
         tls = ""
         if site.certificate:
             pem = folder / f"{address.rpartition(':')[2]}.pem"
             pem.write_bytes(site.certificate.pem)
-            tls = TLS.format(pem=pem)
-        servers.append(SERVER.format(address=address, tls=tls, locations=site.locations))
-    return MAIN.format(folder=folder, servers="".join(servers))
+            tls = _TLS.format(pem=pem)
+        servers.append(_SERVER.format(address=address, tls=tls, locations=site.locations))
+    return _CONFIGURATION.format(folder=folder, servers="".join(servers))
 
 
-def check(command: Sequence[str], environment: dict[str, str], files: Sequence[int]) -> None:
-    """Raises NotStartedError with nginx's complaint about its configuration."""
+def _check(command: Sequence[str], environment: dict[str, str], files: Sequence[int]) -> None:
+    """Raises NotStartedError with nginx's error message if it refuses its configuration."""
     test = [*command, "-t"]
     tested = run(test, check=False, env=environment, pass_fds=files, timeout=PATIENCE, capture_output=True, text=True)
     if tested.returncode:

@@ -1,4 +1,4 @@
-"""Programs that tests start. Each is stopped by its own id, and its log is shown where it does not start."""
+"""Programs that tests start. Each is stopped by its process ID, and its log is shown if it does not start."""
 
 import os
 import sys
@@ -11,14 +11,14 @@ from tests.waiting import PATIENCE
 
 
 class NotStartedError(Exception):
-    """The message ends with what the program wrote."""
+    """The message ends with the output of the program."""
 
 
 @contextmanager
-def running(
+def running_program(
     command: Sequence[str], log: Path, environment: Mapping[str, str], files: Sequence[int] = ()
 ) -> Iterator[Popen[bytes]]:
-    """`log` receives all that it writes; `files` are descriptors that it inherits."""
+    """Run a program; `log` receives its output, and `files` are descriptors that it inherits."""
     with (
         log.open("wb") as output,
         Popen(command, stdin=DEVNULL, stdout=output, stderr=STDOUT, env=environment, pass_fds=files) as process,
@@ -26,22 +26,22 @@ def running(
         try:
             yield process
         finally:
-            stop(process)
+            _stop(process)
 
 
 @contextmanager
-def showing(log: Path) -> Iterator[None]:
-    """What is written to `log` meanwhile: pytest shows it where the test fails."""
-    with log.open() as written:
-        written.seek(0, os.SEEK_END)
+def log_on_failure(log: Path) -> Iterator[None]:
+    """Print what is written to `log` meanwhile: pytest shows it if the test fails."""
+    with log.open() as file:
+        file.seek(0, os.SEEK_END)
         try:
             yield
         finally:
-            sys.stdout.write(written.read())
+            sys.stdout.write(file.read())
 
 
-def stop(process: Popen[bytes]) -> None:
-    """Raises TimeoutExpired where it has to be killed: it should have listened to SIGTERM."""
+def _stop(process: Popen[bytes]) -> None:
+    """Raises TimeoutExpired if the program has to be killed: it must handle SIGTERM."""
     process.terminate()
     try:
         process.wait(PATIENCE)

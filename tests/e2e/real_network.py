@@ -1,4 +1,4 @@
-"""The real exporter's network, in a world where the lab's DNS says where things are, on ports of loopback."""
+"""The exporter's real network, with a DNS server of the lab and redirections to loopback ports."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -19,29 +19,29 @@ PROBE_SECONDS = 60.0
 
 
 @asynccontextmanager
-async def world(
+async def real_network(
     authority: Authority,
     zone: str,
-    places: Mapping[str, str],
+    redirections: Mapping[str, str],
     dns_faults: Iterable[tuple[str, str, DnsFault]] = (),
 ) -> AsyncIterator[Internet]:
-    """`places` says for `ip:port` where on loopback it is. Nothing listens at ports 443 and 8448 of 192.0.2.1 else."""
-    async with name_server(zone, dns_faults) as resolver, nothing_listens() as refused:
-        elsewhere = {"192.0.2.1:443": refused, "192.0.2.1:8448": refused}
+    """`redirections` are from `ip:port` to loopback. Otherwise nothing listens on ports 443 and 8448 of 192.0.2.1."""
+    async with _dns_server(zone, dns_faults) as resolver, _closed_port() as refused:
+        closed = {"192.0.2.1:443": refused, "192.0.2.1:8448": refused}
         yield Internet(
             timeout=PROBE_SECONDS,
             resolvers=[resolver],
             ca_file=authority.ca_file,
-            connect_to=elsewhere | {address: ip_endpoint(where) for address, where in places.items()},
+            connect_to=closed | {address: ip_endpoint(target) for address, target in redirections.items()},
         )
 
 
 @asynccontextmanager
-async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) -> AsyncIterator[IPEndpoint]:
+async def _dns_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) -> AsyncIterator[IPEndpoint]:
     server = DnsServer()
     server.zone.load(zone)
-    for name, kind, fault in faults:
-        server.zone.fail(name, kind, fault)
+    for name, rdtype, fault in faults:
+        server.zone.fail(name, rdtype, fault)
     await server.start()
     try:
         yield ip_endpoint(server.address)
@@ -50,7 +50,7 @@ async def name_server(zone: str, faults: Iterable[tuple[str, str, DnsFault]]) ->
 
 
 @asynccontextmanager
-async def nothing_listens() -> AsyncIterator[IPEndpoint]:
+async def _closed_port() -> AsyncIterator[IPEndpoint]:
     port = ClosedPort()
     await port.start()
     try:

@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes exporters, on a port of loopback that was free, with its data in one folder."""
+"""Runs a real Prometheus that scrapes exporters, on a free loopback port, with its data in one folder."""
 
 import json
 import os
@@ -14,13 +14,13 @@ import httpx
 
 from exporter.config import HostPort
 from exporter.demo.listener import LOOPBACK
-from tests.e2e.processes import running
+from tests.e2e.processes import running_program
 from tests.programs import program
 from tests.waiting import PATIENCE, until
 
 JOB = "matrix-federation"
 SCRAPE_SECONDS = 1
-LISTENING = re.compile(r'msg="Listening on" address=(\S+)')
+_LISTENING = re.compile(r'msg="Listening on" address=(\S+)')
 
 Json = dict[str, Any]
 
@@ -30,52 +30,52 @@ class Prometheus:
     client: httpx.AsyncClient
 
     async def now(self, expression: str) -> list[Json]:
-        """An instant query: its series. Raises AssertionError with Prometheus' complaint."""
+        """Return the series of an instant query. Raises AssertionError with the error message of Prometheus."""
         return await self._series("query", {"query": expression})
 
     async def over_time(self, expression: str, seconds: float, step: float) -> list[Json]:
-        """A range query that ends now, as `now`."""
+        """Return the series of a range query that ends now."""
         end = time.time()
         span = {"start": end - seconds, "end": end, "step": step}
         return await self._series("query_range", {"query": expression, **span})
 
     async def label_values(self, selector: str, label: str) -> list[str]:
-        found = await self._asked(f"label/{label}/values", {"match[]": selector})
+        found = await self._get(f"label/{label}/values", {"match[]": selector})
         assert isinstance(found, list)
         return found
 
     async def _series(self, path: str, parameters: Json) -> list[Json]:
-        found = await self._asked(path, parameters)
+        found = await self._get(path, parameters)
         assert isinstance(found, dict)
         series: list[Json] = found["result"]
         return series
 
-    async def _asked(self, path: str, parameters: Json) -> Json | list[str]:
-        answer = (await self.client.get(f"/api/v1/{path}", params=parameters)).json()
-        assert answer["status"] == "success", f"{parameters}: {answer.get('error')}"
-        found: Json | list[str] = answer["data"]
+    async def _get(self, path: str, parameters: Json) -> Json | list[str]:
+        response = (await self.client.get(f"/api/v1/{path}", params=parameters)).json()
+        assert response["status"] == "success", f"{parameters}: {response.get('error')}"
+        found: Json | list[str] = response["data"]
         return found
 
 
 @asynccontextmanager
 async def prometheus(folder: Path, exporters: Sequence[HostPort]) -> AsyncIterator[Prometheus]:
     configuration, log = folder / "prometheus.yml", folder / "prometheus.log"
-    configuration.write_text(json.dumps(scraping(exporters)))
+    configuration.write_text(json.dumps(_configuration(exporters)))
     command = [
         program("prometheus"),
         f"--config.file={configuration}",
-        f"--storage.tsdb.path={folder / 'kept'}",
+        f"--storage.tsdb.path={folder / 'data'}",
         f"--web.listen-address={LOOPBACK}:0",
     ]
-    with running(command, log, os.environ):
-        (address,) = await until(lambda: LISTENING.findall(log.read_text()))
+    with running_program(command, log, os.environ):
+        (address,) = await until(lambda: _LISTENING.findall(log.read_text()))
         async with httpx.AsyncClient(base_url=f"http://{address}", trust_env=False, timeout=PATIENCE) as client:
             yield Prometheus(client)
 
 
-def scraping(exporters: Sequence[HostPort]) -> Json:
-    """In JSON, which is YAML too."""
-    targets = [{"targets": [str(place) for place in exporters]}]
+def _configuration(exporters: Sequence[HostPort]) -> Json:
+    """Return the configuration, which is written as JSON, which is valid YAML."""
+    targets = [{"targets": [str(exporter) for exporter in exporters]}]
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"},
         "scrape_configs": [{"job_name": JOB, "static_configs": targets}],

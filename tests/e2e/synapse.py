@@ -1,4 +1,4 @@
-"""A real Synapse on ports of loopback: one as it runs behind a reverse proxy, and one with TLS of its own."""
+"""Runs a real Synapse on two loopback ports: one as behind a reverse proxy, and one with TLS."""
 
 import json
 import os
@@ -17,28 +17,28 @@ from exporter.demo.authority import IssuedCertificate
 from exporter.demo.homeserver import encode_base64, encode_public_key
 from exporter.demo.listener import LOOPBACK
 from exporter.model.findings import Software
-from tests.e2e.processes import NotStartedError, running
+from tests.e2e.processes import NotStartedError, running_program
 from tests.programs import program
 from tests.waiting import PATIENCE
 
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-synapse"
-PYTHON = ENVIRONMENT / "bin" / "python"
-INSTALLED_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
+_ENVIRONMENT = Path(__file__).parents[2] / ".venv-synapse"
+_PYTHON = _ENVIRONMENT / "bin" / "python"
+_PRINT_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
 
-LOOK_SECONDS = 0.1
+_PAUSE_SECONDS = 0.1
 
-LISTENING = re.compile(r"Synapse now listening on TCP port (\d+)(?P<tls> \(TLS\))?$", re.MULTILINE)
+_LISTENING = re.compile(r"Synapse now listening on TCP port (\d+)(?P<tls> \(TLS\))?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Synapse:
-    """`plain` (http) and `secured` (https) are where it listens, as `127.0.0.1:port`.
+    """The addresses where it listens, as `127.0.0.1:port`, and what it must publish.
 
-    `software` and `keys` are what it must publish, known from its installation and its signing key file.
+    `software` and `keys` are known from its installation and its signing key file.
     """
 
-    plain: str
-    secured: str
+    http_address: str
+    https_address: str
     log: Path
     software: Software
     keys: dict[str, str]
@@ -46,34 +46,36 @@ class Synapse:
 
 @contextmanager
 def synapse(folder: Path, server_name: str, certificate: IssuedCertificate, **changed: object) -> Iterator[Synapse]:
-    """Keeps everything in `folder`, and its database too. `changed` are settings of its own."""
-    python = program(str(PYTHON))
-    keys = {"ed25519:a_test": write_signing_key(folder / "signing.key", "a_test")}
+    """Run it with all its files, including the database, in `folder`. `changed` replaces settings."""
+    python = program(str(_PYTHON))
+    keys = {"ed25519:a_test": _write_signing_key(folder / "signing.key", "a_test")}
     (folder / "certificate.pem").write_bytes(certificate.pem)
     configuration, log = folder / "homeserver.yaml", folder / "synapse.log"
-    configuration.write_text(json.dumps(settings(folder, server_name) | changed))
+    configuration.write_text(json.dumps(_settings(folder, server_name) | changed))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(str(folder / "notices.sock"))
         environment = os.environ | {
-            "NOTIFY_SOCKET": str(folder / "notices.sock"),  # where it says that it is ready, as to systemd
-            "GIT_CEILING_DIRECTORIES": str(ENVIRONMENT.resolve().parent),  # else its version bears our branch
+            "NOTIFY_SOCKET": str(folder / "notices.sock"),  # it reports there that it is ready, as to systemd
+            "GIT_CEILING_DIRECTORIES": str(
+                _ENVIRONMENT.resolve().parent
+            ),  # otherwise its version includes this repository's branch
         }
         command = [python, "-m", "synapse.app.homeserver", "--config-path", str(configuration)]
-        with running(command, log, environment) as process:
-            wait_until_ready(process, notices, log)
-            version = check_output([python, "-c", INSTALLED_VERSION], text=True)
-            yield Synapse(*ports(log.read_text()), log, Software("Synapse", version), keys)
+        with running_program(command, log, environment) as process:
+            _wait_until_ready(process, notices, log)
+            version = check_output([python, "-c", _PRINT_VERSION], text=True)
+            yield Synapse(*_addresses(log.read_text()), log, Software("Synapse", version), keys)
 
 
-def write_signing_key(file: Path, version: str) -> str:
-    """The public half, as unpadded base64."""
+def _write_signing_key(file: Path, version: str) -> str:
+    """Return the public key, as unpadded base64."""
     key = Ed25519PrivateKey.generate()
     file.write_text(f"ed25519 {version} {encode_base64(key.private_bytes_raw())}\n")
     return encode_public_key(key)
 
 
-def settings(folder: Path, server_name: str) -> dict[str, object]:
-    """It speaks to nobody, and keeps quiet about itself. It listens on ports that are free."""
+def _settings(folder: Path, server_name: str) -> dict[str, object]:
+    """Return settings with which it contacts no server, reports no statistics, and listens on free ports."""
     listener = {
         "type": "http",
         "port": 0,
@@ -96,8 +98,8 @@ def settings(folder: Path, server_name: str) -> dict[str, object]:
     }
 
 
-def wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -> None:
-    notices.settimeout(LOOK_SECONDS)
+def _wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -> None:
+    notices.settimeout(_PAUSE_SECONDS)
     given_up_at = time.monotonic() + PATIENCE
     while process.poll() is None and time.monotonic() < given_up_at:
         try:
@@ -108,7 +110,7 @@ def wait_until_ready(process: Popen[bytes], notices: socket.socket, log: Path) -
     raise NotStartedError(f"Synapse did not start; its log:\n{log.read_text()}")
 
 
-def ports(log: str) -> tuple[str, str]:
-    """The plain one and the one with TLS, from its own words."""
-    by_tls = {bool(match["tls"]): f"{LOOPBACK}:{match[1]}" for match in LISTENING.finditer(log)}
+def _addresses(log: str) -> tuple[str, str]:
+    """Return the addresses for http and https, from its log."""
+    by_tls = {bool(match["tls"]): f"{LOOPBACK}:{match[1]}" for match in _LISTENING.finditer(log)}
     return by_tls[False], by_tls[True]

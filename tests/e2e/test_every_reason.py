@@ -30,11 +30,11 @@ from tests.lab.notaries import NOTARY
 from tests.lab.with_warnings import DELEGATION_LOST
 
 PROBE_SECONDS = 60.0
-SILENT_SECONDS = 3.0  # where a lookup, a connection or an answer is waited for in vain
+SILENT_SECONDS = 3.0  # where a lookup, a connection or a response never ends
 
-OURS = Reason.INTERNAL_ERROR  # no server can show it
+NOT_SHOWN = Reason.INTERNAL_ERROR  # a fault of the exporter, which no server can show
 NOTARIES = [names.parse(NOTARY)]
-MOST_REQUESTS = 8  # of a deep look, to one endpoint
+MAX_REQUESTS = 8  # from a deep look to one endpoint
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.lab]
 
@@ -45,12 +45,12 @@ async def federation() -> AsyncIterator[Federation]:
         yield federation
 
 
-def patience(server: LabServer) -> float:
+def timeout_for(server: LabServer) -> float:
     return SILENT_SECONDS if any(reason.endswith("timeout") for _, reason in server.expected) else PROBE_SECONDS
 
 
 def network(federation: Federation, seconds: float) -> Internet:
-    """Only public addresses are allowed, and those that the lab leads to loopback."""
+    """Return a network that allows only public addresses, and those that the lab redirects to loopback."""
     return Internet(
         timeout=seconds,
         resolvers=[ip_endpoint(federation.resolver)],
@@ -60,23 +60,23 @@ def network(federation: Federation, seconds: float) -> Internet:
 
 
 async def probe(server: LabServer, federation: Federation) -> Report:
-    seconds = patience(server)
+    seconds = timeout_for(server)
     return await Prober(network(federation, seconds), seconds).probe(names.parse(server.server_name))
 
 
-async def look_at(server: LabServer, federation: Federation) -> Report:
-    """A probe and a deep look."""
-    seconds = patience(server)
+async def probe_deeply(server: LabServer, federation: Federation) -> Report:
+    """Run a probe and a deep look."""
+    seconds = timeout_for(server)
     return await run(network(federation, seconds), await probe(server, federation), seconds, NOTARIES)
 
 
-async def stand(server: LabServer, federation: Federation) -> ServerState:
-    """Of a server that was looked at twice, if there is anything that vanishes in between."""
+async def state_of(server: LabServer, federation: Federation) -> ServerState:
+    """Return the state after one probe, or after two if the server loses its well-known in between."""
     state = ServerState(WatchedServer(names.parse(server.server_name), interval=300, expected_delegation=None))
     if server.server_name == DELEGATION_LOST:
-        state = state.with_report(await look_at(server, federation))
+        state = state.with_report(await probe_deeply(server, federation))
         del federation.server(server.server_name).resources[WELL_KNOWN]
-    return state.with_report(await look_at(server, federation))
+    return state.with_report(await probe_deeply(server, federation))
 
 
 def problems(report: Report) -> set[tuple[Stage, Reason]]:
@@ -87,26 +87,28 @@ def problems(report: Report) -> set[tuple[Stage, Reason]]:
 
 
 @pytest.mark.parametrize("server", EVERY_SERVER, ids=lambda server: server.server_name)
-async def test_what_the_lab_shows_is_what_is_named(server: LabServer, federation: Federation) -> None:
-    """All problems and all warnings of the server, and no other; nothing about it is a surprise."""
+async def test_every_server_of_the_lab_has_its_problems_and_warnings(server: LabServer, federation: Federation) -> None:
+    """The report has exactly those of the table, and nothing is logged."""
     with capture_logs() as logs:
-        state = await stand(server, federation)
+        state = await state_of(server, federation)
     assert state.report is not None
     assert problems(state.report) == server.expected
     assert {located.warning for located in state.warnings()} == server.warnings
     assert logs == []
 
 
-async def test_a_fault_of_ours_is_said_to_be_one(federation: Federation, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The server is not to blame, and the log says where it happened."""
+async def test_a_fault_of_the_exporter_is_reported_as_one(
+    federation: Federation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server is not to blame, and the error is logged."""
 
-    def stumble(_: HttpResponse) -> None:
-        raise KeyError("nobody thought of this")
+    def fail(_: HttpResponse) -> None:
+        raise KeyError("a bug")
 
-    monkeypatch.setattr(version, "evaluate", stumble)
+    monkeypatch.setattr(version, "evaluate", fail)
     with capture_logs() as logs:
         report = await probe(EVERY_SERVER[0], federation)
-    assert problems(report) == {(Stage.VERSION, OURS)}
+    assert problems(report) == {(Stage.VERSION, NOT_SHOWN)}
     assert [(line["event"], line["log_level"]) for line in logs] == [("internal error", "error")]
 
 
@@ -115,7 +117,7 @@ async def test_a_fault_of_ours_is_said_to_be_one(federation: Federation, monkeyp
 
 async def test_every_reason_is_shown() -> None:
     """A new reason needs a server that shows it."""
-    assert {reason for server in EVERY_SERVER for _, reason in server.expected} == set(Reason) - {OURS}
+    assert {reason for server in EVERY_SERVER for _, reason in server.expected} == set(Reason) - {NOT_SHOWN}
 
 
 async def test_every_warning_is_shown() -> None:
@@ -129,13 +131,13 @@ HEALTHY = [server for server in EVERY_SERVER if server.healthy]
 
 
 @pytest.mark.parametrize("server", HEALTHY, ids=lambda server: server.server_name)
-async def test_a_deep_look_tells_something_and_is_polite(server: LabServer, federation: Federation) -> None:
-    """No question about the proxy stays open, nobody is asked more than a few times, and each time we say who asks."""
+async def test_a_deep_look_is_conclusive_and_polite(server: LabServer, federation: Federation) -> None:
+    """It passes at every endpoint, sends few requests, and identifies the exporter in each of them."""
     report = await probe(server, federation)
     listeners = federation.server(server.server_name).listeners.values()
-    asked_before = [len(listener.requests) for listener in listeners]
-    looked = await run(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
-    assert [type(seen.deep.proxy) for seen in looked.endpoints if seen.deep] == [Passed] * len(report.endpoints)
-    asked = [list(listener.requests)[before:] for listener, before in zip(listeners, asked_before, strict=True)]
-    assert 0 < max(map(len, asked)) <= MOST_REQUESTS
-    assert {request.user_agent for requests in asked for request in requests} == {USER_AGENT}
+    counts = [len(listener.requests) for listener in listeners]
+    deep = await run(network(federation, PROBE_SECONDS), report, PROBE_SECONDS, NOTARIES)
+    assert [type(result.deep.proxy) for result in deep.endpoints if result.deep] == [Passed] * len(report.endpoints)
+    received = [list(listener.requests)[count:] for listener, count in zip(listeners, counts, strict=True)]
+    assert 0 < max(map(len, received)) <= MAX_REQUESTS
+    assert {request.user_agent for requests in received for request in requests} == {USER_AGENT}

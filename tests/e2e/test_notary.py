@@ -41,7 +41,7 @@ def network(authority: Authority, tmp_path: Path) -> Iterator[Internet]:
     """In which there is the notary."""
     trust: dict[str, object] = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
     with synapse(tmp_path, NOTARY.text, authority.issue([NOTARY.host]), **trust) as notary:
-        connect_to = {NOTARY.text: ip_endpoint(notary.secured)}
+        connect_to = {NOTARY.text: ip_endpoint(notary.https_address)}
         yield Internet(timeout=ASK_SECONDS, resolvers=[NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to)
 
 

@@ -21,7 +21,7 @@ from exporter.demo.https_server import WELCOME, WELL_KNOWN
 from exporter.demo.servers import LabServer, Website, federates
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
-from tests.e2e.monitoring import Alert, Receiver, alert, alertmanager, hastened, prometheus, receiver
+from tests.e2e.monitoring import Alert, Receiver, alertmanager, parse_alert, prometheus, receiver, speed_up
 from tests.embedded_federation import lab_servers, write_config
 from tests.waiting import PATIENCE, until_equal
 
@@ -185,7 +185,7 @@ async def known(address: str) -> set[tuple[Alert, str]]:
     """All that Prometheus knows, with its state: pending or firing."""
     async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
         answer = await client.get(f"http://{address}/api/v1/alerts")
-    states = {alert(each["labels"]): each["state"] for each in answer.json()["data"]["alerts"]}
+    states = {parse_alert(each["labels"]): each["state"] for each in answer.json()["data"]["alerts"]}
     return {(each, states[each]) for each in about_servers(states)}
 
 
@@ -202,7 +202,7 @@ async def told(receiving: Receiver) -> set[Alert]:
 
 
 async def ever_told(receiving: Receiver) -> set[Alert]:
-    return about_servers(receiving.ever())
+    return about_servers(receiving.receivers())
 
 
 # ---------------------------------------------------------------- the tests
@@ -231,7 +231,7 @@ async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
             await until_equal(TOLD | AFTER_REPAIR, lambda: ever_told(receiving))
             await until_equal(set(), lambda: known(address))
             await until_equal(set(), lambda: told(receiving))
-    by_receiver = receiving.ever()
+    by_receiver = receiving.receivers()
     for each in TOLD | AFTER_REPAIR:
         assert by_receiver[each] == RECEIVERS[ALERTS[f"MatrixFederation{each.name}"]["labels"]["severity"]]
     assert_descriptions(receiving)
@@ -240,8 +240,8 @@ async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
 def assert_descriptions(receiving: Receiver) -> None:
     """As people read them, while the server was broken."""
     descriptions: defaultdict[Alert, set[str]] = defaultdict(set)
-    for notice in receiving.notices:
-        descriptions[notice.alert].add(notice.description)
+    for notification in receiving.notifications:
+        descriptions[notification.alert].add(notification.description)
     for name, failures in DOWN.items():
         down = (
             f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
@@ -268,5 +268,5 @@ def test_time_runs_faster() -> None:
     """Waits and ranges are shortened, names and thresholds stay."""
     shipped = "for: 10m\nexpr: a:b:increase1h[30d:1h] > 21 * 86400\nrepeat_interval: 4h # of 5d\n"
     assert (
-        hastened(shipped) == "for: 4s\nexpr: a:b:increase1h[4h48m:24s] > 21 * 86400\nrepeat_interval: 1m36s # of 5d\n"
+        speed_up(shipped) == "for: 4s\nexpr: a:b:increase1h[4h48m:24s] > 21 * 86400\nrepeat_interval: 1m36s # of 5d\n"
     )

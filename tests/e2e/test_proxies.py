@@ -28,7 +28,7 @@ from exporter.probing.prober import Prober
 from exporter.probing.stages import proxy
 from tests.e2e.apache import apache
 from tests.e2e.nginx import Site, nginx
-from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, world
+from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, real_network
 from tests.e2e.synapse import Synapse
 
 pytestmark = pytest.mark.synapse
@@ -53,7 +53,7 @@ class Findings:
 
 async def findings(address: str, authority: Authority) -> Findings:
     """Of a probe and a deep look at what listens there."""
-    async with world(authority, ZONE, {ENDPOINT.address: address}) as network:
+    async with real_network(authority, ZONE, {ENDPOINT.address: address}) as network:
         report = await Prober(network, PROBE_SECONDS).probe(names.parse(SERVER_NAME))
         report = await run(network, report, PROBE_SECONDS)
     return Findings(problems(report), {located.warning for located in warnings(report)}, proxy_outcome(report))
@@ -69,7 +69,7 @@ def proxy_outcome(report: Report) -> str | None:
 
 async def assert_nothing_is_wrong(address: str, authority: Authority, software: Software) -> None:
     assert await findings(address, authority) == Findings()
-    async with world(authority, ZONE, {ENDPOINT.address: address}) as network:
+    async with real_network(authority, ZONE, {ENDPOINT.address: address}) as network:
         assert await verdicts(network, software) == (True, True, True, True)
 
 
@@ -84,7 +84,7 @@ async def verdicts(network: Internet, software: Software) -> tuple[proxy.CheckRe
 
 async def test_no_proxy(homeserver: Synapse, authority: Authority) -> None:
     """Synapse's own TLS has no fault, and answers every question."""
-    await assert_nothing_is_wrong(homeserver.secured, authority, homeserver.software)
+    await assert_nothing_is_wrong(homeserver.https_address, authority, homeserver.software)
 
 
 RIGHT_NGINX = {
@@ -108,7 +108,9 @@ RIGHT_NGINX = {
 @pytest.mark.parametrize("configuration", RIGHT_NGINX.values(), ids=RIGHT_NGINX)
 async def test_right_nginx(homeserver: Synapse, authority: Authority, configuration: str, tmp_path: Path) -> None:
     """Nothing is named, and every question has its answer."""
-    site = Site(authority.issue([SERVER_NAME]), LARGE_BODIES + configuration.replace("SYNAPSE", homeserver.plain))
+    site = Site(
+        authority.issue([SERVER_NAME]), LARGE_BODIES + configuration.replace("SYNAPSE", homeserver.http_address)
+    )
     with nginx(tmp_path, [site]) as (address,):
         await assert_nothing_is_wrong(address, authority, homeserver.software)
 
@@ -135,7 +137,7 @@ RIGHT_APACHE = {
 async def test_right_apache(homeserver: Synapse, authority: Authority, directives: str, tmp_path: Path) -> None:
     """Nothing is named, and every question has its answer."""
     certificate = authority.issue([SERVER_NAME])
-    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.plain)) as address:
+    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.http_address)) as address:
         await assert_nothing_is_wrong(address, authority, homeserver.software)
 
 
@@ -243,7 +245,7 @@ async def test_wrong_nginx(homeserver: Synapse, authority: Authority, wrong: Wro
     """The fault is named, and nothing else."""
     (tmp_path / "index.html").write_text("<!doctype html><title>Welcome</title>")
     certificate = authority.issue([SERVER_NAME], wrong.certificate) if wrong.certificate else None
-    configuration = wrong.configuration.replace("SYNAPSE", homeserver.plain).replace("FOLDER", str(tmp_path))
+    configuration = wrong.configuration.replace("SYNAPSE", homeserver.http_address).replace("FOLDER", str(tmp_path))
     with nginx(tmp_path, [Site(certificate, wrong.body_limit + configuration)]) as (address,):
         assert await findings(address, authority) == wrong.expected
 
@@ -280,5 +282,5 @@ async def test_wrong_apache(
 ) -> None:
     """The fault is named, and nothing else."""
     certificate = authority.issue([SERVER_NAME])
-    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.plain)) as address:
+    with apache(tmp_path, certificate, directives.replace("SYNAPSE", homeserver.http_address)) as address:
         assert await findings(address, authority) == expected

@@ -19,7 +19,7 @@ from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.prober import Prober
 from tests.e2e.nginx import Site, nginx
-from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, world
+from tests.e2e.real_network import PROBE_SECONDS, SERVER_NAME, problems, real_network
 from tests.e2e.synapse import Synapse
 
 pytestmark = [pytest.mark.synapse, pytest.mark.system("nginx")]
@@ -82,10 +82,10 @@ BY_DEFAULT_PORT = Delegated(
 async def probe(homeserver: Synapse, delegated: Delegated, authority: Authority, folder: Path) -> Report:
     website = Site(authority.issue([SERVER_NAME]), delegated.website)
     certificate = authority.issue([delegated.tls_name], delegated.certificate)
-    federation = Site(certificate, delegated.federation.replace("SYNAPSE", homeserver.plain))
+    federation = Site(certificate, delegated.federation.replace("SYNAPSE", homeserver.http_address))
     with nginx(folder, [website, federation]) as (website_address, federation_address):
-        places = {"192.0.2.1:443": website_address, delegated.federation_at: federation_address}
-        async with world(authority, delegated.zone, places, delegated.dns_faults) as network:
+        redirections = {"192.0.2.1:443": website_address, delegated.federation_at: federation_address}
+        async with real_network(authority, delegated.zone, redirections, delegated.dns_faults) as network:
             return await Prober(network, PROBE_SECONDS).probe(names.parse(SERVER_NAME))
 
 

@@ -16,7 +16,7 @@ from exporter.demo.listener import LOOPBACK
 from exporter.server_lists import synapse as admin_api
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.synapse import SynapseList as PeersOfSynapse
-from tests.e2e.processes import showing
+from tests.e2e.processes import log_on_failure
 from tests.e2e.synapse import Synapse, synapse
 
 pytestmark = pytest.mark.synapse
@@ -31,13 +31,13 @@ PEERS = ["a.example", "b.example:8448", "c.example", "d.example", "e.example"]
 def homeserver(tmp_path: Path) -> Iterator[Synapse]:
     certificate = Authority(tmp_path).issue([LOOPBACK])
     changed = {"listeners": [LISTENER, LISTENER | {"tls": True}], "registration_shared_secret": SECRET}
-    with synapse(tmp_path, "example.test", certificate, **changed) as started, showing(started.log):
+    with synapse(tmp_path, "example.test", certificate, **changed) as started, log_on_failure(started.log):
         yield started
 
 
 def token_of(homeserver: Synapse, name: str, *, admin: bool) -> str:
     """A new user's, as register_new_matrix_user makes them."""
-    url = f"http://{homeserver.plain}{REGISTER}"
+    url = f"http://{homeserver.http_address}{REGISTER}"
     with httpx.Client(trust_env=False) as client:
         nonce = client.get(url).json()["nonce"]
         signed = "\0".join([nonce, name, "password", "admin" if admin else "notadmin"])
@@ -60,9 +60,9 @@ async def test_peers_of_a_real_synapse_are_a_list(
     monkeypatch.setattr(admin_api, "PAGE_SIZE", 2)
     federate(tmp_path / "synapse.db")
     token = tmp_path / "token"
-    plain = SynapseDestinations(f"http://{homeserver.plain}", token)
+    plain = SynapseDestinations(f"http://{homeserver.http_address}", token)
     secured = SynapseDestinations(
-        f"https://{homeserver.secured}", token, failing_at_most=3600.0, ca_file=tmp_path / "ca.pem"
+        f"https://{homeserver.https_address}", token, failing_at_most=3600.0, ca_file=tmp_path / "ca.pem"
     )
     token.write_text(token_of(homeserver, "admin", admin=True))
     assert list(map(str, await PeersOfSynapse(plain).names())) == PEERS

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from tests.e2e.monitoring import listening
+from tests.e2e.monitoring import listening_program
 from tests.endurance.run import MEDIUM, Row, Size, grids, lab, row
 from tests.endurance.serving import Exporter, WallClock
 from tests.endurance.troubles import World
@@ -56,7 +56,7 @@ def prometheus(folder: Path, exporter: str) -> Iterator[Prometheus]:
     job = {"job_name": "matrix-federation", "static_configs": [{"targets": [exporter]}]}
     file.write_text(json.dumps({"global": {"scrape_interval": f"{SCRAPE_SECONDS:.0f}s"}, "scrape_configs": [job]}))
     command = [program("prometheus"), f"--config.file={file}", f"--storage.tsdb.path={folder / 'samples'}"]
-    with listening(folder, command) as address:
+    with listening_program(folder, command) as address:
         yield Prometheus(address)
 
 

@@ -52,7 +52,7 @@ def send_wrong_question(reply: Message, _: Transport) -> DnsReply:
 
 
 def send_alias_loop(reply: Message, _: Transport) -> DnsReply:
-    """Reply with two aliases that lead to each other, whatever the records are."""
+    """Reply with two aliases that lead to each other, in place of the records."""
     _clear(reply)
     name = reply.question[0].name
     other = dns.name.from_text("loop", name)

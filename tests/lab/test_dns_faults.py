@@ -98,7 +98,7 @@ async def test_everything_else_in_the_reply_is_right(
 
 
 async def test_alias_loop(server: DnsServer) -> None:
-    """Two aliases lead to each other, whatever the records are."""
+    """Two aliases that lead to each other replace the records."""
     server.zone.fail(NAME, "A", dns_faults.send_alias_loop)
     loop = [f"{NAME}. 60 IN CNAME loop.{NAME}.", f"loop.{NAME}. 60 IN CNAME {NAME}."]
     reply = await query(server, NAME, "A")

@@ -77,6 +77,7 @@ def test_the_following_probe_is_on_the_grid(start: float, following: float) -> N
         (20, 400, 0),
         (250, 400, 0),
         (260, 700, 0),
+        (249.9, 700, 0),  # it started at 250.1
         (400, 100, 0),
     ],
 )

@@ -36,7 +36,7 @@ def send(content: bytes, ending: Ending = stall) -> ConnectionHandler:
 
 
 def answer(content: bytes, ending: Ending = stall) -> ConnectionHandler:
-    """Send after the client has sent something, whatever it is."""
+    """Send after the client has sent its first bytes."""
 
     async def handle(accepted: socket) -> None:
         await asyncio.get_running_loop().sock_recv(accepted, FIRST_BYTES)
