@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import Response, json_response, redirect
+from exporter.demo.https_server import Response, redirect
 from exporter.model import names
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecords
@@ -21,6 +21,7 @@ from exporter.probing.stages.proxy import ENCODED_SLASH_PATH, PLAIN_PATH
 from tests.certificates import handshake
 from tests.fake_world import (
     SILENCE,
+    UNAUTHORIZED,
     FakeNetwork,
     Reaction,
     Server,
@@ -36,7 +37,6 @@ LONG, SHORT = 3600.0, 0.3  # seconds: for servers that respond at once, and for 
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
 HS_4, HS_6 = "192.0.2.2:8449", "[2001:db8::2]:8449"
 AT_8448 = "192.0.2.1:8448"
-UNAUTHORIZED = http_response(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
 def by_well_known() -> FakeNetwork:

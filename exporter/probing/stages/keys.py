@@ -91,7 +91,7 @@ def _find_oddities(content: JsonObject, content_type: str, keys: Mapping[str, st
     """Yield what some homeservers refuse in a document that others accept."""
     if content_type != "application/json":
         yield Oddity.CONTENT_TYPE
-    if any(isinstance(number, float) for number in _numbers(content)):
+    if any(isinstance(number, float) for number in _numbers(_signed_part(content))):
         yield Oddity.NOT_AN_INTEGER
     entries = [(key_id, entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)]
     if len(keys) < len(entries):
@@ -159,8 +159,8 @@ def valid_until(content: JsonObject) -> datetime:
 
 
 def _check_numbers(content: JsonObject) -> Iterator[Problem]:
-    """All numbers must be integers that every peer reads alike (appendices, "Canonical JSON")."""
-    if any(isinstance(number, float) or abs(number) > _LARGEST_INTEGER for number in _numbers(content)):
+    """All signed numbers must be integers that every peer reads alike (appendices, "Canonical JSON")."""
+    if any(isinstance(number, float) or abs(number) > _LARGEST_INTEGER for number in _numbers(_signed_part(content))):
         yield Problem(Reason.INVALID_CONTENT, "not canonical JSON: a number is not an integer of at most 53 bits")
 
 
@@ -208,7 +208,7 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys contains no ed25519 key"),)
     try:
-        message = encode_canonical_json({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+        message = encode_canonical_json(_signed_part(content))
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"not canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
@@ -220,6 +220,10 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
         for key_id, complaint in complaints.items()
         if complaint
     )
+
+
+def _signed_part(content: JsonObject) -> JsonObject:
+    return {key: value for key, value in content.items() if key not in ("signatures", "unsigned")}
 
 
 def _numbers(content: object) -> Iterator[int | float]:
