@@ -51,7 +51,10 @@ UNAUTHORIZED: Final = http_response(json_response({"errcode": "M_UNAUTHORIZED", 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What listens at an address and port. Every path that is not in `pages` returns status 404, whatever its query."""
+    """What listens at an address and port.
+
+    `pages` are by path, with or without the query. Every other path returns status 404.
+    """
 
     handshake: Reaction[Handshake]
     pages: Mapping[str, Reaction[HttpResponse]] = field(default_factory=dict)
@@ -146,7 +149,7 @@ class FakeConnection:
 
     async def _respond(self, path: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
         pages = self._server.pages if user_agent is None else self._server.pages_for_homeservers
-        response = await self._wait_for(pages.get(path.partition("?")[0], ABSENT), GET_SECONDS)
+        response = await self._wait_for(pages.get(path, pages.get(path.partition("?")[0], ABSENT)), GET_SECONDS)
         if len(response.body) > max_bytes:
             raise TooLargeError(f"the body has more than {max_bytes} bytes")
         return response

@@ -15,8 +15,7 @@ from exporter.demo.https_server import Request, Response, json_response
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"
 _SIGNED_REQUESTS = re.compile(
-    r"GET /_matrix/federation/v1/event/[^/]+|GET /_matrix/federation/v1/query/directory\?room_alias=.+"
-    r"|PUT /_matrix/federation/v1/send/[^/]+"
+    r"GET /_matrix/federation/v1/(event/[^/]+|query/directory)|PUT /_matrix/federation/v1/send/[^/]+"
 )
 _HOUR = 3600
 _KEY_LIFETIME_SECONDS = 24 * _HOUR  # as in Synapse
