@@ -56,17 +56,17 @@ def evaluate(
 
     Faults of old keys are not problems: they are part of the finding, as are the oddities that some homeservers refuse.
     """
-    strict = parse_object(response)
+    strict = _check_strictly(response)
     lenient = lenient_json.parse(response, MAX_BYTES)
     if isinstance(lenient, str) or not 200 <= response.status < 300:
-        return Failure((strict if isinstance(strict, Problem) else Problem(Reason.NOT_JSON, str(lenient)),))
+        return Failure(strict or (Problem(Reason.NOT_JSON, str(lenient)),))
     content = lenient.content
     if complaint := find_malformation(content):
         return Failure((Problem(Reason.INVALID_CONTENT, complaint),))
     keys, signature_problems = verify_signatures(content, content["server_name"])
     until = valid_until(content)
     problems = (
-        *([strict] if isinstance(strict, Problem) else []),
+        *strict,
         *_check_name(content["server_name"], server_name),
         *signature_problems,
         *_check_numbers(content),
@@ -82,6 +82,12 @@ def evaluate(
         lenient.oddities | frozenset(_find_oddities(content, content_type, keys)) | _REDIRECTED[redirected],
     )
     return Failure(problems, published) if problems else published
+
+
+def _check_strictly(response: HttpResponse) -> tuple[Problem, ...]:
+    """Return why the response is not what the specification demands. What is parsed here is freed again."""
+    parsed = parse_object(response)
+    return (parsed,) if isinstance(parsed, Problem) else ()
 
 
 _REDIRECTED: Final = {True: frozenset({Oddity.REDIRECTED}), False: frozenset[Oddity]()}
