@@ -6,7 +6,8 @@ SUPPLY := .venv-supply/bin
 export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint format docs chart bench faults endurance fuzz mutate mutate-functions sbom audit lock clean
+.PHONY: help demo test check lint format docs chart bench faults agreement endurance fuzz mutate mutate-functions \
+  sbom audit lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -53,6 +54,9 @@ bench: .venv-test/installed ## measure cost, load and accuracy, and compare with
 
 faults: .venv-test/installed ## probe every hostile server, and show the outcome
 	$(TEST)/python -m tests.faults
+
+agreement: .venv-test/installed ## compare the verdicts with what real homeservers did (needs root)
+	EXPORTER="$(CURDIR)/$(TEST)/python -m exporter" $(TEST)/python tests/agreement/kit/run_agreement.py
 
 SBOM := build/sbom.cdx.json
 

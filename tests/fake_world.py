@@ -19,7 +19,7 @@ from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 from exporter.probing.network import TooLargeError
-from exporter.probing.stages import keys, version, well_known
+from exporter.probing.stages import directory, keys, version, well_known
 from tests.certificates import handshake
 
 Value = TypeVar("Value")
@@ -46,14 +46,22 @@ def http_response(answer: Response) -> HttpResponse:
 
 
 ABSENT: Final = http_response(NOT_FOUND)
+UNAUTHORIZED: Final = http_response(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What listens at an address and port. Every path that is not in `pages` returns status 404."""
+    """What listens at an address and port.
+
+    `pages` are by path, with or without the query. Every other path returns status 404.
+    """
 
     handshake: Reaction[Handshake]
     pages: Mapping[str, Reaction[HttpResponse]] = field(default_factory=dict)
+    pages_for_homeservers: Mapping[str, Reaction[HttpResponse]] = field(default_factory=dict)
+    """For requests with the User-Agent of a homeserver."""
+    finite_field_handshake: Reaction[Handshake] = field(default_factory=lambda: ConnectionResetError(104, "reset"))
+    speaks_http2: Reaction[bool | None] = None
 
 
 class FakeNetwork:
@@ -113,17 +121,35 @@ class FakeConnection:
         self._calls.append(f"TLS {self._address} {tls_name}")
         return await self._wait_for(self._server.handshake, TLS_SECONDS)
 
-    async def get(self, path: str, host_header: str, max_bytes: int) -> HttpResponse:
-        self._calls.append(f"GET {self._address} {host_header}{path}")
-        return await self._respond(path, max_bytes)
+    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
+        self._calls.append(f"TLS {self._address} {tls_name} finite-field")
+        return await self._wait_for(self._server.finite_field_handshake, TLS_SECONDS)
+
+    async def speaks_http2(self, tls_name: str) -> bool | None:
+        self._calls.append(f"TLS {self._address} {tls_name} h2")
+        return await self._wait_for(self._server.speaks_http2, TLS_SECONDS)
+
+    def use_plain_http(self) -> None:
+        self._calls.append(f"http {self._address}")
+
+    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
+        agent = f" as {user_agent}" if user_agent else ""
+        self._calls.append(f"GET {self._address} {host_header}{path}{agent}")
+        return await self._respond(path, max_bytes, user_agent)
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
         """Respond as to GET, for any body."""
         self._calls.append(f"POST {self._address} {host_header}{path} {body.decode()}")
         return await self._respond(path, max_bytes)
 
-    async def _respond(self, path: str, max_bytes: int) -> HttpResponse:
-        response = await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)
+    async def put(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
+        """Respond as to GET, for any body."""
+        self._calls.append(f"PUT {self._address} {host_header}{path} {body.decode()}")
+        return await self._respond(path, max_bytes)
+
+    async def _respond(self, path: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
+        pages = self._server.pages if user_agent is None else self._server.pages_for_homeservers
+        response = await self._wait_for(pages.get(path, pages.get(path.partition("?")[0], ABSENT)), GET_SECONDS)
         if len(response.body) > max_bytes:
             raise TooLargeError(f"the body has more than {max_bytes} bytes")
         return response
@@ -182,12 +208,15 @@ def website(host: str, response: Reaction[HttpResponse]) -> Server:
 
 
 def healthy_homeserver(server_name: str, tls_name: str) -> Server:
-    """Return a homeserver with a version and valid keys."""
+    """Return a homeserver with a version and valid keys, which refuses requests without credentials."""
     homeserver = Homeserver(server_name)
     software = json_response({"server": {"name": "Synapse", "version": "1.163.2"}})
-    return Server(
-        handshake(tls_name), {version.PATH: http_response(software), keys.PATH: http_response(homeserver.keys())}
-    )
+    pages = {
+        version.PATH: http_response(software),
+        keys.PATH: http_response(homeserver.keys()),
+        directory.PATH: UNAUTHORIZED,
+    }
+    return Server(handshake(tls_name), pages)
 
 
 def srv_record(priority: int, weight: int, port: int, host: str) -> SrvRecord:

@@ -179,8 +179,8 @@ class DirectoryResponse:
 
     @property
     def reached(self) -> bool:
-        """Whether the homeserver answered."""
-        return self.errcode is not None and self.errcode != "M_UNRECOGNIZED"
+        """Whether the homeserver answered, if only that it does not know the path."""
+        return self.errcode is not None
 
     @property
     def detail(self) -> str:

@@ -13,8 +13,8 @@ from exporter.model.outcomes import Problem
 from exporter.probing.evidence import VerifyError
 from exporter.runtime.lru import LruCache
 
-EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses, at about 1000 bytes each
-_BYTES_WITHOUT_TEXTS = 600  # of each evaluation
+EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses, at about 1100 bytes each
+_BYTES_WITHOUT_TEXTS = 800  # of each evaluation
 _MAX_ISSUERS = 256  # a handful of authorities certify nearly all servers
 
 ChainKey: TypeAlias = tuple[bytes, tuple[VerifyError, ...], str]

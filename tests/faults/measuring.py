@@ -20,7 +20,7 @@ from exporter.model.report import Report
 from exporter.wiring import build_prober
 
 _RESET_PEAK = "5"  # for /proc/[pid]/clear_refs (proc(5)): sets the peak of resident memory to the current value
-MAX_GARBAGE = 150  # objects; asyncio's race for the first of sixteen addresses leaves some hundred
+MAX_GARBAGE = 200  # objects; asyncio's race for the first of 24 addresses leaves seven for each
 _HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long unless it never ends
 _SCHEDULER_STATISTICS: Final = Path("/proc/self/schedstat")
 _LIBC: Final = ctypes.CDLL(None)

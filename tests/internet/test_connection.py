@@ -191,3 +191,54 @@ async def test_repr_shows_the_endpoint_and_the_state(authority: Authority, issue
         assert repr(connection) == f"<InternetConnection: {address}, closed>"
         blocked = InternetConnection(ip_endpoint(address), TlsContexts(authority.ca_file, KnownChains()), "not public")
         assert repr(blocked) == f"<InternetConnection: {address}, blocked>"
+
+
+# ---------------------------------------------------------------- what second looks and redirects need
+
+SETTINGS = bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("protocols", "reply", "spoken"),
+    [
+        (["h2"], SETTINGS, True),
+        (["h2"], b"HTTP/1.1 400 Bad Request\r\n\r\n", False),
+        (["h2"], b"", False),
+        (["http/1.1"], b"", None),
+        ([], b"", None),
+    ],
+)
+async def test_a_server_that_chooses_http2_must_speak_it(
+    authority: Authority, issued: IssuedCertificate, protocols: list[str], reply: bytes, *, spoken: bool | None
+) -> None:
+    """Its preface is a SETTINGS frame."""
+    context = issued.server_context()
+    context.set_alpn_protocols(protocols)
+
+    async def send_reply(accepted: socket.socket) -> None:
+        async with streams(accepted, context) as (reader, writer):
+            with suppress(asyncio.IncompleteReadError):
+                await reader.readuntil(b"SM\r\n\r\n")
+            writer.write(reply)
+
+    async with listening(send_reply) as address, tcp_connection(address, authority) as connection:
+        assert await connection.speaks_http2(NAME) is spoken
+        connection.close()
+
+
+async def test_plain_http_and_other_methods_and_user_agents(authority: Authority) -> None:
+    """A redirect may lead to plain http."""
+    heads: list[bytes] = []
+
+    async def play(accepted: socket.socket) -> None:
+        async with streams(accepted) as (reader, writer):
+            for content in (b"one", b"two"):
+                heads.append(await reader.readuntil(b"\r\n\r\n"))
+                writer.write(page(content))
+
+    async with listening(play) as address, tcp_connection(address, authority) as connection:
+        connection.use_plain_http()
+        assert (await connection.get("/", NAME, 100, "Synapse/1.0")).body == b"one"
+        assert (await connection.put("/", NAME, b"", 100)).body == b"two"
+    assert b"User-Agent: Synapse/1.0\r\n" in heads[0]
+    assert heads[1].startswith(b"PUT / HTTP/1.1\r\n")

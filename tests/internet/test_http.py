@@ -134,7 +134,7 @@ def headers(count: int) -> bytes:
 
 async def test_the_number_of_headers_is_limited(server: RawServer) -> None:
     assert len((await server.fetch(headers(MAX_HEADER_LINES))).headers) == MAX_HEADER_LINES
-    with pytest.raises(TooLargeError, match="101 headers, the limit is 100"):
+    with pytest.raises(TooLargeError, match="201 header lines, the limit is 200"):
         await server.fetch(headers(MAX_HEADER_LINES + 1))
 
 

@@ -41,6 +41,7 @@ SUBJECTS = {
     Reason.KEY_EXPIRED: "clock",
     Reason.PATH_DECODED: "proxy_pass",
     Reason.BODY_LIMIT: "client_max_body_size",
+    Reason.NOT_FORWARDED: "every path under /_matrix",
     Reason.CATCH_ALL: "/_matrix",
     Reason.TIMEOUT: "probe.timeout",
     Reason.INTERNAL_ERROR: "exporter's log",

@@ -11,12 +11,13 @@ from dns.rdatatype import RdataType
 from dns.rrset import RRset
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
-from exporter.demo.https_server import WELL_KNOWN, Response, Site, delegation
+from exporter.demo.https_server import WELL_KNOWN, Request, Response, Site, delegation
 from exporter.demo.zone import Zone
 from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
+from exporter.probing.stages import directory
 from tests.addresses import ip_endpoint
 from tests.policy.probing import make_prober, probe_all, problems_of
 from tests.policy.socket_activity import recorded_activity
@@ -45,17 +46,19 @@ class RebindingZone(Zone):
         return super().records(name, rdtype)
 
 
+def closing(response: Response) -> Response:
+    """Return the response with a header that ends the connection."""
+    return Response(response.status, (*response.headers, ("Connection", "close")), response.body)
+
+
 def site_of(server_name: str) -> Site:
     """Return the site of a homeserver that closes the connection after each response."""
     homeserver = Homeserver(server_name)
-    responses = {VERSION: homeserver.version(), KEYS: homeserver.keys()}
-    close = ("Connection", "close")
-    return Site(
-        {
-            path: Response(response.status, (*response.headers, close), response.body)
-            for path, response in responses.items()
-        }
-    )
+
+    async def respond(request: Request) -> Response:
+        return closing(await homeserver.respond(request))
+
+    return Site(fallback=respond)
 
 
 async def test_a_new_connection_goes_to_the_same_address(tmp_path: Path) -> None:
@@ -70,7 +73,8 @@ async def test_a_new_connection_goes_to_the_same_address(tmp_path: Path) -> None
             report = await prober.run_deep_look(await prober.probe(name))
         assert verdict.federates(report)
         assert zone.queries == 1
-        assert len(world.website.handshakes) == 3  # for the version, for the keys, and for the deep look
+        assert {each.path for each in world.website.requests} >= {VERSION, KEYS, directory.PATH}
+        assert len(world.website.handshakes) > len(world.website.requests)  # one each, and one that offers HTTP/2
         assert activity.dialled == {(ALLOWED, port)}
 
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from exporter.demo.homeserver import Homeserver
-from exporter.demo.https_server import Response, json_response, redirect
+from exporter.demo.https_server import Response, redirect
 from exporter.model import names
-from exporter.model.enums import SrvService
+from exporter.model.enums import Means, SrvService
 from exporter.model.findings import SrvRecords
 from exporter.model.outcomes import Failed, Passed
 from exporter.model.reasons import Reason
@@ -21,6 +21,7 @@ from exporter.probing.stages.proxy import ENCODED_SLASH_PATH, PLAIN_PATH
 from tests.certificates import handshake
 from tests.fake_world import (
     SILENCE,
+    UNAUTHORIZED,
     FakeNetwork,
     Reaction,
     Server,
@@ -36,7 +37,6 @@ LONG, SHORT = 3600.0, 0.3  # seconds: for servers that respond at once, and for 
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
 HS_4, HS_6 = "192.0.2.2:8449", "[2001:db8::2]:8449"
 AT_8448 = "192.0.2.1:8448"
-UNAUTHORIZED = http_response(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
 def by_well_known() -> FakeNetwork:
@@ -92,15 +92,18 @@ async def test_adds_to_a_report_and_changes_nothing_else() -> None:
 
 
 async def test_checks_every_endpoint_over_one_connection() -> None:
-    """There are six small requests at most, and the connection is closed."""
+    """Another connection shows whether the server speaks HTTP/2. Both are closed."""
     network = by_default_port()
     await probe_deeply(network)
     assert [line.split("/")[0] for line in network.calls if f" {AT_8448}" in line] == [
         f"open {AT_8448}",
         f"TLS {AT_8448} example.test",
         f"GET {AT_8448} example.test:8448",
-        *[f"GET {AT_8448} example.test"] * 4,
+        *[f"GET {AT_8448} example.test"] * 5,
         f"PUT {AT_8448} example.test",
+        f"close {AT_8448}",
+        f"open {AT_8448}",
+        f"TLS {AT_8448} example.test h2",
         f"close {AT_8448}",
     ]
 
@@ -195,23 +198,72 @@ async def test_does_not_look_up_records_again() -> None:
 # ---------------------------------------------------------------- endpoints
 
 
-@pytest.mark.parametrize(
-    "server",
-    [
-        ConnectionRefusedError(111, "refused"),
-        Server(ConnectionResetError(104, "reset")),
-        Server(handshake("hs.example.test", errors=[VerifyError(10, 0)])),
-    ],
-)
-async def test_sends_nothing_to_an_endpoint_that_cannot_be_trusted(server: Reaction[Server]) -> None:
-    """It does not matter whether the probe has noticed that, or whether it happened after the probe."""
+BROKEN: list[Reaction[Server]] = [
+    ConnectionRefusedError(111, "refused"),
+    Server(ConnectionResetError(104, "reset")),
+    Server(handshake("hs.example.test", errors=[VerifyError(10, 0)])),
+]
+
+
+@pytest.mark.parametrize("server", BROKEN)
+async def test_sends_nothing_to_an_endpoint_that_broke_after_the_probe(server: Reaction[Server]) -> None:
+    """Nothing can be said about its proxy."""
     network = by_well_known()
-    healthy = await probe(network)
+    report = await probe(network)
     network.servers[HS_4] = server
-    for report in (await probe(network), healthy):
-        deeper = await run(network, report, LONG)
-        assert [look is None for look in endpoint_looks(deeper)] == [True, False]
-        assert not [line for line in network.calls if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
+    deeper = await run(network, report, LONG)
+    assert [look is None for look in endpoint_looks(deeper)] == [True, False]
+    assert not [line for line in network.calls if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
+
+
+@pytest.mark.parametrize(
+    ("server", "look"), [(BROKEN[0], None), (BROKEN[1], EndpointDeepLook())], ids=["refused", "reset"]
+)
+async def test_sends_nothing_to_an_endpoint_that_the_probe_did_not_reach(
+    server: Reaction[Server], look: EndpointDeepLook | None
+) -> None:
+    """A second look at a TLS handshake that failed finds nothing either."""
+    network = by_well_known()
+    network.servers[HS_4] = server
+    assert endpoint_looks(await probe_deeply(network))[0] == look
+    assert not [line for line in network.calls if line.startswith((f"GET {HS_4}", f"PUT {HS_4}"))]
+
+
+async def test_takes_a_second_look_behind_a_bad_certificate() -> None:
+    """It sends no PUT: only whether the right homeserver is behind it is of interest."""
+    network = by_well_known()
+    network.servers[HS_4] = replace(
+        healthy_homeserver("example.test", "hs.example.test"),
+        handshake=handshake("hs.example.test", errors=[VerifyError(10, 0)]),
+    )
+    look = endpoint_looks(await probe_deeply(network))[0]
+    assert look is not None
+    assert look.second is not None
+    assert look.second.means is Means.UNVERIFIED
+    assert isinstance(look.second.answers.keys, Passed)
+    assert not [line for line in network.calls if line.startswith(f"PUT {HS_4}")]
+
+
+@pytest.mark.parametrize(("spoken", "broken"), [(None, False), (True, False), (False, True)])
+async def test_finds_servers_that_choose_http2_and_do_not_speak_it(*, spoken: bool | None, broken: bool) -> None:
+    """Dendrite offers HTTP/2."""
+    network = by_default_port()
+    network.servers[AT_8448] = replace(healthy_homeserver("example.test", "example.test"), speaks_http2=spoken)
+    (look,) = endpoint_looks(await probe_deeply(network))
+    assert look is not None
+    assert look.http2_broken is broken
+
+
+async def test_looks_again_as_a_homeserver_where_something_else_answers() -> None:
+    """A filter may let only homeservers pass."""
+    network = by_default_port()
+    homeserver = healthy_homeserver("example.test", "example.test")
+    network.servers[AT_8448] = Server(homeserver.handshake, {}, homeserver.pages)
+    (look,) = endpoint_looks(await probe_deeply(network))
+    assert look is not None
+    assert look.second is not None
+    assert look.second.means is Means.HOMESERVER_AGENT
+    assert isinstance(look.second.answers.keys, Passed)
 
 
 async def test_checks_the_reverse_proxy_of_each_endpoint() -> None:

@@ -235,6 +235,7 @@ async def test_a_request_may_have_a_body(network: Network) -> None:
         assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == http_response(PAGE)
         assert await healthy.post("/missing", "dual.test", b"", 1000) == ABSENT
+        assert await healthy.put("/page", "dual.test", b"{}", 100) == http_response(PAGE)
         assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         with pytest.raises(TooLargeError):
             await healthy.post("/page", "dual.test", b"{}", len(PAGE.body) - 1)

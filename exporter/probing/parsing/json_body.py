@@ -12,6 +12,10 @@ from exporter.probing.evidence import HttpResponse
 
 JsonObject: TypeAlias = Mapping[str, Any]
 _EXCERPT_CHARACTERS = 60
+MAX_VALUES = 5000  # each takes up to two hundred bytes in memory, and two in the body
+MAX_WIDE_BYTES = (
+    64 * 1024
+)  # of a body that is not only ASCII: a single character may make Python use four bytes for each
 MAX_CONTAINERS = 4096  # objects and arrays: the smallest takes 2 bytes in the body, and a hundred times that in memory
 
 
@@ -19,8 +23,8 @@ def parse_object(response: HttpResponse) -> JsonObject | Problem:
     """Return the JSON object in a response of status 200, or the problem with it. Content-Type does not matter."""
     if response.status != 200:
         return Problem(Reason.HTTP_STATUS, f"status {response.status}, expected 200")
-    if response.body.count(b"}") + response.body.count(b"]") > MAX_CONTAINERS:
-        return Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
+    if excess := find_excess(response.body):
+        return Problem(Reason.TOO_LARGE, excess)
     try:
         content = json.loads(response.body.decode(), parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
@@ -28,6 +32,17 @@ def parse_object(response: HttpResponse) -> JsonObject | Problem:
     if not isinstance(content, dict):
         return Problem(Reason.INVALID_CONTENT, f"expected a JSON object, found {json_type(content)}")
     return content
+
+
+def find_excess(body: bytes) -> str | None:
+    """Return what would take far more memory than the bytes of a body, or None."""
+    if body.count(b"}") + body.count(b"]") > MAX_CONTAINERS:
+        return f"more than {MAX_CONTAINERS} objects and arrays"
+    if body.count(b",") > MAX_VALUES:
+        return f"more than {MAX_VALUES} values"
+    if len(body) > MAX_WIDE_BYTES and not (body.isascii() and b"\\u" not in body):
+        return f"more than {MAX_WIDE_BYTES} bytes with characters beyond ASCII"
+    return None
 
 
 def errcode(response: HttpResponse) -> str | None:

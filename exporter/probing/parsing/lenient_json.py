@@ -12,7 +12,7 @@ from typing import Any
 from exporter.model.enums import Oddity
 from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
-from exporter.probing.parsing.json_body import MAX_CONTAINERS, JsonObject, json_type, reject_constant
+from exporter.probing.parsing.json_body import JsonObject, find_excess, json_type, reject_constant
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _COMPRESSED = {"gzip", "x-gzip", "deflate"}
@@ -39,8 +39,8 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
     if body.startswith(_BYTE_ORDER_MARK):
         oddities.add(Oddity.BYTE_ORDER_MARK)
         body = body.removeprefix(_BYTE_ORDER_MARK)
-    if body.count(b"}") + body.count(b"]") > MAX_CONTAINERS:
-        return f"more than {MAX_CONTAINERS} objects and arrays"
+    if excess := find_excess(body):
+        return excess
     repeated: set[str] = set()
 
     def collect(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

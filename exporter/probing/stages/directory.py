@@ -9,7 +9,7 @@ from exporter.probing.network import Connection
 from exporter.probing.parsing.json_body import errcode
 from exporter.probing.problems import Step
 
-_PATH = "/_matrix/federation/v1/query/directory?room_alias="
+PATH = "/_matrix/federation/v1/query/directory"
 _MAX_BYTES = 16 * 1024
 
 
@@ -20,7 +20,7 @@ async def run(
 
     Return None if there was no response.
     """
-    path = f"{_PATH}%23{secrets.token_hex(8)}%3A{host_header}"
+    path = f"{PATH}?room_alias=%23{secrets.token_hex(8)}%3A{host_header}"
     response = found(
         await attempt(Step.HTTP, connection.get(path, host_header, _MAX_BYTES, user_agent), identity, deadline)
     )

@@ -56,17 +56,17 @@ def evaluate(
 
     Faults of old keys are not problems: they are part of the finding, as are the oddities that some homeservers refuse.
     """
-    strict = parse_object(response)
+    strict = _check_strictly(response)
     lenient = lenient_json.parse(response, MAX_BYTES)
     if isinstance(lenient, str) or not 200 <= response.status < 300:
-        return Failure((strict if isinstance(strict, Problem) else Problem(Reason.NOT_JSON, str(lenient)),))
+        return Failure(strict or (Problem(Reason.NOT_JSON, str(lenient)),))
     content = lenient.content
     if complaint := find_malformation(content):
         return Failure((Problem(Reason.INVALID_CONTENT, complaint),))
     keys, signature_problems = verify_signatures(content, content["server_name"])
     until = valid_until(content)
     problems = (
-        *([strict] if isinstance(strict, Problem) else []),
+        *strict,
         *_check_name(content["server_name"], server_name),
         *signature_problems,
         *_check_numbers(content),
@@ -84,6 +84,12 @@ def evaluate(
     return Failure(problems, published) if problems else published
 
 
+def _check_strictly(response: HttpResponse) -> tuple[Problem, ...]:
+    """Return why the response is not what the specification demands. What is parsed here is freed again."""
+    parsed = parse_object(response)
+    return (parsed,) if isinstance(parsed, Problem) else ()
+
+
 _REDIRECTED: Final = {True: frozenset({Oddity.REDIRECTED}), False: frozenset[Oddity]()}
 
 
@@ -91,7 +97,7 @@ def _find_oddities(content: JsonObject, content_type: str, keys: Mapping[str, st
     """Yield what some homeservers refuse in a document that others accept."""
     if content_type != "application/json":
         yield Oddity.CONTENT_TYPE
-    if any(isinstance(number, float) for number in _numbers(content)):
+    if any(isinstance(number, float) for number in _numbers(_signed_part(content))):
         yield Oddity.NOT_AN_INTEGER
     entries = [(key_id, entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)]
     if len(keys) < len(entries):
@@ -159,8 +165,8 @@ def valid_until(content: JsonObject) -> datetime:
 
 
 def _check_numbers(content: JsonObject) -> Iterator[Problem]:
-    """All numbers must be integers that every peer reads alike (appendices, "Canonical JSON")."""
-    if any(isinstance(number, float) or abs(number) > _LARGEST_INTEGER for number in _numbers(content)):
+    """All signed numbers must be integers that every peer reads alike (appendices, "Canonical JSON")."""
+    if any(isinstance(number, float) or abs(number) > _LARGEST_INTEGER for number in _numbers(_signed_part(content))):
         yield Problem(Reason.INVALID_CONTENT, "not canonical JSON: a number is not an integer of at most 53 bits")
 
 
@@ -208,7 +214,7 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
     if not public_keys:
         return {}, (Problem(Reason.NO_SIGNING_KEY, "verify_keys contains no ed25519 key"),)
     try:
-        message = encode_canonical_json({key: content[key] for key in content if key not in ("signatures", "unsigned")})
+        message = encode_canonical_json(_signed_part(content))
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"not canonical JSON: {printable(str(error), 100)}"),)
     signatures = content["signatures"].get(signer)
@@ -220,6 +226,10 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
         for key_id, complaint in complaints.items()
         if complaint
     )
+
+
+def _signed_part(content: JsonObject) -> JsonObject:
+    return {key: value for key, value in content.items() if key not in ("signatures", "unsigned")}
 
 
 def _numbers(content: object) -> Iterator[int | float]:

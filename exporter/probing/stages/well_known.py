@@ -37,7 +37,7 @@ _HTTPS_PORT, _HTTP_PORT = 443, 80
 MAX_BYTES = 50 * 1024  # as Synapse and Dendrite accept
 _READ_BYTES = 256 * 1024  # as the Conduit family accepts
 MAX_REDIRECTS = 10  # as all homeservers but Synapse follow
-_FOLLOWED_REDIRECTS = 20  # as Synapse follows
+FOLLOWED_REDIRECTS = 20  # as Synapse follows
 
 _MAX_M_SERVER_CHARACTERS = 300
 
@@ -168,8 +168,8 @@ def redirect_target(url: Url, response: HttpResponse, visited: Collection[Url]) 
         return Problem(Reason.REDIRECT, f"redirects to {shown}, which is not a plain https URL")
     if target in visited:
         return Problem(Reason.REDIRECT, f"redirects in a loop: to {shown} again")
-    if len(visited) > _FOLLOWED_REDIRECTS:
-        return Problem(Reason.REDIRECT, f"redirects more than {_FOLLOWED_REDIRECTS} times")
+    if len(visited) > FOLLOWED_REDIRECTS:
+        return Problem(Reason.REDIRECT, f"redirects more than {FOLLOWED_REDIRECTS} times")
     return target
 
 

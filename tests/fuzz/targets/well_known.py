@@ -7,17 +7,17 @@ from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import freshness
-from exporter.probing.stages.well_known import PATH, Hop, HttpsUrl, evaluate, redirect_target, summarize
+from exporter.probing.stages.well_known import PATH, Hop, Url, evaluate, redirect_target, summarize
 from tests.fuzz.targets.checks import check_problems, parse_response
 
-START = HttpsUrl(names.parse("example.test"), PATH)
+START = Url(names.parse("example.test"), PATH)
 
 
 def well_known(data: bytes) -> None:
     """A delegation with a bounded cache period, or problems."""
     hop = Hop(0.1, response=parse_response(data))
-    for redirected in (False, True):
-        evaluated = evaluate(hop, redirected=redirected)
+    for visited in ((), (START,)):
+        evaluated = evaluate(hop, visited)
         if isinstance(evaluated, Failure):
             check_problems(evaluated.problems)
         delegation = evaluated.found if isinstance(evaluated, Failure) else evaluated
@@ -30,7 +30,7 @@ def well_known(data: bytes) -> None:
     assert summarize(hop).isprintable()
 
 
-def follow(location: str, *visited: HttpsUrl) -> HttpsUrl | Problem:
+def follow(location: str, *visited: Url) -> Url | Problem:
     return redirect_target(START, HttpResponse(302, (("location", location),), b""), visited)
 
 

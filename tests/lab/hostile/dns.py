@@ -163,7 +163,7 @@ DNS_SERVERS = (
     addresses("dns-aaaa-silent", "no reply for IPv6 only", dns_faults.drop, HEALTHY, rdtypes=("AAAA",)),
     LabServer(
         "dns-many-addresses.hostile.test",
-        "200 addresses, 16 of which are dialled",
+        "200 addresses, 24 of which are dialled",
         Method.DEFAULT_8448,
         "\n".join(f"dns-many-addresses.hostile.test AAAA 2001:db8::{last}" for last in range(1, 201)),
         expected=found(Stage.TCP, Reason.CONNECT_REFUSED),

@@ -125,7 +125,7 @@ ROWS: tuple[Row, ...] = (
         moved("https://ü.\x85/".encode("latin-1")),
         Reason.REDIRECT,
     ),
-    raw("long", "a redirect of 60 KB", moved(b"/" * 60_000), Reason.TOO_LARGE),
+    raw("long", "a redirect of 70 KB", moved(b"/" * 70_000), Reason.TOO_LARGE),
     raw("nul", "a redirect with a NUL", moved(b"https://a\0b/"), Reason.HTTP_PROTOCOL),
     raw(
         "body",

@@ -5,7 +5,14 @@ import pytest
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.probing.evidence import HttpResponse
-from exporter.probing.parsing.json_body import MAX_CONTAINERS, errcode, json_type, parse_object
+from exporter.probing.parsing.json_body import (
+    MAX_CONTAINERS,
+    MAX_VALUES,
+    MAX_WIDE_BYTES,
+    errcode,
+    json_type,
+    parse_object,
+)
 
 
 def response(body: bytes, status: int = 200) -> HttpResponse:
@@ -33,6 +40,24 @@ def test_the_number_of_objects_and_arrays_is_bounded(smallest: bytes) -> None:
     assert isinstance(parse_object(response(body)), dict)
     one_more = response(body.replace(b"]}", b"," + smallest + b"]}"))
     assert parse_object(one_more) == Problem(Reason.TOO_LARGE, f"more than {MAX_CONTAINERS} objects and arrays")
+
+
+def test_the_number_of_values_is_bounded() -> None:
+    """Each may take two hundred bytes in memory."""
+    body = b'{"a": [' + b",".join([b"0"] * (MAX_VALUES + 1)) + b"]}"
+    assert isinstance(parse_object(response(body)), dict)
+    one_more = response(body.replace(b"]}", b",0]}"))
+    assert parse_object(one_more) == Problem(Reason.TOO_LARGE, f"more than {MAX_VALUES} values")
+
+
+@pytest.mark.parametrize("character", ["\N{GRINNING FACE}", r"\ud83d\ude00"])
+def test_large_bodies_must_be_ascii(character: str) -> None:
+    """A single character beyond it may make Python use four bytes for each."""
+    start = f'{{"a": "{character}'.encode()
+    bodies = [start + b"x" * (length - len(start) - 2) + b'"}' for length in (MAX_WIDE_BYTES, MAX_WIDE_BYTES + 1)]
+    assert isinstance(parse_object(response(bodies[0])), dict)
+    problem = Problem(Reason.TOO_LARGE, f"more than {MAX_WIDE_BYTES} bytes with characters beyond ASCII")
+    assert parse_object(response(bodies[1])) == problem
 
 
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])

@@ -5,7 +5,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from exporter.demo.authority import PrivateKey
-from exporter.probing.parsing.strength import weak_signature, weaknesses
+from exporter.probing.parsing.strength import Weakness, weak_signature, weaknesses
 from tests.certificates import INTERMEDIATE, RSA_KEY, certificate
 
 SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")
@@ -22,18 +22,24 @@ def signed_with(algorithm: bytes, issuer: str = INTERMEDIATE) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("key", "complaint"),
+    ("key", "weakness"),
     [
-        (rsa.generate_private_key(65537, 1024), "has an RSA key of 1024 bits, expected at least 2048"),
-        (ec.generate_private_key(ec.SECP192R1()), "has an EC key of 192 bits, expected at least 224"),
+        (
+            rsa.generate_private_key(65537, 1024),
+            Weakness("has an RSA key of 1024 bits, expected at least 2048", "RSA", 1024),
+        ),
+        (
+            ec.generate_private_key(ec.SECP192R1()),
+            Weakness("has an EC key of 192 bits, expected at least 224", "EC", 192),
+        ),
     ],
     ids=["rsa", "ec"],
 )
-def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, complaint: str) -> None:
+def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, weakness: Weakness) -> None:
     """The depth says which certificate it is."""
     good, weak = certificate(), certificate(key=key)
-    assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
-    assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
+    assert list(weaknesses(chain(weak, good))) == [(0, weakness)]
+    assert list(weaknesses(chain(good, weak))) == [(1, weakness)]
 
 
 @pytest.mark.parametrize(
@@ -61,8 +67,8 @@ def test_accepts_strong_keys(key: PrivateKey) -> None:
 def test_finds_weak_signatures_anywhere_in_the_chain(algorithm: bytes, complaint: str) -> None:
     """The depth says which certificate it is."""
     good, weak = certificate(), signed_with(algorithm)
-    assert list(weaknesses(chain(weak, good))) == [(0, complaint)]
-    assert list(weaknesses(chain(good, weak))) == [(1, complaint)]
+    assert list(weaknesses(chain(weak, good))) == [(0, Weakness(complaint))]
+    assert list(weaknesses(chain(good, weak))) == [(1, Weakness(complaint))]
 
 
 def test_ignores_the_signature_of_a_root() -> None:

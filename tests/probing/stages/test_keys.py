@@ -2,6 +2,8 @@
 
 import base64
 import json
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from exporter.model.enums import Oddity
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
@@ -24,6 +27,8 @@ SIGNER = Ed25519PrivateKey.from_private_bytes(base64.b64decode(SEED + "="))
 
 VALID_UNTIL = datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
 NOW = VALID_UNTIL - timedelta(hours=1)
+PUBLISHED = SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, "application/json")
+JSON = (("content-type", "application/json"),)
 
 Document = dict[str, Any]
 
@@ -52,12 +57,18 @@ def signed(content: Document, signer: str = "domain", key_id: str = "ed25519:1")
 
 
 def evaluate(content: Document, now: datetime = NOW, server_name: str = "domain") -> SigningKeys | Failure[SigningKeys]:
-    return keys.evaluate(HttpResponse(200, (), json.dumps(content, ensure_ascii=False).encode()), server_name, now)
+    return keys.evaluate(HttpResponse(200, JSON, json.dumps(content, ensure_ascii=False).encode()), server_name, now)
 
 
 def complaints(content: Document) -> list[tuple[Reason, str]]:
     found = evaluate(content)
     return [(problem.reason, problem.detail) for problem in found.problems] if isinstance(found, Failure) else []
+
+
+def oddities(found: SigningKeys | Failure[SigningKeys]) -> Collection[Oddity]:
+    published = found.found if isinstance(found, Failure) else found
+    assert published is not None
+    return published.oddities
 
 
 # ---------------------------------------------------------------- known documents
@@ -74,7 +85,7 @@ KNOWN = document() | {
 
 def test_accepts_a_known_document() -> None:
     """It was signed by another implementation, with the key of the specification."""
-    assert evaluate(KNOWN) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
+    assert evaluate(KNOWN) == PUBLISHED
 
 
 @pytest.mark.parametrize(
@@ -118,7 +129,7 @@ def test_rejects_keys_for_which_anyone_can_forge_signatures(y: int, sign: int) -
 )
 def test_the_object_is_signed_as_received(extra: Document) -> None:
     """The signature covers unknown fields too."""
-    assert evaluate(signed(document(**extra))) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
+    assert evaluate(signed(document(**extra))) == PUBLISHED
     assert complaints(signed(document(**extra)) | {"later": 1}) == [
         (Reason.SIGNATURE_INVALID, "ed25519:1: the signature does not match the document")
     ]
@@ -133,14 +144,15 @@ def test_signatures_of_other_servers_do_not_matter() -> None:
     """A notary signs the document too."""
     content = signed(document())
     content["signatures"] |= {"notary.test": {"ed25519:n": "nonsense"}, "odd.test": None}
-    assert evaluate(content) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
+    assert evaluate(content) == PUBLISHED
 
 
 def test_every_key_must_have_signed() -> None:
     """The keys that have signed are kept."""
     two = document(verify_keys={"ed25519:1": {"key": PUBLIC}, "ed25519:2": {"key": PUBLIC}})
     problem = Problem(Reason.SIGNATURE_INVALID, "ed25519:2: the document is not signed with this key")
-    assert evaluate(signed(two)) == Failure((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
+    published = replace(PUBLISHED, oddities=frozenset({Oddity.KEY_DID_NOT_SIGN}))
+    assert evaluate(signed(two)) == Failure((problem,), published)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +163,13 @@ def test_every_key_must_have_signed() -> None:
         ({"key": 1}, "the key is missing or not a string"),
         ({"key": PUBLIC[:-3]}, "An Ed25519 public key is 32 bytes long"),
         ({"key": "*" * 43}, "not base64: Only base64 data is allowed"),
-        ({"key": PUBLIC.replace("X", "-", 1)}, "not base64: Only base64 data is allowed"),
     ],
 )
 def test_rejects_a_key_that_cannot_be_used(entry: object, detail: str) -> None:
     """The detail says what is wrong with the key."""
     problem = Problem(Reason.SIGNATURE_INVALID, f"ed25519:1: {detail}")
-    expected = Failure((problem,), SigningKeys({}, VALID_UNTIL))
-    assert evaluate(signed(document(verify_keys={"ed25519:1": entry}))) == expected
+    published = replace(PUBLISHED, keys={}, oddities=frozenset({Oddity.KEY_DID_NOT_SIGN}))
+    assert evaluate(signed(document(verify_keys={"ed25519:1": entry}))) == Failure((problem,), published)
 
 
 @pytest.mark.parametrize(
@@ -178,9 +189,21 @@ def test_padding_is_tolerated(padding: str) -> None:
     assert complaints(signed(content)) == []
 
 
-@pytest.mark.parametrize(
-    "key_id", ["curve25519:1", "ed25519:", "ed25519:a-b", "ed25519:é", "ED25519:1", f"ed25519:{'a' * 65}"]
-)
+def test_url_safe_base64_is_tolerated() -> None:
+    """Homeservers decode both alphabets."""
+    content = signed(document())
+    content["signatures"]["domain"]["ed25519:1"] = signature(document()).translate(str.maketrans("+/", "-_"))
+    assert evaluate(content) == PUBLISHED
+
+
+@pytest.mark.parametrize("key_id", ["ed25519:a-b", "ed25519:a.b"])
+def test_key_ids_are_as_homeservers_accept_them(key_id: str) -> None:
+    """The specification allows letters, digits and underscores."""
+    content = signed(document(verify_keys={key_id: {"key": PUBLIC}}), key_id=key_id)
+    assert evaluate(content) == replace(PUBLISHED, keys={key_id: PUBLIC})
+
+
+@pytest.mark.parametrize("key_id", ["curve25519:1", "ed25519:", "ed25519:é", "ED25519:1", f"ed25519:{'a' * 65}"])
 def test_only_ed25519_keys_count(key_id: str) -> None:
     """The ID of a key says what it is."""
     assert complaints(signed(document(verify_keys={key_id: {"key": PUBLIC}}))) == [
@@ -202,9 +225,12 @@ def test_only_ed25519_keys_count(key_id: str) -> None:
     ],
 )
 def test_the_content_type_is_kept(headers: tuple[tuple[str, str], ...], content_type: str | None) -> None:
-    """It is kept in lower case, without parameters, and printable."""
+    """It is kept in lower case, without parameters, and printable. Synapse refuses every other type."""
     response = HttpResponse(200, headers, json.dumps(KNOWN).encode())
-    assert keys.evaluate(response, "domain", NOW) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, content_type)
+    found = keys.evaluate(response, "domain", NOW)
+    assert isinstance(found, SigningKeys)
+    assert found.content_type == content_type
+    assert (Oddity.CONTENT_TYPE in found.oddities) == (content_type != "application/json")
 
 
 INCOMPLETE = "the old key ed25519:0 has no key or no expired_ts"
@@ -234,8 +260,9 @@ IN_A_MINUTE, IN_AN_HOUR = (int((NOW + timedelta(minutes=minutes)).timestamp() * 
 )
 def test_faults_of_old_keys_are_not_problems(old_keys: object, faults: tuple[str, ...]) -> None:
     """A clock that is slightly ahead is not a fault."""
-    found = SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL, old_key_faults=faults)
-    assert evaluate(signed(document(old_verify_keys=old_keys))) == found
+    found = evaluate(signed(document(old_verify_keys=old_keys)))
+    assert isinstance(found, SigningKeys)
+    assert (found.keys, found.old_key_faults) == (PUBLISHED.keys, faults)
 
 
 def test_the_number_of_old_keys_is_bounded() -> None:
@@ -251,7 +278,7 @@ def test_the_number_of_old_keys_is_bounded() -> None:
 def test_the_server_name_is_compared_exactly() -> None:
     """Case matters. The keys are kept, because they have signed the document."""
     problem = Problem(Reason.SERVER_NAME_MISMATCH, "the keys belong to 'domain', expected 'Domain'")
-    assert evaluate(KNOWN, server_name="Domain") == Failure((problem,), SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL))
+    assert evaluate(KNOWN, server_name="Domain") == Failure((problem,), PUBLISHED)
 
 
 def test_a_hostile_server_name_is_made_printable() -> None:
@@ -270,8 +297,7 @@ def test_a_hostile_server_name_is_made_printable() -> None:
 def test_keys_expire(late: timedelta, *, expired: bool) -> None:
     """They are valid until just before valid_until_ts."""
     problem = Problem(Reason.KEY_EXPIRED, "valid_until_ts was 2023-11-14 22:13:20 UTC")
-    found = SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
-    assert evaluate(KNOWN, VALID_UNTIL + late) == (Failure((problem,), found) if expired else found)
+    assert evaluate(KNOWN, VALID_UNTIL + late) == (Failure((problem,), PUBLISHED) if expired else PUBLISHED)
 
 
 def test_every_problem_is_reported() -> None:
@@ -297,12 +323,10 @@ def test_every_problem_is_reported() -> None:
         ({"verify_keys": []}, "verify_keys should be an object"),
         ({"signatures": "x"}, "signatures should be an object"),
         ({"valid_until_ts": None}, "valid_until_ts is missing"),
-        ({"valid_until_ts": "1700000000000"}, "valid_until_ts should be an integer"),
-        ({"valid_until_ts": 1.7e12}, "valid_until_ts should be an integer"),
-        ({"valid_until_ts": True}, "valid_until_ts should be an integer"),
+        ({"valid_until_ts": "1700000000000"}, "valid_until_ts should be a number"),
+        ({"valid_until_ts": True}, "valid_until_ts should be a number"),
         ({"valid_until_ts": -1}, "valid_until_ts is not a time in milliseconds since 1970"),
-        ({"valid_until_ts": 2**53}, "valid_until_ts is not a time in milliseconds since 1970"),
-        ({"valid_until_ts": 10**18}, "valid_until_ts is not a time in milliseconds since 1970"),
+        ({"valid_until_ts": 2**63}, "valid_until_ts is not a time in milliseconds since 1970"),
         (
             {"verify_keys": {f"ed25519:{number}": {} for number in range(MAX_KEYS + 1)}},
             "33 verify keys, expected at most 32",
@@ -324,20 +348,92 @@ def test_a_time_at_or_after_the_end_of_the_calendar_is_accepted(valid_until_ts: 
     assert found.valid_until == datetime(9999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(
+    ("valid_until_ts", "expected"), [(1.7e12, {Oddity.NOT_AN_INTEGER}), (2**53, set()), (2**63 - 1, set())]
+)
+def test_a_time_that_some_homeservers_accept_is_a_problem_with_good_keys(
+    valid_until_ts: float, expected: Collection[Oddity]
+) -> None:
+    """No number of canonical JSON has a fraction or an exponent, or more than 53 bits."""
+    body = json.dumps(document(valid_until_ts=valid_until_ts) | {"signatures": {}}).encode()
+    found = keys.evaluate(HttpResponse(200, JSON, body), "domain", NOW)
+    assert isinstance(found, Failure)
+    assert found.problems[-1].detail == "not canonical JSON: a number is not an integer of at most 53 bits"
+    assert set(oddities(found)) - {Oddity.KEY_DID_NOT_SIGN} == expected
+
+
 @pytest.mark.parametrize("value", ["1e400", r'"\ud800"', "1.0", "[{}, [1e3]]", str(2**53), str(-(2**53))])
 def test_rejects_what_has_no_canonical_form(value: str) -> None:
     """A signature is over the canonical form."""
     body = json.dumps(KNOWN)[:-1] + f', "odd": {value}}}'
-    found = keys.evaluate(HttpResponse(200, (), body.encode()), "domain", NOW)
+    found = keys.evaluate(HttpResponse(200, JSON, body.encode()), "domain", NOW)
     assert isinstance(found, Failure)
-    assert [problem.reason for problem in found.problems] == [Reason.INVALID_CONTENT]
-    assert found.problems[0].detail.startswith("not canonical JSON: ")
+    assert found.problems[-1].reason is Reason.INVALID_CONTENT
+    assert found.problems[-1].detail.startswith("not canonical JSON: ")
 
 
 def test_requires_status_200() -> None:
     """An error of the server is not a key document."""
     response = HttpResponse(404, (), b'{"errcode": "M_UNRECOGNIZED"}')
     assert keys.evaluate(response, "domain", NOW) == Failure((Problem(Reason.HTTP_STATUS, "status 404, expected 200"),))
+
+
+# ---------------------------------------------------------------- what only some homeservers refuse
+
+
+@pytest.mark.parametrize(
+    ("old_keys", "expected"),
+    [
+        ({}, set()),
+        ([], {Oddity.OLD_KEYS_NOT_AN_OBJECT}),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": 1}}, set()),
+        ({"ed25519:0": {"key": PUBLIC}}, {Oddity.OLD_KEY_WITHOUT_EXPIRY}),
+        ({"ed25519:0": {"key": "*", "expired_ts": 1}}, {Oddity.OLD_KEY_NOT_BASE64}),
+        ({"ed25519:0": {"key": PUBLIC[:-3], "expired_ts": 1}}, {Oddity.OLD_KEY_NOT_BASE64}),
+        ({"curve25519:0": {"key": "*", "expired_ts": 1}}, set()),
+    ],
+)
+def test_finds_old_keys_that_spoil_the_document(old_keys: object, expected: Collection[Oddity]) -> None:
+    """Each homeserver refuses some of them."""
+    assert oddities(evaluate(signed(document(old_verify_keys=old_keys)))) == expected
+
+
+def test_finds_old_keys_that_are_null() -> None:
+    """Synapse expects an object; Dendrite reads null as none."""
+    content: Document = document() | {"old_verify_keys": None}
+    assert oddities(evaluate(signed(content))) == {Oddity.OLD_KEYS_NULL}
+
+
+@pytest.mark.parametrize("padded", [("verify_keys", "ed25519:1", "key"), ("signatures", "domain", "ed25519:1")])
+def test_finds_padded_base64(padded: tuple[str, str, str]) -> None:
+    """It may be in a key, or in a signature."""
+    content = json.loads(json.dumps(signed(document())))
+    content[padded[0]][padded[1]][padded[2]] += "="
+    assert Oddity.PADDED_BASE64 in oddities(evaluate(content))
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"\xef\xbb\xbf" + json.dumps(KNOWN).encode(), Oddity.BYTE_ORDER_MARK),
+        (json.dumps(KNOWN).encode() + b"<!-- -->", Oddity.TRAILING_DATA),
+    ],
+)
+def test_a_body_that_some_homeservers_read_is_a_problem_with_good_keys(body: bytes, expected: Oddity) -> None:
+    """It is not JSON."""
+    found = keys.evaluate(HttpResponse(200, JSON, body), "domain", NOW)
+    assert isinstance(found, Failure)
+    assert [problem.reason for problem in found.problems] == [Reason.NOT_JSON]
+    assert found.found == replace(PUBLISHED, oddities=frozenset({expected}))
+
+
+def test_keys_behind_a_redirect_or_with_another_status_are_read() -> None:
+    """Some homeservers read them."""
+    body = json.dumps(KNOWN).encode()
+    redirected = keys.evaluate(HttpResponse(200, JSON, body), "domain", NOW, redirected=True)
+    assert redirected == replace(PUBLISHED, oddities=frozenset({Oddity.REDIRECTED}))
+    problem = Problem(Reason.HTTP_STATUS, "status 201, expected 200")
+    assert keys.evaluate(HttpResponse(201, JSON, body), "domain", NOW) == Failure((problem,), PUBLISHED)
 
 
 # ---------------------------------------------------------------- the document itself
@@ -360,13 +456,13 @@ def test_a_document_that_is_too_large_is_not_kept(unknown: object) -> None:
     """Its keys are evaluated nevertheless."""
     content = signed(document()) | {"unsigned": unknown}
     assert kept_document(content) is None
-    assert evaluate(content) == SigningKeys({"ed25519:1": PUBLIC}, VALID_UNTIL)
+    assert evaluate(content) == PUBLISHED
 
 
 def test_a_document_that_cannot_be_written_as_json_is_not_kept() -> None:
     """A number may be too large for a float, which has no JSON form."""
     body = json.dumps(KNOWN)[:-1] + ', "unsigned": 1e999}'
-    found = keys.evaluate(HttpResponse(200, (), body.encode()), "domain", NOW)
+    found = keys.evaluate(HttpResponse(200, JSON, body.encode()), "domain", NOW)
     assert isinstance(found, SigningKeys)
     assert (found.keys, found.document) == ({"ed25519:1": PUBLIC}, None)
 

@@ -7,11 +7,9 @@ from exporter.model import names
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.probing.evidence import HttpResponse
-from exporter.probing.stages.well_known import MAX_REDIRECTS, PATH, HttpsUrl, redirect_target
+from exporter.probing.stages.well_known import FOLLOWED_REDIRECTS, MAX_REDIRECTS, PATH, Url, redirect_target
 from tests.certificates import handshake
-from tests.fake_world import (
-    Server,
-)
+from tests.fake_world import Server
 from tests.probing.stages.websites import DELEGATION, HS, WWW, absence, reason, redirect_to, requests, run, websites
 
 
@@ -81,7 +79,6 @@ async def test_a_redirect_to_a_missing_page_means_that_there_is_no_well_known() 
     ("location", "detail"),
     [
         ("", "status 302 without a Location"),
-        ("http://example.test/wk", "redirects to http://example.test/wk, which is not a plain https URL"),
         (
             "https://me:secret@example.test/",
             "redirects to https://me:secret@example.test/, which is not a plain https URL",
@@ -130,15 +127,46 @@ async def test_survives_any_location(location: str) -> None:
 async def test_a_redirect_needs_a_location() -> None:
     """An absent header is treated like an empty one."""
     page = HttpResponse(301, (), b"")
-    assert redirect_target(HttpsUrl(names.parse("example.test"), PATH), page, set()) == Problem(
+    assert redirect_target(Url(names.parse("example.test"), PATH), page, set()) == Problem(
         Reason.REDIRECT, "status 301 without a Location"
     )
 
 
-@pytest.mark.parametrize(("hops", "expected"), [(MAX_REDIRECTS, None), (MAX_REDIRECTS + 1, Reason.REDIRECT)])
-async def test_the_number_of_redirects_is_bounded(hops: int, expected: Reason | None) -> None:
-    """The last redirect within the bound is still followed."""
+@pytest.mark.parametrize(
+    ("hops", "expected", "followed"),
+    [
+        (MAX_REDIRECTS, None, MAX_REDIRECTS),
+        (MAX_REDIRECTS + 1, f"redirects more than {MAX_REDIRECTS} times", MAX_REDIRECTS + 1),
+        (FOLLOWED_REDIRECTS, f"redirects more than {MAX_REDIRECTS} times", FOLLOWED_REDIRECTS),
+        (FOLLOWED_REDIRECTS + 1, f"redirects more than {MAX_REDIRECTS} times", FOLLOWED_REDIRECTS),
+    ],
+)
+async def test_the_number_of_redirects_is_bounded(hops: int, expected: str | None, followed: int) -> None:
+    """Synapse follows more than the other homeservers, so what it finds is recorded beside the problem."""
     pages = {f"r{number}": redirect_to(f"/r{number + 1}") for number in range(1, hops)}
     network = websites(well_known=redirect_to("/r1"), **pages, **{f"r{hops}": DELEGATION})
-    assert reason(await run(network)) is expected
-    assert len(requests(network)) == MAX_REDIRECTS + 1
+    outcome = await run(network)
+    assert outcome.found is not None
+    assert outcome.found.response is not None
+    assert outcome.found.response.m_server == (HS.text if hops == followed else None)
+    assert (outcome.problems[0].detail if isinstance(outcome, Failed) else None) == expected
+    assert len(requests(network)) == followed + 1
+
+
+async def test_a_redirect_to_plain_http_is_followed_and_a_problem() -> None:
+    """All homeservers follow it, although the specification demands https."""
+    network = websites(well_known=redirect_to("http://www.example.test/wk"))
+    network.servers["192.0.2.2:80"] = Server(handshake("www.example.test"), {"/wk": DELEGATION})
+    outcome = await run(network)
+    assert isinstance(outcome, Failed)
+    detail = "redirects to http://www.example.test/wk, which is not a plain https URL"
+    assert outcome.problems == (Problem(Reason.REDIRECT, detail),)
+    assert outcome.found is not None
+    assert outcome.found.response is not None
+    assert (outcome.found.response.insecure, outcome.found.response.m_server) == (True, HS.text)
+    assert [line for line in network.calls if "192.0.2.2:80" in line] == [
+        "open 192.0.2.2:80",
+        "http 192.0.2.2:80",
+        "GET 192.0.2.2:80 www.example.test/wk",
+        "close 192.0.2.2:80",
+    ]

@@ -1,6 +1,7 @@
 """The SRV records of both services, and which of them decides."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -51,22 +52,21 @@ def test_the_first_service_with_records_decides(
 
 def test_a_failed_lookup_decides_unless_an_earlier_service_does() -> None:
     """It fails the stage then, even if the other service has records."""
-    failed = Failure(
-        (Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: no resolver answers"),),
-        SrvRecords({LEGACY: (OTHER,)}, FED),
-    )
+    problem = Problem(Reason.DNS_TIMEOUT, "_matrix-fed._tcp: no resolver answers")
+    failed = Failure((problem,), SrvRecords({LEGACY: (OTHER,)}, FED, {FED: problem}))
     assert srv.evaluate({FED: TIMED_OUT, LEGACY: (OTHER,)}) == failed
-    assert srv.evaluate({FED: (RECORD,), LEGACY: TIMED_OUT}) == SrvRecords({FED: (RECORD,)}, FED)
+    of_legacy = {LEGACY: replace(problem, detail="_matrix._tcp: no resolver answers")}
+    assert srv.evaluate({FED: (RECORD,), LEGACY: TIMED_OUT}) == SrvRecords({FED: (RECORD,)}, FED, of_legacy)
     second = srv.evaluate({FED: (), LEGACY: TIMED_OUT})
     assert isinstance(second, Failure)
-    assert second.found == SrvRecords({FED: ()}, LEGACY)
+    assert second.found == SrvRecords({FED: ()}, LEGACY, of_legacy)
 
 
 def test_a_refusal_ends_the_search() -> None:
     """The service is "decidedly not available" (RFC 2782): neither the other service nor port 8448 is tried."""
     expected = Failure(
         (Problem(Reason.SRV_SERVICE_UNAVAILABLE, "the target of _matrix-fed._tcp is '.'"),),
-        SrvRecords({FED: (), LEGACY: (OTHER,)}, FED),
+        SrvRecords({FED: (), LEGACY: (OTHER,)}, FED, unavailable=frozenset({FED})),
     )
     assert srv.evaluate({FED: (REFUSAL,), LEGACY: (OTHER,)}) == expected
 

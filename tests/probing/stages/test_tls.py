@@ -7,8 +7,8 @@ from hashlib import sha256
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.model.findings import Certificate, ChainCertificate, TlsSession
-from exporter.model.outcomes import Problem
+from exporter.model.findings import Certificate, ChainCertificate, LeafKey, TlsSession
+from exporter.model.outcomes import Problem, WeakKey
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache
@@ -38,6 +38,9 @@ def description(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     )
 
 
+KEY = LeafKey("EC", 256, "secp256r1")
+
+
 def issuers(finished: Handshake) -> tuple[ChainCertificate, ...]:
     """Return the description of the intermediate of `certificates.chain`."""
     (intermediate,) = finished.chain[1:]
@@ -59,7 +62,7 @@ def test_describes_the_certificate() -> None:
     """The leaf is described with all its names, and the rest of the chain more briefly."""
     finished = handshake("example.test", "*.example.test", "192.0.2.1")
     leaf = description(finished.chain[0], "example.test", "*.example.test", "192.0.2.1")
-    assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=issuers(finished))
+    assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=issuers(finished), leaf_key=KEY)
 
 
 def test_describes_a_bad_certificate_too() -> None:
@@ -67,7 +70,7 @@ def test_describes_a_bad_certificate_too() -> None:
     finished = handshake("example.test", errors=[VerifyError(10, 0)])
     leaf = description(finished.chain[0], "example.test", valid=False)
     expired = Problem(Reason.CERTIFICATE_EXPIRED, "the certificate has expired (on 2026-11-30 00:00 UTC)")
-    expected = Failure((expired,), TlsSession(leaf, "TLSv1.3", issuers=issuers(finished)))
+    expected = Failure((expired,), TlsSession(leaf, "TLSv1.3", issuers=issuers(finished), leaf_key=KEY))
     assert evaluate(finished, "example.test") == expected
 
 
@@ -168,8 +171,13 @@ def test_rejects_weak_keys() -> None:
     text = "the certificate has an RSA key of 1024 bits, expected at least 2048"
     finished = replace(handshake("example.test"), chain=(weak, weak))
     assert problems(finished) == [
-        Problem(Reason.CERTIFICATE_INVALID, text),
-        Problem(Reason.CERTIFICATE_INVALID, text.replace("the certificate", "the issuer certificate at depth 1")),
+        WeakKey(Reason.CERTIFICATE_INVALID, text, "RSA", 1024),
+        WeakKey(
+            Reason.CERTIFICATE_INVALID,
+            text.replace("the certificate", "the issuer certificate at depth 1"),
+            "RSA",
+            1024,
+        ),
     ]
 
 

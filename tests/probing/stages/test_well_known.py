@@ -27,7 +27,15 @@ async def test_a_delegation() -> None:
     outcome = await run(websites(well_known=DELEGATION))
     assert isinstance(outcome, Passed)
     assert isinstance(outcome.found.tls_session, TlsSession)
-    response = WellKnownResponse(200, len(DELEGATION.body), announced_seconds=None)
+    response = WellKnownResponse(
+        200,
+        len(DELEGATION.body),
+        announced_seconds=None,
+        shape=DELEGATION.shape,
+        is_object=True,
+        m_server=HS.text,
+        m_server_in_any_case=HS.text,
+    )
     session = outcome.found.tls_session
     assert outcome.found == Delegation(DEFAULT_SECONDS, server=HS, tls_session=session, response=response)
     assert outcome.seconds == pytest.approx(TLS_SECONDS + GET_SECONDS, abs=0.05)

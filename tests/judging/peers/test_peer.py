@@ -1,0 +1,167 @@
+"""What holds for every implementation: which endpoint it takes, and when it goes on to another."""
+
+from dataclasses import replace
+from ipaddress import ip_address
+
+import pytest
+
+from exporter.judging import peers
+from exporter.judging.peers.dendrite import Dendrite
+from exporter.judging.peers.peer import Peer, preferred_endpoints
+from exporter.judging.peers.synapse import Synapse
+from exporter.model.addresses import Endpoint, Target
+from exporter.model.enums import Implementation, Stage
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import SKIPPED, Failed, Problem
+from exporter.model.reasons import Reason
+from exporter.model.report import EndpointReport, LocatedProblem, Report, Way
+from tests.judging.peers.decisions import HEALTHY, stopped_by, with_directory, with_key_oddities
+from tests.sample_reports import (
+    ENDED_AT,
+    MATRIX_443,
+    delegated_by_well_known,
+    expired_certificate,
+    healthy_at,
+    nothing_resolved,
+    tls_session,
+    with_endpoints,
+    with_keys,
+)
+
+SYNAPSE, DENDRITE = Synapse(), Dendrite()
+NEXT_TARGET = Target("next.example.org", 443)
+
+
+def refusing(ip: str) -> EndpointReport:
+    problem = Problem(Reason.CONNECT_REFUSED, "connection refused")
+    return EndpointReport(Endpoint(MATRIX_443, ip_address(ip)), Failed(0.1, (problem,)))
+
+
+def expired(ip: str) -> EndpointReport:
+    problem = Problem(Reason.CERTIFICATE_EXPIRED, "expired a day ago")
+    session = tls_session(MATRIX_443.host, -1)
+    return replace(healthy_at(ip), tls=Failed(0.1, (problem,), session), version=SKIPPED, keys=SKIPPED)
+
+
+def silent(ip: str) -> EndpointReport:
+    """Return an endpoint whose certificate is good, and which does not answer the request for the keys."""
+    return replace(healthy_at(ip), keys=Failed(0.1, (Problem(Reason.HTTP_TIMEOUT, "no answer in time"),)))
+
+
+@pytest.mark.parametrize(
+    ("endpoints", "reason"),
+    [
+        ((healthy_at("192.0.2.1"),), None),
+        ((refusing("2001:db8::1"), healthy_at("192.0.2.1")), None),
+        ((refusing("192.0.2.1"), refusing("192.0.2.2")), Reason.CONNECT_REFUSED),
+        ((expired("2001:db8::1"), healthy_at("192.0.2.1")), Reason.CERTIFICATE_EXPIRED),
+        ((silent("2001:db8::1"), healthy_at("192.0.2.1")), Reason.HTTP_TIMEOUT),
+        ((healthy_at("2001:db8::1"), expired("192.0.2.1")), None),
+        ((expired("192.0.2.1"), healthy_at("192.0.2.2")), None),
+        ((replace(HEALTHY, version=Failed(0.1, (Problem(Reason.HTTP_STATUS, "status 404"),))),), None),
+    ],
+)
+@pytest.mark.parametrize("peer", peers.PEERS, ids=lambda peer: peer.name)
+def test_tcp_decides_and_ipv6_comes_first(
+    peer: Peer, endpoints: tuple[EndpointReport, ...], reason: Reason | None
+) -> None:
+    """Once TCP succeeded there is no other address. Nobody asks for the version."""
+    assert stopped_by(peer, with_endpoints(*endpoints)) is reason
+
+
+def test_the_preferred_endpoints_are_those_of_one_family() -> None:
+    """They accept connections, and are over IPv6 where any of those is."""
+    ipv4, ipv6 = healthy_at("192.0.2.1"), healthy_at("2001:db8::1")
+    assert preferred_endpoints([ipv4, ipv6]) == [ipv6]
+    assert preferred_endpoints([ipv4, refusing("2001:db8::1")]) == [ipv4]
+    assert preferred_endpoints([refusing("192.0.2.1")]) == []
+
+
+def two_targets(first: EndpointReport) -> Report:
+    """Return a report with two SRV targets, the second of which is healthy."""
+    report = delegated_by_well_known()
+    route = replace(report.route, targets=(MATRIX_443, NEXT_TARGET))
+    second = replace(healthy_at("192.0.2.2"), endpoint=Endpoint(NEXT_TARGET, ip_address("192.0.2.2")))
+    return replace(report, route=route, endpoints=(first, second))
+
+
+@pytest.mark.parametrize(
+    ("first", "synapse", "dendrite"),
+    [
+        (refusing("192.0.2.1"), None, None),
+        (expired("192.0.2.1"), Reason.CERTIFICATE_EXPIRED, None),
+        (silent("192.0.2.1"), Reason.HTTP_TIMEOUT, Reason.HTTP_TIMEOUT),
+    ],
+)
+def test_the_next_target_is_tried_after_failures_to_connect(
+    first: EndpointReport, synapse: Reason | None, dendrite: Reason | None
+) -> None:
+    """Dendrite counts TLS as a part of connecting."""
+    assert stopped_by(SYNAPSE, two_targets(first)) is synapse
+    assert stopped_by(DENDRITE, two_targets(first)) is dendrite
+
+
+@pytest.mark.parametrize(("keys", "reason"), [("a2V5", None), ("b3RoZXI", Reason.SIGNATURE_INVALID)])
+def test_the_families_must_lead_to_the_same_keys(keys: str, reason: Reason | None) -> None:
+    """Nobody can see with which of them the server signs."""
+    other = SigningKeys({"ed25519:a_1": keys}, ENDED_AT, "application/json")
+    report = with_endpoints(healthy_at("2001:db8::1"), with_keys(healthy_at("192.0.2.1"), other))
+    assert stopped_by(SYNAPSE, report) is reason
+
+
+@pytest.mark.parametrize(
+    ("status", "errcode", "reason"),
+    [
+        (401, "M_UNAUTHORIZED", None),
+        (404, "M_UNRECOGNIZED", None),
+        (404, None, Reason.NOT_FORWARDED),
+        (200, None, Reason.NOT_FORWARDED),
+    ],
+)
+def test_the_homeserver_must_answer_requests_for_a_room_alias(
+    status: int, errcode: str | None, reason: Reason | None
+) -> None:
+    """An errcode shows that it does, whatever it is."""
+    assert stopped_by(SYNAPSE, with_directory(status, errcode)) is reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "stops"),
+    [
+        (Reason.SERVER_NAME_MISMATCH, True),
+        (Reason.KEY_EXPIRED, True),
+        (Reason.NO_SIGNING_KEY, True),
+        (Reason.NOT_JSON, False),
+        (Reason.HTTP_STATUS, False),
+        (Reason.INVALID_CONTENT, False),
+    ],
+)
+def test_some_problems_of_the_keys_stop_every_homeserver(reason: Reason, *, stops: bool) -> None:
+    """What else is wrong with a document that holds good keys is in its oddities."""
+    report = with_key_oddities((), Problem(reason, "a sentence"))
+    for peer in peers.PEERS:
+        assert stopped_by(peer, report) is (reason if stops else None)
+
+
+def test_a_detour_is_followed_by_those_that_take_it() -> None:
+    """The others go where the specification says."""
+    ended = LocatedProblem(Stage.SRV, None, Problem(Reason.DNS_FAILURE, "SERVFAIL"))
+    report = replace(delegated_by_well_known(), detours={Implementation.SYNAPSE: Way(ended)})
+    verdicts = peers.verdicts(report)
+    assert (verdicts[Implementation.SYNAPSE].federates, verdicts[Implementation.SYNAPSE].problem) == (False, ended)
+    assert verdicts[Implementation.DENDRITE].federates
+
+
+@pytest.mark.parametrize(
+    ("report", "stage", "reason"),
+    [
+        (nothing_resolved(), Stage.DNS, Reason.NXDOMAIN),
+        (expired_certificate(), Stage.TLS, Reason.CERTIFICATE_EXPIRED),
+        (with_endpoints(refusing("192.0.2.1")), Stage.TCP, Reason.CONNECT_REFUSED),
+    ],
+)
+def test_the_first_obstacle_is_named_with_its_stage(report: Report, stage: Stage, reason: Reason) -> None:
+    """All homeservers meet it."""
+    for verdict in peers.verdicts(report).values():
+        assert verdict.problem is not None
+        assert (verdict.federates, verdict.problem.stage, verdict.problem.problem.reason) == (False, stage, reason)
