@@ -117,7 +117,7 @@ def no_failover(report: Report) -> Details:
         }
         broken = [f"{address} ({fault.stage}: {fault.problem.reason})" for address, fault in faults.items() if fault]
         if broken and len(broken) < len(faults):
-            yield f"of {target}, some addresses accept connections and then fail, and others work: {', '.join(broken)}"
+            yield f"some addresses of {target} accept connections and then fail, others work: {', '.join(broken)}"
 
 
 def tls_version_old(report: Report) -> Details:
@@ -130,7 +130,7 @@ def tls_cipher_old(report: Report) -> Details:
     for connection, sessions in tls_sessions(report).items():
         for cipher in sorted({each.cipher for each in sessions if each.cipher and each.tls_version == "TLSv1.2"}):
             if names := peers.names_without_cipher(cipher):
-                yield f"{connection}: {cipher}, which is not supported by {peers.join_names(names)}"
+                yield f"{connection}: {cipher}, which is not offered by {peers.join_names(names)}"
 
 
 def header_line_long(report: Report) -> Details:

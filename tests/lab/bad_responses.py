@@ -18,7 +18,9 @@ from tests.lab.reverse_proxy import (
 )
 from tests.lab.slow import FOR_HOURS, slow_down
 
-_LARGE = Response(200, (JSON,), b'{"m.server": "well-known-enormous.lab.test:8448", "padding": "' + b"x" * 60_000 + b'"}')
+_LARGE = Response(
+    200, (JSON,), b'{"m.server": "well-known-enormous.lab.test:8448", "padding": "' + b"x" * 60_000 + b'"}'
+)
 _ARRAY = Response(200, (JSON,), b"[]")
 
 

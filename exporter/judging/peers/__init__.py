@@ -55,8 +55,8 @@ def fault_at(endpoint: EndpointReport) -> LocatedProblem | None:
 
 
 def names_without_cipher(cipher: str) -> list[str]:
-    """Return the implementations that do not support a cipher suite of TLS 1.2, which has its name of OpenSSL."""
-    return [peer.name for peer in PEERS if peer.ciphers is not None and cipher not in peer.ciphers]
+    """Return the implementations that do not offer a cipher suite in TLS 1.2, which has its name of OpenSSL."""
+    return [peer.name for peer in PEERS if not peer.offers(cipher)]
 
 
 def join_names(names: Sequence[str]) -> str:
