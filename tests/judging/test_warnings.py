@@ -92,18 +92,16 @@ def test_an_incomplete_report_has_warnings_too(report: Callable[[], Report], exp
 def test_works_for_some() -> None:
     """The implementations that do not get through are named, each with what stops it."""
     keys = SigningKeys({"ed25519:a": "a"}, A_DAY, JSON, oddities=frozenset({Oddity.PADDED_BASE64}))
-    assert active(with_endpoints(with_keys(healthy_at("192.0.2.1"), keys))) == [
-        (
-            WarningName.WORKS_FOR_SOME,
-            "Dendrite fails at keys (invalid_content): Dendrite refuses the keys: their base64 is padded",
-        )
-    ]
+    text = (
+        "Dendrite fails at keys of 192.0.2.1:443 (invalid_content): Dendrite refuses the keys: their base64 is padded"
+    )
+    assert active(with_endpoints(with_keys(healthy_at("192.0.2.1"), keys))) == [(WarningName.WORKS_FOR_SOME, text)]
 
 
 def test_implementations_that_are_stopped_alike_share_a_sentence() -> None:
-    """The endpoint is where all of them fail."""
+    """All of them meet the same problem at the same endpoint."""
     assert [str(obstacle) for obstacle in peers.obstacles(expired_certificate())] == [
-        "Synapse, Dendrite and the Conduit family fail at tls (certificate_expired): expired a day ago"
+        "Synapse, Dendrite and the Conduit family fail at tls of 192.0.2.1:443 (certificate_expired): expired a day ago"
     ]
 
 

@@ -32,8 +32,9 @@ class Obstacle:
         text = f"{who[0].upper()}{who[1:]} {'fails' if len(self.names) == 1 else 'fail'}"
         if self.problem is None:
             return text
-        found = self.problem.problem
-        return f"{text} at {self.problem.stage} ({found.reason}): {found.detail}"
+        found, endpoint = self.problem.problem, self.problem.endpoint
+        of_endpoint = f" of {endpoint.address}" if endpoint else ""
+        return f"{text} at {self.problem.stage}{of_endpoint} ({found.reason}): {found.detail}"
 
 
 def verdicts(report: Report) -> dict[Implementation, PeerVerdict]:
