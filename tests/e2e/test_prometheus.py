@@ -45,10 +45,7 @@ DOWN = {
     "bad-signature.lab.test": "keys (signature_invalid)",
     "expired-keys.lab.test": "keys (key_expired)",
     "other-keys.lab.test": "keys (server_name_mismatch)",
-    "no-version.lab.test": "version (http_status)",
     "well-known-html.lab.test": "tcp (connect_refused), well_known (not_json)",
-    "srv-alias.lab.test": "srv (srv_target_alias)",
-    "srv-servfail.lab.test": "srv (dns_failure)",
     "nxdomain.lab.test": "dns (nxdomain)",
 }
 """Every server that nobody can federate with, and what the description says of it."""
@@ -87,6 +84,10 @@ CAUSES = {
     Alert("SigningKeyExpired", "expired-keys.lab.test"),
 }
 OF_THOSE_THAT_WORK = {
+    Alert("ServerPartiallyDown", "srv-servfail.lab.test"),
+    Alert("StageFailing", "no-version.lab.test", "version"),
+    Alert("StageFailing", "srv-alias.lab.test", "srv"),
+    Alert("StageFailing", "srv-servfail.lab.test", "srv"),
     Alert("StageFailing", "fallback.lab.test", "well_known"),
     Alert("IPv6Unreachable", "half.lab.test"),
     Alert("CertificateExpiringSoon", SOON.server_name, "federation"),
@@ -243,12 +244,18 @@ def assert_descriptions(receiving: Receiver) -> None:
         descriptions[notice.alert].add(notice.description)
     for name, failures in DOWN.items():
         down = (
-            f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
+            f"Neither Synapse nor Dendrite can federate with {name}, according to every exporter. "
+            f"Failing stages: {failures}."
         )
         assert down in descriptions[Alert("ServerDown", name)]
     for cause in CAUSES:
         failing = f" Failing stages: {DOWN[cause.server_name]}."
         assert any(description.endswith(failing) for description in descriptions[cause])
+    partly = (
+        "Some homeservers cannot federate with srv-servfail.lab.test: synapse, according to at least one exporter. "
+        "Failing stages: srv (dns_failure)."
+    )
+    assert partly in descriptions[Alert("ServerPartiallyDown", "srv-servfail.lab.test")]
     fallback = (
         "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
     )

@@ -174,15 +174,6 @@ WARNING_SERVERS = (
         warnings=_SOME_BROKEN | {WarningName.IPV6_BROKEN},
     ),
     LabServer(
-        "half-broken.lab.test",
-        "two addresses, one of them without a listener",
-        Method.DEFAULT_8448,
-        zone="half-broken.lab.test A 192.0.2.172\nhalf-broken.lab.test A 203.0.113.172",
-        ports={"192.0.2.172:8448": federates("half-broken.lab.test")},
-        expected=_REFUSED,
-        warnings=_SOME_BROKEN,
-    ),
-    LabServer(
         "no-failover.lab.test",
         "two addresses, one of them with an expired certificate",
         Method.DEFAULT_8448,
@@ -193,6 +184,15 @@ WARNING_SERVERS = (
         },
         expected=frozenset({(Stage.TLS, Reason.CERTIFICATE_EXPIRED)}),
         warnings=_SOME_BROKEN | {WarningName.NO_FAILOVER},
+    ),
+    LabServer(
+        "half-broken.lab.test",
+        "two addresses, one of them without a listener",
+        Method.DEFAULT_8448,
+        zone="half-broken.lab.test A 192.0.2.172\nhalf-broken.lab.test A 203.0.113.172",
+        ports={"192.0.2.172:8448": federates("half-broken.lab.test")},
+        expected=_REFUSED,
+        warnings=_SOME_BROKEN,
     ),
     for_some(
         "tls-cipher-old.lab.test",
