@@ -49,6 +49,9 @@ DOWN = {
     "nxdomain.lab.test": "dns (nxdomain)",
 }
 """Every server that nobody can federate with, and what the description says of it."""
+PARTLY = "srv-servfail.lab.test"
+FAILING_STAGES = {"no-version.lab.test": "version", "srv-alias.lab.test": "srv", PARTLY: "srv"}
+"""The stages that fail of servers that at least some homeservers can federate with."""
 
 FALLBACK = LabServer(
     "fallback.lab.test",
@@ -84,10 +87,8 @@ CAUSES = {
     Alert("SigningKeyExpired", "expired-keys.lab.test"),
 }
 OF_THOSE_THAT_WORK = {
-    Alert("ServerPartiallyDown", "srv-servfail.lab.test"),
-    Alert("StageFailing", "no-version.lab.test", "version"),
-    Alert("StageFailing", "srv-alias.lab.test", "srv"),
-    Alert("StageFailing", "srv-servfail.lab.test", "srv"),
+    Alert("ServerPartiallyDown", PARTLY),
+    *(Alert("StageFailing", name, stage) for name, stage in FAILING_STAGES.items()),
     Alert("StageFailing", "fallback.lab.test", "well_known"),
     Alert("IPv6Unreachable", "half.lab.test"),
     Alert("CertificateExpiringSoon", SOON.server_name, "federation"),
@@ -129,7 +130,7 @@ def spare_address(number: int) -> str:
     return f"203.0.113.{number + 1}"
 
 
-BROKEN = [with_spare_machine(number, server) for number, server in enumerate(lab_servers(*DOWN))]
+BROKEN = [with_spare_machine(number, server) for number, server in enumerate(lab_servers(*DOWN, *FAILING_STAGES))]
 SERVERS = (*HEALTHY, *BROKEN, FALLBACK, HALF, SOON, VERY_SOON, LEGACY)
 
 
@@ -252,10 +253,10 @@ def assert_descriptions(receiving: Receiver) -> None:
         failing = f" Failing stages: {DOWN[cause.server_name]}."
         assert any(description.endswith(failing) for description in descriptions[cause])
     partly = (
-        "Some homeservers cannot federate with srv-servfail.lab.test: synapse, according to at least one exporter. "
+        f"Some homeservers cannot federate with {PARTLY}: synapse, according to at least one exporter. "
         "Failing stages: srv (dns_failure)."
     )
-    assert partly in descriptions[Alert("ServerPartiallyDown", "srv-servfail.lab.test")]
+    assert partly in descriptions[Alert("ServerPartiallyDown", PARTLY)]
     fallback = (
         "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
     )
