@@ -195,7 +195,7 @@ def test_the_heading_names_the_implementations_that_cannot_federate() -> None:
         "  ! Dendrite fails at keys of 192.0.2.1:443 (invalid_content): Dendrite refuses the keys: their",
         "    base64 is padded",
     ]
-    assert shown[5].startswith("    remedy: The response is JSON, but not what the specification requires")
+    assert shown[5].startswith("    remedy: The document of the keys is not what the specification requires")
     assert not any("works_for_some" in line for line in shown)
 
 
