@@ -218,7 +218,8 @@ def _add_check(add_parser: _AddParser) -> None:
         _run_check,
         "probe servers once, immediately, and print a report",
         "Probes servers once, immediately, and prints a report of every stage, with a remedy for each problem. The "
-        "exit status is 0 if all federate, 1 if some do not, and 2 if the usage or the configuration is invalid.",
+        "exit status is 0 if both Synapse and Dendrite can federate with all of them, 1 if not, and 2 if the usage or "
+        "the configuration is invalid.",
     )
     added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
     added.add_argument(

@@ -59,13 +59,14 @@ def _status() -> list[Json]:
         ),
         stat(
             "Federating",
-            "Servers that peers can federate with, according to at least one exporter.",
+            "Servers that both Synapse and Dendrite can federate with, according to at least one exporter.",
             COUNT,
             instant_query(count_or_zero(f"{_FEDERATING} == 1")),
         ),
         stat(
             "Failing",
-            "Servers that peers cannot federate with, according to every exporter. “Current failures” shows why.",
+            "Servers that Synapse or Dendrite cannot federate with, according to every exporter. “Current failures” "
+            "shows why.",
             FAILURE_COUNT,
             instant_query(count_or_zero(f"{_FEDERATING} == 0")),
         ),

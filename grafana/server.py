@@ -34,8 +34,8 @@ def _status() -> list[Json]:
     return [
         stat(
             "State",
-            "✓: peers can federate with the server, according to every exporter. ~: according to some exporters. "
-            "✗: according to none.",
+            "✓: both Synapse and Dendrite can federate with the server, according to every exporter. ~: according to "
+            "some exporters. ✗: according to none.",
             SUCCESS,
             instant_query(f"avg({select_server('probe_success')})"),
         ),
@@ -74,6 +74,17 @@ def _status() -> list[Json]:
             text_mode="name",
         ),
     ]
+
+
+def _implementations() -> Json:
+    return stat(
+        "Implementations",
+        "Whether each implementation of a homeserver can federate with the server, according to all exporters. conduit "
+        "stands for the Conduit family, such as continuwuity and tuwunel.",
+        SUCCESS,
+        instant_query(f"avg by (implementation) ({select_server('peer_success')})", "{{implementation}}"),
+        text_mode="value_and_name",
+    )
 
 
 def _availability(thresholds: Thresholds) -> Json:
@@ -235,7 +246,7 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status()),
-                    line(6, (12, _availability(thresholds)), (12, _exporters())),
+                    line(6, (6, _implementations()), (8, _availability(thresholds)), (10, _exporters())),
                 ),
             ),
             Row(

@@ -19,7 +19,6 @@ from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 
 _BELOW_TLS = (Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE)
-IPV4_BROKEN = frozenset({WarningName.IPV4_BROKEN})
 
 
 def broken_port(host: str, ip: str, shows: str, reason: Reason, port: Website | PortFactory) -> LabServer:
@@ -32,7 +31,6 @@ def broken_port(host: str, ip: str, shows: str, reason: Reason, port: Website | 
         zone=f"{host} A {ip}",
         ports={f"{ip}:8448": port},
         expected=frozenset({(stage, reason)}),
-        warnings=IPV4_BROKEN,
     )
 
 
@@ -45,7 +43,6 @@ def broken_keys(host: str, ip: str, shows: str, reason: Reason, publish_keys: Ke
         zone=f"{host} A {ip}",
         ports={f"{ip}:8448": federates(host)},
         expected=frozenset({(Stage.KEYS, reason)}),
-        warnings=IPV4_BROKEN,
         homeserver=publishing(publish_keys),
     )
 
@@ -128,7 +125,6 @@ BROKEN_SERVERS = (
         zone="no-version.lab.test A 192.0.2.111",
         ports={"192.0.2.111:8448": federates("no-version.lab.test")},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_STATUS)}),
-        warnings=IPV4_BROKEN,
         homeserver=without(VERSION),
     ),
     LabServer(
@@ -138,7 +134,6 @@ BROKEN_SERVERS = (
         zone="well-known-html.lab.test A 192.0.2.112",
         ports={"192.0.2.112:443": Website("well-known-html.lab.test", {WELL_KNOWN: WELCOME})},
         expected=frozenset({(Stage.WELL_KNOWN, Reason.NOT_JSON), (Stage.TCP, Reason.CONNECT_REFUSED)}),
-        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "srv-alias.lab.test",
@@ -154,11 +149,12 @@ BROKEN_SERVERS = (
     ),
     LabServer(
         "srv-servfail.lab.test",
-        "DNS servers that fail on SRV lookups: peers give up, although port 8448 works",
+        "DNS servers that fail on SRV lookups: Synapse gives up, although port 8448 works",
         Method.SRV_FED,
         zone="srv-servfail.lab.test A 192.0.2.114",
         ports={"192.0.2.114:8448": federates("srv-servfail.lab.test")},
         expected=frozenset({(Stage.SRV, Reason.DNS_FAILURE)}),
+        warnings=frozenset({WarningName.WORKS_FOR_SOME}),
         dns_faults={
             ("_matrix-fed._tcp.srv-servfail.lab.test", "SRV"): SERVFAIL,
             ("_matrix._tcp.srv-servfail.lab.test", "SRV"): SERVFAIL,

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from exporter.judging import peers
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, Implementation, IPFamily, Stage
+from exporter.model.enums import CertificateOf, IPFamily, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
 from exporter.model.outcomes import Failed, Passed, ResourceShortage, Skipped, found
 from exporter.model.reasons import RAN_OUT_OF_TIME
@@ -22,6 +23,14 @@ class StageVerdict:
     """Every one of them passed."""
     seconds: float
     """The duration of the slowest one."""
+
+
+class Federation(Enum):
+    """How far other homeservers get."""
+
+    FULL = auto()
+    PARTIAL = auto()
+    NONE = auto()
 
 
 def exporter_starved(report: Report) -> bool:
@@ -49,12 +58,23 @@ def well_known_ran_out_of_time(report: Report) -> bool:
 
 
 def federates(report: Report) -> bool:
-    """Whether both Synapse and Dendrite get through.
+    """Whether both Synapse and Dendrite get through. The Conduit family does not count."""
+    verdicts = peers.verdicts(report)
+    return all(verdicts[implementation].federates for implementation in peers.DECISIVE)
 
-    The Conduit family does not count, because it is modelled from its library for discovery alone.
+
+def federation(report: Report) -> Federation:
+    """Return the verdict in three grades. It is partial in two cases, if at least Synapse or Dendrite gets through:
+
+    - some implementation does not get through;
+    - lookups work, but a reverse proxy breaks joins or messages.
     """
     verdicts = peers.verdicts(report)
-    return verdicts[Implementation.SYNAPSE].federates and verdicts[Implementation.DENDRITE].federates
+    if not any(verdicts[implementation].federates for implementation in peers.DECISIVE):
+        return Federation.NONE
+    proxy = stages(report).get(Stage.PROXY)
+    full = all(of.federates for of in verdicts.values()) and (proxy is None or proxy.ok)
+    return Federation.FULL if full else Federation.PARTIAL
 
 
 def stages(report: Report) -> dict[Stage, StageVerdict]:

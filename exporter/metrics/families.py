@@ -43,9 +43,17 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_success",
         MetricType.GAUGE,
-        "1 if a peer that follows the specification can federate through at least one endpoint, 0 if not.",
+        "1 if both Synapse and Dendrite can federate with the server, 0 if not.",
         (),
         samples.from_report(verdict.federates),
+    ),
+    Family(
+        "peer_success",
+        MetricType.GAUGE,
+        "1 if this implementation can federate with the server, 0 if not. conduit stands for the Conduit family, such "
+        "as continuwuity and tuwunel.",
+        ("implementation",),
+        samples.many_from_report(samples.peer_success),
     ),
     Family(
         "probe_duration_seconds",

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
-from exporter.judging import verdict
+from exporter.judging import peers, verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.enums import IPFamily, SrvService, Stage
 from exporter.model.findings import Certificate, TlsSession
@@ -86,6 +86,11 @@ def by_family(read: Callable[[tuple[int, int]], int]) -> Sampler:
 
 
 # ---------------------------------------------------------------- values of one family
+
+
+def peer_success(report: Report) -> Iterator[Sample]:
+    for implementation, of in peers.verdicts(report).items():
+        yield (implementation,), of.federates
 
 
 def last_success(state: ServerState) -> float | None:

@@ -67,8 +67,9 @@ class Reason(WithRemedy):
     )
     TLS_HANDSHAKE = (
         "tls_handshake",
-        "The server aborts the TLS handshake: check the error log of the reverse proxy and its TLS configuration for "
-        "this name (certificate and key loaded, TLS 1.2 or 1.3 enabled, no client certificate required).",
+        "The TLS handshake fails: check the error log of the reverse proxy and its TLS configuration for this name "
+        "(certificate and key loaded, TLS 1.3 or TLS 1.2 with ECDHE and AES-GCM enabled, no client certificate "
+        "required).",
     )
     TLS_TIMEOUT = (
         "tls_timeout",
@@ -261,6 +262,11 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "Status 502, 503 or 504 means that the homeserver is down: start it, and check the reverse proxy's upstream. "
         "Otherwise forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers "
         "cannot verify anything that this server sends."
+    ),
+    (Stage.KEYS, Reason.INVALID_CONTENT): (
+        "The document of the keys is not what the specification requires, or not what every homeserver accepts: "
+        "correct what is named above, in the homeserver's configuration or in the reverse proxy that changes its "
+        "responses."
     ),
     (Stage.PROXY, Reason.HTTP_STATUS): (
         "The reverse proxy blocks PUT requests, by which messages, joins and invites arrive: configure it to forward "

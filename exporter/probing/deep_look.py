@@ -1,4 +1,4 @@
-"""The deep look: checks that would be impolite with every probe. Each endpoint gets six small requests."""
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets seven small requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -91,13 +91,10 @@ async def _send_requests(
         difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
         answered = await directory.run(connection, route.host_header, deadline.for_stage())
         outcome = await proxy.run(connection, route.host_header, found(endpoint.version), deadline.for_stage())
-    return EndpointDeepLook(
-        outcome,
-        difference,
-        answered,
-        await look.as_a_homeserver() if directory.is_refusal(endpoint.keys, answered) else None,
-        await look.http2_broken(),
-    )
+    second = await look.as_a_homeserver() if directory.is_refusal(endpoint.keys, answered) else None
+    if found(endpoint.keys):  # otherwise, this is not about what is forwarded
+        outcome = proxy.add_directory(outcome, second.answers.directory if second else answered)
+    return EndpointDeepLook(outcome, difference, answered, second, await look.http2_broken())
 
 
 async def _compare_host_with_port(

@@ -14,13 +14,15 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter.judging import verdict
+from exporter.judging import peers, verdict
+from exporter.judging.peers import Obstacle
+from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model import reasons
 from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
-from exporter.model.report import DeepLook, EndpointReport, NotaryResult, Report
+from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports import phrases
 from exporter.reports.phrases import printable_text
 
@@ -35,11 +37,12 @@ _PASSED: Final = Text("✓ ", "green")
 _FAILED: Final = Text("✗ ", "bold red")
 _SKIPPED: Final = Text("\N{EN DASH} ", "dim")
 _WARNING: Final = Text("! ", "yellow")
+_REMEDY: Final = Text("remedy: ", "bold")
 _ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it replaces
 _INDENT: Final = Text("  ")
+_SIGNS: Final = {Federation.FULL: _PASSED, Federation.PARTIAL: _WARNING, Federation.NONE: _FAILED}
 
 _MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends slightly later than the probe that includes it
-_FAMILY_WARNINGS: Final = {WarningName.IPV4_BROKEN, WarningName.IPV6_BROKEN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
 
     `delegation_last_seen` is when a valid well-known was last seen, if that is known.
     """
-    warned = _relevant_warnings(report, delegation_last_seen)
+    warned = _other_warnings(report, delegation_last_seen)
     root = Tree(Group(*_heading(report, warned)), guide_style="dim")
     for stage, outcome in report.discovery_outcomes():
         root.add(Group(*_server_stage(stage, outcome, report)))
@@ -97,21 +100,51 @@ def render_plain(report: Report, delegation_last_seen: datetime | None = None) -
 
 
 def _heading(report: Report, warned: Sequence[ActiveWarning]) -> Iterator[_Line]:
-    sign = _PASSED if verdict.federates(report) else _FAILED
-    yield _Line(
-        sign, Text.assemble((printable_text(report.server_name.text), "bold"), f" {_verdict_text(report, warned)}")
-    )
+    federation = verdict.federation(report)
+    verdict_text = f" {_verdict_text(federation, report, warned)}"
+    yield _Line(_SIGNS[federation], Text.assemble((printable_text(report.server_name.text), "bold"), verdict_text))
     yield _Line(_INDENT, Text(" → ".join(phrases.describe_path(report))))
     yield _Line(_INDENT, Text(printable_text(phrases.describe_names(report))))
+    if federation is Federation.PARTIAL:
+        yield from _partial_federation(report)
+    elif federation is Federation.NONE:
+        yield from _hidden_obstacles(report)
 
 
-def _verdict_text(report: Report, warned: Sequence[ActiveWarning]) -> str:
+def _verdict_text(federation: Federation, report: Report, warned: Sequence[ActiveWarning]) -> str:
     took, found = f"({phrases.format_duration(report.seconds)})", list(verdict.problems(report))
-    if not verdict.federates(report):
-        return f"does not federate {took}: {', '.join(dict.fromkeys(located.problem.reason for located in found))}"
+    if federation is Federation.NONE:
+        stopping = [obstacle.problem for obstacle in peers.obstacles(report) if obstacle.problem]
+        return f"does not federate {took}: {', '.join(dict.fromkeys(each.problem.reason for each in stopping + found))}"
     troubles = ((len(found), "problem"), (len(warned), "warning"))
     but = " and ".join(phrases.count_of(count, noun) for count, noun in troubles if count)
-    return f"federates {took}, with {but}" if but else f"federates {took}"
+    federates = "federates" if federation is Federation.FULL else "federates only in part"
+    return f"{federates} {took}, with {but}" if but else f"{federates} {took}"
+
+
+def _partial_federation(report: Report) -> Iterator[_Line]:
+    """Yield which implementations do not get through, and whether a reverse proxy is at fault."""
+    in_stages = list(verdict.problems(report))
+    for obstacle in peers.obstacles(report):
+        yield from _obstacle(_WARNING, obstacle, in_stages)
+    if any(located.stage is Stage.PROXY for located in in_stages):
+        yield _Line(_INDENT + _WARNING, Text("Lookups work, but joins or messages fail: see the stage proxy."))
+
+
+def _hidden_obstacles(report: Report) -> Iterator[_Line]:
+    """Yield what stops implementations without being a problem by the specification, so that no stage shows it."""
+    in_stages = list(verdict.problems(report))
+    for obstacle in peers.obstacles(report):
+        if obstacle.problem not in in_stages:
+            yield from _obstacle(_FAILED, obstacle, in_stages)
+
+
+def _obstacle(sign: Text, obstacle: Obstacle, in_stages: Sequence[LocatedProblem]) -> Iterator[_Line]:
+    """Yield what stops some implementations, with its remedy unless a stage shows that."""
+    yield _Line(_INDENT + sign, Text(printable_text(str(obstacle))))
+    if obstacle.problem and obstacle.problem not in in_stages:
+        remedy = reasons.remedy(obstacle.problem.stage, obstacle.problem.problem.reason)
+        yield _Line(_INDENT + _INDENT + _REMEDY, Text(remedy))
 
 
 def summarize(federating: int, total: int) -> str:
@@ -160,7 +193,7 @@ def _endpoint_line(seen: EndpointReport) -> _Line:
     endpoint = seen.endpoint
     sign, health = (_PASSED, "is healthy") if seen.ok else (_FAILED, "is broken")
     if seen.ok and endpoint.behind_alias:
-        sign, health = _WARNING, "is healthy, but some peers cannot reach it: its SRV target is an alias (CNAME)"
+        sign, health = _WARNING, "is healthy, but its SRV target is an alias (CNAME), which some peers may not follow"
     of_target = "" if endpoint.address == str(endpoint.target) else f" of {printable_text(str(endpoint.target))}"
     return _Line(sign, Text.assemble((endpoint.address, "bold"), f"{of_target} {health}"))
 
@@ -221,11 +254,10 @@ def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
         yield _remedy(reasons.remedy(stage, reason))
 
 
-def _relevant_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
-    """Omit warnings about an address family if no endpoint is healthy: they would only repeat that."""
-    none_healthy = not any(seen.ok for seen in report.endpoints)
+def _other_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:
+    """Return the warnings, except for what the heading shows."""
     found_now = warnings(report, delegation_last_seen)
-    return [located for located in found_now if not (none_healthy and located.warning in _FAMILY_WARNINGS)]
+    return [located for located in found_now if located.warning is not WarningName.WORKS_FOR_SOME]
 
 
 def _warning(located: ActiveWarning) -> Iterator[_Line]:
@@ -236,4 +268,4 @@ def _warning(located: ActiveWarning) -> Iterator[_Line]:
 
 
 def _remedy(text: str) -> _Line:
-    return _Line(Text.assemble(_INDENT, ("remedy: ", "bold")), Text(text))
+    return _Line(_INDENT + _REMEDY, Text(text))

@@ -1,8 +1,10 @@
 """The report in the JSON format of the public federation tester (matrix-org/matrix-federation-tester). Pure.
 
 Every field is the same, including whether it is null or missing, so that programs can read either. Two differences are
-intentional: `FederationOK` is the exporter's verdict, for which one healthy endpoint is sufficient, as it is for peers.
-And no keys are requested over a connection whose certificate is invalid, so that all checks of the keys are false.
+intentional:
+
+- `FederationOK` is the exporter's verdict: whether both Synapse and Dendrite get through.
+- No keys are requested over a connection whose certificate is invalid, so that all checks of the keys are false.
 """
 
 import base64

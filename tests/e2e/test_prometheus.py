@@ -45,13 +45,13 @@ DOWN = {
     "bad-signature.lab.test": "keys (signature_invalid)",
     "expired-keys.lab.test": "keys (key_expired)",
     "other-keys.lab.test": "keys (server_name_mismatch)",
-    "no-version.lab.test": "version (http_status)",
     "well-known-html.lab.test": "tcp (connect_refused), well_known (not_json)",
-    "srv-alias.lab.test": "srv (srv_target_alias)",
-    "srv-servfail.lab.test": "srv (dns_failure)",
     "nxdomain.lab.test": "dns (nxdomain)",
 }
 """Every server that nobody can federate with, and what the description says of it."""
+PARTLY = "srv-servfail.lab.test"
+FAILING_STAGES = {"no-version.lab.test": "version", "srv-alias.lab.test": "srv", PARTLY: "srv"}
+"""The stages that fail of servers that at least some homeservers can federate with."""
 
 FALLBACK = LabServer(
     "fallback.lab.test",
@@ -87,6 +87,8 @@ CAUSES = {
     Alert("SigningKeyExpired", "expired-keys.lab.test"),
 }
 OF_THOSE_THAT_WORK = {
+    Alert("ServerPartiallyDown", PARTLY),
+    *(Alert("StageFailing", name, stage) for name, stage in FAILING_STAGES.items()),
     Alert("StageFailing", "fallback.lab.test", "well_known"),
     Alert("IPv6Unreachable", "half.lab.test"),
     Alert("CertificateExpiringSoon", SOON.server_name, "federation"),
@@ -128,7 +130,7 @@ def spare_address(number: int) -> str:
     return f"203.0.113.{number + 1}"
 
 
-BROKEN = [with_spare_machine(number, server) for number, server in enumerate(lab_servers(*DOWN))]
+BROKEN = [with_spare_machine(number, server) for number, server in enumerate(lab_servers(*DOWN, *FAILING_STAGES))]
 SERVERS = (*HEALTHY, *BROKEN, FALLBACK, HALF, SOON, VERY_SOON, LEGACY)
 
 
@@ -244,12 +246,18 @@ def assert_descriptions(receiving: Receiver) -> None:
         descriptions[notification.alert].add(notification.description)
     for name, failures in DOWN.items():
         down = (
-            f"Other homeservers cannot federate with {name}, according to every exporter. Failing stages: {failures}."
+            f"Neither Synapse nor Dendrite can federate with {name}, according to every exporter. "
+            f"Failing stages: {failures}."
         )
         assert down in descriptions[Alert("ServerDown", name)]
     for cause in CAUSES:
         failing = f" Failing stages: {DOWN[cause.server_name]}."
         assert any(description.endswith(failing) for description in descriptions[cause])
+    partly = (
+        f"Some homeservers cannot federate with {PARTLY}: synapse, according to at least one exporter. "
+        "Failing stages: srv (dns_failure)."
+    )
+    assert partly in descriptions[Alert("ServerPartiallyDown", PARTLY)]
     fallback = (
         "The stage well_known of fallback.lab.test fails on every exporter. Failing stages: well_known (not_json)."
     )

@@ -6,11 +6,20 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from exporter.judging import peers
 from exporter.judging.warnings import RULES, WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import SrvService
-from exporter.model.findings import Delegation, SigningKeys, SrvRecord, SrvRecords, WellKnownResponse
+from exporter.model.enums import Oddity, SrvService
+from exporter.model.findings import (
+    Delegation,
+    HttpShape,
+    SigningKeys,
+    SrvRecord,
+    SrvRecords,
+    TlsSession,
+    WellKnownResponse,
+)
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
@@ -40,6 +49,11 @@ def active(report: Report, delegation_last_seen: datetime | None = None) -> list
     return [(each.warning, each.detail) for each in warnings(report, delegation_last_seen)]
 
 
+def details(report: Report, warning: WarningName) -> list[str]:
+    """Return the details of one warning, for servers that have others too."""
+    return [each.detail for each in warnings(report) if each.warning is warning]
+
+
 def expected(warning: WarningName, detail: str | None) -> list[tuple[WarningName, str]]:
     """Return the one warning, or none without a `detail`."""
     return [] if detail is None else [(warning, detail)]
@@ -59,7 +73,7 @@ def test_every_warning_has_a_rule() -> None:
 @pytest.mark.parametrize(
     ("report", "expected_names"),
     [
-        (expired_certificate, [WarningName.IPV4_BROKEN]),
+        (expired_certificate, []),
         (nothing_resolved, []),
         (
             two_families,
@@ -70,6 +84,25 @@ def test_every_warning_has_a_rule() -> None:
 def test_an_incomplete_report_has_warnings_too(report: Callable[[], Report], expected_names: list[WarningName]) -> None:
     """Rules cope with whatever is missing in a report."""
     assert [each.warning for each in warnings(report())] == expected_names
+
+
+# ---------------------------------------------------------------- implementations
+
+
+def test_works_for_some() -> None:
+    """The implementations that do not get through are named, each with what stops it."""
+    keys = SigningKeys({"ed25519:a": "a"}, A_DAY, JSON, oddities=frozenset({Oddity.PADDED_BASE64}))
+    text = (
+        "Dendrite fails at keys of 192.0.2.1:443 (invalid_content): Dendrite refuses the keys: their base64 is padded"
+    )
+    assert active(with_endpoints(with_keys(healthy_at("192.0.2.1"), keys))) == [(WarningName.WORKS_FOR_SOME, text)]
+
+
+def test_implementations_that_are_stopped_alike_share_a_sentence() -> None:
+    """All of them meet the same problem at the same endpoint."""
+    assert [str(obstacle) for obstacle in peers.obstacles(expired_certificate())] == [
+        "Synapse, Dendrite and the Conduit family fail at tls of 192.0.2.1:443 (certificate_expired): expired a day ago"
+    ]
 
 
 # ---------------------------------------------------------------- the well-known
@@ -140,6 +173,14 @@ def test_well_known_cache_out_of_bounds(announced: int | None, *, warns: bool) -
     delegation = replace(VALID, response=WellKnownResponse(200, 42, announced))
     found = active(with_well_known(Passed(0.1, delegation)))
     assert found == expected(WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS, text)
+
+
+def test_well_known_insecure_redirect() -> None:
+    """A redirect to plain http is a problem by the specification; that peers follow it is worth a warning."""
+    delegation = Delegation(3600, response=WellKnownResponse(200, 42, None, redirects=1, insecure=True))
+    report = with_well_known(Failed(0.1, (Problem(Reason.REDIRECT, "redirects to http"),), delegation))
+    text = "it is redirected to plain http, where anyone on the way can change it; peers follow all the same"
+    assert active(report) == [(WarningName.WELL_KNOWN_INSECURE_REDIRECT, text)]
 
 
 def test_the_caching_of_an_absent_well_known_does_not_matter() -> None:
@@ -227,14 +268,11 @@ def broken(ip: str) -> EndpointReport:
     ("endpoints", "expected_warnings"),
     [
         ((healthy_at("192.0.2.1"), healthy_at("2001:db8::1")), []),
-        (
-            (broken("192.0.2.1"),),
-            [(WarningName.IPV4_BROKEN, "0 of 1 endpoints passed every stage")],
-        ),
+        ((broken("192.0.2.1"),), []),
         (
             (healthy_at("192.0.2.1"), broken("2001:db8::1"), broken("2001:db8::2")),
             [
-                (WarningName.IPV6_BROKEN, "0 of 2 endpoints passed every stage"),
+                (WarningName.IPV6_BROKEN, "0 of 2 endpoints passed every stage, but the other IP family works"),
                 (
                     WarningName.SOME_ENDPOINTS_BROKEN,
                     "2 of 3 endpoints failed a stage: [2001:db8::1]:443, [2001:db8::2]:443",
@@ -246,18 +284,19 @@ def broken(ip: str) -> EndpointReport:
             [(WarningName.SOME_ENDPOINTS_BROKEN, "1 of 2 endpoints failed a stage: 192.0.2.2:443")],
         ),
         (
-            (broken("192.0.2.1"), broken("2001:db8::1")),
+            (broken("192.0.2.1"), healthy_at("2001:db8::1")),
             [
-                (WarningName.IPV4_BROKEN, "0 of 1 endpoints passed every stage"),
-                (WarningName.IPV6_BROKEN, "0 of 1 endpoints passed every stage"),
+                (WarningName.IPV4_BROKEN, "0 of 1 endpoints passed every stage, but the other IP family works"),
+                (WarningName.SOME_ENDPOINTS_BROKEN, "1 of 2 endpoints failed a stage: 192.0.2.1:443"),
             ],
         ),
+        ((broken("192.0.2.1"), broken("2001:db8::1")), []),
     ],
 )
 def test_broken_endpoints(
     endpoints: tuple[EndpointReport, ...], expected_warnings: list[tuple[WarningName, str]]
 ) -> None:
-    """A family is broken if none of its endpoints is healthy. Some endpoints are broken if others are healthy."""
+    """A family or an endpoint is broken only if another one is healthy: otherwise, the whole server is."""
     assert active(with_endpoints(*endpoints)) == expected_warnings
 
 
@@ -274,6 +313,59 @@ def test_old_tls_of_the_web_server_is_named_separately() -> None:
     """The detail says to which connection the version belongs."""
     delegation = Delegation(86400, server=VALID.server, tls_session=tls_session("example.org", tls_version="TLSv1.1"))
     assert active(with_well_known(Passed(0.1, delegation))) == [(WarningName.TLS_VERSION_OLD, "well_known: TLSv1.1")]
+
+
+EXPIRED: Failed[TlsSession] = Failed(0.02, (Problem(Reason.CERTIFICATE_EXPIRED, "expired a day ago"),))
+
+
+def test_no_failover() -> None:
+    """An address that accepts connections and then fails is named if another one of its target works."""
+    report = with_endpoints(healthy_at("192.0.2.1"), replace(healthy_at("192.0.2.2"), tls=EXPIRED))
+    text = f"some addresses of {MATRIX_443} accept connections and then fail, others work"
+    assert details(report, WarningName.NO_FAILOVER) == [f"{text}: 192.0.2.2:443 (tls: certificate_expired)"]
+
+
+@pytest.mark.parametrize(
+    "endpoints",
+    [
+        (replace(healthy_at("192.0.2.1"), tls=EXPIRED), replace(healthy_at("192.0.2.2"), tls=EXPIRED)),
+        (replace(healthy_at("192.0.2.1"), tls=EXPIRED), broken("192.0.2.2")),
+    ],
+)
+def test_failover_does_not_matter_if_nothing_works(endpoints: tuple[EndpointReport, ...]) -> None:
+    """Peers can only fail then."""
+    assert active(with_endpoints(*endpoints)) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "cipher", "names"),
+    [
+        ("TLSv1.3", "TLS_AES_128_GCM_SHA256", None),
+        ("TLSv1.2", "ECDHE-RSA-AES128-GCM-SHA256", None),
+        ("TLSv1.2", "ECDHE-RSA-AES128-SHA", "the Conduit family"),
+        ("TLSv1.2", "AES128-GCM-SHA256", "Dendrite and the Conduit family"),
+    ],
+)
+def test_tls_cipher_old(version: str, cipher: str, names: str | None) -> None:
+    """A cipher suite of TLS 1.2 is old if some implementation does not support it."""
+    session = replace(tls_session(MATRIX_443.host, tls_version=version), cipher=cipher)
+    report = with_endpoints(healthy(MATRIX_ENDPOINT, session))
+    text = names and f"federation: {cipher}, which is not offered by {names}"
+    assert details(report, WarningName.TLS_CIPHER_OLD) == ([text] if text else [])
+
+
+@pytest.mark.parametrize(("size", "warns"), [(16384, False), (16385, True)])
+def test_header_line_long(size: int, *, warns: bool) -> None:
+    """Synapse drops responses with longer lines, whether they are the keys or the well-known."""
+    shape = HttpShape(3, size)
+    report = replace(
+        with_endpoints(replace(healthy_at("192.0.2.1"), keys_shape=shape)),
+        well_known=Passed(0.1, replace(VALID, response=WellKnownResponse(200, 42, None, shape=shape))),
+    )
+    responses = ("the well-known", "the keys at 192.0.2.1:443") if warns else ()
+    assert details(report, WarningName.HEADER_LINE_LONG) == [
+        f"{response}: a header line has {size} bytes, but Synapse reads only 16384" for response in responses
+    ]
 
 
 def test_host_with_port_differs() -> None:

@@ -1,7 +1,7 @@
 """Servers that respond wrongly in ways that `demo` does not show: the web server, the homeserver, the reverse proxy."""
 
 from exporter.demo.authority import EXPIRED, WRONG_NAME
-from exporter.demo.broken import IPV4_BROKEN, broken_keys
+from exporter.demo.broken import broken_keys
 from exporter.demo.homeserver import KEYS, VERSION, without
 from exporter.demo.https_server import JSON, WELL_KNOWN, Request, Response, delegation, redirect
 from exporter.demo.ports import drop_packets
@@ -9,10 +9,18 @@ from exporter.demo.servers import LabServer, PortFactory, Proxy, Website, federa
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 from tests.lab.key_documents import publish_no_ed25519_key
-from tests.lab.reverse_proxy import allow_reads_only, decode_paths, limit_bodies, serve_own_page_for_unknown_paths
+from tests.lab.reverse_proxy import (
+    allow_reads_only,
+    decode_paths,
+    forward_version_and_keys_only,
+    limit_bodies,
+    serve_own_page_for_unknown_paths,
+)
 from tests.lab.slow import FOR_HOURS, slow_down
 
-_LARGE = Response(200, (JSON,), b'{"m.server": "hs.test:443", "padding": "' + b"x" * 60_000 + b'"}')
+_LARGE = Response(
+    200, (JSON,), b'{"m.server": "well-known-enormous.lab.test:8448", "padding": "' + b"x" * 60_000 + b'"}'
+)
 _ARRAY = Response(200, (JSON,), b"[]")
 
 
@@ -110,7 +118,6 @@ BAD_RESPONSE_SERVERS = (
         zone="crash.lab.test A 192.0.2.140",
         ports={"192.0.2.140:8448": Website("crash.lab.test", {VERSION: crash}, proxy=pass_through)},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_PROTOCOL)}),
-        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "silent.lab.test",
@@ -119,7 +126,6 @@ BAD_RESPONSE_SERVERS = (
         zone="silent.lab.test A 192.0.2.141",
         ports={"192.0.2.141:8448": federates("silent.lab.test", proxy=slow_down(FOR_HOURS))},
         expected=frozenset({(Stage.VERSION, Reason.HTTP_TIMEOUT), (Stage.KEYS, Reason.HTTP_TIMEOUT)}),
-        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "version-list.lab.test",
@@ -128,7 +134,6 @@ BAD_RESPONSE_SERVERS = (
         zone="version-list.lab.test A 192.0.2.142",
         ports={"192.0.2.142:8448": Website("version-list.lab.test", {VERSION: _ARRAY}, proxy=pass_through)},
         expected=frozenset({(Stage.VERSION, Reason.INVALID_CONTENT)}),
-        warnings=IPV4_BROKEN,
     ),
     LabServer(
         "no-keys.lab.test",
@@ -137,7 +142,6 @@ BAD_RESPONSE_SERVERS = (
         zone="no-keys.lab.test A 192.0.2.143",
         ports={"192.0.2.143:8448": federates("no-keys.lab.test")},
         expected=frozenset({(Stage.KEYS, Reason.HTTP_STATUS)}),
-        warnings=IPV4_BROKEN,
         homeserver=without(KEYS),
     ),
     broken_keys(
@@ -168,6 +172,13 @@ BAD_RESPONSE_SERVERS = (
         "a reverse proxy that allows GET but refuses PUT",
         Reason.HTTP_STATUS,
         allow_reads_only,
+    ),
+    broken_proxy(
+        "not-forwarded.lab.test",
+        "192.0.2.154",
+        "a reverse proxy that forwards requests for the version and the keys only",
+        Reason.NOT_FORWARDED,
+        forward_version_and_keys_only,
     ),
     broken_proxy(
         "catch-all.lab.test",

@@ -5,7 +5,10 @@ import struct
 from collections.abc import Awaitable, Callable
 from socket import SO_LINGER, SOL_SOCKET, socket
 
+import h11
+
 from exporter.demo.authority import Authority
+from exporter.demo.https_server import Response, next_event, read_request, render
 from exporter.demo.listener import ConnectionHandler, Listener, Port, streams
 from exporter.demo.ports import FIRST_BYTES
 from exporter.demo.servers import PortFactory
@@ -23,6 +26,18 @@ StreamHandler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable
 def listen(handler: ConnectionHandler) -> PortFactory:
     """A port whose connections are all served by `handler`."""
     return lambda _: Listener(handler)
+
+
+def serve_over_plain_http(response: Response) -> PortFactory:
+    """A port where an HTTP server without TLS gives the same response to one request for each connection."""
+
+    async def serve(accepted: socket) -> None:
+        async with streams(accepted) as (reader, writer):
+            http = h11.Connection(h11.SERVER)
+            if isinstance(head := await next_event(http, reader), h11.Request):
+                writer.write(render(http, read_request(head, sni=None), response))
+
+    return listen(serve)
 
 
 def listen_with_tls(name: str, handler: StreamHandler) -> PortFactory:

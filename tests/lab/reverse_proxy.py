@@ -3,7 +3,7 @@
 from dataclasses import replace
 from urllib.parse import unquote
 
-from exporter.demo.homeserver import Homeserver
+from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import HTML, NOT_FOUND, WELCOME, Request, Response, Site
 from exporter.model.names import parse
 
@@ -17,6 +17,26 @@ def decode_paths(homeserver: Homeserver) -> Site:
 
     async def respond(request: Request) -> Response:
         return await homeserver.respond(replace(request, target=unquote(request.target)))
+
+    return Site(fallback=respond)
+
+
+def forward_version_and_keys_only(homeserver: Homeserver) -> Site:
+    """As where somebody has added a `location` for each path that a test asks for."""
+
+    async def respond(request: Request) -> Response:
+        return await homeserver.respond(request) if request.path in (VERSION, KEYS) else NOT_FOUND
+
+    return Site(fallback=respond)
+
+
+def add_long_header_line(homeserver: Homeserver) -> Site:
+    """As with a Content-Security-Policy that grew over the years."""
+
+    async def respond(request: Request) -> Response:
+        response = await homeserver.respond(request)
+        policy = "default-src " + " ".join(f"https://{number}.example" for number in range(1000))
+        return replace(response, headers=(*response.headers, ("Content-Security-Policy", policy)))
 
     return Site(fallback=respond)
 

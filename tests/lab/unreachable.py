@@ -1,6 +1,6 @@
 """Servers that no request reaches, for reasons in DNS, TCP or TLS that `demo` does not show."""
 
-from exporter.demo.broken import IPV4_BROKEN, broken_port
+from exporter.demo.broken import broken_port
 from exporter.demo.servers import LabServer, federates
 from exporter.demo.zone import SERVFAIL, DnsFault
 from exporter.model.enums import Method, Stage
@@ -75,7 +75,6 @@ UNREACHABLE_SERVERS = (
         Method.DEFAULT_8448,
         zone="loopback.lab.test A 127.0.0.2",
         expected=frozenset({(Stage.WELL_KNOWN, Reason.BLOCKED_ADDRESS), (Stage.TCP, Reason.BLOCKED_ADDRESS)}),
-        warnings=IPV4_BROKEN,
     ),
     broken_port(
         "unreachable.lab.test",
@@ -128,6 +127,5 @@ UNREACHABLE_SERVERS = (
                 (Stage.KEYS, Reason.TIMEOUT),
             }
         ),
-        warnings=IPV4_BROKEN,
     ),
 )

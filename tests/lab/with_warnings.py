@@ -4,16 +4,22 @@ from dataclasses import replace
 from ssl import TLSVersion
 from typing import Final
 
-from exporter.demo.broken import IPV4_BROKEN
+from exporter.demo.authority import EXPIRED
 from exporter.demo.homeserver import KeyPublisher, publishing
-from exporter.demo.https_server import JSON, WELL_KNOWN, Response, delegation
+from exporter.demo.https_server import JSON, WELL_KNOWN, Response, delegation, redirect
 from exporter.demo.servers import LabServer, Website, delegates, federates, pass_through
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
-from tests.lab.key_documents import publish_old_key_of_tomorrow, publish_short_lived_keys
-from tests.lab.reverse_proxy import know_host_without_port_only, lead_to_another_homeserver, replace_content_type
-from tests.lab.tls_versions import only
+from tests.lab.key_documents import publish_old_key_of_tomorrow, publish_padded_keys, publish_short_lived_keys
+from tests.lab.ports import serve_over_plain_http
+from tests.lab.reverse_proxy import (
+    add_long_header_line,
+    know_host_without_port_only,
+    lead_to_another_homeserver,
+    replace_content_type,
+)
+from tests.lab.tls_versions import only, only_cipher
 
 _REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
 _SOME_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})
@@ -53,6 +59,12 @@ def odd_proxy(host: str, ip: str, shows: str, warning: WarningName, website: Web
     )
 
 
+def for_some(host: str, ip: str, shows: str, warning: WarningName, website: Website) -> LabServer:
+    """A server like that of `odd_proxy`, where some implementations do not get through."""
+    server = odd_proxy(host, ip, shows, warning, website)
+    return replace(server, warnings=server.warnings | {WarningName.WORKS_FOR_SOME})
+
+
 def odd_keys(host: str, ip: str, shows: str, warning: WarningName, publish_keys: KeyPublisher) -> LabServer:
     """A server without delegation, whose homeserver publishes odd keys."""
     return replace(odd_proxy(host, ip, shows, warning, federates(host)), homeserver=publishing(publish_keys))
@@ -70,7 +82,7 @@ WARNING_SERVERS = (
             "198.51.100.160:443": federates("hs.delegation-lost.lab.test"),
         },
         expected=_REFUSED,
-        warnings=IPV4_BROKEN | {WarningName.DELEGATION_LOST},
+        warnings=frozenset({WarningName.DELEGATION_LOST}),
     ),
     LabServer(
         "srv-disagrees.lab.test",
@@ -126,6 +138,22 @@ WARNING_SERVERS = (
         WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS,
         Response(200, (JSON, ("Cache-Control", "max-age=60")), delegation("hs.well-known-short.lab.test:443").body),
     ),
+    LabServer(
+        "well-known-insecure.lab.test",
+        "a well-known that is redirected to plain http",
+        Method.DEFAULT_8448,
+        zone="well-known-insecure.lab.test A 192.0.2.166",
+        ports={
+            "192.0.2.166:443": Website(
+                "well-known-insecure.lab.test",
+                {WELL_KNOWN: redirect("http://well-known-insecure.lab.test/server.json")},
+            ),
+            "192.0.2.166:80": serve_over_plain_http(delegation("well-known-insecure.lab.test:8448")),
+            "192.0.2.166:8448": federates("well-known-insecure.lab.test"),
+        },
+        expected=frozenset({(Stage.WELL_KNOWN, Reason.REDIRECT)}),
+        warnings=frozenset({WarningName.WELL_KNOWN_INSECURE_REDIRECT}),
+    ),
     # ------------------------------------------------------------ endpoints
     LabServer(
         "ipv4-broken.lab.test",
@@ -134,7 +162,7 @@ WARNING_SERVERS = (
         zone="ipv4-broken.lab.test A 192.0.2.170\nipv4-broken.lab.test AAAA 2001:db8::170",
         ports={"[2001:db8::170]:8448": federates("ipv4-broken.lab.test")},
         expected=_REFUSED,
-        warnings=_SOME_BROKEN | IPV4_BROKEN,
+        warnings=_SOME_BROKEN | {WarningName.IPV4_BROKEN},
     ),
     LabServer(
         "ipv6-broken.lab.test",
@@ -146,6 +174,18 @@ WARNING_SERVERS = (
         warnings=_SOME_BROKEN | {WarningName.IPV6_BROKEN},
     ),
     LabServer(
+        "no-failover.lab.test",
+        "two addresses, one of them with an expired certificate",
+        Method.DEFAULT_8448,
+        zone="no-failover.lab.test A 192.0.2.175\nno-failover.lab.test A 203.0.113.175",
+        ports={
+            "192.0.2.175:8448": federates("no-failover.lab.test"),
+            "203.0.113.175:8448": federates("no-failover.lab.test", EXPIRED),
+        },
+        expected=frozenset({(Stage.TLS, Reason.CERTIFICATE_EXPIRED)}),
+        warnings=_SOME_BROKEN | {WarningName.NO_FAILOVER},
+    ),
+    LabServer(
         "half-broken.lab.test",
         "two addresses, one of them without a listener",
         Method.DEFAULT_8448,
@@ -153,6 +193,20 @@ WARNING_SERVERS = (
         ports={"192.0.2.172:8448": federates("half-broken.lab.test")},
         expected=_REFUSED,
         warnings=_SOME_BROKEN,
+    ),
+    for_some(
+        "tls-cipher-old.lab.test",
+        "192.0.2.176",
+        "a reverse proxy that offers TLS 1.2 with a CBC cipher suite only",
+        WarningName.TLS_CIPHER_OLD,
+        Website("tls-cipher-old.lab.test", proxy=pass_through, configure_tls=only_cipher("ECDHE-ECDSA-AES128-SHA256")),
+    ),
+    for_some(
+        "header-line-long.lab.test",
+        "192.0.2.177",
+        "a reverse proxy that adds a header of 23 kB",
+        WarningName.HEADER_LINE_LONG,
+        federates("header-line-long.lab.test", proxy=add_long_header_line),
     ),
     odd_proxy(
         "tls-old.lab.test",
@@ -187,7 +241,7 @@ WARNING_SERVERS = (
         },
         warnings=frozenset({WarningName.KEYS_DIFFER}),
     ),
-    odd_proxy(
+    for_some(
         "keys-as-text.lab.test",
         "192.0.2.182",
         "signing keys with Content-Type: text/plain",
@@ -200,5 +254,12 @@ WARNING_SERVERS = (
         "an old signing key that expires in the future",
         WarningName.OLD_KEY_INCONSISTENT,
         publish_old_key_of_tomorrow,
+    ),
+    odd_keys(
+        "padded-keys.lab.test",
+        "192.0.2.184",
+        "a signing key in padded base64, which Dendrite does not accept",
+        WarningName.WORKS_FOR_SOME,
+        publish_padded_keys,
     ),
 )

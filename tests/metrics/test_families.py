@@ -8,7 +8,7 @@ import pytest
 from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, SrvService, Stage
+from exporter.model.enums import CertificateOf, Implementation, SrvService, Stage
 from exporter.model.findings import Delegation, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
@@ -16,13 +16,16 @@ from exporter.model.report import Report
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
+    MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
+    healthy,
     nothing_resolved,
     tls_session,
     two_families,
     watched_server,
     with_deep_look,
+    with_endpoints,
 )
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -223,6 +226,21 @@ def test_the_findings_of_a_deep_look_have_a_timestamp() -> None:
     assert samples(delegated_by_well_known(), "deep_look_timestamp_seconds") == []
 
 
+def test_every_implementation_has_a_verdict_of_its_own() -> None:
+    """The whole probe succeeds only if both Synapse and Dendrite get through; the Conduit family does not count."""
+    session = replace(tls_session(MATRIX_443.host, tls_version="TLSv1.2"), cipher="ECDHE-RSA-AES128-SHA")
+    report = with_endpoints(healthy(MATRIX_ENDPOINT, session))
+    assert samples(report, "peer_success") == [
+        '{implementation="synapse"} 1.0',
+        '{implementation="dendrite"} 1.0',
+        '{implementation="conduit"} 0.0',
+    ]
+    assert samples(report, "probe_success") == ["{} 1.0"]
+    with_cbc = with_endpoints(healthy(MATRIX_ENDPOINT, replace(session, cipher="ECDHE-RSA-AES128-SHA256")))
+    assert samples(with_cbc, "peer_success")[1] == '{implementation="dendrite"} 0.0'
+    assert samples(with_cbc, "probe_success") == ["{} 0.0"]
+
+
 def test_the_documentation_lists_every_metric() -> None:
     text = metrics_page()
     assert [family.full_name for family in FAMILIES if f"| `{family.full_name}`" not in text] == []
@@ -232,10 +250,12 @@ def test_the_documentation_lists_every_metric() -> None:
 def test_label_values_are_those_of_the_enums() -> None:
     """Users write rules on them."""
     report = with_deep_look()
+    implementations = [line.split('"')[1] for line in samples(report, "peer_success")]
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
     assert stages == [stage for stage in Stage if stage is not Stage.SRV]
     assert connections == list(CertificateOf)
+    assert implementations == list(Implementation)
 
 
 @pytest.mark.parametrize("name", ["probe_duration_seconds", "stage_duration_seconds"])

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import SrvService
+from exporter.model.enums import Oddity, SrvService
 from exporter.model.findings import Certificate, Resolution, SigningKeys, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
@@ -26,6 +27,7 @@ from tests.sample_reports import (
     nothing_resolved,
     tls_session,
     two_families,
+    with_keys,
 )
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -56,7 +58,7 @@ def one_endpoint_broken() -> Report:
 
 
 def behind_alias() -> Report:
-    """Return a report with a healthy endpoint that does not count, because the SRV target is an alias."""
+    """Return a report with a healthy endpoint whose SRV target is an alias."""
     report = two_families()
     target = report.route.targets[0]
     alias = Failed(
@@ -177,10 +179,33 @@ def test_problems_with_the_same_reason_share_a_remedy() -> None:
     assert sum(line.startswith("remedy:") for line in lines) == 1
 
 
-def test_warnings_about_an_address_family_need_a_healthy_endpoint() -> None:
-    """If no endpoint is healthy, the warning would only repeat that."""
-    assert "warning" not in text(expired_certificate())
-    assert "warning ipv6_broken" in text(two_families())
+def with_keys_refused_by(oddity: Oddity) -> Report:
+    """Return the report of a server whose keys some implementations refuse."""
+    keys = SigningKeys(
+        {"ed25519:a": "a"}, ENDED_AT + timedelta(days=1), "application/json", oddities=frozenset({oddity})
+    )
+    return with_endpoint(with_keys(delegated_by_well_known().endpoints[0], keys))
+
+
+def test_the_heading_names_the_implementations_that_cannot_federate() -> None:
+    """The stages show nothing of it, so the remedy is there too. The warning about it would be a repetition."""
+    shown = text(with_keys_refused_by(Oddity.PADDED_BASE64), 100).splitlines()
+    assert shown[0] == "! example.org federates only in part (250 ms)"
+    assert shown[3:5] == [
+        "  ! Dendrite fails at keys of 192.0.2.1:443 (invalid_content): Dendrite refuses the keys: their",
+        "    base64 is padded",
+    ]
+    assert shown[5].startswith("    remedy: The document of the keys is not what the specification requires")
+    assert not any("works_for_some" in line for line in shown)
+
+
+def test_the_heading_says_why_a_server_whose_stages_pass_does_not_federate() -> None:
+    """Neither Synapse nor Dendrite accepts what the specification does not forbid."""
+    shown = text(with_keys_refused_by(Oddity.BYTE_ORDER_MARK), 100).splitlines()
+    assert shown[0] == "✗ example.org does not federate (250 ms): invalid_content"
+    assert (
+        shown[3] == "  ✗ Synapse fails at keys of 192.0.2.1:443 (invalid_content): Synapse refuses the keys: they begin"
+    )
 
 
 @pytest.mark.parametrize("environment", [{"FORCE_COLOR": "1"}, {"COLUMNS": "20"}, {"TERM": "dumb"}])

@@ -182,10 +182,14 @@ class Peer:
         if session.tls_version in _OLD_TLS_VERSIONS:
             why = f"{self.name} needs TLS 1.2 or later, the server offers {session.tls_version} at most"
             return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
-        if self.ciphers is not None and session.tls_version == "TLSv1.2" and session.cipher not in self.ciphers:
+        if session.tls_version == "TLSv1.2" and session.cipher and not self.offers(session.cipher):
             why = f"{self.name} does not offer {session.cipher}, the cipher suite that the server chooses"
             return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
         return None
+
+    def offers(self, cipher: str) -> bool:
+        """Whether it offers a cipher suite in TLS 1.2, which has its name of OpenSSL."""
+        return self.ciphers is None or cipher in self.ciphers
 
     def http_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
         """Return why the homeserver does not answer its requests."""

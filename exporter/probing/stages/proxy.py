@@ -6,11 +6,11 @@ breaks joins and messages, while version and keys still look healthy, as their p
 """
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
-from exporter.model.findings import Software
+from exporter.model.findings import DirectoryResponse, Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline, attempt, identity
@@ -94,6 +94,23 @@ def evaluate(responses: ProxyResponses, software: Software | None, seconds: floa
     if faults:
         return Failed(seconds, tuple(faults.values()))
     return Passed(seconds, None) if True in results else SKIPPED
+
+
+def add_directory(outcome: Outcome[None], directory: DirectoryResponse | None) -> Outcome[None]:
+    """Add a fault to the outcome if a request for a room alias did not reach a homeserver that publishes its keys.
+
+    A proxy that forwards only the paths that people use to test it looks healthy, but no peer can do anything.
+    """
+    if directory is None or directory.reached:
+        return outcome
+    fault = Problem(Reason.NOT_FORWARDED, directory.detail)
+    match outcome:
+        case Failed():
+            return replace(outcome, problems=(fault, *outcome.problems))
+        case Passed():
+            return Failed(outcome.seconds, (fault,))
+        case _:
+            return Failed(0.0, (fault,))
 
 
 def run_checks(responses: ProxyResponses, software: Software | None) -> tuple[CheckResult, ...]:

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
 from exporter.judging.warnings import WarningName
-from exporter.model.enums import IPFamily, Method, SrvService, Stage
+from exporter.model.enums import Implementation, IPFamily, Method, SrvService, Stage
 from exporter.model.reasons import Reason
 
 Schema: TypeAlias = dict[str, Any]
@@ -85,6 +85,9 @@ _DELEGATION = _object_schema(
 _PROBLEM = _object_schema(
     stage=_enum_schema(Stage), reason=_enum_schema(Reason), endpoint=_nullable(_STRING), detail=_STRING, remedy=_STRING
 )
+_PEER = _object_schema(
+    federates=BOOLEAN, problem=_described(_nullable(_PROBLEM), "What stops it first. null if nothing does.")
+)
 _WARNING = _object_schema(warning=_enum_schema(WarningName), detail=_STRING, remedy=_STRING)
 _CERTIFICATE = _object_schema(
     not_before=_MOMENT,
@@ -130,7 +133,11 @@ _REPORT = _object_schema(
     server_name=_STRING,
     checked_at=_MOMENT,
     duration_seconds=_SECONDS,
-    federation_ok=BOOLEAN,
+    federation_ok=_described(BOOLEAN, "Whether both Synapse and Dendrite can federate with the server."),
+    peers=_described(
+        _object_with_names({implementation.value: _PEER for implementation in Implementation}),
+        "Whether each implementation can federate with the server. conduit stands for the Conduit family.",
+    ),
     delegation=_nullable(_DELEGATION),
     stages=_array_schema(_STAGE),
     problems=_array_schema(_PROBLEM),
@@ -211,7 +218,7 @@ _TESTER_REPORT = _object_with_names(
         "Version": _object_with_names(
             {"name": _STRING, "version": _STRING, "error": _STRING}, ["name", "version", "error"]
         ),
-        "FederationOK": _described(BOOLEAN, "Whether at least one endpoint passed every stage."),
+        "FederationOK": _described(BOOLEAN, "Whether both Synapse and Dendrite can federate with the server."),
     },
     ["Error"],
 )

@@ -1,0 +1,192 @@
+"""The rules of the warnings: each yields a sentence about what was found where its warning applies. Pure."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import TypeAlias
+
+from exporter.judging import peers
+from exporter.judging.peers.synapse import Synapse
+from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessions
+from exporter.model import routes
+from exporter.model.addresses import Target
+from exporter.model.enums import IPFamily, SrvService
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Failed, Passed, found
+from exporter.model.report import Report
+
+# A peer should not have to fetch the keys more often (server-server API, "Publishing Keys").
+_KEY_VALIDITY_AHEAD = timedelta(hours=1)
+_OLD_TLS_VERSIONS = {"SSLv3", "TLSv1", "TLSv1.1"}
+_LARGE_WELL_KNOWN_BYTES = 12 * 1024  # the strictest homeserver reads no more
+_LONG_HEADER_LINE_BYTES = Synapse.max_header_line_bytes
+_CACHE_SECONDS = range(5 * 60, 48 * 3600 + 1)  # Synapse never caches for less, the specification never for longer
+_MAX_WELL_KNOWN_CACHED = timedelta(hours=48)  # the longest that a peer may cache one
+_MAX_OLD_KEY_FAULTS = 5  # in one detail
+
+Details: TypeAlias = Iterator[str]
+
+
+def delegation_lost(report: Report, last_seen: datetime | None) -> Details:
+    """Peers that cached the earlier response still reach the server, until their caches expire one by one."""
+    delegation = found(report.well_known)
+    if last_seen and delegation and not delegation.server and report.ended_at - last_seen < _MAX_WELL_KNOWN_CACHED:
+        yield f"a valid well-known was last seen at {last_seen:%Y-%m-%d %H:%M} UTC"
+
+
+def works_for_some(report: Report) -> Details:
+    if len({of.federates for of in peers.verdicts(report).values()}) > 1:
+        yield "; ".join(map(str, peers.obstacles(report)))
+
+
+def legacy_srv_only(report: Report) -> Details:
+    srv = found(report.srv)
+    if srv and srv.decided_by is SrvService.MATRIX and srv.records.get(SrvService.MATRIX):
+        yield "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing"
+
+
+def srv_and_well_known_disagree(report: Report) -> Details:
+    """Peers that cannot read the well-known follow the SRV records (step 4), and connect somewhere else."""
+    records = report.deep.srv if report.deep else None
+    by_srv = routes.srv_targets(records) if records else ()
+    if by_srv and set(by_srv) != set(report.route.targets):
+        by_well_known = _join_targets(report.route.targets)
+        yield f"the SRV records lead to {_join_targets(by_srv)}, but the well-known leads to {by_well_known}"
+
+
+def well_known_split_brain(report: Report) -> Details:
+    if report.deep and len(set(report.deep.well_knowns.values())) > 1:
+        yield "; ".join(f"{address} answers with {summary}" for address, summary in report.deep.well_knowns.items())
+
+
+def well_known_large(report: Report) -> Details:
+    delegation = found(report.well_known)
+    size = delegation.response.body_bytes if delegation and delegation.server and delegation.response else 0
+    if size > _LARGE_WELL_KNOWN_BYTES:
+        yield f"the well-known has {size} bytes, but some servers read only {_LARGE_WELL_KNOWN_BYTES}"
+
+
+def well_known_not_200(report: Report) -> Details:
+    delegation = found(report.well_known)
+    if delegation and delegation.response and 200 < delegation.response.status < 300:
+        yield f"status {delegation.response.status}: some servers accept it, but the specification requires 200"
+
+
+def well_known_insecure_redirect(report: Report) -> Details:
+    delegation = found(report.well_known)
+    if delegation and delegation.response and delegation.response.insecure:
+        yield "it is redirected to plain http, where anyone on the way can change it; peers follow all the same"
+
+
+def well_known_cache_out_of_bounds(report: Report) -> Details:
+    delegation = found(report.well_known)
+    announced = delegation.response.announced_seconds if delegation and delegation.response else None
+    if delegation and delegation.server and announced is not None and announced not in _CACHE_SECONDS:
+        bounds = f"{_CACHE_SECONDS[0]} to {_CACHE_SECONDS[-1]}"
+        yield f"its headers allow caching for {announced} seconds, but peers cache it for {bounds}"
+
+
+def ipv4_broken(report: Report) -> Details:
+    return _family_broken(report, IPFamily.IPV4)
+
+
+def ipv6_broken(report: Report) -> Details:
+    return _family_broken(report, IPFamily.IPV6)
+
+
+def _family_broken(report: Report, family: IPFamily) -> Details:
+    """A family that is broken while the other one works. If neither works, the family is not what is wrong."""
+    counts = healthy_by_family(report)
+    total, healthy = counts.pop(family, (0, 0))
+    if total and not healthy and any(others for _, others in counts.values()):
+        yield f"0 of {total} endpoints passed every stage, but the other IP family works"
+
+
+def some_endpoints_broken(report: Report) -> Details:
+    broken = [endpoint.endpoint.address for endpoint in report.endpoints if not endpoint.ok]
+    if broken and len(broken) < len(report.endpoints):
+        yield f"{len(broken)} of {len(report.endpoints)} endpoints failed a stage: {', '.join(broken)}"
+
+
+def no_failover(report: Report) -> Details:
+    """A peer that has connected to a broken address does not go on to the next one of the target."""
+    for target in report.route.targets:
+        faults = {
+            seen.endpoint.address: peers.fault_at(seen)
+            for seen in report.endpoints
+            if seen.endpoint.target == target and isinstance(seen.tcp, Passed)
+        }
+        broken = [f"{address} ({fault.stage}: {fault.problem.reason})" for address, fault in faults.items() if fault]
+        if broken and len(broken) < len(faults):
+            yield f"some addresses of {target} accept connections and then fail, others work: {', '.join(broken)}"
+
+
+def tls_version_old(report: Report) -> Details:
+    for connection, sessions in tls_sessions(report).items():
+        if old := sorted({session.tls_version for session in sessions} & _OLD_TLS_VERSIONS):
+            yield f"{connection}: {', '.join(old)}"
+
+
+def tls_cipher_old(report: Report) -> Details:
+    for connection, sessions in tls_sessions(report).items():
+        for cipher in sorted({each.cipher for each in sessions if each.cipher and each.tls_version == "TLSv1.2"}):
+            if names := peers.names_without_cipher(cipher):
+                yield f"{connection}: {cipher}, which is not offered by {peers.join_names(names)}"
+
+
+def header_line_long(report: Report) -> Details:
+    delegation = found(report.well_known)
+    shapes = {"the well-known": delegation.response.shape if delegation and delegation.response else None} | {
+        f"the keys at {seen.endpoint.address}": seen.keys_shape for seen in report.endpoints
+    }
+    for response, shape in shapes.items():
+        if shape and shape.longest_line > _LONG_HEADER_LINE_BYTES:
+            limit = f"Synapse reads only {_LONG_HEADER_LINE_BYTES}"
+            yield f"{response}: a header line has {shape.longest_line} bytes, but {limit}"
+
+
+def key_validity_short(report: Report) -> Details:
+    if keys := signing_keys(report):
+        ahead = keys.valid_until - report.ended_at
+        if timedelta() < ahead < _KEY_VALIDITY_AHEAD:
+            yield f"valid_until_ts is {ahead // timedelta(minutes=1)} minutes ahead, expected at least 60"
+
+
+def keys_differ(report: Report) -> Details:
+    key_sets = {frozenset(keys.keys.items()) for keys in _published_keys(report)}
+    if len(key_sets) > 1:
+        yield f"the endpoints publish {len(key_sets)} different sets of keys"
+
+
+def keys_content_type(report: Report) -> Details:
+    types = {keys.content_type for keys in _published_keys(report)}
+    if wrong := sorted(content_type or "missing" for content_type in types - {"application/json"}):
+        yield f"Content-Type is {', '.join(wrong)}, expected application/json"
+
+
+def old_key_inconsistent(report: Report) -> Details:
+    if faults := tuple(dict.fromkeys(fault for keys in _published_keys(report) for fault in keys.old_key_faults)):
+        yield "; ".join(faults[:_MAX_OLD_KEY_FAULTS])
+
+
+def host_with_port_differs(report: Report) -> Details:
+    for endpoint in report.endpoints:
+        if endpoint.deep and endpoint.deep.host_with_port_differs:
+            yield f"{endpoint.endpoint.address}: {endpoint.deep.host_with_port_differs}"
+
+
+def notary_disagrees(report: Report) -> Details:
+    """Peers that rely on the notary reject what this server signs."""
+    outcomes = [result.outcome for result in report.deep.notaries] if report.deep else []
+    problems = [problem for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems]
+    if problems:
+        yield "; ".join(problem.detail for problem in problems)
+
+
+def _published_keys(report: Report) -> Iterator[SigningKeys]:
+    for endpoint in report.endpoints:
+        if keys := found(endpoint.keys):
+            yield keys
+
+
+def _join_targets(targets: tuple[Target, ...]) -> str:
+    return ", ".join(str(target) for target in targets)
