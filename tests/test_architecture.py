@@ -33,7 +33,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},
     "config": {"model", "pydantic", "pydantic_core", "yaml"},
     "reports": {"judging", "judging.peers", "model", "rich"},
-    "metrics": {"exporter", "judging", "model", "reports", "prometheus_client"},
+    "metrics": {"exporter", "judging", "judging.peers", "model", "reports", "prometheus_client"},
     "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "apscheduler", "structlog"},
     "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
     "workers": {"config", "model", "probing", "structlog"},

@@ -139,8 +139,8 @@ def test_the_homeserver_must_answer_requests_for_a_room_alias(
 def test_some_problems_of_the_keys_stop_every_homeserver(reason: Reason, *, stops: bool) -> None:
     """What else is wrong with a document that holds good keys is in its oddities."""
     report = with_key_oddities((), Problem(reason, "a sentence"))
-    for peer in peers.PEERS:
-        assert stopped_by(peer, report) is (reason if stops else None)
+    expected = reason if stops else None
+    assert [stopped_by(peer, report) for peer in peers.PEERS] == [expected] * len(peers.PEERS)
 
 
 def test_a_detour_is_followed_by_those_that_take_it() -> None:
@@ -162,6 +162,5 @@ def test_a_detour_is_followed_by_those_that_take_it() -> None:
 )
 def test_the_first_obstacle_is_named_with_its_stage(report: Report, stage: Stage, reason: Reason) -> None:
     """All homeservers meet it."""
-    for verdict in peers.verdicts(report).values():
-        assert verdict.problem is not None
-        assert (verdict.federates, verdict.problem.stage, verdict.problem.problem.reason) == (False, stage, reason)
+    obstacles = [verdict.problem for verdict in peers.verdicts(report).values()]
+    assert [found and (found.stage, found.problem.reason) for found in obstacles] == [(stage, reason)] * len(obstacles)
