@@ -23,10 +23,10 @@ SECONDS: Final = 600  # a minute on an idle machine
 @pytest.mark.timeout(SECONDS)
 def test_the_exporter_agrees_with_homeservers() -> None:
     """Every federation that counts agrees, for the verdict and for each implementation."""
-    if os.geteuid():
-        pytest.skip("it takes root to make network namespaces")
-    for needed in ("ip", "unshare", "mount", "nginx"):
+    for needed in ("ip", "mount", "nginx"):
         program(needed)
+    if subprocess.run([program("unshare"), "--net", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("it takes root to make namespaces, and a container must be privileged")
     exporter = f"env PYTHONPATH={ROOT} {sys.executable} -m exporter"
     kit = subprocess.run(
         [sys.executable, KIT],
