@@ -217,7 +217,7 @@ def _add_check(add_parser: _AddParser) -> None:
         "check",
         _run_check,
         "probe servers once, immediately, and print a report",
-        "Probes servers once, immediately, and prints a report of every stage, with a remedy for each problem. The exit "
+        "Probes servers once, immediately, and prints a report of every stage and a remedy for each problem. The exit "
         "status is 0 if Synapse and Dendrite can federate with all, 1 if not, 2 if usage or configuration is invalid.",
     )
     added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
