@@ -60,5 +60,6 @@ async def test_the_size_of_the_group_is_bounded(authority: Authority, bits: int)
                 await connection.start_finite_field_tls(NAME)
         else:
             handshake = await connection.start_finite_field_tls(NAME)
+            assert handshake.cipher is not None
             assert handshake.cipher.startswith("DHE-RSA-")
             assert handshake.verify_errors == ()
