@@ -69,7 +69,7 @@ PURE: Final = (
 )
 
 MAX_ENTRIES: Final = 21  # of the package itself
-MAX_FILES: Final = 15  # of a folder
+MAX_FILES: Final = 14  # of a folder
 MAX_LINES: Final = 320  # of a file
 
 

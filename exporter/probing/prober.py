@@ -3,22 +3,27 @@
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.names import ServerName
+from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity, deep_look
-from exporter.probing.attempt import Deadline, gather_all, with_slot
+from exporter.probing.attempt import Deadline, attempt, gather_all, identity, with_slot
 from exporter.probing.connectivity import Outage
 from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
 from exporter.probing.detours import Detours
 from exporter.probing.discovery import discover
-from exporter.probing.endpoint import EndpointProber
 from exporter.probing.network import Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import tls, version
+from exporter.probing.stages.key_request import fetch_keys
 
 
 class WorkerLostError(Exception):
@@ -33,6 +38,39 @@ class SupportsProbe(Protocol):
     async def run_deep_look(self, report: Report) -> Report: ...
 
     async def find_outage(self, witnesses: Sequence[Target], *, check_dns: bool) -> Outage | None: ...
+
+
+@dataclass(frozen=True)
+class _EndpointProber:
+    """Probes endpoints of one server."""
+
+    network: Network
+    name: ServerName
+    tls_slots: asyncio.Semaphore
+    """One for each TLS session at the same time."""
+    deadline: Deadline
+
+    async def probe(self, route: Route, endpoint: Endpoint) -> EndpointReport:
+        """Run all stages of an endpoint over one connection. There are three cases:
+
+        - TCP fails: the other stages are skipped;
+        - TLS fails: nothing is sent over the connection, and version and keys are skipped;
+        - TLS passes: both version and keys are requested, as each of them says something of its own.
+        """
+        with closing(self.network.connection(endpoint)) as connection:
+            clock, stage_deadline = connection.peer_wait, self.deadline.for_stage
+            tcp = await attempt(Step.TCP, connection.open(), identity, stage_deadline(), clock)
+            if not isinstance(tcp, Passed):
+                return EndpointReport(endpoint, tcp)
+            async with self.tls_slots:
+                verify = partial(tls.evaluate, tls_name=route.tls_name, cache=self.network.chain_cache)
+                session = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, stage_deadline(), clock)
+                if not isinstance(session, Passed):
+                    return EndpointReport(endpoint, tcp, session)
+                response = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
+                software = await attempt(Step.HTTP, response, version.evaluate, stage_deadline(), clock)
+                published, shape = await fetch_keys(connection, self.name, route.host_header, stage_deadline())
+                return EndpointReport(endpoint, tcp, session, software, published, shape)
 
 
 class Prober:
@@ -81,7 +119,7 @@ class Prober:
         started, stalled_before, deadline = time.monotonic(), self._stalled_seconds(), Deadline.for_probe(seconds)
         discovery = await discover(self._network, name, deadline)
         slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-        prober = EndpointProber(self._network, name, tls_slots, deadline)
+        prober = _EndpointProber(self._network, name, tls_slots, deadline)
 
         async def probe_route(route: Route, endpoints: Sequence[Endpoint]) -> tuple[EndpointReport, ...]:
             probes = (with_slot(slots, partial(prober.probe, route, each)) for each in endpoints)

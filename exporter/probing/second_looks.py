@@ -12,10 +12,10 @@ from exporter.model.outcomes import Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointReport, Report, SecondLook
 from exporter.probing.attempt import Deadline, attempt, identity
-from exporter.probing.endpoint import fetch_keys
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import directory, tls
+from exporter.probing.stages.key_request import fetch_keys
 
 _HOMESERVER_AGENT: Final = "Synapse/1.163.2"
 

@@ -5,8 +5,7 @@ from typing import Final
 
 import pytest
 
-from exporter.internet.address_policy import AddressPolicy
-from exporter.internet.special_purpose import PORTS
+from exporter.internet.address_policy import PORTS, AddressPolicy
 from exporter.model.reasons import Reason
 from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
 from tests.policy.probing import make_prober, probe_all, problems_of

@@ -27,9 +27,13 @@ def parse(body: bytes, headers: Headers = ()) -> LenientObject | str:
         (b' \r\n{"a": 1}\n\t', (), set()),
         (b'\xef\xbb\xbf{"a": 1}', (), {Oddity.BYTE_ORDER_MARK}),
         (b'{"a": 1}<!-- -->', (), {Oddity.TRAILING_DATA}),
-        (gzip.compress(b'{"a": 1}'), GZIP, {Oddity.GZIPPED}),
+        (gzip.compress(b'{"a": 1}', mtime=0), GZIP, {Oddity.GZIPPED}),
         (zlib.compress(b'{"a": 1}'), DEFLATE, {Oddity.GZIPPED}),
-        (gzip.compress(b'\xef\xbb\xbf{"a": 1}x'), GZIP, {Oddity.GZIPPED, Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA}),
+        (
+            gzip.compress(b'\xef\xbb\xbf{"a": 1}x', mtime=0),
+            GZIP,
+            {Oddity.GZIPPED, Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA},
+        ),
     ],
 )
 def test_reads_what_some_homeserver_reads(body: bytes, headers: Headers, oddities: set[Oddity]) -> None:
@@ -54,7 +58,7 @@ def test_the_last_of_several_equal_keys_counts() -> None:
         (b"[" * 100_000, (), "maximum recursion depth"),
         (b"{}" * (MAX_CONTAINERS + 1), (), f"more than {MAX_CONTAINERS} objects and arrays"),
         (b'{"a": 1}', GZIP, "Expecting value"),
-        (gzip.compress(b'{"a": "' + b"x" * LIMIT + b'"}'), GZIP, "Unterminated string"),
+        (gzip.compress(b'{"a": "' + b"x" * LIMIT + b'"}', mtime=0), GZIP, "Unterminated string"),
     ],
 )
 def test_says_why_nobody_can_read_it(body: bytes, headers: Headers, complaint: str) -> None:

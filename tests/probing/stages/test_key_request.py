@@ -10,9 +10,9 @@ from exporter.model.findings import HttpShape, SigningKeys
 from exporter.model.outcomes import Failed, Outcome, Passed
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline
-from exporter.probing.endpoint import fetch_keys
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import keys
+from exporter.probing.stages.key_request import fetch_keys
 from tests.addresses import ip_endpoint
 from tests.certificates import handshake
 from tests.fake_world import FakeNetwork, Reaction, Server, healthy_homeserver, http_response
