@@ -40,7 +40,7 @@ _NETWORKS: Final = tuple(
             "127.0.0.0/8",  # loopback (RFC 1122, section 3.2.1.3)
             "169.254.0.0/16",  # link-local (RFC 3927)
             "172.16.0.0/12",  # private use (RFC 1918)
-            "192.0.0.0/24",  # protocol assignments: DS-Lite, PCP, TURN, _NAT64 discovery, dummy (RFC 6890)
+            "192.0.0.0/24",  # protocol assignments: DS-Lite, PCP, TURN, NAT64 discovery, dummy (RFC 6890)
             "192.0.2.0/24",  # documentation (RFC 5737)
             "192.31.196.0/24",  # AS112 (RFC 7535)
             "192.52.193.0/24",  # AMT relays (RFC 7450)
@@ -181,8 +181,8 @@ def _is_public(ip: IPAddress) -> bool:
 
     Three kinds of addresses are told apart:
 
-    - _NAT64: the prefix belongs to the translator, so the IPv4 address embedded in it counts.
-    - Other IPv6 addresses: only global unicast is public, and not _ISATAP. None of those that embed an IPv4 address
+    - NAT64: the prefix belongs to the translator, so the IPv4 address embedded in it counts.
+    - Other IPv6 addresses: only global unicast is public, and not ISATAP. None of those that embed an IPv4 address
       leads to a place where a homeserver could be.
     - IPv4 addresses, and the IPv6 addresses that are left: public unless they are in a special-purpose network.
     """
