@@ -131,8 +131,7 @@ class Reason(WithRemedy):
     REDIRECT = (
         "redirect",
         ON_WEB_SERVER
-        + "answer requests for /.well-known/matrix/server directly. Peers follow only a few redirects, all of them to "
-        "https.",
+        + "answer requests for /.well-known/matrix/server directly. Peers follow at most 10 to 20 redirects.",
     )
     TOO_LARGE = (
         "too_large",
