@@ -1,4 +1,4 @@
-"""The deep look: checks that would be impolite with every probe. Each endpoint gets seven small requests."""
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to ten small requests."""
 
 import asyncio
 from collections.abc import Sequence
