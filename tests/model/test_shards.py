@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -31,6 +32,7 @@ def watched_servers(server_names: list[ServerName]) -> tuple[WatchedServer, ...]
 SERVERS = watched_servers(SIMILAR)
 
 
+@cache
 def shard_indexes(count: int) -> dict[ServerName, int]:
     """Return which shard of `count` each server is in. Every shard selects its servers independently."""
     return {server.server_name: index for index in range(count) for server in Shard(index, count).select(SERVERS)}
