@@ -1,7 +1,10 @@
 """What holds for every test."""
 
+import asyncio
 import math
+import sys
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -15,6 +18,26 @@ def no_stalls() -> Iterator[None]:
     """The machine may be busy with other tests, and the lab runs on the event loop of what probes it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop_lag, "STALL_SECONDS", math.inf)
+        yield
+
+
+class _QuickAsyncio(ModuleType):
+    """`asyncio` with a `sleep` that does not last long."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(asyncio, name)
+
+    @staticmethod
+    async def sleep(seconds: float) -> None:
+        await asyncio.sleep(min(seconds, 0.01))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_uvicorn() -> Iterator[None]:
+    """It sleeps 0.1 s between two looks at whether it should exit, and as long before it looks at its connections."""
+    with pytest.MonkeyPatch.context() as patch:
+        if server := sys.modules.get("uvicorn.server"):
+            patch.setattr(server, "asyncio", _QuickAsyncio("quick_asyncio"))
         yield
 
 

@@ -215,9 +215,9 @@ def used_names() -> dict[str, set[str]]:
     """Return by module the names that others import from it, read from it or patch in it."""
     used: dict[str, set[str]] = {module: set() for module in modules()}
     for path in chain(ROOT.rglob("*.py"), *(REPOSITORY.joinpath(tool).rglob("*.py") for tool in TOOLS)):
-        tree = ast.parse(path.read_bytes())
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
         aliases: dict[str, str] = {}
-        for node in ast.walk(tree):
+        for node in nodes:
             if isinstance(node, ast.ImportFrom) and node.module and node.module.partition(".")[0] == "exporter":
                 module = node.module.removeprefix("exporter").removeprefix(".") or "exporter"
                 for alias in node.names:
@@ -226,7 +226,7 @@ def used_names() -> dict[str, set[str]]:
                         aliases[alias.asname or alias.name] = full
                     elif module in used:
                         used[module].add(alias.name)
-        for node in ast.walk(tree):
+        for node in nodes if aliases else ():
             match node:
                 case ast.Attribute(value=ast.Name(id=local), attr=name) if local in aliases:
                     used[aliases[local]].add(name)

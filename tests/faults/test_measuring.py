@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 
 import pytest
@@ -38,6 +38,14 @@ class FaultyProber:
 
     async def run_deep_look(self, report: Report) -> Report:
         return report
+
+
+@pytest.fixture(autouse=True)
+def _few_objects() -> Iterator[None]:
+    """The garbage collector does not look at those of other tests."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def measure(bug: Callable[[], Awaitable[object]], hangs_after: float = PATIENCE) -> Finding:

@@ -23,6 +23,8 @@ from tests.addresses import ip_endpoint
 from tests.internet.raw_https import NAME, RawHttps, listening, live_tls_streams, tcp_connection, tls_connection
 from tests.lab.ports import reset
 
+pytestmark = pytest.mark.lab
+
 
 def page(content: bytes, *headers: bytes) -> bytes:
     lines = (b"HTTP/1.1 200 OK", b"Content-Length: %d" % len(content), *headers, b"", content)

@@ -20,6 +20,8 @@ from exporter.probing.problems import Step
 from tests.internet.raw_https import NAME, RawHttps, tls_connection
 from tests.waiting import PATIENCE
 
+pytestmark = pytest.mark.lab
+
 MAX_BYTES = 10
 OK = b"HTTP/1.1 200 OK\r\n"
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"

@@ -152,6 +152,7 @@ async def test_an_answer_too_large_for_udp_is_complete(server: DnsServer) -> Non
 # ---------------------------------------------------------------- failures
 
 
+@pytest.mark.silence
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -212,6 +213,7 @@ async def test_the_resolver_of_the_operating_system_is_never_used(
 # ---------------------------------------------------------------- whether any server responds
 
 
+@pytest.mark.silence
 @pytest.mark.parametrize(
     ("fault", "responds"),
     [
@@ -246,6 +248,7 @@ async def test_the_liveness_query_does_not_desire_recursion(server: DnsServer, m
     assert desired == [False]
 
 
+@pytest.mark.silence
 async def test_one_responding_server_of_many_is_enough(server: DnsServer) -> None:
     """It may be the last one, after others that are down."""
     down = DnsServer()
@@ -255,6 +258,7 @@ async def test_one_responding_server_of_many_is_enough(server: DnsServer) -> Non
     assert await resolver_of(*[down] * 4, server).responds()
 
 
+@pytest.mark.silence
 def test_repr_shows_the_servers() -> None:
     resolver = Resolver([ip_endpoint("192.0.2.1:53"), ip_endpoint("[2001:db8::1]:5353")], LIFETIME)
     assert repr(resolver) == "<Resolver: 192.0.2.1:53, [2001:db8::1]:5353>"

@@ -97,6 +97,7 @@ async def test_a_better_answer_may_follow_a_malformed_one() -> None:
         assert await look_up(server.endpoint) == FOUND
 
 
+@pytest.mark.silence
 async def test_a_malformed_answer_is_reported_if_no_better_one_follows() -> None:
     async with scripted(lambda query: [*garbled(query), *mismatched(query)]) as server:
         outcome = await look_up(server.endpoint, lifetime=LIFETIME)
@@ -130,6 +131,7 @@ async def test_ids_and_ports_are_unpredictable() -> None:
         assert len(steps) > 30
 
 
+@pytest.mark.silence
 async def test_every_try_has_a_new_id_and_port(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolving, "TRY_SECONDS", 0.02)
     monkeypatch.setattr(resolving, "RETRY_PAUSE_SECONDS", 0)
@@ -201,6 +203,7 @@ async def test_a_server_that_failed_is_not_queried_again() -> None:
         assert len(server.queries) == 1
 
 
+@pytest.mark.silence
 async def test_a_lookup_that_no_server_answers_is_a_timeout() -> None:
     async with scripted(silent) as server:
         down = await closed_port()
@@ -213,15 +216,18 @@ async def test_a_lookup_that_no_server_answers_is_a_timeout() -> None:
         assert str(outcome) == f"SRV lookup failed: {refused}; {timed_out}"
 
 
+@pytest.mark.silence
 async def test_one_error_among_timeouts_is_a_failure() -> None:
     async with scripted(failing(Rcode.REFUSED)) as bad, scripted(silent) as other:
         assert isinstance(await look_up(bad.endpoint, other.endpoint, lifetime=LIFETIME), DnsFailureError)
 
 
+@pytest.mark.silence
 async def test_a_server_that_refuses_is_a_timeout() -> None:
     assert isinstance(await look_up(await closed_port(), lifetime=LIFETIME), DnsTimeoutError)
 
 
+@pytest.mark.silence
 async def test_a_server_that_refuses_is_queried_with_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """The kernel reports the refusal at once: without pauses, the queries would keep a core busy."""
     monkeypatch.setattr(resolving, "RETRY_PAUSE_SECONDS", LIFETIME / 20)
@@ -236,6 +242,7 @@ async def test_a_server_that_refuses_is_queried_with_pauses(monkeypatch: pytest.
     assert 1 < len(queried) <= 2 + LIFETIME / resolving.RETRY_PAUSE_SECONDS
 
 
+@pytest.mark.silence
 async def test_the_lifetime_limits_the_last_try(monkeypatch: pytest.MonkeyPatch) -> None:
     """The last try has only the rest of the lifetime, however long a try may take."""
     monkeypatch.setattr(resolving, "TRY_SECONDS", 3600.0)
@@ -282,11 +289,13 @@ async def test_the_liveness_queries_end_soon(alive: float, lifetime: float, monk
         assert not await Resolver([server.endpoint], lifetime).responds()
 
 
+@pytest.mark.silence
 async def test_a_server_that_sends_malformed_answers_responds() -> None:
     async with scripted(garbled) as server:
         assert await Resolver([server.endpoint], LIFETIME).responds()
 
 
+@pytest.mark.silence
 async def test_without_a_free_file_descriptor_a_server_is_assumed_to_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     down = await closed_port()
     monkeypatch.setattr(dns_transport, "new_socket", no_file_descriptor)

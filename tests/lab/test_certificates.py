@@ -12,6 +12,8 @@ from exporter.demo.https_server import HttpsServer
 from tests.demo.independent_clients import connect
 from tests.lab.certificates import COMMON_NAME_ONLY, FOR_CLIENTS, NOT_YET_VALID, PUBLIC_CHAINS, SELF_SIGNED
 
+pytestmark = pytest.mark.lab
+
 NAME = "hs.lab.test"
 
 

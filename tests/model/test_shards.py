@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -31,15 +32,21 @@ def watched_servers(server_names: list[ServerName]) -> tuple[WatchedServer, ...]
 SERVERS = watched_servers(SIMILAR)
 
 
+@cache
+def shards(count: int) -> list[tuple[WatchedServer, ...]]:
+    """Return the servers of each shard of `count`. Every shard selects its servers independently."""
+    return [Shard(index, count).select(SERVERS) for index in range(count)]
+
+
 def shard_indexes(count: int) -> dict[ServerName, int]:
-    """Return which shard of `count` each server is in. Every shard selects its servers independently."""
-    return {server.server_name: index for index in range(count) for server in Shard(index, count).select(SERVERS)}
+    """Return which shard of `count` each server is in."""
+    return {server.server_name: index for index, part in enumerate(shards(count)) for server in part}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 10])
 def test_shards_together_watch_every_server_exactly_once(count: int) -> None:
     """Servers keep their settings and the order of the list."""
-    parts = [Shard(index, count).select(SERVERS) for index in range(count)]
+    parts = shards(count)
     together = Counter(server for part in parts for server in part)
     assert together == Counter(SERVERS)
     for part in parts:

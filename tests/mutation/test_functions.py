@@ -223,6 +223,7 @@ def run(folder: Path, test: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, cwd=folder, env=os.environ | path, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.subprocess
 def test_mutants_that_survive_are_listed(tmp_path: Path) -> None:
     """One is a generator that the test does not consume, another one a result that it does not compare."""
     ended = run(tmp_path, NOTICES + FORGETS)
@@ -245,6 +246,7 @@ def test_mutants_that_survive_are_listed(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (1, "")
 
 
+@pytest.mark.subprocess
 def test_tests_that_fail_anyway_prove_nothing(tmp_path: Path) -> None:
     ended = run(tmp_path, NOTICES + FAILS)
     assert (ended.returncode, ended.stderr) == (2, "test_shop.py::test_nothing\n")

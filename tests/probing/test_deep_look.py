@@ -108,6 +108,7 @@ async def test_checks_every_endpoint_over_one_connection() -> None:
     ]
 
 
+@pytest.mark.silence
 async def test_silence_ends_at_the_deadline() -> None:
     """All servers are given up at the same time. Silence is inconclusive, not a failure."""
     network = by_well_known()
@@ -121,6 +122,7 @@ async def test_silence_ends_at_the_deadline() -> None:
     assert (deep_look(deeper).well_knowns, endpoint_looks(deeper)) == ({}, [None, None])
 
 
+@pytest.mark.silence
 async def test_the_number_of_tls_sessions_is_bounded() -> None:
     """Web servers and endpoints share the bound: TLS takes memory."""
     network = by_well_known()

@@ -216,6 +216,7 @@ async def test_survives_names_that_lead_nowhere(server_name: str) -> None:
 # ---------------------------------------------------------------- time
 
 
+@pytest.mark.silence
 async def test_a_silent_well_known_leaves_time_for_later_stages() -> None:
     """It gets a share of the probe's time."""
     network = FakeNetwork(
@@ -228,6 +229,7 @@ async def test_a_silent_well_known_leaves_time_for_later_stages() -> None:
     assert SHORT / 4 < verdict.stages(report)[Stage.WELL_KNOWN].seconds < SHORT
 
 
+@pytest.mark.silence
 @pytest.mark.parametrize(
     ("server", "stage", "reason"),
     [
@@ -247,6 +249,7 @@ async def test_silence_fails_the_stage_in_which_it_occurs(server: Server, stage:
     assert problems(report)[0] == (stage, reason)
 
 
+@pytest.mark.silence
 async def test_silent_dns_ends_the_probe() -> None:
     """There is no target to resolve."""
     network = FakeNetwork(hosts={"example.test": SILENCE}, services={"_matrix-fed._tcp.example.test": SILENCE})
@@ -255,6 +258,7 @@ async def test_silent_dns_ends_the_probe() -> None:
     assert (report.dns, report.endpoints) == (SKIPPED, ())
 
 
+@pytest.mark.silence
 async def test_reports_that_the_time_of_the_whole_probe_ran_out() -> None:
     """Each of three silent steps takes a third, so the probe ends before the last one reaches its own deadline."""
     silent = replace(
@@ -272,6 +276,7 @@ async def test_reports_that_the_time_of_the_whole_probe_ran_out() -> None:
     assert SHORT * 0.9 < report.seconds < SHORT * 2
 
 
+@pytest.mark.silence
 async def test_the_number_of_tls_sessions_is_bounded() -> None:
     """TLS takes memory. More endpoints are dialled at once, so that one that is silent does not delay the others."""
     addresses = [f"192.0.2.{number}" for number in range(1, 6)]

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, TypeAlias
 
 import httpx
@@ -19,11 +20,20 @@ from exporter.web.listeners import bind, bound_address
 from exporter.web.pages import SiteContext, build_site, yield_to_event_loop
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
+from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import PATIENCE
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 NO_RUNNER: Any = None  # for a site that is not asked for probes
+
+
+@cache
+def large_board() -> Board:
+    """Return a board whose metrics are more than the kernel buffers for a client. Rendering it takes a second."""
+    server_names = [f"server-{number}.example.org" for number in range(1000)]
+    return board_of(map(watched_server, server_names), *map(delegated_by_well_known, server_names))
+
 
 Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 

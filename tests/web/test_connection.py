@@ -10,16 +10,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from exporter.config import HostPort
 from exporter.web import connection
-from tests.sample_reports import delegated_by_well_known, watched_server
-from tests.scrapes import board_of
 from tests.waiting import PATIENCE, until
 from tests.web.clients import REQUEST, client, crowd, exchange, read_to_end
-from tests.web.serving import large_page, served, served_pages, streamed_page
-
-NAMES = [f"server-{number}.example.org" for number in range(1000)]
-LARGE = board_of(
-    map(watched_server, NAMES), *map(delegated_by_well_known, NAMES)
-)  # more than the kernel buffers for a client
+from tests.web.serving import large_board, large_page, served, served_pages, streamed_page
 
 
 @asynccontextmanager
@@ -96,7 +89,12 @@ async def test_a_long_header_is_refused() -> None:
 async def test_an_idle_connection_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is the one that has been idle for longest, and a scrape in progress is not interrupted."""
     monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
-    async with served(LARGE) as address, client(address) as scraper, client(address) as older, client(address) as newer:
+    async with (
+        served(large_board()) as address,
+        client(address) as scraper,
+        client(address) as older,
+        client(address) as newer,
+    ):
         scraper[1].write(b"GET /metrics HTTP/1.1\r\nHost: exporter\r\nConnection: close\r\n\r\n")
         await scraper[0].readuntil(b"\r\n\r\n")
         async with client(address):

@@ -10,21 +10,15 @@ import pytest
 
 from exporter.demo.authority import Authority
 from exporter.web import connection, listeners, server
-from tests.sample_reports import delegated_by_well_known, watched_server
-from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 from tests.web import pems
 from tests.web.clients import REQUEST, crowd, exchange, open_descriptors
-from tests.web.serving import served
+from tests.web.serving import large_board, served
 from tests.web.settings.exporter_with_curl import TLS, running_exporter
 
 pytestmark = pytest.mark.lab
 
 CROWD_SIZE = 100
-NAMES = [f"server-{number}.example.org" for number in range(1000)]
-LARGE = board_of(
-    map(watched_server, NAMES), *map(delegated_by_well_known, NAMES)
-)  # more than the kernel buffers for a client
 
 MISBEHAVIOURS = {
     "sends nothing": b"",
@@ -42,7 +36,7 @@ async def test_crowd_delays_nobody(
 ) -> None:
     """A new connection is accepted, and one of the crowd is closed. At the end, no descriptor and no task is left."""
     monkeypatch.setattr(connection, "RESPONSE_SECONDS", 3600.0)  # nobody is closed for having taken too long
-    async with served(LARGE) as address:
+    async with served(large_board()) as address:
         before, running_before = open_descriptors(), leaked_tasks()
         async with crowd(address, request_, CROWD_SIZE):
             received = await exchange(address, REQUEST % b"/metrics")
