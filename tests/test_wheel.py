@@ -19,6 +19,7 @@ FOLDERS: Final = {
     "exporter/demo",
     "exporter/internet",
     "exporter/judging",
+    "exporter/judging/peers",
     "exporter/metrics",
     "exporter/model",
     "exporter/probing",

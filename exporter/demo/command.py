@@ -64,7 +64,7 @@ def _introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str 
     yield f"{len(healthy)} servers are healthy:\n"
     yield _table((server.server_name, server.shows) for server in healthy)
     broken = [server for server in servers if not server.healthy]
-    yield f"\n{len(broken)} servers are broken (in brackets: the stage and the reason in the metrics):\n"
+    yield f"\n{len(broken)} servers have problems (in brackets: the stage and the reason in the metrics):\n"
     yield _table((server.server_name, f"{server.shows}\n({_expected_problems(server)})") for server in broken)
     yield "\nTry these commands:\n"
     yield f"  curl -s {url}/metrics | grep probe_success"

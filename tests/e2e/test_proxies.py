@@ -146,16 +146,16 @@ async def test_right_apache(homeserver: Synapse, authority: Authority, directive
 FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; }"
 A_PAGE_FOR_EVERY_PATH = "location / { default_type text/html; return 200 '<!doctype html><title>Welcome</title>'; }"
 
-NO_GOOD_ADDRESS = {WarningName.IPV4_BROKEN}  # there is but one
 NO_VERSION = (Stage.VERSION, Reason.HTTP_STATUS)
 NO_KEYS = (Stage.KEYS, Reason.HTTP_STATUS)
-KEYS_OUT_OF_REACH = Findings({NO_KEYS}, NO_GOOD_ADDRESS)
-OUT_OF_REACH = Findings({NO_VERSION, NO_KEYS}, NO_GOOD_ADDRESS, INCONCLUSIVE)
+NOT_FORWARDED = (Stage.PROXY, Reason.NOT_FORWARDED)
+KEYS_OUT_OF_REACH = Findings({NO_KEYS})
+OUT_OF_REACH = Findings({NO_VERSION, NO_KEYS}, proxy=INCONCLUSIVE)
 
 
-def seen_deep_only(reason: Reason) -> Findings:
+def seen_deep_only(*reasons: Reason) -> Findings:
     """What all who look at version and keys alone take for healthy."""
-    return Findings({(Stage.PROXY, reason)}, proxy=FAILED)
+    return Findings({(Stage.PROXY, reason) for reason in reasons}, proxy=FAILED)
 
 
 PATH_DECODED = seen_deep_only(Reason.PATH_DECODED)
@@ -195,8 +195,7 @@ WRONG_NGINX = {
         A_PAGE_FOR_EVERY_PATH,
         Findings(
             {(Stage.VERSION, Reason.NOT_JSON), (Stage.KEYS, Reason.NOT_JSON), (Stage.PROXY, Reason.CATCH_ALL)},
-            NO_GOOD_ADDRESS,
-            FAILED,
+            proxy=FAILED,
         ),
     ),
     "another virtual host for Host with port": Wrong(
@@ -206,7 +205,7 @@ WRONG_NGINX = {
     "upstream down": Wrong("location / { proxy_pass http://unix:FOLDER/nobody.sock; }", OUT_OF_REACH),
     "redirect": Wrong(
         "location /_matrix/federation { return 301 https://www.synapse.test$request_uri; }" + FORWARDED,
-        Findings({NO_VERSION}, NO_GOOD_ADDRESS, INCONCLUSIVE),
+        Findings({NO_VERSION, NOT_FORWARDED}, proxy=FAILED),
     ),
     "too many requests": Wrong("location /_matrix { return 429; }", OUT_OF_REACH),
     # nothing is delivered without PUT, while all that testers look at is GET
@@ -221,7 +220,7 @@ WRONG_NGINX = {
         location ~ ^/_matrix/(key|federation/v1/(version|event|send)) { proxy_pass http://SYNAPSE; }
         location / { root FOLDER; try_files $uri /index.html; }
         """,
-        seen_deep_only(Reason.CATCH_ALL),
+        seen_deep_only(Reason.CATCH_ALL, Reason.NOT_FORWARDED),
     ),
     "page instead of the homeserver's 404": Wrong(
         """
@@ -230,10 +229,10 @@ WRONG_NGINX = {
         """,
         seen_deep_only(Reason.CATCH_ALL),
     ),
-    "plain http": Wrong(FORWARDED, Findings({(Stage.TLS, Reason.NOT_TLS)}, NO_GOOD_ADDRESS, None), certificate=None),
+    "plain http": Wrong(FORWARDED, Findings({(Stage.TLS, Reason.NOT_TLS)}, proxy=INCONCLUSIVE), certificate=None),
     "no intermediate certificate": Wrong(
         FORWARDED,
-        Findings({(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)}, NO_GOOD_ADDRESS, None),
+        Findings({(Stage.TLS, Reason.CERTIFICATE_INCOMPLETE_CHAIN)}, proxy=INCONCLUSIVE),
         certificate=INCOMPLETE_CHAIN,
     ),
 }

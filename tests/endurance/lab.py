@@ -23,7 +23,8 @@ SILENCE, SPEAK = "silence", "speak"
 
 
 async def main(count: int, nth: int) -> None:
-    others = (*EVERY_SERVER, *HOSTILE_SERVERS)[::nth]
+    independent = [server for server in (*EVERY_SERVER, *HOSTILE_SERVERS) if server.on_started is None]
+    others = independent[::nth]
     async with Federation((*crowd(count), *others)) as federation:
         with TemporaryDirectory(prefix="endurance-lab-") as folder:
             file = Path(folder) / "config.json"

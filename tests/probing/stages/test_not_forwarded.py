@@ -13,7 +13,9 @@ FAILED: Outcome[None] = Failed(0.5, (DECODED,))
 
 
 @pytest.mark.parametrize("outcome", [PASSED, FAILED, SKIPPED])
-@pytest.mark.parametrize("directory", [None, DirectoryResponse(401, "M_UNAUTHORIZED")])
+@pytest.mark.parametrize(
+    "directory", [None, DirectoryResponse(401, "M_UNAUTHORIZED"), DirectoryResponse(404, "M_UNRECOGNIZED")]
+)
 def test_the_outcome_stays_if_the_homeserver_may_have_answered(
     outcome: Outcome[None], directory: DirectoryResponse | None
 ) -> None:
@@ -21,9 +23,7 @@ def test_the_outcome_stays_if_the_homeserver_may_have_answered(
     assert add_directory(outcome, directory) is outcome
 
 
-@pytest.mark.parametrize(
-    "directory", [DirectoryResponse(404, None), DirectoryResponse(200, None), DirectoryResponse(404, "M_UNRECOGNIZED")]
-)
+@pytest.mark.parametrize("directory", [DirectoryResponse(404, None), DirectoryResponse(200, None)])
 def test_a_request_that_does_not_reach_the_homeserver_is_the_first_problem(directory: DirectoryResponse) -> None:
     """Nothing else matters as much."""
     fault = Problem(Reason.NOT_FORWARDED, directory.detail)
