@@ -30,7 +30,7 @@ class VerifyError:
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """A finished TLS handshake, whether or not the chain verifies. Nothing may be sent over one that does not."""
+    """A finished TLS handshake, whether or not the chain verifies. A probe sends nothing over one that does not."""
 
     chain: tuple[bytes, ...]
     """DER, as presented, the leaf first."""
