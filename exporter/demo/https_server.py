@@ -177,7 +177,7 @@ async def _read_body(
 ) -> bool:
     """Return False if the client left before the end of the body.
 
-    A client that sends `Expect: 100-continue` is told to continue at once, as nginx and Synapse do.
+    A client that sends `Expect: 100-continue` gets `100 Continue` at once, as from nginx and Synapse.
     """
     if http.they_are_waiting_for_100_continue:
         writer.write(http.send(h11.InformationalResponse(status_code=100, headers=[])) or b"")

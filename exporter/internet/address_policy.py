@@ -179,7 +179,7 @@ class AddressPolicy:
 def _is_public(ip: IPAddress) -> bool:
     """Whether an address is on the public Internet.
 
-    Three kinds of addresses are told apart:
+    There are three kinds of addresses:
 
     - NAT64: the prefix belongs to the translator, so the IPv4 address embedded in it counts.
     - Other IPv6 addresses: only global unicast is public, and not ISATAP. None of those that embed an IPv4 address
