@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import httpx
 
 from tests.e2e.monitoring import listening_program
 from tests.endurance.run import MEDIUM, Row, Size, grids, lab, row
-from tests.endurance.serving import Exporter, WallClock
+from tests.endurance.serving import PAUSE_SECONDS, Exporter, WallClock
 from tests.endurance.troubles import World
 from tests.programs import program
 from tests.waiting import PATIENCE
@@ -33,10 +34,15 @@ class Prometheus:
     address: str
 
     def ask(self, query: str) -> list[dict[str, Any]]:
-        answer = httpx.get(f"http://{self.address}/api/v1/query", params={"query": query}, trust_env=False)
+        """Return the result of a query. Prometheus listens, and answers with status 503, before it is ready."""
+        while (answer := self._get(query)).status_code == HTTPStatus.SERVICE_UNAVAILABLE:
+            time.sleep(PAUSE_SECONDS)
         answer.raise_for_status()
         found: list[dict[str, Any]] = answer.json()["data"]["result"]
         return found
+
+    def _get(self, query: str) -> httpx.Response:
+        return httpx.get(f"http://{self.address}/api/v1/query", params={"query": query}, trust_env=False)
 
     def number(self, query: str) -> float:
         """0 where there is nothing."""
