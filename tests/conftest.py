@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exporter.runtime import loop_lag
-from tests.distribution import FileScheduling, rank
+from tests.distribution import FileScheduling, number_of_processes, rank
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -41,9 +41,23 @@ def quick_uvicorn() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def default_logging() -> Iterator[None]:
+    """A command that runs in the process of the tests configures the log for all of them."""
+    yield
+    structlog = sys.modules.get("structlog")
+    if structlog and structlog.is_configured():
+        structlog.reset_defaults()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if hasattr(config, "workerinput"):  # in one of several processes
         items.sort(key=rank)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return number_of_processes(fast_tests_only=bool(config.getoption("markexpr")))
 
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)

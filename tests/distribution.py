@@ -1,5 +1,6 @@
 """How tests are distributed over several processes, where `pytest -n` starts them."""
 
+import os
 from typing import Any, Final
 
 import pytest
@@ -16,6 +17,11 @@ def rank(item: pytest.Item) -> int:
     return next(
         (place for place, name in enumerate(_LONGEST_FIRST) if item.get_closest_marker(name)), len(_LONGEST_FIRST)
     )
+
+
+def number_of_processes(*, fast_tests_only: bool) -> int:
+    """Return how many processes `pytest -n auto` starts: slow tests wait more than they compute, fast ones do not."""
+    return (os.cpu_count() or 1) * (1 if fast_tests_only else 2)
 
 
 class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # pytest-xdist has no types
