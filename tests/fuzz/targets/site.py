@@ -25,22 +25,22 @@ from tests.sample_reports import delegated_by_well_known, expired_certificate, w
 from tests.scrapes import board_of
 
 MAX_ITERATIONS = 1000  # of the event loop, for one response
-UNCONNECTED = socket.socket()
 SITE_ERRORS: list[Exception] = []
 """Exceptions of the site. uvicorn sends the status 500 only if no response has begun."""
 STATUS = re.compile(rb"^HTTP/1\.1 ([0-9]{3}) ", re.MULTILINE)
 
 
 class Client(asyncio.Transport):
-    """A transport that keeps the data it is sent."""
+    """A transport that keeps the data it is sent. Its socket is not connected."""
 
-    def __init__(self) -> None:
+    def __init__(self, unconnected: socket.socket) -> None:
         super().__init__()
+        self._socket = unconnected
         self.received = bytearray()
         self.closed = False
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return {"socket": UNCONNECTED}.get(name, default)
+        return {"socket": self._socket}.get(name, default)
 
     def write(self, data: Any) -> None:
         self.received += data
@@ -113,7 +113,12 @@ def requests(data: bytes) -> None:
 
 
 async def send_requests(data: bytes) -> None:
-    client, state = Client(), UvicornState()
+    with socket.socket() as unconnected:
+        await send_to_site(Client(unconnected), data)
+
+
+async def send_to_site(client: Client, data: bytes) -> None:
+    state = UvicornState()
     connection = BoundedConnection(site_config(), state, {}, loop(), on_accept=lambda _: None)
     connection.connection_made(client)
     connection.data_received(data)
