@@ -1,6 +1,7 @@
-"""Runs every probe of the exporter, those of the schedule and those on demand: one at a time for each server."""
+"""Runs every probe of the exporter, those of the schedule and those on demand, and shares them among all who wait."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -22,7 +23,7 @@ from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import OutageDetector
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
-_NEARLY_FULL_SHARE = 0.95  # of the configured timeout: the rest may have been spent on waiting for a probe slot
+_NEARLY_ALL = 0.95  # of the time that a probe could have: the rest may have been spent on waiting for a probe slot
 
 _Entry = TypeVar("_Entry")
 
@@ -46,7 +47,29 @@ class ShuttingDownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Flight:
+class _Shared:
+    """What several requests may wait for."""
+
+    deadline: float
+    """On the event loop's clock; infinite if it has all the time that a probe may have."""
+
+    def is_for(self, deadline: float) -> bool:
+        """Whether it has as much time left as a request until this deadline, or nearly: otherwise it may time out where
+        a probe of the request's own would not.
+        """
+        now = asyncio.get_running_loop().time()
+        return self.deadline - now >= _NEARLY_ALL * (deadline - now)
+
+
+@dataclass(frozen=True, slots=True)
+class _OnDemand(_Shared):
+    """A request for a probe, from the wait for a slot to the report."""
+
+    report: asyncio.Task[Report]
+
+
+@dataclass(frozen=True, slots=True)
+class _Flight(_Shared):
     """A probe that is in flight."""
 
     report: asyncio.Future[Report]
@@ -58,8 +81,8 @@ class _Flight:
 class ProbeRunner:
     """Runs the probes of the schedule and those on demand, and puts the reports of watched servers on the board.
 
-    A probe of a server that is already being probed joins the probe in flight. At the end of `async with`, all probes
-    in flight are cancelled.
+    Whoever wants a server probed that is already being probed joins the probe in flight, if that has as much time: the
+    haste of one client must not falsify the results of others. At the end of `async with`, all probes are cancelled.
     """
 
     def __init__(
@@ -76,8 +99,10 @@ class ProbeRunner:
         self._active = active
         self._limiter = limiter
         self._in_flight: dict[ServerName, _Flight] = {}
-        self._on_demand: dict[ServerName, asyncio.Task[Report]] = {}
-        """One task for each server that is to be probed on demand, from the wait for a slot to the report."""
+        """Of each server, the probe that has the most time."""
+        self._on_demand: dict[ServerName, _OnDemand] = {}
+        """Of each server, the request that has the most time."""
+        self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
     def __repr__(self) -> str:
@@ -89,9 +114,7 @@ class ProbeRunner:
 
     async def __aexit__(self, *_: object) -> None:
         self._stopping = True
-        await wait_or_cancel(
-            {*self._on_demand.values(), *(flight.finished for flight in self._in_flight.values())}, grace=0
-        )
+        await wait_or_cancel(self._tasks, grace=0)
         await self.outage_detector.close()
 
     # ------------------------------------------------------------ scheduled probes
@@ -101,7 +124,7 @@ class ProbeRunner:
 
         A probe that is already in flight counts as the scheduled one if its report goes to the board.
         """
-        while (flight := self._in_flight.get(name)) and not flight.finished.done():
+        while (flight := self._flight(name, math.inf)) and not flight.finished.done():
             if await asyncio.shield(flight.finished):
                 return
         await asyncio.shield(self._launch(name, None).finished)
@@ -111,14 +134,16 @@ class ProbeRunner:
     async def probe_now(self, name: ServerName, max_seconds: float) -> ServerState:
         """Probe a server within `max_seconds`, and return its state with the report.
 
-        Requests for the same server share one probe, and the time of the first request. A request that is cancelled
-        does not affect the others. Raises DeadlineExceededError or ShuttingDownError.
+        Requests for the same server share a probe. A request that is cancelled does not affect the others. Raises
+        DeadlineExceededError or ShuttingDownError.
         """
         if self._stopping:
             raise ShuttingDownError
-        probe = self._on_demand.get(name) or self._start_on_demand(name, max_seconds)
+        deadline = asyncio.get_running_loop().time() + max_seconds
+        shared = self._on_demand.get(name)
+        probe = shared.report if shared and shared.is_for(deadline) else self._start_on_demand(name, deadline)
         try:
-            async with asyncio.timeout(max_seconds + _SLACK_SECONDS):
+            async with asyncio.timeout_at(deadline + _SLACK_SECONDS):
                 report = await asyncio.shield(probe)
         except TimeoutError as error:
             raise DeadlineExceededError from error
@@ -128,20 +153,19 @@ class ProbeRunner:
             raise
         return self._state_with(report)
 
-    def _start_on_demand(self, name: ServerName, max_seconds: float) -> asyncio.Task[Report]:
-        probe = asyncio.create_task(self._wait_and_probe(name, max_seconds))
+    def _start_on_demand(self, name: ServerName, deadline: float) -> asyncio.Task[Report]:
+        probe = self._track(asyncio.create_task(self._wait_and_probe(name, deadline)))
         probe.add_done_callback(lambda task: task.cancelled() or task.exception())  # all requests may be cancelled
-        return register_until_done(self._on_demand, name, probe, probe)
+        return register_until_done(self._on_demand, name, _OnDemand(deadline, probe), probe).report
 
-    async def _wait_and_probe(self, name: ServerName, max_seconds: float) -> Report:
+    async def _wait_and_probe(self, name: ServerName, deadline: float) -> Report:
         """Join the probe in flight, or wait for a slot and launch one. Raises TimeoutError if there is no free slot."""
-        if flight := self._in_flight.get(name):
+        if flight := self._flight(name, deadline):
             return await asyncio.shield(flight.report)
-        now = asyncio.get_running_loop().time
-        deadline = now() + max_seconds
         async with asyncio.timeout_at(deadline) as timeout, self._limiter():
             timeout.reschedule(None)  # a probe notices its deadline itself
-            flight = self._in_flight.get(name) or self._launch(name, deadline - now())
+            seconds = deadline - asyncio.get_running_loop().time()
+            flight = self._flight(name, deadline) or self._launch(name, seconds)
             with self._exporter_metrics.probes_in_flight.track_inprogress():
                 return await asyncio.shield(flight.report)
 
@@ -154,10 +178,24 @@ class ProbeRunner:
 
     # ------------------------------------------------------------ all probes
 
+    def _flight(self, name: ServerName, deadline: float) -> _Flight | None:
+        """Return the probe in flight if a request until this deadline may join it."""
+        flight = self._in_flight.get(name)
+        return flight if flight and flight.is_for(deadline) else None
+
     def _launch(self, name: ServerName, max_seconds: float | None) -> _Flight:
-        report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
-        finished = asyncio.create_task(self._run(name, max_seconds, report))
-        return register_until_done(self._in_flight, name, _Flight(report, finished), finished)
+        loop = asyncio.get_running_loop()
+        report: asyncio.Future[Report] = loop.create_future()
+        finished = self._track(asyncio.create_task(self._run(name, max_seconds, report)))
+        hurried = is_hurried(max_seconds, self._active().config.probe.timeout)
+        deadline = loop.time() + max_seconds if max_seconds is not None and hurried else math.inf
+        return register_until_done(self._in_flight, name, _Flight(deadline, report, finished), finished)
+
+    def _track(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
+        """Cancel the task at the end, if it is not done by then."""
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _run(self, name: ServerName, max_seconds: float | None, ended: asyncio.Future[Report]) -> bool:
         """Probe a server. Return whether the report went to the board.
@@ -219,9 +257,12 @@ class ProbeRunner:
 
 def was_cut_short(report: Report, max_seconds: float | None, timeout: float) -> bool:
     """Whether a probe timed out that had less time than configured: with all of it, it might have succeeded."""
-    if max_seconds is None or max_seconds >= _NEARLY_FULL_SHARE * timeout:
-        return False
-    return verdict.ran_out_of_time(report)
+    return is_hurried(max_seconds, timeout) and verdict.ran_out_of_time(report)
+
+
+def is_hurried(max_seconds: float | None, timeout: float) -> bool:
+    """Whether a probe has less time than configured, in seconds. A scheduled probe, without `max_seconds`, has all."""
+    return max_seconds is not None and max_seconds < _NEARLY_ALL * timeout
 
 
 def register_until_done(

@@ -162,6 +162,48 @@ async def test_cancelling_a_request_does_not_affect_the_others() -> None:
     assert cancelled.cancelled()
 
 
+async def test_the_haste_of_one_request_does_not_falsify_the_results_of_others() -> None:
+    """Two have more time than the first one, and share a probe of their own; the scheduled one is that probe too."""
+    async with probing(TIMED_OUT, later(1)) as (runner, prober, board):
+        hasty = asyncio.create_task(runner.probe_now(NAME, 0.5))
+        await until(lambda: prober.requested_seconds)
+        patient = [asyncio.create_task(runner.probe_now(NAME, 30)) for _ in range(2)]
+        await until(lambda: len(prober.requested_seconds) == 2)
+        scheduled = asyncio.create_task(runner.run_scheduled(NAME))
+        prober.may_end.release()
+        hurried = await hasty
+        prober.may_end.release()
+        *others, _ = await asyncio.gather(*patient, scheduled)
+        assert others == [board.state(NAME)] * 2
+    assert (hurried.report, hurried.failures) == (TIMED_OUT, 1)
+    assert [(state.probes, state.failures) for state in others if state] == [(1, 0)] * 2
+    assert len(prober.requested_seconds) == 2
+
+
+async def test_the_haste_of_requests_does_not_delay_the_scheduled_probe() -> None:
+    """It does not wait for a probe that has less time: there may always be another one."""
+    async with probing(later(1), later(2)) as (runner, prober, _):
+        hasty = asyncio.create_task(runner.probe_now(NAME, 0.5))
+        await until(lambda: prober.requested_seconds)
+        scheduled = asyncio.create_task(runner.run_scheduled(NAME))
+        await until(lambda: len(prober.requested_seconds) == 2)
+        for _ in range(2):
+            prober.may_end.release()
+        await asyncio.gather(hasty, scheduled)
+    assert prober.requested_seconds[1] is None
+
+
+async def test_requests_with_less_time_join_a_probe_that_has_more() -> None:
+    async with probing(later(1)) as (runner, prober, _):
+        patient = asyncio.create_task(runner.probe_now(NAME, 10))
+        await until(lambda: prober.requested_seconds)
+        hasty = asyncio.create_task(runner.probe_now(NAME, 5))
+        await asyncio.sleep(0)
+        prober.may_end.release()
+        assert await hasty == await patient
+    assert len(prober.requested_seconds) == 1
+
+
 async def test_a_probe_that_was_cut_short_does_not_count_as_the_scheduled_one() -> None:
     """The scheduled probe has all the configured time."""
     async with probing(TIMED_OUT, later(1)) as (runner, prober, board):

@@ -161,6 +161,20 @@ async def test_the_probe_ends_before_the_scrape(tmp_path: Path, monkeypatch: pyt
         assert (await site.get("/api/v1/report", server_name=SILENT.server_name)).status_code == 503
 
 
+async def test_a_short_scrape_timeout_does_not_falsify_the_responses_to_others(tmp_path: Path) -> None:
+    """The server takes longer than the first client waits, and not longer than the second one does."""
+    respond = asyncio.Event()
+    async with lab_site(tmp_path, HEALTHY, probe={"interval": "1y", "timeout": "1m"}) as site:
+        hold_back(site, lambda _: respond)
+        hasty = asyncio.create_task(probe(site, HEALTHY.server_name, {SCRAPE_TIMEOUT: "2"}))
+        await until(lambda: site.app._runner._in_flight)
+        patient = asyncio.create_task(probe(site, HEALTHY.server_name))
+        success = series("probe_success", {"server_name": HEALTHY.server_name})
+        assert values(await hasty)[success] == 0
+        respond.set()
+        assert values(await patient)[success] == 1
+
+
 async def test_the_probe_takes_at_most_the_configured_timeout(tmp_path: Path) -> None:
     """The scrape timeout is longer."""
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "600ms"}) as site:
