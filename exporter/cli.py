@@ -29,13 +29,14 @@ _AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status. Raises SystemExit for invalid usage, --help and --version."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] == ["serve"]:  # its handler comes later: until then, a reload must not end it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     chosen = parser().parse_args(arguments)
-    run: Callable[[_Arguments], int] = chosen.run
-
     from exporter.config import ConfigError
 
     try:
-        return run(chosen)
+        return int(chosen.run(chosen))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return 2
@@ -259,10 +260,9 @@ def _check_config(chosen: _Arguments) -> int:
     from exporter.config import ConfigError, load
     from exporter.reports.phrases import count_of
     from exporter.server_lists import file_sd
-    from exporter.server_lists.file_sd import ServerFiles
 
     config = load(chosen.config)
-    files = ServerFiles(config.server_files)
+    files = file_sd.ServerFiles(config.server_files)
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, suppress
 from itertools import count
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
 import pytest
@@ -261,6 +262,21 @@ async def test_serve_is_scraped_reloaded_and_stopped(tmp_path: Path) -> None:
             status, out, messages = await exporter.end()
     assert (status, out, "stopping" in messages) == (0, "", True)
     assert {entry["level"] for entry in exporter.entries} == {"info", "error"}
+
+
+def test_a_reload_while_it_starts_does_not_end_it(tmp_path: Path) -> None:
+    """It imports its modules when SIGHUP arrives, and has no handler yet."""
+    file = tmp_path / "config.yaml"
+    file.write_text("servers: [example.org]\nprobe: {interval: 360d}\nnetwork: {resolvers: ['127.0.0.1:1']}\n")
+    command = [sys.executable, "-m", "exporter", "serve", "--config", str(file), "--web.listen-address", "127.0.0.1:0"]
+    with Popen(command, stderr=PIPE, text=True) as process:
+        while "pydantic_core" not in Path(f"/proc/{process.pid}/maps").read_text():
+            assert process.poll() is None
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr
+        assert any("watching" in line for line in process.stderr)
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
 
 
 async def complete(exporter: RunningExporter) -> bool:
