@@ -8,7 +8,7 @@ A server is an IP address and a port. A deadline is a time on the event loop's c
 
 import asyncio
 import socket
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 import dns.rcode
@@ -28,6 +28,7 @@ from exporter.internet.tcp import IPEndpoint
 from exporter.probing.network import DnsFailureError
 from exporter.probing.problems import RESOURCE_ERRNOS
 
+_RESEND_SECONDS = 0.5  # until a query over UDP is sent once more: packets get lost
 _MAX_DATAGRAM_BYTES = 65535  # some servers send more than EDNS allows them to
 _MAX_UNREAD = 64  # datagrams that are still read at the deadline: a flood must not stall the event loop
 _LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, section 4.2.2)
@@ -73,11 +74,12 @@ async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> 
         sock.send(query.wire)
         pending = PendingQuery(sock, query, loop.create_future())
         loop.add_reader(sock.fileno(), pending.on_readable)
-        timer = loop.call_at(deadline, pending.on_deadline)
+        timers = (loop.call_later(_RESEND_SECONDS, pending.resend), loop.call_at(deadline, pending.on_deadline))
         try:
             return await pending.answer
         finally:
-            timer.cancel()
+            for timer in timers:
+                timer.cancel()
             loop.remove_reader(sock.fileno())
 
 
@@ -117,6 +119,11 @@ class PendingQuery:
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
             self.answer.set_exception(error)
         return True
+
+    def resend(self) -> None:
+        """Send the same message again: its answer counts like one to the first. Errors arrive at the socket."""
+        with suppress(OSError):
+            self._sock.send(self._query.wire)
 
     def on_deadline(self) -> None:
         """Report a timeout, unless the answer has arrived.

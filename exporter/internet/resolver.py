@@ -28,6 +28,11 @@ from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
 TRY_SECONDS = 2.0  # then the next server is queried, or the same one again: UDP loses packets
 RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
 LIVENESS_SECONDS, _LIVENESS_TRIES = 1.0, 3  # short, because a server can answer without querying another one
+MOMENT_SECONDS = (
+    1.0  # for A once AAAA has records, and the reverse: RFC 8305 says 50 ms, but a probe wants all addresses
+)
+_MOMENT_SHARE = 0.25  # of a lookup's lifetime, where that is less
+_FAMILIES = (RdataType.A, RdataType.AAAA)
 
 _UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
@@ -45,6 +50,7 @@ class Resolver:
     def __init__(self, servers: Sequence[IPEndpoint], lifetime: float) -> None:
         self._servers = tuple(servers) or _system_resolvers()
         self._lifetime = lifetime
+        self._moment = min(MOMENT_SECONDS, lifetime * _MOMENT_SHARE)
 
     def __repr__(self) -> str:
         return f"<Resolver: {', '.join(host_port(str(ip), port) for ip, port in self._servers)}>"
@@ -64,16 +70,40 @@ class Resolver:
             name = name_to_wire(host)
         except _UNREPRESENTABLE:
             return Addresses(host, (), exists=False)
-        queries = (self._query(name, rdtype) for rdtype in (RdataType.A, RdataType.AAAA))
-        outcomes = await asyncio.gather(*queries, return_exceptions=True)
+        outcomes = await self._query_both_families(name)
         answers = [outcome for outcome in outcomes if isinstance(outcome, Answer)]
-        canonical = next((answer.canonical_name for answer in answers if answer.records), name)
+        canonical = next((answer.canonical_name for answer in answers if answer.canonical_name != name), name)
         records = (record for answer in answers for record in answer.records if not isinstance(record, SrvRecord))
         return Addresses(
             canonical_name=host if canonical == name else name_to_text(canonical),
             ips=tuple(records),
             exists=[answer.rcode for answer in answers] != [Rcode.NXDOMAIN] * len(outcomes),
             failures=tuple(outcome for outcome in outcomes if isinstance(outcome, Exception)),
+        )
+
+    async def _query_both_families(self, name: bytes) -> list[Answer | BaseException]:
+        """Return the answer or the error of each family. There are two cases, once the first one is there:
+
+        - It has records: the other family has only a moment left (RFC 8305, section 3).
+        - It has none: the other family has the rest of the lifetime.
+        """
+        tasks = [asyncio.create_task(self._query(name, rdtype)) for rdtype in _FAMILIES]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            has_records = any(not task.exception() and task.result().records for task in done)
+            await asyncio.wait(tasks, timeout=self._moment if has_records else None)
+        finally:
+            for task in tasks:
+                task.cancel()
+            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        return [
+            self._too_late(rdtype) if isinstance(outcome, asyncio.CancelledError) else outcome
+            for rdtype, outcome in zip(_FAMILIES, outcomes, strict=True)
+        ]
+
+    def _too_late(self, rdtype: RdataType) -> DnsTimeoutError:
+        return DnsTimeoutError(
+            f"{rdtype.name} lookup failed: no valid answer {self._moment:g} s after that of the other family"
         )
 
     async def responds(self) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import TypeAlias
 
 from exporter.judging import peers
@@ -11,7 +12,7 @@ from exporter.model import routes
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, SrvService
 from exporter.model.findings import SigningKeys
-from exporter.model.outcomes import Failed, Passed, found
+from exporter.model.outcomes import Failed, Passed, ResourceShortage, found
 from exporter.model.report import Report
 
 # A peer should not have to fetch the keys more often (server-server API, "Publishing Keys").
@@ -83,6 +84,14 @@ def well_known_cache_out_of_bounds(report: Report) -> Details:
     if delegation and delegation.server and announced is not None and announced not in _CACHE_SECONDS:
         bounds = f"{_CACHE_SECONDS[0]} to {_CACHE_SECONDS[-1]}"
         yield f"its headers allow caching for {announced} seconds, but peers cache it for {bounds}"
+
+
+def address_lookup_partial(report: Report) -> Details:
+    """A or AAAA cannot be looked up, of the server name or of a target. The probe went on with the other one."""
+    lookups = [outcome.partial_lookups for outcome in (found(report.well_known), found(report.dns)) if outcome]
+    for problem in dict.fromkeys(chain.from_iterable(lookups)):
+        if not isinstance(problem, ResourceShortage):
+            yield f"{problem.detail}; the probe went on with the other IP family"
 
 
 def ipv4_broken(report: Report) -> Details:

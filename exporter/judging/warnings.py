@@ -55,6 +55,12 @@ class WarningName(WithRemedy):
         ON_WEB_SERVER + "let /.well-known/matrix/server be cached for between 5 minutes and 48 hours (Cache-Control: "
         "max-age=86400): peers cache it for no less and no more.",
     )
+    ADDRESS_LOOKUP_PARTIAL = (
+        "address_lookup_partial",
+        "Peers wait for the missing answer, and give up or use the other IP family: make every DNS server of the zone "
+        "answer queries for both A and AAAA, with no data where there is no such record. If all servers have this "
+        "warning, the exporter's own resolver does not answer: check it, or name another one in network.resolvers.",
+    )
     IPV4_BROKEN = (
         "ipv4_broken",
         "Peers that only have IPv4 cannot reach this server: repair the IPv4 endpoints, or remove their A records from "
@@ -151,6 +157,7 @@ RULES = {
     WarningName.WELL_KNOWN_NOT_200: rules.well_known_not_200,
     WarningName.WELL_KNOWN_INSECURE_REDIRECT: rules.well_known_insecure_redirect,
     WarningName.WELL_KNOWN_CACHE_OUT_OF_BOUNDS: rules.well_known_cache_out_of_bounds,
+    WarningName.ADDRESS_LOOKUP_PARTIAL: rules.address_lookup_partial,
     WarningName.IPV4_BROKEN: rules.ipv4_broken,
     WarningName.IPV6_BROKEN: rules.ipv6_broken,
     WarningName.SOME_ENDPOINTS_BROKEN: rules.some_endpoints_broken,

@@ -110,6 +110,8 @@ class Delegation:
     """The session with the server name itself: later hops of a redirect belong to other servers."""
     response: WellKnownResponse | None = None
     """None if no HTTP response arrived."""
+    partial_lookups: tuple[Problem, ...] = ()
+    """Why A or AAAA of a host on the way could not be looked up, although the other one could."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ class Resolution:
     """Why each of the other targets has no endpoint."""
     aliases: dict[str, str] = field(default_factory=dict)
     """For each target host that is an alias (CNAME), the name that it leads to."""
+    partial_lookups: tuple[Problem, ...] = ()
+    """Why A or AAAA of a target could not be looked up, although the other one could."""
 
 
 @dataclass(frozen=True, slots=True)

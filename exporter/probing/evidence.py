@@ -15,7 +15,7 @@ class Addresses:
     """The name itself, or the name that its aliases (CNAME) lead to, without a dot at the end."""
     ips: tuple[IPAddress, ...]
     exists: bool = True
-    """Whether the name exists; it may exist and have no address."""
+    """Whether the canonical name exists; it may exist and have no address."""
     failures: tuple[Exception, ...] = ()
     """One exception for each family whose lookup failed."""
 

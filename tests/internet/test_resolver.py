@@ -10,7 +10,8 @@ import pytest
 
 from exporter.demo.dns_server import DnsQuestion, DnsServer
 from exporter.demo.zone import SERVFAIL, DnsFault, DnsReply, Transport
-from exporter.internet.resolver import Resolver
+from exporter.internet import resolver as resolving
+from exporter.internet.resolver import MOMENT_SECONDS, Resolver
 from exporter.model.addresses import Target
 from exporter.model.enums import SrvService
 from exporter.model.reasons import Reason
@@ -29,6 +30,7 @@ from tests.lab.dns_faults import (
     truncate,
     truncate_and_hang_up,
 )
+from tests.waiting import leaked_tasks, until
 
 LIFETIME = 0.5  # seconds, for lookups that get no answer
 LONG_LIFETIME = 3600.0  # for those that get one
@@ -40,6 +42,7 @@ ZONE = """
     hop.test                        CNAME dual.test.
     dangling.test                   CNAME missing.test.
     empty.test                      TXT   "no address"
+    empty-alias.test                CNAME empty.test.
     six.test                        AAAA  2001:db8::6
     _matrix-fed._tcp.dual.test      SRV   10 5 8450 HS.test.
     _matrix._tcp.dual.test          CNAME _matrix-fed._tcp.dual.test.
@@ -76,7 +79,8 @@ def reasons(failures: tuple[Exception, ...]) -> list[Reason]:
         ("six.test", Addresses("six.test", (ip_address("2001:db8::6"),))),
         ("empty.test", Addresses("empty.test", ())),
         ("missing.test", Addresses("missing.test", (), exists=False)),
-        ("dangling.test", Addresses("dangling.test", (), exists=False)),
+        ("dangling.test", Addresses("missing.test", (), exists=False)),
+        ("empty-alias.test", Addresses("empty.test", ())),
     ],
 )
 async def test_looks_up_addresses(server: DnsServer, host: str, expected: Addresses) -> None:
@@ -176,9 +180,48 @@ async def test_a_failed_lookup_has_a_reason(server: DnsServer, fault: DnsFault, 
         resolver.addresses("dual.test"), resolver.srv(SrvService.MATRIX_FED, "dual.test"), return_exceptions=True
     )
     assert isinstance(found, Addresses)
-    assert (found.ips, found.exists, reasons(found.failures)) == (DUAL[1:], True, [reason])
+    # Where a better answer may follow the garbage, the family that has records does not wait for it.
+    of_family = Reason.DNS_TIMEOUT if fault is send_garbage else reason
+    assert (found.ips, found.exists, reasons(found.failures)) == (DUAL[1:], True, [of_family])
     assert isinstance(srv, Exception)
     assert problems.reason(srv, Step.DNS) is reason
+
+
+@pytest.mark.silence
+async def test_one_family_is_not_held_up_by_the_other(server: DnsServer) -> None:
+    """It has a moment left once the other one has records, which is much less than the lifetime."""
+    server.zone.fail("dual.test", "AAAA", drop)
+    started = asyncio.get_running_loop().time()
+    found = await resolver_of(server).addresses("dual.test")
+    assert asyncio.get_running_loop().time() - started < 10 * MOMENT_SECONDS
+    assert (found.ips, found.exists, reasons(found.failures)) == (DUAL[:1], True, [Reason.DNS_TIMEOUT])
+    assert [str(failure) for failure in found.failures] == [
+        "AAAA lookup failed: no valid answer 1 s after that of the other family"
+    ]
+
+
+@pytest.mark.silence
+async def test_the_only_family_with_records_may_take_the_whole_lifetime(
+    server: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A query over UDP is sent once more after half a second."""
+    monkeypatch.setattr(resolving, "MOMENT_SECONDS", 0.0)
+    server.zone.fail("six.test", "AAAA", drop)
+    looking_up = asyncio.create_task(resolver_of(server).addresses("six.test"))
+    await until(lambda: len(server.questions) > 1)
+    server.zone.repair("six.test", "AAAA")
+    assert (await looking_up).ips == (ip_address("2001:db8::6"),)
+
+
+async def test_a_cancelled_lookup_leaves_nothing_behind(server: DnsServer) -> None:
+    server.zone.fail("dual.test", "AAAA", drop)
+    before = leaked_tasks()
+    looking_up = asyncio.create_task(resolver_of(server).addresses("dual.test"))
+    await until(lambda: len(server.questions) == 2)
+    looking_up.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await looking_up
+    assert leaked_tasks() == before
 
 
 async def test_a_name_exists_unless_both_lookups_say_that_it_does_not(server: DnsServer) -> None:

@@ -14,13 +14,14 @@ from exporter.model.enums import Oddity, SrvService
 from exporter.model.findings import (
     Delegation,
     HttpShape,
+    Resolution,
     SigningKeys,
     SrvRecord,
     SrvRecords,
     TlsSession,
     WellKnownResponse,
 )
-from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from tests.sample_reports import (
@@ -255,6 +256,23 @@ def test_legacy_srv_only(srv: SrvRecords, *, warns: bool) -> None:
     text = "only _matrix._tcp is published, which is deprecated; _matrix-fed._tcp is missing" if warns else None
     report = replace(delegated_by_well_known(), srv=Passed(0.1, srv))
     assert active(report) == expected(WarningName.LEGACY_SRV_ONLY, text)
+
+
+# ---------------------------------------------------------------- lookups
+
+AAAA_FAILS = Problem(Reason.DNS_FAILURE, "matrix.example.org: AAAA lookup failed: SERVFAIL")
+SHORTAGE = ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
+
+
+@pytest.mark.parametrize(("of_website", "of_target"), [((), (AAAA_FAILS,)), ((AAAA_FAILS,), (AAAA_FAILS, SHORTAGE))])
+def test_address_lookup_partial(of_website: tuple[Problem, ...], of_target: tuple[Problem, ...]) -> None:
+    """A lookup that fails for the website and for a target is told once, and one that the exporter spoils is not."""
+    report = replace(
+        with_well_known(Passed(0.1, replace(VALID, partial_lookups=of_website))),
+        dns=Passed(0.1, Resolution((MATRIX_ENDPOINT,), partial_lookups=of_target)),
+    )
+    text = f"{AAAA_FAILS.detail}; the probe went on with the other IP family"
+    assert active(report) == [(WarningName.ADDRESS_LOOKUP_PARTIAL, text)]
 
 
 # ---------------------------------------------------------------- endpoints

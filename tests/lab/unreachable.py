@@ -31,6 +31,13 @@ UNREACHABLE_SERVERS = (
         zone='no-address.lab.test TXT "nothing here"',
         expected=frozenset({(Stage.DNS, Reason.NO_ADDRESSES)}),
     ),
+    LabServer(
+        "dangling.lab.test",
+        "a name that is an alias (CNAME) of a name that is gone",
+        Method.DEFAULT_8448,
+        zone="dangling.lab.test CNAME gone.lab.test.",
+        expected=frozenset({(Stage.DNS, Reason.NXDOMAIN)}),
+    ),
     broken_dns(
         "dns-silent.lab.test",
         "192.0.2.120",

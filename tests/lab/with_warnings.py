@@ -11,6 +11,7 @@ from exporter.demo.servers import LabServer, Website, delegates, federates, pass
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.dns_faults import drop
 from tests.lab.key_documents import publish_old_key_of_tomorrow, publish_padded_keys, publish_short_lived_keys
 from tests.lab.ports import serve_over_plain_http
 from tests.lab.reverse_proxy import (
@@ -155,6 +156,15 @@ WARNING_SERVERS = (
         warnings=frozenset({WarningName.WELL_KNOWN_INSECURE_REDIRECT}),
     ),
     # ------------------------------------------------------------ endpoints
+    LabServer(
+        "aaaa-silent.lab.test",
+        "DNS servers that reply to queries for A, and never to those for AAAA",
+        Method.DEFAULT_8448,
+        zone="aaaa-silent.lab.test A 192.0.2.178",
+        ports={"192.0.2.178:8448": federates("aaaa-silent.lab.test")},
+        warnings=frozenset({WarningName.ADDRESS_LOOKUP_PARTIAL}),
+        dns_faults={("aaaa-silent.lab.test", "AAAA"): drop},
+    ),
     LabServer(
         "ipv4-broken.lab.test",
         "an IPv4 address where nothing listens, and an IPv6 address that works",

@@ -9,6 +9,7 @@ from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.findings import Resolution
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
+from exporter.model.sanitize import printable
 from exporter.probing import problems
 from exporter.probing.attempt import Failure, gather_all
 from exporter.probing.evidence import Addresses
@@ -17,6 +18,7 @@ from exporter.probing.problems import Step
 
 MAX_ADDRESSES = 24  # of one target: hardly any server has more, and every one is dialled
 MAX_ENDPOINTS = 32
+_MAX_NAME_CHARACTERS = 255  # shown of the target of an alias
 
 
 async def fetch(network: Network, targets: Sequence[Target]) -> dict[Target, Addresses]:
@@ -46,7 +48,13 @@ def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> R
     aliases = {
         target.host: addresses.canonical_name for target, addresses in lookups.items() if _is_alias(target, addresses)
     }
-    resolution = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases)
+    partial = dict.fromkeys(
+        _lookup_problem(target, failure)
+        for target, addresses in lookups.items()
+        for failure in addresses.failures
+        if addresses.ips
+    )
+    resolution = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases, tuple(partial))
     return resolution if endpoints else Failure(unresolved, resolution)
 
 
@@ -55,10 +63,20 @@ def _is_alias(target: Target, addresses: Addresses) -> bool:
 
 
 def _no_address(target: Target, addresses: Addresses) -> Problem:
-    """Return why a target has no address: its lookup failed, it does not exist, or it has no A and no AAAA record."""
+    """Return why a target has no address: its lookup failed, it does not exist, or it has no A and no AAAA record.
+
+    If it is an alias, this is about the name that the alias leads to.
+    """
     if addresses.failures:
-        problem = problems.classify(addresses.failures[0], Step.DNS)
-        return replace(problem, detail=f"{target.host}: {problem.detail}")
+        return _lookup_problem(target, addresses.failures[0])
+    name = target.host
+    if _is_alias(target, addresses):
+        name += f" is an alias (CNAME) of {printable(addresses.canonical_name, _MAX_NAME_CHARACTERS)}, which"
     if not addresses.exists:
-        return Problem(Reason.NXDOMAIN, f"{target.host} does not exist in DNS")
-    return Problem(Reason.NO_ADDRESSES, f"{target.host} has neither an A nor an AAAA record")
+        return Problem(Reason.NXDOMAIN, f"{name} does not exist in DNS")
+    return Problem(Reason.NO_ADDRESSES, f"{name} has neither an A nor an AAAA record")
+
+
+def _lookup_problem(target: Target, failure: Exception) -> Problem:
+    problem = problems.classify(failure, Step.DNS)
+    return replace(problem, detail=f"{target.host}: {problem.detail}")

@@ -75,13 +75,15 @@ class Hop:
     """What went wrong before there was a response."""
     tls_session: TlsSession | None = None
     response: HttpResponse | None = None
+    partial_lookups: tuple[Problem, ...] = ()
+    """Why A or AAAA of its host could not be looked up, although the other one could."""
 
 
 async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
     """Request the well-known, following redirects, and evaluate the last response. `deadline` is for all of it."""
     url, visited = Url(name, PATH), list[Url]()
     first = last = await _fetch_hop(network, url, deadline)
-    seconds, redirect_problem = first.seconds, None
+    seconds, partial_lookups, redirect_problem = first.seconds, first.partial_lookups, None
     while last.response and last.response.status in _REDIRECTS:
         visited.append(url)
         target = redirect_target(url, last.response, visited)
@@ -92,12 +94,13 @@ async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[
         url = target
         last = await _fetch_hop(network, url, deadline)
         seconds += last.seconds
+        partial_lookups += last.partial_lookups
     finding = evaluate(last, visited, redirect_problem)
     # The session with the server name itself is kept: later hops belong to other servers.
-    session = first.tls_session
+    complete = partial(replace, tls_session=first.tls_session, partial_lookups=partial_lookups)
     if isinstance(finding, Failure):
-        return Failed(seconds, finding.problems, finding.found and replace(finding.found, tls_session=session))
-    return Passed(seconds, replace(finding, tls_session=session))
+        return Failed(seconds, finding.problems, finding.found and complete(finding.found))
+    return Passed(seconds, complete(finding))
 
 
 async def _fetch_hop(network: Network, url: Url, deadline: Deadline) -> Hop:
@@ -106,13 +109,13 @@ async def _fetch_hop(network: Network, url: Url, deadline: Deadline) -> Hop:
     if isinstance(resolved, Failed):
         return Hop(resolved.seconds, resolved.problems[0])
     connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), identity, deadline)
-    seconds = resolved.seconds + connected.seconds
+    seconds, partial_lookups = resolved.seconds + connected.seconds, resolved.found.partial_lookups
     if isinstance(connected, Failed):
-        return Hop(seconds, connected.problems[0])
+        return Hop(seconds, connected.problems[0], partial_lookups=partial_lookups)
     with closing(connected.found) as connection:
         exchange = _exchange if url.secure else _exchange_insecurely
         hop = await exchange(connection, url, network.chain_cache, deadline)
-    return replace(hop, seconds=seconds + hop.seconds)
+    return replace(hop, seconds=seconds + hop.seconds, partial_lookups=partial_lookups)
 
 
 async def _exchange_insecurely(connection: Connection, url: Url, _cache: ChainCache, deadline: Deadline) -> Hop:

@@ -72,6 +72,17 @@ MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
     ("addresses", "problem"),
     [
         (Addresses("hs.test", (), exists=False), MISSING),
+        (
+            Addresses("gone.test", (), exists=False),
+            Problem(Reason.NXDOMAIN, "hs.test is an alias (CNAME) of gone.test, which does not exist in DNS"),
+        ),
+        (
+            Addresses("bare.test", ()),
+            Problem(
+                Reason.NO_ADDRESSES,
+                "hs.test is an alias (CNAME) of bare.test, which has neither an A nor an AAAA record",
+            ),
+        ),
         (Addresses("hs.test", ()), Problem(Reason.NO_ADDRESSES, "hs.test has neither an A nor an AAAA record")),
         (
             Addresses("hs.test", (), failures=(TIMED_OUT,)),
@@ -81,7 +92,11 @@ MISSING = Problem(Reason.NXDOMAIN, "hs.test does not exist in DNS")
 )
 def test_says_why_there_is_no_address(addresses: Addresses, problem: Problem) -> None:
     """The stage fails if no target has an address."""
-    assert evaluate({HS: addresses}, aliases_allowed=True) == Failure((problem,), Resolution((), (problem,)))
+    failure = evaluate({HS: addresses}, aliases_allowed=True)
+    assert isinstance(failure, Failure)
+    assert failure.problems == (problem,)
+    assert failure.found
+    assert (failure.found.endpoints, failure.found.unresolved) == ((), (problem,))
 
 
 def test_passes_if_any_target_has_an_address() -> None:
@@ -90,7 +105,9 @@ def test_passes_if_any_target_has_an_address() -> None:
         HS: Addresses("hs.test", (), exists=False),
         SPARE: Addresses("spare.test", (OTHER,), failures=(TIMED_OUT,)),
     }
-    assert evaluate(lookups, aliases_allowed=True) == Resolution((Endpoint(SPARE, OTHER),), (MISSING,))
+    half = Problem(Reason.DNS_TIMEOUT, "spare.test: no resolver answers")
+    expected = Resolution((Endpoint(SPARE, OTHER),), (MISSING,), partial_lookups=(half,))
+    assert evaluate(lookups, aliases_allowed=True) == expected
 
 
 def test_the_number_of_endpoints_is_bounded() -> None:

@@ -1,12 +1,15 @@
 """Redirects of the well-known."""
 
+from ipaddress import ip_address
+
 import pytest
 from structlog.testing import capture_logs
 
 from exporter.model import names
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
-from exporter.probing.evidence import HttpResponse
+from exporter.probing.evidence import Addresses, HttpResponse
+from exporter.probing.network import DnsTimeoutError
 from exporter.probing.stages.well_known import FOLLOWED_REDIRECTS, MAX_REDIRECTS, PATH, Url, redirect_target
 from tests.certificates import handshake
 from tests.fake_world import Server
@@ -170,3 +173,17 @@ async def test_a_redirect_to_plain_http_is_followed_and_a_problem() -> None:
         "GET 192.0.2.2:80 www.example.test/wk",
         "close 192.0.2.2:80",
     ]
+
+
+async def test_every_host_on_the_way_is_looked_up_in_both_families() -> None:
+    """A lookup of one family that fails is told, whichever host it was for."""
+    network = websites(well_known=redirect_to("https://www.example.test/wk"), wk=DELEGATION)
+    silent = DnsTimeoutError("AAAA lookup failed")
+    for host, ip in (("example.test", "192.0.2.1"), ("www.example.test", "192.0.2.2")):
+        network.hosts[host] = Addresses(host, (ip_address(ip),), failures=(silent,))
+    outcome = await run(network)
+    assert isinstance(outcome, Passed)
+    assert outcome.found.partial_lookups == (
+        Problem(Reason.DNS_TIMEOUT, "example.test: AAAA lookup failed"),
+        Problem(Reason.DNS_TIMEOUT, "www.example.test: AAAA lookup failed"),
+    )
