@@ -55,8 +55,9 @@ bench: .venv-test/installed ## measure cost, load and accuracy, and compare with
 faults: .venv-test/installed ## probe every hostile server, and show the outcome
 	$(TEST)/python -m tests.faults
 
-agreement: .venv-test/installed ## compare the verdicts with what real homeservers did (needs root)
+agreement: .venv-test/installed .venv-synapse/installed ## compare the verdicts with what real homeservers do (needs root)
 	EXPORTER="$(CURDIR)/$(TEST)/python -m exporter" $(TEST)/python tests/agreement/kit/run_agreement.py
+	$(TEST)/python -m tests.agreement.again
 
 SBOM := build/sbom.cdx.json
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.programs import ADMINISTRATORS_FOLDER, program
+from tests.programs import ADMINISTRATORS_FOLDER
 
 ROOT: Final = Path(__file__).parents[2]
 KIT: Final = Path(__file__).with_name("kit") / "run_agreement.py"
@@ -21,12 +21,9 @@ SECONDS: Final = 600  # a minute on an idle machine
 @pytest.mark.soak
 @pytest.mark.system("nginx")
 @pytest.mark.timeout(SECONDS)
+@pytest.mark.usefixtures("namespaces")
 def test_the_exporter_agrees_with_homeservers() -> None:
     """Every federation that counts agrees, for the verdict and for each implementation."""
-    for needed in ("ip", "mount", "nginx"):
-        program(needed)
-    if subprocess.run([program("unshare"), "--net", "--mount", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("it takes root to make namespaces, and a container must be privileged")
     exporter = f"env PYTHONPATH={ROOT} {sys.executable} -m exporter"
     kit = subprocess.run(
         [sys.executable, KIT],

@@ -80,7 +80,7 @@ def _settings(folder: Path, server_name: str) -> dict[str, object]:
         "type": "http",
         "port": 0,
         "bind_addresses": [LOOPBACK],
-        "resources": [{"names": ["federation"]}],
+        "resources": [{"names": ["client", "federation"]}],
     }
     return {
         "server_name": server_name,
