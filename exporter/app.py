@@ -87,6 +87,7 @@ class App:
                 self.reload if lifecycle else None,
                 self.queries,
                 lambda: self._runner.outage_detector.outage,
+                workers.complaint if workers else lambda: None,
             )
         )
         self._files = ServerFiles(())

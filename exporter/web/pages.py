@@ -36,6 +36,8 @@ class SiteContext:
     queries: ReportQueries
     outage: Callable[[], Outage | None] = lambda: None
     """Returns why the exporter is offline, or None if it is not."""
+    complaint: Callable[[], str | None] = lambda: None
+    """Returns why the exporter is not healthy, or None if it is."""
 
 
 def build_site(context: SiteContext) -> Starlette:
@@ -54,15 +56,6 @@ def build_site(context: SiteContext) -> Starlette:
         chunks = scrape.chunks if request.method == "GET" else iter(())
         return StreamingResponse(yield_to_event_loop(chunks), headers=headers)
 
-    async def healthy(_: Request) -> Response:
-        return PlainTextResponse("The exporter is healthy.\n")
-
-    async def ready(_: Request) -> Response:
-        if context.ready():
-            return PlainTextResponse("The exporter is ready.\n")
-        not_ready = "The exporter is not ready: it is starting or stopping.\n"
-        return PlainTextResponse(not_ready, HTTPStatus.SERVICE_UNAVAILABLE)
-
     async def reload(_: Request) -> Response:
         if context.reload is None:
             return PlainTextResponse(RELOAD_DISABLED, HTTPStatus.FORBIDDEN)
@@ -75,8 +68,7 @@ def build_site(context: SiteContext) -> Starlette:
         routes=[
             Route("/", landing_page),
             Route("/metrics", metrics),
-            Route("/-/healthy", healthy),
-            Route("/-/ready", ready),
+            *_health_routes(context),
             Route("/-/reload", reload, methods=["POST"]),
             *probe.routes(context.queries),
             *report.routes(context.queries),
@@ -86,6 +78,21 @@ def build_site(context: SiteContext) -> Starlette:
     )
     application.router.redirect_slashes = False
     return application
+
+
+def _health_routes(context: SiteContext) -> tuple[Route, Route]:
+    async def healthy(_: Request) -> Response:
+        if complaint := context.complaint():
+            return PlainTextResponse(f"The exporter is not healthy: {complaint}.\n", HTTPStatus.SERVICE_UNAVAILABLE)
+        return PlainTextResponse("The exporter is healthy.\n")
+
+    async def ready(_: Request) -> Response:
+        if context.ready():
+            return PlainTextResponse("The exporter is ready.\n")
+        not_ready = "The exporter is not ready: it is starting or stopping.\n"
+        return PlainTextResponse(not_ready, HTTPStatus.SERVICE_UNAVAILABLE)
+
+    return Route("/-/healthy", healthy), Route("/-/ready", ready)
 
 
 def _join_header(request: Request, header: str) -> str | None:

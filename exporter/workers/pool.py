@@ -34,6 +34,8 @@ from exporter.workers.messages import (
 )
 
 RESTART_SECONDS = 1.0  # between the end of a worker and its replacement: one that cannot start must not use up the CPU
+SILENT_SECONDS = 10  # a worker sends a message every second: one that sends none for so long stands still
+STARTING_SECONDS = 120  # until its first message
 _END_SECONDS = 5.0  # for a worker to end after its socket is closed; then it is killed
 _GENERATIONS = count(1)  # of configurations
 _NO_GENERATION = 0
@@ -44,8 +46,8 @@ log = structlog.get_logger()
 class WorkerPool:
     """`size` worker processes, which run within `async with`. Each server belongs to one worker, always the same.
 
-    A worker that ends is replaced, and its requests are sent once more to the replacement. The workers log at
-    `log_level` and in `log_format`.
+    A worker that ends or stands still is replaced, and its requests are sent once more to the replacement. The workers
+    log at `log_level` and in `log_format`.
     """
 
     def __init__(self, size: int, log_level: str, log_format: str) -> None:
@@ -76,6 +78,14 @@ class WorkerPool:
     @property
     def restarts(self) -> int:
         return sum(worker.restarts for worker in self._workers)
+
+    def complaint(self) -> str | None:
+        """Return which workers have not responded for too long; None if all of them respond."""
+        silent = [worker for worker in self._workers if worker.silent_seconds >= SILENT_SECONDS]
+        if not silent:
+            return None
+        longest = max(worker.silent_seconds for worker in silent)
+        return f"{len(silent)} of {len(self._workers)} workers have not responded for up to {longest} s"
 
     def _on_lags(self, lags: Iterable[float]) -> None:
         for lag in lags:
@@ -127,6 +137,8 @@ class WorkerHandle:
         self.pid: int | None = None
         """None between the end of a process and the start of the next one."""
         self.restarts = 0
+        self.silent_seconds = 0
+        """Since its latest message. A stall of this process counts as one second."""
         self._index = index
         self._options = options
         self._on_lags = on_lags
@@ -144,11 +156,13 @@ class WorkerHandle:
     async def __aenter__(self) -> Self:
         await self._start_process()
         self._supervisor = asyncio.create_task(self._supervise())
+        self._watchdog = asyncio.create_task(self._kill_whenever_silent())
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._supervisor.cancel()
-        await asyncio.wait([self._supervisor])
+        for task in (self._supervisor, self._watchdog):
+            task.cancel()
+        await asyncio.wait([self._supervisor, self._watchdog])
         await self._end_process()
 
     async def wait_until_ready(self) -> None:
@@ -194,11 +208,24 @@ class WorkerHandle:
             await self._start_process()
             self.restarts += 1
 
+    async def _kill_whenever_silent(self) -> None:
+        """Kill the process whenever it stands still: it is replaced like any other that has ended."""
+        while True:
+            await asyncio.sleep(1)
+            self.silent_seconds += 1
+            limit = SILENT_SECONDS if self._ready.is_set() else STARTING_SECONDS
+            if self.pid and self.silent_seconds >= limit:
+                log.error("a worker does not respond: ending it", worker=self._index, seconds=self.silent_seconds)
+                with suppress(ProcessLookupError):
+                    self._process.kill()
+
     async def _receive_messages(self) -> None:
         """Handle the worker's messages until it ends."""
         with suppress(EOFError, OSError):
             while True:
-                match await receive(self._reader):
+                message = await receive(self._reader)
+                self.silent_seconds = 0
+                match message:
                     case Ready():
                         self._ready.set()
                     case LagSamples(seconds):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import AsyncMock
 
+import httpx
 import pytest
 from structlog.testing import capture_logs
 
@@ -159,6 +160,48 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: 
             assert verdict.federates(await probe)
         assert workers.restarts == 1
         assert [(line["event"], line["status"]) for line in logs] == [("a worker ended: starting another", -9)]
+
+
+async def test_a_worker_that_stands_still_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its probe is made again. Until then, /-/healthy tells."""
+    monkeypatch.setattr(pool, "SILENT_SECONDS", 3)
+    async with exporter_with(tmp_path, HEALTHY, probe=SLOW) as (app, workers):
+        worker = workers.worker_for(NAME)
+        assert worker.pid
+        stopped = worker.pid
+        await until(lambda: successful(app))
+        os.kill(stopped, signal.SIGSTOP)
+        probe = asyncio.create_task(app.queries.probe_now(NAME))
+        health = await until_async(lambda: unhealthy(app))
+        assert health
+        assert health.startswith("The exporter is not healthy: 1 of 2 workers have not responded for up to ")
+        assert (await probe).failures == 0
+        assert worker.restarts == 1
+        assert worker.pid != stopped
+        await until_async(lambda: healthy(app))
+    assert leaked_tasks() == set()
+
+
+def successful(app: App) -> bool:
+    state = app.board.state(NAME)
+    return bool(state and state.probes)
+
+
+async def unhealthy(app: App) -> str | None:
+    """Return what /-/healthy says, unless the exporter is healthy."""
+    response = await asyncio.to_thread(httpx.get, f"http://{app.addresses[0]}/-/healthy", trust_env=False)
+    return response.text if response.status_code == 503 else None
+
+
+async def healthy(app: App) -> bool:
+    return await unhealthy(app) is None
+
+
+async def test_a_worker_that_is_starting_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It imports its modules meanwhile."""
+    monkeypatch.setattr(pool, "SILENT_SECONDS", 0)
+    async with worker_pool(1) as workers:
+        assert workers.restarts == 0
 
 
 async def test_a_probe_is_lost_if_a_second_worker_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
