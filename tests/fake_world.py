@@ -19,7 +19,7 @@ from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 from exporter.probing.network import TooLargeError
-from exporter.probing.stages import directory, keys, version, well_known
+from exporter.probing.stages import directory, keys, proxy, version, well_known
 from tests.certificates import handshake
 
 Value = TypeVar("Value")
@@ -46,6 +46,8 @@ def http_response(answer: Response) -> HttpResponse:
 
 
 ABSENT: Final = http_response(NOT_FOUND)
+SIGNED_PATHS: Final = ("/_matrix/federation/v1/event", "/_matrix/federation/v1/send", proxy.JOIN_PATH, directory.PATH)
+"""Where a homeserver expects signed requests."""
 UNAUTHORIZED: Final = http_response(json_response({"errcode": "M_UNAUTHORIZED", "error": "a sentence"}, 401))
 
 
@@ -53,7 +55,7 @@ UNAUTHORIZED: Final = http_response(json_response({"errcode": "M_UNAUTHORIZED", 
 class Server:
     """What listens at an address and port.
 
-    `pages` are by path, with or without the query. Every other path returns status 404.
+    `pages` are by path, or by a path that it begins with. Every other path returns status 404.
     """
 
     handshake: Reaction[Handshake]
@@ -149,14 +151,14 @@ class FakeConnection:
 
     async def _respond(self, path: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
         pages = self._server.pages if user_agent is None else self._server.pages_for_homeservers
-        response = await self._wait_for(pages.get(path, pages.get(path.partition("?")[0], ABSENT)), GET_SECONDS)
+        response = await self._wait_for(_find_page(pages, path), GET_SECONDS)
         if len(response.body) > max_bytes:
             raise TooLargeError(f"the body has more than {max_bytes} bytes")
         return response
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         self._calls.append(f"PUT {self._address} {host_header}{path}")
-        return (await self._wait_for(self._server.pages.get(path, ABSENT), GET_SECONDS)).status
+        return (await self._wait_for(_find_page(self._server.pages, path), GET_SECONDS)).status
 
     async def _wait_for(self, reaction: Reaction[Value], seconds: float) -> Value:
         began = time.monotonic()
@@ -170,6 +172,12 @@ class FakeConnection:
 
     def close(self) -> None:
         self._calls.append(f"close {self._address}")
+
+
+def _find_page(pages: Mapping[str, Reaction[HttpResponse]], path: str) -> Reaction[HttpResponse]:
+    """Return the page of the longest path that `path` is or begins with, up to a slash or its query."""
+    shorter = (path, path.partition("?")[0], path.rpartition("/")[0])
+    return next((pages[each] for each in shorter if each in pages), ABSENT)
 
 
 async def react(reaction: Reaction[Value]) -> Value:
@@ -214,7 +222,7 @@ def healthy_homeserver(server_name: str, tls_name: str) -> Server:
     pages = {
         version.PATH: http_response(software),
         keys.PATH: http_response(homeserver.keys()),
-        directory.PATH: UNAUTHORIZED,
+        **dict.fromkeys(SIGNED_PATHS, UNAUTHORIZED),
     }
     return Server(handshake(tls_name), pages)
 

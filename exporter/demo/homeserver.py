@@ -15,7 +15,8 @@ from exporter.demo.https_server import Request, Response, json_response
 VERSION = "/_matrix/federation/v1/version"
 KEYS = "/_matrix/key/v2/server"
 _SIGNED_REQUESTS = re.compile(
-    r"GET /_matrix/federation/v1/(event/[^/]+|query/directory)|PUT /_matrix/federation/v1/send/[^/]+"
+    r"GET /_matrix/federation/v1/(event/[^/]+|query/directory)"
+    r"|PUT /_matrix/federation/(v1/send/[^/]+|v2/send_join/[^/]+/[^/]+)"
 )
 _HOUR = 3600
 _KEY_LIFETIME_SECONDS = 24 * _HOUR  # as in Synapse

@@ -175,9 +175,10 @@ class Reason(WithRemedy):
     )
     PATH_DECODED = (
         "path_decoded",
-        "The reverse proxy decodes percent-encoded paths, so joins fail with status 401: configure it to pass the "
-        "path on unchanged (nginx: `proxy_pass http://127.0.0.1:8008;` with nothing after the port; Apache: `nocanon` "
-        "and `AllowEncodedSlashes NoDecode`).",
+        "The reverse proxy decodes or refuses percent-encoded paths, so joins and messages fail: configure it to pass "
+        "every path on unchanged (nginx: `proxy_pass http://127.0.0.1:8008;` with nothing after the port; Apache: "
+        "`nocanon` and `AllowEncodedSlashes NoDecode`; Traefik: `allowEncodedSlash` and `allowEncodedHash`; Envoy: "
+        "`path_with_escaped_slashes_action: KEEP_UNCHANGED`), and exempt /_matrix from a web application firewall.",
     )
     BODY_LIMIT = (
         "body_limit",

@@ -1,4 +1,4 @@
-"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to ten small requests."""
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from exporter.model import names, routes
 from exporter.model.addresses import host_port
 from exporter.model.findings import SrvRecords
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Passed, found
+from exporter.model.outcomes import SKIPPED, Passed, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, attempt, with_slot
@@ -85,15 +85,20 @@ async def _send_requests(
     report: Report, endpoint: EndpointReport, look: SecondLooks, deadline: Deadline
 ) -> EndpointDeepLook | None:
     route = report.route
+    keys_found = found(endpoint.keys) is not None  # otherwise, this is not about what is forwarded
     async with look.session() as (connection, session):
         if not isinstance(session, Passed):
             return None
         difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
         answered = await directory.run(connection, route.host_header, deadline.for_stage())
-        outcome = await proxy.run(connection, route.host_header, found(endpoint.version), deadline.for_stage())
+        outcome = await proxy.run(
+            connection, route.host_header, found(endpoint.version), deadline.for_stage(), keys_found=keys_found
+        )
     second = await look.as_a_homeserver() if directory.is_refusal(endpoint.keys, answered) else None
-    if found(endpoint.keys):  # otherwise, this is not about what is forwarded
-        outcome = proxy.add_directory(outcome, second.answers.directory if second else answered)
+    if second and directory.lets_homeservers_pass(answered, second.answers.directory):
+        outcome = SKIPPED  # what answered in the homeserver's place says nothing about what peers meet
+    elif keys_found:
+        outcome = proxy.add_directory(outcome, answered)
     return EndpointDeepLook(outcome, difference, answered, second, await look.http2_broken())
 
 

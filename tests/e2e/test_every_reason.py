@@ -34,7 +34,7 @@ SILENT_SECONDS = 3.0  # where a lookup, a connection or a response never ends
 
 NOT_SHOWN = Reason.INTERNAL_ERROR  # a fault of the exporter, which no server can show
 NOTARIES = [names.parse(NOTARY)]
-MAX_REQUESTS = 8  # from a deep look to one endpoint
+MAX_REQUESTS = 11  # from a deep look to one endpoint
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.lab]
 

@@ -1,7 +1,8 @@
 """A real Synapse behind a real nginx or Apache, configured as people do: each fault is named, and no other.
 
-Two faults cannot be seen from outside. A proxy that removes the header Authorization changes nothing for us, who bear
-no credentials. And Apache says nothing of its LimitRequestBody before it has received as much.
+Three faults cannot be seen from outside. A proxy that removes the header Authorization changes nothing for us, who bear
+no credentials. Apache says nothing of its LimitRequestBody before it has received as much. And a proxy behind another
+one says nothing of its limit before that has received the whole body.
 """
 
 from collections.abc import Set as AbstractSet
@@ -70,7 +71,8 @@ def proxy_outcome(report: Report) -> str | None:
 async def assert_nothing_is_wrong(address: str, authority: Authority, software: Software) -> None:
     assert await findings(address, authority) == Findings()
     async with real_network(authority, ZONE, {ENDPOINT.address: address}) as network:
-        assert await verdicts(network, software) == (True, True, True, True)
+        *others, _large_body = await verdicts(network, software)
+        assert others == [True] * 6
 
 
 async def verdicts(network: Internet, software: Software) -> tuple[proxy.CheckResult, ...]:
@@ -79,7 +81,7 @@ async def verdicts(network: Internet, software: Software) -> tuple[proxy.CheckRe
         await connection.open()
         await connection.start_tls(SERVER_NAME)
         answers, _ = await proxy.fetch(connection, SERVER_NAME, Deadline.for_probe(PROBE_SECONDS))
-    return proxy.run_checks(answers, software)
+    return proxy.run_checks(answers, software, keys_found=True)
 
 
 async def test_no_proxy(homeserver: Synapse, authority: Authority) -> None:
@@ -214,6 +216,30 @@ WRONG_NGINX = {
         PUT_REFUSED,
     ),
     "PUT not allowed": Wrong("if ($request_method = PUT) { return 405; }" + FORWARDED, PUT_REFUSED),
+    "encoded slash forbidden": Wrong('if ($request_uri ~* "%2f") { return 403; }' + FORWARDED, PATH_DECODED),
+    "encoded slash a bad request": Wrong('if ($request_uri ~* "%2f") { return 400; }' + FORWARDED, PATH_DECODED),
+    "encoded slash redirected": Wrong(
+        'if ($request_uri ~* "%2f") { return 307 https://synapse.test/; }' + FORWARDED, PATH_DECODED
+    ),
+    "encoded hash a bad request": Wrong('if ($request_uri ~* "^[^?]*%23") { return 400; }' + FORWARDED, PATH_DECODED),
+    "version 1 only": Wrong(
+        """
+        location /_matrix/federation/v1 { proxy_pass http://SYNAPSE; }
+        location /_matrix/key { proxy_pass http://SYNAPSE; }
+        """,
+        seen_deep_only(Reason.NOT_FORWARDED),
+    ),
+    "transactions not forwarded": Wrong(
+        "location /_matrix/federation/v1/send { return 404; }" + FORWARDED, seen_deep_only(Reason.NOT_FORWARDED)
+    ),
+    "nothing forwarded but version and keys, with nginx's own body limit": Wrong(
+        """
+        location /_matrix/federation/v1/version { proxy_pass http://SYNAPSE; }
+        location /_matrix/key { proxy_pass http://SYNAPSE; }
+        """,
+        seen_deep_only(Reason.NOT_FORWARDED),
+        body_limit="",
+    ),
     "nginx's own body limit": Wrong(FORWARDED, seen_deep_only(Reason.BODY_LIMIT), body_limit=""),
     "page for unknown paths": Wrong(
         """
@@ -247,6 +273,35 @@ async def test_wrong_nginx(homeserver: Synapse, authority: Authority, wrong: Wro
     configuration = wrong.configuration.replace("SYNAPSE", homeserver.http_address).replace("FOLDER", str(tmp_path))
     with nginx(tmp_path, [Site(certificate, wrong.body_limit + configuration)]) as (address,):
         assert await findings(address, authority) == wrong.expected
+
+
+INNER_NGINX = {
+    "PUT forbidden": (
+        LARGE_BODIES + "location / { limit_except GET { deny all; } proxy_pass http://SYNAPSE; }",
+        PUT_REFUSED,
+    ),
+    "PUT not allowed": ("if ($request_method = PUT) { return 405; }" + LARGE_BODIES + FORWARDED, PUT_REFUSED),
+    "nginx's own body limit": (FORWARDED, Findings()),
+    "nothing wrong": (LARGE_BODIES + FORWARDED, Findings()),
+}
+
+
+@pytest.mark.system("nginx")
+@pytest.mark.parametrize(("configuration", "expected"), INNER_NGINX.values(), ids=INNER_NGINX)
+async def test_nginx_behind_nginx(
+    homeserver: Synapse, authority: Authority, configuration: str, expected: Findings, tmp_path: Path
+) -> None:
+    """The one in front says `100 Continue`. A limit of the one behind it cannot be seen before a body is sent."""
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    inner.mkdir()
+    outer.mkdir()
+    with nginx(inner, [Site(None, configuration.replace("SYNAPSE", homeserver.http_address))]) as (behind,):
+        front = Site(authority.issue([SERVER_NAME]), LARGE_BODIES + f"location / {{ proxy_pass http://{behind}; }}")
+        with nginx(outer, [front]) as (address,):
+            assert await findings(address, authority) == expected
+            async with real_network(authority, ZONE, {ENDPOINT.address: address}) as network:
+                *_, large_body = await verdicts(network, homeserver.software)
+    assert large_body is False
 
 
 WRONG_APACHE = {

@@ -11,9 +11,12 @@ from exporter.model.reasons import Reason
 from tests.lab.key_documents import publish_no_ed25519_key
 from tests.lab.reverse_proxy import (
     allow_reads_only,
+    allow_reads_only_behind_another_proxy,
     decode_paths,
+    forward_version_1_only,
     forward_version_and_keys_only,
     limit_bodies,
+    refuse_encoded_slashes,
     serve_own_page_for_unknown_paths,
 )
 from tests.lab.slow import FOR_HOURS, slow_down
@@ -160,6 +163,13 @@ BAD_RESPONSE_SERVERS = (
         decode_paths,
     ),
     broken_proxy(
+        "path-refused.lab.test",
+        "192.0.2.155",
+        "a reverse proxy that refuses paths with an encoded slash",
+        Reason.PATH_DECODED,
+        refuse_encoded_slashes,
+    ),
+    broken_proxy(
         "body-limit.lab.test",
         "192.0.2.151",
         "a reverse proxy that refuses bodies of more than 1 MiB",
@@ -172,6 +182,20 @@ BAD_RESPONSE_SERVERS = (
         "a reverse proxy that allows GET but refuses PUT",
         Reason.HTTP_STATUS,
         allow_reads_only,
+    ),
+    broken_proxy(
+        "read-only-inside.lab.test",
+        "192.0.2.156",
+        "two reverse proxies in a row, of which the second one allows GET but refuses PUT",
+        Reason.HTTP_STATUS,
+        allow_reads_only_behind_another_proxy,
+    ),
+    broken_proxy(
+        "version-1-only.lab.test",
+        "192.0.2.157",
+        "a reverse proxy that forwards version 1 of the federation API only, so that joins fail",
+        Reason.NOT_FORWARDED,
+        forward_version_1_only,
     ),
     broken_proxy(
         "not-forwarded.lab.test",

@@ -9,6 +9,7 @@ from exporter.model.names import parse
 
 _NGINX_BODY_BYTES = 1 << 20  # nginx's default for client_max_body_size
 FORBIDDEN = Response(403, (HTML,), b"<!doctype html><title>Forbidden</title><h1>Forbidden</h1>")
+_BAD_REQUEST = Response(400, (HTML,), b"<!doctype html><title>Bad Request</title><h1>Bad Request</h1>")
 _TOO_LARGE = Response(413, (HTML,), b"<!doctype html><title>Content Too Large</title><h1>Content Too Large</h1>")
 
 
@@ -21,11 +22,29 @@ def decode_paths(homeserver: Homeserver) -> Site:
     return Site(fallback=respond)
 
 
+def refuse_encoded_slashes(homeserver: Homeserver) -> Site:
+    """As Traefik does by default since version 3.6.4, and Envoy and firewalls where they are told to."""
+
+    async def respond(request: Request) -> Response:
+        return _BAD_REQUEST if "%2f" in request.path.lower() else await homeserver.respond(request)
+
+    return Site(fallback=respond)
+
+
 def forward_version_and_keys_only(homeserver: Homeserver) -> Site:
     """As where somebody has added a `location` for each path that a test asks for."""
 
     async def respond(request: Request) -> Response:
         return await homeserver.respond(request) if request.path in (VERSION, KEYS) else NOT_FOUND
+
+    return Site(fallback=respond)
+
+
+def forward_version_1_only(homeserver: Homeserver) -> Site:
+    """As where somebody has written `location /_matrix/federation/v1`: lookups work, and joins do not."""
+
+    async def respond(request: Request) -> Response:
+        return NOT_FOUND if request.path.startswith("/_matrix/federation/v2") else await homeserver.respond(request)
 
     return Site(fallback=respond)
 
@@ -57,6 +76,15 @@ def allow_reads_only(homeserver: Homeserver) -> Site:
         return None if request.method in ("GET", "HEAD") else FORBIDDEN
 
     return Site(fallback=homeserver.respond, refuse=refuse)
+
+
+def allow_reads_only_behind_another_proxy(homeserver: Homeserver) -> Site:
+    """The proxy in front says `100 Continue` to everything, and the one behind it refuses all but GET and HEAD."""
+
+    async def respond(request: Request) -> Response:
+        return await homeserver.respond(request) if request.method in ("GET", "HEAD") else FORBIDDEN
+
+    return Site(fallback=respond)
 
 
 def serve_own_page_for_unknown_paths(homeserver: Homeserver) -> Site:

@@ -7,16 +7,20 @@ from exporter.demo.https_server import Request, Response
 from exporter.demo.servers import Proxy, pass_through
 from tests.lab.reverse_proxy import (
     allow_reads_only,
+    allow_reads_only_behind_another_proxy,
     decode_paths,
+    forward_version_1_only,
     know_host_without_port_only,
     lead_to_another_homeserver,
     limit_bodies,
+    refuse_encoded_slashes,
     replace_content_type,
     serve_own_page_for_unknown_paths,
 )
 
 NAME = "x.lab.test"
 ENCODED = "/_matrix/federation/v1/event/%24a%2Fb"
+JOIN = "/_matrix/federation/v2/send_join/a/b"
 UNKNOWN = "/_matrix/federation/v1/nothing"
 
 
@@ -41,6 +45,10 @@ JSON, HTML = "application/json", "text/html; charset=utf-8"
         (decode_paths, ENCODED, NAME, (404, JSON)),
         (decode_paths, "/_matrix/federation/v1/event/%24base", NAME, (401, JSON)),
         (decode_paths, "/_matrix/federation/v1/%76ersion", NAME, (200, JSON)),
+        (refuse_encoded_slashes, ENCODED, NAME, (400, HTML)),
+        (refuse_encoded_slashes, "/_matrix/federation/v1/event/%24base", NAME, (401, JSON)),
+        (forward_version_1_only, JOIN, NAME, (404, HTML)),
+        (forward_version_1_only, ENCODED, NAME, (401, JSON)),
         (pass_through, UNKNOWN, NAME, (404, JSON)),
         (serve_own_page_for_unknown_paths, UNKNOWN, NAME, (200, HTML)),
         (serve_own_page_for_unknown_paths, ENCODED, NAME, (401, JSON)),
@@ -62,6 +70,9 @@ async def test_a_proxy_has_one_fault(proxy: Proxy, target: str, host: str, expec
         decode_paths,
         limit_bodies,
         allow_reads_only,
+        allow_reads_only_behind_another_proxy,
+        refuse_encoded_slashes,
+        forward_version_1_only,
         serve_own_page_for_unknown_paths,
         know_host_without_port_only,
         replace_content_type,
@@ -84,6 +95,7 @@ async def test_the_requests_of_a_probe_pass(proxy: Proxy) -> None:
         (allow_reads_only, "GET", 0, None),
         (allow_reads_only, "HEAD", 0, None),
         (allow_reads_only, "PUT", 0, 403),
+        (allow_reads_only_behind_another_proxy, "PUT", 0, None),
     ],
 )
 def test_a_request_is_refused_before_its_body_is_read(
@@ -92,6 +104,12 @@ def test_a_request_is_refused_before_its_body_is_read(
     """The https server asks before it reads the body."""
     refused = proxy(Homeserver(NAME)).refuse(request("/", method=method), body_bytes)
     assert (refused.status if refused else None) == status
+
+
+@pytest.mark.parametrize(("proxy", "status"), [(pass_through, 401), (allow_reads_only_behind_another_proxy, 403)])
+async def test_a_second_proxy_refuses_after_the_body(proxy: Proxy, status: int) -> None:
+    """The one in front has said that the client may continue."""
+    assert (await send(proxy, request(JOIN, method="PUT"))).status == status
 
 
 async def test_another_homeserver_has_other_keys() -> None:

@@ -10,18 +10,18 @@ from exporter.demo.https_server import Response, redirect
 from exporter.model import names
 from exporter.model.enums import Means, SrvService
 from exporter.model.findings import SrvRecords
-from exporter.model.outcomes import Failed, Passed
+from exporter.model.outcomes import SKIPPED, Failed, Passed
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
 from exporter.probing.evidence import HttpResponse, VerifyError
 from exporter.probing.prober import Prober
-from exporter.probing.stages import keys
-from exporter.probing.stages.proxy import ENCODED_SLASH_PATH, PLAIN_PATH
+from exporter.probing.stages import keys, version
+from exporter.probing.stages.proxy import ENCODED_PATHS
 from tests.certificates import handshake
 from tests.fake_world import (
+    ABSENT,
     SILENCE,
-    UNAUTHORIZED,
     FakeNetwork,
     Reaction,
     Server,
@@ -99,8 +99,8 @@ async def test_checks_every_endpoint_over_one_connection() -> None:
         f"open {AT_8448}",
         f"TLS {AT_8448} example.test",
         f"GET {AT_8448} example.test:8448",
-        *[f"GET {AT_8448} example.test"] * 5,
-        f"PUT {AT_8448} example.test",
+        *[f"GET {AT_8448} example.test"] * 6,
+        *[f"PUT {AT_8448} example.test"] * 3,
         f"close {AT_8448}",
         f"open {AT_8448}",
         f"TLS {AT_8448} example.test h2",
@@ -266,14 +266,26 @@ async def test_looks_again_as_a_homeserver_where_something_else_answers() -> Non
     assert look.second is not None
     assert look.second.means is Means.HOMESERVER_AGENT
     assert isinstance(look.second.answers.keys, Passed)
+    assert look.proxy is SKIPPED
+
+
+async def test_a_filter_says_nothing_about_what_is_forwarded() -> None:
+    """It answers in the homeserver's place to everybody else."""
+    network = by_default_port()
+    homeserver = healthy_homeserver("example.test", "example.test")
+    visible = {path: homeserver.pages[path] for path in (version.PATH, keys.PATH)}
+    network.servers[AT_8448] = Server(homeserver.handshake, visible, homeserver.pages)
+    (look,) = endpoint_looks(await probe_deeply(network))
+    assert look is not None
+    assert look.proxy is SKIPPED
 
 
 async def test_checks_the_reverse_proxy_of_each_endpoint() -> None:
     """Endpoints are judged separately."""
     network = by_well_known()
-    pages = {**healthy_homeserver("example.test", "hs.example.test").pages, PLAIN_PATH: UNAUTHORIZED}
-    network.servers[HS_4] = Server(handshake("hs.example.test"), pages)
-    network.servers[HS_6] = Server(handshake("hs.example.test"), {**pages, ENCODED_SLASH_PATH: UNAUTHORIZED})
+    homeserver = healthy_homeserver("example.test", "hs.example.test")
+    network.servers[HS_4] = replace(homeserver, pages={**homeserver.pages, ENCODED_PATHS[0]: ABSENT})
+    network.servers[HS_6] = homeserver
     decoding, transparent = endpoint_looks(await probe_deeply(network))
     assert decoding is not None
     assert isinstance(decoding.proxy, Failed)

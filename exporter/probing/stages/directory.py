@@ -27,6 +27,11 @@ async def run(
     return DirectoryResponse(response.status, errcode(response)) if response else None
 
 
+def lets_homeservers_pass(answered: DirectoryResponse | None, homeservers: DirectoryResponse | None) -> bool:
+    """Whether a request reaches the homeserver only with the User-Agent of one."""
+    return not (answered and answered.reached) and bool(homeservers and homeservers.reached)
+
+
 def is_refusal(keys: Outcome[SigningKeys], answered: DirectoryResponse | None) -> bool:
     """Whether something other than a homeserver seems to answer, which may let homeservers pass."""
     return isinstance(keys, Failed) or bool(answered and not answered.reached)

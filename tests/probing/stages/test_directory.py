@@ -56,6 +56,20 @@ async def test_the_user_agent_is_that_of_a_homeserver_where_asked_for() -> None:
     assert request.endswith(" as Synapse/1.0")
 
 
+REACHED, PAGE = DirectoryResponse(401, "M_UNAUTHORIZED"), DirectoryResponse(403, None)
+
+
+@pytest.mark.parametrize(
+    ("answered", "homeservers", "expected"),
+    [(PAGE, REACHED, True), (None, REACHED, True), (PAGE, PAGE, False), (PAGE, None, False), (REACHED, REACHED, False)],
+)
+def test_a_filter_may_let_only_homeservers_pass(
+    answered: DirectoryResponse | None, homeservers: DirectoryResponse | None, *, expected: bool
+) -> None:
+    """Then the homeserver answers only what has the User-Agent of one."""
+    assert directory.lets_homeservers_pass(answered, homeservers) is expected
+
+
 BROKEN_KEYS: Failed[SigningKeys] = Failed(0.1, ())
 
 
