@@ -12,7 +12,8 @@ from grafana.value_mappings import COUNT, DATE, FAILURE_COUNT, RENEWAL, TIME_LEF
 _KEYS = ("server_name", "connection")
 _NOT_AFTER = select_servers("tls_cert_not_after_timestamp_seconds")
 _NOT_BEFORE = select_servers("tls_cert_not_before_timestamp_seconds")
-_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()", *_KEYS)
+_CHAIN_NOT_AFTER = select_servers("tls_chain_not_after_timestamp_seconds")
+_TIME_LEFT = min_by(f"{_CHAIN_NOT_AFTER} - time()", *_KEYS)
 _VALID = min_by(select_servers("tls_cert_valid"), *_KEYS)
 _CERTIFICATES = select_servers("tls_cert_info")
 _ISSUERS = max_by(_CERTIFICATES, *_KEYS, "issuer")
@@ -35,7 +36,7 @@ _EXPIRY_BUCKETS = (
 
 
 def _status(thresholds: Thresholds) -> list[Json]:
-    renewal = f"({renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS)})"
+    renewal = f"({renewal_state(_CHAIN_NOT_AFTER, _NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS)})"
     return [
         stat(
             "Certificates",
@@ -115,17 +116,19 @@ def _tls_versions() -> Json:
 
 def _all_certificates(thresholds: Thresholds) -> Json:
     details = ("issuer", "fingerprint_sha256")
-    chain_not_after = min_by(select_servers("tls_chain_not_after_timestamp_seconds"), *_KEYS)
     return table(
         "All certificates",
-        "The leaf certificate that expires first, for each server and connection. The column renewal has the "
+        "The leaf certificate that expires first, for each server and connection. It expires with the first of its "
+        "issuers, if that is earlier. The column renewal has the "
         "thresholds of the alerts: they depend on the lifetime, so they suit certificates of a week and of a year.",
         _KEYS,
         [
-            ValueColumn("renewal", renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS), RENEWAL),
+            ValueColumn(
+                "renewal", renewal_state(_CHAIN_NOT_AFTER, _NOT_AFTER, _NOT_BEFORE, thresholds, *_KEYS), RENEWAL
+            ),
             ValueColumn("expires in", _TIME_LEFT, TIME_LEFT),
             ValueColumn("not after", to_milliseconds(min_by(_NOT_AFTER, *_KEYS)), DATE),
-            ValueColumn("chain not after", to_milliseconds(chain_not_after), DATE),
+            ValueColumn("chain not after", to_milliseconds(min_by(_CHAIN_NOT_AFTER, *_KEYS)), DATE),
             ValueColumn("validity", _VALID, VALIDITY),
             LabelColumns(details, pick_one(_CERTIFICATES, ", ".join(_KEYS), *details)),
         ],

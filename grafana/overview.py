@@ -38,7 +38,8 @@ _SOFTWARE = max_by(select_servers("server_info"), "server_name", "name", "versio
 _METHODS = max_by(select_servers("delegation_info"), "server_name", "method")
 _NOT_AFTER = select_servers("tls_cert_not_after_timestamp_seconds")
 _NOT_BEFORE = select_servers("tls_cert_not_before_timestamp_seconds")
-_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()")
+_CHAIN_NOT_AFTER = select_servers("tls_chain_not_after_timestamp_seconds")
+_TIME_LEFT = min_by(f"{_CHAIN_NOT_AFTER} - time()")
 _PROBE_DURATION = max_by(select_servers("probe_duration_seconds"))
 
 # A cell fails if any probe within it failed. Otherwise a short outage between two samples would be invisible.
@@ -187,7 +188,8 @@ def _probe_durations() -> Json:
 
 def _servers(thresholds: Thresholds) -> Json:
     last_success = max_by(select_servers("probe_last_success_timestamp_seconds"))
-    renewal = min_by(renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, "server_name", "connection"))
+    labels = ("server_name", "connection")
+    renewal = min_by(renewal_state(_CHAIN_NOT_AFTER, _NOT_AFTER, _NOT_BEFORE, thresholds, *labels))
     healthy_endpoints = [
         ValueColumn(title, max_by(select_servers("endpoints_healthy", matcher)), COUNT)
         for title, matcher in (("IPv4", 'ip_family="ipv4"'), ("IPv6", 'ip_family="ipv6"'))

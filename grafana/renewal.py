@@ -15,12 +15,13 @@ class RenewalState(IntEnum):
     NOT_DUE = 3
 
 
-def renewal_state(not_after: str, not_before: str, thresholds: Thresholds, *labels: str) -> str:
+def renewal_state(chain_not_after: str, not_after: str, not_before: str, thresholds: Thresholds, *labels: str) -> str:
     """Return PromQL whose value is the `RenewalState` for each combination of `labels`.
 
-    It adds up how many of the three limits the remaining time exceeds: now, the critical alert, and the warning.
+    It adds up how many of the three limits the remaining time of the chain exceeds: now, the critical alert, and the
+    warning. The lifetime is the leaf's.
     """
-    time_left = min_by(f"{not_after} - time()", *labels)
+    time_left = min_by(f"{chain_not_after} - time()", *labels)
     lifetime = min_by(f"{not_after} - {not_before}", *labels)
     return (
         f"({time_left} > bool 0)"

@@ -11,10 +11,10 @@ from grafana.value_mappings import COUNT, DATE, RATIO, RENEWAL, TIME_LEFT, VALID
 _NOT_AFTER = select_server("tls_cert_not_after_timestamp_seconds")
 _NOT_BEFORE = select_server("tls_cert_not_before_timestamp_seconds")
 _CHAIN_NOT_AFTER = select_server("tls_chain_not_after_timestamp_seconds")
-_LIFETIME_LEFT = min_by(f"({_NOT_AFTER} - time()) / ({_NOT_AFTER} - {_NOT_BEFORE})", "connection")
+_LIFETIME_LEFT = min_by(f"({_CHAIN_NOT_AFTER} - time()) / ({_NOT_AFTER} - {_NOT_BEFORE})", "connection")
 _KEYS_VALID_UNTIL = select_server("signing_key_valid_until_timestamp_seconds")
 
-CERTIFICATE_TIME_LEFT = min_by(f"{_NOT_AFTER} - time()", "connection")
+CERTIFICATE_TIME_LEFT = min_by(f"{_CHAIN_NOT_AFTER} - time()", "connection")
 
 
 def _certificates(thresholds: Thresholds) -> Json:
@@ -25,13 +25,16 @@ def _certificates(thresholds: Thresholds) -> Json:
     ]
     return table(
         "Certificates",
-        "The leaf certificate that expires first, for each connection, and the earliest expiry in the presented chain. "
+        "The leaf certificate that expires first, for each connection, and the earliest expiry in the chain that "
+        "verifies it, which decides when to renew. "
         f"The column renewal has the thresholds of the alerts: “renew soon” with less than {thresholds.renew_soon} "
         f"left, “renew now” with less than {thresholds.renew_now} left.",
         ("connection",),
         [
             ValueColumn("validity", min_by(select_server("tls_cert_valid"), "connection"), VALIDITY),
-            ValueColumn("renewal", renewal_state(_NOT_AFTER, _NOT_BEFORE, thresholds, "connection"), RENEWAL),
+            ValueColumn(
+                "renewal", renewal_state(_CHAIN_NOT_AFTER, _NOT_AFTER, _NOT_BEFORE, thresholds, "connection"), RENEWAL
+            ),
             ValueColumn("expires in", CERTIFICATE_TIME_LEFT, TIME_LEFT),
             *(ValueColumn(title, to_milliseconds(min_by(selector, "connection")), DATE) for title, selector in dates),
             LabelColumns(
@@ -56,7 +59,8 @@ def _lifetime_left() -> Json:
 def _time_left() -> Json:
     return time_series(
         "Certificate time left",
-        "Time until the certificate expires. A jump upwards is a renewal. Below zero, it has expired.",
+        "Time until the certificate or one of its issuers expires. A jump upwards is a renewal. Below zero, it has "
+        "expired.",
         TIME_LEFT,
         range_query(CERTIFICATE_TIME_LEFT, "{{connection}}"),
     )

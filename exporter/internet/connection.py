@@ -1,6 +1,7 @@
 """One connection to one address, which all stages of an endpoint use."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import h11
 from OpenSSL import SSL
@@ -66,25 +67,23 @@ class InternetConnection:
         if not known_chains.expects((*self._endpoint, tls_name)):
             return None
         stream, handshake = await self._handshake(tls_name, self._tls_contexts.unverifying)
-        if known_chains.is_known(handshake):
-            return handshake
+        if known := known_chains.recall(handshake):
+            return known
         del stream  # frees OpenSSL's memory before the next handshake takes as much
         await self._reconnect(peer_wait)
         return None
 
     async def _handshake_verifying(self, tls_name: str) -> Handshake:
         stream, handshake = await self._handshake(tls_name, self._tls_contexts.verifying)
-        check_chain_size(handshake.chain)
-        key = (*self._endpoint, tls_name)
-        self._tls_contexts.known_chains.remember(key, handshake, stream.verified_chain())
-        return handshake
+        verified = _with_verified_chain(stream, handshake)
+        self._tls_contexts.known_chains.remember((*self._endpoint, tls_name), verified)
+        return verified
 
     async def start_finite_field_tls(self, tls_name: str) -> Handshake:
         stream = TlsStream(self._tcp, self._tls_contexts.finite_field, limits_group=True)
         handshake = await stream.handshake(tls_name)
-        check_chain_size(handshake.chain)
         self._http = HttpExchange(stream)
-        return handshake
+        return _with_verified_chain(stream, handshake)
 
     async def speaks_http2(self, tls_name: str) -> bool | None:
         """After the client's preface, the server must send its own, which is a SETTINGS frame (RFC 9113, 3.4)."""
@@ -171,3 +170,9 @@ class InternetConnection:
     def close(self) -> None:
         self._http = None
         self._tcp.close()
+
+
+def _with_verified_chain(stream: TlsStream, handshake: Handshake) -> Handshake:
+    """Return the result of a handshake that verified the chain. Raises TooLargeError."""
+    check_chain_size(handshake.chain)
+    return replace(handshake, verified_chain=stream.verified_chain())

@@ -7,7 +7,8 @@ checks.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple, TypeAlias
 
@@ -17,7 +18,7 @@ from exporter.model.addresses import IPAddress
 from exporter.probing.evidence import Handshake
 from exporter.runtime.lru import LruCache
 
-_CAPACITY = 2**16  # entries of each cache: 20,000 servers with a website and two addresses; some 300 bytes each
+_CAPACITY = 2**16  # entries of each cache: 20,000 servers with a website and two addresses; some 400 bytes each
 # Only the time can change OpenSSL's result: this limit is for what we might have overlooked.
 MAX_TRUSTED_SECONDS = 24 * 3600
 
@@ -25,11 +26,13 @@ ConnectionKey: TypeAlias = tuple[IPAddress, int, str]
 """The address, the port and the TLS name of a connection."""
 
 
-class _Validity(NamedTuple):
-    """When OpenSSL's result holds: from `not_before` until just before `not_after`, in seconds since the epoch."""
+class _KnownChain(NamedTuple):
+    """OpenSSL's result, which holds from `not_before` until just before `not_after`, in seconds since the epoch."""
 
     not_before: float
     not_after: float
+    verified_chain: tuple[int | bytes, ...]
+    """Each certificate as its place in the chain as presented, or in DER if it comes from the trust store."""
 
 
 class KnownChains:
@@ -40,42 +43,56 @@ class KnownChains:
 
     def __init__(self, capacity: int = _CAPACITY, now: Callable[[], float] = time.time) -> None:
         self._now = now
-        self._validity: LruCache[bytes, _Validity] = LruCache(capacity)
-        """By the fingerprint of the chain."""
+        self._chains: LruCache[bytes, _KnownChain] = LruCache(capacity)
+        """By the fingerprint of the chain as presented."""
         self._presented: LruCache[ConnectionKey, bytes] = LruCache(capacity)
         """The fingerprint of the latest chain that was presented, if it was verified without an error."""
+        self._trusted: dict[bytes, bytes] = {}
+        """The certificates of the trust store that verified a chain, so that many chains share one object."""
 
     def __repr__(self) -> str:
-        return f"<KnownChains: {len(self._validity)} chains of {len(self._presented)} endpoints>"
+        return f"<KnownChains: {len(self._chains)} chains of {len(self._presented)} endpoints>"
 
     def expects(self, key: ConnectionKey) -> bool:
         """Whether a known chain was presented there last. The server may present another one all the same."""
         fingerprint = self._presented.get(key)
-        return fingerprint is not None and self._is_valid(fingerprint)
+        return fingerprint is not None and self._find(fingerprint) is not None
 
-    def is_known(self, handshake: Handshake) -> bool:
-        """Whether OpenSSL would report no error if it verified the chain now."""
-        return self._is_valid(handshake.fingerprint)
+    def recall(self, handshake: Handshake) -> Handshake | None:
+        """Return the handshake as if OpenSSL had verified the chain now, or None if it might report an error."""
+        known = self._find(handshake.fingerprint)
+        if known is None:
+            return None
+        verified = (handshake.chain[each] if isinstance(each, int) else each for each in known.verified_chain)
+        return replace(handshake, verified_chain=tuple(verified))
 
-    def remember(self, key: ConnectionKey, handshake: Handshake, verified: Sequence[crypto.X509]) -> None:
-        """Remember the result of a handshake in which OpenSSL verified the chain.
-
-        `verified` is the chain that OpenSSL built, up to the trust anchor. A chain with an error is not remembered.
-        """
-        if handshake.verify_errors or not verified:
+    def remember(self, key: ConnectionKey, handshake: Handshake) -> None:
+        """Remember the result of a handshake in which OpenSSL verified the chain, unless it reported an error."""
+        if handshake.verify_errors or not handshake.verified_chain:
             self._presented.discard(key)
             return
-        self._validity.put(handshake.fingerprint, self._validity_of(verified))
+        self._chains.put(handshake.fingerprint, self._known_chain(handshake))
         self._presented.put(key, handshake.fingerprint)
 
-    def _is_valid(self, fingerprint: bytes) -> bool:
-        validity = self._validity.get(fingerprint)
-        return validity is not None and validity.not_before <= self._now() < validity.not_after
+    def _find(self, fingerprint: bytes) -> _KnownChain | None:
+        known = self._chains.get(fingerprint)
+        return known if known and known.not_before <= self._now() < known.not_after else None
 
-    def _validity_of(self, verified: Sequence[crypto.X509]) -> _Validity:
-        not_before = max(_parse_generalized_time(certificate.get_notBefore()) for certificate in verified)
-        not_after = min(_parse_generalized_time(certificate.get_notAfter()) for certificate in verified)
-        return _Validity(not_before, min(not_after, self._now() + MAX_TRUSTED_SECONDS))
+    def _known_chain(self, handshake: Handshake) -> _KnownChain:
+        not_before, not_after = _validity(handshake.verified_chain)
+        places = {certificate: place for place, certificate in enumerate(handshake.chain)}
+        verified = (
+            places[each] if each in places else self._trusted.setdefault(each, each)
+            for each in handshake.verified_chain
+        )
+        return _KnownChain(not_before, min(not_after, self._now() + MAX_TRUSTED_SECONDS), tuple(verified))
+
+
+def _validity(chain: Iterable[bytes]) -> tuple[float, float]:
+    """Return when all certificates of a chain are valid, in seconds since the epoch."""
+    parsed = [crypto.load_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain]
+    not_before = max(_parse_generalized_time(certificate.get_notBefore()) for certificate in parsed)
+    return not_before, min(_parse_generalized_time(certificate.get_notAfter()) for certificate in parsed)
 
 
 def _parse_generalized_time(encoded: bytes | None) -> float:

@@ -62,12 +62,14 @@ class TlsStream:
 
     def _presented_chain(self) -> tuple[bytes, ...]:
         """Return the chain as the server presented it, the leaf first; empty until it has."""
-        presented = self._tls.get_peer_cert_chain() or ()
-        return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in presented)
+        return _encode(self._tls.get_peer_cert_chain())
 
-    def verified_chain(self) -> Sequence[crypto.X509]:
-        """Return the chain as OpenSSL built it, from the leaf to the trust anchor. It is meaningless after an error."""
-        return self._tls.get_verified_chain() or ()
+    def verified_chain(self) -> tuple[bytes, ...]:
+        """Return the chain as OpenSSL built it, from the leaf to the trust anchor, or to where it found no issuer.
+
+        It is meaningless if the context does not verify.
+        """
+        return _encode(self._tls.get_verified_chain())
 
     def selected_protocol(self) -> bytes:
         """Return the protocol that the server selected by ALPN (RFC 7301); empty where it selected none."""
@@ -117,6 +119,11 @@ class TlsStream:
         await self._tcp.send(content)
         if len(content) == READ_BYTES:
             await self._flush()
+
+
+def _encode(chain: Sequence[crypto.X509] | None) -> tuple[bytes, ...]:
+    """Return the certificates in DER."""
+    return tuple(crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate) for certificate in chain or ())
 
 
 def check_chain_size(chain: Sequence[bytes]) -> None:

@@ -202,7 +202,7 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "tls_chain_not_after_timestamp_seconds",
         MetricType.GAUGE,
-        "Earliest expiry in the certificate chains that were presented, of all endpoints.",
+        "Earliest expiry in the chains that verify the certificates, up to the trusted root, of all endpoints.",
         ("connection",),
         samples.by_connection(samples.chain_not_after),
     ),

@@ -17,7 +17,7 @@ class Certificate:
     not_before: datetime
     not_after: datetime
     chain_not_after: datetime
-    """The earliest expiry in the chain as presented."""
+    """The earliest expiry in the chain that verifies the certificate; what else the server sends does not count."""
     issuer: str
     subject: str
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class ChainCertificate:
-    """One certificate above the leaf, as presented."""
+    """One certificate of a chain as presented, in short."""
 
     issuer: str
     subject: str
@@ -70,6 +70,12 @@ class TlsSession:
     issuers: tuple[ChainCertificate, ...] = ()
     """The rest of the chain, in the order presented."""
     leaf_key: LeafKey | None = None
+
+    @property
+    def presented(self) -> tuple[ChainCertificate, ...]:
+        """The whole chain in the order presented, the leaf first."""
+        leaf = self.certificate
+        return ChainCertificate(leaf.issuer, leaf.subject, leaf.fingerprint_sha256), *self.issuers
 
 
 @dataclass(frozen=True, slots=True)

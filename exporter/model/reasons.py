@@ -105,8 +105,8 @@ class Reason(WithRemedy):
     )
     CERTIFICATE_INCOMPLETE_CHAIN = (
         "certificate_incomplete_chain",
-        "The server does not send the intermediate certificate: configure the full chain on the reverse proxy or "
-        "homeserver (certbot: fullchain.pem instead of cert.pem).",
+        "The server does not send the intermediate certificate that issued its own: configure the full chain on the "
+        "reverse proxy or homeserver (certbot: fullchain.pem instead of cert.pem), and replace it at every renewal.",
     )
     CERTIFICATE_INVALID = (
         "certificate_invalid",
@@ -236,8 +236,8 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     + "configure a certificate from a public certificate authority (such as Let's Encrypt). Until then peers ignore "
     "the well-known. In a closed federation, add your authority to network.ca_file of the exporter.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_INCOMPLETE_CHAIN): ON_WEB_SERVER
-    + "send the intermediate certificate too (certbot: fullchain.pem instead of cert.pem). Until then peers ignore "
-    "the well-known.",
+    + "send the intermediate certificate that issued the web server's own (certbot: fullchain.pem instead of "
+    "cert.pem). Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_INVALID): ON_WEB_SERVER
     + "configure a certificate without the fault named in the detail. Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_NAME_MISMATCH): ON_WEB_SERVER

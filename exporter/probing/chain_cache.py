@@ -17,8 +17,8 @@ EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses,
 _BYTES_WITHOUT_TEXTS = 800  # of each evaluation
 _MAX_ISSUERS = 256  # a handful of authorities certify nearly all servers
 
-ChainKey: TypeAlias = tuple[bytes, tuple[VerifyError, ...], str]
-"""The fingerprint of a chain, OpenSSL's complaints about it, and the name that the certificate is expected to have."""
+ChainKey: TypeAlias = tuple[bytes, bytes, tuple[VerifyError, ...], str]
+"""The fingerprints of a chain as presented and as verified, OpenSSL's complaints, and the name that is expected."""
 
 
 @dataclass(frozen=True, slots=True)

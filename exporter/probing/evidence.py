@@ -1,5 +1,6 @@
 """The raw evidence that the network brings back, before any evaluation."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -40,11 +41,21 @@ class Handshake:
     """As OpenSSL names it, such as TLSv1.3."""
     cipher: str | None = None
     """As OpenSSL names it, such as ECDHE-RSA-AES128-GCM-SHA256; None if unknown."""
+    verified_chain: tuple[bytes, ...] = ()
+    """DER, the chain that OpenSSL built from what was presented and what is trusted, the leaf first.
+
+    After an error, it ends where OpenSSL found no issuer. It is empty if OpenSSL built none.
+    """
     fingerprint: bytes = field(init=False)
-    """The SHA-256 of all certificates of the chain, joined: DER is self-delimiting."""
+    """The SHA-256 of the chain as presented, see `fingerprint_of`."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fingerprint", sha256(b"".join(self.chain)).digest())
+        object.__setattr__(self, "fingerprint", fingerprint_of(self.chain))
+
+
+def fingerprint_of(chain: Iterable[bytes]) -> bytes:
+    """Return the SHA-256 of all certificates of a chain, joined: DER is self-delimiting."""
+    return sha256(b"".join(chain)).digest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,15 @@ from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import ActiveWarning, warnings
 from exporter.model import reasons
 from exporter.model.enums import SrvService, Stage
-from exporter.model.findings import Certificate, Delegation, SigningKeys, Software, SrvRecord, SrvRecords
+from exporter.model.findings import (
+    Certificate,
+    ChainCertificate,
+    Delegation,
+    SigningKeys,
+    Software,
+    SrvRecord,
+    SrvRecords,
+)
 from exporter.model.outcomes import Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports.server_state import Result, ServerState
@@ -148,7 +156,9 @@ def _endpoint_json(seen: EndpointReport) -> JsonObject:
         "ok": seen.ok,
         "stages": _stages_json(_endpoint_stages(seen)),
         "certificate": _certificate_json(secured.certificate) if secured else None,
+        "chain": [_chain_certificate_json(each) for each in secured.presented] if secured else None,
         "tls_version": secured.tls_version if secured else None,
+        "cipher": secured.cipher if secured else None,
         "server": _server_json(found(seen.version)),
         **_signing_keys_json(keys),
         "host_with_port_differs": seen.deep.host_with_port_differs if seen.deep else None,
@@ -172,6 +182,10 @@ def _certificate_json(seen: Certificate) -> JsonObject:
         "fingerprint_sha256": seen.fingerprint_sha256,
         "valid": seen.valid,
     }
+
+
+def _chain_certificate_json(seen: ChainCertificate) -> JsonObject:
+    return {"issuer": seen.issuer, "subject": seen.subject, "fingerprint_sha256": seen.fingerprint_sha256}
 
 
 def _server_json(software: Software | None) -> JsonObject | None:

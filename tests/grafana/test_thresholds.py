@@ -152,7 +152,7 @@ def test_renewal_state_changes_when_the_alerts_would_fire(name: str, tmp_path: P
     """As evaluated by Prometheus."""
     days, states = STATE_BY_HOUR[name]
     hours = max(states) + 1
-    expression = renewal_state("not_after", "not_before", THRESHOLDS, "server_name")
+    expression = renewal_state("not_after", "not_after", "not_before", THRESHOLDS, "server_name")
     case = {
         "interval": "1h",
         "input_series": [

@@ -219,7 +219,7 @@ def with_issuer(issued: IssuedCertificate, *issuers: IssuedCertificate) -> Issue
         ("expired", Reason.CERTIFICATE_EXPIRED),
         ("self-signed", Reason.CERTIFICATE_UNTRUSTED),
         ("other authority", Reason.CERTIFICATE_UNTRUSTED),
-        ("other intermediate", Reason.CERTIFICATE_UNTRUSTED),
+        ("other intermediate", Reason.CERTIFICATE_INCOMPLETE_CHAIN),
         ("no intermediate", Reason.CERTIFICATE_INCOMPLETE_CHAIN),
     ],
 )

@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509.oid import SignatureAlgorithmOID
 from OpenSSL import crypto
 
+_TYPE_RSA_PSS = 912  # EVP_PKEY_RSA_PSS (openssl/evp.h): an RSA key that is for RSASSA-PSS only (RFC 4055)
 # 112 bits of security (NIST SP 800-57 part 1, table 2): security level 2 of OpenSSL, as the large distributions choose
 _MIN_KEY_BITS: Final = {
     crypto.TYPE_RSA: ("RSA", 2048),
+    _TYPE_RSA_PSS: ("RSA-PSS", 2048),
     crypto.TYPE_DSA: ("DSA", 2048),
     crypto.TYPE_EC: ("EC", 224),
 }
@@ -28,15 +32,17 @@ class Weakness(NamedTuple):
 
 
 def weaknesses(chain: Sequence[x509.Certificate]) -> Iterator[tuple[int, Weakness]]:
-    """Yield a depth (0 is the leaf) and each weakness.
+    """Yield a depth (0 is the leaf) and each weakness of a chain that OpenSSL has built.
+
+    The signature of its last certificate does not count: that one is trusted for other reasons, or not at all.
 
     Raises ValueError or crypto.Error if a certificate cannot be parsed.
     """
     for depth, certificate in enumerate(chain):
         parsed = crypto.X509.from_cryptography(certificate)
         yield from ((depth, weakness) for weakness in _weak_key(parsed.get_pubkey()))
-        if certificate.issuer != certificate.subject:  # a signature by itself proves nothing, and nobody checks it
-            complaints = weak_signature(parsed.get_signature_algorithm().decode())
+        if depth < len(chain) - 1:
+            complaints = weak_signature(_signature_algorithm(certificate, parsed))
             yield from ((depth, Weakness(text)) for text in complaints)
 
 
@@ -47,8 +53,20 @@ def _weak_key(key: crypto.PKey) -> Iterator[Weakness]:
         yield Weakness(text, name, key.bits())
 
 
+def _signature_algorithm(certificate: x509.Certificate, parsed: crypto.X509) -> str:
+    """Return OpenSSL's name of the algorithm, as in sha1WithRSAEncryption. RSASSA-PSS has the hash as a parameter."""
+    name = parsed.get_signature_algorithm().decode()
+    if certificate.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return name
+    try:
+        used = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return name
+    return f"{name} with {used.name}" if used else name
+
+
 def weak_signature(algorithm: str) -> Iterator[str]:
-    """Yield a complaint if a signature algorithm is weak. OpenSSL names it, as in sha1WithRSAEncryption."""
+    """Yield a complaint if a signature algorithm is weak."""
     for name, shown in _BROKEN_HASHES.items():
         if name in algorithm.lower():
             yield f"is signed with {shown}, which can be forged ({algorithm})"

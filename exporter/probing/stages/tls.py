@@ -1,15 +1,16 @@
 """Stage `tls`: the chain, the name and the dates of the certificate (server-server API, 2.1, "TLS"). Pure.
 
-OpenSSL checks the chain and the dates during the handshake. The stage checks the name as homeservers do, by
-subjectAltName only.
+OpenSSL builds the chain during the handshake, and checks its signatures and dates. What else the server sent along is
+no fault: peers do not need it. The stage checks the name as homeservers do, by subjectAltName only.
 """
 
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import NamedTuple
 
 import service_identity
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
@@ -23,7 +24,7 @@ from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache, ChainEvaluation
-from exporter.probing.evidence import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError, fingerprint_of
 from exporter.probing.parsing.strength import weaknesses
 
 _MAX_NAME_CHARACTERS = 64
@@ -32,17 +33,6 @@ MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 32 endpoints may have its
 MAX_CHAIN = 10  # certificates that are kept
 MAX_PROBLEMS = 10  # that are kept: each certificate of a chain may have several
 _MAX_NAMES_SHOWN = 5  # in a detail
-
-# X509_V_ERR codes (openssl/x509_vfy.h)
-_NO_LOCAL_ISSUER, _NO_LEAF_SIGNATURE = 20, 21
-_VERIFY_REASONS: Final = {
-    9: (Reason.CERTIFICATE_NOT_YET_VALID, "is not yet valid"),
-    10: (Reason.CERTIFICATE_EXPIRED, "has expired"),
-    18: (Reason.CERTIFICATE_UNTRUSTED, "is self-signed"),
-    19: (Reason.CERTIFICATE_UNTRUSTED, "belongs to an authority that is not trusted"),
-    _NO_LOCAL_ISSUER: (Reason.CERTIFICATE_UNTRUSTED, "was not issued by a trusted authority"),
-    _NO_LEAF_SIGNATURE: (Reason.CERTIFICATE_UNTRUSTED, "was not issued by a trusted authority"),
-}
 
 _PARSE_ERRORS = (
     ValueError,
@@ -62,7 +52,8 @@ def evaluate(handshake: Handshake, tls_name: str, cache: ChainCache) -> TlsSessi
     - something is wrong with the chain: every problem, and the session with the bad certificate;
     - nothing is wrong: the session.
     """
-    key = (handshake.fingerprint, handshake.verify_errors, tls_name)
+    verified = fingerprint_of(handshake.verified_chain)
+    key = (handshake.fingerprint, verified, handshake.verify_errors, tls_name)
     evaluation = cache.evaluations.get(key)
     if evaluation is None:
         evaluation = _evaluate_chain(handshake, tls_name, cache)
@@ -76,50 +67,93 @@ def evaluate(handshake: Handshake, tls_name: str, cache: ChainCache) -> TlsSessi
     return Failure(evaluation.problems, session) if evaluation.problems else session
 
 
+class _Chain(NamedTuple):
+    """A chain as presented, and as OpenSSL verified it or as far as it got: both begin with the leaf."""
+
+    presented: Sequence[x509.Certificate]
+    verified: Sequence[x509.Certificate]
+
+    @property
+    def leaf(self) -> x509.Certificate:
+        return self.presented[0]
+
+    def unused(self) -> list[str]:
+        """Return the subjects of what the server sends after the leaf and OpenSSL does not use."""
+        used = self.verified[1:]
+        return [_common_name(each.subject) for each in self.presented[1:] if each not in used]
+
+
 def _evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> ChainEvaluation:
     """Evaluate a chain that is not in the cache, which is only used for its issuers."""
     try:
-        chain = [x509.load_der_x509_certificate(der) for der in handshake.chain]
-        leaf = chain[0]
-        faults = (*_check_chain(handshake, leaf), *_check_strength(chain), *_check_name(leaf, tls_name))
+        chain = _parse(handshake)
+        errors = (_chain_problem(error, chain) for error in handshake.verify_errors)
+        faults = (*errors, *_check_strength(chain.verified), *_check_name(chain.leaf, tls_name))
         problems = tuple(dict.fromkeys(faults))[:MAX_PROBLEMS]
-        issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain[1:MAX_CHAIN])
-        return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers, _describe_key(leaf))
+        issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain.presented[1:MAX_CHAIN])
+        return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers, _describe_key(chain.leaf))
     except _PARSE_ERRORS as error:
         text = printable(f"the certificate cannot be parsed: {error}", 200)
         return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))
 
 
-def _check_chain(handshake: Handshake, leaf: x509.Certificate) -> Iterator[Problem]:
-    for error in handshake.verify_errors:
-        yield _chain_problem(error, leaf, sent_alone=len(handshake.chain) == 1)
+def _parse(handshake: Handshake) -> _Chain:
+    """Parse each certificate once. Where OpenSSL built no chain, the one that was presented counts."""
+    parsed = {der: x509.load_der_x509_certificate(der) for der in (*handshake.chain, *handshake.verified_chain)}
+    presented = [parsed[der] for der in handshake.chain]
+    return _Chain(presented, [parsed[der] for der in handshake.verified_chain] or presented)
 
 
-def _chain_problem(error: VerifyError, leaf: x509.Certificate, *, sent_alone: bool) -> Problem:
-    """Return the problem that an error of OpenSSL stands for. There are three cases:
+def _chain_problem(error: VerifyError, chain: _Chain) -> Problem:
+    """Return the problem that an error of OpenSSL stands for; its code is an X509_V_ERR (openssl/x509_vfy.h)."""
+    who = _position(chain.verified, error.depth)
+    faulty = chain.verified[error.depth] if error.depth < len(chain.verified) else None
+    match error.code:
+        case 9:
+            since = f" (before {faulty.not_valid_before_utc:%Y-%m-%d %H:%M} UTC)" if faulty else ""
+            return Problem(Reason.CERTIFICATE_NOT_YET_VALID, f"{who} is not yet valid{since}")
+        case 10:
+            at = f" (on {faulty.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)" if faulty else ""
+            return Problem(Reason.CERTIFICATE_EXPIRED, f"{who} has expired{at}")
+        case 18 if _is_signed_by_itself(chain.leaf):
+            return Problem(Reason.CERTIFICATE_UNTRUSTED, f"{who} is self-signed")
+        case 18:  # OpenSSL goes by the names, as far as it does not know the keys
+            text = f"{who} names itself as its issuer, though it has not signed itself, so peers find no issuer"
+            return Problem(Reason.CERTIFICATE_UNTRUSTED, text)
+        case 19:
+            return Problem(Reason.CERTIFICATE_UNTRUSTED, f"{who} belongs to an authority that is not trusted")
+        case 2 | 20 | 21:
+            return _no_issuer(chain)
+        case code:
+            return Problem(Reason.CERTIFICATE_INVALID, f"{who} is rejected (OpenSSL error {code})")
 
-    - the issuer is unknown, and the leaf was sent alone: the server does not send its intermediate certificate;
-    - the code is in the table: its reason and text, for the leaf with the date on which it expires or becomes valid;
-    - any other code: the certificate is invalid.
+
+def _no_issuer(chain: _Chain) -> Problem:
+    """Return the problem of a chain that ends at a certificate whose issuer is not found. There are two cases:
+
+    - a complete chain of an authority that is not trusted, as far as one can see from outside;
+    - the issuer of the leaf is missing, or others are sent in place of an issuer: the chain is incomplete.
     """
-    if error.code in (_NO_LOCAL_ISSUER, _NO_LEAF_SIGNATURE) and sent_alone:
-        return Problem(
-            Reason.CERTIFICATE_INCOMPLETE_CHAIN,
-            f"the server sends its certificate without the certificate of its issuer {_issuer(leaf)!r}",
-        )
-    reason, text = _VERIFY_REASONS.get(
-        error.code, (Reason.CERTIFICATE_INVALID, f"is rejected (OpenSSL error {error.code})")
-    )
-    date = {
-        Reason.CERTIFICATE_EXPIRED: f" (on {leaf.not_valid_after_utc:%Y-%m-%d %H:%M} UTC)",
-        Reason.CERTIFICATE_NOT_YET_VALID: f" (before {leaf.not_valid_before_utc:%Y-%m-%d %H:%M} UTC)",
-    }
-    return Problem(reason, f"{_position(error.depth)} {text}{date.get(reason, '') if error.depth == 0 else ''}")
+    last, others = chain.verified[-1], chain.unused()[:_MAX_NAMES_SHOWN]
+    who, issuer = _position(chain.verified, len(chain.verified) - 1), _issuer(last)
+    if last is not chain.leaf and not others:
+        return Problem(Reason.CERTIFICATE_UNTRUSTED, f"{who} was issued by {issuer!r}, which is not trusted")
+    text = f"the server sends {who} without the certificate of its issuer {issuer!r}"
+    instead = f", and in its place {', '.join(map(repr, others))}" if others else ""
+    return Problem(Reason.CERTIFICATE_INCOMPLETE_CHAIN, text + instead)
+
+
+def _is_signed_by_itself(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(certificate)
+    except (InvalidSignature, UnsupportedAlgorithm, *_PARSE_ERRORS):
+        return False
+    return True
 
 
 def _check_strength(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
     for depth, weakness in weaknesses(chain):
-        detail = f"{_position(depth)} {weakness.text}"
+        detail = f"{_position(chain, depth)} {weakness.text}"
         if weakness.key_kind:
             yield WeakKey(Reason.CERTIFICATE_INVALID, detail, weakness.key_kind, weakness.key_bits)
         else:
@@ -136,8 +170,11 @@ def _describe_key(leaf: x509.Certificate) -> LeafKey:
             return LeafKey(type(key).__name__.removesuffix("PublicKey"), getattr(key, "key_size", 256))
 
 
-def _position(depth: int) -> str:
-    return "the certificate" if depth == 0 else f"the issuer certificate at depth {depth}"
+def _position(chain: Sequence[x509.Certificate], depth: int) -> str:
+    if depth == 0:
+        return "the certificate"
+    name = repr(_common_name(chain[depth].subject)) if depth < len(chain) else f"at depth {depth}"
+    return f"the issuer certificate {name}"
 
 
 def _check_name(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
@@ -159,12 +196,12 @@ def _check_name(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
         yield Problem(reason, printable(str(error), 200))
 
 
-def _describe(chain: Sequence[x509.Certificate], *, valid: bool) -> Certificate:
-    leaf = chain[0]
+def _describe(chain: _Chain, *, valid: bool) -> Certificate:
+    leaf = chain.leaf
     return Certificate(
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
-        chain_not_after=min(certificate.not_valid_after_utc for certificate in chain),
+        chain_not_after=min(certificate.not_valid_after_utc for certificate in chain.verified),
         issuer=_issuer(leaf),
         subject=_common_name(leaf.subject),
         names=_limit_names(_subject_alternative_names(leaf)),

@@ -92,13 +92,14 @@ _WARNING = _object_schema(warning=_enum_schema(WarningName), detail=_STRING, rem
 _CERTIFICATE = _object_schema(
     not_before=_MOMENT,
     not_after=_MOMENT,
-    chain_not_after=_described(_MOMENT, "The earliest expiry in the chain that the server presents."),
+    chain_not_after=_described(_MOMENT, "The earliest expiry in the chain that verifies it, up to the trusted root."),
     issuer=_STRING,
     subject=_STRING,
     names=_array_schema(_STRING),
     fingerprint_sha256=_FINGERPRINT,
     valid=BOOLEAN,
 )
+_CHAIN_CERTIFICATE = _object_schema(issuer=_STRING, subject=_STRING, fingerprint_sha256=_FINGERPRINT)
 _ENDPOINT = _object_schema(
     address=_STRING,
     target=_STRING,
@@ -106,7 +107,11 @@ _ENDPOINT = _object_schema(
     ok=BOOLEAN,
     stages=_array_schema(_STAGE),
     certificate=_nullable(_CERTIFICATE),
+    chain=_described(
+        _nullable(_array_schema(_CHAIN_CERTIFICATE)), "The certificates that the server sends, its own first."
+    ),
     tls_version=_nullable(_STRING),
+    cipher=_described(_nullable(_STRING), "The cipher suite, as OpenSSL names it."),
     server=_nullable(_object_schema(name=_nullable(_STRING), version=_nullable(_STRING))),
     keys=_described(_nullable(_map_schema(_STRING)), "The valid signing keys by key ID, in unpadded base64."),
     valid_until=_nullable(_MOMENT),

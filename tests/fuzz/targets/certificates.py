@@ -21,7 +21,9 @@ def certificates(data: bytes) -> None:
     line, _, der = data.partition(b"\n")
     tls_name, *verify_errors = line.decode("latin-1").split() or [""]
     errors = tuple(VerifyError(*error) for error in map(parse_verify_error, verify_errors) if error)
-    handshake = Handshake(tuple(split_chain(der)), errors, "TLSv1.3", "TLS_AES_128_GCM_SHA256")
+    chain = tuple(split_chain(der))
+    verified = chain[: len(errors)]
+    handshake = Handshake(chain, errors, "TLSv1.3", "TLS_AES_128_GCM_SHA256", verified)
     assert all(0 < count_values(certificate) <= len(certificate) for certificate in handshake.chain)
     host = parse_host(tls_name)
     outcome = run_attempt(Step.TLS, returning(handshake), lambda evidence: tls.evaluate(evidence, host, ChainCache()))

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-from cryptography.hazmat.primitives.hashes import HashAlgorithm
+from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS, AsymmetricPadding, PKCS1v15
+from cryptography.hazmat.primitives.hashes import SHA1, SHA256, HashAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
@@ -32,9 +32,12 @@ from tests.lab.certificates import new_rsa_key
 
 DAY = timedelta(days=1)
 RSA_BITS, WEAK_RSA_BITS = 2048, 1024
-SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")  # object identifiers, DER (RFC 8017, appendix C)
-SHA1_WITH_RSA = bytes.fromhex("2a864886f70d010105")
-MD5_WITH_RSA = bytes.fromhex("2a864886f70d010104")
+# Object identifiers with their parameters, DER (RFC 8017, appendix C). RSASSA-PSS without any uses SHA-1.
+SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b0500")
+SHA1_WITH_RSA = bytes.fromhex("2a864886f70d0101050500")
+MD5_WITH_RSA = bytes.fromhex("2a864886f70d0101040500")
+SHA1_WITH_PSS = bytes.fromhex("2a864886f70d01010a3000")
+SHA1_PADDING = PSS(MGF1(SHA1()), 20)
 SEQUENCE = 0x30
 DNS_NAME, DIRECTORY_NAME, IP_ADDRESS = 0x82, 0xA4, 0x87  # tags in subjectAltName (RFC 5280, section 4.2.1.6)
 UNKNOWN_EXTENSION = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.32473.1"), b"\x05\x00")  # RFC 5612
@@ -146,7 +149,9 @@ def with_weak_curve(authority: Authority, name: str) -> IssuedCertificate:
     return issue_with_intermediate(authority, key, leaf_for(name, key))
 
 
-def signed_with(algorithm: HashAlgorithm, identifier: bytes) -> CertificateSource:
+def signed_with(
+    algorithm: HashAlgorithm, identifier: bytes, padding: AsymmetricPadding | None = None
+) -> CertificateSource:
     """The leaf is signed with a hash that the library refuses: the signature is replaced in the finished leaf."""
 
     def issue(authority: Authority, name: str) -> IssuedCertificate:
@@ -155,10 +160,20 @@ def signed_with(algorithm: HashAlgorithm, identifier: bytes) -> CertificateSourc
         intermediate = authority.trusted.root_signer.sign(authority_draft(issuer, path_length=0))
         good = issuer.sign(leaf_for(name, key)).public_bytes(Encoding.DER).replace(SHA256_WITH_RSA, identifier)
         signed = x509.load_der_x509_certificate(good).tbs_certificate_bytes
-        weak = good[: -RSA_BITS // 8] + signer.sign(signed, PKCS1v15(), algorithm)
+        weak = good[: -RSA_BITS // 8] + signer.sign(signed, padding or PKCS1v15(), algorithm)
         return IssuedCertificate(key, (x509.load_der_x509_certificate(weak), intermediate))
 
     return issue
+
+
+def with_weak_pss_issuer(authority: Authority, name: str) -> IssuedCertificate:
+    """The leaf has an RSASSA-PSS signature, by an intermediate whose key is too short."""
+    key, issuer = new_p256_key(), Issuer(common_name("Short Key"), new_rsa_key(WEAK_RSA_BITS))
+    assert isinstance(issuer.key, rsa.RSAPrivateKey)
+    intermediate = authority.trusted.root_signer.sign(authority_draft(issuer, path_length=0))
+    padding = PSS(MGF1(SHA256()), PSS.DIGEST_LENGTH)
+    leaf = leaf_for(name, key).issuer_name(issuer.name).sign(issuer.key, SHA256(), rsa_padding=padding)
+    return IssuedCertificate(key, (leaf, intermediate))
 
 
 # ---------------------------------------------------------------- names

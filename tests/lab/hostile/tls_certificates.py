@@ -10,7 +10,16 @@ from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from tests.lab.certificates import COMMON_NAME_ONLY, FOR_CLIENTS, NOT_YET_VALID, SELF_SIGNED
 from tests.lab.hostile import bad_certificates as bad
-from tests.lab.hostile.bad_certificates import DAY, DNS_NAME, IP_ADDRESS, MD5_WITH_RSA, SHA1_WITH_RSA
+from tests.lab.hostile import chains
+from tests.lab.hostile.bad_certificates import (
+    DAY,
+    DNS_NAME,
+    IP_ADDRESS,
+    MD5_WITH_RSA,
+    SHA1_PADDING,
+    SHA1_WITH_PSS,
+    SHA1_WITH_RSA,
+)
 from tests.lab.hostile.rows import HostileServer, PortOf, found, numbered
 
 INVALID = found(Stage.TLS, Reason.CERTIFICATE_INVALID)
@@ -43,6 +52,7 @@ def with_other_names(count: int) -> PortOf:
 EXPIRED_INTERMEDIATE = bad.with_intermediate(ends=-DAY)
 FUTURE_INTERMEDIATE = bad.with_intermediate(begins=DAY, ends=YEAR)
 SIGNED_WITH_SHA1 = bad.signed_with(hashes.SHA1(), SHA1_WITH_RSA)
+SIGNED_WITH_SHA1_PSS = bad.signed_with(hashes.SHA1(), SHA1_WITH_PSS, SHA1_PADDING)
 SIGNED_WITH_MD5 = bad.signed_with(hashes.MD5(), MD5_WITH_RSA)
 
 CERTIFICATE_SERVERS = numbered(
@@ -75,7 +85,29 @@ CERTIFICATE_SERVERS = numbered(
             "chain-namesake",
             "an issuer with the right name and another key",
             presents(bad.signed_by_namesake),
+            INCOMPLETE,
+        ),
+        HostileServer("chain-former", "the former intermediate", presents(chains.with_former_intermediate), INCOMPLETE),
+        HostileServer("chain-root-only", "the root, and no intermediate", presents(chains.with_root_only), INCOMPLETE),
+        HostileServer("chain-leaf-twice", "the leaf twice", presents(chains.with_leaf_twice), INCOMPLETE),
+        HostileServer("chain-self-issued", "an issuer with the leaf's name", presents(chains.self_issued), HEALTHY),
+        HostileServer(
+            "chain-self-issued-unsaid",
+            "an issuer with the leaf's name, and no key identifier",
+            presents(chains.self_issued_without_key_identifier),
             NOT_TRUSTED,
+        ),
+        HostileServer(
+            "chain-cross-expired",
+            "an expired cross-signature that nobody needs",
+            presents(chains.with_expired_cross_signature),
+            HEALTHY,
+        ),
+        HostileServer(
+            "chain-cross-sha1",
+            "a cross-signature with SHA-1 that nobody needs",
+            presents(chains.with_sha1_cross_signature),
+            HEALTHY,
         ),
         HostileServer("chain-order", "the wrong order, with the root", presents(bad.in_wrong_order), HEALTHY),
         HostileServer("chain-long", "8 unrelated certificates", presents(bad.with_unrelated(8)), HEALTHY),
@@ -93,7 +125,11 @@ CERTIFICATE_SERVERS = numbered(
         HostileServer("weak-rsa", "an RSA key of 1024 bits", presents(bad.with_weak_rsa), INVALID),
         HostileServer("weak-curve", "a curve that clients no longer offer", presents(bad.with_weak_curve), REFUSED),
         HostileServer("sha1", "a signature with SHA-1", presents(SIGNED_WITH_SHA1), INVALID),
+        HostileServer("sha1-pss", "an RSASSA-PSS signature with SHA-1", presents(SIGNED_WITH_SHA1_PSS), INVALID),
         HostileServer("md5", "a signature with MD5", presents(SIGNED_WITH_MD5), INVALID),
+        HostileServer(
+            "weak-pss", "an RSASSA-PSS signature by a key of 1024 bits", presents(bad.with_weak_pss_issuer), INVALID
+        ),
         # ------------------------------------------------------------ names
         HostileServer("name-wrong", "a certificate for another name", presents(WRONG_NAME), MISMATCH),
         HostileServer("name-common", "only a common name", presents(COMMON_NAME_ONLY), MISMATCH),

@@ -6,19 +6,27 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from exporter.demo.authority import PrivateKey
 from exporter.probing.parsing.strength import Weakness, weak_signature, weaknesses
-from tests.certificates import INTERMEDIATE, RSA_KEY, certificate
+from tests.certificates import RSA_KEY, certificate
 
-SHA256_WITH_RSA = bytes.fromhex("2a864886f70d01010b")
-SHA1_WITH_RSA, MD5_WITH_RSA = SHA256_WITH_RSA[:-1] + b"\x05", SHA256_WITH_RSA[:-1] + b"\x04"
+PKCS1 = bytes.fromhex("2a864886f70d0101")
+RSA_ENCRYPTION, MD5_WITH_RSA, SHA1_WITH_RSA, SHA256_WITH_RSA = (PKCS1 + bytes([last, 5, 0]) for last in (1, 4, 5, 11))
+RSASSA_PSS = PKCS1 + b"\x0a\x30\x00"
+SHA1_WITH_PSS = RSASSA_PSS
+"""Without parameters, its hash is SHA-1 (RFC 8017, appendix A.2.3)."""
 
 
 def chain(*certificates: bytes) -> list[x509.Certificate]:
     return [x509.load_der_x509_certificate(der) for der in certificates]
 
 
-def signed_with(algorithm: bytes, issuer: str = INTERMEDIATE) -> bytes:
+def signed_with(algorithm: bytes) -> bytes:
     """Return a certificate that names another signature algorithm. Libraries no longer sign with weak ones."""
-    return certificate(issuer=issuer, signed_by=RSA_KEY).replace(SHA256_WITH_RSA, algorithm)
+    return certificate(signed_by=RSA_KEY).replace(SHA256_WITH_RSA, algorithm)
+
+
+def only_for_pss(bits: int) -> bytes:
+    """Return a certificate whose RSA key is for RSASSA-PSS only."""
+    return certificate(key=rsa.generate_private_key(65537, bits)).replace(RSA_ENCRYPTION, RSASSA_PSS)
 
 
 @pytest.mark.parametrize(
@@ -61,19 +69,26 @@ def test_accepts_strong_keys(key: PrivateKey) -> None:
     [
         (SHA1_WITH_RSA, "is signed with SHA-1, which can be forged (sha1WithRSAEncryption)"),
         (MD5_WITH_RSA, "is signed with MD5, which can be forged (md5WithRSAEncryption)"),
+        (SHA1_WITH_PSS, "is signed with SHA-1, which can be forged (rsassaPss with sha1)"),
     ],
-    ids=["sha1", "md5"],
+    ids=["sha1", "md5", "sha1-pss"],
 )
-def test_finds_weak_signatures_anywhere_in_the_chain(algorithm: bytes, complaint: str) -> None:
+def test_finds_weak_signatures_below_the_root(algorithm: bytes, complaint: str) -> None:
     """The depth says which certificate it is."""
     good, weak = certificate(), signed_with(algorithm)
     assert list(weaknesses(chain(weak, good))) == [(0, Weakness(complaint))]
-    assert list(weaknesses(chain(good, weak))) == [(1, Weakness(complaint))]
+    assert list(weaknesses(chain(good, weak, good))) == [(1, Weakness(complaint))]
 
 
 def test_ignores_the_signature_of_a_root() -> None:
     """Old roots have signed themselves with SHA-1. They are trusted for other reasons than their signature."""
-    assert list(weaknesses(chain(signed_with(SHA1_WITH_RSA, issuer="example.test")))) == []
+    assert list(weaknesses(chain(certificate(), signed_with(SHA1_WITH_RSA)))) == []
+
+
+def test_finds_weak_keys_that_are_for_rsassa_pss_only() -> None:
+    """They are a kind of their own for OpenSSL."""
+    weakness = Weakness("has an RSA-PSS key of 1024 bits, expected at least 2048", "RSA-PSS", 1024)
+    assert list(weaknesses(chain(only_for_pss(1024), only_for_pss(2048)))) == [(0, weakness)]
 
 
 @pytest.mark.parametrize(

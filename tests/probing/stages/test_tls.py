@@ -12,7 +12,7 @@ from exporter.model.outcomes import Problem, WeakKey
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache
-from exporter.probing.evidence import Handshake, VerifyError
+from exporter.probing.evidence import Handshake, VerifyError, fingerprint_of
 from exporter.probing.stages import tls
 from exporter.probing.stages.tls import MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS
 from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
@@ -38,6 +38,7 @@ def description(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     )
 
 
+ISSUER = f"the issuer certificate {INTERMEDIATE!r}"
 KEY = LeafKey("EC", 256, "secp256r1")
 
 
@@ -131,12 +132,15 @@ def test_a_common_name_does_not_count() -> None:
             "certificate_not_yet_valid: the certificate is not yet valid (before 2026-09-01 00:00 UTC)",
         ),
         (VerifyError(10, 0), "certificate_expired: the certificate has expired (on 2026-11-30 00:00 UTC)"),
-        (VerifyError(10, 1), "certificate_expired: the issuer certificate at depth 1 has expired"),
-        (VerifyError(18, 0), "certificate_untrusted: the certificate is self-signed"),
+        (
+            VerifyError(10, 1),
+            "certificate_expired: the issuer certificate 'Test Intermediate' has expired (on 2026-11-30 00:00 UTC)",
+        ),
+        (VerifyError(10, 2), "certificate_expired: the issuer certificate at depth 2 has expired"),
         (VerifyError(19, 0), "certificate_untrusted: the certificate belongs to an authority that is not trusted"),
         (
             VerifyError(20, 1),
-            "certificate_untrusted: the issuer certificate at depth 1 was not issued by a trusted authority",
+            f"certificate_untrusted: {ISSUER} was issued by 'Test Root', which is not trusted",
         ),
         (VerifyError(26, 0), "certificate_invalid: the certificate is rejected (OpenSSL error 26)"),
     ],
@@ -151,8 +155,33 @@ def test_a_leaf_without_its_intermediate() -> None:
     """OpenSSL reports the same fault with two codes. An administrator reads it once."""
     leaf, _ = chain("example.test")
     alone = Handshake((leaf,), (VerifyError(20, 0), VerifyError(21, 0)), "TLSv1.3")
-    text = "the server sends its certificate without the certificate of its issuer 'Test Intermediate'"
+    text = "the server sends the certificate without the certificate of its issuer 'Test Intermediate'"
     assert problems(alone) == [Problem(Reason.CERTIFICATE_INCOMPLETE_CHAIN, text)]
+
+
+def test_a_certificate_that_signed_itself() -> None:
+    alone = certificate("example.test", issuer="example.test")
+    found = problems(Handshake((alone,), (VerifyError(18, 0),), "TLSv1.3"))
+    assert found == [Problem(Reason.CERTIFICATE_UNTRUSTED, "the certificate is self-signed")]
+
+
+def test_only_the_verified_chain_counts() -> None:
+    """The certificate that is sent along is listed, and its weak key and its early end are no faults."""
+    leaf, intermediate = chain("example.test")
+    early = NOT_AFTER - timedelta(days=80)
+    unneeded = certificate(key=rsa.generate_private_key(65537, 1024), not_after=early)
+    session = passed(Handshake((leaf, intermediate, unneeded), (), "TLSv1.3", verified_chain=(leaf, intermediate)))
+    assert session.certificate.chain_not_after == NOT_AFTER
+    assert session.presented[2].fingerprint_sha256 == sha256(unneeded).hexdigest()
+
+
+def test_a_chain_is_evaluated_again_when_it_is_verified_by_another_path() -> None:
+    """An old root may have left the trust store, for example."""
+    leaf, intermediate = chain("example.test")
+    ends = [NOT_AFTER - timedelta(days=days) for days in (10, 20)]
+    roots = [certificate(subject="Test Root", issuer="Test Root", not_after=end) for end in ends]
+    verified = [Handshake((leaf, intermediate), (), "TLSv1.3", None, (leaf, intermediate, root)) for root in roots]
+    assert [passed(finished).certificate.chain_not_after for finished in verified] == ends
 
 
 def test_every_problem_is_reported() -> None:
@@ -174,7 +203,7 @@ def test_rejects_weak_keys() -> None:
         WeakKey(Reason.CERTIFICATE_INVALID, text, "RSA", 1024),
         WeakKey(
             Reason.CERTIFICATE_INVALID,
-            text.replace("the certificate", "the issuer certificate at depth 1"),
+            text.replace("the certificate", "the issuer certificate 'example.test'"),
             "RSA",
             1024,
         ),
@@ -221,10 +250,10 @@ def test_the_length_of_all_names_is_bounded() -> None:
 
 def test_the_number_of_problems_is_bounded() -> None:
     """A chain may have hundreds of certificates, each with several problems."""
-    errors = [VerifyError(10, depth) for depth in range(1, 300)]
+    errors = [VerifyError(10, depth) for depth in range(2, 300)]
     assert problems(handshake("example.test", errors=errors)) == [
         Problem(Reason.CERTIFICATE_EXPIRED, f"the issuer certificate at depth {depth} has expired")
-        for depth in range(1, MAX_PROBLEMS + 1)
+        for depth in range(2, MAX_PROBLEMS + 2)
     ]
 
 
@@ -274,7 +303,8 @@ def test_a_chain_with_very_many_errors_is_not_cached() -> None:
     for errors, cached in ((expired, False), (expired[: MAX_PROBLEMS - 1], True)):
         finished, cache = handshake("example.test", errors=errors), ChainCache()
         tls.evaluate(finished, "example.test", cache)
-        entry = cache.evaluations.get((finished.fingerprint, finished.verify_errors, "example.test"))
+        key = (finished.fingerprint, fingerprint_of(()), finished.verify_errors, "example.test")
+        entry = cache.evaluations.get(key)
         assert (entry is not None) is cached
 
 
