@@ -1,12 +1,12 @@
 """Builds the parts of the exporter that a configuration describes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 
-from exporter.config import AddressScope, Complaint, Config, ConfigError, HostPort
+from exporter.config import AddressScope, Config, HostPort
+from exporter.config.resolv_conf import SystemResolvers
 from exporter.internet import Internet, IPEndpoint
 from exporter.internet.address_policy import AddressPolicy
-from exporter.internet.resolver import NoResolversError
 from exporter.probing.prober import Prober
 from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.source import ServerList
@@ -20,24 +20,28 @@ def build_prober(
 
     `stalled_seconds` returns for how long the event loop has been stalled so far. With `remember_chains`, a certificate
     chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves.
-
-    Raises ConfigError if the configuration names no resolvers and the system has none either.
     """
     network, timeout = config.network, config.probe.timeout
-    try:
-        internet = Internet(
-            timeout=timeout,
-            resolvers=[_ip_endpoint(resolver) for resolver in network.resolvers],
-            ca_file=network.ca_file,
-            policy=AddressPolicy(
-                network.address_policy is AddressScope.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
-            ),
-            connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
-            remember_chains=remember_chains,
-        )
-    except NoResolversError as error:
-        raise ConfigError([Complaint("/etc/resolv.conf", None, "", str(error))]) from error
+    internet = Internet(
+        timeout=timeout,
+        resolvers=_resolvers(network.resolvers),
+        ca_file=network.ca_file,
+        policy=AddressPolicy(
+            network.address_policy is AddressScope.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
+        ),
+        connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
+        remember_chains=remember_chains,
+    )
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
+
+
+def _resolvers(configured: Sequence[HostPort]) -> Callable[[], Sequence[IPEndpoint]]:
+    """Return what returns the DNS servers: those of the configuration or, if there are none, those of the system."""
+    if configured:
+        endpoints = [_ip_endpoint(resolver) for resolver in configured]
+        return lambda: endpoints
+    system = SystemResolvers()
+    return lambda: [_ip_endpoint(resolver) for resolver in system()]
 
 
 def build_server_lists(config: Config) -> tuple[ServerList, ...]:

@@ -31,7 +31,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("OpenSSL", "canonicaljson", "cryptography", "httpx", "service_identity"),
     },
     "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},
-    "config": {"model", "pydantic", "pydantic_core", "yaml"},
+    "config": {"model", "pydantic", "pydantic_core", "structlog", "yaml"},
     "reports": {"judging", "judging.peers", "model", "rich"},
     "metrics": {"exporter", "judging", "judging.peers", "model", "reports", "prometheus_client"},
     "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "apscheduler", "structlog"},

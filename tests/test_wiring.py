@@ -10,7 +10,6 @@ from exporter import wiring
 from exporter.config import (
     AddressScope,
     Config,
-    ConfigError,
     HostPort,
     NetworkSettings,
     ProbeSettings,
@@ -19,7 +18,6 @@ from exporter.config import (
 )
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.ports import ClosedPort
-from exporter.internet.resolver import NoResolversError
 from exporter.judging import verdict
 from exporter.model.enums import Stage
 from exporter.model.names import parse
@@ -98,14 +96,3 @@ def test_server_lists_are_built_from_the_configuration() -> None:
         HttpSdList(url),
         SynapseList(synapse),
     )
-
-
-def test_missing_resolvers_are_a_complaint(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It names the file of the system that has none."""
-
-    def fail(*_: object, **__: object) -> None:
-        raise NoResolversError("expected a DNS server, found none")
-
-    monkeypatch.setattr(wiring, "Internet", fail)
-    with pytest.raises(ConfigError, match=r"^/etc/resolv\.conf: expected a DNS server, found none$"):
-        wiring.build_prober(Config())

@@ -14,7 +14,7 @@ from exporter.model.addresses import Target, host_port
 from exporter.model.names import ServerName
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
-_DNS_PORT = 53
+DNS_PORT = 53
 _SCHEME = re.compile("https?://", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*(token|api_?key|passw|secret|signature)[^=&;]*=", re.IGNORECASE)
 _URL_CHARACTERS = re.compile("[!-~]+")
@@ -59,7 +59,7 @@ def parse_address(text: str, default_port: int | None = None) -> HostPort:
 
 def parse_resolver(text: str) -> HostPort:
     bare_ipv6 = text.count(":") > 1 and "[" not in text
-    return parse_address(f"[{text}]" if bare_ipv6 else text, _DNS_PORT)
+    return parse_address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
 
 
 def canonical_destination(text: str) -> str:

@@ -1,6 +1,6 @@
 """The real network: the DNS resolver, the address policy for every connection, sockets, TLS and HTTP."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from exporter.internet.address_policy import AddressPolicy
@@ -24,7 +24,8 @@ _LOOKUP_SHARE = 0.25  # of a probe's timeout: less than a stage has, so that a s
 class Internet:
     """The `Network` that probes use in production.
 
-    `timeout` is the timeout of a whole probe, in seconds. `ca_file` (PEM) replaces the operating system's trust store.
+    `timeout` is the timeout of a whole probe, in seconds. `resolvers` returns the DNS servers: by default, there
+    are none. `ca_file` (PEM) replaces the operating system's trust store.
 
     `connect_to` redirects connections, as curl's --connect-to does: it maps "host:port" (then the host is not looked
     up) or "ip:port" to the endpoint to connect to. The operator has configured it, so the address policy does not apply
@@ -37,7 +38,7 @@ class Internet:
         self,
         *,
         timeout: float,
-        resolvers: Sequence[IPEndpoint] = (),
+        resolvers: Callable[[], Sequence[IPEndpoint]] = tuple,
         ca_file: Path | None = None,
         policy: AddressPolicy = _PUBLIC_ONLY,
         connect_to: Mapping[str, IPEndpoint] | None = None,

@@ -6,12 +6,10 @@ The operating system's resolver library is never used.
 import asyncio
 import os
 from collections import deque
-from collections.abc import Sequence
-from ipaddress import ip_address
+from collections.abc import Callable, Sequence
 from itertools import cycle, islice
 
 import dns.name
-import dns.resolver
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
@@ -37,23 +35,20 @@ _FAMILIES = (RdataType.A, RdataType.AAAA)
 _UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
-class NoResolversError(Exception):
-    """The configuration leaves the choice of DNS servers to the system, which has none configured."""
-
-
 class Resolver:
-    """Looks names up at `servers`, each an IP address and a port; if there are none, at those of /etc/resolv.conf.
+    """Looks names up at servers, each an IP address and a port.
 
-    The file is read once. `lifetime` is for one lookup with all its tries, in seconds. Raises NoResolversError.
+    `servers` is called for every lookup, as those of the system may change; it returns one at least. `lifetime` is for
+    one lookup with all its tries, in seconds.
     """
 
-    def __init__(self, servers: Sequence[IPEndpoint], lifetime: float) -> None:
-        self._servers = tuple(servers) or _system_resolvers()
+    def __init__(self, servers: Callable[[], Sequence[IPEndpoint]], lifetime: float) -> None:
+        self._servers = servers
         self._lifetime = lifetime
         self._moment = min(MOMENT_SECONDS, lifetime * _MOMENT_SHARE)
 
     def __repr__(self) -> str:
-        return f"<Resolver: {', '.join(host_port(str(ip), port) for ip, port in self._servers)}>"
+        return f"<Resolver: {', '.join(host_port(str(ip), port) for ip, port in self._servers())}>"
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Return the SRV records, none if there are none or DNS cannot represent the name. Raises as `_query`."""
@@ -108,8 +103,8 @@ class Resolver:
 
     async def responds(self) -> bool:
         """Whether any server sends any answer, an error included."""
-        loop, tries = asyncio.get_running_loop(), max(_LIVENESS_TRIES, len(self._servers))
-        for server in islice(cycle(self._servers), tries):
+        loop, servers = asyncio.get_running_loop(), self._servers()
+        for server in islice(cycle(servers), max(_LIVENESS_TRIES, len(servers))):
             if await responds(server, loop.time() + min(LIVENESS_SECONDS, self._lifetime)):
                 return True
         return False
@@ -129,7 +124,7 @@ class Resolver:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._lifetime
         errors: dict[IPEndpoint, Exception] = {}
-        queue = deque(self._servers)
+        queue = deque(self._servers())
         while queue and loop.time() < deadline:
             server = queue.popleft()
             if server in errors:
@@ -159,12 +154,3 @@ def _describe(error: Exception) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     return os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-
-
-def _system_resolvers() -> tuple[IPEndpoint, ...]:
-    """Return the DNS servers in /etc/resolv.conf, which dnspython parses."""
-    try:
-        system = dns.resolver.Resolver()
-    except dns.resolver.NoResolverConfiguration as error:
-        raise NoResolversError("expected a DNS server, found none: name some in `network.resolvers`") from error
-    return tuple((ip_address(str(server)), system.port) for server in system.nameservers)

@@ -187,7 +187,7 @@ class ProbeRunner:
         loop = asyncio.get_running_loop()
         report: asyncio.Future[Report] = loop.create_future()
         finished = self._track(asyncio.create_task(self._run(name, max_seconds, report)))
-        hurried = is_hurried(max_seconds, self._active().config.probe.timeout)
+        hurried = _is_hurried(max_seconds, self._active().config.probe.timeout)
         deadline = loop.time() + max_seconds if max_seconds is not None and hurried else math.inf
         return register_until_done(self._in_flight, name, _Flight(deadline, report, finished), finished)
 
@@ -257,10 +257,10 @@ class ProbeRunner:
 
 def was_cut_short(report: Report, max_seconds: float | None, timeout: float) -> bool:
     """Whether a probe timed out that had less time than configured: with all of it, it might have succeeded."""
-    return is_hurried(max_seconds, timeout) and verdict.ran_out_of_time(report)
+    return _is_hurried(max_seconds, timeout) and verdict.ran_out_of_time(report)
 
 
-def is_hurried(max_seconds: float | None, timeout: float) -> bool:
+def _is_hurried(max_seconds: float | None, timeout: float) -> bool:
     """Whether a probe has less time than configured, in seconds. A scheduled probe, without `max_seconds`, has all."""
     return max_seconds is not None and max_seconds < _NEARLY_ALL * timeout
 

@@ -35,7 +35,7 @@ from exporter.workers.messages import (
 
 RESTART_SECONDS = 1.0  # between the end of a worker and its replacement: one that cannot start must not use up the CPU
 SILENT_SECONDS = 10  # a worker sends a message every second: one that sends none for so long stands still
-STARTING_SECONDS = 120  # until its first message
+_STARTING_SECONDS = 120  # until its first message
 _END_SECONDS = 5.0  # for a worker to end after its socket is closed; then it is killed
 _GENERATIONS = count(1)  # of configurations
 _NO_GENERATION = 0
@@ -213,7 +213,7 @@ class WorkerHandle:
         while True:
             await asyncio.sleep(1)
             self.silent_seconds += 1
-            limit = SILENT_SECONDS if self._ready.is_set() else STARTING_SECONDS
+            limit = SILENT_SECONDS if self._ready.is_set() else _STARTING_SECONDS
             if self.pid and self.silent_seconds >= limit:
                 log.error("a worker does not respond: ending it", worker=self._index, seconds=self.silent_seconds)
                 with suppress(ProcessLookupError):

@@ -4,7 +4,7 @@ The baseline is dnspython's resolver with the same lookups. Both are measured al
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import TypeAlias
 
@@ -67,8 +67,8 @@ async def look_up_each(look_up: LookUp, hosts: Iterator[str]) -> None:
         await look_up(host)
 
 
-def exporter_lookup(servers: Iterable[IPEndpoint]) -> LookUp:
-    resolver = Resolver(list(servers), LIFETIME_SECONDS)
+def exporter_lookup(servers: Sequence[IPEndpoint]) -> LookUp:
+    resolver = Resolver(lambda: servers, LIFETIME_SECONDS)
 
     async def look_up(host: str) -> None:
         await asyncio.gather(*(resolver.srv(service, host) for service in SrvService))

@@ -174,7 +174,7 @@ class World:
             self._redirections = Redirections(known | dict.fromkeys(self._refused(), nowhere), nowhere)
             self.internet = Internet(
                 timeout=TIMEOUT_SECONDS,
-                resolvers=[ip_endpoint(self._dns.address)],
+                resolvers=lambda: [ip_endpoint(self._dns.address)],
                 ca_file=self._authority.ca_file,
                 connect_to=self._redirections,
             )

@@ -30,7 +30,7 @@ async def real_network(
         closed = {"192.0.2.1:443": refused, "192.0.2.1:8448": refused}
         yield Internet(
             timeout=PROBE_SECONDS,
-            resolvers=[resolver],
+            resolvers=lambda: [resolver],
             ca_file=authority.ca_file,
             connect_to=closed | {address: ip_endpoint(target) for address, target in redirections.items()},
         )

@@ -53,7 +53,7 @@ def network(federation: Federation, seconds: float) -> Internet:
     """Return a network that allows only public addresses, and those that the lab redirects to loopback."""
     return Internet(
         timeout=seconds,
-        resolvers=[ip_endpoint(federation.resolver)],
+        resolvers=lambda: [ip_endpoint(federation.resolver)],
         ca_file=federation.ca_file,
         connect_to={key: ip_endpoint(address) for key, address in federation.connect_to.items()},
     )

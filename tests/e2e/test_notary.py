@@ -42,7 +42,9 @@ def network(authority: Authority, tmp_path: Path) -> Iterator[Internet]:
     trust: dict[str, object] = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
     with synapse(tmp_path, NOTARY.text, authority.issue([NOTARY.host]), **trust) as notary:
         connect_to = {NOTARY.text: ip_endpoint(notary.https_address)}
-        yield Internet(timeout=ASK_SECONDS, resolvers=[NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to)
+        yield Internet(
+            timeout=ASK_SECONDS, resolvers=lambda: [NO_RESOLVER], ca_file=authority.ca_file, connect_to=connect_to
+        )
 
 
 @pytest_asyncio.fixture

@@ -87,6 +87,6 @@ async def test_the_policy_does_not_apply_to_connect_to(key: str, closed_port: IP
 
 async def test_a_redirected_host_is_not_looked_up(closed_port: IPEndpoint) -> None:
     redirected = ip_endpoint("192.0.2.9:1")
-    internet = Internet(timeout=0.1, resolvers=[closed_port], connect_to={"example.test:443": redirected})
+    internet = Internet(timeout=0.1, resolvers=lambda: [closed_port], connect_to={"example.test:443": redirected})
     assert await internet.addresses("Example.test", 443) == Addresses("Example.test", (redirected[0],))
     assert (await internet.addresses("example.test", 8448)).ips == ()

@@ -60,7 +60,7 @@ async def server() -> AsyncIterator[DnsServer]:
 
 
 def resolver_of(*servers: DnsServer, lifetime: float = LONG_LIFETIME) -> Resolver:
-    return Resolver([ip_endpoint(server.address) for server in servers], lifetime)
+    return Resolver(lambda: [ip_endpoint(server.address) for server in servers], lifetime)
 
 
 def reasons(failures: tuple[Exception, ...]) -> list[Reason]:
@@ -303,5 +303,5 @@ async def test_one_responding_server_of_many_is_enough(server: DnsServer) -> Non
 
 @pytest.mark.silence
 def test_repr_shows_the_servers() -> None:
-    resolver = Resolver([ip_endpoint("192.0.2.1:53"), ip_endpoint("[2001:db8::1]:5353")], LIFETIME)
+    resolver = Resolver(lambda: [ip_endpoint("192.0.2.1:53"), ip_endpoint("[2001:db8::1]:5353")], LIFETIME)
     assert repr(resolver) == "<Resolver: 192.0.2.1:53, [2001:db8::1]:5353>"

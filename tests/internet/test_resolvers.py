@@ -2,11 +2,9 @@
 
 import asyncio
 import errno
-import io
 import os
 import socket
 from collections.abc import Callable, Iterable
-from ipaddress import ip_address
 from itertools import pairwise
 from typing import Any, NoReturn
 
@@ -21,7 +19,7 @@ from exporter.demo.dns_server import DnsServer
 from exporter.demo.zone import Transport
 from exporter.internet import IPEndpoint, dns_transport
 from exporter.internet import resolver as resolving
-from exporter.internet.resolver import NoResolversError, Resolver
+from exporter.internet.resolver import Resolver
 from exporter.model.enums import SrvService
 from exporter.model.outcomes import ResourceShortage
 from exporter.model.reasons import Reason
@@ -40,7 +38,7 @@ FOUND = (srv_record(10, 5, 8450, "hs.test"),)
 
 async def look_up(*servers: IPEndpoint, lifetime: float = LONG_LIFETIME) -> object:
     """Return the SRV records, or the exception of the lookup."""
-    resolver = Resolver(servers, lifetime)
+    resolver = Resolver(lambda: servers, lifetime)
     (outcome,) = await asyncio.gather(resolver.srv(SrvService.MATRIX, "x.test"), return_exceptions=True)
     return outcome
 
@@ -278,7 +276,7 @@ async def test_a_single_server_gets_three_liveness_queries(monkeypatch: pytest.M
         return silent(query) if queries < 3 else failing(Rcode.REFUSED)(query)
 
     async with scripted(third_time) as server:
-        assert await Resolver([server.endpoint], LONG_LIFETIME).responds()
+        assert await Resolver(lambda: [server.endpoint], LONG_LIFETIME).responds()
     assert queries == 3
 
 
@@ -286,20 +284,20 @@ async def test_a_single_server_gets_three_liveness_queries(monkeypatch: pytest.M
 async def test_the_liveness_queries_end_soon(alive: float, lifetime: float, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resolving, "LIVENESS_SECONDS", alive)
     async with scripted(silent) as server:
-        assert not await Resolver([server.endpoint], lifetime).responds()
+        assert not await Resolver(lambda: [server.endpoint], lifetime).responds()
 
 
 @pytest.mark.silence
 async def test_a_server_that_sends_malformed_answers_responds() -> None:
     async with scripted(garbled) as server:
-        assert await Resolver([server.endpoint], LIFETIME).responds()
+        assert await Resolver(lambda: [server.endpoint], LIFETIME).responds()
 
 
 @pytest.mark.silence
 async def test_without_a_free_file_descriptor_a_server_is_assumed_to_respond(monkeypatch: pytest.MonkeyPatch) -> None:
     down = await closed_port()
     monkeypatch.setattr(dns_transport, "new_socket", no_file_descriptor)
-    assert await Resolver([down], LIFETIME).responds()
+    assert await Resolver(lambda: [down], LIFETIME).responds()
 
 
 # ---------------------------------------------------------------- over TCP
@@ -360,28 +358,3 @@ async def test_a_long_answer_over_tcp_is_complete() -> None:
     await server.stop()
     assert isinstance(outcome, tuple)
     assert len(outcome) == len(records)
-
-
-# ---------------------------------------------------------------- /etc/resolv.conf
-
-
-def use_resolv_conf(monkeypatch: pytest.MonkeyPatch, *lines: str) -> None:
-    """Let /etc/resolv.conf consist of these lines."""
-    read = dns.resolver.BaseResolver.read_resolv_conf
-    monkeypatch.setattr(
-        dns.resolver.BaseResolver, "read_resolv_conf", lambda self, _: read(self, io.StringIO("\n".join(lines)))
-    )
-
-
-def test_uses_the_servers_in_resolv_conf(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_resolv_conf(
-        monkeypatch, "search corp.test", "nameserver 192.0.2.53", "options ndots:5", "nameserver 2001:db8::53"
-    )
-    expected = ((ip_address("192.0.2.53"), 53), (ip_address("2001:db8::53"), 53))
-    assert Resolver([], LONG_LIFETIME)._servers == expected
-
-
-def test_a_resolv_conf_without_servers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    use_resolv_conf(monkeypatch, "# none")
-    with pytest.raises(NoResolversError, match=r"network\.resolvers"):
-        Resolver([], LONG_LIFETIME)

@@ -111,7 +111,9 @@ async def real_network(certificates: Certificates, ca_file: Path, stack: AsyncEx
         await port.start()
         stack.push_async_callback(port.stop)
     connect_to = {address: ip_endpoint(port.address) for address, port in ports.items()}
-    return Internet(timeout=PATIENCE, resolvers=[ip_endpoint(resolver.address)], ca_file=ca_file, connect_to=connect_to)
+    return Internet(
+        timeout=PATIENCE, resolvers=lambda: [ip_endpoint(resolver.address)], ca_file=ca_file, connect_to=connect_to
+    )
 
 
 def https_server(issued: IssuedCertificate) -> HttpsServer:

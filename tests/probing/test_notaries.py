@@ -51,7 +51,7 @@ def keys_of(federation: Federation, server_name: str) -> dict[str, str]:
 async def probe_and_query(federation: Federation, server_name: str) -> tuple[Report, tuple[NotaryResult, ...]]:
     connect_to = {key: ip_endpoint(value) for key, value in federation.connect_to.items()}
     resolvers = [ip_endpoint(federation.resolver)]
-    network = Internet(timeout=LONG, resolvers=resolvers, ca_file=federation.ca_file, connect_to=connect_to)
+    network = Internet(timeout=LONG, resolvers=lambda: resolvers, ca_file=federation.ca_file, connect_to=connect_to)
     report = await Prober(network, LONG).probe(names.parse(server_name))
     return report, await query_notaries(network, report, [names.parse(NOTARY)], Deadline.for_probe(LONG))
 

@@ -95,7 +95,7 @@ async def fake_exchange(
 
 @cache
 def internet() -> Internet:
-    return Internet(timeout=10, resolvers=[SERVER])
+    return Internet(timeout=10, resolvers=lambda: [SERVER])
 
 
 def run_stages(rdtype: RdataType) -> None:
