@@ -11,8 +11,9 @@ from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessio
 from exporter.model import routes
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, SrvService
-from exporter.model.findings import SigningKeys
-from exporter.model.outcomes import Failed, Passed, ResourceShortage, found
+from exporter.model.findings import Delegation, SigningKeys
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem, ResourceShortage, found
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 
 # A peer should not have to fetch the keys more often (server-server API, "Publishing Keys").
@@ -23,6 +24,12 @@ _LONG_HEADER_LINE_BYTES = Synapse.max_header_line_bytes
 _CACHE_SECONDS = range(5 * 60, 48 * 3600 + 1)  # Synapse never caches for less, the specification never for longer
 _MAX_WELL_KNOWN_CACHED = timedelta(hours=48)  # the longest that a peer may cache one
 _MAX_OLD_KEY_FAULTS = 5  # in one detail
+
+_NOT_CONNECTED = {
+    *(Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.DNS_FAILURE, Reason.DNS_TIMEOUT),
+    *(Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.BLOCKED_ADDRESS),
+}
+"""Why no address of a web server accepted a connection, so that peers go on to the other IP family."""
 
 Details: TypeAlias = Iterator[str]
 
@@ -55,8 +62,37 @@ def srv_and_well_known_disagree(report: Report) -> Details:
 
 
 def well_known_split_brain(report: Report) -> Details:
-    if report.deep and len(set(report.deep.well_knowns.values())) > 1:
-        yield "; ".join(f"{address} answers with {summary}" for address, summary in report.deep.well_knowns.items())
+    answers = report.deep.well_knowns if report.deep else {}
+    if len(set(answers.values())) > 1:
+        text = "; ".join(f"{address} answers with {summary}" for address, summary in answers.items())
+        over_ipv6 = [address for address in answers if address.startswith("[")]
+        decided = 0 < len(over_ipv6) < len(answers)
+        yield f"{text}; peers that have IPv6 follow {', '.join(over_ipv6)}" if decided else text
+
+
+def well_known_one_family(report: Report) -> Details:
+    """Only a well-known that delegates over one family matters: without any, peers go to the server name itself."""
+    outcomes = report.deep.well_known_over if report.deep else {}
+    delegating = {family for family, outcome in outcomes.items() if (seen := found(outcome)) and seen.server}
+    for family in outcomes.keys() - delegating if delegating else ():
+        if why := _unfetched_because(outcomes[family]):
+            connected = why.reason not in _NOT_CONNECTED
+            whose = "have IPv6" if connected and family is IPFamily.IPV6 else f"only have {family.written}"
+            yield (
+                f"over {family.written} it cannot be fetched ({why.reason}: {why.detail}), although the homeserver can "
+                f"be reached: peers that {whose} do not see the delegation"
+            )
+
+
+def _unfetched_because(outcome: Outcome[Delegation]) -> Problem | None:
+    """Return why no response to the request for the well-known arrived, or None if one did."""
+    delegation = found(outcome)
+    if delegation and delegation.response:
+        return None
+    if isinstance(outcome, Failed):
+        return outcome.problems[0]
+    absent = delegation.absent_because if delegation else None
+    return Problem(absent, "nothing answers there") if absent else None
 
 
 def well_known_large(report: Report) -> Details:

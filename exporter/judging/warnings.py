@@ -37,6 +37,12 @@ class WarningName(WithRemedy):
         "Serve the same /.well-known/matrix/server at every address of the server name: find the web server that "
         "differs, or remove its A or AAAA record from DNS.",
     )
+    WELL_KNOWN_ONE_FAMILY = (
+        "well_known_one_family",
+        "Some peers use only one IP family, and those that have both try IPv6 first: let the web server of the server "
+        "name, and every host that it redirects to, serve /.well-known/matrix/server over IPv4 and over IPv6 alike "
+        "(A and AAAA records, listeners, certificates, firewall).",
+    )
     WELL_KNOWN_LARGE = (
         "well_known_large",
         ON_WEB_SERVER + "serve nothing but the delegation at /.well-known/matrix/server: some homeservers refuse large "
@@ -153,6 +159,7 @@ RULES = {
     WarningName.LEGACY_SRV_ONLY: rules.legacy_srv_only,
     WarningName.SRV_AND_WELL_KNOWN_DISAGREE: rules.srv_and_well_known_disagree,
     WarningName.WELL_KNOWN_SPLIT_BRAIN: rules.well_known_split_brain,
+    WarningName.WELL_KNOWN_ONE_FAMILY: rules.well_known_one_family,
     WarningName.WELL_KNOWN_LARGE: rules.well_known_large,
     WarningName.WELL_KNOWN_NOT_200: rules.well_known_not_200,
     WarningName.WELL_KNOWN_INSECURE_REDIRECT: rules.well_known_insecure_redirect,

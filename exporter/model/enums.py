@@ -103,6 +103,11 @@ class IPFamily(StrEnum):
     IPV4 = "ipv4"
     IPV6 = "ipv6"
 
+    @property
+    def written(self) -> str:
+        """As people write it, such as IPv4."""
+        return f"IP{self.removeprefix('ip')}"
+
 
 class SrvService(StrEnum):
     """The SRV services of federation, in the order in which a peer queries them."""

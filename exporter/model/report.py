@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from exporter.model.addresses import Endpoint
-from exporter.model.enums import Implementation, Means, Stage
+from exporter.model.enums import Implementation, IPFamily, Means, Stage
 from exporter.model.findings import (
     Delegation,
     DirectoryResponse,
@@ -85,6 +85,9 @@ class DeepLook:
     """The server name's own SRV records, if a well-known takes precedence over them."""
     notaries: tuple[NotaryResult, ...] = ()
     """In the order of the configuration."""
+    well_known_over: dict[IPFamily, Outcome[Delegation]] = field(default_factory=dict)
+    """The well-known as a peer sees it that has only one IP family. Empty unless the endpoints accept connections over
+    both."""
 
 
 @dataclass(frozen=True, slots=True)

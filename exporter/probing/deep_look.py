@@ -1,4 +1,6 @@
-"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests."""
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests,
+and each web server of the server name up to two.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,9 +10,10 @@ from functools import partial
 
 from exporter.model import names, routes
 from exporter.model.addresses import host_port
-from exporter.model.findings import SrvRecords
+from exporter.model.enums import IPFamily
+from exporter.model.findings import Delegation, SrvRecords
 from exporter.model.names import ServerName
-from exporter.model.outcomes import SKIPPED, Passed, found
+from exporter.model.outcomes import SKIPPED, Outcome, Passed, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, attempt, with_slot
@@ -18,7 +21,7 @@ from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import query_notaries
 from exporter.probing.problems import Step
 from exporter.probing.second_looks import SecondLooks
-from exporter.probing.stages import directory, keys, proxy, srv, well_known
+from exporter.probing.stages import directory, keys, proxy, srv, web_servers
 
 MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 32 endpoints
 MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
@@ -28,8 +31,9 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     """Return the report of a probe that has just ended, with the findings of a deep look of at most `seconds`."""
     deadline = Deadline.for_probe(seconds)
     slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-    well_knowns, records, notary_results, endpoint_looks = await asyncio.gather(
+    well_knowns, over_families, records, notary_results, endpoint_looks = await asyncio.gather(
         _fetch_each_well_known(network, report, tls_slots, deadline),
+        _fetch_well_known_over_each_family(network, report, tls_slots, deadline),
         _fetch_own_srv(network, report, deadline),
         query_notaries(network, report, notaries, deadline),
         asyncio.gather(
@@ -42,7 +46,8 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     endpoints = tuple(
         replace(endpoint, deep=look) for endpoint, look in zip(report.endpoints, endpoint_looks, strict=True)
     )
-    return replace(report, endpoints=endpoints, deep=DeepLook(datetime.now(UTC), well_knowns, records, notary_results))
+    deep = DeepLook(datetime.now(UTC), well_knowns, records, notary_results, over_families)
+    return replace(report, endpoints=endpoints, deep=deep)
 
 
 async def _fetch_each_well_known(
@@ -50,7 +55,17 @@ async def _fetch_each_well_known(
 ) -> dict[str, str]:
     if not routes.uses_well_known(report.server_name):
         return {}
-    return await well_known.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
+    return await web_servers.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
+
+
+async def _fetch_well_known_over_each_family(
+    network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
+) -> dict[IPFamily, Outcome[Delegation]]:
+    """Look only where it matters: where the endpoints accept connections over both families."""
+    reachable = {each.endpoint.ip_family for each in report.endpoints if isinstance(each.tcp, Passed)}
+    if not routes.uses_well_known(report.server_name) or len(reachable) < len(IPFamily):
+        return {}
+    return await web_servers.fetch_over_each_family(network, report.server_name, tls_slots, deadline)
 
 
 async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -> SrvRecords | None:

@@ -10,7 +10,7 @@ from exporter.judging import peers
 from exporter.judging.warnings import RULES, WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import Oddity, SrvService
+from exporter.model.enums import IPFamily, Oddity, SrvService
 from exporter.model.findings import (
     Delegation,
     HttpShape,
@@ -197,8 +197,12 @@ def test_the_caching_of_an_absent_well_known_does_not_matter() -> None:
         ({"192.0.2.7:443": "a.test"}, None),
         ({"192.0.2.7:443": "a.test", "192.0.2.8:443": "a.test"}, None),
         (
-            {"192.0.2.7:443": "a.test", "[2001:db8::7]:443": "not_json"},
-            "192.0.2.7:443 answers with a.test; [2001:db8::7]:443 answers with not_json",
+            {"192.0.2.7:443": "a.test", "[::7]:443": "x.test"},
+            "192.0.2.7:443 answers with a.test; [::7]:443 answers with x.test; peers that have IPv6 follow [::7]:443",
+        ),
+        (
+            {"192.0.2.7:443": "a.test", "192.0.2.8:443": "b.test"},
+            "192.0.2.7:443 answers with a.test; 192.0.2.8:443 answers with b.test",
         ),
     ],
 )
@@ -206,6 +210,43 @@ def test_well_known_split_brain(by_address: dict[str, str], detail: str | None) 
     """The addresses of a server name must not return different well-knowns."""
     report = replace(with_deep_look(), deep=DeepLook(DEEP_LOOK_AT, by_address, None))
     assert active(report) == expected(WarningName.WELL_KNOWN_SPLIT_BRAIN, detail)
+
+
+REFUSED_THERE: Outcome[Delegation] = Passed(0.1, Delegation(3600, absent_because=Reason.CONNECT_REFUSED))
+MISMATCH: Outcome[Delegation] = Failed(
+    0.1, (Problem(Reason.CERTIFICATE_NAME_MISMATCH, "for other.test"),), Delegation(3600)
+)
+TIMED_OUT: Outcome[Delegation] = Failed(0.1, (Problem(Reason.CONNECT_TIMEOUT, "no answer"),), Delegation(3600))
+NOT_FOUND: Outcome[Delegation] = Passed(
+    0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS, response=WellKnownResponse(404, 0, None))
+)
+READ: Outcome[Delegation] = Passed(0.1, VALID)
+
+
+@pytest.mark.parametrize(
+    ("over_ipv4", "over_ipv6", "told"),
+    [
+        (READ, READ, None),
+        (READ, NOT_FOUND, None),  # split brain
+        (REFUSED_THERE, REFUSED_THERE, None),
+        (
+            REFUSED_THERE,
+            READ,
+            ("IPv4", "connect_refused: nothing answers there", "only have IPv4"),
+        ),
+        (READ, TIMED_OUT, ("IPv6", "connect_timeout: no answer", "only have IPv6")),
+        (READ, MISMATCH, ("IPv6", "certificate_name_mismatch: for other.test", "have IPv6")),
+    ],
+)
+def test_well_known_one_family(
+    over_ipv4: Outcome[Delegation], over_ipv6: Outcome[Delegation], told: tuple[str, str, str] | None
+) -> None:
+    """Peers choose by TCP alone, IPv6 first: what fails after TCP stops those that have both families too."""
+    over = {IPFamily.IPV4: over_ipv4, IPFamily.IPV6: over_ipv6}
+    report = replace(with_deep_look(), deep=DeepLook(DEEP_LOOK_AT, {}, None, well_known_over=over))
+    text = "over {} it cannot be fetched ({}), although the homeserver can be reached: peers that {} do not see the"
+    detail = f"{text.format(*told)} delegation" if told else None
+    assert active(report) == expected(WarningName.WELL_KNOWN_ONE_FAMILY, detail)
 
 
 # ---------------------------------------------------------------- SRV

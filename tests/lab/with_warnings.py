@@ -110,6 +110,22 @@ WARNING_SERVERS = (
         },
         warnings=frozenset({WarningName.WELL_KNOWN_SPLIT_BRAIN}),
     ),
+    LabServer(
+        "well-known-ipv6-only.lab.test",
+        "a web server that has an IPv6 address only, and a homeserver that has both",
+        Method.WELL_KNOWN_PORT,
+        zone="""
+            well-known-ipv6-only.lab.test    AAAA 2001:db8::167
+            hs.well-known-ipv6-only.lab.test A    198.51.100.167
+            hs.well-known-ipv6-only.lab.test AAAA 2001:db8:1::167
+        """,
+        ports={
+            "[2001:db8::167]:443": delegates("well-known-ipv6-only.lab.test", "hs.well-known-ipv6-only.lab.test:443"),
+            "198.51.100.167:443": federates("hs.well-known-ipv6-only.lab.test"),
+            "[2001:db8:1::167]:443": federates("hs.well-known-ipv6-only.lab.test"),
+        },
+        warnings=frozenset({WarningName.WELL_KNOWN_ONE_FAMILY}),
+    ),
     odd_well_known(
         "well-known-large.lab.test",
         163,

@@ -7,10 +7,11 @@ import pytest
 
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Response, redirect
+from exporter.demo.https_server import delegation as delegation_page
 from exporter.model import names
-from exporter.model.enums import Means, SrvService
-from exporter.model.findings import SrvRecords
-from exporter.model.outcomes import SKIPPED, Failed, Passed
+from exporter.model.enums import IPFamily, Means, SrvService
+from exporter.model.findings import Delegation, SrvRecords
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
@@ -110,15 +111,17 @@ async def test_checks_every_endpoint_over_one_connection() -> None:
 
 @pytest.mark.silence
 async def test_silence_ends_at_the_deadline() -> None:
-    """All servers are given up at the same time. Silence is inconclusive, not a failure."""
+    """All servers are given up at the same time, and the look over each family waits for that. Silence is inconclusive,
+    not a failure.
+    """
     network = by_well_known()
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, SILENCE)
     network.calls.clear()
     deeper = await run(network, report, SHORT)
     calls = [line.split()[0] for line in network.calls]
-    assert (calls.count("open"), calls.count("close")) == (4, 4)
-    assert "open" not in calls[calls.index("close") :]
+    assert (calls.count("open"), calls.count("close")) == (5, 5)
+    assert calls[: calls.index("close")].count("open") == 4
     assert (deep_look(deeper).well_knowns, endpoint_looks(deeper)) == ({}, [None, None])
 
 
@@ -129,7 +132,7 @@ async def test_the_number_of_tls_sessions_is_bounded() -> None:
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, Server(SILENCE))
     await run(network, report, SHORT)
-    assert sum(line.startswith("open") for line in network.calls) == 4
+    assert sum(line.startswith("open") for line in network.calls) == 5
     assert max_tls_sessions(network.calls) == MAX_TLS_SESSIONS
 
 
@@ -174,6 +177,52 @@ async def test_an_address_or_port_has_no_well_known_and_no_records(server_name: 
     report = await probe_deeply(network, server_name)
     assert (deep_look(report).well_knowns, deep_look(report).srv) == ({}, None)
     assert not [line for line in network.calls if WEB in line or line.startswith("SRV")]
+
+
+# ---------------------------------------------------------------- the well-known over each family
+
+
+def over_families(report: Report) -> dict[IPFamily, str]:
+    """Return, for each family that was looked at, the delegation or why there is none."""
+    return {family: describe(outcome) for family, outcome in deep_look(report).well_known_over.items()}
+
+
+def describe(outcome: Outcome[Delegation]) -> str:
+    if isinstance(outcome, Failed):
+        return outcome.problems[0].detail
+    delegation = found(outcome)
+    return str(delegation and (delegation.server or delegation.absent_because))
+
+
+async def test_looks_at_the_well_known_over_each_family() -> None:
+    """A peer may have only one of them. The web servers of example.test have none but IPv4 addresses."""
+    assert over_families(await probe_deeply(by_well_known())) == {
+        IPFamily.IPV4: "hs.example.test:8449",
+        IPFamily.IPV6: Reason.NO_ADDRESSES,
+    }
+
+
+async def test_a_redirect_may_lead_to_a_host_of_one_family() -> None:
+    """Peers follow it over the family that they have."""
+    network = by_well_known()
+    network.hosts["example.test"] = ("192.0.2.1", "2001:db8::1")
+    network.hosts["www.example.test"] = ("192.0.2.9",)
+    network.servers[WEB] = website("example.test", http_response(redirect("https://www.example.test/x")))
+    network.servers["[2001:db8::1]:443"] = network.servers[WEB]
+    network.servers[OTHER_WEB] = Server(
+        handshake("www.example.test"), {"/x": http_response(delegation_page("hs.example.test:8449"))}
+    )
+    assert over_families(await probe_deeply(network)) == {
+        IPFamily.IPV4: "hs.example.test:8449",
+        IPFamily.IPV6: "www.example.test has no IPv6 address",
+    }
+
+
+async def test_the_family_does_not_matter_if_the_homeserver_has_one() -> None:
+    """An address that refuses connections does not count."""
+    network = by_well_known()
+    del network.servers[HS_6]
+    assert over_families(await probe_deeply(network)) == {}
 
 
 # ---------------------------------------------------------------- SRV records behind a well-known

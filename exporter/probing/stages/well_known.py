@@ -5,7 +5,6 @@ delegation is read from the last one. A well-known that does not exist (status 4
 valid result, not a failure.
 """
 
-import asyncio
 from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -15,8 +14,8 @@ from functools import partial
 import httpx
 
 from exporter.model import names
-from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Oddity
+from exporter.model.addresses import Target
+from exporter.model.enums import IPFamily, Oddity
 from exporter.model.findings import Delegation, Resolution, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
@@ -41,7 +40,7 @@ FOLLOWED_REDIRECTS = 20  # as Synapse follows
 
 _MAX_M_SERVER_CHARACTERS = 300
 
-_REDIRECTS = {301, 302, 303, 307, 308}
+REDIRECTS = {301, 302, 303, 307, 308}
 _ABSENT_STATUSES = {404, 410}
 _INVALID = Reason.INVALID_DELEGATION
 _ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
@@ -79,12 +78,17 @@ class Hop:
     """Why A or AAAA of its host could not be looked up, although the other one could."""
 
 
-async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[Delegation] | Failed[Delegation]:
-    """Request the well-known, following redirects, and evaluate the last response. `deadline` is for all of it."""
+async def run(
+    network: Network, name: ServerName, deadline: Deadline, only_over: IPFamily | None = None
+) -> Passed[Delegation] | Failed[Delegation]:
+    """Request the well-known, following redirects, and evaluate the last response. `deadline` is for all of it.
+
+    With `only_over`, only addresses of that IP family are used.
+    """
     url, visited = Url(name, PATH), list[Url]()
-    first = last = await _fetch_hop(network, url, deadline)
+    first = last = await _fetch_hop(network, url, deadline, only_over)
     seconds, partial_lookups, redirect_problem = first.seconds, first.partial_lookups, None
-    while last.response and last.response.status in _REDIRECTS:
+    while last.response and last.response.status in REDIRECTS:
         visited.append(url)
         target = redirect_target(url, last.response, visited)
         if isinstance(target, Problem):
@@ -92,7 +96,7 @@ async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[
             break
         redirect_problem = redirect_problem or _check_redirect(target, len(visited))
         url = target
-        last = await _fetch_hop(network, url, deadline)
+        last = await _fetch_hop(network, url, deadline, only_over)
         seconds += last.seconds
         partial_lookups += last.partial_lookups
     finding = evaluate(last, visited, redirect_problem)
@@ -103,18 +107,22 @@ async def run(network: Network, name: ServerName, deadline: Deadline) -> Passed[
     return Passed(seconds, complete(finding))
 
 
-async def _fetch_hop(network: Network, url: Url, deadline: Deadline) -> Hop:
+async def _fetch_hop(network: Network, url: Url, deadline: Deadline, only_over: IPFamily | None) -> Hop:
     """Request a URL over the first address that accepts a connection."""
-    resolved = await _resolve(network, url, deadline)
+    resolved = await resolve(network, url, deadline)
     if isinstance(resolved, Failed):
         return Hop(resolved.seconds, resolved.problems[0])
-    connected = await attempt(Step.TCP, connect_any(network, resolved.found.endpoints), identity, deadline)
+    endpoints = [each for each in resolved.found.endpoints if only_over in (None, each.ip_family)]
+    if only_over and not endpoints:
+        lacking = Problem(Reason.NO_ADDRESSES, f"{url.target.host} has no {only_over.written} address")
+        return Hop(resolved.seconds, lacking)
+    connected = await attempt(Step.TCP, connect_any(network, endpoints), identity, deadline)
     seconds, partial_lookups = resolved.seconds + connected.seconds, resolved.found.partial_lookups
     if isinstance(connected, Failed):
         return Hop(seconds, connected.problems[0], partial_lookups=partial_lookups)
     with closing(connected.found) as connection:
-        exchange = _exchange if url.secure else _exchange_insecurely
-        hop = await exchange(connection, url, network.chain_cache, deadline)
+        send = exchange if url.secure else _exchange_insecurely
+        hop = await send(connection, url, network.chain_cache, deadline)
     return replace(hop, seconds=seconds + hop.seconds, partial_lookups=partial_lookups)
 
 
@@ -128,12 +136,12 @@ async def _exchange_insecurely(connection: Connection, url: Url, _cache: ChainCa
     return Hop(response.seconds, None, None, response.found)
 
 
-async def _resolve(network: Network, url: Url, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
+async def resolve(network: Network, url: Url, deadline: Deadline) -> Passed[Resolution] | Failed[Resolution]:
     evaluate_addresses = partial(dns.evaluate, aliases_allowed=True)
     return await attempt(Step.DNS, dns.fetch(network, [url.target]), evaluate_addresses, deadline)
 
 
-async def _exchange(connection: Connection, url: Url, cache: ChainCache, deadline: Deadline) -> Hop:
+async def exchange(connection: Connection, url: Url, cache: ChainCache, deadline: Deadline) -> Hop:
     """Perform the TLS handshake and the request over an open connection."""
     clock, host = connection.peer_wait, url.authority.host
     verify = partial(tls.evaluate, tls_name=host, cache=cache)
@@ -272,46 +280,3 @@ def _delegated_server(content: JsonObject) -> ServerName | Problem:
         return names.parse(text)
     except names.InvalidServerNameError as error:
         return Problem(_INVALID, f"m.server is {printable(text, 100)!r}: {printable(str(error), 200)}")
-
-
-# ---------------------------------------------------------------- the deep look
-
-
-async def fetch_from_each_address(
-    network: Network, name: ServerName, tls_slots: asyncio.Semaphore, deadline: Deadline
-) -> dict[str, str]:
-    """Return a summary of what each address of the server name returns, by address.
-
-    An address that returns nothing is missing: peers go on to the next one.
-    """
-    url = Url(name, PATH)
-    resolved = await _resolve(network, url, deadline.for_stage())
-    endpoints = resolved.found.endpoints if resolved.found else ()
-    summaries = await asyncio.gather(
-        *(_fetch_from_address(network, endpoint, url, tls_slots, deadline) for endpoint in endpoints)
-    )
-    return {endpoint.address: summary for endpoint, summary in zip(endpoints, summaries, strict=True) if summary}
-
-
-async def _fetch_from_address(
-    network: Network, endpoint: Endpoint, url: Url, tls_slots: asyncio.Semaphore, deadline: Deadline
-) -> str | None:
-    """Return a summary of what one address returns, or None if there is neither a response nor a certificate."""
-    with closing(network.connection(endpoint)) as connection:
-        opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), connection.peer_wait)
-        if isinstance(opened, Failed):
-            return None
-        async with tls_slots:
-            hop = await _exchange(connection, url, network.chain_cache, deadline.for_stage())
-    return summarize(hop) if hop.response or hop.tls_session else None
-
-
-def summarize(hop: Hop) -> str:
-    """Return a short text that is equal for addresses that delegate alike. A redirect is not followed."""
-    if hop.response and hop.response.status in _REDIRECTS:
-        location = hop.response.header("location")
-        return f"a redirect to {printable(location, 200)}" if location else "a redirect without a Location"
-    finding = evaluate(hop)
-    if isinstance(finding, Failure):
-        return finding.problems[0].reason
-    return finding.server.text if finding.server else "no delegation"

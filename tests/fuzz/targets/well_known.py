@@ -7,7 +7,8 @@ from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import freshness
-from exporter.probing.stages.well_known import PATH, Hop, Url, evaluate, redirect_target, summarize
+from exporter.probing.stages.web_servers import summarize
+from exporter.probing.stages.well_known import PATH, Hop, Url, evaluate, redirect_target
 from tests.fuzz.targets.checks import check_problems, parse_response
 
 START = Url(names.parse("example.test"), PATH)
