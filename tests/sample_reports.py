@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Method, SrvService
+from exporter.model.enums import Means, Method, SrvService
 from exporter.model.findings import (
     Certificate,
     Delegation,
@@ -17,9 +17,17 @@ from exporter.model.findings import (
     SrvRecords,
     TlsSession,
 )
-from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
-from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, NotaryResult, Report
+from exporter.model.report import (
+    Answers,
+    DeepLook,
+    EndpointDeepLook,
+    EndpointReport,
+    NotaryResult,
+    Report,
+    SecondLook,
+)
 from exporter.model.routes import Route
 from exporter.model.servers import WatchedServer
 
@@ -109,6 +117,16 @@ def expired_certificate() -> Report:
     tls = Failed(0.02, (problem,), found=tls_session(MATRIX_443.host, -1))
     endpoint = EndpointReport(MATRIX_ENDPOINT, tcp=Passed(0.01, None), tls=tls)
     return replace(delegated_by_well_known("expired.example.org"), endpoints=(endpoint,))
+
+
+def behind_expired_certificate(keys: Outcome[SigningKeys] | None = None) -> Report:
+    """Return `expired_certificate` with a deep look, which fetched these keys, or good ones, behind the certificate."""
+    report = expired_certificate()
+    (endpoint,) = report.endpoints
+    good = healthy_at("192.0.2.1").keys
+    second = SecondLook(Means.UNVERIFIED, Answers(endpoint.tls, keys or good))
+    deep = DeepLook(ENDED_AT, {}, srv=None)
+    return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointDeepLook(second=second)),))
 
 
 def nothing_resolved() -> Report:

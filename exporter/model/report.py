@@ -17,7 +17,7 @@ from exporter.model.findings import (
     TlsSession,
 )
 from exporter.model.names import ServerName
-from exporter.model.outcomes import SKIPPED, Outcome, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, Skipped
 from exporter.model.routes import Route
 
 
@@ -118,6 +118,18 @@ class EndpointReport:
     def answers(self) -> Answers:
         """What the probe and the deep look show of it, without a second look."""
         return Answers(self.tls, self.keys, self.keys_shape, self.deep.directory if self.deep else None)
+
+    @property
+    def keys_behind_bad_certificate(self) -> Outcome[SigningKeys]:
+        """The keys that a deep look fetched over a connection whose certificate did not verify."""
+        second = self.deep.second if self.deep else None
+        return second.answers.keys if second and second.means is Means.UNVERIFIED else SKIPPED
+
+    @property
+    def lacks_keys_behind_bad_certificate(self) -> bool:
+        """Whether the certificate did not verify, and no deep look has requested the keys behind it yet."""
+        unverified = isinstance(self.tls, Failed) and self.tls.found is not None
+        return unverified and isinstance(self.keys_behind_bad_certificate, Skipped)
 
     @property
     def ok(self) -> bool:

@@ -1,31 +1,32 @@
 """The report in the JSON format of the public federation tester (matrix-org/matrix-federation-tester). Pure.
 
-Every field is the same, including whether it is null or missing, so that programs can read either. Two differences are
-intentional:
-
-- `FederationOK` is the exporter's verdict: whether both Synapse and Dendrite get through.
-- No keys are requested over a connection whose certificate is invalid, so that all checks of the keys are false.
+Every field is the same, including whether it is null or missing, so that programs can read either. `docs/api.md` lists
+the differences that are intentional. Objects that are maps in Go have their keys in the order in which Go writes them.
 """
 
 import base64
 import json
 from binascii import unhexlify
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 from exporter.judging import verdict
 from exporter.model import names, routes
-from exporter.model.findings import Resolution, SigningKeys, SrvRecord, TlsSession
+from exporter.model.addresses import Endpoint
+from exporter.model.enums import Implementation, IPFamily, SrvService, Stage
+from exporter.model.findings import Resolution, SigningKeys, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
+from exporter.model.routes import Route
 from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.reports import phrases
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
 _PUBLIC_KEY_BYTES = 32  # Ed25519
+_BEFORE_VERSION = (Stage.SRV, Stage.DNS, Stage.TCP, Stage.TLS, Stage.VERSION)
 
 
 # ---------------------------------------------------------------- the document
@@ -33,23 +34,38 @@ _PUBLIC_KEY_BYTES = 32  # Ed25519
 
 def tester_json(report: Report) -> JsonObject:
     """Return the document, ready for `json.dumps`."""
+    return {**_found_by(_like_the_tester(report)), "FederationOK": verdict.federates(report)}
+
+
+def _like_the_tester(report: Report) -> Report:
+    """Return the report with the way of Dendrite, if an SRV lookup fails: it shares its discovery with the tester."""
+    way = report.way_of(Implementation.DENDRITE)
+    if not isinstance(report.srv, Failed) or not isinstance(way.route, Route):
+        return report
+    return replace(report, route=way.route, dns=way.dns, endpoints=way.endpoints)
+
+
+def _found_by(report: Report) -> JsonObject:
     return {
         "WellKnownResult": _well_known(report),
         "DNSResult": _dns(report),
-        "ConnectionReports": {
-            seen.endpoint.address: _connection(seen) for seen in report.endpoints if _is_reported(seen)
-        },
-        "ConnectionErrors": {
-            seen.endpoint.address: _message(_first_problem(seen)) for seen in report.endpoints if not _is_reported(seen)
-        },
+        "ConnectionReports": _sorted(
+            {seen.endpoint.address: _connection(seen) for seen in report.endpoints if _is_reported(seen)}
+        ),
+        "ConnectionErrors": _sorted(
+            {
+                seen.endpoint.address: _message(_first_problem(seen))
+                for seen in report.endpoints
+                if not _is_reported(seen)
+            }
+        ),
         "Version": _version(report),
-        "FederationOK": verdict.federates(report),
     }
 
 
 def error_report(error: str) -> JsonObject:
     """Return a document with an error, for a server without a report."""
-    no_dns = {"SRVSkipped": False, "SRVCName": "", "SRVRecords": None, "SRVError": None, "Hosts": {}, "Addrs": None}
+    no_dns = {"SRVSkipped": False, "SRVCName": "", "SRVRecords": None, "SRVError": None, "Hosts": None, "Addrs": None}
     return {
         "Error": error,
         "WellKnownResult": {"m.server": "", "CacheExpiresAt": 0},
@@ -65,6 +81,10 @@ def _message(text: str) -> JsonObject:
     return {"Message": text}
 
 
+def _sorted(entries: JsonObject) -> JsonObject:
+    return dict(sorted(entries.items()))
+
+
 def _problem_text(problem: Problem) -> str:
     return f"{problem.reason}: {problem.detail}"
 
@@ -73,11 +93,12 @@ def _problem_text(problem: Problem) -> str:
 
 
 def _well_known(report: Report) -> JsonObject:
-    """`result` is present only if there is no delegation."""
+    """`result` is present only if there is no delegation. `CacheExpiresAt` is 0 if no header says when."""
     seen = found(report.well_known)
     if seen and seen.server:
-        expires = report.ended_at + timedelta(seconds=seen.cache_seconds)
-        return {"m.server": seen.server.text, "CacheExpiresAt": int(expires.timestamp())}
+        announced = seen.response.announced_seconds if seen.response else None
+        expires = 0 if announced is None else int(report.ended_at.timestamp()) + announced
+        return {"m.server": seen.server.text, "CacheExpiresAt": expires}
     return {"m.server": "", "result": _why_no_delegation(report), "CacheExpiresAt": 0}
 
 
@@ -96,13 +117,20 @@ def _dns(report: Report) -> JsonObject:
     return {
         "SRVSkipped": isinstance(report.srv, Skipped),
         **_srv(report),
-        "Hosts": {_dotted(host, report): _host_result(host, report) for host in hosts},
-        "Addrs": [seen.endpoint.address for seen in report.endpoints] or None,
+        "Hosts": _sorted({_dotted(host, report): _host_result(host, report) for host in hosts}) or None,
+        "Addrs": [endpoint.address for endpoint in _ipv6_first(seen.endpoint for seen in report.endpoints)] or None,
     }
 
 
+def _ipv6_first(endpoints: Iterable[Endpoint]) -> list[Endpoint]:
+    """Sort the endpoints of each target as the resolver of the public tester does. The order of targets stays."""
+    remaining = list(endpoints)
+    order = list(dict.fromkeys(endpoint.target for endpoint in remaining))
+    return sorted(remaining, key=lambda each: (order.index(each.target), each.ip_family is not IPFamily.IPV6))
+
+
 def _srv(report: Report) -> JsonObject:
-    """Return the records that determined the targets. Unlike in the public tester, they may be of _matrix-fed._tcp."""
+    """Return the records that determined the targets. `SRVError` is null only if there are records, or no lookup."""
     seen = found(report.srv)
     service = seen.decided_by if seen else None
     records = seen.records.get(service, ()) if seen and service else ()
@@ -110,8 +138,19 @@ def _srv(report: Report) -> JsonObject:
     return {
         "SRVCName": f"_{service}._tcp.{queried.host}." if records else "",
         "SRVRecords": [_srv_record(record) for record in records] or None,
-        "SRVError": _message(_problem_text(report.srv.problems[0])) if isinstance(report.srv, Failed) else None,
+        "SRVError": None if records else _srv_error(report.srv, queried.host),
     }
+
+
+def _srv_error(outcome: Outcome[SrvRecords], host: str) -> JsonObject | None:
+    """To the public tester, a name without records is an error too: that of the service that it looks up last."""
+    match outcome:
+        case Failed(problems=(first, *_)):
+            return _message(_problem_text(first))
+        case Passed():
+            return _message(f"lookup _{SrvService.MATRIX}._tcp.{host}: no such host")
+        case _:
+            return None
 
 
 def _srv_record(record: SrvRecord) -> JsonObject:
@@ -130,7 +169,8 @@ def _dotted(host: str, report: Report) -> str:
 
 def _host_result(host: str, report: Report) -> JsonObject:
     resolved = found(report.dns) or Resolution(())
-    ips = dict.fromkeys(str(endpoint.ip) for endpoint in resolved.endpoints if endpoint.target.host == host)
+    of_host = (endpoint for endpoint in resolved.endpoints if endpoint.target.host == host)
+    ips = dict.fromkeys(str(endpoint.ip) for endpoint in _ipv6_first(of_host))
     error = None if ips else _host_error(host, report.dns)
     return {
         "CName": "" if names.ip_literal(host) else f"{resolved.aliases.get(host, host)}.",
@@ -153,21 +193,28 @@ def _host_error(host: str, resolved: Outcome[Resolution]) -> Problem | None:
 
 def _is_reported(seen: EndpointReport) -> bool:
     """Whether the keys are known, or at least the invalid certificate because of which they are not."""
-    return found(seen.keys) is not None or (isinstance(seen.tls, Failed) and seen.tls.found is not None)
+    return found(_keys(seen)) is not None or seen.lacks_keys_behind_bad_certificate
+
+
+def _keys(seen: EndpointReport) -> Outcome[SigningKeys]:
+    """Return the keys of an endpoint, whether or not its certificate verifies: the public tester does not mind."""
+    return seen.keys_behind_bad_certificate if isinstance(seen.keys, Skipped) else seen.keys
 
 
 def _first_problem(seen: EndpointReport) -> str:
     """Return the problem because of which the keys are unknown. The stage `version` does not affect them."""
-    for stage, outcome in (("tcp", seen.tcp), ("tls", seen.tls), ("keys", seen.keys)):
+    behind = seen.keys_behind_bad_certificate
+    stages = ((Stage.KEYS, behind), (Stage.TCP, seen.tcp), (Stage.TLS, seen.tls), (Stage.KEYS, seen.keys))
+    for stage, outcome in stages:
         if isinstance(outcome, Failed):
             return f"{stage}: {_problem_text(outcome.problems[0])}"
     return "no request was sent"
 
 
 def _connection(seen: EndpointReport) -> JsonObject:
-    secured, keys = found(seen.tls), found(seen.keys)
+    secured, keys = found(seen.tls), found(_keys(seen))
     assert secured is not None
-    checks = _key_checks(seen, keys)
+    checks = _key_checks(_keys(seen))
     keys_ok = checks["AllChecksOK"]
     valid = isinstance(seen.tls, Passed)
     return {
@@ -177,7 +224,7 @@ def _connection(seen: EndpointReport) -> JsonObject:
         "Errors": [_message(_problem_text(problem)) for problem in seen.tls.problems]
         if isinstance(seen.tls, Failed)
         else [],
-        "Ed25519VerifyKeys": dict(keys.keys) if keys and keys_ok else None,
+        "Ed25519VerifyKeys": _sorted(keys.keys) if keys and keys_ok else None,
         "Info": {},
         "Keys": json.loads(keys.document) if keys and keys.document else None,
     }
@@ -217,13 +264,14 @@ def _cipher(secured: TlsSession) -> JsonObject:
 # ---------------------------------------------------------------- keys
 
 
-def _key_checks(seen: EndpointReport, keys: SigningKeys | None) -> JsonObject:
+def _key_checks(outcome: Outcome[SigningKeys]) -> JsonObject:
     """`AllEd25519ChecksOK` is null if there is no key to check."""
-    reasons = {problem.reason for problem in seen.keys.problems} if isinstance(seen.keys, Failed) else set()
+    reasons = {problem.reason for problem in outcome.problems} if isinstance(outcome, Failed) else set()
+    keys = found(outcome)
     checks = _ed25519_checks(keys) if keys else {}
     all_ok = Reason.SIGNATURE_INVALID not in reasons and all(check["MatchingSignature"] for check in checks.values())
     return {
-        "AllChecksOK": isinstance(seen.keys, Passed),
+        "AllChecksOK": isinstance(outcome, Passed),
         "MatchingServerName": keys is not None and Reason.SERVER_NAME_MISMATCH not in reasons,
         "FutureValidUntilTS": keys is not None and Reason.KEY_EXPIRED not in reasons,
         "HasEd25519Key": bool(checks),
@@ -241,7 +289,7 @@ def _ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
             "ValidEd25519": key_id in keys.keys or _is_public_key(entry),
             "MatchingSignature": key_id in keys.keys,
         }
-        for key_id, entry in published.items()
+        for key_id, entry in sorted(published.items())
     }
 
 
@@ -254,9 +302,10 @@ def _is_public_key(entry: object) -> bool:
 
 
 def _version(report: Report) -> JsonObject:
-    """Unknown fields are missing."""
+    """Unknown fields are missing. `error` is the problem that came closest to the version, if it is unknown."""
     software = verdict.software(report)
     if software:
         return {key: text for key, text in (("name", software.name), ("version", software.version)) if text}
-    failed = (seen.version for seen in report.endpoints if isinstance(seen.version, Failed))
-    return {"error": next((_problem_text(outcome.problems[0]) for outcome in failed), "no endpoint could be queried")}
+    needed = (each for each in verdict.problems(report) if each.stage in _BEFORE_VERSION)
+    closest = max(needed, key=lambda each: _BEFORE_VERSION.index(each.stage), default=None)
+    return {"error": f"{closest.stage}: {_problem_text(closest.problem)}" if closest else "no endpoint was queried"}

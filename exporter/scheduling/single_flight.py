@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Self, TypeVar
@@ -102,6 +102,8 @@ class ProbeRunner:
         """Of each server, the probe that has the most time."""
         self._on_demand: dict[ServerName, _OnDemand] = {}
         """Of each server, the request that has the most time."""
+        self._deep_looks: dict[ServerName, asyncio.Task[Report]] = {}
+        """Of each server, the deep look on demand that is being made."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
 
@@ -142,21 +144,52 @@ class ProbeRunner:
         deadline = asyncio.get_running_loop().time() + max_seconds
         shared = self._on_demand.get(name)
         probe = shared.report if shared and shared.is_for(deadline) else self._start_on_demand(name, deadline)
+        return self._state_with(await self._wait_for(probe, deadline))
+
+    async def look_deeper(self, report: Report, max_seconds: float) -> Report:
+        """Return the report with the findings of a deep look that is made now. It does not go to the board.
+
+        Requests for the same server share the look that is being made. Raises what `probe_now` raises.
+        """
+        if self._stopping:
+            raise ShuttingDownError
+        deadline = asyncio.get_running_loop().time() + max_seconds
+        look = self._deep_looks.get(report.server_name) or self._start_deep_look(report, deadline)
+        return await self._wait_for(look, deadline)
+
+    async def _wait_for(self, task: asyncio.Task[Report], deadline: float) -> Report:
+        """Return the result of a task that other requests may wait for too."""
         try:
             async with asyncio.timeout_at(deadline + _SLACK_SECONDS):
-                report = await asyncio.shield(probe)
+                return await asyncio.shield(task)
         except TimeoutError as error:
             raise DeadlineExceededError from error
         except asyncio.CancelledError:
-            if probe.cancelled():
+            if task.cancelled():
                 raise (ShuttingDownError if self._stopping else DeadlineExceededError) from None
             raise
-        return self._state_with(report)
 
     def _start_on_demand(self, name: ServerName, deadline: float) -> asyncio.Task[Report]:
-        probe = self._track(asyncio.create_task(self._wait_and_probe(name, deadline)))
-        probe.add_done_callback(lambda task: task.cancelled() or task.exception())  # all requests may be cancelled
+        probe = self._start(self._wait_and_probe(name, deadline))
         return register_until_done(self._on_demand, name, _OnDemand(deadline, probe), probe).report
+
+    def _start_deep_look(self, report: Report, deadline: float) -> asyncio.Task[Report]:
+        look = self._start(self._wait_and_look(report, deadline))
+        return register_until_done(self._deep_looks, report.server_name, look, look)
+
+    def _start(self, work: Coroutine[Any, Any, Report]) -> asyncio.Task[Report]:
+        task = self._track(asyncio.create_task(work))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # all requests may be cancelled
+        return task
+
+    async def _wait_and_look(self, report: Report, deadline: float) -> Report:
+        """Raises TimeoutError. If the exporter is starved or loses the worker, the report is returned as it is."""
+        async with asyncio.timeout_at(deadline), self._limiter():
+            try:
+                deeper = await self._active().prober.run_deep_look(report)
+            except WorkerLostError:
+                return report
+        return report if verdict.exporter_starved(deeper) else deeper
 
     async def _wait_and_probe(self, name: ServerName, deadline: float) -> Report:
         """Join the probe in flight, or wait for a slot and launch one. Raises TimeoutError if there is no free slot."""
@@ -238,11 +271,16 @@ class ProbeRunner:
             self._exporter_metrics.probes_skipped.labels(reason).inc()
 
     def _deep_look_is_due(self, report: Report, interval: float) -> bool:
+        """It is if the latest one is too old, or if a certificate has stopped verifying since."""
         state = self._board.state(report.server_name)
         if state is None:
             return False
-        latest = state.report.deep if state.report else None
-        return latest is None or report.ended_at - latest.made_at >= timedelta(seconds=interval)
+        latest = report.with_deep_look_from(state.report)
+        return (
+            latest.deep is None
+            or report.ended_at - latest.deep.made_at >= timedelta(seconds=interval)
+            or any(endpoint.lacks_keys_behind_bad_certificate for endpoint in latest.endpoints)
+        )
 
     def _publish(self, report: Report) -> bool:
         """Put a report on the board, into the metrics and into the log. Return False if its server is not watched."""

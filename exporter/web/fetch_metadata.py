@@ -9,6 +9,16 @@ from starlette.datastructures import Headers
 
 _SAME_SITE_VALUES: Final = ("same-origin", "none")  # none: the user entered the address, or used a bookmark
 _SAFE_METHODS: Final = ("GET", "HEAD")
+_PREFLIGHT: Final = "OPTIONS"
+
+
+def is_cors_read(method: str, headers: Headers) -> bool:
+    """Whether a script wants to read a response, or its browser asks whether it may (a preflight request).
+
+    Where all origins are allowed, browsers only hand over responses that need no password. Images, frames and other
+    means of embedding a response are not meant.
+    """
+    return method in (*_SAFE_METHODS, _PREFLIGHT) and headers.get("sec-fetch-mode", "cors") == "cors"
 
 
 def is_cross_site(method: str, headers: Headers) -> bool:

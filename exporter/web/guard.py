@@ -6,8 +6,9 @@ from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.web.api import tester
 from exporter.web.connection import CLIENT_CERTIFICATE
-from exporter.web.fetch_metadata import is_cross_site
+from exporter.web.fetch_metadata import is_cors_read, is_cross_site
 from exporter.web.headers import with_headers
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.loading import WebConfig
@@ -33,7 +34,7 @@ class Guard:
         """Forward the request, or refuse it. The checks are made in this order:
 
         1. the rate limit, which applies to every request, including those that are refused,
-        2. requests that a page of another site made a browser send,
+        2. requests that a page of another site made a browser send, unless all sites may read the path,
         3. the client certificate and
         4. the password, unless the path is for health checks and these are exempt.
         """
@@ -58,4 +59,6 @@ def _check_rate(config: WebConfig) -> ASGIApp | None:
 
 
 def _check_origin(scope: Scope) -> ASGIApp | None:
-    return _CROSS_SITE if is_cross_site(scope["method"], Headers(scope=scope)) else None
+    method, headers = scope["method"], Headers(scope=scope)
+    allowed = scope["path"] in tester.OPEN_PATHS and is_cors_read(method, headers)
+    return _CROSS_SITE if not allowed and is_cross_site(method, headers) else None

@@ -27,10 +27,19 @@ from exporter.scheduling.single_flight import (
     ActiveConfig,
     DeadlineExceededError,
     ProbeRunner,
+    ShuttingDownError,
     register_until_done,
     was_cut_short,
 )
-from tests.sample_reports import ENDED_AT, MATRIX_ENDPOINT, delegated_by_well_known, faults_in_deep_look, watched_server
+from tests.sample_reports import (
+    ENDED_AT,
+    MATRIX_ENDPOINT,
+    behind_expired_certificate,
+    delegated_by_well_known,
+    expired_certificate,
+    faults_in_deep_look,
+    watched_server,
+)
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 
@@ -56,6 +65,7 @@ class FakeProber:
     deep: int = 0
     starved: bool = False
     """Whether the exporter is starved during deep looks."""
+    deep_endpoints: tuple[EndpointReport, ...] = faults_in_deep_look(0).endpoints
     down: Outage | None = None
     may_end: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released once for each probe that may end."""
@@ -73,7 +83,7 @@ class FakeProber:
         self.deep += 1
         if self.starved:
             return STARVED
-        return replace(report, deep=faults_in_deep_look(0).deep, endpoints=faults_in_deep_look(0).endpoints)
+        return replace(report, deep=faults_in_deep_look(0).deep, endpoints=self.deep_endpoints)
 
 
 @asynccontextmanager
@@ -107,6 +117,43 @@ async def test_a_deep_look_is_made_when_the_latest_one_is_too_old() -> None:
     assert events[1] == events[2] == [("debug", "stage failed"), ("debug", "probe succeeded")]
     assert state
     assert state.probes == 3
+
+
+async def test_a_deep_look_is_made_when_a_certificate_stops_verifying() -> None:
+    """It shows which keys are behind the certificate. An hour later, the next one is due."""
+    broken = replace(expired_certificate(), server_name=NAME)
+    async with probing(later(0), later(5, broken), later(10, broken)) as (runner, prober, _):
+        deep_looks = []
+        for _ in range(3):
+            prober.may_end.release()
+            await runner.run_scheduled(NAME)
+            deep_looks.append(prober.deep)
+            prober.deep_endpoints = behind_expired_certificate().endpoints
+    assert deep_looks == [1, 2, 2]
+
+
+async def test_requests_for_a_deep_look_share_one() -> None:
+    """Its findings go to those who requested it, and not to the board."""
+    async with probing() as (runner, prober, board):
+        deeper = await asyncio.gather(*(runner.look_deeper(delegated_by_well_known(), 30) for _ in range(3)))
+        state = board.state(NAME)
+    assert prober.deep == 1
+    assert all(report.deep for report in deeper)
+    assert state
+    assert state.report is None
+
+
+async def test_a_deep_look_on_demand_is_refused_like_a_probe() -> None:
+    """There may be no slot in time, and later the exporter may be stopping. If it was starved, nothing is added."""
+    report = delegated_by_well_known()
+    async with probing(concurrency=1) as (runner, prober, _):
+        async with runner._limiter():
+            with pytest.raises(DeadlineExceededError):
+                await runner.look_deeper(report, 0.01)
+        prober.starved = True
+        assert await runner.look_deeper(report, 30) == report
+    with pytest.raises(ShuttingDownError):
+        await runner.look_deeper(report, 30)
 
 
 async def test_a_probe_on_demand_counts_as_the_scheduled_one() -> None:

@@ -72,7 +72,7 @@ REPORTS: dict[str, Report] = {
     make.__name__: poisoned(make())
     for make in (
         sample_reports.delegated_by_well_known,
-        sample_reports.expired_certificate,
+        sample_reports.behind_expired_certificate,
         sample_reports.with_deep_look,
         sample_reports.faults_in_deep_look,
         sample_reports.nothing_resolved,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from exporter.config import Config
 from exporter.model import names
 from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.model.sanitize import printable
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
@@ -103,12 +104,34 @@ class ReportQueries:
         """
         if self.board.state(name) is None and not self.is_configured(name):
             self._admit_unwatched(name)
-        with self._count_pending():
-            return await self._run_probe(name, seconds)
+        with self._running(name):
+            state = await self.runner.probe_now(name, self._bounded(seconds))
+        if state.exporter_offline:
+            sentence = (
+                f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up."
+            )
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
+        return state
 
-    async def _run_probe(self, name: ServerName, seconds: float) -> ServerState:
+    async def add_keys_behind_bad_certificates(self, report: Report) -> Report:
+        """Return the report with the keys behind certificates that do not verify. A deep look fetches what is missing.
+
+        The public federation tester fetches them with every test.
+        """
+        if not any(endpoint.lacks_keys_behind_bad_certificate for endpoint in report.endpoints):
+            return report
+        with self._running(report.server_name):
+            return await self.runner.look_deeper(report, self._bounded(math.inf))
+
+    def _bounded(self, seconds: float) -> float:
+        return min(seconds, self.config().probe.timeout, MAX_PROBE_SECONDS)
+
+    @contextmanager
+    def _running(self, name: ServerName) -> Iterator[None]:
+        """Refuse the request if there is no report in time."""
         try:
-            state = await self.runner.probe_now(name, min(seconds, self.config().probe.timeout, MAX_PROBE_SECONDS))
+            with self._count_pending():
+                yield
         except DeadlineExceededError as error:
             sentence = (
                 f"{name} was not probed in time: there was no free probe slot, or a probe that was already running "
@@ -117,12 +140,6 @@ class ReportQueries:
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
         except ShuttingDownError as error:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "The exporter is stopping.") from error
-        if state.exporter_offline:
-            sentence = (
-                f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up."
-            )
-            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
-        return state
 
     @contextmanager
     def _count_pending(self) -> Iterator[None]:

@@ -3,12 +3,19 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from exporter.web.api.queries import RefusedError
+
+_CORS_HEADERS: Final = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": "Origin, X-Requested-With, Content-Type, Accept",
+}
+"""Those of the public federation tester, so that web pages written for it can read the exporter too."""
 
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
@@ -29,6 +36,17 @@ def json_refusal(error: RefusedError) -> Response:
 
 def text_refusal(error: RefusedError) -> Response:
     return text_response(f"{error.sentence}\n", error.status)
+
+
+def allow_other_sites(handler: Handler) -> Handler:
+    """Return a handler whose responses the pages of all sites may read, and which answers their preflight requests."""
+
+    async def handle(request: Request) -> Response:
+        response = Response() if request.method == "OPTIONS" else await handler(request)
+        response.headers.update(_CORS_HEADERS)
+        return response
+
+    return handle
 
 
 def handle_refusals(handler: Handler, refusal: Callable[[RefusedError], Response]) -> Handler:

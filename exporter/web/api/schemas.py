@@ -164,7 +164,12 @@ _ERROR = _object_schema(error=_described(_STRING, "A sentence that says why the 
 
 _MESSAGE = _object_with_names({"Message": _STRING})
 _TESTER_WELL_KNOWN = _object_with_names(
-    {"m.server": _STRING, "result": _STRING, "CacheExpiresAt": _INTEGER}, ["result"]
+    {
+        "m.server": _STRING,
+        "result": _STRING,
+        "CacheExpiresAt": _described(_INTEGER, "In seconds since 1970. 0 if no header of the response says when."),
+    },
+    ["result"],
 )
 _TESTER_SRV_RECORD = _object_with_names({"Target": _STRING, "Port": _INTEGER, "Priority": _INTEGER, "Weight": _INTEGER})
 _TESTER_HOST = _object_with_names(
@@ -175,8 +180,8 @@ _TESTER_DNS = _object_with_names(
         "SRVSkipped": BOOLEAN,
         "SRVCName": _STRING,
         "SRVRecords": _nullable(_array_schema(_TESTER_SRV_RECORD)),
-        "SRVError": _nullable(_MESSAGE),
-        "Hosts": _map_schema(_TESTER_HOST),
+        "SRVError": _described(_nullable(_MESSAGE), "null if there are records, or if none are looked up."),
+        "Hosts": _described(_nullable(_map_schema(_TESTER_HOST)), "null if there is none."),
         "Addrs": _nullable(_array_schema(_STRING)),
     }
 )
@@ -215,7 +220,7 @@ _TESTER_CONNECTION = _object_with_names(
 )
 _TESTER_REPORT = _object_with_names(
     {
-        "Error": _described(_STRING, "Present only if nothing is known about the server."),
+        "Error": _described(_STRING, "Present only if the name is invalid, or if nothing is known about the server."),
         "WellKnownResult": _TESTER_WELL_KNOWN,
         "DNSResult": _TESTER_DNS,
         "ConnectionReports": _map_schema(_TESTER_CONNECTION),

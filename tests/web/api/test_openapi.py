@@ -92,13 +92,15 @@ async def test_refusals_match_their_schema(tmp_path: Path, parameter: str) -> No
             if parameter == DOCUMENT["paths"][path]["get"]["parameters"][0]["name"]:
                 seen |= {(path, response.status_code) async for response in refusals(site, path, parameter)}
     paths = [path for path, item in DOCUMENT["paths"].items() if item["get"]["parameters"][0]["name"] == parameter]
-    assert seen == {(path, status) for path in paths for status in openapi.REFUSALS}
+    refused = {(path, status) for path, status in seen if status != 200}  # an invalid name is none for some paths
+    assert refused == {(path, status) for path in paths for status in openapi.REFUSALS}
 
 
 async def refusals(site: LabSite, path: str, parameter: str) -> AsyncIterator[httpx.Response]:
     """Yield a response of each status."""
     watched, unknown = {parameter: SILENT.server_name, "fresh": "true"}, {parameter: HEALTHY.server_name}
     yield await requested(site, path, {})
+    yield await requested(site, path, {**watched, "fresh": "perhaps"})
     yield await requested(site, path, unknown)
     with changed(site, web=WebSettings(probe_any=True)):
         while not site.app.queries.limit.take():
