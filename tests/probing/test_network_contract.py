@@ -65,12 +65,12 @@ def certificates(authority: Authority) -> Certificates:
     return {state: authority.issue(["dual.test"], state) for state in (VALID_CERTIFICATE, EXPIRED_CERTIFICATE)}
 
 
-def handshake(issued: IssuedCertificate, *errors: VerifyError) -> Handshake:
-    chain = tuple(each.public_bytes(Encoding.DER) for each in issued.chain)
-    return Handshake(chain, errors, "TLSv1.3", "TLS_AES_256_GCM_SHA384")
+def handshake(issued: IssuedCertificate, authority: Authority, *errors: VerifyError) -> Handshake:
+    *chain, root = (each.public_bytes(Encoding.DER) for each in (*issued.chain, authority.trusted.root))
+    return Handshake(tuple(chain), errors, "TLSv1.3", "TLS_AES_256_GCM_SHA384", verified_chain=(*chain, root))
 
 
-def fake_network(certificates: Certificates) -> FakeNetwork:
+def fake_network(certificates: Certificates, authority: Authority) -> FakeNetwork:
     failure = DnsTimeoutError("no resolver answers")
     dual = Addresses("dual.test", (ip_address("192.0.2.1"), ip_address("2001:db8::1")))
     pages = {path: http_response(answer) for path, answer in PAGES.items()}
@@ -87,8 +87,8 @@ def fake_network(certificates: Certificates) -> FakeNetwork:
             "_matrix-fed._tcp.failing.test": failure,
         },
         servers={
-            HEALTHY: Server(handshake(certificates[VALID_CERTIFICATE]), pages),
-            EXPIRED: Server(handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0)), pages),
+            HEALTHY: Server(handshake(certificates[VALID_CERTIFICATE], authority), pages),
+            EXPIRED: Server(handshake(certificates[EXPIRED_CERTIFICATE], authority, VerifyError(10, 0)), pages),
             PLAIN: Server(NotTlsError("the server greets with another protocol")),
             SILENT: Server(SILENCE),
         },
@@ -129,7 +129,11 @@ async def network(
 ) -> AsyncIterator[Network]:
     async with AsyncExitStack() as stack:
         is_fake = request.param == "fake"
-        yield fake_network(certificates) if is_fake else await real_network(certificates, authority.ca_file, stack)
+        yield (
+            fake_network(certificates, authority)
+            if is_fake
+            else await real_network(certificates, authority.ca_file, stack)
+        )
 
 
 def connection(network: Network, address: str) -> Connection:
@@ -196,18 +200,23 @@ async def test_a_refused_connection_raises(network: Network) -> None:
         await refused.open()
 
 
-async def test_a_handshake_returns_the_chain_as_presented(network: Network, certificates: Certificates) -> None:
-    """It contains the leaf and the intermediate."""
+async def test_a_handshake_returns_the_chain_as_presented_and_as_verified(
+    network: Network, certificates: Certificates, authority: Authority
+) -> None:
+    """It contains the leaf and the intermediate, and once verified, the root too."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        assert await healthy.start_tls("dual.test") == handshake(certificates[VALID_CERTIFICATE])
+        expected = handshake(certificates[VALID_CERTIFICATE], authority)
+        assert await healthy.start_tls("dual.test") == expected
 
 
-async def test_a_bad_certificate_does_not_abort_the_handshake(network: Network, certificates: Certificates) -> None:
+async def test_a_bad_certificate_does_not_abort_the_handshake(
+    network: Network, certificates: Certificates, authority: Authority
+) -> None:
     """It is returned along with the complaints about it."""
     with closing(connection(network, EXPIRED)) as expired:
         await expired.open()
-        expected = handshake(certificates[EXPIRED_CERTIFICATE], VerifyError(10, 0))
+        expected = handshake(certificates[EXPIRED_CERTIFICATE], authority, VerifyError(10, 0))
         assert await expired.start_tls("dual.test") == expected
 
 
@@ -257,7 +266,11 @@ async def test_every_step_adds_to_the_time_spent_waiting_for_the_peer(network: N
     """It starts at 0."""
     with closing(connection(network, HEALTHY)) as healthy:
         readings = [healthy.peer_wait()]
-        for step in (healthy.open(), healthy.start_tls("dual.test"), healthy.get("/page", "dual.test", 100)):
+        for step in (
+            healthy.open(),
+            healthy.start_tls("dual.test"),
+            healthy.get("/page", "dual.test", 100),
+        ):
             await step
             readings.append(healthy.peer_wait())
     assert readings[0] == 0
