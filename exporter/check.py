@@ -20,6 +20,7 @@ from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
+from exporter.probing.connectivity import DNS_REASONS, silent_failures
 from exporter.probing.prober import Prober
 from exporter.reports import report_text
 from exporter.reports.report_json import report_json
@@ -27,6 +28,11 @@ from exporter.reports.report_json import report_json
 _ALL_FEDERATE, _SOME_DO_NOT, _UNUSABLE, _INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
 _MAX_COLUMNS = 100  # longer lines are hard to read
 _MAX_SHOWN = 100  # characters of an argument, in a complaint
+
+NO_RESOLVER_ANSWERS = (
+    "No DNS server answers this program, so the results say nothing about the servers: check network.resolvers or "
+    "/etc/resolv.conf, and whether a firewall lets queries through."
+)
 
 _Show: TypeAlias = Callable[[Report], None]
 
@@ -97,6 +103,9 @@ async def _check(server_names: Sequence[ServerName], prober: Prober, concurrency
         with Console(stderr=True).status(Text(f"probing {name}")):  # on a terminal only
             reports.append(await probing)
         show(reports[-1])
+    lookups_fail = any(silent_failures(report) & DNS_REASONS for report in reports)
+    if lookups_fail and await prober.find_outage((), check_dns=True):
+        sys.stderr.write(f"{NO_RESOLVER_ANSWERS}\n")
     return reports
 
 
