@@ -18,7 +18,7 @@ from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
-from exporter.probing.network import TooLargeError
+from exporter.probing.network import CertificateCheck, TooLargeError
 from exporter.probing.stages import directory, keys, proxy, version, well_known
 from tests.certificates import handshake
 
@@ -119,7 +119,7 @@ class FakeConnection:
         self._calls.append(f"open {self._address}")
         self._server = await self._wait_for(self._listening, OPEN_SECONDS)
 
-    async def start_tls(self, tls_name: str) -> Handshake:
+    async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
         self._calls.append(f"TLS {self._address} {tls_name}")
         return await self._wait_for(self._server.handshake, TLS_SECONDS)
 

@@ -14,7 +14,7 @@ from exporter.internet.tls import TlsStream, check_chain_size
 from exporter.internet.tls_contexts import TlsContexts
 from exporter.model.addresses import host_port
 from exporter.probing.evidence import Handshake, HttpResponse
-from exporter.probing.network import BlockedAddressError, ClosedEarlyError
+from exporter.probing.network import BlockedAddressError, CertificateCheck, ClosedEarlyError, OtherCertificateError
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty SETTINGS
 _HTTP2_FRAME_HEADER_BYTES, _HTTP2_SETTINGS = 9, 4
@@ -32,8 +32,8 @@ class InternetConnection:
         self._refusal = refusal
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
-        self._evaluated: tuple[str, bytes] | None = None
-        """The TLS name, and the fingerprint of the chain that the server presented for it."""
+        self._tls: tuple[str, CertificateCheck, bytes] | None = None
+        """The arguments of `start_tls`, and the fingerprint of the latest chain that was presented and evaluated."""
         self._http: HttpExchange | None = None
         self.peer_wait: Callable[[], float] = self._clock.peer_wait
 
@@ -48,7 +48,12 @@ class InternetConnection:
             raise BlockedAddressError(self._refusal)
         await self._tcp.open(self._endpoint)
 
-    async def start_tls(self, tls_name: str) -> Handshake:
+    async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
+        handshake = await self._shake_hands(tls_name)
+        self._tls = tls_name, check_other, handshake.fingerprint
+        return handshake
+
+    async def _shake_hands(self, tls_name: str) -> Handshake:
         """Shake hands. OpenSSL verifies the chain unless it is known to be good.
 
         There are three cases:
@@ -57,9 +62,7 @@ class InternetConnection:
         - It is, and presents a known chain: the handshake need not verify.
         - It is, and presents another chain: a second handshake, over a new connection, verifies.
         """
-        handshake = await self._handshake_known_chain(tls_name) or await self._handshake_verifying(tls_name)
-        self._evaluated = tls_name, handshake.fingerprint
-        return handshake
+        return await self._handshake_known_chain(tls_name) or await self._handshake_verifying(tls_name)
 
     async def _handshake_known_chain(self, tls_name: str) -> Handshake | None:
         """Shake hands without verifying. Return None if no known chain is expected, or if another one is presented."""
@@ -107,7 +110,7 @@ class InternetConnection:
         return stream, handshake
 
     def use_plain_http(self) -> None:
-        self._evaluated = None
+        self._tls = None
         self._http = HttpExchange(self._tcp)
 
     async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
@@ -150,13 +153,14 @@ class InternetConnection:
         return await self._new_exchange()
 
     async def _new_exchange(self) -> HttpExchange:
-        """Connect again. The certificate must be the one that was evaluated."""
-        assert self._evaluated is not None
-        peer_wait, (tls_name, fingerprint) = self.peer_wait(), self._evaluated
+        """Connect again. Another certificate than the one that was evaluated must be a good one."""
+        assert self._tls is not None
+        peer_wait, (tls_name, check_other, evaluated) = self.peer_wait(), self._tls
         await self._reconnect(peer_wait)
-        handshake = await self.start_tls(tls_name)
-        if handshake.fingerprint != fingerprint:
-            raise ClosedEarlyError("the connection was closed, and the next one presented another certificate")
+        handshake = await self._shake_hands(tls_name)
+        if handshake.fingerprint != evaluated and (problem := check_other(handshake)):
+            raise OtherCertificateError(problem)
+        self._tls = tls_name, check_other, handshake.fingerprint
         self._clock.rewind_to(peer_wait)
         assert self._http is not None
         return self._http

@@ -280,6 +280,15 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
 }
 """The remedies of reasons that mean something else in one stage."""
 
+REASONS_OF_TLS: Final = frozenset(
+    {
+        *(Reason.TLS_HANDSHAKE, Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_NOT_YET_VALID),
+        *(Reason.CERTIFICATE_NAME_MISMATCH, Reason.CERTIFICATE_UNTRUSTED, Reason.CERTIFICATE_INCOMPLETE_CHAIN),
+        Reason.CERTIFICATE_INVALID,
+    }
+)
+"""The reasons that are about TLS whenever they are found."""
+
 RAN_OUT_OF_TIME: Final = frozenset(
     {Reason.DNS_TIMEOUT, Reason.CONNECT_TIMEOUT, Reason.TLS_TIMEOUT, Reason.HTTP_TIMEOUT, Reason.TIMEOUT}
 )

@@ -1,12 +1,19 @@
-"""Connecting to the first of several addresses that accepts, as peers do (RFC 8305)."""
+"""Connecting to the first of several addresses that accepts, as peers do (RFC 8305), and starting TLS there."""
 
 from asyncio.staggered import staggered_race
 from collections.abc import Sequence
 from functools import partial
 
 from exporter.model.addresses import Endpoint
+from exporter.model.findings import TlsSession
+from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.probing import problems
+from exporter.probing.attempt import Deadline, Failure, attempt
+from exporter.probing.chain_cache import ChainCache
+from exporter.probing.evidence import Handshake
 from exporter.probing.network import Connection, Network
+from exporter.probing.problems import Step
+from exporter.probing.stages import tls
 
 NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 
@@ -48,3 +55,22 @@ async def _open_into(opened: list[Connection], connection: Connection) -> Connec
         raise
     opened.append(connection)
     return connection
+
+
+async def start_tls(
+    connection: Connection, tls_name: str, cache: ChainCache, deadline: Deadline, *, finite_field: bool = False
+) -> Passed[TlsSession] | Failed[TlsSession]:
+    """Return the outcome of the stage `tls` over an open connection.
+
+    If the server presents another certificate for a later request, that one is judged like the first.
+    """
+    evaluate = partial(tls.evaluate, tls_name=tls_name, cache=cache)
+
+    def check_other(handshake: Handshake) -> Problem | None:
+        session = evaluate(handshake)
+        return session.problems[0] if isinstance(session, Failure) else None
+
+    handshake = (
+        connection.start_finite_field_tls(tls_name) if finite_field else connection.start_tls(tls_name, check_other)
+    )
+    return await attempt(Step.TLS, handshake, evaluate, deadline, connection.peer_wait)

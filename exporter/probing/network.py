@@ -4,11 +4,13 @@
 the library that noticed them (OSError, OpenSSL's, h11's), or one of those below. `problems` classifies them.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeAlias
 
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
+from exporter.model.outcomes import Problem
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
 
@@ -37,6 +39,18 @@ class ClosedEarlyError(Exception):
     """The server closed the connection in the middle of something."""
 
 
+class OtherCertificateError(Exception):
+    """A connection had to be replaced, and over the new one, the server presented another certificate, a bad one."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.detail)
+        self.problem = problem
+
+
+CertificateCheck: TypeAlias = Callable[[Handshake], Problem | None]
+"""Returns what is wrong with a certificate, if anything is."""
+
+
 class Connection(Protocol):
     """One connection to one address: call `open`, then `start_tls`, then any number of requests, then `close`."""
 
@@ -46,8 +60,12 @@ class Connection(Protocol):
     async def open(self) -> None:
         """Connect over TCP."""
 
-    async def start_tls(self, tls_name: str) -> Handshake:
-        """Perform the TLS handshake. `tls_name` is sent as SNI unless it is an IP address."""
+    async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
+        """Perform the TLS handshake. `tls_name` is sent as SNI unless it is an IP address.
+
+        A server that closes the connection may present another certificate over the next one. A request raises
+        OtherCertificateError if `check_other` finds something wrong with that.
+        """
 
     async def start_finite_field_tls(self, tls_name: str) -> Handshake:
         """Perform a TLS handshake that offers nothing but finite-field Diffie-Hellman, as some old servers need it."""

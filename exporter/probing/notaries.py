@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
-from functools import partial
 
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
@@ -13,7 +12,7 @@ from exporter.probing.attempt import Deadline, attempt, identity
 from exporter.probing.discovery import Discovery, discover
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
-from exporter.probing.stages import notary, tls
+from exporter.probing.stages import notary
 from exporter.probing.stages.notary import PublishedKeys, inconclusive
 
 
@@ -49,8 +48,7 @@ async def query_notary(
         return inconclusive(name, connected)
     host_header, tls_name = discovery.route.host_header, discovery.route.tls_name
     with closing(connected) as connection:
-        verify = partial(tls.evaluate, tls_name=tls_name, cache=network.chain_cache)
-        session = await attempt(Step.TLS, connection.start_tls(tls_name), verify, deadline.for_stage())
+        session = await dialling.start_tls(connection, tls_name, network.chain_cache, deadline.for_stage())
         if isinstance(session, Failed):
             return inconclusive(name, session.problems[0])
         return await notary.run(connection, host_header, name, published, deadline.for_stage())

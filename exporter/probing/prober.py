@@ -11,7 +11,8 @@ from typing import Protocol
 
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Passed
+from exporter.model.outcomes import Failed, Outcome, Passed, Problem
+from exporter.model.reasons import REASONS_OF_TLS
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity, deep_look
@@ -19,10 +20,11 @@ from exporter.probing.attempt import Deadline, attempt, gather_all, identity, wi
 from exporter.probing.connectivity import Outage
 from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
 from exporter.probing.detours import Detours
+from exporter.probing.dialling import start_tls
 from exporter.probing.discovery import discover
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
-from exporter.probing.stages import tls, version
+from exporter.probing.stages import version
 from exporter.probing.stages.key_request import fetch_keys
 
 
@@ -54,7 +56,8 @@ class _EndpointProber:
         """Run all stages of an endpoint over one connection. There are three cases:
 
         - TCP fails: the other stages are skipped;
-        - TLS fails: nothing is sent over the connection, and version and keys are skipped;
+        - TLS fails: nothing is sent over the connection, and version and keys are skipped, as they are if TLS turns
+          out to have failed only then;
         - TLS passes: both version and keys are requested, as each of them says something of its own.
         """
         with closing(self.network.connection(endpoint)) as connection:
@@ -63,14 +66,25 @@ class _EndpointProber:
             if not isinstance(tcp, Passed):
                 return EndpointReport(endpoint, tcp)
             async with self.tls_slots:
-                verify = partial(tls.evaluate, tls_name=route.tls_name, cache=self.network.chain_cache)
-                session = await attempt(Step.TLS, connection.start_tls(route.tls_name), verify, stage_deadline(), clock)
+                session = await start_tls(connection, route.tls_name, self.network.chain_cache, stage_deadline())
                 if not isinstance(session, Passed):
                     return EndpointReport(endpoint, tcp, session)
                 response = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
                 software = await attempt(Step.HTTP, response, version.evaluate, stage_deadline(), clock)
                 published, shape = await fetch_keys(connection, self.name, route.host_header, stage_deadline())
+                if faults := _tls_faults(software, published):
+                    return EndpointReport(endpoint, tcp, Failed(session.seconds, faults, session.found))
                 return EndpointReport(endpoint, tcp, session, software, published, shape)
+
+
+def _tls_faults(*outcomes: Outcome[object]) -> tuple[Problem, ...]:
+    """Return the problems of requests that belong to TLS. There are two cases:
+
+    - the server refused the session only after the handshake, as TLS 1.3 lets it refuse a client without a certificate;
+    - the connection had to be replaced, and the server presented another certificate, which is bad.
+    """
+    found = (problem for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems)
+    return tuple(dict.fromkeys(problem for problem in found if problem.reason in REASONS_OF_TLS))
 
 
 class Prober:

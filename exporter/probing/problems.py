@@ -23,6 +23,7 @@ from exporter.probing.network import (
     DnsFailureError,
     DnsTimeoutError,
     NotTlsError,
+    OtherCertificateError,
     TooLargeError,
 )
 
@@ -59,12 +60,15 @@ RESOURCE_ERRNOS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUF
 
 
 def classify(error: BaseException, step: Step) -> Problem:
-    """Return the problem that an exception means in a step. There are three cases:
+    """Return the problem that an exception means in a step. There are four cases:
 
+    - another certificate was presented, and is bad: the problem with it;
     - the exporter ran out of a resource: a ResourceShortage;
     - an unforeseen exception: `internal_error`. This is a bug in the exporter, so the traceback is logged;
     - any other exception: the problem of the server that it stands for.
     """
+    if isinstance(error, OtherCertificateError):
+        return error.problem
     if _is_shortage(error):
         return ResourceShortage(Reason.INTERNAL_ERROR, describe(error, step))
     problem = Problem(reason(error, step), describe(error, step))
@@ -93,7 +97,7 @@ def reason(error: BaseException, step: Step) -> Reason:
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():
-            return _ABORTED[step]
+            return Reason.TLS_HANDSHAKE if _is_alert(error) else _ABORTED[step]
         case h11.RemoteProtocolError():
             return Reason.TOO_LARGE if error.error_status_hint == 431 else Reason.HTTP_PROTOCOL
         case OSError():
@@ -102,12 +106,22 @@ def reason(error: BaseException, step: Step) -> Reason:
             return Reason.INTERNAL_ERROR
 
 
+def _is_alert(error: Exception) -> bool:
+    """Whether the server sent a TLS alert, which may come after the handshake too."""
+    return isinstance(error, SSL.Error) and any("alert" in text for text in _queued_errors(error))
+
+
+def _queued_errors(error: SSL.Error) -> list[str]:
+    """Return the errors in OpenSSL's queue, such as `tlsv13 alert certificate required`."""
+    return [str(entry[-1]) for entry in error.args[0]] if error.args and isinstance(error.args[0], list) else []
+
+
 def describe(error: BaseException, step: Step) -> str:
     """Return what happened, as one printable line."""
     if isinstance(error, TimeoutError):
         return f"no answer in time ({step.name} step)"
-    if isinstance(error, SSL.Error) and error.args and isinstance(error.args[0], list):
-        text = "; ".join(str(entry[-1]) for entry in error.args[0])
+    if isinstance(error, SSL.Error) and _queued_errors(error):
+        text = "; ".join(_queued_errors(error))
     elif isinstance(error, OSError) and error.errno:
         text = os.strerror(error.errno)  # asyncio puts the address into `strerror` instead of what happened
     else:

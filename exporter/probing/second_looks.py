@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from exporter.model.enums import Means
@@ -12,9 +11,10 @@ from exporter.model.outcomes import Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointReport, Report, SecondLook
 from exporter.probing.attempt import Deadline, attempt, identity
+from exporter.probing.dialling import start_tls
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
-from exporter.probing.stages import directory, tls
+from exporter.probing.stages import directory
 from exporter.probing.stages.key_request import fetch_keys
 
 _HOMESERVER_AGENT: Final = "Synapse/1.163.2"
@@ -34,10 +34,10 @@ class SecondLooks:
 
         - it ended in a certificate that did not verify: the keys behind it, unverified;
         - it failed, and succeeds with finite-field Diffie-Hellman: the keys behind that;
-        - neither: None.
+        - neither, or the server refused the session after it: None.
         """
-        if found(self.endpoint.tls):
-            return await self._look(Means.UNVERIFIED)
+        if session := found(self.endpoint.tls):
+            return None if session.certificate.valid else await self._look(Means.UNVERIFIED)
         failed = isinstance(self.endpoint.tls, Failed) and self.endpoint.tls.problems[0].reason is Reason.TLS_HANDSHAKE
         return await self._look(Means.FINITE_FIELD) if failed else None
 
@@ -76,6 +76,5 @@ class SecondLooks:
             if not isinstance(opened, Passed):
                 yield connection, Failed(opened.seconds, opened.problems)
                 return
-            handshake = connection.start_finite_field_tls if finite_field else connection.start_tls
-            verify = partial(tls.evaluate, tls_name=tls_name, cache=self.network.chain_cache)
-            yield connection, await attempt(Step.TLS, handshake(tls_name), verify, self.deadline.for_stage())
+            deadline, cache = self.deadline.for_stage(), self.network.chain_cache
+            yield connection, await start_tls(connection, tls_name, cache, deadline, finite_field=finite_field)

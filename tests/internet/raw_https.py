@@ -13,6 +13,7 @@ from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls import TlsStream
 from exporter.internet.tls_contexts import TlsContexts
 from tests.addresses import ip_endpoint
+from tests.certificates import check_nothing
 
 NAME = "example.test"
 
@@ -66,7 +67,7 @@ async def tcp_connection(
 async def tls_connection(behaviour: ConnectionHandler, authority: Authority) -> AsyncIterator[InternetConnection]:
     """Yield a connection that is tls_connection with TLS, for the name `example.test`."""
     async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
-        await connection.start_tls(NAME)
+        await connection.start_tls(NAME, check_nothing)
         yield connection
 
 

@@ -9,17 +9,21 @@ from contextlib import suppress
 
 import h11
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
 from exporter.internet.connection import InternetConnection
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.tls_contexts import TlsContexts
+from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.probing import problems
-from exporter.probing.network import ClosedEarlyError
+from exporter.probing.evidence import Handshake
+from exporter.probing.network import ClosedEarlyError, OtherCertificateError
 from exporter.probing.problems import Step
 from tests.addresses import ip_endpoint
+from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, RawHttps, listening, live_tls_streams, tcp_connection, tls_connection
 from tests.lab.ports import reset
 
@@ -77,14 +81,33 @@ async def test_the_time_to_reconnect_is_not_charged_to_a_request(
     assert connection.peer_wait() - before < elapsed - 0.09
 
 
-async def test_a_new_connection_must_present_the_same_certificate(
+async def test_another_certificate_of_a_new_connection_is_checked(
     authority: Authority, issued: IssuedCertificate
 ) -> None:
-    """Only the certificate of the first connection has been evaluated."""
+    """Each machine behind an address may have one of its own. Each is checked when it comes, and not again."""
+    another, checked = authority.issue([NAME]), list[bytes]()
+
+    def check(handshake: Handshake) -> None:
+        checked.append(handshake.chain[0])
+
+    server = RawHttps([[page(b"one")], [page(b"two")], [page(b"three")]], [issued, another, another])
+    async with listening(server.play) as address, tcp_connection(address, authority) as connection:
+        await connection.start_tls(NAME, check)
+        assert await bodies(connection, 3) == [b"one", b"two", b"three"]
+    assert checked == [another.chain[0].public_bytes(Encoding.DER)]
+
+
+async def test_nothing_is_sent_over_a_new_connection_with_a_bad_certificate(
+    authority: Authority, issued: IssuedCertificate
+) -> None:
+    """The problem with it is that of the request."""
     server = RawHttps([[page(b"one")], [page(b"two")]], [issued, authority.issue([NAME])])
-    async with tls_connection(server.play, authority) as connection:
-        with pytest.raises(ClosedEarlyError, match="presented another certificate"):
+    expired = Problem(Reason.CERTIFICATE_EXPIRED, "a sentence")
+    async with listening(server.play) as address, tcp_connection(address, authority) as connection:
+        await connection.start_tls(NAME, lambda _: expired)
+        with pytest.raises(OtherCertificateError) as caught:
             await bodies(connection, 2)
+    assert problems.classify(caught.value, Step.HTTP) == expired
     assert len(server.heads) == 1
 
 
@@ -187,7 +210,7 @@ async def test_repr_shows_the_endpoint_and_the_state(authority: Authority, issue
     server = RawHttps([[page(b"one")]], [issued])
     async with listening(server.play) as address, tcp_connection(address, authority) as connection:
         assert repr(connection) == f"<InternetConnection: {address}, TCP>"
-        await connection.start_tls(NAME)
+        await connection.start_tls(NAME, check_nothing)
         assert repr(connection) == f"<InternetConnection: {address}, TLS>"
         connection.close()
         assert repr(connection) == f"<InternetConnection: {address}, closed>"

@@ -29,6 +29,7 @@ from exporter.probing.evidence import Handshake
 from exporter.probing.network import ClosedEarlyError
 from exporter.probing.stages import tls
 from tests.addresses import ip_endpoint
+from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, handshake_only, listening, live_tls_streams
 from tests.lab.certificates import SELF_SIGNED
 from tests.lab.tls_versions import only
@@ -83,7 +84,7 @@ class KnownServer:
     async def handshake(self, tls_name: str = NAME) -> Handshake:
         with closing(InternetConnection(ip_endpoint(self.listener.address), self.tls_contexts, None)) as connection:
             await connection.open()
-            handshake = await connection.start_tls(tls_name)
+            handshake = await connection.start_tls(tls_name, check_nothing)
             self.peer_wait = connection.peer_wait()
             return handshake
 
@@ -124,7 +125,7 @@ def redirect_to(address: str) -> dict[str, IPEndpoint]:
 async def is_trusted(internet: Internet) -> bool:
     with closing(internet.connection(Endpoint(Target(NAME, 443), ip_address("192.0.2.1")))) as connection:
         await connection.open()
-        return not (await connection.start_tls(NAME)).verify_errors
+        return not (await connection.start_tls(NAME, check_nothing)).verify_errors
 
 
 def predictable(hello: bytes) -> tuple[bytes, list[tuple[int, bytes]]]:

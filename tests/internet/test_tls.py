@@ -39,6 +39,7 @@ from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeErro
 from exporter.probing.problems import Step
 from exporter.probing.stages import tls
 from tests.addresses import ip_endpoint
+from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, RawHttps, handshake_only, listening, tcp_connection, tls_connection
 from tests.lab.certificates import COMMON_NAME_ONLY, NOT_YET_VALID, SELF_SIGNED, new_rsa_key
 from tests.lab.hostile.bad_certificates import with_rsa
@@ -51,7 +52,7 @@ pytestmark = pytest.mark.lab
 
 async def handshake_with(behaviour: ConnectionHandler, authority: Authority, tls_name: str = NAME) -> Handshake:
     async with listening(behaviour) as address, tcp_connection(address, authority) as connection:
-        return await connection.start_tls(tls_name)
+        return await connection.start_tls(tls_name, check_nothing)
 
 
 # ---------------------------------------------------------------- what the client offers
@@ -80,7 +81,7 @@ async def test_offers_http_1_1_in_alpn(authority: Authority, issued: IssuedCerti
             chosen.set_result(writer.get_extra_info("ssl_object").selected_alpn_protocol())
 
     async with listening(record_alpn) as address, tcp_connection(address, authority) as connection:
-        await connection.start_tls(NAME)
+        await connection.start_tls(NAME, check_nothing)
         with pytest.raises(ClosedEarlyError):
             await connection.get("/", NAME, 0)
         assert await chosen == "http/1.1"
@@ -253,7 +254,7 @@ async def test_a_server_that_requires_a_client_certificate(authority: Authority,
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_verify_locations(authority.ca_file)
     async with listening(handshake_only(context)) as address, tcp_connection(address, authority) as connection:
-        await connection.start_tls(NAME)
+        await connection.start_tls(NAME, check_nothing)
         with pytest.raises((SSL.Error, ConnectionResetError, ClosedEarlyError)) as caught:
             await connection.get("/", NAME, 100)
     assert problems.reason(caught.value, Step.HTTP) is Reason.HTTP_PROTOCOL

@@ -14,6 +14,7 @@ from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.stages import tls
+from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, handshake_only, listening, tcp_connection
 from tests.lab.hostile import bad_certificates as bad
 from tests.lab.hostile import chains
@@ -29,7 +30,7 @@ async def probe_twice(authority: Authority, issued: IssuedCertificate) -> TlsSes
     async with listening(handshake_only(issued.server_context())) as address:
         for _ in range(2):
             async with tcp_connection(address, authority, known_chains) as connection:
-                results.append(tls.evaluate(await connection.start_tls(NAME), NAME, ChainCache()))
+                results.append(tls.evaluate(await connection.start_tls(NAME, check_nothing), NAME, ChainCache()))
     assert results[0] == results[1]
     return results[0]
 

@@ -1,6 +1,7 @@
 """Ports that fail below HTTP in ways that `demo` does not show."""
 
 import asyncio
+import ssl
 import struct
 from collections.abc import Awaitable, Callable
 from socket import SO_LINGER, SOL_SOCKET, socket
@@ -53,6 +54,36 @@ def listen_with_tls(name: str, handler: StreamHandler) -> PortFactory:
         return Listener(serve)
 
     return make
+
+
+def demand_client_certificate(name: str) -> PortFactory:
+    """A port with a valid certificate for `name` that refuses clients without one, after the handshake of TLS 1.3."""
+
+    def make(authority: Authority) -> Port:
+        context = authority.issue([name]).server_context()
+        context.verify_mode = ssl.CERT_REQUIRED
+
+        async def serve(accepted: socket) -> None:
+            await _handshake_to_the_end(context, accepted)
+
+        return Listener(serve)
+
+    return make
+
+
+async def _handshake_to_the_end(context: ssl.SSLContext, accepted: socket) -> None:
+    """Shake hands, and send the alert if that fails, which asyncio does not."""
+    loop, incoming, outgoing = asyncio.get_running_loop(), ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(incoming, outgoing, server_side=True)
+    while content := await loop.sock_recv(accepted, FIRST_BYTES):
+        incoming.write(content)
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            await loop.sock_sendall(accepted, outgoing.read())
+        except ssl.SSLError:
+            await loop.sock_sendall(accepted, outgoing.read())
+            return
 
 
 class _NoRoute:

@@ -10,7 +10,7 @@ from exporter.model.addresses import Endpoint, Target
 from exporter.probing import dialling
 from exporter.probing.dialling import connect_any
 from exporter.probing.network import Network
-from tests.certificates import handshake
+from tests.certificates import check_nothing, handshake
 from tests.fake_world import SILENCE, FakeNetwork, Reaction, Server
 from tests.waiting import PATIENCE
 
@@ -32,7 +32,7 @@ def network() -> FakeNetwork:
 async def test_uses_the_first_address_that_accepts(network: FakeNetwork, endpoints: list[Endpoint]) -> None:
     """The connection is open, and no other one stays open."""
     connection = await connect_any(network, endpoints)
-    assert (await connection.start_tls("example.test")).verify_errors == ()
+    assert (await connection.start_tls("example.test", check_nothing)).verify_errors == ()
     opened = {line.split()[1] for line in network.calls if line.startswith("open")}
     closed = {line.split()[1] for line in network.calls if line.startswith("close")}
     assert opened - closed == {LISTENING.address}

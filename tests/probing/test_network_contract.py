@@ -33,6 +33,7 @@ from exporter.model.enums import SrvService
 from exporter.probing.evidence import Addresses, Handshake, VerifyError
 from exporter.probing.network import Connection, DnsFailureError, DnsTimeoutError, Network, NotTlsError, TooLargeError
 from tests.addresses import ip_endpoint
+from tests.certificates import check_nothing
 from tests.fake_world import ABSENT, SILENCE, FakeNetwork, Server, http_response, srv_record
 from tests.lab.ports import stall
 from tests.waiting import PATIENCE
@@ -207,7 +208,7 @@ async def test_a_handshake_returns_the_chain_as_presented_and_as_verified(
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
         expected = handshake(certificates[VALID_CERTIFICATE], authority)
-        assert await healthy.start_tls("dual.test") == expected
+        assert await healthy.start_tls("dual.test", check_nothing) == expected
 
 
 async def test_a_bad_certificate_does_not_abort_the_handshake(
@@ -217,7 +218,7 @@ async def test_a_bad_certificate_does_not_abort_the_handshake(
     with closing(connection(network, EXPIRED)) as expired:
         await expired.open()
         expected = handshake(certificates[EXPIRED_CERTIFICATE], authority, VerifyError(10, 0))
-        assert await expired.start_tls("dual.test") == expected
+        assert await expired.start_tls("dual.test", check_nothing) == expected
 
 
 async def test_another_protocol_is_not_tls(network: Network) -> None:
@@ -225,14 +226,14 @@ async def test_another_protocol_is_not_tls(network: Network) -> None:
     with closing(connection(network, PLAIN)) as plain:
         await plain.open()
         with pytest.raises(NotTlsError):
-            await plain.start_tls("dual.test")
+            await plain.start_tls("dual.test", check_nothing)
 
 
 async def test_one_connection_serves_several_requests(network: Network) -> None:
     """Header names are in lower case, in the order received. No status is an error."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        await healthy.start_tls("dual.test")
+        await healthy.start_tls("dual.test", check_nothing)
         assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         assert await healthy.get("/missing", "dual.test", 1000) == ABSENT
         assert await healthy.get("/empty", "dual.test", 0) == http_response(PAGES["/empty"])
@@ -242,7 +243,7 @@ async def test_a_request_may_have_a_body(network: Network) -> None:
     """Requests with and without a body may follow one another over the same connection."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        await healthy.start_tls("dual.test")
+        await healthy.start_tls("dual.test", check_nothing)
         assert await healthy.get("/page", "dual.test", 100) == http_response(PAGE)
         assert await healthy.post("/page", "dual.test", b'{"b": 2}', 100) == http_response(PAGE)
         assert await healthy.post("/missing", "dual.test", b"", 1000) == ABSENT
@@ -256,7 +257,7 @@ async def test_the_size_of_a_body_is_bounded(network: Network) -> None:
     """It may be exactly as large as the bound."""
     with closing(connection(network, HEALTHY)) as healthy:
         await healthy.open()
-        await healthy.start_tls("dual.test")
+        await healthy.start_tls("dual.test", check_nothing)
         assert (await healthy.get("/page", "dual.test", len(PAGE.body))).body == PAGE.body
         with pytest.raises(TooLargeError):
             await healthy.get("/page", "dual.test", len(PAGE.body) - 1)
@@ -268,7 +269,7 @@ async def test_every_step_adds_to_the_time_spent_waiting_for_the_peer(network: N
         readings = [healthy.peer_wait()]
         for step in (
             healthy.open(),
-            healthy.start_tls("dual.test"),
+            healthy.start_tls("dual.test", check_nothing),
             healthy.get("/page", "dual.test", 100),
         ):
             await step
@@ -284,7 +285,7 @@ async def test_silence_adds_to_the_time_spent_waiting_for_the_peer(network: Netw
         before, began = silent.peer_wait(), time.monotonic()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
-                await silent.start_tls("dual.test")
+                await silent.start_tls("dual.test", check_nothing)
         assert 0.04 < silent.peer_wait() - before <= time.monotonic() - began
 
 

@@ -63,6 +63,15 @@ def test_errors_that_mean_the_same_in_every_step(error: Exception, reason: Reaso
 
 
 @pytest.mark.parametrize("step", Step)
+def test_an_alert_is_a_fault_of_tls_in_every_step(step: Step) -> None:
+    """TLS 1.3 refuses a client without a certificate when that has sent its first request."""
+    assert (
+        problems.reason(SSL.Error([("SSL routines", "", "tlsv13 alert certificate required")]), step)
+        is Reason.TLS_HANDSHAKE
+    )
+
+
+@pytest.mark.parametrize("step", Step)
 @pytest.mark.parametrize("error", [TimeoutError(), from_kernel(errno.ETIMEDOUT)])
 def test_the_reason_of_a_timeout_depends_on_the_step(error: OSError, step: Step) -> None:
     """Timeouts of asyncio and of the kernel are alike. Both are OSError too."""
@@ -78,7 +87,7 @@ def test_the_reason_of_a_timeout_depends_on_the_step(error: OSError, step: Step)
         from_kernel(errno.ECONNRESET),
         from_kernel(errno.ECONNABORTED),
         from_kernel(errno.EPIPE),
-        SSL.Error([("SSL routines", "", "tlsv1 alert internal error")]),
+        SSL.Error([("SSL routines", "", "wrong version number")]),
     ],
 )
 def test_the_reason_of_an_aborted_connection_depends_on_the_step(error: Exception, step: Step) -> None:

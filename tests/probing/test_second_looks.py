@@ -15,6 +15,7 @@ from exporter.probing.evidence import VerifyError
 from exporter.probing.network import NotTlsError
 from exporter.probing.prober import Prober
 from exporter.probing.second_looks import SecondLooks
+from exporter.probing.stages import version
 from tests.certificates import handshake
 from tests.fake_world import FakeNetwork, Reaction, Server, healthy_homeserver
 
@@ -65,6 +66,14 @@ async def test_a_refused_handshake_is_tried_with_finite_fields(server: Server, m
     """Other failures of TLS are not."""
     second, _ = await looks(server)
     assert shows(await second.past_tls()) is means
+
+
+async def test_a_session_that_is_refused_after_the_handshake_shows_nothing() -> None:
+    """Its certificate is good, and no other means leads past the refusal."""
+    refused = SSL.Error([("SSL routines", "", "tlsv13 alert certificate required")])
+    second, network = await looks(replace(HOMESERVER, pages={version.PATH: refused}))
+    assert isinstance(second.endpoint.tls, Failed)
+    assert (await second.past_tls(), network.calls) == (None, [])
 
 
 async def test_a_homeserver_may_see_more() -> None:

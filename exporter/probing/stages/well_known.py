@@ -23,13 +23,13 @@ from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.chain_cache import ChainCache
-from exporter.probing.dialling import connect_any
+from exporter.probing.dialling import connect_any, start_tls
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection, Network
 from exporter.probing.parsing import freshness, lenient_json
 from exporter.probing.parsing.json_body import JsonObject, json_type, parse_object
 from exporter.probing.problems import Step
-from exporter.probing.stages import dns, tls
+from exporter.probing.stages import dns
 
 PATH = "/.well-known/matrix/server"
 _HTTPS_PORT, _HTTP_PORT = 443, 80
@@ -144,8 +144,7 @@ async def resolve(network: Network, url: Url, deadline: Deadline) -> Passed[Reso
 async def exchange(connection: Connection, url: Url, cache: ChainCache, deadline: Deadline) -> Hop:
     """Perform the TLS handshake and the request over an open connection."""
     clock, host = connection.peer_wait, url.authority.host
-    verify = partial(tls.evaluate, tls_name=host, cache=cache)
-    session = await attempt(Step.TLS, connection.start_tls(host), verify, deadline, clock)
+    session = await start_tls(connection, host, cache, deadline)
     if isinstance(session, Failed):
         return Hop(session.seconds, session.problems[0], session.found)
     request = connection.get(url.path, url.authority.text, _READ_BYTES)

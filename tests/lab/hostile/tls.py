@@ -28,7 +28,7 @@ from tests.lab.hostile.tls_records import (
     record,
     server_hello,
 )
-from tests.lab.ports import StreamHandler, listen_with_tls
+from tests.lab.ports import StreamHandler, demand_client_certificate, listen_with_tls
 from tests.lab.tls_versions import only
 
 REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
@@ -163,8 +163,8 @@ TLS_SERVERS = numbered(
         HostileServer(
             "client-certificate-1-3",
             "a client certificate demanded in TLS 1.3, where the refusal follows the handshake",
-            configured(only(TLSVersion.TLSv1_3), demand_certificate),
-            NOT_HTTP,
+            demand_client_certificate,
+            REFUSED,
         ),
         HostileServer("client-certificate", "an optional client certificate", configured(request_certificate), HEALTHY),
         HostileServer(

@@ -10,7 +10,7 @@ from exporter.probing.attempt import Deadline
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import directory
 from tests.addresses import ip_endpoint
-from tests.certificates import handshake
+from tests.certificates import check_nothing, handshake
 from tests.fake_world import UNAUTHORIZED, FakeNetwork, Reaction, Server, http_response
 
 ADDRESS = "192.0.2.1:8448"
@@ -22,7 +22,7 @@ async def run(response: Reaction[HttpResponse], user_agent: str | None = None) -
     network = FakeNetwork(servers={ADDRESS: Server(handshake("example.test"), page, page)})
     connection = network.connection(Endpoint(Target("example.test", 8448), ip_endpoint(ADDRESS)[0]))
     await connection.open()
-    await connection.start_tls("example.test")
+    await connection.start_tls("example.test", check_nothing)
     answered = await directory.run(connection, "example.test", Deadline.for_probe(5.0), user_agent)
     return answered, network.calls[-1]
 

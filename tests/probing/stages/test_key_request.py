@@ -14,7 +14,7 @@ from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import keys
 from exporter.probing.stages.key_request import fetch_keys
 from tests.addresses import ip_endpoint
-from tests.certificates import handshake
+from tests.certificates import check_nothing, handshake
 from tests.fake_world import FakeNetwork, Reaction, Server, healthy_homeserver, http_response
 
 ADDRESS = "192.0.2.1:8448"
@@ -26,7 +26,7 @@ async def fetch(pages: dict[str, Reaction[HttpResponse]]) -> tuple[Outcome[Signi
     network = FakeNetwork(servers={ADDRESS: Server(handshake("example.test"), pages)})
     connection = network.connection(Endpoint(Target("example.test", 8448), ip_endpoint(ADDRESS)[0]))
     await connection.open()
-    await connection.start_tls("example.test")
+    await connection.start_tls("example.test", check_nothing)
     deadline = Deadline.for_probe(5.0)
     outcome, shape = await fetch_keys(connection, names.parse("example.test"), "example.test", deadline)
     prefix = f"GET {ADDRESS} example.test"
