@@ -1,10 +1,16 @@
 import time
 
 import pytest
+from canonicaljson import encode_canonical_json
 
-from exporter.demo.homeserver import publishing
+from exporter.demo.homeserver import encode_public_key, publishing
 from tests.demo.keys_client import decode_base64, fetch_keys, verify
-from tests.lab.key_documents import publish_no_ed25519_key, publish_old_key_of_tomorrow, publish_short_lived_keys
+from tests.lab.key_documents import (
+    publish_no_ed25519_key,
+    publish_old_key_of_tomorrow,
+    publish_padded_keys,
+    publish_short_lived_keys,
+)
 
 NAME = "x.lab.test"
 
@@ -29,3 +35,13 @@ async def test_old_key_of_tomorrow() -> None:
     (old_key,) = document["old_verify_keys"].values()
     assert len(decode_base64(old_key["key"])) == 32
     assert old_key["expired_ts"] == pytest.approx((time.time() + 86400) * 1000, abs=10_000)
+
+
+async def test_padded_keys() -> None:
+    """The key is the usual one with padding, and has signed the document as it is."""
+    homeserver = publishing(publish_padded_keys)(NAME)
+    document = await fetch_keys(homeserver)
+    ((key_id, entry),) = document["verify_keys"].items()
+    assert entry == {"key": encode_public_key(homeserver.key) + "="}
+    signature = decode_base64(document.pop("signatures")[NAME][key_id])
+    homeserver.key.public_key().verify(signature, encode_canonical_json(document))

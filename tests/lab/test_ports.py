@@ -1,17 +1,30 @@
 import asyncio
 import socket
+import ssl
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from exporter.demo.authority import Authority
+from exporter.demo.https_server import delegation
 from exporter.demo.listener import ConnectionHandler
 from exporter.demo.servers import PortFactory
 from tests.demo.independent_clients import Client, connect, host_and_port
-from tests.lab.ports import have_no_route, listen, listen_with_tls, refuse_name, reset, stall
+from tests.lab.ports import (
+    demand_client_certificate,
+    have_no_route,
+    listen,
+    listen_with_tls,
+    refuse_name,
+    reset,
+    serve_over_plain_http,
+    stall,
+)
+from tests.waiting import PATIENCE
 
 NAME = "x.lab.test"
 
@@ -84,6 +97,34 @@ async def test_bytes_over_good_tls(authority: Authority) -> None:
 
     async with started(listen_with_tls(NAME, greet), authority) as address:
         assert await asyncio.to_thread(converse, address) == b"hello world\n"
+
+
+async def test_http_without_tls(authority: Authority) -> None:
+    """The response is the same for every path, over as many connections as there are requests."""
+
+    def fetch(address: str, path: str) -> tuple[int, bytes]:
+        client = HTTPConnection(*host_and_port(address), timeout=PATIENCE)
+        client.request("GET", path)
+        response = client.getresponse()
+        with closing(client):
+            return response.status, response.read()
+
+    async with started(serve_over_plain_http(delegation("hs.test")), authority) as address:
+        answers = [await asyncio.to_thread(fetch, address, path) for path in ("/", "/.well-known/matrix/server")]
+    assert answers == [(200, b'{"m.server": "hs.test"}')] * 2
+
+
+async def test_a_client_certificate_is_demanded_after_the_handshake(authority: Authority) -> None:
+    """In TLS 1.3, the client is done when the server begins to check, so it only sees the refusal when it reads."""
+
+    def refused(address: str) -> str:
+        client = Client(address, NAME, authority.ca_file)
+        with closing(client), pytest.raises(ssl.SSLError) as caught:
+            client.exchange(b"GET / HTTP/1.1\r\n\r\n")
+        return str(caught.value.reason)
+
+    async with started(demand_client_certificate(NAME), authority) as address:
+        assert await asyncio.to_thread(refused, address) == "TLSV13_ALERT_CERTIFICATE_REQUIRED"
 
 
 @pytest.mark.parametrize("handler", [reset, refuse_name, stall])

@@ -5,11 +5,14 @@ import pytest
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
 from exporter.demo.https_server import Request, Response
 from exporter.demo.servers import Proxy, pass_through
+from exporter.judging.peers.synapse import Synapse
 from tests.lab.reverse_proxy import (
+    add_long_header_line,
     allow_reads_only,
     allow_reads_only_behind_another_proxy,
     decode_paths,
     forward_version_1_only,
+    forward_version_and_keys_only,
     know_host_without_port_only,
     lead_to_another_homeserver,
     limit_bodies,
@@ -49,6 +52,10 @@ JSON, HTML = "application/json", "text/html; charset=utf-8"
         (refuse_encoded_slashes, "/_matrix/federation/v1/event/%24base", NAME, (401, JSON)),
         (forward_version_1_only, JOIN, NAME, (404, HTML)),
         (forward_version_1_only, ENCODED, NAME, (401, JSON)),
+        (forward_version_and_keys_only, VERSION, NAME, (200, JSON)),
+        (forward_version_and_keys_only, KEYS, NAME, (200, JSON)),
+        (forward_version_and_keys_only, ENCODED, NAME, (404, HTML)),
+        (forward_version_and_keys_only, UNKNOWN, NAME, (404, HTML)),
         (pass_through, UNKNOWN, NAME, (404, JSON)),
         (serve_own_page_for_unknown_paths, UNKNOWN, NAME, (200, HTML)),
         (serve_own_page_for_unknown_paths, ENCODED, NAME, (401, JSON)),
@@ -73,6 +80,8 @@ async def test_a_proxy_has_one_fault(proxy: Proxy, target: str, host: str, expec
         allow_reads_only_behind_another_proxy,
         refuse_encoded_slashes,
         forward_version_1_only,
+        forward_version_and_keys_only,
+        add_long_header_line,
         serve_own_page_for_unknown_paths,
         know_host_without_port_only,
         replace_content_type,
@@ -118,3 +127,14 @@ async def test_another_homeserver_has_other_keys() -> None:
     document = json.loads((await send(lead_to_another_homeserver, request(KEYS), homeserver)).body)
     assert document["server_name"] == NAME
     assert document["verify_keys"] != homeserver.unsigned_keys()["verify_keys"]
+
+
+async def test_one_header_line_is_long() -> None:
+    """Everything else of the response is the homeserver's."""
+    homeserver = Homeserver(NAME)
+    usual = await homeserver.respond(request(VERSION))
+    response = await send(add_long_header_line, request(VERSION), homeserver)
+    *others, (name, value) = response.headers
+    assert (response.status, response.body, tuple(others)) == (usual.status, usual.body, usual.headers)
+    assert name == "Content-Security-Policy"
+    assert Synapse.max_header_line_bytes < len(value) < Synapse.max_header_line_bytes * 2
