@@ -10,7 +10,16 @@ from grafana.dashboard import (
 )
 from grafana.layout import Row, even_line, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, status_history, time_series
-from grafana.promql import count_or_zero, max_by, min_by, pick_one, select, select_servers, to_milliseconds
+from grafana.promql import (
+    count_or_zero,
+    federation_state,
+    max_by,
+    min_by,
+    pick_one,
+    select,
+    select_servers,
+    to_milliseconds,
+)
 from grafana.renewal import renewal_state
 from grafana.tables import LabelColumns, ValueColumn, table
 from grafana.thresholds import Thresholds
@@ -18,10 +27,10 @@ from grafana.value_mappings import (
     COUNT,
     DURATION,
     FAILURE_COUNT,
+    FEDERATION,
+    FEDERATION_SYMBOL,
     RATIO,
     RENEWAL,
-    SUCCESS,
-    SUCCESS_SYMBOL,
     TIME_AGO,
     TIME_LEFT,
     WARNING_COUNT,
@@ -30,7 +39,7 @@ from grafana.value_mappings import (
 
 _HISTORY_CELLS = 48  # half an hour each in a day, and wide enough for a symbol
 
-_FEDERATING = max_by(select_servers("probe_success"))
+_STATE = federation_state(select_servers)
 _WATCHED = max_by(select_servers("probe_interval_seconds"))
 _FAILURES = max_by(select_servers("failure_info"), "server_name", "probe_stage", "reason")
 _WARNINGS = max_by(select_servers("warning_info"), "server_name", "warning")
@@ -42,10 +51,10 @@ _CHAIN_NOT_AFTER = select_servers("tls_chain_not_after_timestamp_seconds")
 _TIME_LEFT = min_by(f"{_CHAIN_NOT_AFTER} - time()")
 _PROBE_DURATION = max_by(select_servers("probe_duration_seconds"))
 
-# A cell fails if any probe within it failed. Otherwise a short outage between two samples would be invisible.
-_SUCCESS_IN_CELL = f"avg by (server_name) (min_over_time({select_servers('probe_success')}[$__rate_interval]))"
-_SUCCESS_IN_RANGE = min_by(f"min_over_time({select_servers('probe_success')}[$__range])")
-_HISTORY_FILTER = custom_variable("shown", "History shows", [("all servers", "1"), ("servers with failures", "0")])
+# A cell shows the worst within it. Otherwise a short outage between two samples would be invisible.
+_STATE_IN_CELL = federation_state(select_servers, window="$__rate_interval")
+_STATE_IN_RANGE = federation_state(select_servers, window="$__range")
+_HISTORY_FILTER = custom_variable("shown", "History shows", [("all servers", "1"), ("servers with failures", "0.5")])
 
 # ---------------------------------------------------------------- status
 
@@ -60,28 +69,32 @@ def _status() -> list[Json]:
         ),
         stat(
             "Federating",
-            "Servers that both Synapse and Dendrite can federate with, according to at least one exporter.",
+            "Servers that every implementation of a homeserver can federate with, according to every exporter.",
             COUNT,
-            instant_query(count_or_zero(f"{_FEDERATING} == 1")),
+            instant_query(count_or_zero(f"{_STATE} == 1")),
         ),
         stat(
-            "Failing",
-            "Servers that Synapse or Dendrite cannot federate with, according to every exporter. “Current failures” "
-            "shows why.",
+            "In part",
+            "Servers that federate only in part: some implementations cannot federate with them, according to at least "
+            "one exporter, or lookups work and joins or messages do not. “Current warnings” and “Current failures” "
+            "show why.",
+            WARNING_COUNT,
+            instant_query(count_or_zero(f"{_STATE} == 0.5")),
+        ),
+        stat(
+            "Not federating",
+            "Servers that neither Synapse nor Dendrite can federate with, according to every exporter. “Current "
+            "failures” shows why.",
             FAILURE_COUNT,
-            instant_query(count_or_zero(f"{_FEDERATING} == 0")),
+            instant_query(count_or_zero(f"{_STATE} == 0")),
         ),
         stat(
             "Stale",
             "Servers without a recent result: they were just added, or the exporter is falling behind.",
             WARNING_COUNT,
-            instant_query(count_or_zero(f"{_WATCHED} unless on (server_name) {_FEDERATING}")),
-        ),
-        stat(
-            "Success ratio",
-            "Ratio of federating servers to all servers with a recent result.",
-            RATIO,
-            instant_query(f"avg({_FEDERATING})"),
+            instant_query(
+                count_or_zero(f"{_WATCHED} unless on (server_name) {max_by(select_servers('probe_success'))}")
+            ),
         ),
         stat(
             "Warnings",
@@ -155,21 +168,23 @@ def _current_warnings() -> Json:
 def _history() -> Json:
     return status_history(
         "Status history",
-        "✓: every probe in the interval succeeded. ✗: on every exporter, at least one probe failed. ~: on some "
-        "exporters, at least one probe failed. Empty: no result. If you watch many servers, set “History shows” to "
-        "“servers with failures”.",
-        SUCCESS_SYMBOL,
+        "✓: the server federated in the whole interval. !: at some time, it federated only in part. ✗: at some time, "
+        "it did not federate at all, according to every exporter. Empty: no result. If you watch many servers, set "
+        "“History shows” to “servers with failures”.",
+        FEDERATION_SYMBOL,
         _HISTORY_CELLS,
-        range_query(f"{_SUCCESS_IN_CELL} and on (server_name) ({_SUCCESS_IN_RANGE} <= $shown)", "{{server_name}}"),
+        range_query(f"{_STATE_IN_CELL} and on (server_name) ({_STATE_IN_RANGE} <= $shown)", "{{server_name}}"),
     )
 
 
 def _success_ratio() -> Json:
     return time_series(
         "Success ratio over time",
-        "Ratio of federating servers to all servers with a recent result.",
+        "Ratio of servers that federate, and of those that federate at least in part, to all servers with a recent "
+        "result.",
         RATIO,
-        range_query(f"avg({_FEDERATING})", "federating"),
+        range_query(f"avg({_STATE} == bool 1)", "federating"),
+        range_query(f"avg({_STATE} > bool 0)", "federating at least in part"),
     )
 
 
@@ -200,7 +215,7 @@ def _servers(thresholds: Thresholds) -> Json:
         "endpoints. If a server runs several versions, one of them is shown.",
         ("server_name",),
         [
-            ValueColumn("state", f"avg by (server_name) ({select_servers('probe_success')})", SUCCESS),
+            ValueColumn("state", _STATE, FEDERATION),
             ValueColumn("failures", f"count by (server_name) ({_FAILURES})", COUNT),
             ValueColumn("warnings", f"count by (server_name) ({_WARNINGS})", COUNT),
             ValueColumn("last success", to_milliseconds(last_success), TIME_AGO),

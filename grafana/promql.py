@@ -4,8 +4,12 @@ Several exporters may watch the same server from different networks, so queries 
 `max by (server_name)` of a success is 1 if any exporter can federate with the server.
 """
 
+from collections.abc import Callable
+
+from exporter.judging.peers import DECISIVE
 from exporter.metrics.exporter_metrics import NAMESPACE
 from exporter.metrics.families import PREFIX
+from exporter.model.enums import Stage
 
 EXPORTER_MATCHERS = ('job=~"$job"', 'instance=~"$instance"')
 _SERVERS_MATCHER = 'server_name=~"$server_name"'
@@ -45,6 +49,25 @@ def min_by(selector: str, *labels: str) -> str:
 def pick_one(selector: str, keys: str, *labels: str) -> str:
     """Return one series for each combination of the labels in `keys`, although `labels` may differ."""
     return f"topk by ({keys}) (1, {max_by(selector, *keys.split(', '), *labels)})"
+
+
+def federation_state(select: Callable[..., str], *keys: str, window: str | None = None) -> str:
+    """Return the state of each server, as `check` and the alerts see it, or of each combination of `keys`:
+
+    - 1: all implementations get through, according to every exporter, and no reverse proxy breaks joins or messages;
+    - 0: neither Synapse nor Dendrite gets through, according to every exporter;
+    - 0.5: anything in between.
+
+    With a `window`, each of these counts as failed if it failed at any time in it.
+    """
+
+    def worst(selector: str) -> str:
+        return f"min_over_time({selector}[{window}])" if window else selector
+
+    proxy = worst(select("stage_success", f'probe_stage="{Stage.PROXY}"'))
+    decisive = worst(select("peer_success", f'implementation=~"{"|".join(sorted(DECISIVE))}"'))
+    everything = f"{worst(select('peer_success'))} or {proxy}"
+    return f"({min_by(everything, *keys)} + {max_by(decisive, *keys)}) / 2"
 
 
 def count_or_zero(expression: str) -> str:

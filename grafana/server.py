@@ -4,7 +4,7 @@ from exporter.model.enums import Stage
 from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, delegation_changes, server_variables
 from grafana.layout import Row, even_line, line
 from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
-from grafana.promql import count_or_zero, max_by, min_by, select_server, to_milliseconds
+from grafana.promql import count_or_zero, federation_state, max_by, min_by, select_server, to_milliseconds
 from grafana.server_certificates import CERTIFICATE_TIME_LEFT, certificates_row
 from grafana.tables import ValueColumn, table
 from grafana.thresholds import Thresholds
@@ -14,6 +14,7 @@ from grafana.value_mappings import (
     EXPECTATION,
     FAILING,
     FAILURE_COUNT,
+    FEDERATION,
     SUCCESS,
     TIME_AGO,
     TIME_LEFT,
@@ -34,10 +35,11 @@ def _status() -> list[Json]:
     return [
         stat(
             "State",
-            "✓: both Synapse and Dendrite can federate with the server, according to every exporter. ~: according to "
-            "some exporters. ✗: according to none.",
-            SUCCESS,
-            instant_query(f"avg({select_server('probe_success')})"),
+            "✓: every implementation can federate with the server, according to every exporter. !: some cannot, or "
+            "lookups work and joins or messages do not (stage proxy). ✗: neither Synapse nor Dendrite can, according "
+            "to every exporter.",
+            FEDERATION,
+            instant_query(federation_state(select_server)),
         ),
         stat(
             "Failures",
@@ -90,8 +92,9 @@ def _implementations() -> Json:
 def _availability(thresholds: Thresholds) -> Json:
     return stat(
         "Availability",
-        "Ratio of successful probes to all probes of all exporters in each period. Green while the alert on low "
-        f"availability tolerates the failures: up to {100 * thresholds.failure_ratio:g} % of the probes.",
+        "Ratio of successful probes to all probes of all exporters in each period. A probe succeeds if both Synapse "
+        "and Dendrite can federate with the server. Green while the alert on low availability tolerates the failures: "
+        f"up to {100 * thresholds.failure_ratio:g} % of the probes.",
         availability(thresholds.failure_ratio),
         *(instant_query(_success_ratio(period), period) for period in _AVAILABILITY_PERIODS),
         text_mode="value_and_name",
@@ -111,7 +114,7 @@ def _exporters() -> Json:
         "Every exporter that watches this server. If only one of them fails, check its network first.",
         keys,
         [
-            ValueColumn("state", max_by(select_server("probe_success"), *keys), SUCCESS),
+            ValueColumn("state", federation_state(select_server, *keys), FEDERATION),
             ValueColumn("duration", max_by(select_server("probe_duration_seconds"), *keys), DURATION),
             *(
                 ValueColumn(title, to_milliseconds(max_by(select_server(metric), *keys)), TIME_AGO)

@@ -103,7 +103,7 @@ _ALMOST_NONE, _ALMOST_ALL = 0.0001, 0.9999
 
 
 def _average_success(all_text: str, some_text: str, none_text: str) -> FieldStyle:
-    """Return the style of the average of several exporters' successes, each 0 or 1."""
+    """Return the style of the average of several successes, each 0 or 1."""
     return FieldStyle(
         mappings=(
             ValueMapping(1, 1, all_text, GOOD),
@@ -117,9 +117,10 @@ def _either(true_text: str, false_text: str) -> FieldStyle:
     return FieldStyle(mappings=(ValueMapping(1, 1, true_text, GOOD), ValueMapping(0, 0, false_text, BAD)))
 
 
+FEDERATION = _average_success("✓ federates", "! in part", "✗ does not federate")
+FEDERATION_SYMBOL = _average_success("✓", "!", "✗")
+"""FEDERATION, for cells that have room for one character."""
 SUCCESS = _average_success("✓ ok", "~ partial", "✗ failing")
-SUCCESS_SYMBOL = _average_success("✓", "~", "✗")
-"""SUCCESS, for cells that have room for one character."""
 VALIDITY = _either("✓ valid", "✗ invalid")
 EXPECTATION = _either("✓ as expected", "✗ unexpected")
 UP = _either("✓ up", "✗ down")
