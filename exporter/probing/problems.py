@@ -6,6 +6,7 @@ the cases are checked from the most specific to the least.
 
 import errno
 import os
+import re
 import traceback
 from enum import Enum, auto
 from typing import Final
@@ -27,6 +28,7 @@ from exporter.probing.network import (
     TooLargeError,
 )
 
+_BYTES_LITERAL = re.compile(r"(?:bytearray\()?b(['\"])(.*)\1\)?", re.DOTALL)  # as h11 shows what it cannot parse
 _MAX_DETAIL_CHARACTERS = 300
 log = structlog.get_logger()
 
@@ -122,6 +124,11 @@ def describe(error: BaseException, step: Step) -> str:
         return f"no answer in time ({step.name} step)"
     if isinstance(error, SSL.Error) and _queued_errors(error):
         text = "; ".join(_queued_errors(error))
+    elif isinstance(error, SSL.SysCallError) and len(error.args) == 2:
+        number, text = error.args
+        text = os.strerror(number) if number > 0 else text
+    elif isinstance(error, h11.RemoteProtocolError):
+        text = _BYTES_LITERAL.sub(r"\2", str(error))
     elif isinstance(error, OSError) and error.errno:
         text = os.strerror(error.errno)  # asyncio puts the address into `strerror` instead of what happened
     else:

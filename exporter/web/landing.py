@@ -54,11 +54,14 @@ HEADERS = {"Content-Security-Policy": f"{SECURITY_HEADERS['Content-Security-Poli
 
 
 def render(servers: int, outage: Outage | None = None) -> str:
-    """Return the page. `servers` is the number of watched servers."""
+    """Return the page. `servers` is the number of watched servers.
+
+    The links are relative, so that they work below a path of a reverse proxy too.
+    """
     watched = "1 server" if servers == 1 else f"{servers:,} servers"
     note = f" The exporter's own network is down, so it cannot probe them: {outage.value}." if outage else ""
     links = "\n".join(
-        f'<dt><a href="{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
+        f'<dt><a href=".{escape(path)}">{escape(path)}</a></dt><dd>{escape(purpose)}</dd>' for path, purpose in LINKS
     )
     return _PAGE.substitute(
         style=STYLE, version=escape(VERSION), watched=escape(watched), outage=escape(note), links=links

@@ -98,11 +98,14 @@ def test_the_reason_of_an_aborted_connection_depends_on_the_step(error: Exceptio
 @pytest.mark.parametrize(
     ("error", "detail"),
     [
+        (h11.RemoteProtocolError("illegal status line: bytearray(b'SSH-2.0')"), "illegal status line: SSH-2.0"),
+        (h11.RemoteProtocolError('bad Content-Length b"\\"5"'), 'bad Content-Length \\"5'),
         (TimeoutError(), "no answer in time (TLS step)"),
         (from_kernel(errno.ENETUNREACH), "Network is unreachable"),
         (OSError("no number"), "no number"),
         (SSL.Error([("SSL routines", "", "one"), ("SSL routines", "", "two")]), "one; two"),
-        (SSL.SysCallError(104, "ECONNRESET"), "(104, 'ECONNRESET')"),
+        (SSL.SysCallError(104, "ECONNRESET"), "Connection reset by peer"),
+        (SSL.SysCallError(-1, "Unexpected EOF"), "Unexpected EOF"),
         (SSL.Error(), "Error"),
         (ClosedEarlyError(), "ClosedEarlyError"),
         (NotTlsError("\x1b[31mred\n"), "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),

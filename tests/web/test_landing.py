@@ -42,7 +42,7 @@ def test_the_page_shows_the_version_and_the_number_of_servers(servers: int, watc
     """Links lead to the other pages, and all tags are closed."""
     page = Page(landing.render(servers))
     assert page.text[:3] == ["Matrix federation exporter"] * 2 + [f"Version {VERSION}, watching {watching}."]
-    assert page.links == ["/metrics", "/api/openapi.json", "/-/healthy", "/-/ready"]
+    assert page.links == ["./metrics", "./api/openapi.json", "./-/healthy", "./-/ready"]
     assert page.open == []
 
 
