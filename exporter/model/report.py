@@ -121,14 +121,18 @@ class EndpointReport:
 
     @property
     def keys_behind_bad_certificate(self) -> Outcome[SigningKeys]:
-        """The keys that a deep look fetched over a connection whose certificate did not verify."""
-        second = self.deep.second if self.deep else None
+        """The keys that a deep look fetched over a connection whose certificate does not verify. Nobody may use them.
+
+        Skipped if the certificate verifies by now.
+        """
+        second = self.deep.second if self.deep and isinstance(self.tls, Failed) else None
         return second.answers.keys if second and second.means is Means.UNVERIFIED else SKIPPED
 
     @property
     def lacks_keys_behind_bad_certificate(self) -> bool:
         """Whether the certificate did not verify, and no deep look has requested the keys behind it yet."""
-        unverified = isinstance(self.tls, Failed) and self.tls.found is not None
+        session = self.tls.found if isinstance(self.tls, Failed) else None
+        unverified = session is not None and not session.certificate.valid
         return unverified and isinstance(self.keys_behind_bad_certificate, Skipped)
 
     @property

@@ -9,7 +9,7 @@ from exporter.model.addresses import Target
 from exporter.model.enums import Stage
 from exporter.model.findings import Certificate, Delegation, Resolution, SigningKeys, Software, SrvRecords, TlsSession
 from exporter.model.names import ServerName
-from exporter.model.outcomes import found
+from exporter.model.outcomes import Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
@@ -199,6 +199,17 @@ def describe_certificate(seen: Certificate, now: datetime) -> Iterator[str]:
 def describe_software(seen: Software) -> Iterator[str]:
     """Yield the name and the version, each of which may be missing."""
     yield " ".join(text for text in (seen.name, seen.version) if text) or "does not name its software"
+
+
+def describe_keys_behind_bad_certificate(keys: Outcome[SigningKeys]) -> Iterator[str]:
+    """Yield what a deep look got behind a certificate that does not verify, and what that means."""
+    match keys:
+        case Passed(found=published):
+            yield "unverified: the right homeserver answers behind this certificate, so only the certificate is wrong"
+            yield from map(printable_text, _describe_signing_keys(published))
+        case Failed(problems=problems):
+            what = "; ".join(f"{problem.reason}: {problem.detail}" for problem in problems)
+            yield printable_text(f"unverified: behind this certificate, the keys have a problem too: {what}")
 
 
 def _describe_signing_keys(seen: SigningKeys) -> Iterator[str]:

@@ -23,7 +23,7 @@ from exporter.model.findings import (
     SrvRecord,
     SrvRecords,
 )
-from exporter.model.outcomes import Outcome, Passed, Skipped, found
+from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports.server_state import Result, ServerState
 
@@ -161,6 +161,7 @@ def _endpoint_json(seen: EndpointReport) -> JsonObject:
         "cipher": secured.cipher if secured else None,
         "server": _server_json(found(seen.version)),
         **_signing_keys_json(keys),
+        "behind_bad_certificate": _unverified_keys_json(seen.keys_behind_bad_certificate),
         "host_with_port_differs": seen.deep.host_with_port_differs if seen.deep else None,
     }
 
@@ -196,6 +197,17 @@ def _signing_keys_json(published: SigningKeys | None) -> JsonObject:
     return {
         "keys": dict(published.keys) if published else None,
         "valid_until": _rfc3339(published.valid_until) if published else None,
+    }
+
+
+def _unverified_keys_json(outcome: Outcome[SigningKeys]) -> JsonObject | None:
+    """Return what a deep look got over a connection that does not verify."""
+    if isinstance(outcome, Skipped):
+        return None
+    problems = outcome.problems if isinstance(outcome, Failed) else ()
+    return {
+        **_signing_keys_json(outcome.found),
+        "problems": [{"reason": problem.reason, "detail": problem.detail} for problem in problems],
     }
 
 

@@ -182,10 +182,13 @@ def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
             branch.add(Group(*_stage_lines(stage, outcome, report, _STAGE_COLUMNS["endpoint"])))
+    if unverified := list(phrases.describe_keys_behind_bad_certificate(seen.keys_behind_bad_certificate)):
+        branch.add(_Line(_WARNING, Text("\n".join(unverified))))
     skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
-    if not_reached := [stage for stage in skipped if stage is not Stage.PROXY]:
+    secured = isinstance(seen.tls, Passed)
+    if not_reached := [stage for stage in skipped if not secured or stage is not Stage.PROXY]:
         branch.add(_Line(_SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
-    if Stage.PROXY in skipped:
+    if secured and Stage.PROXY in skipped:
         branch.add(_Line(_SKIPPED, Text("proxy inconclusive: the responses do not show what a reverse proxy does")))
 
 

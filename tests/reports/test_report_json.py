@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from exporter.judging.warnings import WarningName
-from exporter.model.findings import Delegation
+from exporter.model.findings import Delegation, SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
@@ -18,6 +18,7 @@ from exporter.reports.report_json import report_json, server_state_json
 from exporter.reports.server_state import ServerState
 from tests.sample_reports import (
     ENDED_AT,
+    behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
     faults_in_deep_look,
@@ -142,6 +143,22 @@ def test_an_offline_probe_is_part_of_the_history() -> None:
     assert (document["exporter_offline"], document["checked_at"]) == (True, "2026-11-22T18:00:00Z")
     assert [result["exporter_offline"] for result in document["history"]] == [True, False]
     assert document["last_failures"] == []
+
+
+def test_keys_behind_a_bad_certificate_are_apart() -> None:
+    """Programs cannot take them for verified ones."""
+    (endpoint,) = report_json(behind_expired_certificate())["endpoints"]
+    keys = {"keys": {"ed25519:a_1": "a2V5"}, "valid_until": "2026-11-23T18:00:00Z"}
+    assert endpoint["behind_bad_certificate"] == {**keys, "problems": []}
+    assert (endpoint["ok"], endpoint["keys"], endpoint["valid_until"]) == (False, None, None)
+    assert [stage["stage"] for stage in endpoint["stages"] if stage["ok"]] == ["tcp"]
+
+
+def test_problems_of_keys_behind_a_bad_certificate() -> None:
+    other: Failed[SigningKeys] = Failed(0.1, (Problem(Reason.SERVER_NAME_MISMATCH, "a sentence"),))
+    (endpoint,) = report_json(behind_expired_certificate(other))["endpoints"]
+    problems = [{"reason": "server_name_mismatch", "detail": "a sentence"}]
+    assert endpoint["behind_bad_certificate"] == {"keys": None, "valid_until": None, "problems": problems}
 
 
 def test_a_warning_may_depend_on_an_earlier_report() -> None:

@@ -21,6 +21,7 @@ from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
     MATRIX_ENDPOINT,
+    behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
     faults_in_deep_look,
@@ -79,6 +80,7 @@ def behind_alias() -> Report:
 REPORTS: dict[str, Callable[[], Report]] = {
     "delegated_by_well_known": delegated_by_well_known,
     "expired_certificate": expired_certificate,
+    "behind_expired_certificate": behind_expired_certificate,
     "nothing_resolved": nothing_resolved,
     "one_endpoint_broken": one_endpoint_broken,
     "behind_alias": behind_alias,
@@ -235,3 +237,18 @@ def test_an_inconclusive_proxy_check_is_shown_as_such() -> None:
 def test_bars_compare_the_durations_of_stages() -> None:
     """The slowest stage has a full bar, and every stage that took any time has at least one block."""
     assert [bar(seconds, 3.0) for seconds in (3.0, 1.5, 0.001, 0.0)] == ["▇" * 6, "▇" * 3, "▇", ""]
+
+
+def test_another_homeserver_behind_a_bad_certificate() -> None:
+    """The certificate may be bad because the address leads to the wrong machine."""
+    other = Problem(Reason.SERVER_NAME_MISMATCH, "the keys belong to 'a', expected 'b'")
+    assert "unverified: behind this certificate, the keys have a problem too:\n" in text(
+        behind_expired_certificate(Failed(0.1, (other,)))
+    )
+
+
+def test_an_earlier_look_behind_a_bad_certificate_does_not_show_once_the_certificate_is_good() -> None:
+    """The deep look may be an hour older than the probe."""
+    deep = behind_expired_certificate().endpoints[0].deep
+    (endpoint,) = delegated_by_well_known().endpoints
+    assert "unverified" not in text(with_endpoint(replace(endpoint, deep=deep)))

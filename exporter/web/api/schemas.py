@@ -100,6 +100,11 @@ _CERTIFICATE = _object_schema(
     valid=BOOLEAN,
 )
 _CHAIN_CERTIFICATE = _object_schema(issuer=_STRING, subject=_STRING, fingerprint_sha256=_FINGERPRINT)
+_UNVERIFIED_KEYS = _object_schema(
+    keys=_nullable(_map_schema(_STRING)),
+    valid_until=_nullable(_MOMENT),
+    problems=_array_schema(_object_schema(reason=_enum_schema(Reason), detail=_STRING)),
+)
 _ENDPOINT = _object_schema(
     address=_STRING,
     target=_STRING,
@@ -115,6 +120,11 @@ _ENDPOINT = _object_schema(
     server=_nullable(_object_schema(name=_nullable(_STRING), version=_nullable(_STRING))),
     keys=_described(_nullable(_map_schema(_STRING)), "The valid signing keys by key ID, in unpadded base64."),
     valid_until=_nullable(_MOMENT),
+    behind_bad_certificate=_described(
+        _nullable(_UNVERIFIED_KEYS),
+        "The keys that the latest deep look got over a connection whose certificate does not verify. They show whether "
+        "the right homeserver answers there, and never count for the verdict.",
+    ),
     host_with_port_differs=_described(_nullable(_STRING), "How the responses change if Host contains the port."),
 )
 _NOTARY = _object_schema(
