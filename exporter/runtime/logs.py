@@ -7,6 +7,7 @@ from typing import TextIO
 import structlog
 from structlog.typing import EventDict, Processor
 
+from exporter.runtime.log_handler import LogHandler
 from exporter.runtime.log_options import LogFormat, LogLevel
 
 log = structlog.get_logger()
@@ -35,7 +36,7 @@ def configure(level: LogLevel, log_format: LogFormat, stream: TextIO = sys.stder
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(lowest),
     )
-    handler = logging.StreamHandler(stream)
+    handler = LogHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[*_FIELDS, _RENDERERS[log_format]]))
     logging.basicConfig(level=lowest, handlers=[handler], force=True)
     logging.captureWarnings(capture=True)

@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -22,18 +21,8 @@ from tests.sample_reports import delegated_by_well_known, expired_certificate, n
 
 
 @pytest.fixture
-def stream() -> Iterator[io.StringIO]:
-    """Yield a stream to log to, and restore the logging of the tests afterwards."""
-    names = ("", *logs.LIBRARIES, logs.ACCESS_LOG)
-    levels = {name: logging.getLogger(name).level for name in names}
-    handlers = logging.root.handlers[:]
-    logging.root.handlers.clear()  # `configure` closes the handlers of the root logger
-    yield io.StringIO()
-    logging.captureWarnings(capture=False)
-    structlog.reset_defaults()
-    logging.root.handlers[:] = handlers
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+def stream(restored_logging: None) -> io.StringIO:
+    return io.StringIO()
 
 
 def test_logfmt_begins_with_time_level_and_message(stream: io.StringIO) -> None:
