@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import h11
@@ -16,6 +17,8 @@ MAX_CONNECTIONS = 64  # enough for a few Prometheus servers and people
 RESPONSE_SECONDS = 90  # from one response to the next; a scrape of 100 MB may take half of it on a slow line
 CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether the client presented a valid certificate
 CONNECTION = "connection"  # in the state of a request: its BoundedConnection
+
+_IPV6_NETWORK_BITS = 64  # one client has all the addresses of such a network
 
 _VERSIONS = (b"1.0", b"1.1")
 _NOT_HTTP = b"This is not a valid HTTP/1.1 request.\n"
@@ -50,6 +53,8 @@ class BoundedConnection(H11Protocol):
     response_task: asyncio.Task[object] | None = None
     """The task that produces a response for this client only."""
     dropped = False
+    verified = False
+    """Whether its client has given a right password."""
 
     def __init__(self, *arguments: Any, on_accept: Callable[[int], None], **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -57,8 +62,12 @@ class BoundedConnection(H11Protocol):
         self._on_accept = on_accept
 
     def __repr__(self) -> str:
-        state = ("idle", "response not read", "response pending")[self.closing_cost]
-        return f"<{type(self).__name__} {_client_address(self) or 'unknown'}: {'dropped' if self.dropped else state}>"
+        state = ("idle", "response not read", *["response pending"] * 2)[self.closing_cost]
+        return f"<{type(self).__name__} {self.client_network or 'unknown'}: {'dropped' if self.dropped else state}>"
+
+    @property
+    def client_network(self) -> str:
+        return client_network(self.client)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -95,15 +104,18 @@ class BoundedConnection(H11Protocol):
 
     @property
     def closing_cost(self) -> int:
-        """How much is lost if the connection is closed. There are three cases:
+        """How much is lost if the connection is closed. There are four cases:
 
         - 0: the client is not waiting for a response.
         - 1: the client has requested a response, and does not read it.
         - 2: the client is waiting for a response, or reading it.
+        - 3: so is one that has given a right password.
         """
         if self.cycle is None or self.cycle.response_complete:
             return 0
-        return 1 if self.flow.write_paused else 2
+        if self.flow.write_paused:
+            return 1
+        return 3 if self.verified else 2
 
     @property
     def deadline(self) -> float:
@@ -137,22 +149,26 @@ def _make_room(others: Collection[BoundedConnection]) -> None:
     The connection that is closed is the first one in this order:
 
     1. connections that are cheap to close before those that are expensive (see `closing_cost`),
-    2. among these, the connections of the client address that has the most,
+    2. among these, the connections of the client network that has the most,
     3. among these, the connection that has waited longest.
     """
     if len(others) < MAX_CONNECTIONS:
         return
-    by_address = Counter(_client_address(connection) for connection in others)
+    by_network = Counter(connection.client_network for connection in others)
     remaining = [connection for connection in others if not connection.dropped]
     first = min(
         remaining,
-        key=lambda each: (each.closing_cost, -by_address[_client_address(each)], each.deadline),
+        key=lambda each: (each.closing_cost, -by_network[each.client_network], each.deadline),
         default=None,
     )
     if first:
         first.drop()
 
 
-def _client_address(connection: BoundedConnection) -> str:
-    """Return the client's IP address, which is empty if the client disconnected before it could be determined."""
-    return connection.client[0] if connection.client else ""
+def client_network(client: tuple[str, int] | None) -> str:
+    """Return what one client has: an IPv4 address, or an IPv6 network of 64 bits. Empty if the client is not known."""
+    if client is None:
+        return ""
+    host, _ = client
+    ip = ip_address(host)
+    return host if ip.version == 4 else str(ip_network((ip, _IPV6_NETWORK_BITS), strict=False))

@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.api import tester
-from exporter.web.connection import CLIENT_CERTIFICATE
+from exporter.web.connection import CLIENT_CERTIFICATE, CONNECTION, client_network
 from exporter.web.fetch_metadata import is_cors_read, is_cross_site
 from exporter.web.headers import with_headers
 from exporter.web.settings.live_config import LiveWebConfig
@@ -51,7 +51,10 @@ class Guard:
         if config.passwords is None:
             return None
         given = parse_credentials(Headers(scope=scope).get("authorization", ""))
-        return None if given and await config.passwords.verify(given) else _NO_PASSWORD
+        if not given or not await config.passwords.verify(given, client_network(scope["client"])):
+            return _NO_PASSWORD
+        scope["state"][CONNECTION].verified = True
+        return None
 
 
 def _check_rate(config: WebConfig) -> ASGIApp | None:

@@ -10,6 +10,7 @@ from starlette.responses import PlainTextResponse, Response
 
 from exporter.config import HostPort
 from exporter.web import connection
+from exporter.web.connection import client_network
 from tests.waiting import PATIENCE, until
 from tests.web.clients import REQUEST, client, crowd, exchange, read_to_end
 from tests.web.serving import large_board, large_page, served, served_pages, streamed_page
@@ -148,6 +149,39 @@ async def test_the_busiest_client_makes_room(monkeypatch: pytest.MonkeyPatch) ->
             writer.write(REQUEST % b"/-/healthy")
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
         writer.transport.abort()
+
+
+async def test_a_client_with_a_right_password_does_not_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those do of whom nobody knows yet whether theirs is right, although its response has been pending longest."""
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
+    may_finish, started = asyncio.Event(), list[Request]()
+
+    async def slow(request: Request) -> Response:
+        request.state.connection.verified = not started
+        started.append(request)
+        await may_finish.wait()
+        return PlainTextResponse("done")
+
+    async with served_pages(slow=slow) as (address, connections), client(address) as (reader, writer):
+        writer.write(REQUEST % b"/slow")
+        await until(lambda: started)
+        async with crowd(address, REQUEST % b"/slow", 10):
+            await until(lambda: len(started) > 5 and len(connections) <= 3)
+            may_finish.set()
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    ("client", "network"),
+    [
+        (("192.0.2.1", 5), "192.0.2.1"),
+        (("2001:db8::1:2:3:4", 5), "2001:db8::/64"),
+        (("::1", 5), "::/64"),
+        (None, ""),
+    ],
+)
+def test_a_client_has_all_addresses_of_its_network(client: tuple[str, int] | None, network: str) -> None:
+    assert client_network(client) == network
 
 
 async def test_repr_shows_what_the_client_is_waiting_for() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import bcrypt
 import httpx
@@ -11,7 +12,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from exporter.runtime.rate_limit import RateLimit
-from exporter.web.connection import CLIENT_CERTIFICATE
+from exporter.web.connection import CLIENT_CERTIFICATE, CONNECTION
 from exporter.web.guard import Guard
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.loading import WebConfig
@@ -36,8 +37,10 @@ async def guarded(
     live_config._config = config
     guard = Guard(site, live_config)
 
+    state = {CLIENT_CERTIFICATE: client_certificate, CONNECTION: SimpleNamespace()}
+
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        await guard({**scope, "state": {CLIENT_CERTIFICATE: client_certificate}}, receive, send)
+        await guard({**scope, "state": state}, receive, send)
 
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:

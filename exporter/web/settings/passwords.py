@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import bcrypt
 
+from exporter.runtime.fair_lock import FairLock
+
 _MAX_PASSWORD = 72  # bytes; bcrypt uses no more, and other programs silently truncate longer passwords
 
 
@@ -34,6 +36,7 @@ class Passwords:
     """Verifies passwords.
 
     bcrypt is slow on purpose: it runs in a thread, for one password at a time, and correct passwords are cached.
+    Clients take turns, so that one that guesses does not lock the others out.
     """
 
     def __init__(self, users: Mapping[str, str]) -> None:
@@ -41,16 +44,16 @@ class Passwords:
         self._hashes = {user.encode(): hashed.encode() for user, hashed in users.items()}
         self._secret = secrets.token_bytes(32)
         self._verified: set[bytes] = set()
-        self._bcrypt_lock = asyncio.Lock()
+        self._bcrypt_lock = FairLock()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {len(self._hashes)} users, {len(self._verified)} verified>"
 
-    async def verify(self, given: Credentials) -> bool:
-        """Whether the password is that of the user."""
+    async def verify(self, given: Credentials, client: str) -> bool:
+        """Whether the password is that of the user. `client` is the network that it comes from."""
         digest = self._digest(given)
         if digest not in self._verified:
-            await self._bcrypt_lock.acquire()
+            await self._bcrypt_lock.acquire(client)
             checking = asyncio.create_task(self._check_and_remember(digest, given))
             checking.add_done_callback(lambda _: self._bcrypt_lock.release())
             await asyncio.shield(checking)  # the thread runs on if the client disconnects, and the next one must wait

@@ -106,7 +106,9 @@ async def test_passwords_are_checked_one_at_a_time(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(bcrypt, "checkpw", checkpw)
     passwords = Passwords({"alice": "hash"})
-    checking = [asyncio.create_task(passwords.verify(Credentials(b"alice", b"%d" % number))) for number in range(5)]
+    checking = [
+        asyncio.create_task(passwords.verify(Credentials(b"alice", b"%d" % number), "192.0.2.1")) for number in range(5)
+    ]
     await until(lambda: running)
     for task in checking[:3]:
         task.cancel()
@@ -117,8 +119,27 @@ async def test_passwords_are_checked_one_at_a_time(monkeypatch: pytest.MonkeyPat
     assert (most, running) == (1, 0)
 
 
+async def test_a_client_that_guesses_does_not_lock_the_others_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The right password of another client is the next one to be checked."""
+    checked: list[bytes] = []
+
+    def checkpw(password: bytes, _hashed: bytes) -> bool:
+        checked.append(password)
+        return password == b"right"
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    passwords = Passwords({"alice": "hash"})
+    guesses = [
+        asyncio.create_task(passwords.verify(Credentials(b"alice", b"wrong"), "2001:db8::/64")) for _ in range(60)
+    ]
+    await asyncio.sleep(0)
+    assert await passwords.verify(Credentials(b"alice", b"right"), "192.0.2.1")
+    assert checked.index(b"right") <= 2
+    await asyncio.wait(guesses)
+
+
 async def test_repr_counts_users() -> None:
     """It shows neither names nor hashes."""
     passwords = Passwords({"alice": HASH, "bob": HASH})
-    assert await passwords.verify(Credentials(b"alice", PASSWORD.encode()))
+    assert await passwords.verify(Credentials(b"alice", PASSWORD.encode()), "192.0.2.1")
     assert repr(passwords) == "<Passwords 2 users, 1 verified>"
