@@ -84,7 +84,7 @@ def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurre
     reports = asyncio.run(_check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
     if several and not as_json:
-        _standard_output().print(report_text.summarize(federating, len(reports)))
+        _standard_output().print(report_text.summarize(list(map(verdict.federation, reports))))
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 
 

@@ -40,7 +40,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "web.api": {"config", "exporter", "judging", "metrics", "model", "reports", "runtime", "scheduling", "starlette"},
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
     "web": {
-        *("config", "exporter", "metrics", "probing", "reports", "web.api", "web.settings"),
+        *("config", "exporter", "judging", "metrics", "probing", "reports", "web.api", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
     "wiring": {"config", "internet", "probing", "server_lists"},

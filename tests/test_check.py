@@ -219,7 +219,7 @@ async def test_text_about_several_servers_ends_with_a_summary(
     assert first.startswith(f"✓ {HEALTHY} federates (")
     assert second.startswith(f"✗ {EXPIRED} does not federate (")
     assert second.splitlines()[0].endswith("): certificate_expired")
-    assert last == "1 of 2 servers federate.\n"
+    assert last == "1 of 2 servers federate, 1 not at all.\n"
 
 
 async def test_text_about_one_server_is_its_report(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:

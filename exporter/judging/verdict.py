@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import Enum, auto
+from enum import StrEnum
 
 from exporter.judging import peers
 from exporter.model.addresses import Target
@@ -25,12 +25,12 @@ class StageVerdict:
     """The duration of the slowest one."""
 
 
-class Federation(Enum):
+class Federation(StrEnum):
     """How far other homeservers get."""
 
-    FULL = auto()
-    PARTIAL = auto()
-    NONE = auto()
+    FULL = "full"
+    PARTIAL = "partial"
+    NONE = "none"
 
 
 def exporter_starved(report: Report) -> bool:

@@ -62,6 +62,7 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
         "checked_at": _rfc3339(report.ended_at),
         "duration_seconds": round(report.seconds, _MICROSECONDS),
         "federation_ok": verdict.federates(report),
+        "federation": verdict.federation(report),
         "peers": {name: _peer_json(of) for name, of in peers.verdicts(report).items()},
         "delegation": _delegation_json(report),
         "stages": _stages_json(verdict.stages(report).items()),

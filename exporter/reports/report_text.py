@@ -147,9 +147,12 @@ def _obstacle(sign: Text, obstacle: Obstacle, in_stages: Sequence[LocatedProblem
         yield _Line(_INDENT + _INDENT + _REMEDY, Text(remedy))
 
 
-def summarize(federating: int, total: int) -> str:
+def summarize(federations: Sequence[Federation]) -> str:
     """Return the last line of several reports."""
-    return f"{federating} of {total} servers federate."
+    full, partial, none = (federations.count(each) for each in Federation)
+    rest = ((partial, "only in part"), (none, "not at all"))
+    but = "".join(f", {count} {how}" for count, how in rest if count)
+    return f"{full} of {len(federations)} servers federate{but}."
 
 
 # ---------------------------------------------------------------- stages

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from exporter.judging import verdict, warnings
+from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning
 from exporter.model.addresses import Target
 from exporter.model.enums import Method, Stage
@@ -40,6 +41,8 @@ class ServerState:
     watched: WatchedServer
     report: Report | None = None
     """The latest report, without those that were made while the exporter was offline."""
+    federation: Federation | None = None
+    """The verdict on `report`. None if there is no report."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
@@ -68,6 +71,7 @@ class ServerState:
         return replace(
             self,
             report=report,
+            federation=verdict.federation(report),
             last_success=report.ended_at if succeeded else self.last_success,
             probes=self.probes + 1,
             failures=self.failures + (not succeeded),

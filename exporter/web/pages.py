@@ -1,6 +1,7 @@
 """The site: all paths of the exporter, and their responses."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -44,7 +45,8 @@ def build_site(context: SiteContext) -> Starlette:
     """Return the ASGI application."""
 
     async def landing_page(_: Request) -> Response:
-        page = landing.render(len(context.board.snapshot().states), context.outage())
+        servers = Counter(rendered.state.federation for rendered in context.board.snapshot().states)
+        page = landing.render(servers, context.outage())
         return HTMLResponse(page, headers=landing.HEADERS)
 
     async def metrics(request: Request) -> Response:

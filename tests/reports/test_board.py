@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
 from exporter.model import names
 from exporter.model.addresses import Target
@@ -80,6 +81,7 @@ def test_a_report_becomes_the_state(board: Board) -> None:
     assert state_of(board) == ServerState(
         watched_server("example.org"),
         report,
+        Federation.FULL,
         last_success=ENDED_AT,
         probes=1,
         failures=0,

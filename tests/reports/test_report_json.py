@@ -57,6 +57,7 @@ def test_fields_have_a_fixed_order() -> None:
         "checked_at",
         "duration_seconds",
         "federation_ok",
+        "federation",
         "peers",
         "delegation",
         "stages",

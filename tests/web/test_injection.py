@@ -252,7 +252,7 @@ async def test_the_landing_page_keeps_its_style(tmp_path: Path) -> None:
     measure = "<script>document.title = getComputedStyle(document.querySelector('dl')).display</script>"
     policy = f"{landing.HEADERS['Content-Security-Policy']}; script-src 'unsafe-inline'"
     page = HTMLResponse(
-        landing.render(1).replace("</body>", f"{measure}</body>"), headers={"Content-Security-Policy": policy}
+        landing.render({None: 1}).replace("</body>", f"{measure}</body>"), headers={"Content-Security-Policy": policy}
     )
     async with serving(page) as (address, _):
         assert "<title>grid</title>" in await dom_of(f"http://{address}/", tmp_path)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
+from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Implementation, IPFamily, Method, SrvService, Stage
 from exporter.model.reasons import Reason
@@ -149,6 +150,11 @@ _REPORT = _object_schema(
     checked_at=_MOMENT,
     duration_seconds=_SECONDS,
     federation_ok=_described(BOOLEAN, "Whether both Synapse and Dendrite can federate with the server."),
+    federation=_described(
+        _enum_schema(Federation),
+        "full: every implementation can federate. partial: some cannot, or a reverse proxy breaks joins or messages "
+        "although lookups work. none: neither Synapse nor Dendrite can federate.",
+    ),
     peers=_described(
         _object_with_names({implementation.value: _PEER for implementation in Implementation}),
         "Whether each implementation can federate with the server. conduit stands for the Conduit family.",
