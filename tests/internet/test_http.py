@@ -130,6 +130,13 @@ async def test_a_content_length_that_is_too_large_is_refused(server: RawServer) 
         await server.fetch(OK + b"Content-Length: 99999999999999999999\r\n\r\n")
 
 
+async def test_a_header_line_may_be_as_long_as_all_headers_together(server: RawServer) -> None:
+    """Some homeservers read it, so a probe has to; what is too long for others is a warning."""
+    value = b"y" * (MAX_HEADER_BYTES - len(b"HTTP/1.1 204 No Content\r\nX: \r\n\r\n"))
+    response = await server.fetch(b"HTTP/1.1 204 No Content\r\nX: " + value + b"\r\n\r\n")
+    assert response.header("x") == value.decode()
+
+
 def headers(count: int) -> bytes:
     return b"HTTP/1.1 204 No Content\r\n" + b"".join(b"X-%d: y\r\n" % number for number in range(count)) + b"\r\n"
 

@@ -19,6 +19,10 @@ _AT_REDIRECT: Final[Problems] = frozenset(
     {(Stage.WELL_KNOWN, Reason.BLOCKED_ADDRESS), (Stage.TCP, Reason.CONNECT_REFUSED)}  # the fallback, to port 8448
 )
 
+_AT_INSECURE_REDIRECT: Final[Problems] = frozenset(  # such a redirect is a problem wherever it leads
+    {(Stage.WELL_KNOWN, Reason.REDIRECT), (Stage.TCP, Reason.CONNECT_REFUSED)}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class AttackPath:
@@ -30,8 +34,8 @@ class AttackPath:
     """The path uses the text of the case as it is written, whether it is an address or not."""
 
 
-def redirect_to(host: str, port: int) -> Response:
-    return redirect(f"https://{quote(host, safe='[]:%@#?/+.')}:{port}/.well-known/matrix/server")
+def redirect_to(host: str, port: int, scheme: str = "https") -> Response:
+    return redirect(f"{scheme}://{quote(host, safe='[]:%@#?/+.')}:{port}/.well-known/matrix/server")
 
 
 ATTACK_PATHS: Final[dict[str, AttackPath]] = {
@@ -72,5 +76,16 @@ ATTACK_PATHS: Final[dict[str, AttackPath]] = {
     "redirect, by name": AttackPath(
         lambda world, case, port: world.name_with_well_known(redirect_to(world.name_with_address(case.ip), port)),
         _AT_REDIRECT,
+    ),
+    "redirect to plain http, literal": AttackPath(
+        lambda world, case, port: world.name_with_well_known(redirect_to(case.host, port, "http")),
+        _AT_INSECURE_REDIRECT,
+        uses_text=True,
+    ),
+    "redirect to plain http, by name": AttackPath(
+        lambda world, case, port: world.name_with_well_known(
+            redirect_to(world.name_with_address(case.ip), port, "http")
+        ),
+        _AT_INSECURE_REDIRECT,
     ),
 }

@@ -29,6 +29,7 @@ WIDE = "\N{GRINNING FACE}" + "x" * 500_000
 UNIVERSAL_SIGNATURE = encode_base64(IDENTITY + bytes(32))  # valid for both: R is a point of small order, S is 0
 JSON = b"Content-Type: application/json"
 MAX_KEYS = 32  # that the exporter verifies
+MAX_BYTES = 512 * 1024  # that the exporter reads
 INVALID, UNSIGNED, NO_KEY = Reason.INVALID_CONTENT, Reason.SIGNATURE_INVALID, Reason.NO_SIGNING_KEY
 
 
@@ -235,6 +236,8 @@ ROWS = (
     changed("texts", "five thousand texts", None, odd=[f"a{number % 100}" for number in range(4900)]),
     changed("names", "five thousand names", None, odd={f"{number:x}": 0 for number in range(4900)}),
     changed("more-names", "fifty thousand names", Reason.TOO_LARGE, odd={f"{number:x}": 0 for number in range(50_000)}),
+    as_text("as-large-as-is-read", "512 KiB", None, lambda body: body.ljust(MAX_BYTES)),
+    as_text("too-large", "a byte more than 512 KiB", Reason.TOO_LARGE, lambda body: body.ljust(MAX_BYTES + 1)),
     as_text("large", "8 MiB", Reason.TOO_LARGE, lambda body: body.ljust(8 << 20)),
     # ------------------------------------------------------------ names and times
     KeysRow("in-capitals", "the server's name in capitals", in_capitals, Reason.SERVER_NAME_MISMATCH),
