@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import pytest
@@ -263,6 +264,42 @@ async def test_a_reload_over_http_returns_the_complaints(tmp_path: Path) -> None
         assert f"{file}:1: servers[0]:" in response.text
         write_config(file, federation)
         assert (await post_reload(app)).status_code == 200
+
+
+async def test_a_flood_of_reloads_is_a_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks while one is in progress shares the next one, which comes after a rest."""
+    async with exporter_of(tmp_path, HEALTHY, BROKEN) as (app, federation, file):
+        first = asyncio.create_task(app.reload())
+        await asyncio.sleep(0)
+        monkeypatch.setattr(app, "_read", read := Mock(side_effect=app._read))
+        await until(lambda: app._next_reload is None)
+        write_config(file, federation, servers=[HEALTHY.server_name])
+        assert {await first, *await asyncio.gather(*(app.reload() for _ in range(100)))} == {()}
+        assert len(app.board.snapshot().states) == 1
+        assert read.call_count <= 2
+        assert app._rested_at > asyncio.get_running_loop().time()
+
+
+async def test_a_reload_that_waits_ends_when_the_exporter_stops(tmp_path: Path) -> None:
+    async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
+        app._rested_at = asyncio.get_running_loop().time() + 3600
+        waiting = asyncio.create_task(app.reload())
+        await until(lambda: app._next_reload)
+        await app._prevent_reloads()
+        (complaint,) = await waiting
+    assert complaint.sentence == "the exporter is stopping: start it again"
+    assert leaked_tasks() == set()
+
+
+async def test_a_bug_in_a_reload_does_not_end_the_exporter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is logged, and the previous configuration stays in effect."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
+        monkeypatch.setattr(app, "_read", Mock(side_effect=RuntimeError("a bug")))
+        with capture_logs() as logged:
+            (complaint,) = await app.reload()
+        assert complaint.sentence == "internal error, see the log"
+        assert [entry["event"] for entry in logged] == ["internal error during a reload", "configuration not applied"]
+        assert (await metrics(app))[RELOADED] == 0
 
 
 async def test_an_exporter_that_is_stopping_does_not_reload(tmp_path: Path) -> None:
