@@ -5,7 +5,6 @@ The sources are the server-server API, 2.3.1, "GET /_matrix/key/v2/server", and 
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -133,13 +132,13 @@ def _is_public_key(text: str | None) -> bool:
 
 
 def _compact_document(content: JsonObject) -> str | None:
-    """Return the document as compact JSON in ASCII, with every field in its order. Equal documents share one string."""
+    """Return the document as compact JSON in ASCII, with every field in its order."""
     try:
         text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     except (ValueError, RecursionError):
         return None
     fits = len(text) <= MAX_KEPT and text.count("{") + text.count("[") <= MAX_BRACKETS
-    return sys.intern(text) if fits else None
+    return text if fits else None
 
 
 def find_malformation(content: JsonObject) -> str | None:
