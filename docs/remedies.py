@@ -5,9 +5,10 @@ reasons or `all`, or `<!-- warnings -->`, and the matching `<!-- end of … -->`
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from exporter.judging.remedies import BY_STATUS
 from exporter.judging.warnings import WarningName
 from exporter.model.reasons import STAGE_REMEDIES, Reason
 
@@ -41,7 +42,14 @@ def _remedies(reasons: str) -> Iterable[tuple[str, str]]:
 def remedy(reason: Reason) -> str:
     """Return the common remedy of a reason, and those of the stages that have their own."""
     of_stages = [f"`{stage}`: {text}" for (stage, each), text in STAGE_REMEDIES.items() if each is reason]
-    return "<br>".join([reason.remedy, *of_stages])
+    return "<br>".join([reason.remedy, *of_stages, *(_of_statuses() if reason is Reason.HTTP_STATUS else ())])
+
+
+def _of_statuses() -> Iterator[str]:
+    """Yield the remedies of statuses that say what is wrong, each with its statuses."""
+    for text in dict.fromkeys(BY_STATUS.values()):
+        statuses = ", ".join(str(status) for status, each in BY_STATUS.items() if each == text)
+        yield f"status {statuses}: {text}"
 
 
 def _table(kind: str, rows: Iterable[tuple[str, str]]) -> str:

@@ -1,8 +1,9 @@
 """What a finished report means: pure functions that never touch the network."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from exporter.judging import peers
 from exporter.model.addresses import Target
@@ -12,6 +13,7 @@ from exporter.model.outcomes import Failed, Passed, ResourceShortage, Skipped, f
 from exporter.model.reasons import RAN_OUT_OF_TIME
 from exporter.model.report import LocatedProblem, Report
 
+_ORDER: Final = {stage: number for number, stage in enumerate(Stage)}
 _MAX_STALLED_SHARE = 0.1  # of a probe: a timeout is believed if the exporter was listening for the rest of it
 
 
@@ -88,12 +90,19 @@ def stages(report: Report) -> dict[Stage, StageVerdict]:
     return verdicts
 
 
-def problems(report: Report) -> Iterator[LocatedProblem]:
-    """Yield every problem, in the order of the stages."""
-    for stage, endpoint, outcome in report.outcomes():
-        if isinstance(outcome, Failed):
-            for problem in outcome.problems:
-                yield LocatedProblem(stage, endpoint, problem)
+def problems(report: Report) -> list[LocatedProblem]:
+    """Return every problem, in the order of the stages."""
+    return in_order(
+        LocatedProblem(stage, endpoint, problem)
+        for stage, endpoint, outcome in report.outcomes()
+        if isinstance(outcome, Failed)
+        for problem in outcome.problems
+    )
+
+
+def in_order(located: Iterable[LocatedProblem]) -> list[LocatedProblem]:
+    """Sort problems by stage, so that a cause comes before what follows from it."""
+    return sorted(located, key=lambda each: _ORDER[each.stage])
 
 
 def tls_sessions(report: Report) -> dict[CertificateOf, tuple[TlsSession, ...]]:

@@ -7,12 +7,21 @@ from typing import TypeAlias
 
 from exporter.judging import peers
 from exporter.judging.peers.synapse import Synapse
-from exporter.judging.verdict import healthy_by_family, signing_keys, tls_sessions
+from exporter.judging.verdict import healthy_by_family, problems, signing_keys, tls_sessions
 from exporter.model import routes
 from exporter.model.addresses import Target
-from exporter.model.enums import IPFamily, SrvService
+from exporter.model.enums import IPFamily, SrvService, Stage
 from exporter.model.findings import Delegation, SigningKeys
-from exporter.model.outcomes import Failed, Outcome, Passed, Problem, ResourceShortage, found
+from exporter.model.outcomes import (
+    Failed,
+    Intermediary,
+    Outcome,
+    Passed,
+    Problem,
+    ResourceShortage,
+    UnexpectedResponse,
+    found,
+)
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 
@@ -222,12 +231,25 @@ def host_with_port_differs(report: Report) -> Details:
             yield f"{endpoint.endpoint.address}: {endpoint.deep.host_with_port_differs}"
 
 
+def intermediary(report: Report) -> Details:
+    """What answers in the homeserver's place may let peers pass, or only some of them, or none."""
+    stages: dict[str, dict[Stage, Intermediary]] = {}
+    for located in problems(report):
+        if isinstance(located.problem, UnexpectedResponse) and (who := located.problem.response.intermediary):
+            stages.setdefault(who.name, {}).setdefault(located.stage, who)
+    for seen in stages.values():
+        yield f"{next(iter(seen.values()))} answers, or changes what the homeserver answers: {', '.join(seen)}"
+    for endpoint in report.endpoints:
+        if endpoint.filtered:
+            yield f"{endpoint.endpoint.address}: only what has the User-Agent of a homeserver reaches the homeserver"
+
+
 def notary_disagrees(report: Report) -> Details:
     """Peers that rely on the notary reject what this server signs."""
     outcomes = [result.outcome for result in report.deep.notaries] if report.deep else []
-    problems = [problem for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems]
-    if problems:
-        yield "; ".join(problem.detail for problem in problems)
+    complaints = [problem.detail for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems]
+    if complaints:
+        yield "; ".join(complaints)
 
 
 def _published_keys(report: Report) -> Iterator[SigningKeys]:

@@ -126,6 +126,12 @@ class WarningName(WithRemedy):
         "Some homeservers always send the port in Host: configure the reverse proxy to choose the same virtual host "
         "with and without it.",
     )
+    INTERMEDIARY = (
+        "intermediary",
+        "Something in front of the homeserver or its web server answers in its place: in the CDN, filter or reverse "
+        "proxy that is named, exempt /_matrix and /.well-known/matrix from challenges, bot filters, rate limits and "
+        "compression (Cloudflare: a rule that skips them for these paths, or DNS only).",
+    )
     NOTARY_DISAGREES = (
         "notary_disagrees",
         "Another server got other keys for this name: restore the homeserver's signing key file if it was lost or "
@@ -177,6 +183,7 @@ RULES = {
     WarningName.KEYS_CONTENT_TYPE: rules.keys_content_type,
     WarningName.OLD_KEY_INCONSISTENT: rules.old_key_inconsistent,
     WarningName.HOST_WITH_PORT_DIFFERS: rules.host_with_port_differs,
+    WarningName.INTERMEDIARY: rules.intermediary,
     WarningName.NOTARY_DISAGREES: rules.notary_disagrees,
 }
 """The rule of every warning but `delegation_lost`, which needs more than the report."""

@@ -177,23 +177,3 @@ class SigningKeys:
     document: str | None = field(default=None, compare=False, repr=False)
     """The response as compact JSON; None if it is too large to keep."""
     oddities: frozenset[Oddity] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class DirectoryResponse:
-    """How a request without credentials for a room alias was answered, which peers send before any other."""
-
-    status: int
-    errcode: str | None
-    """Only a homeserver sends one."""
-
-    @property
-    def reached(self) -> bool:
-        """Whether the homeserver answered, if only that it does not know the path."""
-        return self.errcode is not None
-
-    @property
-    def detail(self) -> str:
-        """Describe the response."""
-        answer = f"errcode {self.errcode}" if self.errcode else "no Matrix error"
-        return f"a request for a room alias returns status {self.status} and {answer}"

@@ -1,7 +1,7 @@
 """The outcome of a step: it passed, it failed, or it was skipped."""
 
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from exporter.model.reasons import Reason
 
@@ -28,6 +28,54 @@ class WeakKey(Problem):
     kind: str
     """As people write it, such as RSA."""
     bits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intermediary:
+    """Something between peers and the homeserver that answers in its place, such as a CDN or a bot filter."""
+
+    name: str
+    shown_by: str
+    """The header or the status that shows it."""
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.shown_by})"
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseSummary:
+    """An HTTP response, as far as it shows who answered."""
+
+    status: int
+    errcode: str | None
+    """Only a homeserver sends one."""
+    intermediary: Intermediary | None = None
+    origin: tuple[str, ...] = ()
+    """Phrases about who answered: its Server header, the beginning of its body. They are printable."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether the homeserver answered, if only that it does not know the path."""
+        return self.errcode is not None
+
+    @property
+    def may_be_of_filter(self) -> bool:
+        """Whether a filter seems to answer, which may let others pass."""
+        return not self.reached and (self.intermediary is not None or self.status in FILTER_STATUSES)
+
+    def __str__(self) -> str:
+        answer = f"errcode {self.errcode}" if self.errcode else "no Matrix error"
+        return "; ".join((f"status {self.status} and {answer}", *self.origin))
+
+
+FILTER_STATUSES: Final = frozenset({403, 406, 429, 503})
+
+
+@dataclass(frozen=True, slots=True)
+class UnexpectedResponse(Problem):
+    """The response to a request is not that of a homeserver that works."""
+
+    response: ResponseSummary
 
 
 @dataclass(frozen=True, slots=True)

@@ -259,9 +259,8 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
         "the target."
     ),
     (Stage.KEYS, Reason.HTTP_STATUS): (
-        "Status 502, 503 or 504 means that the homeserver is down: start it, and check the reverse proxy's upstream. "
-        "Otherwise forward /_matrix/key to the homeserver as well as /_matrix/federation: without its keys peers "
-        "cannot verify anything that this server sends."
+        "The reverse proxy does not forward /_matrix/key: configure it to forward that to the homeserver as well as "
+        "/_matrix/federation. Without the keys peers cannot verify anything that this server sends."
     ),
     (Stage.KEYS, Reason.INVALID_CONTENT): (
         "The document of the keys is not what the specification requires, or not what every homeserver accepts: "

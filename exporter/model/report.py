@@ -8,7 +8,6 @@ from exporter.model.addresses import Endpoint
 from exporter.model.enums import Implementation, IPFamily, Means, Stage
 from exporter.model.findings import (
     Delegation,
-    DirectoryResponse,
     HttpShape,
     Resolution,
     SigningKeys,
@@ -17,7 +16,17 @@ from exporter.model.findings import (
     TlsSession,
 )
 from exporter.model.names import ServerName
-from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, Skipped
+from exporter.model.outcomes import (
+    SKIPPED,
+    Failed,
+    Outcome,
+    Passed,
+    Problem,
+    ResponseSummary,
+    Skipped,
+    UnexpectedResponse,
+)
+from exporter.model.reasons import Reason
 from exporter.model.routes import Route
 
 
@@ -38,7 +47,21 @@ class Answers:
     keys: Outcome[SigningKeys] = SKIPPED
     shape: HttpShape | None = None
     """Of the response for the keys."""
-    directory: DirectoryResponse | None = None
+    directory: ResponseSummary | None = None
+    """Of the request for a room alias, which peers send before any other."""
+
+    @property
+    def reached(self) -> bool:
+        """Whether a request for a room alias reaches the homeserver."""
+        return self.directory is not None and self.directory.reached
+
+    @property
+    def lookup_fault(self) -> UnexpectedResponse | None:
+        """Why a request for a room alias does not reach the homeserver; None if it does, or if nothing came back."""
+        if self.directory is None or self.directory.reached:
+            return None
+        detail = f"a request for a room alias returns {self.directory}"
+        return UnexpectedResponse(Reason.NOT_FORWARDED, detail, self.directory)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +80,7 @@ class EndpointDeepLook:
     """Skipped if it was inconclusive."""
     host_with_port_differs: str | None = None
     """How the response for the keys differs when `Host` contains the port; None if it does not."""
-    directory: DirectoryResponse | None = None
+    directory: ResponseSummary | None = None
     second: SecondLook | None = None
     http2_broken: bool = False
     """The server selects HTTP/2 and does not speak it."""
@@ -134,6 +157,14 @@ class EndpointReport:
         session = self.tls.found if isinstance(self.tls, Failed) else None
         unverified = session is not None and not session.certificate.valid
         return unverified and isinstance(self.keys_behind_bad_certificate, Skipped)
+
+    @property
+    def filtered(self) -> bool:
+        """Whether requests reach the homeserver only with the User-Agent of one."""
+        second = self.deep.second if self.deep else None
+        if second is None or second.means is not Means.HOMESERVER_AGENT:
+            return False
+        return second.answers.reached and not self.answers.reached
 
     @property
     def ok(self) -> bool:

@@ -1,6 +1,10 @@
 """Text from remote servers, made safe to show: one line, printable, bounded. Pure."""
 
+import re
+
 _ELLIPSIS = "…"
+_BYTES_READ_PER_CHARACTER = 8  # a character may have four bytes, and pages begin with many blanks
+_BLANKS = re.compile(r"\s+")
 
 
 def printable(text: str, at_most: int) -> str:
@@ -9,3 +13,9 @@ def printable(text: str, at_most: int) -> str:
     if cut.isprintable():
         return cut
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
+
+
+def excerpt(body: bytes, at_most: int) -> str:
+    """Return the beginning of a body, by which it can be recognised, with every run of blanks as a single one."""
+    beginning = body[: at_most * _BYTES_READ_PER_CHARACTER].decode(errors="replace")
+    return printable(_BLANKS.sub(" ", beginning).strip(), at_most)

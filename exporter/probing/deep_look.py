@@ -100,21 +100,30 @@ async def _send_requests(
     report: Report, endpoint: EndpointReport, look: SecondLooks, deadline: Deadline
 ) -> EndpointDeepLook | None:
     route = report.route
-    keys_found = found(endpoint.keys) is not None  # otherwise, this is not about what is forwarded
     async with look.session() as (connection, session):
         if not isinstance(session, Passed):
             return None
         difference = await _compare_host_with_port(connection, report, endpoint, deadline.for_stage())
         answered = await directory.run(connection, route.host_header, deadline.for_stage())
+        keys_found = found(endpoint.keys) is not None
         outcome = await proxy.run(
             connection, route.host_header, found(endpoint.version), deadline.for_stage(), keys_found=keys_found
         )
-    second = await look.as_a_homeserver() if directory.is_refusal(endpoint.keys, answered) else None
-    if second and directory.lets_homeservers_pass(answered, second.answers.directory):
-        outcome = SKIPPED  # what answered in the homeserver's place says nothing about what peers meet
-    elif keys_found:
-        outcome = proxy.add_directory(outcome, answered)
-    return EndpointDeepLook(outcome, difference, answered, second, await look.http2_broken())
+    second = await look.as_a_homeserver() if directory.may_be_filtered(endpoint.keys, answered) else None
+    seen = EndpointDeepLook(outcome, difference, answered, second, await look.http2_broken())
+    return replace(seen, proxy=_judge_proxy(replace(endpoint, deep=seen), outcome))
+
+
+def _judge_proxy(endpoint: EndpointReport, outcome: Outcome[None]) -> Outcome[None]:
+    """Return the outcome of the stage `proxy` in view of the whole deep look. There are three cases:
+
+    - a filter answers in the homeserver's place: inconclusive, as peers meet something else;
+    - the endpoint publishes no keys: nothing is said about what is forwarded;
+    - otherwise, lookups must be forwarded too.
+    """
+    if endpoint.filtered:
+        return SKIPPED
+    return proxy.add_fault(outcome, endpoint.answers.lookup_fault) if found(endpoint.keys) else outcome
 
 
 async def _compare_host_with_port(

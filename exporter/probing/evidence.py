@@ -74,6 +74,12 @@ class HttpResponse:
             len(self.headers), max((len(name) + 2 + len(value) for name, value in self.headers), default=0)
         )
 
+    @property
+    def content_encoding(self) -> str | None:
+        """Return how the body is compressed, or None if it is not. No request accepts that."""
+        encoding = (self.header("content-encoding") or "").strip().lower()
+        return None if encoding in ("", "identity") else encoding
+
     def header(self, name: str) -> str | None:
         """Return all values of a header, joined as in RFC 9110, section 5.2, or None if it is missing."""
         values = [value for key, value in self.headers if key == name]

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter.judging import peers, verdict
+from exporter.judging import peers, remedies, verdict
 from exporter.judging.peers.peer import PeerVerdict
 from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import ActiveWarning, warnings
-from exporter.model import reasons
 from exporter.model.enums import SrvService, Stage
 from exporter.model.findings import (
     Certificate,
@@ -63,10 +62,10 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
         "duration_seconds": round(report.seconds, _MICROSECONDS),
         "federation_ok": verdict.federates(report),
         "federation": verdict.federation(report),
-        "peers": {name: _peer_json(of) for name, of in peers.verdicts(report).items()},
+        "peers": {name: _peer_json(report, of) for name, of in peers.verdicts(report).items()},
         "delegation": _delegation_json(report),
         "stages": _stages_json(verdict.stages(report).items()),
-        "problems": [_problem_json(located) for located in verdict.problems(report)],
+        "problems": [_problem_json(report, located) for located in verdict.problems(report)],
         "warnings": [_warning_json(located) for located in warnings(report, delegation_last_seen)],
         "endpoints": [_endpoint_json(seen) for seen in report.endpoints],
         "deep_look": _deep_look_json(report.deep) if report.deep else None,
@@ -126,17 +125,17 @@ def _stages_json(verdicts: Iterable[tuple[Stage, StageVerdict]]) -> list[JsonObj
     ]
 
 
-def _peer_json(of: PeerVerdict) -> JsonObject:
-    return {"federates": of.federates, "problem": _problem_json(of.problem) if of.problem else None}
+def _peer_json(report: Report, of: PeerVerdict) -> JsonObject:
+    return {"federates": of.federates, "problem": _problem_json(report, of.problem) if of.problem else None}
 
 
-def _problem_json(located: LocatedProblem) -> JsonObject:
+def _problem_json(report: Report, located: LocatedProblem) -> JsonObject:
     return {
         "stage": located.stage,
         "reason": located.problem.reason,
         "endpoint": located.endpoint.address if located.endpoint else None,
         "detail": located.problem.detail,
-        "remedy": reasons.remedy(located.stage, located.problem.reason),
+        "remedy": remedies.remedy(report, located),
     }
 
 

@@ -14,14 +14,14 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter.judging import peers, verdict
+from exporter.judging import peers, remedies, verdict
 from exporter.judging.peers import Obstacle
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
-from exporter.model import reasons
+from exporter.model.addresses import Endpoint
 from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords
-from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped
+from exporter.model.outcomes import Failed, Outcome, Passed, Skipped
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports import phrases
 from exporter.reports.phrases import printable_text
@@ -112,10 +112,11 @@ def _heading(report: Report, warned: Sequence[ActiveWarning]) -> Iterator[_Line]
 
 
 def _verdict_text(federation: Federation, report: Report, warned: Sequence[ActiveWarning]) -> str:
-    took, found = f"({phrases.format_duration(report.seconds)})", list(verdict.problems(report))
+    took, found = f"({phrases.format_duration(report.seconds)})", verdict.problems(report)
     if federation is Federation.NONE:
         stopping = [obstacle.problem for obstacle in peers.obstacles(report) if obstacle.problem]
-        return f"does not federate {took}: {', '.join(dict.fromkeys(each.problem.reason for each in stopping + found))}"
+        causes_first = verdict.in_order(stopping + found)
+        return f"does not federate {took}: {', '.join(dict.fromkeys(each.problem.reason for each in causes_first))}"
     troubles = ((len(found), "problem"), (len(warned), "warning"))
     but = " and ".join(phrases.count_of(count, noun) for count, noun in troubles if count)
     federates = "federates" if federation is Federation.FULL else "federates only in part"
@@ -124,27 +125,26 @@ def _verdict_text(federation: Federation, report: Report, warned: Sequence[Activ
 
 def _partial_federation(report: Report) -> Iterator[_Line]:
     """Yield which implementations do not get through, and whether a reverse proxy is at fault."""
-    in_stages = list(verdict.problems(report))
+    in_stages = verdict.problems(report)
     for obstacle in peers.obstacles(report):
-        yield from _obstacle(_WARNING, obstacle, in_stages)
+        yield from _obstacle(_WARNING, obstacle, report)
     if any(located.stage is Stage.PROXY for located in in_stages):
         yield _Line(_INDENT + _WARNING, Text("Lookups work, but joins or messages fail: see the stage proxy."))
 
 
 def _hidden_obstacles(report: Report) -> Iterator[_Line]:
     """Yield what stops implementations without being a problem by the specification, so that no stage shows it."""
-    in_stages = list(verdict.problems(report))
+    in_stages = verdict.problems(report)
     for obstacle in peers.obstacles(report):
         if obstacle.problem not in in_stages:
-            yield from _obstacle(_FAILED, obstacle, in_stages)
+            yield from _obstacle(_FAILED, obstacle, report)
 
 
-def _obstacle(sign: Text, obstacle: Obstacle, in_stages: Sequence[LocatedProblem]) -> Iterator[_Line]:
+def _obstacle(sign: Text, obstacle: Obstacle, report: Report) -> Iterator[_Line]:
     """Yield what stops some implementations, with its remedy unless a stage shows that."""
     yield _Line(_INDENT + sign, Text(printable_text(str(obstacle))))
-    if obstacle.problem and obstacle.problem not in in_stages:
-        remedy = reasons.remedy(obstacle.problem.stage, obstacle.problem.problem.reason)
-        yield _Line(_INDENT + _INDENT + _REMEDY, Text(remedy))
+    if obstacle.problem and obstacle.problem not in verdict.problems(report):
+        yield _Line(_INDENT + _INDENT + _REMEDY, Text(remedies.remedy(report, obstacle.problem)))
 
 
 def summarize(federations: Sequence[Federation]) -> str:
@@ -163,7 +163,7 @@ def _server_stage(stage: Stage, outcome: Outcome[object], report: Report) -> Ite
         lead = Text.assemble(_SKIPPED, f"{stage:<{_STAGE_COLUMNS['server']}} {_NOT_RUN}")
         yield _Line(lead, Text(phrases.explain_skip(stage, report)))
     else:
-        yield from _stage_lines(stage, outcome, report, _STAGE_COLUMNS["server"])
+        yield from _stage_lines(stage, outcome, report)
 
 
 def _notary_stage(result: NotaryResult, report: Report) -> Iterator[_Line]:
@@ -177,14 +177,14 @@ def _notary_stage(result: NotaryResult, report: Report) -> Iterator[_Line]:
             yield _Line(_stage_lead(Stage.NOTARY, result.outcome, report, columns), Text(same))
         case Failed(problems=found):
             yield _Line(_stage_lead(Stage.NOTARY, result.outcome, report, columns), Text(result.notary.text))
-            yield from _problem_lines(Stage.NOTARY, found)
+            yield from _problem_lines([LocatedProblem(Stage.NOTARY, None, each) for each in found], report)
 
 
 def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     branch = root.add(_endpoint_line(seen))
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
-            branch.add(Group(*_stage_lines(stage, outcome, report, _STAGE_COLUMNS["endpoint"])))
+            branch.add(Group(*_stage_lines(stage, outcome, report, seen.endpoint)))
     if unverified := list(phrases.describe_keys_behind_bad_certificate(seen.keys_behind_bad_certificate)):
         branch.add(_Line(_WARNING, Text("\n".join(unverified))))
     skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
@@ -205,12 +205,13 @@ def _endpoint_line(seen: EndpointReport) -> _Line:
 
 
 def _stage_lines(
-    stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int
+    stage: Stage, outcome: Passed[object] | Failed[object], report: Report, endpoint: Endpoint | None = None
 ) -> Iterator[_Line]:
+    columns = _STAGE_COLUMNS["endpoint" if endpoint else "server"]
     lead = _stage_lead(stage, outcome, report, columns)
     yield _Line(lead, Text("\n".join(phrases.describe_finding(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
-        yield from _problem_lines(stage, outcome.problems)
+        yield from _problem_lines([LocatedProblem(stage, endpoint, each) for each in outcome.problems], report)
 
 
 def _stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
@@ -252,12 +253,12 @@ def _deep_look_line(seen: DeepLook, report: Report) -> _Line:
 # ---------------------------------------------------------------- problems and warnings
 
 
-def _problem_lines(stage: Stage, found: Iterable[Problem]) -> Iterator[_Line]:
-    """Yield the problems, with one remedy for consecutive problems of the same reason."""
-    for reason, alike in groupby(found, key=lambda problem: problem.reason):
-        for problem in alike:
-            yield _Line(_INDENT, Text.assemble((reason, "bold red"), f": {printable_text(problem.detail)}"))
-        yield _remedy(reasons.remedy(stage, reason))
+def _problem_lines(found: Iterable[LocatedProblem], report: Report) -> Iterator[_Line]:
+    """Yield the problems of a stage, with one remedy for consecutive problems that have the same."""
+    for remedy, alike in groupby(found, key=lambda located: remedies.remedy(report, located)):
+        for problem in (located.problem for located in alike):
+            yield _Line(_INDENT, Text.assemble((problem.reason, "bold red"), f": {printable_text(problem.detail)}"))
+        yield _remedy(remedy)
 
 
 def _other_warnings(report: Report, delegation_last_seen: datetime | None) -> list[ActiveWarning]:

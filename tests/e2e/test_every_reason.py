@@ -12,6 +12,7 @@ from exporter.demo.https_server import WELL_KNOWN
 from exporter.demo.servers import LabServer
 from exporter.internet import Internet
 from exporter.judging import verdict
+from exporter.judging.remedies import BY_STATUS, FOLLOWS_FROM_WELL_KNOWN
 from exporter.judging.warnings import WarningName
 from exporter.model import names
 from exporter.model.enums import Stage
@@ -23,6 +24,7 @@ from exporter.probing.deep_look import run
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.prober import Prober
 from exporter.probing.stages import version
+from exporter.reports.report_json import report_json
 from exporter.reports.server_state import ServerState
 from tests.addresses import ip_endpoint
 from tests.lab.catalogue import EVERY_SERVER
@@ -110,6 +112,53 @@ async def test_a_fault_of_the_exporter_is_reported_as_one(
         report = await probe(EVERY_SERVER[0], federation)
     assert problems(report) == {(Stage.VERSION, NOT_SHOWN)}
     assert [(line["event"], line["log_level"]) for line in logs] == [("internal error", "error")]
+
+
+REMEDIES = {
+    "homeserver-down.lab.test": (
+        "status 502, expected 200; Server: nginx; body: <!doctype html><title>502 Bad Gateway</title>",
+        BY_STATUS[502],
+    ),
+    "challenge.lab.test": (
+        (
+            "status 403, expected 200; from Cloudflare (cf-mitigated: challenge); Server: cloudflare; body: "
+            "<!doctype html><title>Just a moment...</title>"
+        ),
+        WarningName.INTERMEDIARY.remedy,
+    ),
+    "misdirected.lab.test": (
+        (
+            "status 421, expected 200; from a reverse proxy (status 421); Server: nginx; body: "
+            "<!doctype html><title>421 Misdirected Request</title>"
+        ),
+        BY_STATUS[421],
+    ),
+    "origin-tls.lab.test": (
+        (
+            "status 525, expected 200; from Cloudflare (status 525); Server: cloudflare; body: "
+            "<!doctype html><title>525: SSL handshake failed</title>"
+        ),
+        BY_STATUS[525],
+    ),
+    "compressed.lab.test": (
+        (
+            "compressed (gzip), although the request does not accept that; from a proxy that compresses "
+            "(content-encoding: gzip)"
+        ),
+        WarningName.INTERMEDIARY.remedy,
+    ),
+    "well-known-only.lab.test": ("Connection refused", FOLLOWS_FROM_WELL_KNOWN),
+}
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+async def test_the_last_problem_says_who_answers_and_what_to_do(name: str, federation: Federation) -> None:
+    """In the report, causes come first."""
+    report = await probe_deeply(federation.server(name).server, federation)
+    located = report_json(report)["problems"]
+    order = [stage.value for stage in Stage]
+    assert [each["stage"] for each in located] == sorted((each["stage"] for each in located), key=order.index)
+    assert (located[-1]["detail"], located[-1]["remedy"]) == REMEDIES[name]
 
 
 # ---------------------------------------------------------------- all of them

@@ -8,8 +8,8 @@ import pytest
 from exporter.judging import verdict
 from exporter.judging.verdict import Federation
 from exporter.model.enums import Oddity
-from exporter.model.findings import DirectoryResponse, SigningKeys
-from exporter.model.outcomes import Failed, Problem
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import Failed, Problem, ResponseSummary
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, Report
 from tests.sample_reports import (
@@ -41,8 +41,8 @@ def with_oddity(oddity: Oddity) -> Report:
 
 
 def not_forwarded() -> Report:
-    refused = DirectoryResponse(404, None)
-    proxy: Failed[None] = Failed(0.1, (Problem(Reason.NOT_FORWARDED, refused.detail),))
+    refused = ResponseSummary(404, None)
+    proxy: Failed[None] = Failed(0.1, (Problem(Reason.NOT_FORWARDED, str(refused)),))
     return with_endpoints(replace(healthy_at("192.0.2.1"), deep=EndpointDeepLook(proxy, directory=refused)))
 
 

@@ -8,6 +8,7 @@ from exporter.demo.ports import drop_packets
 from exporter.demo.servers import LabServer, PortFactory, Proxy, Website, federates, pass_through
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
+from tests.lab.intermediaries import BAD_GATEWAY, always
 from tests.lab.key_documents import publish_no_ed25519_key
 from tests.lab.reverse_proxy import (
     allow_reads_only,
@@ -78,6 +79,20 @@ BAD_RESPONSE_SERVERS = (
         Reason.CERTIFICATE_EXPIRED,
         Website("well-known-expired.lab.test", certificate=EXPIRED),
     ),
+    LabServer(
+        "well-known-only.lab.test",
+        "a web server with an expired certificate, and nothing on port 8448, where peers fall back to",
+        Method.DEFAULT_8448,
+        zone="well-known-only.lab.test A 192.0.2.137",
+        ports={
+            "192.0.2.137:443": Website(
+                "well-known-only.lab.test",
+                {WELL_KNOWN: delegation("hs.well-known-only.lab.test:443")},
+                certificate=EXPIRED,
+            )
+        },
+        expected=frozenset({(Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED), (Stage.TCP, Reason.CONNECT_REFUSED)}),
+    ),
     broken_well_known(
         "well-known-wrong-name.lab.test",
         "192.0.2.132",
@@ -146,6 +161,14 @@ BAD_RESPONSE_SERVERS = (
         ports={"192.0.2.143:8448": federates("no-keys.lab.test")},
         expected=frozenset({(Stage.KEYS, Reason.HTTP_STATUS)}),
         homeserver=without(KEYS),
+    ),
+    LabServer(
+        "homeserver-down.lab.test",
+        "a reverse proxy whose homeserver is down",
+        Method.DEFAULT_8448,
+        zone="homeserver-down.lab.test A 192.0.2.145",
+        ports={"192.0.2.145:8448": federates("homeserver-down.lab.test", proxy=always(BAD_GATEWAY))},
+        expected=frozenset({(Stage.VERSION, Reason.HTTP_STATUS), (Stage.KEYS, Reason.HTTP_STATUS)}),
     ),
     broken_keys(
         "no-signing-key.lab.test",

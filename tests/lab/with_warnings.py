@@ -7,11 +7,19 @@ from typing import Final
 from exporter.demo.authority import EXPIRED
 from exporter.demo.homeserver import KeyPublisher, publishing
 from exporter.demo.https_server import JSON, WELL_KNOWN, Response, delegation, redirect
-from exporter.demo.servers import LabServer, Website, delegates, federates, pass_through
+from exporter.demo.servers import LabServer, Proxy, Website, delegates, federates, pass_through
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Method, Stage
 from exporter.model.reasons import Reason
 from tests.lab.dns_faults import drop
+from tests.lab.intermediaries import (
+    CHALLENGE,
+    MISDIRECTED,
+    ORIGIN_TLS_FAILED,
+    admit_homeservers_only,
+    always,
+    compress,
+)
 from tests.lab.key_documents import publish_old_key_of_tomorrow, publish_padded_keys, publish_short_lived_keys
 from tests.lab.ports import serve_over_plain_http
 from tests.lab.reverse_proxy import (
@@ -23,6 +31,7 @@ from tests.lab.reverse_proxy import (
 from tests.lab.tls_versions import only, only_cipher
 
 _REFUSED = frozenset({(Stage.TCP, Reason.CONNECT_REFUSED)})
+_INTERMEDIARY = frozenset({WarningName.INTERMEDIARY})
 _SOME_BROKEN = frozenset({WarningName.SOME_ENDPOINTS_BROKEN})
 DELEGATION_LOST: Final = "delegation-lost.lab.test"
 """Its well-known is there during the first probe only; the test that runs the lab removes it."""
@@ -64,6 +73,19 @@ def for_some(host: str, ip: str, shows: str, warning: WarningName, website: Webs
     """A server like that of `odd_proxy`, where some implementations do not get through."""
     server = odd_proxy(host, ip, shows, warning, website)
     return replace(server, warnings=server.warnings | {WarningName.WORKS_FOR_SOME})
+
+
+def answered_by(host: str, ip: str, shows: str, proxy: Proxy) -> LabServer:
+    """A server without delegation, behind something that answers in the homeserver's place."""
+    return LabServer(
+        host,
+        shows,
+        Method.DEFAULT_8448,
+        zone=f"{host} A {ip}",
+        ports={f"{ip}:8448": federates(host, proxy=proxy)},
+        expected=frozenset({(Stage.VERSION, Reason.HTTP_STATUS), (Stage.KEYS, Reason.HTTP_STATUS)}),
+        warnings=_INTERMEDIARY,
+    )
 
 
 def odd_keys(host: str, ip: str, shows: str, warning: WarningName, publish_keys: KeyPublisher) -> LabServer:
@@ -247,6 +269,44 @@ WARNING_SERVERS = (
         "a reverse proxy that knows the server name only without its port",
         WarningName.HOST_WITH_PORT_DIFFERS,
         federates("host-with-port.lab.test", proxy=know_host_without_port_only),
+    ),
+    # ------------------------------------------------------------ intermediaries
+    answered_by(
+        "challenge.lab.test",
+        "192.0.2.190",
+        "a CDN that wants to see a browser, and answers with a challenge",
+        always(CHALLENGE),
+    ),
+    answered_by(
+        "misdirected.lab.test",
+        "192.0.2.191",
+        "a web server that has no site for this name, and says so with status 421",
+        always(MISDIRECTED),
+    ),
+    answered_by(
+        "origin-tls.lab.test",
+        "192.0.2.192",
+        "a CDN that gets no TLS session with the server behind it",
+        always(ORIGIN_TLS_FAILED),
+    ),
+    replace(
+        answered_by(
+            "user-agents.lab.test",
+            "192.0.2.193",
+            "a filter that lets only Synapse and Dendrite pass, by their User-Agent",
+            admit_homeservers_only,
+        ),
+        warnings=_INTERMEDIARY | {WarningName.WORKS_FOR_SOME},
+    ),
+    replace(
+        answered_by(
+            "compressed.lab.test",
+            "192.0.2.194",
+            "a reverse proxy that compresses responses, although the request does not accept that",
+            compress,
+        ),
+        expected=frozenset({(Stage.VERSION, Reason.NOT_JSON), (Stage.KEYS, Reason.NOT_JSON)}),
+        warnings=_INTERMEDIARY | {WarningName.WORKS_FOR_SOME},
     ),
     # ------------------------------------------------------------ keys
     odd_keys(

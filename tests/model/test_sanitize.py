@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.model.sanitize import printable
+from exporter.model.sanitize import excerpt, printable
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,19 @@ from exporter.model.sanitize import printable
 def test_text_is_printable_and_bounded(text: str, shown: str) -> None:
     """A text that is too long ends in an ellipsis; every unprintable character is replaced."""
     assert printable(text, 5) == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "shown"),
+    [
+        (b"", ""),
+        (b"\r\n <html>\n\n\t<p>", "<html> <p>"),
+        (b"0123456789a", "012345678…"),
+        ("ü€\N{GRINNING FACE}".encode(), "ü€\N{GRINNING FACE}"),
+        (b"\xff\x1b", "\N{REPLACEMENT CHARACTER}" * 2),
+        (b" " * 100 + b"x", ""),
+    ],
+)
+def test_an_excerpt_is_the_beginning_of_a_body(body: bytes, shown: str) -> None:
+    """Blanks are shown once, and only a part is read."""
+    assert excerpt(body, 10) == shown

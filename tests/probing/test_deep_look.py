@@ -22,6 +22,7 @@ from exporter.probing.stages.proxy import ENCODED_PATHS
 from tests.certificates import handshake
 from tests.fake_world import (
     ABSENT,
+    SIGNED_PATHS,
     SILENCE,
     FakeNetwork,
     Reaction,
@@ -34,6 +35,7 @@ from tests.fake_world import (
     website,
 )
 
+BLOCKED = http_response(Response(403))
 LONG, SHORT = 3600.0, 0.3  # seconds: for servers that respond at once, and for servers that are silent
 WEB, OTHER_WEB = "192.0.2.1:443", "192.0.2.9:443"
 HS_4, HS_6 = "192.0.2.2:8449", "[2001:db8::2]:8449"
@@ -309,7 +311,7 @@ async def test_looks_again_as_a_homeserver_where_something_else_answers() -> Non
     """A filter may let only homeservers pass."""
     network = by_default_port()
     homeserver = healthy_homeserver("example.test", "example.test")
-    network.servers[AT_8448] = Server(homeserver.handshake, {}, homeserver.pages)
+    network.servers[AT_8448] = Server(homeserver.handshake, dict.fromkeys(homeserver.pages, BLOCKED), homeserver.pages)
     (look,) = endpoint_looks(await probe_deeply(network))
     assert look is not None
     assert look.second is not None
@@ -322,7 +324,9 @@ async def test_a_filter_says_nothing_about_what_is_forwarded() -> None:
     """It answers in the homeserver's place to everybody else."""
     network = by_default_port()
     homeserver = healthy_homeserver("example.test", "example.test")
-    visible = {path: homeserver.pages[path] for path in (version.PATH, keys.PATH)}
+    visible = {path: homeserver.pages[path] for path in (version.PATH, keys.PATH)} | dict.fromkeys(
+        SIGNED_PATHS, BLOCKED
+    )
     network.servers[AT_8448] = Server(homeserver.handshake, visible, homeserver.pages)
     (look,) = endpoint_looks(await probe_deeply(network))
     assert look is not None

@@ -109,9 +109,9 @@ async def test_a_homeserver_that_is_not_a_notary_is_inconclusive(federation: Fed
     """No homeserver of the Conduit family is a notary."""
     del federation.server(NOTARY).federation_site.resources[QUERY]
     _, results = await probe_and_query(federation, "confirmed.lab.test")
-    assert [(result.outcome, result.inconclusive_because) for result in results] == [
-        (SKIPPED, "http_status: status 404, expected 200")
-    ]
+    ((outcome, because),) = [(result.outcome, result.inconclusive_because) for result in results]
+    assert outcome is SKIPPED
+    assert (because or "").startswith("http_status: status 404, expected 200")
 
 
 async def test_no_server_is_its_own_notary(federation: Federation) -> None:

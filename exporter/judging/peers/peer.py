@@ -195,8 +195,8 @@ class Peer:
         """Return why the homeserver does not answer its requests."""
         if why := self.header_fault(answers.shape):
             return _at(seen, Stage.KEYS, Problem(Reason.TOO_LARGE, why))
-        if answers.directory and not answers.directory.reached:
-            return _at(seen, Stage.PROXY, Problem(Reason.NOT_FORWARDED, answers.directory.detail))
+        if fault := answers.lookup_fault:
+            return _at(seen, Stage.PROXY, fault)
         return None
 
     def header_fault(self, shape: HttpShape | None) -> str | None:

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, NoReturn, TypeAlias
 
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
-from exporter.probing.evidence import HttpResponse
 
 JsonObject: TypeAlias = Mapping[str, Any]
-_EXCERPT_CHARACTERS = 60
+_MAX_COMPLAINT = 60  # characters
 MAX_VALUES = 5000  # each takes up to two hundred bytes in memory, and two in the body
 MAX_WIDE_BYTES = (
     64 * 1024
@@ -19,16 +17,14 @@ MAX_WIDE_BYTES = (
 MAX_CONTAINERS = 4096  # objects and arrays: the smallest takes 2 bytes in the body, and a hundred times that in memory
 
 
-def parse_object(response: HttpResponse) -> JsonObject | Problem:
-    """Return the JSON object in a response of status 200, or the problem with it. Content-Type does not matter."""
-    if response.status != 200:
-        return Problem(Reason.HTTP_STATUS, f"status {response.status}, expected 200")
-    if excess := find_excess(response.body):
+def load_object(body: bytes) -> JsonObject | Problem:
+    """Return the JSON object in a body, or the problem with it."""
+    if excess := find_excess(body):
         return Problem(Reason.TOO_LARGE, excess)
     try:
-        content = json.loads(response.body.decode(), parse_constant=reject_constant)
+        content = json.loads(body.decode(), parse_constant=reject_constant)
     except (ValueError, RecursionError) as error:
-        return Problem(Reason.NOT_JSON, f"{printable(str(error), _EXCERPT_CHARACTERS)}, in {_excerpt(response.body)}")
+        return Problem(Reason.NOT_JSON, f"not JSON: {printable(str(error), _MAX_COMPLAINT)}")
     if not isinstance(content, dict):
         return Problem(Reason.INVALID_CONTENT, f"expected a JSON object, found {json_type(content)}")
     return content
@@ -45,21 +41,9 @@ def find_excess(body: bytes) -> str | None:
     return None
 
 
-def errcode(response: HttpResponse) -> str | None:
-    """Return the error code of a Matrix error of any status, or None if the response is something else."""
-    content = parse_object(replace(response, status=200))
-    code = None if isinstance(content, Problem) else content.get("errcode")
-    return code if isinstance(code, str) else None
-
-
 def reject_constant(constant: str) -> NoReturn:
     """Reject NaN and Infinity, which Python parses but JSON (RFC 8259) does not have."""
     raise ValueError(f"{constant} is not JSON")
-
-
-def _excerpt(body: bytes) -> str:
-    """Return the beginning of a body, by which it can be recognised."""
-    return repr(body[:_EXCERPT_CHARACTERS].decode(errors="replace"))
 
 
 def json_type(content: object) -> str:

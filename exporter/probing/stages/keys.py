@@ -22,7 +22,8 @@ from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import lenient_json
-from exporter.probing.parsing.json_body import JsonObject, parse_object
+from exporter.probing.parsing.json_body import JsonObject
+from exporter.probing.parsing.json_response import parse_object
 
 PATH = "/_matrix/key/v2/server"
 MAX_BYTES = 512 * 1024  # homeservers read documents of hundreds of kilobytes, most of which are other fields

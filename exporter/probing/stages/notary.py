@@ -31,7 +31,8 @@ from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection
-from exporter.probing.parsing.json_body import JsonObject, json_type, parse_object
+from exporter.probing.parsing.json_body import JsonObject, json_type
+from exporter.probing.parsing.json_response import parse_object
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys
 

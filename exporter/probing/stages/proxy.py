@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeAlias
 
-from exporter.model.findings import DirectoryResponse, Software
-from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
+from exporter.model.findings import Software
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, UnexpectedResponse, found
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline, attempt, identity
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection
-from exporter.probing.parsing.json_body import errcode
+from exporter.probing.parsing.json_response import errcode, summarize
 from exporter.probing.problems import Step
 from exporter.probing.stages import version
 
@@ -120,15 +120,11 @@ def evaluate(
     return Passed(seconds, None) if True in results else SKIPPED
 
 
-def add_directory(outcome: Outcome[None], directory: DirectoryResponse | None) -> Outcome[None]:
-    """Add a fault to the outcome if a request for a room alias did not reach a homeserver that publishes its keys.
-
-    A proxy that forwards only the paths that people use to test it looks healthy, but no peer can do anything.
-    """
-    if directory is None or directory.reached:
-        return outcome
-    fault = Problem(Reason.NOT_FORWARDED, directory.detail)
+def add_fault(outcome: Outcome[None], fault: Problem | None) -> Outcome[None]:
+    """Return the outcome with one more fault, which comes first."""
     match outcome:
+        case _ if fault is None:
+            return outcome
         case Failed():
             return replace(outcome, problems=(fault, *outcome.problems))
         case Passed():
@@ -156,9 +152,9 @@ def _check_forwarded(responses: ProxyResponses) -> CheckResult:
     - all of them are answered with a Matrix error: no fault;
     - some of them are not answered: inconclusive.
     """
-    lost = [f"{request} returns {_describe(response)}" for request, response in _unforwarded(responses)]
-    if lost:
-        return Problem(Reason.NOT_FORWARDED, "; ".join(lost))
+    if lost := list(_unforwarded(responses)):
+        requests = ", ".join(f"{request} (status {response.status})" for request, response in lost)
+        return _fault(Reason.NOT_FORWARDED, f"not answered by the homeserver: {requests}", lost[0][1])
     return all(each and errcode(each) for each in (responses.plain, responses.send, responses.join))
 
 
@@ -179,7 +175,12 @@ def _is_foreign(response: HttpResponse) -> bool:
     return errcode(response) is None and response.status not in _BUSY
 
 
-def _describe(response: HttpResponse) -> str:
+def _fault(reason: Reason, detail: str, response: HttpResponse) -> UnexpectedResponse:
+    seen = summarize(response)
+    return UnexpectedResponse(reason, "; ".join((detail, *seen.origin)), seen)
+
+
+def _answer(response: HttpResponse) -> str:
     code = errcode(response)
     return f"status {response.status} and {f'errcode {code}' if code else 'no Matrix error'}"
 
@@ -197,10 +198,8 @@ def _check_method(plain: HttpResponse | None, send: HttpResponse | None) -> Chec
     if errcode(send):
         return True
     if send.status in _METHOD_REFUSED:
-        return Problem(
-            Reason.HTTP_STATUS,
-            f"PUT returns {_describe(send)}, but GET reaches the homeserver (status {plain.status})",
-        )
+        detail = f"PUT returns {_answer(send)}, but GET reaches the homeserver (status {plain.status})"
+        return _fault(Reason.HTTP_STATUS, detail, send)
     return False
 
 
@@ -218,10 +217,8 @@ def _check_encoded(plain: HttpResponse | None, path: str, encoded: HttpResponse 
     if (plain.status, errcode(plain)) == (encoded.status, errcode(encoded)):
         return True
     if _is_foreign(encoded) or encoded.status == _NOT_FOUND:
-        return Problem(
-            Reason.PATH_DECODED,
-            f"{PLAIN_PATH} reaches the homeserver (status {plain.status}), but {path} returns {_describe(encoded)}",
-        )
+        detail = f"{PLAIN_PATH} reaches the homeserver (status {plain.status}), but {path} returns {_answer(encoded)}"
+        return _fault(Reason.PATH_DECODED, detail, encoded)
     return False
 
 
@@ -251,7 +248,8 @@ def _check_unknown_path(unknown_path: HttpResponse | None) -> CheckResult:
     if not unknown_path:
         return False
     if 200 <= unknown_path.status < 300:
-        return Problem(Reason.CATCH_ALL, f"a path that does not exist returns status {unknown_path.status}")
+        detail = f"a path that does not exist returns status {unknown_path.status}"
+        return _fault(Reason.CATCH_ALL, detail, unknown_path)
     return (unknown_path.status, errcode(unknown_path)) == _UNRECOGNIZED
 
 

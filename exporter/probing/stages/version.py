@@ -6,7 +6,8 @@ from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
-from exporter.probing.parsing.json_body import json_type, parse_object
+from exporter.probing.parsing.json_body import json_type
+from exporter.probing.parsing.json_response import parse_object
 
 PATH = "/_matrix/federation/v1/version"
 MAX_BYTES = 16 * 1024

@@ -27,7 +27,8 @@ from exporter.probing.dialling import connect_any, start_tls
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection, Network
 from exporter.probing.parsing import freshness, lenient_json
-from exporter.probing.parsing.json_body import JsonObject, json_type, parse_object
+from exporter.probing.parsing.json_body import JsonObject, json_type
+from exporter.probing.parsing.json_response import parse_object
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns
 

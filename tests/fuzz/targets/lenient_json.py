@@ -1,7 +1,8 @@
 """JSON as the most tolerant of the homeservers read it."""
 
+from exporter.model.outcomes import Problem
 from exporter.probing.parsing import lenient_json as parser
-from exporter.probing.parsing.json_body import parse_object
+from exporter.probing.parsing.json_response import parse_object
 from tests.fuzz.targets.checks import check_sentence, parse_response
 
 MAX_BYTES = 10_000
@@ -13,7 +14,9 @@ def lenient_json(data: bytes) -> None:
     lenient, strict = parser.parse(response, MAX_BYTES), parse_object(response)
     if isinstance(lenient, str):
         check_sentence(lenient)
-    if isinstance(strict, dict) and response.header("content-encoding") is None:
+    if isinstance(strict, Problem):
+        check_sentence(strict.detail)
+    elif response.header("content-encoding") is None:
         assert isinstance(lenient, parser.LenientObject)
         assert repr(lenient.content) == repr(strict)
         assert lenient.oddities == frozenset()

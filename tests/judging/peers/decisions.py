@@ -8,7 +8,6 @@ from exporter.judging.peers.peer import Peer
 from exporter.model.enums import Means, Oddity, SrvService
 from exporter.model.findings import (
     Delegation,
-    DirectoryResponse,
     HttpShape,
     LeafKey,
     SrvRecords,
@@ -16,7 +15,7 @@ from exporter.model.findings import (
     WellKnownResponse,
 )
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Passed, Problem, WeakKey, found
+from exporter.model.outcomes import Failed, Passed, Problem, ResponseSummary, WeakKey, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointDeepLook, EndpointReport, LocatedProblem, Report, SecondLook
 from tests.sample_reports import MATRIX_443, healthy_at, tls_session, with_endpoints, with_keys
@@ -110,7 +109,7 @@ def with_headers(lines: int, longest_line: int) -> Report:
 
 
 def with_directory(status: int, errcode: str | None) -> Report:
-    return with_endpoints(replace(HEALTHY, deep=EndpointDeepLook(directory=DirectoryResponse(status, errcode))))
+    return with_endpoints(replace(HEALTHY, deep=EndpointDeepLook(directory=ResponseSummary(status, errcode))))
 
 
 HTTP2_BROKEN: Final = with_endpoints(replace(HEALTHY, deep=EndpointDeepLook(http2_broken=True)))

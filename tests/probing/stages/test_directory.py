@@ -1,11 +1,14 @@
 """The request for a room alias."""
 
+from dataclasses import replace
+
 import pytest
 
 from exporter.demo.https_server import Response, json_response
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.findings import DirectoryResponse, SigningKeys
-from exporter.model.outcomes import SKIPPED, Failed, Outcome
+from exporter.model.findings import SigningKeys
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Problem, ResponseSummary, UnexpectedResponse
+from exporter.model.reasons import Reason
 from exporter.probing.attempt import Deadline
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import directory
@@ -16,7 +19,7 @@ from tests.fake_world import UNAUTHORIZED, FakeNetwork, Reaction, Server, http_r
 ADDRESS = "192.0.2.1:8448"
 
 
-async def run(response: Reaction[HttpResponse], user_agent: str | None = None) -> tuple[DirectoryResponse | None, str]:
+async def run(response: Reaction[HttpResponse], user_agent: str | None = None) -> tuple[ResponseSummary | None, str]:
     """Return the result and the request."""
     page = {directory.PATH: response}
     network = FakeNetwork(servers={ADDRESS: Server(handshake("example.test"), page, page)})
@@ -30,15 +33,16 @@ async def run(response: Reaction[HttpResponse], user_agent: str | None = None) -
 @pytest.mark.parametrize(
     ("response", "expected"),
     [
-        (UNAUTHORIZED, DirectoryResponse(401, "M_UNAUTHORIZED")),
-        (http_response(json_response({"errcode": 1}, 404)), DirectoryResponse(404, None)),
-        (http_response(Response(404, (), b"<!doctype html>")), DirectoryResponse(404, None)),
+        (UNAUTHORIZED, ResponseSummary(401, "M_UNAUTHORIZED")),
+        (http_response(json_response({"errcode": 1}, 404)), ResponseSummary(404, None)),
+        (http_response(Response(404, (), b"<!doctype html>")), ResponseSummary(404, None)),
         (ConnectionResetError(104, "reset"), None),
     ],
 )
-async def test_the_errcode_is_kept(response: Reaction[HttpResponse], expected: DirectoryResponse | None) -> None:
+async def test_the_errcode_is_kept(response: Reaction[HttpResponse], expected: ResponseSummary | None) -> None:
     """Without a response there is nothing to say."""
-    assert (await run(response))[0] == expected
+    seen, _ = await run(response)
+    assert (seen and replace(seen, origin=())) == expected
 
 
 async def test_the_alias_is_a_new_one_each_time() -> None:
@@ -52,43 +56,33 @@ async def test_the_alias_is_a_new_one_each_time() -> None:
 async def test_the_user_agent_is_that_of_a_homeserver_where_asked_for() -> None:
     """A filter may let only homeservers pass."""
     answered, request = await run(UNAUTHORIZED, "Synapse/1.0")
-    assert answered == DirectoryResponse(401, "M_UNAUTHORIZED")
+    assert answered is not None
+    assert answered.reached
     assert request.endswith(" as Synapse/1.0")
 
 
-REACHED, PAGE = DirectoryResponse(401, "M_UNAUTHORIZED"), DirectoryResponse(403, None)
+def keys_failed(problem: Problem) -> Failed[SigningKeys]:
+    return Failed(0.1, (problem,))
+
+
+REACHED, PAGE = ResponseSummary(401, "M_UNAUTHORIZED"), ResponseSummary(403, None)
 
 
 @pytest.mark.parametrize(
-    ("answered", "homeservers", "expected"),
-    [(PAGE, REACHED, True), (None, REACHED, True), (PAGE, PAGE, False), (PAGE, None, False), (REACHED, REACHED, False)],
-)
-def test_a_filter_may_let_only_homeservers_pass(
-    answered: DirectoryResponse | None, homeservers: DirectoryResponse | None, *, expected: bool
-) -> None:
-    """Then the homeserver answers only what has the User-Agent of one."""
-    assert directory.lets_homeservers_pass(answered, homeservers) is expected
-
-
-BROKEN_KEYS: Failed[SigningKeys] = Failed(0.1, ())
-
-
-@pytest.mark.parametrize(
-    ("keys", "answered", "refused"),
+    ("keys", "answered", "expected"),
     [
         (SKIPPED, None, False),
-        (SKIPPED, DirectoryResponse(401, "M_UNAUTHORIZED"), False),
-        (SKIPPED, DirectoryResponse(403, None), True),
-        (BROKEN_KEYS, None, True),
+        (SKIPPED, REACHED, False),
+        (SKIPPED, PAGE, True),
+        (SKIPPED, ResponseSummary(404, None), False),
+        (keys_failed(UnexpectedResponse(Reason.HTTP_STATUS, "403", PAGE)), REACHED, True),
+        (keys_failed(UnexpectedResponse(Reason.HTTP_STATUS, "404", ResponseSummary(404, None))), REACHED, False),
+        (keys_failed(Problem(Reason.HTTP_PROTOCOL, "closed")), None, True),
+        (keys_failed(Problem(Reason.KEY_EXPIRED, "expired")), REACHED, False),
     ],
 )
-def test_a_refusal_deserves_a_second_look(
-    keys: Outcome[SigningKeys], answered: DirectoryResponse | None, *, refused: bool
+def test_what_a_filter_may_have_answered_deserves_a_second_look(
+    keys: Outcome[SigningKeys], answered: ResponseSummary | None, *, expected: bool
 ) -> None:
-    """Something other than a homeserver seems to answer."""
-    assert directory.is_refusal(keys, answered) is refused
-
-
-def test_the_detail_says_what_came_back() -> None:
-    """It stands in the report."""
-    assert DirectoryResponse(404, None).detail == "a request for a room alias returns status 404 and no Matrix error"
+    """It answers with few statuses, or closes the connection."""
+    assert directory.may_be_filtered(keys, answered) is expected

@@ -87,8 +87,8 @@ async def test_any_other_status_is_a_failure(status: int) -> None:
     ("body", "problem"),
     [
         (b"{}", Problem(Reason.INVALID_DELEGATION, "m.server is missing")),
-        (b"[]", Problem(Reason.INVALID_DELEGATION, "expected a JSON object, found an array")),
-        (b'"hs.test"', Problem(Reason.INVALID_DELEGATION, "expected a JSON object, found a string")),
+        (b"[]", Problem(Reason.INVALID_DELEGATION, "expected a JSON object, found an array; body: []")),
+        (b'"hs.test"', Problem(Reason.INVALID_DELEGATION, 'expected a JSON object, found a string; body: "hs.test"')),
         (b'{"m.server": 1}', Problem(Reason.INVALID_DELEGATION, "m.server should be a string, found a number")),
         (b'{"m.server": ""}', Problem(Reason.INVALID_DELEGATION, "m.server is '': the host is empty")),
         (
@@ -119,7 +119,7 @@ async def test_an_invalid_delegation(body: bytes, problem: Problem) -> None:
     """The detail says what is wrong with it, in printable characters."""
     outcome = await run(websites(well_known=http_response(Response(200, (), body))))
     assert isinstance(outcome, Failed)
-    assert outcome.problems == (problem,)
+    assert [(each.reason, each.detail) for each in outcome.problems] == [(problem.reason, problem.detail)]
 
 
 async def test_an_html_page_is_not_json() -> None:
