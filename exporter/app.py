@@ -21,7 +21,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
 from exporter.server_lists import file_sd
-from exporter.server_lists.file_sd import ServerFiles
+from exporter.server_lists.file_sd import ServerFile, ServerFiles
 from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
@@ -235,6 +235,7 @@ class App:
     async def _apply(self, fresh: ActiveConfig) -> None:
         """Probes in flight continue with the previous configuration."""
         self._files.patterns = fresh.config.server_files
+        self._files.max_servers = fresh.config.lists.max_servers
         await self._refresh_files()
         self._active = fresh
         self._lists.follow(wiring.build_server_lists(fresh.config))
@@ -251,11 +252,28 @@ class App:
 
     async def _refresh_files(self) -> bool:
         """Read the server files again. Return whether anything has changed."""
+        before = self._files.files
         changed = await asyncio.to_thread(self._files.refresh)
+        for path in before.keys() - self._files.files.keys():
+            self.exporter_metrics.remove_list(path)
+        for path, file in self._files.files.items():
+            self._record_file(path, file)
         if changed:
-            for complaint in self._files.complaints:
-                log.warning("server file not applied", complaint=str(complaint))
+            self._log_complaints()
         return changed
+
+    def _record_file(self, path: str, file: ServerFile) -> None:
+        self.exporter_metrics.add_list(path)
+        servers, rejected = len(file.listing.names), file.listing.rejected
+        self.exporter_metrics.record_list(path, servers, rejected, is_applied=file.is_applied)
+
+    def _log_complaints(self) -> None:
+        for complaint in self._files.unmatched:
+            log.warning("server file not applied", complaint=str(complaint))
+        for path, file in self._files.files.items():
+            event = "entry of a server list left out" if file.is_applied else "server file not applied"
+            for complaint in file.listing.complaints:
+                log.warning(event, list=path, complaint=str(complaint))
 
     async def _watch_changed_lists(self) -> None:
         async with self._config_lock:

@@ -262,7 +262,7 @@ def _check_config(chosen: _Arguments) -> int:
     from exporter.server_lists import file_sd
 
     config = load(chosen.config)
-    files = file_sd.ServerFiles(config.server_files)
+    files = file_sd.ServerFiles(config.server_files, config.lists.max_servers, max_complaints=sys.maxsize)
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)

@@ -46,7 +46,11 @@ def _resolvers(configured: Sequence[HostPort]) -> Callable[[], Sequence[IPEndpoi
 
 def build_server_lists(config: Config) -> tuple[ServerList, ...]:
     """Return the server lists that are fetched over HTTP."""
-    return (*map(HttpSdList, config.server_urls), *map(SynapseList, config.synapse_destinations))
+    max_servers = config.lists.max_servers
+    return (
+        *(HttpSdList(url, max_servers) for url in config.server_urls),
+        *(SynapseList(synapse, max_servers) for synapse in config.synapse_destinations),
+    )
 
 
 def _ip_endpoint(address: HostPort) -> IPEndpoint:

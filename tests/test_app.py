@@ -339,6 +339,32 @@ async def test_server_files_are_read_again_when_they_change(tmp_path: Path) -> N
     assert all(str(names) in complaint for complaint in complaints)
 
 
+async def test_an_invalid_entry_of_a_server_file_is_left_out_logged_and_counted(tmp_path: Path) -> None:
+    """The others are watched from the start. A file that is gone has no metrics."""
+    names = tmp_path / "servers.json"
+    names.write_text(json.dumps([{"targets": ["https://x.example", HEALTHY.server_name]}], indent=1))
+    lists = {"list": str(names)}
+    metric_names = ("servers", "rejected_servers", "failures_total", "last_success_timestamp_seconds")
+    counted = [series(f"exporter_list_{name}", lists) for name in metric_names]
+    async with Federation([HEALTHY]) as federation:
+        config = {"servers": [], "server_files": [f"{tmp_path}/*.json"]}
+        file = write_config(tmp_path / "config.yaml", federation, **config)
+        with capture_logs() as logged:
+            async with exporter(file) as app:
+                found = await metrics(app)
+                names.write_text("[")
+                await app.reload()
+                after = await metrics(app)
+                names.unlink()
+                await app.reload()
+                assert (await metrics(app)).keys() & set(counted) == set()
+    assert [found[name] for name in ("exporter_servers", *counted[:3])] == [1, 1, 1, 0]
+    assert found[counted[3]] > 1.7e9
+    assert [after[name] for name in ("exporter_servers", *counted)] == [1, 1, 0, 1, found[counted[3]]]
+    (complaint,) = (entry["complaint"] for entry in logged if entry["event"] == "entry of a server list left out")
+    assert complaint.startswith(f"{names}:4: [0].targets[0]: expected a server name such as ")
+
+
 async def watches_nothing(app: App) -> bool:
     return (await metrics(app))["exporter_servers"] == 0
 

@@ -226,13 +226,20 @@ def test_check_config_lists_all_complaints(tmp_path: Path, capsys: pytest.Captur
 
 
 def test_check_config_reads_the_server_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """An invalid server file is an error too."""
+    """An invalid server file is an error too. Although `serve` would only leave out its invalid entries, all of them
+    are listed.
+    """
     file, more = tmp_path / "config.yaml", tmp_path / "more.json"
     file.write_text("server_files: [more.json]\n")
     more.write_text("{")
     assert cli.main(["check-config", str(file)]) == 2
     out, err = capsys.readouterr()
     assert (out, err.startswith(f"{more}:1: ")) == ("", True)
+    more.write_text(json.dumps([{"targets": ["example.org", *(f"x_{number}" for number in range(100))]}], indent=0))
+    assert cli.main(["check-config", str(file)]) == 2
+    out, err = capsys.readouterr()
+    starts = [line.split(": ")[0] for line in err.splitlines()]
+    assert (out, starts) == ("", [f"{more}:{line}" for line in range(5, 105)])
 
 
 # ---------------------------------------------------------------- serve

@@ -11,6 +11,7 @@ from exporter.config import (
     AddressScope,
     Config,
     HostPort,
+    ListSettings,
     NetworkSettings,
     ProbeSettings,
     ServerUrl,
@@ -87,12 +88,10 @@ async def test_a_lookup_has_a_share_of_the_timeout() -> None:
 
 
 def test_server_lists_are_built_from_the_configuration() -> None:
-    """URLs come before Synapse homeservers."""
+    """URLs come before Synapse homeservers. All have the same limit."""
     url, synapse = (
         ServerUrl("https://example.org/list"),
         SynapseDestinations("https://matrix.example.org", Path("token")),
     )
-    assert wiring.build_server_lists(Config(server_urls=(url,), synapse_destinations=(synapse,))) == (
-        HttpSdList(url),
-        SynapseList(synapse),
-    )
+    config = Config(server_urls=(url,), synapse_destinations=(synapse,), lists=ListSettings(max_servers=5))
+    assert wiring.build_server_lists(config) == (HttpSdList(url, 5), SynapseList(synapse, 5))

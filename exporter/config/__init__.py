@@ -3,7 +3,15 @@
 from exporter.config.addresses import HostPort, IPNetwork, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.loading import load
-from exporter.config.settings import Config, NetworkSettings, ProbeSettings, ServerUrl, SynapseDestinations, WebSettings
+from exporter.config.settings import (
+    Config,
+    ListSettings,
+    NetworkSettings,
+    ProbeSettings,
+    ServerUrl,
+    SynapseDestinations,
+    WebSettings,
+)
 from exporter.config.value_types import AddressScope
 
 __all__ = [
@@ -13,6 +21,7 @@ __all__ = [
     "ConfigError",
     "HostPort",
     "IPNetwork",
+    "ListSettings",
     "NetworkSettings",
     "ProbeSettings",
     "ServerUrl",

@@ -1,6 +1,6 @@
 """Validates the values of a document against their declaration, and turns the errors of pydantic into complaints."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
@@ -15,11 +15,9 @@ from exporter.config.value_types import UnexpectedError
 
 _Declared = TypeVar("_Declared")
 
-_UNEXPECTED = {
-    "tuple_type": UnexpectedError("a list", "begin each item with `- `"),
-    "dict_type": UnexpectedError("a mapping", "write each entry as `key: value` on a line of its own"),
-    "string_unicode": UnexpectedError("a key that is valid Unicode", "remove the unpaired surrogate"),
-}
+NOT_A_LIST = UnexpectedError("a list", "begin each item with `- `")
+NOT_A_MAPPING = UnexpectedError("a mapping", "write each entry as `key: value` on a line of its own")
+_UNEXPECTED = {"tuple_type": NOT_A_LIST, "dict_type": NOT_A_MAPPING}
 """By the type of pydantic's error, for the types that the declaration does not describe itself."""
 
 _type_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # creating one takes 30 ms
@@ -40,7 +38,7 @@ def _complaint(declaration: type[object], document: Document, error: ErrorDetail
     path, found = error["loc"], error["input"]
     match error["type"]:
         case "unexpected_keyword_argument":
-            return document.complaint(path, _unknown_key(str(path[-1]), _keys_at(declaration, path[:-1])))
+            return document.complaint(path, unknown_key(str(path[-1]), _keys_at(declaration, path[:-1])))
         case "missing":
             return document.complaint(path[:-1], missing_key(f"`{path[-1]}`"))
         case "too_long":
@@ -48,19 +46,20 @@ def _complaint(declaration: type[object], document: Document, error: ErrorDetail
             items = "1 item" if most == 1 else f"{most} items"
             return document.complaint(path, f"expected at most {items}, found {length}: remove some")
         case "dataclass_type":
-            wrong = UnexpectedError(_mapping_with(_keys_at(declaration, path)), "")
+            wrong = not_a_mapping_with(_keys_at(declaration, path))
         case "value_error":
             wrong = error["ctx"]["error"]
         case known:
             wrong = _UNEXPECTED[known]
-    return document.complaint(_without_key_mark(path), _expectation(wrong, found))
+    return document.complaint(_without_key_mark(path), expectation(wrong, found))
 
 
 def missing_key(key: str) -> str:
     return f"missing key {key}: add it"
 
 
-def _expectation(wrong: UnexpectedError, found: object) -> str:
+def expectation(wrong: UnexpectedError, found: object) -> str:
+    """Return the sentence of a complaint about a value of the wrong type."""
     remedy = f": {wrong.remedy}" if wrong.remedy else ""
     return f"expected {wrong.expected}, found {HIDDEN_VALUE if wrong.secret else describe(found)}{remedy}"
 
@@ -70,11 +69,11 @@ def _without_key_mark(path: KeyPath) -> KeyPath:
     return path[:-1] if path and path[-1] == "[key]" else path
 
 
-def _mapping_with(keys: list[str]) -> str:
-    return f"a mapping with {'the key' if len(keys) == 1 else 'any of the keys'} {', '.join(keys)}"
+def not_a_mapping_with(keys: Sequence[str]) -> UnexpectedError:
+    return UnexpectedError(f"a mapping with {'the key' if len(keys) == 1 else 'any of the keys'} {', '.join(keys)}", "")
 
 
-def _unknown_key(key: str, known: list[str]) -> str:
+def unknown_key(key: str, known: Sequence[str]) -> str:
     nearest = get_close_matches(printable_value(key), known, n=1)
     advice = f"did you mean `{nearest[0]}`?" if nearest else f"the possible keys are {', '.join(known)}"
     return f"unknown key `{printable_value(key)}`, {advice}"

@@ -14,15 +14,15 @@ class UnreadableError(Exception):
     """The file cannot be used. The message says what was expected, what was found and what to do."""
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, max_bytes: int = MAX_BYTES) -> bytes:
     """Raises UnreadableError."""
     try:
         with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
+            content = stream.read(max_bytes + 1)
     except OSError as error:
         raise UnreadableError(_why_unreadable(error)) from error
-    if len(content) > MAX_BYTES:
-        raise UnreadableError(f"expected a file of at most {MAX_BYTES // 2**20} MiB, found a larger one")
+    if len(content) > max_bytes:
+        raise UnreadableError(f"expected a file of at most {max_bytes // 2**20} MiB, found a larger one")
     return content
 
 

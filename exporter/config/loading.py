@@ -43,6 +43,7 @@ def _to_config(settings: Settings, folder: Path) -> Config:
         server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
         server_urls=tuple(_resolve_paths(folder, url) for url in settings.server_urls),
         synapse_destinations=tuple(_resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
+        lists=settings.lists,
         probe=settings.probe,
         network=_resolve_paths(folder, settings.network),
         web=settings.web,

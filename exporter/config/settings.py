@@ -137,6 +137,15 @@ class SynapseDestinations:
     file."""
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ListSettings:
+    """Limits of the server lists: of each file, URL and Synapse."""
+
+    max_servers: Annotated[int, value_types.LIST_LENGTH] = 50_000
+    """The maximum number of servers of one list. Those after the first so many are not watched."""
+
+
 def _expand_server(written: object) -> object:
     """Expand a plain server name, which is short for a mapping with only that name."""
     return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
@@ -166,6 +175,7 @@ class Settings:
     settings."""
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
     """Synapse homeservers. All servers that they federate with are watched."""
+    lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
@@ -180,6 +190,7 @@ class Config:
     """Paths or patterns, relative to the working directory."""
     server_urls: tuple[ServerUrl, ...] = ()
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
+    lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)

@@ -14,11 +14,12 @@ from pydantic_core import CoreSchema, core_schema
 from exporter.config import addresses
 from exporter.config.addresses import SecretError
 from exporter.config.complaint import printable_value
-from exporter.config.document import BOOLEANS, NULL, UnsupportedScalar
+from exporter.config.yaml_reader import BOOLEANS, NULL, UnsupportedScalar
 from exporter.model import durations, names
 
 _MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descriptors and ports are limited
 
+_MAX_SERVERS = 1_000_000  # of one list; for so many servers, there are dozens of exporters that share it
 MAX_NOTARIES = 3  # each of them is queried about every server
 MAX_ANCHORS = 8  # they are tried one after the other before the exporter concludes that it is offline
 
@@ -191,6 +192,11 @@ CONCURRENCY = ValueType(
     f"a whole number from 1 to {_MAX_CONCURRENCY}",
     whole_number(_MAX_CONCURRENCY),
     {"type": "integer", "minimum": 1, "maximum": _MAX_CONCURRENCY},
+)
+LIST_LENGTH = ValueType(
+    f"a whole number from 1 to {_MAX_SERVERS}",
+    whole_number(_MAX_SERVERS),
+    {"type": "integer", "minimum": 1, "maximum": _MAX_SERVERS},
 )
 PORT = ValueType(
     f"a port from 1 to {names.MAX_PORT}",

@@ -19,9 +19,11 @@ from exporter.metrics.processes import ProcessGroup, ProcessMetrics
 from exporter.model.enums import Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
+from exporter.model.sanitize import printable
 from exporter.model.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
+_MAX_LIST_LABEL = 4096  # characters; no path is longer
 _LAG_BUCKETS = (
     0.001,
     0.0025,
@@ -137,24 +139,37 @@ class ExporterMetrics:
         )
         self.list_servers = Gauge(
             "list_servers",
-            "Number of servers in the latest valid response of a server list.",
+            "Number of servers in the latest usable content of a server list, which is a file, a URL or a Synapse.",
+            ("list",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.list_rejected_servers = Gauge(
+            "list_rejected_servers",
+            "Number of entries of a server list that are not watched, because they are invalid or too many.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.list_last_success_timestamp = Gauge(
             "list_last_success_timestamp_seconds",
-            "When a server list was last fetched successfully; 0 if it never was.",
+            "When a server list was last read or fetched successfully; 0 if it never was.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.list_failures = Counter(
             "list_failures",
-            "How often a server list could not be fetched, or was invalid.",
+            "How often a server list could not be read or fetched, or had no valid entry.",
             ("list",),
             namespace=NAMESPACE,
             registry=registry,
+        )
+        self._list_metrics = (
+            self.list_servers,
+            self.list_rejected_servers,
+            self.list_last_success_timestamp,
+            self.list_failures,
         )
         self._initialize_labels()
         registry.register(ProcessMetrics(NAMESPACE, workers))
@@ -170,20 +185,27 @@ class ExporterMetrics:
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)
 
-    def add_list(self, url: str) -> None:
-        """Create the series of a server list, so that one that never responds is seen."""
-        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
-            metric.labels(url)
+    def add_list(self, name: str) -> None:
+        """Create the series of a server list, so that one that never responds is seen. Its name is a path or a URL."""
+        for metric in self._list_metrics:
+            metric.labels(_list_label(name))
 
-    def record_list(self, url: str, servers: int) -> None:
-        """Record that a server list was fetched, with its number of servers."""
-        self.list_servers.labels(url).set(servers)
-        self.list_last_success_timestamp.labels(url).set_to_current_time()
+    def record_list(self, name: str, servers: int, rejected: int, *, is_applied: bool) -> None:
+        """Record that a server list was read: how many servers of it are watched, and how many entries of the latest
+        content are not. `is_applied` is False if it could not be read, or if that content cannot be used.
+        """
+        label = _list_label(name)
+        self.list_servers.labels(label).set(servers)
+        self.list_rejected_servers.labels(label).set(rejected)
+        if is_applied:
+            self.list_last_success_timestamp.labels(label).set_to_current_time()
+        else:
+            self.list_failures.labels(label).inc()
 
-    def remove_list(self, url: str) -> None:
+    def remove_list(self, name: str) -> None:
         """Remove the series of a server list."""
-        for metric in (self.list_servers, self.list_last_success_timestamp, self.list_failures):
-            metric.remove(url)
+        for metric in self._list_metrics:
+            metric.remove(_list_label(name))
 
     def _initialize_labels(self) -> None:
         """Create the series of all label values at 0: otherwise `increase()` does not see their first event."""
@@ -191,3 +213,8 @@ class ExporterMetrics:
             self.probes_skipped.labels(reason)
         for stage in Stage:
             self.stage_duration.labels(stage)
+
+
+def _list_label(name: str) -> str:
+    """A path may contain bytes that are not valid UTF-8, which no label value may."""
+    return printable(name, _MAX_LIST_LABEL)

@@ -15,7 +15,6 @@ from exporter.config import files
 from exporter.model.sanitize import printable
 
 RESPONSE_SECONDS = 30.0  # for a whole response, however slowly it comes
-MAX_BYTES = 32 * 1024 * 1024  # 200,000 names take 6 MiB
 MAX_SHOWN = 200  # characters of a text of a remote server, in an error message
 
 _SECRETS = re.compile(r"(?<=//)[^/?#]*@|[?#].*", re.DOTALL)
@@ -41,7 +40,7 @@ class ListAccess:
     ca_file: Path | None
 
 
-async def get(url: str, access: ListAccess) -> bytes:
+async def get(url: str, access: ListAccess, max_bytes: int) -> bytes:
     """Return the body of the response. Raises ListError."""
     headers, context = await asyncio.to_thread(_prepare, access)
     try:
@@ -51,7 +50,7 @@ async def get(url: str, access: ListAccess) -> bytes:
             client.stream("GET", url, headers=headers, timeout=RESPONSE_SECONDS) as response,
         ):
             _require_usable(response)
-            return await _read_body(response)
+            return await _read_body(response, max_bytes)
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ListError(f"expected a response within {RESPONSE_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -90,10 +89,10 @@ def _require_usable(response: httpx.Response) -> None:
         raise ListError("expected a response without compression, as requested, found a compressed one")
 
 
-async def _read_body(response: httpx.Response) -> bytes:
+async def _read_body(response: httpx.Response, max_bytes: int) -> bytes:
     received = bytearray()
     async for chunk in response.aiter_raw():
         received += chunk
-        if len(received) > MAX_BYTES:
-            raise ListError(f"expected at most {MAX_BYTES // 2**20} MiB, found more")
+        if len(received) > max_bytes:
+            raise ListError(f"expected at most {max_bytes // 2**20} MiB, found more")
     return bytes(received)

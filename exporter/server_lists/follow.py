@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.source import Names, ServerList
+from exporter.server_lists.source import Listing, ServerList
 
 RETRY_SECONDS = 60.0  # after a failure, as most are short
 
@@ -23,13 +23,14 @@ class _FollowedList:
     source: ServerList
     due: float
     """When it is fetched next, on the event loop's clock."""
-    names: Names = ()
-    """The names in its latest valid response."""
+    listing: Listing = field(default_factory=Listing)
+    """Its latest usable response."""
     failure: str = ""
-    """Why it could not be fetched; empty if the latest response was valid."""
+    """Why it could not be fetched or used; empty if the latest response was usable."""
 
     def __repr__(self) -> str:
-        return f"<_FollowedList: {self.source.url}, {len(self.names)} names{', failing' if self.failure else ''}>"
+        failing = ", failing" if self.failure else ""
+        return f"<_FollowedList: {self.source.url}, {len(self.listing.names)} names{failing}>"
 
 
 class ListFollower:
@@ -51,7 +52,7 @@ class ListFollower:
     @property
     def names(self) -> tuple[ServerName, ...]:
         """The names on all lists, sorted, without duplicates."""
-        return tuple(sorted({name for followed in self._by_url.values() for name in followed.names}, key=str))
+        return tuple(sorted({name for followed in self._by_url.values() for name in followed.listing.names}, key=str))
 
     def follow(self, sources: Iterable[ServerList]) -> None:
         """Replace all lists.
@@ -72,7 +73,7 @@ class ListFollower:
         if before and before.source == source:
             return before
         self._exporter_metrics.add_list(source.url)
-        return _FollowedList(source, due=0.0, names=before.names if before else ())
+        return _FollowedList(source, due=0.0, listing=before.listing if before else Listing())
 
     async def run(self) -> None:
         """Fetch the lists until the task is cancelled. Exceptions other than ListError are raised."""
@@ -95,31 +96,37 @@ class ListFollower:
         """Fetch a list, and return in how many seconds it is due again."""
         source = followed.source
         try:
-            names = await source.names()
+            listing = await source.fetch()
+            failure = "" if listing.is_usable else _first_complaint(listing)
         except ListError as error:
-            if self._still_follows(followed):
-                self._record_failure(followed, str(error))
-            return min(source.refresh_interval, RETRY_SECONDS)
+            listing, failure = followed.listing, str(error)
         if self._still_follows(followed):
-            await self._apply(followed, names)
-        return source.refresh_interval
+            await self._record(followed, listing, failure)
+        return min(source.refresh_interval, RETRY_SECONDS) if failure else source.refresh_interval
 
     def _still_follows(self, followed: _FollowedList) -> bool:
         """Whether the list has not been replaced: a response may come at the moment in which it is."""
         return self._by_url.get(followed.source.url) is followed
 
-    def _record_failure(self, followed: _FollowedList, complaint: str) -> None:
-        url = followed.source.url
-        self._exporter_metrics.list_failures.labels(url).inc()
-        if complaint != followed.failure:
-            log.warning("server list not applied", list=url, complaint=complaint)
-        followed.failure = complaint
-
-    async def _apply(self, followed: _FollowedList, names: Names) -> None:
-        url, before = followed.source.url, (followed.names, followed.failure)
-        followed.names, followed.failure = names, ""
-        self._exporter_metrics.record_list(url, len(names))
-        if before != (names, ""):
-            log.info("server list applied", list=url, servers=len(names))
-        if before[0] != names:
+    async def _record(self, followed: _FollowedList, listing: Listing, failure: str) -> None:
+        url, before = followed.source.url, (followed.listing, followed.failure)
+        followed.failure = failure
+        if not failure:
+            followed.listing = listing
+        servers = len(followed.listing.names)
+        self._exporter_metrics.record_list(url, servers, listing.rejected, is_applied=not failure)
+        if (followed.listing, failure) == before:
+            return
+        if failure:
+            log.warning("server list not applied", list=url, complaint=failure)
+            return
+        log.info("server list applied", list=url, servers=servers, rejected=listing.rejected)
+        for complaint in listing.complaints:
+            log.warning("entry of a server list left out", list=url, complaint=str(complaint))
+        if listing.names != before[0].names:
             await self._on_change()
+
+
+def _first_complaint(listing: Listing) -> str:
+    others = f", and {listing.rejected - 1} more" if listing.rejected > 1 else ""
+    return f"{listing.complaints[0]}{others}"

@@ -3,17 +3,18 @@
 import asyncio
 from dataclasses import dataclass
 
-from exporter.config import ConfigError, ServerUrl
+from exporter.config import ConfigError, ListSettings, ServerUrl
 from exporter.server_lists import file_sd
 from exporter.server_lists.fetch import ListAccess, ListError, get
-from exporter.server_lists.source import Names
+from exporter.server_lists.source import MAX_BYTES, Listing
 
 
 @dataclass(frozen=True, slots=True)
 class HttpSdList:
-    """A URL whose response is a JSON document in file_sd format. As in a file, one invalid name makes it invalid."""
+    """A URL whose response is a JSON document in file_sd format. As in a file, invalid entries are left out."""
 
     settings: ServerUrl
+    max_servers: int = ListSettings().max_servers
 
     @property
     def url(self) -> str:
@@ -23,11 +24,11 @@ class HttpSdList:
     def refresh_interval(self) -> float:
         return self.settings.refresh_interval
 
-    async def names(self) -> Names:
+    async def fetch(self) -> Listing:
         settings = self.settings
-        content = await get(self.url, ListAccess(settings.headers, settings.token_file, settings.ca_file))
+        access = ListAccess(settings.headers, settings.token_file, settings.ca_file)
+        content = await get(self.url, access, MAX_BYTES)
         try:
-            return await asyncio.to_thread(file_sd.parse_json_names, "the response", content)
+            return await asyncio.to_thread(file_sd.read_json, "the response", content, self.max_servers)
         except ConfigError as error:
-            first, *others = error.complaints
-            raise ListError(f"{first}{f', and {len(others)} more' if others else ''}") from error
+            raise ListError(str(error)) from error

@@ -3,25 +3,28 @@
 https://element-hq.github.io/synapse/latest/usage/administration/admin_api/federation.html
 """
 
+import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
-import structlog
-from pydantic import ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, FailFast, TypeAdapter, ValidationError, with_config
 
-from exporter.config import SynapseDestinations
+from exporter.config import Complaint, ListSettings, SynapseDestinations
+from exporter.config.complaint import printable_value
 from exporter.model import names
-from exporter.model.names import ServerName
+from exporter.model.names import InvalidServerNameError
 from exporter.model.sanitize import printable
 from exporter.server_lists.fetch import MAX_SHOWN, ListAccess, ListError, get
-from exporter.server_lists.source import Names
+from exporter.server_lists.source import Listing, ListingBuilder
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 PAGE_SIZE = 1000  # destinations; Synapse reads each page with one query
 MAX_PAGES = 1000  # the whole public network fits into thirty
-
-log = structlog.get_logger()
+MAX_PAGE_BYTES = 1024 * 1024  # a destination takes up to 400 bytes, with a name of 255 characters
+_RESPONSE = "the response"
 
 
 @with_config(ConfigDict(extra="ignore"))
@@ -35,7 +38,7 @@ class _Destination:
 @with_config(ConfigDict(extra="ignore"))
 @dataclass(frozen=True, slots=True)
 class _DestinationsPage:
-    destinations: tuple[_Destination, ...]
+    destinations: Annotated[tuple[_Destination, ...], FailFast()]
     next_token: int | None = None
     """Where the next page begins; None on the last page. Synapse encodes it as a string."""
 
@@ -45,9 +48,10 @@ _PAGE_ADAPTER = TypeAdapter(_DestinationsPage)
 
 @dataclass(frozen=True, slots=True)
 class SynapseList:
-    """The destinations of a Synapse. Invalid server names are ignored: any user can bring one into a room."""
+    """The destinations of a Synapse. Invalid server names are left out: any user can bring one into a room."""
 
     settings: SynapseDestinations
+    max_servers: int = ListSettings().max_servers
 
     @property
     def url(self) -> str:
@@ -57,31 +61,24 @@ class SynapseList:
     def refresh_interval(self) -> float:
         return self.settings.refresh_interval
 
-    async def names(self) -> Names:
-        found = [destination for page in await self._pages() for destination in page.destinations]
-        alive = [destination.destination for destination in found if not self._is_gone(destination)]
-        return tuple(_valid_server_names(alive))
-
-    async def _pages(self) -> list[_DestinationsPage]:
+    async def fetch(self) -> Listing:
         """Fetch all pages. If one fails, the whole list does: otherwise the servers on it would be dropped."""
-        pages, start = [await self._page(0)], 0
-        while (next_token := pages[-1].next_token) is not None:
-            if next_token <= start or len(pages) == MAX_PAGES:
-                raise ListError(f"expected a last page, found another page after {len(pages)}")
-            start = next_token
-            pages.append(await self._page(start))
-        return pages
+        listing = ListingBuilder(_RESPONSE, self.max_servers)
+        start = count = 0
+        while count < MAX_PAGES:
+            page, count = await self._page(start), count + 1
+            _add(listing, (found.destination for found in page.destinations if not self._is_gone(found)))
+            if page.next_token is None:
+                return listing.listing()
+            if page.next_token <= start:
+                break
+            start = page.next_token
+        raise ListError(f"expected a last page, found another page after {count}")
 
     async def _page(self, start: int) -> _DestinationsPage:
         access = ListAccess({}, self.settings.token_file, self.settings.ca_file)
-        content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access)
-        try:
-            return _PAGE_ADAPTER.validate_json(content)
-        except ValidationError as error:
-            wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
-            where = ".".join(map(str, wrong["loc"]))
-            found = printable(f"{where}: {wrong['msg']}" if where else wrong["msg"], MAX_SHOWN)
-            raise ListError(f"expected a page of destinations, found something else: {found}") from error
+        content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access, MAX_PAGE_BYTES)
+        return await asyncio.to_thread(_read_page, content)
 
     def _is_gone(self, destination: _Destination) -> bool:
         """Whether a destination has failed for longer than the settings allow."""
@@ -89,9 +86,27 @@ class SynapseList:
         return longest is not None and since is not None and since < (time.time() - longest) * 1000
 
 
-def _valid_server_names(texts: Iterable[str]) -> Iterator[ServerName]:
-    for text in texts:
+def _read_page(content: bytes) -> _DestinationsPage:
+    """Raises ListError."""
+    try:
+        page = _PAGE_ADAPTER.validate_json(content)
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(map(str, wrong["loc"]))
+        found = printable(f"{where}: {wrong['msg']}" if where else wrong["msg"], MAX_SHOWN)
+        raise ListError(f"expected a page of destinations, found something else: {found}") from error
+    if len(page.destinations) > PAGE_SIZE:
+        raise ListError(f"expected at most {PAGE_SIZE} destinations on a page, found {len(page.destinations)}")
+    return page
+
+
+def _add(listing: ListingBuilder, destinations: Iterable[str]) -> None:
+    for text in destinations:
         try:
-            yield names.parse(text)
-        except names.InvalidServerNameError:
-            log.debug("destination ignored: not a server name", destination=text)
+            listing.add(names.parse(text))
+        except InvalidServerNameError as error:
+            listing.reject(partial(_not_a_name, text, str(error)))
+
+
+def _not_a_name(text: str, why: str) -> Complaint:
+    return Complaint(_RESPONSE, None, "", f"expected a server name, found `{printable_value(text)}`: {why}")

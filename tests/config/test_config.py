@@ -18,6 +18,7 @@ from exporter.config import (
     Config,
     ConfigError,
     HostPort,
+    ListSettings,
     NetworkSettings,
     ProbeSettings,
     ServerUrl,
@@ -38,6 +39,7 @@ SECTIONS = {
     "servers[0].expect.": ExpectSettings,
     "server_urls[0].": ServerUrl,
     "synapse_destinations[0].": SynapseDestinations,
+    "lists.": ListSettings,
     "probe.": ProbeSettings,
     "network.": NetworkSettings,
     "web.": WebSettings,
@@ -103,6 +105,7 @@ synapse_destinations:
     refresh_interval: 1d
     failing_at_most: 7d
     ca_file: ca.pem
+lists: {max_servers: 1000}
 probe: {interval: 10m, timeout: 500ms, concurrency: 10, deep_interval: 1d}
 network:
   resolvers: [192.0.2.53, 192.0.2.53:5353, "2001:db8::53", "[2001:db8:0::53]:5353", "[2001:db8::54]"]
@@ -142,6 +145,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
                 ca_file=tmp_path / "ca.pem",
             ),
         ),
+        lists=ListSettings(max_servers=1000),
         probe=ProbeSettings(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
         network=NetworkSettings(
             resolvers=(
@@ -170,6 +174,7 @@ def test_only_the_servers_are_required(write: Write) -> None:
     assert config.load(write("servers: [example.org]")) == Config(
         servers=(WatchedServer(names.parse("example.org"), 300.0, None),),
         server_files=(),
+        lists=ListSettings(max_servers=50_000),
         probe=ProbeSettings(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
         network=NetworkSettings(
             resolvers=(),

@@ -16,6 +16,7 @@ from exporter.config import Config
 from exporter.config.schema import schema
 from exporter.config.settings import (
     ExpectSettings,
+    ListSettings,
     NetworkSettings,
     ProbeSettings,
     ServerSettings,
@@ -56,7 +57,8 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
         keys(ServerSettings),
         keys(ExpectSettings),
     ]
-    assert [list(written[name]) for name in ("probe", "network", "web")] == [
+    assert [list(written[name]) for name in ("lists", "probe", "network", "web")] == [
+        keys(ListSettings),
         keys(ProbeSettings),
         keys(NetworkSettings),
         keys(WebSettings),
@@ -66,7 +68,7 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
 def test_the_example_explains_every_key() -> None:
     """There is a comment above every key of a section."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    for section in (ProbeSettings, NetworkSettings, WebSettings):
+    for section in (ListSettings, ProbeSettings, NetworkSettings, WebSettings):
         assert keys(section)
         for key in keys(section):
             above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
@@ -136,6 +138,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         for key, value in written["properties"].items()
         if "default" in value
     } == {
+        "ListSettings.max_servers": 50_000,
         "ProbeSettings.interval": "5m",
         "ProbeSettings.timeout": "30s",
         "ProbeSettings.concurrency": 200,

@@ -37,6 +37,8 @@ NO_REASON = {
     "ExporterConfigReloadFailed": "concerns the exporter",
     "ExporterConnectivityLost": "concerns the exporter",
     "ExporterDown": "concerns the exporter",
+    "ExporterListFailing": "concerns the exporter",
+    "ExporterListRejectedServers": "concerns the exporter",
     "ExporterNoServers": "concerns the exporter",
     "ExporterOverloaded": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",

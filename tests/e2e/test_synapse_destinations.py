@@ -65,9 +65,10 @@ async def test_peers_of_a_real_synapse_are_a_list(
         f"https://{homeserver.https_address}", token, failing_at_most=3600.0, ca_file=tmp_path / "ca.pem"
     )
     token.write_text(token_of(homeserver, "admin", admin=True))
-    assert list(map(str, await PeersOfSynapse(plain).names())) == PEERS
-    assert list(map(str, await PeersOfSynapse(secured).names())) == [name for name in PEERS if name != "c.example"]
+    everything, alive = await PeersOfSynapse(plain).fetch(), await PeersOfSynapse(secured).fetch()
+    assert list(map(str, everything.names)) == PEERS
+    assert list(map(str, alive.names)) == [name for name in PEERS if name != "c.example"]
     for wrong, complaint in ((token_of(homeserver, "user", admin=False), "403"), ("syt_nonsense", "401")):
         token.write_text(wrong)
         with pytest.raises(ListError, match=f"expected status 200, found {complaint}: check"):
-            await PeersOfSynapse(plain).names()
+            await PeersOfSynapse(plain).fetch()

@@ -1,7 +1,7 @@
 import math
 from dataclasses import replace
 
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from exporter import VERSION
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
@@ -93,11 +93,22 @@ def test_a_list_has_series_until_it_is_removed() -> None:
         for name in added
     } == {
         "servers": 0,
+        "rejected_servers": 0,
         "last_success_timestamp_seconds": 0,
         "failures_total": 0,
     }
     exporter_metrics.remove_list(url)
     assert series(exporter_metrics.registry) == before
+
+
+def test_a_path_that_is_not_valid_utf_8_can_be_exported() -> None:
+    """Python has surrogates for its bytes, which no label value may contain."""
+    exporter_metrics, path = ExporterMetrics(), "/etc/b\udcffd.json"
+    exporter_metrics.record_list(path, 5, 1, is_applied=True)
+    written = generate_latest(exporter_metrics.registry).decode()
+    assert 'list_rejected_servers{list="/etc/b\N{REPLACEMENT CHARACTER}d.json"} 1.0' in written
+    exporter_metrics.remove_list(path)
+    assert "/etc/b" not in generate_latest(exporter_metrics.registry).decode()
 
 
 def test_shard_info() -> None:

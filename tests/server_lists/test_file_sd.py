@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Complaint, Config, ConfigError, ProbeSettings
+from exporter.config import Complaint, Config, ProbeSettings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
-from exporter.server_lists.file_sd import ServerFiles, merge_servers, parse_names
+from exporter.server_lists.file_sd import ServerFiles, merge_servers, read_file
+from exporter.server_lists.source import MAX_BYTES
 
 ONE_ENTRY_A_LINE = "write each entry as `key: value` on a line of its own"
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
@@ -73,34 +74,33 @@ def test_only_changed_files_are_parsed(tmp_path: Path) -> None:
     assert (files.refresh(), files.names) == (True, server_names("example.net"))
 
 
-BROKEN = {
-    "not YAML": ("- targets: [example.org\n", ":2: invalid YAML: "),
-    "a wrong name": (
-        "- targets:\n  - example.net\n  - example_org\n",
-        f":3: [0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}",
+UNUSABLE = {
+    "not YAML": ("- targets: [example.org\n", ":2: invalid YAML: ", 0),
+    "only a wrong name": (
+        "- targets:\n  - example_org\n",
+        f":2: [0].targets[0]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}",
+        1,
     ),
-    "not a name": ("- targets: [5]\n", f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it in quotes"),
-    "an unknown key": ("- target: [example.net]\n", ":1: [0].target: unknown key `target`, did you mean `targets`?"),
-    "a duplicate key": (
-        "- targets: [example.net]\n  targets: [example.com]\n",
-        ":2: [0].targets: this key is already used on line 1: remove one of them",
+    "not a name": (
+        "- targets: [5]\n",
+        f":1: [0].targets[0]: {EXPECTED_NAME}, found the number 5: put it in quotes",
+        1,
     ),
-    "labels that are a list": (
-        "- labels: []\n",
-        f":1: [0].labels: expected a mapping, found an empty list: {ONE_ENTRY_A_LINE}",
+    "only an invalid group": (
+        "- target: [a.example, b.example]\n",
+        ":1: [0].target: unknown key `target`, did you mean `targets`?",
+        1,
     ),
-    "names without groups": (
-        "- example.net\n",
-        ":1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
-    ),
-    "not a list": ("targets: [example.net]\n", ":1: expected a list, found a mapping: begin each item with `- `"),
-    "empty": ("", ": expected YAML, found an empty file"),
-    "a control character": ("- targets: [\x01]\n", ":1: expected text, found the control character 0x01: remove it"),
+    "not a list": ("targets: [example.net]\n", ":1: expected a list, found a mapping: begin each item with `- `", 0),
+    "empty": ("", ": expected YAML, found an empty file", 0),
+    "a control character": ("- targets: [\x01]\n", ":1: expected text, found the control character 0x01: remove it", 0),
 }
 
 
-@pytest.mark.parametrize(("content", "complaint"), BROKEN.values(), ids=BROKEN)
-def test_a_broken_file_keeps_the_names_of_its_last_valid_content(content: str, complaint: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("content", "complaint", "rejected"), UNUSABLE.values(), ids=UNUSABLE)
+def test_an_unusable_file_keeps_the_names_of_its_last_usable_content(
+    content: str, complaint: str, rejected: int, tmp_path: Path
+) -> None:
     """It has one complaint until it is repaired."""
     file = tmp_path / "servers.yaml"
     files = ServerFiles([str(file)])
@@ -109,13 +109,128 @@ def test_a_broken_file_keeps_the_names_of_its_last_valid_content(content: str, c
     file.write_text(content)
     assert (files.refresh(), files.names) == (True, server_names("example.org"))
     assert [line.startswith(f"{file}{complaint}") for line in complaints(files)] == [True]
+    assert (files.files[str(file)].is_applied, files.files[str(file)].listing.rejected) == (False, rejected)
     assert not files.refresh()
     file.write_text("- targets: [example.com]")
     assert (files.refresh(), files.names, complaints(files)) == (True, server_names("example.com"), [])
 
 
-def test_a_broken_file_does_not_affect_the_others(server_files: ServerFiles, tmp_path: Path) -> None:
-    """A file that was never valid has no names."""
+PARTLY_INVALID = {
+    "a wrong name": (
+        "- targets: [a.example, example_org, b.example]\n",
+        1,
+        [f":1: [0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}"],
+    ),
+    "names of other types": (
+        "- targets: [a.example, 5, {a: b}, , b.example]\n".replace(" ,", " '',"),
+        3,
+        [
+            f":1: [0].targets[1]: {EXPECTED_NAME}, found the number 5: put it in quotes",
+            f":1: [0].targets[2]: {EXPECTED_NAME}, found a mapping",
+            f":1: [0].targets[3]: {EXPECTED_NAME}, found an empty string: the host is empty",
+        ],
+    ),
+    "an unknown key": (
+        "- targets: [a.example, b.example]\n- target: [c.example]\n  targets: [d.example, e.example]\n",
+        2,
+        [":2: [1].target: unknown key `target`, did you mean `targets`?"],
+    ),
+    "a group with several errors": (
+        "- {targets: c.example, labels: [], team: x}\n- targets: [a.example, b.example]\n",
+        1,
+        [
+            ":1: [0].targets: expected a list, found `c.example`: begin each item with `- `",
+            f":1: [0].labels: expected a mapping, found an empty list: {ONE_ENTRY_A_LINE}",
+            ":1: [0].team: unknown key `team`, the possible keys are targets, labels",
+        ],
+    ),
+    "a name without a group": (
+        "- c.example\n- targets: [a.example, b.example]\n",
+        1,
+        [":1: [0]: expected a mapping with any of the keys targets, labels, found `c.example`"],
+    ),
+    "a duplicate key": (
+        "- targets: [c.example]\n  targets: [a.example, b.example]\n",
+        1,
+        [":2: [0].targets: this key is already used on line 1: remove one of them"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("content", "rejected", "expected"), PARTLY_INVALID.values(), ids=PARTLY_INVALID)
+def test_invalid_entries_are_left_out(content: str, rejected: int, expected: list[str], tmp_path: Path) -> None:
+    """All others are watched, also after a restart. A group that is itself invalid is left out with its targets."""
+    file = tmp_path / "servers.yaml"
+    file.write_text(content)
+    files = ServerFiles([str(file)])
+    assert (files.refresh(), files.names) == (True, server_names("a.example", "b.example"))
+    assert complaints(files) == [f"{file}{complaint}" for complaint in expected]
+    assert (files.files[str(file)].is_applied, files.files[str(file)].listing.rejected) == (True, rejected)
+
+
+def test_one_invalid_name_among_many_costs_only_itself() -> None:
+    """Prometheus users write `https://` by habit: 249 of 250 servers are watched."""
+    targets = [f"server-{number}.example.org" for number in range(249)]
+    content = json.dumps([{"targets": [*targets[:100], "https://x.example.org", *targets[100:]]}], indent=1).encode()
+    listing = read_file("servers.json", content, 1000)
+    assert (listing.names, listing.rejected) == (server_names(*targets), 1)
+    (complaint,) = listing.complaints
+    assert str(complaint) == (
+        f"servers.json:104: [0].targets[100]: {EXPECTED_NAME}, found `https://x.example.org`: this is a URL:"
+        " drop the scheme and the path"
+    )
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def test_only_the_first_complaints_are_kept() -> None:
+    """The others are counted. `check-config` asks for all."""
+    content = json.dumps(
+        [{"targets": ["example.org", *(f"x_{number}" for number in range(50)), "example.net"]}]
+    ).encode()
+    listing = read_file("servers.json", content, 1000)
+    assert (len(listing.names), listing.rejected, len(listing.complaints)) == (2, 50, 21)
+    assert str(listing.complaints[-1]) == "servers.json: found 30 more invalid entries"
+    assert len(read_file("servers.json", content, 1000, max_complaints=1000).complaints) == 50
+
+
+def test_servers_above_the_limit_are_left_out() -> None:
+    """The first ones are watched. A name that is already among them is not left out."""
+    listing = read_file("servers.yaml", b"- targets: [a.example, b.example, c.example, a.example, d.example]", 2)
+    assert (listing.names, listing.rejected) == (server_names("a.example", "b.example"), 2)
+    (complaint,) = listing.complaints
+    assert str(complaint) == (
+        "servers.yaml: expected at most 2 servers, found 2 more, which are left out: shorten it or raise"
+        " `lists.max_servers`"
+    )
+
+
+def test_a_new_limit_applies_to_a_file_that_has_not_changed(tmp_path: Path) -> None:
+    """A reload of the configuration may change the limit."""
+    file = tmp_path / "servers.yaml"
+    file.write_text("- targets: [a.example, b.example]")
+    files = ServerFiles([str(file)], max_servers=1)
+    files.refresh()
+    files.max_servers = 2
+    assert (files.refresh(), files.names) == (True, server_names("a.example", "b.example"))
+
+
+def test_a_file_above_the_size_limit_is_not_used(tmp_path: Path) -> None:
+    """The file is one byte too large, and sparse."""
+    file = tmp_path / "servers.json"
+    with file.open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    files = ServerFiles([str(file)])
+    files.refresh()
+    assert complaints(files) == [f"{file}: expected a file of at most 8 MiB, found a larger one"]
+
+
+# ---------------------------------------------------------------- changes
+
+
+def test_invalid_entries_of_a_file_do_not_affect_other_files(server_files: ServerFiles, tmp_path: Path) -> None:
+    """A file that was never usable has no names."""
     (tmp_path / "a.yaml").write_text("- targets: [5 5]\n")
     (tmp_path / "b.json").write_text('[{"targets": ["example.org"]}]')
     server_files.refresh()
@@ -169,17 +284,16 @@ def test_new_patterns_keep_the_state_of_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["servers.json", "servers.yaml"])
 def test_the_last_one_of_duplicate_keys_counts(file: str) -> None:
     """Its values count, and so do their lines."""
-    with pytest.raises(ConfigError) as caught:
-        parse_names(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]')
+    listing = read_file(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]', 10)
     wrong = f"[0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}"
-    assert str(caught.value.complaints[-1]) == f"{file}:3: {wrong}"
+    assert (listing.names, str(listing.complaints[-1])) == (server_names("example.org"), f"{file}:3: {wrong}")
 
 
-def test_a_key_with_an_unpaired_surrogate_is_refused() -> None:
-    """Only JSON can contain one."""
-    with pytest.raises(ConfigError) as caught:
-        parse_names("servers.json", rb'[{"\ud800": []}]')
-    assert str(caught.value).startswith("servers.json: [0]: expected a key that is valid Unicode, found ")
+def test_a_key_with_an_unpaired_surrogate_is_unknown() -> None:
+    """Only JSON can contain one. It is not shown, because it cannot be encoded."""
+    (complaint,) = read_file("servers.json", rb'[{"\ud800": []}]', 10).complaints
+    sentence = "unknown key `?`, the possible keys are targets, labels"
+    assert str(complaint).replace("\N{REPLACEMENT CHARACTER}", "?") == f'servers.json: [0]["?"]: {sentence}'
 
 
 def test_complaints_about_json_have_lines(tmp_path: Path) -> None:

@@ -4,16 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.config import Complaint
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
-from exporter.model.names import ServerName
 from exporter.server_lists import follow
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.follow import ListFollower
+from exporter.server_lists.source import Listing, ListingBuilder
 from tests.waiting import leaked_tasks, until
 
 URL = "https://example.org/servers"
@@ -21,18 +23,27 @@ URL = "https://example.org/servers"
 
 @dataclass
 class FakeList:
-    """Has the names in `response`, or fails if that begins with `!`. `fetches` is how often it was fetched."""
+    """Has the names in `response`, or fails if that begins with `!`. `fetches` is how often it was fetched.
+
+    An entry that is not a name is left out.
+    """
 
     response: str
     url: str = URL
     refresh_interval: float = 0.01
     fetches: int = field(default=0, compare=False)
 
-    async def names(self) -> tuple[ServerName, ...]:
+    async def fetch(self) -> Listing:
         self.fetches += 1
         if self.response.startswith("!"):
             raise ListError(self.response)
-        return tuple(map(names.parse, self.response.split()))
+        listing = ListingBuilder("the response", 10)
+        for text in self.response.split():
+            try:
+                listing.add(names.parse(text))
+            except names.InvalidServerNameError as error:
+                listing.reject(partial(Complaint, "the response", None, "", str(error)))
+        return listing.listing()
 
 
 @dataclass
@@ -110,6 +121,28 @@ async def test_a_failing_list_keeps_its_names(monkeypatch: pytest.MonkeyPatch) -
     ]
 
 
+async def test_invalid_entries_are_logged_once_and_counted() -> None:
+    """The other names are watched. If all entries are invalid, the list keeps its names, and that is a failure."""
+    source = FakeList("example.org https://x a..b")
+    with capture_logs() as logged:
+        async with following(source) as recorder:
+            await until(lambda: recorder.changes)
+            await fetched_twice_more(source)
+            assert (recorder.value("servers"), recorder.value("rejected_servers")) == (1, 2)
+            assert recorder.value("failures_total") == 0
+            source.response = "https://y a..b a..b"
+            await until(lambda: recorder.value("failures_total"))
+            assert (recorder.value("servers"), recorder.value("rejected_servers")) == (1, 3)
+    assert recorder.changes == [["example.org"]]
+    url, label = "this is a URL: drop the scheme and the path", "a label of the name is empty: remove the extra dot"
+    assert [(entry["event"], entry.get("complaint")) for entry in logged] == [
+        ("server list applied", None),
+        ("entry of a server list left out", f"the response: {url}"),
+        ("entry of a server list left out", f"the response: {label}"),
+        ("server list not applied", f"the response: {url}, and 2 more"),
+    ]
+
+
 async def test_a_list_that_never_responded_has_metrics() -> None:
     """Its time of the latest success is 0 from the beginning."""
     async with following(FakeList("!refused")) as recorder:
@@ -164,7 +197,7 @@ async def test_an_unexpected_exception_is_raised() -> None:
     """Otherwise nobody would notice that a list is not fetched any more."""
 
     class Broken(FakeList):
-        async def names(self) -> tuple[ServerName, ...]:
+        async def fetch(self) -> Listing:
             raise ZeroDivisionError
 
     lists = Recorder().lists
@@ -194,11 +227,11 @@ class BlockingList(FakeList):
     may_respond: asyncio.Event = field(default_factory=asyncio.Event, compare=False)
     has_responded: bool = field(default=False, compare=False)
 
-    async def names(self) -> tuple[ServerName, ...]:
+    async def fetch(self) -> Listing:
         self.fetches += 1
         await self.may_respond.wait()
         self.has_responded = True
-        return await super().names()
+        return await super().fetch()
 
 
 async def test_repr_shows_lists_and_names() -> None:

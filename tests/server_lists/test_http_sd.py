@@ -9,15 +9,16 @@ from exporter.config import ServerUrl
 from exporter.demo.authority import Authority
 from exporter.model import names
 from exporter.server_lists import fetch
-from exporter.server_lists.fetch import MAX_BYTES, ListError
+from exporter.server_lists.fetch import ListError
 from exporter.server_lists.http_sd import HttpSdList
+from exporter.server_lists.source import MAX_BYTES, Listing
 from tests.server_lists.serving import UNFINISHED_RESPONSE, http_response, json_response, serving, target_groups
 
 
 async def failure(source: HttpSdList) -> str:
     """Return the message of the error."""
     with pytest.raises(ListError) as caught:
-        await source.names()
+        await source.fetch()
     return str(caught.value)
 
 
@@ -31,8 +32,8 @@ async def test_the_names_of_all_groups_are_read_in_their_order() -> None:
     """The request is a GET that identifies the exporter."""
     document = [{"targets": ["example.org", "[2001:db8::1]:8448"]}, {}, {"targets": ["example.net"], "labels": {}}]
     async with serving(lambda _: json_response(document)) as server:
-        found = await HttpSdList(ServerUrl(f"{server.url}/servers?tag=a%20b")).names()
-    assert list(map(str, found)) == ["example.org", "[2001:db8::1]:8448", "example.net"]
+        found = await HttpSdList(ServerUrl(f"{server.url}/servers?tag=a%20b")).fetch()
+    assert list(map(str, found.names)) == ["example.org", "[2001:db8::1]:8448", "example.net"]
     (head,) = server.heads
     assert head.splitlines()[0] == "GET /servers?tag=a%20b HTTP/1.1"
     sent = {name: server.header(name) for name in ("user-agent", "accept", "accept-encoding", "authorization")}
@@ -52,14 +53,14 @@ async def test_headers_and_token_are_sent(tmp_path: Path) -> None:
         source = HttpSdList(ServerUrl(server.url, token_file=token, headers=headers))
         for content in ("first\n", "second"):
             token.write_text(content)
-            await source.names()
+            await source.fetch()
     assert server.header("authorization") == ["Bearer first", "Bearer second"]
     assert (server.header("x-key"), server.header("user-agent")) == (["5 6"] * 2, ["inventory"] * 2)
 
 
 async def test_an_empty_list_is_valid() -> None:
     async with serving(lambda _: json_response([])) as server:
-        assert await HttpSdList(ServerUrl(server.url)).names() == ()
+        assert await HttpSdList(ServerUrl(server.url)).fetch() == Listing()
 
 
 # ---------------------------------------------------------------- TLS
@@ -70,9 +71,8 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
     authority = Authority(tmp_path)
     context = authority.issue(["localhost"]).server_context()
     async with serving(lambda _: target_groups("example.org"), context, "localhost") as server:
-        assert await HttpSdList(ServerUrl(server.url, ca_file=authority.ca_file)).names() == (
-            names.parse("example.org"),
-        )
+        listing = await HttpSdList(ServerUrl(server.url, ca_file=authority.ca_file)).fetch()
+        assert listing.names == (names.parse("example.org"),)
         assert "CERTIFICATE_VERIFY_FAILED" in await failure(HttpSdList(ServerUrl(server.url)))
         other = server.url.replace("localhost", "127.0.0.1")
         assert "IP address mismatch" in await failure(HttpSdList(ServerUrl(other, ca_file=authority.ca_file)))
@@ -121,10 +121,6 @@ async def test_redirects_are_not_followed(tmp_path: Path) -> None:
         (b"", "the response:1: invalid JSON: Expecting value"),
         (b"<!doctype html>", "the response:1: invalid JSON: Expecting value"),
         (b"{}", "the response:1: expected a list, found a mapping: begin each item with `- `"),
-        (
-            b'["example.org"]',
-            "the response:1: [0]: expected a mapping with any of the keys targets, labels, found `example.org`",
-        ),
         (b"\xff", "the response:1: expected UTF-8, found the byte 0xff: save the file as UTF-8"),
         (
             b"[" * 100_000,
@@ -137,19 +133,33 @@ async def test_a_body_that_is_not_a_list_is_a_failure(body: bytes, message: str)
     assert await failure_of(http_response(body)) == message
 
 
-async def test_one_invalid_name_makes_the_list_invalid() -> None:
-    """Only the first complaint is shown, as there may be thousands."""
-    message = await failure_of(target_groups("example.org", "example org", "x y"))
-    expected = "expected a server name such as example.org or example.org:8448, found `example org`"
-    assert message.startswith(f"the response:1: [0].targets[1]: {expected}")
-    assert message.endswith(", and 1 more")
+async def test_invalid_entries_are_left_out() -> None:
+    """The complaints are those about files."""
+    document = ["example.net", {"targets": ["example.org", "example org"]}]
+    async with serving(lambda _: json_response(document)) as server:
+        listing = await HttpSdList(ServerUrl(server.url)).fetch()
+    assert (listing.names, listing.rejected) == ((names.parse("example.org"),), 2)
+    name = "expected a server name such as example.org or example.org:8448, found `example org`"
+    assert list(map(str, listing.complaints)) == [
+        "the response:1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
+        f"the response:1: [1].targets[1]: {name}: only letters, digits, '-' and '.' are allowed in a name",
+    ]
+
+
+# ---------------------------------------------------------------- bounds
 
 
 async def test_the_size_of_a_body_is_limited() -> None:
     """The limit holds without a Content-Length too."""
     head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n"
     huge = head + b" " * (MAX_BYTES + 1)
-    assert await failure_of(huge) == "expected at most 32 MiB, found more"
+    assert await failure_of(huge) == "expected at most 8 MiB, found more"
+
+
+async def test_the_number_of_servers_is_limited() -> None:
+    async with serving(lambda _: target_groups("a.example", "b.example", "c.example")) as server:
+        listing = await HttpSdList(ServerUrl(server.url), max_servers=2).fetch()
+    assert (list(map(str, listing.names)), listing.rejected) == (["a.example", "b.example"], 1)
 
 
 async def test_compressed_responses_are_refused() -> None:

@@ -7,12 +7,11 @@ from typing import TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from structlog.testing import capture_logs
 
 from exporter.config import SynapseDestinations
 from exporter.server_lists import synapse
 from exporter.server_lists.fetch import ListError
-from exporter.server_lists.synapse import DESTINATIONS, SynapseList
+from exporter.server_lists.synapse import DESTINATIONS, MAX_PAGE_BYTES, SynapseList
 from tests.server_lists.serving import Respond, http_response, json_response, serving
 
 Document: TypeAlias = dict[str, object]
@@ -54,7 +53,7 @@ def synapse_responses(destinations: Sequence[Document]) -> Respond:
 
 async def failure(source: SynapseList) -> str:
     with pytest.raises(ListError) as caught:
-        await source.names()
+        await source.fetch()
     return str(caught.value)
 
 
@@ -64,8 +63,8 @@ async def test_all_pages_are_read(count: int, token: Path, monkeypatch: pytest.M
     monkeypatch.setattr(synapse, "PAGE_SIZE", 3)
     everything = [f"s{number}.example.org" for number in range(count)]
     async with serving(synapse_responses(list(map(destination, everything)))) as server:
-        found = await SynapseList(SynapseDestinations(server.url, token)).names()
-    assert list(map(str, found)) == everything
+        found = await SynapseList(SynapseDestinations(server.url, token)).fetch()
+    assert list(map(str, found.names)) == everything
     starts = range(0, max(1, count), 3)
     assert [head.splitlines()[0] for head in server.heads] == [
         f"GET {DESTINATIONS}?from={start}&limit=3 HTTP/1.1" for start in starts
@@ -73,31 +72,32 @@ async def test_all_pages_are_read(count: int, token: Path, monkeypatch: pytest.M
     assert server.header("authorization") == ["Bearer syt_secret"] * len(starts)
 
 
-async def test_invalid_server_names_are_ignored(token: Path) -> None:
+async def test_invalid_server_names_are_left_out(token: Path) -> None:
     """Any user can bring one into a room: it must not make the list invalid."""
-    names = ["example.org", "exa mple.org", "", "https://example.org", "example.org\n", "example.net:8448"]
-    async with serving(synapse_responses(list(map(destination, names)))) as server:
-        with capture_logs() as logged:
-            found = await SynapseList(SynapseDestinations(server.url, token)).names()
-    assert list(map(str, found)) == ["example.org", "example.net:8448"]
-    assert [(entry["log_level"], entry["destination"]) for entry in logged] == [("debug", name) for name in names[1:5]]
+    found = ["example.org", "exa mple.org", "", "https://example.org", "example.org\n", "example.net:8448"]
+    async with serving(synapse_responses(list(map(destination, found)))) as server:
+        listing = await SynapseList(SynapseDestinations(server.url, token)).fetch()
+    assert (list(map(str, listing.names)), listing.rejected) == (["example.org", "example.net:8448"], 4)
+    assert str(listing.complaints[2]) == (
+        "the response: expected a server name, found `https://example.org`: this is a URL: drop the scheme and the path"
+    )
 
 
 async def test_destinations_that_have_failed_for_long_are_ignored_if_configured(token: Path) -> None:
     destinations = [destination("healthy.example"), destination("late.example", 6), destination("gone.example", 8)]
     async with serving(synapse_responses(destinations)) as server:
-        everything = await SynapseList(SynapseDestinations(server.url, token)).names()
-        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
-    assert list(map(str, everything)) == ["healthy.example", "late.example", "gone.example"]
-    assert list(map(str, alive)) == ["healthy.example", "late.example"]
+        everything = await SynapseList(SynapseDestinations(server.url, token)).fetch()
+        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).fetch()
+    assert list(map(str, everything.names)) == ["healthy.example", "late.example", "gone.example"]
+    assert list(map(str, alive.names)) == ["healthy.example", "late.example"]
 
 
 async def test_a_very_large_failure_time_is_in_the_future(token: Path) -> None:
     """Integers in JSON have no limit."""
     far = destination("odd.example") | {"failure_ts": 10**400}
     async with serving(synapse_responses([far])) as server:
-        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).names()
-    assert list(map(str, alive)) == ["odd.example"]
+        alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).fetch()
+    assert list(map(str, alive.names)) == ["odd.example"]
 
 
 async def test_a_page_that_fails_makes_the_whole_list_fail(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,6 +138,27 @@ async def test_a_body_that_is_not_a_page_is_a_failure(body: bytes, found: str, t
     async with serving(lambda _: http_response(body)) as server:
         message = await failure(SynapseList(SynapseDestinations(server.url, token)))
     assert message == f"expected a page of destinations, found something else: {found}"
+
+
+async def test_the_size_of_a_page_is_limited(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page has as many destinations as requested, and at most 1 MiB."""
+    monkeypatch.setattr(synapse, "PAGE_SIZE", 3)
+    page = {"destinations": [destination("example.org")] * 4}
+    async with serving(lambda _: json_response(page)) as server:
+        message = await failure(SynapseList(SynapseDestinations(server.url, token)))
+    assert message == "expected at most 3 destinations on a page, found 4"
+    async with serving(lambda _: http_response(b" " * (MAX_PAGE_BYTES + 1))) as server:
+        message = await failure(SynapseList(SynapseDestinations(server.url, token)))
+    assert message == "expected at most 1 MiB, found more"
+
+
+async def test_the_number_of_servers_is_limited(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those on all pages are counted."""
+    monkeypatch.setattr(synapse, "PAGE_SIZE", 2)
+    everything = [f"s{number}.example.org" for number in range(7)]
+    async with serving(synapse_responses(list(map(destination, everything)))) as server:
+        listing = await SynapseList(SynapseDestinations(server.url, token), max_servers=3).fetch()
+    assert (list(map(str, listing.names)), listing.rejected) == (everything[:3], 4)
 
 
 async def test_a_wrong_token_is_a_failure(token: Path) -> None:

@@ -1,6 +1,6 @@
 """Configuration files and server lists."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,7 @@ from exporter.config import Complaint, Config, ConfigError, SynapseDestinations,
 from exporter.model.names import ServerName
 from exporter.server_lists import file_sd, synapse
 from exporter.server_lists.fetch import ListError
+from exporter.server_lists.source import Listing
 from exporter.server_lists.synapse import SynapseList
 from exporter.web.settings import loading
 from exporter.web.settings.loading import WatchedFiles, WebConfig
@@ -65,10 +66,13 @@ def web_config(data: bytes) -> None:
 
 
 def server_file(data: bytes) -> None:
-    """The names in a YAML and in a JSON file, or complaints."""
+    """The names in a YAML and in a JSON file, and complaints about what was left out; or only complaints."""
     for path in ("servers.yaml", "servers.json"):
         with checking_complaints(path, data):
-            check_names(file_sd.parse_names(path, data))
+            listing = file_sd.read_file(path, data, max_servers=3)
+            check_listing(listing)
+            if listing.complaints:
+                check_complaints(listing.complaints, path, data)
 
 
 def destinations(data: bytes) -> None:
@@ -80,10 +84,15 @@ def destinations(data: bytes) -> None:
 
     with mock.patch.object(synapse, "get", get):
         try:
-            check_names(run(SynapseList(settings).names()))
+            check_listing(run(SynapseList(settings, max_servers=3).fetch()))
         except ListError as error:
             check_sentence(str(error))
 
 
-def check_names(found: Iterable[ServerName]) -> None:
-    assert all(isinstance(name, ServerName) for name in found)
+def check_listing(listing: Listing) -> None:
+    """What is left out is counted, and has a complaint."""
+    assert all(isinstance(name, ServerName) for name in listing.names)
+    assert len(listing.names) <= 3
+    assert bool(listing.rejected) == bool(listing.complaints)
+    for complaint in listing.complaints:
+        check_sentence(str(complaint))
