@@ -41,8 +41,8 @@ The series of a server come only from its latest report:
 If a server has several endpoints, the certificate series describe the leaf certificate that expires first. There is one
 for each kind of connection: `well_known` is https to the server name itself, `federation` is the connection to an
 endpoint. Expired and invalid certificates have these series too. Once addresses were looked up, `endpoints` and
-`endpoints_healthy` have a sample for each IP family, so 0 means that there are none. Label values that a remote server
-chose are cut to 64 printable characters.
+`endpoints_healthy` have a sample for each IP family, so 0 means that there are none; a family to which the exporter's
+own machine has no route has no sample. Label values that a remote server chose are cut to 64 printable characters.
 
 | metric | type | labels in addition to `server_name` | meaning |
 |---|---|---|---|

@@ -18,6 +18,7 @@ from exporter.model.shards import Shard
 from exporter.reports.board import Board
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
+from exporter.scheduling.own_families import OwnFamilies
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
 from exporter.server_lists import file_sd
@@ -92,6 +93,7 @@ class App:
                 workers.complaint if workers else lambda: None,
             )
         )
+        self._own_families = OwnFamilies(self.exporter_metrics)
         self._files = ServerFiles(())
         self._lists = ListFollower(self._watch_changed_lists, self.exporter_metrics)
         self._config_lock = asyncio.Lock()
@@ -238,6 +240,7 @@ class App:
         self._files.max_servers = fresh.config.lists.max_servers
         await self._refresh_files()
         self._active = fresh
+        self._own_families.record(wiring.ip_families(fresh.config))
         self._lists.follow(wiring.build_server_lists(fresh.config))
         self._watch()
         self.exporter_metrics.config_last_reload_successful.set(1)
@@ -247,6 +250,7 @@ class App:
         while True:
             await asyncio.sleep(self._reread)
             async with self._config_lock:
+                self._own_families.record(wiring.ip_families(self._active.config))
                 if await self._refresh_files():
                     self._watch()
 

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 
 from exporter.config import AddressScope, Config, HostPort
 from exporter.config.resolv_conf import SystemResolvers
-from exporter.internet import Internet, IPEndpoint
+from exporter.internet import Internet, IPEndpoint, families_with_route
 from exporter.internet.address_policy import AddressPolicy
+from exporter.model.enums import IPFamily
 from exporter.probing.prober import Prober
 from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.source import ServerList
@@ -30,9 +31,15 @@ def build_prober(
             network.address_policy is AddressScope.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
         ),
         connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
+        ip_families=network.ip_families,
         remember_chains=remember_chains,
     )
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
+
+
+def ip_families(config: Config) -> frozenset[IPFamily]:
+    """Return the IP families to probe over: those of the configuration, or those with a route to the Internet."""
+    return frozenset(config.network.ip_families) or families_with_route()
 
 
 def _resolvers(configured: Sequence[HostPort]) -> Callable[[], Sequence[IPEndpoint]]:

@@ -106,6 +106,8 @@ def _instances() -> Json:
                 max_by(select_exporters("config_last_reload_successful"), *_KEYS),
                 CONFIG_RELOAD,
             ),
+            ValueColumn("IPv4", max_by(select_exporters("ip_family_up", 'ip_family="ipv4"'), *_KEYS), UP),
+            ValueColumn("IPv6", max_by(select_exporters("ip_family_up", 'ip_family="ipv6"'), *_KEYS), UP),
             ValueColumn("last reload", to_milliseconds(reloaded), TIME_AGO),
             ValueColumn("started", to_milliseconds(started), TIME_AGO),
         ],

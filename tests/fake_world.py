@@ -14,7 +14,7 @@ from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import NOT_FOUND, Response, json_response
 from exporter.demo.https_server import delegation as delegation_page
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import SrvService
+from exporter.model.enums import IPFamily, SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses, Handshake, HttpResponse
@@ -83,6 +83,7 @@ class FakeNetwork:
         self.servers = dict(servers or {})
         self.calls: list[str] = []
         self.resolver_is_up = True
+        self.families_without_route: set[IPFamily] = set()
         self.chain_cache = ChainCache()
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
@@ -100,6 +101,9 @@ class FakeNetwork:
     async def resolver_responds(self) -> bool:
         self.calls.append("resolver")
         return self.resolver_is_up
+
+    def has_route(self, endpoint: Endpoint) -> bool:
+        return endpoint.ip_family not in self.families_without_route
 
     def connection(self, endpoint: Endpoint) -> "FakeConnection":
         return FakeConnection(self, endpoint.address)

@@ -244,6 +244,20 @@ async def has(app: App, name: str) -> bool:
     return name in await metrics(app)
 
 
+async def test_a_reload_applies_the_ip_families(tmp_path: Path) -> None:
+    """The one that is missing is told in the log, and in the metric."""
+    async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):
+        told = []
+        for families in (["ipv4", "ipv6"], ["ipv6"]):
+            write_config(file, federation, network=network(federation, ip_families=families))
+            with capture_logs() as logged:
+                assert await app.reload() == ()
+            found = await metrics(app)
+            up = [found[series("exporter_ip_family_up", {"ip_family": family})] for family in ("ipv4", "ipv6")]
+            told.append((up, [entry["ip_family"] for entry in logged if entry["log_level"] == "warning"]))
+        assert told == [([1, 1], []), ([0, 1], ["ipv4"])]
+
+
 async def test_a_reload_does_not_change_the_addresses(tmp_path: Path) -> None:
     """A warning in the log says so."""
     async with exporter_of(tmp_path, HEALTHY) as (app, federation, file):

@@ -43,7 +43,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("config", "exporter", "judging", "metrics", "probing", "reports", "web.api", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
-    "wiring": {"config", "internet", "probing", "server_lists"},
+    "wiring": {"config", "internet", "model", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
     "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
     "app": {

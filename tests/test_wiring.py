@@ -19,8 +19,9 @@ from exporter.config import (
 )
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.ports import ClosedPort
+from exporter.internet import families_with_route
 from exporter.judging import verdict
-from exporter.model.enums import Stage
+from exporter.model.enums import IPFamily, Stage
 from exporter.model.names import parse
 from exporter.model.reasons import Reason
 from exporter.server_lists.http_sd import HttpSdList
@@ -35,6 +36,13 @@ UNUSED_RESOLVER = HostPort("192.0.2.53", 53)
 
 def federation_of_one() -> Federation:
     return Federation([server for server in SERVERS if server.server_name == SERVER])
+
+
+@pytest.mark.parametrize("families", [(IPFamily.IPV4,), tuple(IPFamily)])
+def test_configured_ip_families_need_no_route(families: tuple[IPFamily, ...]) -> None:
+    """Where none is configured, the routes decide."""
+    assert wiring.ip_families(Config(network=NetworkSettings(ip_families=families))) == set(families)
+    assert wiring.ip_families(Config()) == families_with_route()
 
 
 def network_of(federation: Federation) -> NetworkSettings:

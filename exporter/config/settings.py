@@ -14,6 +14,7 @@ from exporter.config import value_types
 from exporter.config.addresses import HostPort, IPNetwork
 from exporter.config.value_types import AddressScope
 from exporter.model.addresses import Target
+from exporter.model.enums import IPFamily
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 
@@ -69,6 +70,8 @@ class NetworkSettings:
     """The DNS servers to use. If the list is empty, the exporter uses those of the system."""
     ca_file: Annotated[Path | None, value_types.CA_FILE] = None
     """PEM bundle that replaces the default trust store. The path is relative to the configuration file."""
+    ip_families: tuple[Annotated[IPFamily, value_types.IP_FAMILY], ...] = ()
+    """The IP families to probe over, ipv4 or ipv6 or both. If the list is empty, the routes of the machine decide."""
     address_policy: Annotated[AddressScope, value_types.ADDRESS_SCOPE] = AddressScope.PUBLIC
     """public: refuse private, loopback, link-local and other special-purpose addresses, and the ports that browsers
     block, such as 25, on every connection. any: allow all addresses and ports."""

@@ -16,6 +16,7 @@ from exporter.config.addresses import SecretError
 from exporter.config.complaint import printable_value
 from exporter.config.yaml_reader import BOOLEANS, NULL, UnsupportedScalar
 from exporter.model import durations, names
+from exporter.model.enums import IPFamily
 
 _MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descriptors and ports are limited
 
@@ -120,6 +121,13 @@ def _parse_address_scope(written: str) -> AddressScope:
         raise ValueError from error
 
 
+def _parse_ip_family(written: str) -> IPFamily:
+    try:
+        return IPFamily(written)
+    except ValueError as error:
+        raise ValueError from error
+
+
 def parse_path(written: str) -> Path:
     if not written or "\0" in written:
         raise ValueError
@@ -188,6 +196,7 @@ LISTEN_ADDRESS = ValueType(
 )
 NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", parse_text(addresses.parse_network), STRING)
 ADDRESS_SCOPE = ValueType("`public` or `any`", parse_text(_parse_address_scope), {"enum": list(AddressScope)})
+IP_FAMILY = ValueType("`ipv4` or `ipv6`", parse_text(_parse_ip_family), {"enum": list(IPFamily)})
 CONCURRENCY = ValueType(
     f"a whole number from 1 to {_MAX_CONCURRENCY}",
     whole_number(_MAX_CONCURRENCY),

@@ -1,24 +1,60 @@
 """The real network: the DNS resolver, the address policy for every connection, sockets, TLS and HTTP."""
 
-from collections.abc import Callable, Mapping, Sequence
+import errno
+import socket
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import closing
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Final
 
 from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
+from exporter.internet.dns_transport import new_socket
 from exporter.internet.known_chains import KnownChains
 from exporter.internet.resolver import Resolver
 from exporter.internet.tcp import IPEndpoint
 from exporter.internet.tls_contexts import TlsContexts
-from exporter.model.addresses import Endpoint, host_port
-from exporter.model.enums import SrvService
+from exporter.model.addresses import Endpoint, IPAddress, host_port
+from exporter.model.enums import IPFamily, SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
 
-__all__ = ["IPEndpoint", "Internet"]
+__all__ = ["IPEndpoint", "Internet", "families_with_route"]
 
 _PUBLIC_ONLY = AddressPolicy()
 _LOOKUP_SHARE = 0.25  # of a probe's timeout: less than a stage has, so that a silent lookup of A leaves time for AAAA
+
+_ANY_PORT = 9
+_NO_ROUTE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}
+# Root name servers (https://root-servers.org): where there is a route to the Internet, there is one to them.
+_ON_THE_INTERNET: Final = {
+    IPFamily.IPV4: ip_address("198.41.0.4"),
+    IPFamily.IPV6: ip_address("2001:503:ba3e::2:30"),
+}
+
+
+def families_with_route() -> frozenset[IPFamily]:
+    """Return the IP families over which this machine has a route to the Internet."""
+    return frozenset(family for family, ip in _ON_THE_INTERNET.items() if _has_route(ip))
+
+
+def _has_route(ip: IPAddress) -> bool:
+    """Return False if this machine certainly cannot send to an address. No packet is sent. There are three cases:
+
+    - the kernel refuses to connect a UDP socket, because it has no route or not even the family: False;
+    - the source address would be link-local or loopback, which leads to no other network: False;
+    - otherwise, or if this process has no socket left: True.
+    """
+    try:
+        with closing(new_socket((ip, _ANY_PORT), socket.SOCK_DGRAM)) as sock:
+            sock.connect((str(ip), _ANY_PORT))
+            source = ip_address(sock.getsockname()[0].partition("%")[0])
+    except OSError as error:
+        return error.errno not in _NO_ROUTE
+    leads_out = not (source.is_link_local or source.is_loopback or source.is_unspecified)
+    return leads_out or ip.is_link_local or ip.is_loopback
 
 
 class Internet:
@@ -31,6 +67,8 @@ class Internet:
     up) or "ip:port" to the endpoint to connect to. The operator has configured it, so the address policy does not apply
     to such an endpoint.
 
+    `ip_families` are those that this machine has; if there are none, the routes of the kernel decide.
+
     With `remember_chains`, a certificate chain that OpenSSL has verified is not verified again while it is unchanged.
     """
 
@@ -42,6 +80,7 @@ class Internet:
         ca_file: Path | None = None,
         policy: AddressPolicy = _PUBLIC_ONLY,
         connect_to: Mapping[str, IPEndpoint] | None = None,
+        ip_families: Collection[IPFamily] = (),
         remember_chains: bool = True,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE)
@@ -49,6 +88,7 @@ class Internet:
         self._policy = policy
         self.chain_cache = ChainCache()
         self._connect_to = connect_to or {}
+        self._ip_families = frozenset(ip_families)
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         return await self._resolver.srv(service, host)
@@ -61,10 +101,24 @@ class Internet:
     async def resolver_responds(self) -> bool:
         return await self._resolver.responds()
 
+    def has_route(self, endpoint: Endpoint) -> bool:
+        """Return whether the family is one of `ip_families`, or else whether there is a route.
+
+        Where the operator redirects the connection, the address needs none; and what the policy refuses, it refuses
+        whatever the routes are.
+        """
+        if self._ip_families:
+            return endpoint.ip_family in self._ip_families
+        refused = self._policy.refusal(endpoint.ip, endpoint.target.port) is not None
+        return refused or self._redirected(endpoint) is not None or _has_route(endpoint.ip)
+
     def connection(self, endpoint: Endpoint) -> InternetConnection:
-        target = endpoint.target
-        redirected = self._connect_to.get(host_port(target.host.lower(), target.port))
-        redirected = redirected or self._connect_to.get(endpoint.address)
-        ip, port = redirected or (endpoint.ip, target.port)
+        redirected = self._redirected(endpoint)
+        ip, port = redirected or (endpoint.ip, endpoint.target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
         return InternetConnection((ip, port), self._tls_contexts, refusal)
+
+    def _redirected(self, endpoint: Endpoint) -> IPEndpoint | None:
+        target = endpoint.target
+        by_name = self._connect_to.get(host_port(target.host.lower(), target.port))
+        return by_name or self._connect_to.get(endpoint.address)

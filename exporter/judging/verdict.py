@@ -9,7 +9,7 @@ from exporter.judging import peers
 from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, IPFamily, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
-from exporter.model.outcomes import Failed, Passed, ResourceShortage, Skipped, found
+from exporter.model.outcomes import Failed, NoRoute, Passed, ResourceShortage, Skipped, found
 from exporter.model.reasons import RAN_OUT_OF_TIME
 from exporter.model.report import LocatedProblem, Report
 
@@ -46,6 +46,17 @@ def exporter_starved(report: Report) -> bool:
     return any(isinstance(located.problem, ResourceShortage) for located in problems(report)) or (
         report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
     )
+
+
+def exporter_lacks_route(report: Report) -> bool:
+    """Whether the exporter's machine lacks the only IP family of a host, so that the report says nothing."""
+    return any(isinstance(located.problem, NoRoute) for located in problems(report))
+
+
+def families_without_route(report: Report) -> set[IPFamily]:
+    """Return the IP families with addresses of the server to which the exporter's machine has no route."""
+    resolution = found(report.dns)
+    return {endpoint.ip_family for endpoint in resolution.without_route} if resolution else set()
 
 
 def ran_out_of_time(report: Report) -> bool:

@@ -16,7 +16,7 @@ from prometheus_client import (
 from exporter import VERSION
 from exporter.metrics.families import PREFIX
 from exporter.metrics.processes import ProcessGroup, ProcessMetrics
-from exporter.model.enums import Stage
+from exporter.model.enums import IPFamily, Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
@@ -95,6 +95,14 @@ class ExporterMetrics:
             "connectivity_up",
             "1 if the exporter's own network is up, 0 if it is down. While it is 0, failures are not attributed to"
             " servers.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.ip_family_up = Gauge(
+            "ip_family_up",
+            "1 if the exporter's machine has a route to the Internet over the IP family, or network.ip_families names"
+            " it; 0 otherwise. No server is blamed for addresses to which there is no route.",
+            ("ip_family",),
             namespace=NAMESPACE,
             registry=registry,
         )
@@ -211,6 +219,8 @@ class ExporterMetrics:
         """Create the series of all label values at 0: otherwise `increase()` does not see their first event."""
         for reason in SkipReason:
             self.probes_skipped.labels(reason)
+        for family in IPFamily:
+            self.ip_family_up.labels(family)
         for stage in Stage:
             self.stage_duration.labels(stage)
 

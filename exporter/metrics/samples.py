@@ -74,12 +74,16 @@ def by_connection(read: Callable[[tuple[TlsSession, ...]], float]) -> Sampler:
 
 
 def by_family(read: Callable[[tuple[int, int]], int]) -> Sampler:
-    """Return a sampler with one sample for each address family, once addresses were looked up: 0 is a result too."""
+    """Return a sampler with one sample for each address family, once addresses were looked up: 0 is a result too.
+
+    A family that the exporter's own machine does not have has no sample.
+    """
 
     def samples_of(report: Report) -> Iterator[Sample]:
         counts = verdict.healthy_by_family(report)
         if counts or Stage.DNS in verdict.stages(report):
-            for family in IPFamily:
+            without_route = verdict.families_without_route(report) - counts.keys()
+            for family in (each for each in IPFamily if each not in without_route):
                 yield (family,), read(counts.get(family, (0, 0)))
 
     return many_from_report(samples_of)

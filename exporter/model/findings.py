@@ -153,6 +153,8 @@ class Resolution:
     """For each target host that is an alias (CNAME), the name that it leads to."""
     partial_lookups: tuple[Problem, ...] = ()
     """Why A or AAAA of a target could not be looked up, although the other one could."""
+    without_route: tuple[Endpoint, ...] = ()
+    """What was not probed, because the exporter's own machine has no route to it."""
 
 
 @dataclass(frozen=True, slots=True)

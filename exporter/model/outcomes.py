@@ -22,6 +22,11 @@ class ResourceShortage(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class NoRoute(Problem):
+    """The exporter's machine has no route to any address of a host, so the problem says nothing about the server."""
+
+
+@dataclass(frozen=True, slots=True)
 class WeakKey(Problem):
     """A certificate has a public key that is too small; how small is tolerated differs between homeservers."""
 

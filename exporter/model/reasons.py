@@ -62,8 +62,7 @@ class Reason(WithRemedy):
     )
     UNREACHABLE = (
         "unreachable",
-        "There is no route to this address: check the address in DNS, and the server's network and firewall. If every "
-        "IPv6 address fails like this, the exporter's own machine may not have IPv6.",
+        "There is no route to this address: check the address in DNS, and the server's network and firewall.",
     )
     TLS_HANDSHAKE = (
         "tls_handshake",
@@ -246,6 +245,10 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     + "renew the certificate and reload the web server. Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): ON_WEB_SERVER
     + "open port 443 in the firewall. If there is no well-known, make the port refuse connections instead.",
+    (Stage.DNS, Reason.UNREACHABLE): (
+        "This says nothing about the server: the exporter's machine lacks the only IP family that the name has "
+        "addresses of. Give the machine IPv4 and IPv6, or watch this server from another one."
+    ),
     (Stage.SRV, Reason.DNS_FAILURE): (
         "The DNS servers answer the SRV query with an error, which many homeservers treat as a failure of the whole "
         "lookup: make them answer NXDOMAIN or no data if there is no SRV record."

@@ -205,7 +205,7 @@ class Report:
     stalled_seconds: float = 0.0
     """Seconds for which the exporter's own event loop was stalled during the probe."""
     exporter_offline: bool = False
-    """The exporter's own network was down, so the report says nothing about the server."""
+    """The exporter's own network was down or lacks the server's IP family: the report says nothing about the server."""
 
     @property
     def timings_unreliable(self) -> bool:

@@ -19,6 +19,8 @@ class Addresses:
     """Whether the canonical name exists; it may exist and have no address."""
     failures: tuple[Exception, ...] = ()
     """One exception for each family whose lookup failed."""
+    without_route: frozenset[IPAddress] = frozenset()
+    """The addresses to which the exporter's own machine has no route."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -120,5 +120,8 @@ class Network(Protocol):
     async def resolver_responds(self) -> bool:
         """Whether any resolver responds, if only with an error, to a query that it can answer without forwarding it."""
 
+    def has_route(self, endpoint: Endpoint) -> bool:
+        """Whether the exporter's machine has a route to the endpoint, and its IP family. This causes no traffic."""
+
     def connection(self, endpoint: Endpoint) -> Connection:
         """Return a connection that is not open yet. This causes no traffic."""

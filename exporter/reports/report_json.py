@@ -56,6 +56,7 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
 
     `delegation_last_seen` is when a valid well-known was last seen, if that is known.
     """
+    resolution = found(report.dns)
     return {
         "server_name": report.server_name.text,
         "checked_at": _rfc3339(report.ended_at),
@@ -68,6 +69,7 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
         "problems": [_problem_json(report, located) for located in verdict.problems(report)],
         "warnings": [_warning_json(located) for located in warnings(report, delegation_last_seen)],
         "endpoints": [_endpoint_json(seen) for seen in report.endpoints],
+        "without_route": [endpoint.address for endpoint in resolution.without_route] if resolution else [],
         "deep_look": _deep_look_json(report.deep) if report.deep else None,
         "timings_unreliable": report.timings_unreliable,
     }

@@ -238,7 +238,8 @@ class ProbeRunner:
 
         - The worker was lost, or the exporter was starved: the probe is lost, and there is no report.
         - The probe was cut short: its report is only for those who requested it.
-        - An outage of the exporter's network explains its failures: the report goes to the board and says so.
+        - An outage of the exporter's network, or an IP family that its machine lacks, explains its failures: the report
+          goes to the board and says so.
         - Otherwise the report goes to the board. If a deep look is due, it is made before, and is a part of the report
           unless the exporter was starved during it.
         """
@@ -248,7 +249,8 @@ class ProbeRunner:
             if verdict.exporter_starved(report):
                 self._count_lost(name, max_seconds, SkipReason.NO_RESOURCES)
                 return False
-            report = replace(report, exporter_offline=await self.outage_detector.explains(report))
+            explained = await self.outage_detector.explains(report) or verdict.exporter_lacks_route(report)
+            report = replace(report, exporter_offline=explained)
             ended.set_result(report)
         except WorkerLostError:
             self._count_lost(name, max_seconds, SkipReason.WORKER_LOST)

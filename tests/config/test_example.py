@@ -144,6 +144,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "ProbeSettings.concurrency": 200,
         "ProbeSettings.deep_interval": "1h",
         "NetworkSettings.resolvers": [],
+        "NetworkSettings.ip_families": [],
         "NetworkSettings.address_policy": "public",
         "NetworkSettings.allow_networks": [],
         "NetworkSettings.allow_ports": [],

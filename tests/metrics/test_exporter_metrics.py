@@ -68,6 +68,7 @@ def test_the_names_of_all_metrics() -> None:
         "build_info",
         "shard_info",
         "connectivity_up",
+        "ip_family_up",
         "config_last_reload_successful",
         "config_last_reload_success_timestamp_seconds",
         "servers",

@@ -1,15 +1,16 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
 from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
-from exporter.model.addresses import Target
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import CertificateOf, Implementation, SrvService, Stage
-from exporter.model.findings import Delegation, Software, SrvRecord, SrvRecords, TlsSession
+from exporter.model.findings import Delegation, Resolution, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
@@ -205,6 +206,14 @@ def test_endpoints_are_not_counted_without_a_lookup() -> None:
     report = replace(nothing_resolved(), dns=SKIPPED)
     assert samples(report, "endpoints") == []
     assert samples(nothing_resolved(), "endpoints") == ['{ip_family="ipv4"} 0.0', '{ip_family="ipv6"} 0.0']
+
+
+def test_endpoints_of_an_ip_family_that_the_exporter_lacks_are_not_counted() -> None:
+    """Their number is unknown to it, and no server is blamed for them."""
+    without_route = (Endpoint(Target("matrix.example.org", 443), ip_address("2001:db8::1")),)
+    report = delegated_by_well_known()
+    report = replace(report, dns=Passed(0.1, Resolution((MATRIX_ENDPOINT,), without_route=without_route)))
+    assert samples(report, "endpoints") == ['{ip_family="ipv4"} 1.0']
 
 
 def test_the_endpoint_of_an_ip_literal_is_counted() -> None:

@@ -64,6 +64,7 @@ def test_fields_have_a_fixed_order() -> None:
         "problems",
         "warnings",
         "endpoints",
+        "without_route",
         "deep_look",
         "timings_unreliable",
     ]

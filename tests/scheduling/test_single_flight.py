@@ -15,8 +15,9 @@ from exporter.config import Config, ProbeSettings
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
+from exporter.model.findings import Resolution
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Problem, ResourceShortage
+from exporter.model.outcomes import Failed, NoRoute, Problem, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
@@ -38,6 +39,7 @@ from tests.sample_reports import (
     delegated_by_well_known,
     expired_certificate,
     faults_in_deep_look,
+    nothing_resolved,
     watched_server,
 )
 from tests.scrapes import board_of
@@ -423,6 +425,25 @@ async def test_a_probe_during_an_outage_is_not_a_failure_of_the_server() -> None
     assert state.report.ended_at == ENDED_AT
     assert (fresh.probes, fresh.failures, fresh.report) == (3, 0, state.report)
     assert [result.exporter_offline for result in fresh.history] == [True, True, False]
+
+
+async def test_a_server_of_an_ip_family_that_the_exporter_lacks_is_not_a_failure() -> None:
+    """Nor is it an outage: the next report, of the other family, counts."""
+    no_route: Failed[Resolution] = Failed(0.1, (NoRoute(Reason.UNREACHABLE, "no route over IPv6"),))
+    async with probing(later(0, replace(nothing_resolved(), dns=no_route, server_name=NAME)), later(5)) as (
+        runner,
+        prober,
+        board,
+    ):
+        states = []
+        for _ in range(2):
+            prober.may_end.release()
+            await runner.run_scheduled(NAME)
+            states.append(board.state(NAME))
+    assert [state and (state.probes, state.failures, state.exporter_offline) for state in states] == [
+        (1, 0, True),
+        (2, 0, False),
+    ]
 
 
 async def test_a_probe_during_an_outage_is_not_in_the_histograms() -> None:

@@ -7,7 +7,7 @@ from itertools import islice
 from exporter.model import names
 from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.findings import Resolution
-from exporter.model.outcomes import Problem
+from exporter.model.outcomes import NoRoute, Problem
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing import problems
@@ -29,9 +29,11 @@ async def fetch(network: Network, targets: Sequence[Target]) -> dict[Target, Add
 
 async def _resolve(network: Network, target: Target) -> Addresses:
     """Return the addresses of one target. An IP literal is its own address."""
-    if ip := names.ip_literal(target.host):
-        return Addresses(target.host, (ip,))
-    return await network.addresses(target.host, target.port)
+    literal = names.ip_literal(target.host)
+    addresses = Addresses(target.host, (literal,)) if literal else await network.addresses(target.host, target.port)
+    dialled = addresses.ips[:MAX_ADDRESSES]
+    without_route = frozenset(ip for ip in dialled if not network.has_route(Endpoint(target, ip)))
+    return replace(addresses, without_route=without_route) if without_route else addresses
 
 
 def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> Resolution | Failure[Resolution]:
@@ -40,10 +42,15 @@ def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> R
     Targets may share an address and a port, which is dialled once. `aliases_allowed` is false for SRV targets.
     """
     endpoints: dict[tuple[IPAddress, int], Endpoint] = {}
+    without_route: list[Endpoint] = []
     for target, addresses in lookups.items():
         behind_alias = not aliases_allowed and _is_alias(target, addresses)
         for ip in addresses.ips[:MAX_ADDRESSES]:
-            endpoints.setdefault((ip, target.port), Endpoint(target, ip, behind_alias))
+            endpoint = Endpoint(target, ip, behind_alias)
+            if ip in addresses.without_route:
+                without_route.append(endpoint)
+            else:
+                endpoints.setdefault((ip, target.port), endpoint)
     unresolved = tuple(_no_address(target, addresses) for target, addresses in lookups.items() if not addresses.ips)
     aliases = {
         target.host: addresses.canonical_name for target, addresses in lookups.items() if _is_alias(target, addresses)
@@ -54,8 +61,22 @@ def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> R
         for failure in addresses.failures
         if addresses.ips
     )
-    resolution = Resolution(tuple(islice(endpoints.values(), MAX_ENDPOINTS)), unresolved, aliases, tuple(partial))
-    return resolution if endpoints else Failure(unresolved, resolution)
+    dialled = tuple(islice(endpoints.values(), MAX_ENDPOINTS))
+    resolution = Resolution(dialled, unresolved, aliases, tuple(partial), tuple(without_route[:MAX_ENDPOINTS]))
+    return resolution if endpoints else Failure(_no_routes(without_route) or unresolved, resolution)
+
+
+def _no_routes(without_route: Sequence[Endpoint]) -> tuple[Problem, ...]:
+    """Return why nothing can be dialled although there are addresses, one problem for each host; none otherwise."""
+    families: dict[str, list[str]] = {}
+    for endpoint in without_route:
+        families.setdefault(endpoint.target.host, []).append(endpoint.ip_family.written)
+    return tuple(
+        NoRoute(
+            Reason.UNREACHABLE, f"the exporter's own machine has no route to {host} over {' or '.join(sorted(set(of)))}"
+        )
+        for host, of in families.items()
+    )
 
 
 def _is_alias(target: Target, addresses: Addresses) -> bool:

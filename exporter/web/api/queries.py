@@ -108,7 +108,8 @@ class ReportQueries:
             state = await self.runner.probe_now(name, self._bounded(seconds))
         if state.exporter_offline:
             sentence = (
-                f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up."
+                f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up. Nor "
+                "can it probe servers of an IP family that its machine lacks."
             )
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         return state

@@ -164,6 +164,10 @@ _REPORT = _object_schema(
     problems=_array_schema(_PROBLEM),
     warnings=_array_schema(_WARNING),
     endpoints=_array_schema(_ENDPOINT),
+    without_route=_described(
+        _array_schema(_STRING),
+        "The addresses that are not probed, because the exporter's machine has no route to them.",
+    ),
     deep_look=_described(_nullable(_DEEP_LOOK), "The latest deep look, which may be older than the report."),
     timings_unreliable=_described(
         BOOLEAN, "Whether the exporter was stalled, so that the durations of this probe are not reliable."

@@ -5,8 +5,9 @@ from ipaddress import ip_address
 import pytest
 
 from exporter.model.addresses import Endpoint, Target
+from exporter.model.enums import IPFamily
 from exporter.model.findings import Resolution
-from exporter.model.outcomes import Problem
+from exporter.model.outcomes import NoRoute, Problem
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import Addresses
@@ -108,6 +109,34 @@ def test_passes_if_any_target_has_an_address() -> None:
     half = Problem(Reason.DNS_TIMEOUT, "spare.test: no resolver answers")
     expected = Resolution((Endpoint(SPARE, OTHER),), (MISSING,), partial_lookups=(half,))
     assert evaluate(lookups, aliases_allowed=True) == expected
+
+
+NO_ROUTE = NoRoute(Reason.UNREACHABLE, "the exporter's own machine has no route to hs.test over IPv6")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "expected"),
+    [
+        (("192.0.2.1", "2001:db8::1"), Resolution((Endpoint(HS, V4),), without_route=(Endpoint(HS, V6),))),
+        (("2001:db8::1",), Failure((NO_ROUTE,), Resolution((), without_route=(Endpoint(HS, V6),)))),
+    ],
+)
+async def test_addresses_without_a_route_are_no_endpoints(
+    hosts: tuple[str, ...], expected: Resolution | Failure[Resolution]
+) -> None:
+    """Without the other family, nothing can be said about the server."""
+    network = FakeNetwork(hosts={"hs.test": hosts})
+    network.families_without_route = {IPFamily.IPV6}
+    assert evaluate(await fetch(network, [HS]), aliases_allowed=True) == expected
+
+
+async def test_an_ip_literal_needs_a_route_too() -> None:
+    """It is not looked up."""
+    network, literal = FakeNetwork(), Target("2001:db8::1", 8448)
+    network.families_without_route = {IPFamily.IPV6}
+    failure = evaluate(await fetch(network, [literal]), aliases_allowed=True)
+    assert isinstance(failure, Failure)
+    assert [type(problem) for problem in failure.problems] == [NoRoute]
 
 
 def test_the_number_of_endpoints_is_bounded() -> None:
