@@ -73,4 +73,4 @@ async def wait_or_cancel(tasks: AbstractSet[Task], grace: float) -> None:
     _, late = await asyncio.wait(tasks, timeout=grace)
     for task in late:
         task.cancel()
-    await asyncio.wait(tasks)
+    await asyncio.gather(*late, return_exceptions=True)  # not `tasks`: it may have become empty meanwhile

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from exporter.scheduling import limiter
-from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter
+from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter, wait_or_cancel
 from tests.waiting import PATIENCE
 
 
@@ -65,3 +65,13 @@ async def test_async_with_holds_a_slot() -> None:
     with pytest.raises(RuntimeError):
         await fail()
     assert (probe_limiter.locked(), repr(probe_limiter)) == (False, "<ProbeLimiter: 0 of 1 slots in use>")
+
+
+async def test_tasks_may_leave_the_set_while_they_are_waited_for() -> None:
+    """As they do where each of them removes itself when it is done."""
+    tasks: set[asyncio.Task[None]] = set()
+    task = asyncio.create_task(asyncio.sleep(0))
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+    await wait_or_cancel(tasks, grace=PATIENCE)
+    assert (tasks, task.done()) == (set(), True)
