@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Means, Method, SrvService
+from exporter.model.enums import Implementation, Means, Method, SrvService, Stage
 from exporter.model.findings import (
     Certificate,
     Delegation,
@@ -24,9 +24,11 @@ from exporter.model.report import (
     DeepLook,
     EndpointDeepLook,
     EndpointReport,
+    LocatedProblem,
     NotaryResult,
     Report,
     SecondLook,
+    Way,
 )
 from exporter.model.routes import Route
 from exporter.model.servers import WatchedServer
@@ -169,6 +171,32 @@ def two_families() -> Report:
             healthy(ipv4[1], tls_session(server_name.host, 20, "TLSv1.2")),
             *(EndpointReport(endpoint, tcp=refused) for endpoint in ipv6),
         ),
+    )
+
+
+def failed_srv_lookup() -> Report:
+    """Return a report in which SRV fails: Synapse ends there, and Dendrite and the Conduit family use port 8448."""
+    (target,) = targets = (Target("dual.example.org", 8448),)
+    endpoint = healthy(Endpoint(target, IPv4Address("192.0.2.9")), tls_session(target.host))
+    names_of_route = (target.host, target.host, target.host)
+    way = Way(
+        Route(Method.DEFAULT_8448, targets, *names_of_route),
+        Passed(0.005, Resolution((endpoint.endpoint,))),
+        (endpoint,),
+    )
+    failed: Failed[SrvRecords] = Failed(0.02, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),))
+    ended = LocatedProblem(Stage.SRV, None, failed.problems[0])
+    return replace(
+        two_families(),
+        srv=failed,
+        route=Route(Method.SRV_FED, (), *names_of_route),
+        dns=SKIPPED,
+        endpoints=(),
+        detours={
+            Implementation.SYNAPSE: Way(ended),
+            Implementation.DENDRITE: way,
+            Implementation.CONDUIT: way,
+        },
     )
 
 

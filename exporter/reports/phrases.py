@@ -179,14 +179,15 @@ def describe_resolution(seen: Resolution) -> Iterator[str]:
     for endpoint in seen.endpoints:
         addresses.setdefault(endpoint.target, []).append(str(endpoint.ip))
     for target, ips in addresses.items():
-        yield f"{target.host}: {', '.join(ips)}" if [target.host] != ips else "already an IP address"
+        alias = f" (an alias of {seen.aliases[target.host]})" if target.host in seen.aliases else ""
+        yield f"{target.host}{alias}: {', '.join(ips)}" if [target.host] != ips else "already an IP address"
     if seen.without_route:
         not_probed = join_limited([str(endpoint.ip) for endpoint in seen.without_route], "address")
         yield f"not probed, as the exporter's machine has no route there: {not_probed}"
 
 
 def _describe_tls_session(seen: TlsSession, now: datetime) -> Iterator[str]:
-    yield seen.tls_version
+    yield f"{seen.tls_version}, {seen.cipher}" if seen.cipher else seen.tls_version
     yield from describe_certificate(seen.certificate, now)
 
 

@@ -21,9 +21,10 @@ from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords
-from exporter.model.outcomes import Failed, Outcome, Passed, Skipped
+from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports import phrases
+from exporter.reports.details import describe_details
 from exporter.reports.phrases import printable_text
 
 PLAIN_COLUMNS = 80  # without a terminal
@@ -79,6 +80,7 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
         root.add(Group(*_server_stage(stage, outcome, report)))
     for seen in report.endpoints:
         _add_endpoint(root, seen, report)
+    _add_detours(root, report)
     if report.deep:
         root.add(_deep_look_line(report.deep, report))
         for result in report.deep.notaries:
@@ -185,14 +187,24 @@ def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
     for stage, outcome in seen.outcomes():
         if not isinstance(outcome, Skipped):
             branch.add(Group(*_stage_lines(stage, outcome, report, seen.endpoint)))
-    if unverified := list(phrases.describe_keys_behind_bad_certificate(seen.keys_behind_bad_certificate)):
-        branch.add(_Line(_WARNING, Text("\n".join(unverified))))
+    behind = seen.keys_behind_bad_certificate
+    if unverified := list(phrases.describe_keys_behind_bad_certificate(behind)):
+        branch.add(Group(_Line(_WARNING, Text("\n".join(unverified))), *_detail_lines(found(behind))))
     skipped = [stage for stage, outcome in seen.outcomes() if isinstance(outcome, Skipped)]
     secured = isinstance(seen.tls, Passed)
     if not_reached := [stage for stage in skipped if not secured or stage is not Stage.PROXY]:
         branch.add(_Line(_SKIPPED, Text(f"{', '.join(not_reached)} skipped: not reached")))
     if secured and Stage.PROXY in skipped:
         branch.add(_Line(_SKIPPED, Text("proxy inconclusive: the responses do not show what a reverse proxy does")))
+
+
+def _add_detours(root: Tree, report: Report) -> None:
+    """Add the endpoints of the implementations that go elsewhere than the specification says."""
+    for names, way in peers.detours(report):
+        go_on = "goes on" if len(names) == 1 else "go on"
+        root.add(_Line(_INDENT, Text(f"{peers.join_names(names)} {go_on} to other endpoints:")))
+        for seen in way.endpoints:
+            _add_endpoint(root, seen, report)
 
 
 def _endpoint_line(seen: EndpointReport) -> _Line:
@@ -212,6 +224,8 @@ def _stage_lines(
     yield _Line(lead, Text("\n".join(phrases.describe_finding(outcome.found, report.ended_at))))
     if isinstance(outcome, Failed):
         yield from _problem_lines([LocatedProblem(stage, endpoint, each) for each in outcome.problems], report)
+    if verdict.federation(report) is not Federation.FULL:
+        yield from _detail_lines(outcome.found)
 
 
 def _stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: Report, columns: int) -> Text:
@@ -224,8 +238,8 @@ def _stage_lead(stage: Stage, outcome: Passed[object] | Failed[object], report: 
 
 
 def bar(seconds: float, longest: float) -> str:
-    """Return a bar, which has at least one block if the stage took any time at all."""
-    return "▇" * max(1, round(_BAR_COLUMNS * seconds / longest)) if seconds > 0 else ""
+    """Return a bar, which has at least one block if the stage took any time at all, and never more than fit."""
+    return "▇" * min(_BAR_COLUMNS, max(1, round(_BAR_COLUMNS * seconds / longest))) if seconds > 0 else ""
 
 
 def _slowest(report: Report) -> float:
@@ -272,6 +286,11 @@ def _warning(located: ActiveWarning) -> Iterator[_Line]:
         _WARNING, Text.assemble("warning ", (located.warning, "bold yellow"), f": {printable_text(located.detail)}")
     )
     yield _remedy(located.warning.remedy)
+
+
+def _detail_lines(seen: object) -> Iterator[_Line]:
+    for detail in describe_details(seen):
+        yield _Line(_INDENT, Text(detail, "dim"))
 
 
 def _remedy(text: str) -> _Line:

@@ -24,6 +24,7 @@ from tests.sample_reports import (
     behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
+    failed_srv_lookup,
     faults_in_deep_look,
     nothing_resolved,
     tls_session,
@@ -86,6 +87,7 @@ REPORTS: dict[str, Callable[[], Report]] = {
     "behind_alias": behind_alias,
     "two_families": two_families,
     "faults_in_deep_look": faults_in_deep_look,
+    "failed_srv_lookup": failed_srv_lookup,
 }
 
 

@@ -4,28 +4,24 @@
 """
 
 from dataclasses import replace
-from ipaddress import ip_address
 from typing import Any
 
 import pytest
 
-from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Implementation, Method, SrvService
-from exporter.model.findings import Delegation, Resolution, SigningKeys, SrvRecords, WellKnownResponse
+from exporter.model.enums import SrvService
+from exporter.model.findings import Delegation, SigningKeys, SrvRecords, WellKnownResponse
 from exporter.model.names import parse
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, found
 from exporter.model.reasons import Reason
-from exporter.model.report import Report, Way
-from exporter.model.routes import Route
+from exporter.model.report import Report
 from exporter.reports.tester_json import error_report
 from exporter.reports.tester_json import tester_json as document_of
 from tests.sample_reports import (
     behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
-    healthy,
+    failed_srv_lookup,
     nothing_resolved,
-    tls_session,
     two_families,
 )
 
@@ -65,15 +61,7 @@ def test_the_cache_expires_when_the_headers_say(announced: int | None, expires: 
 
 def test_a_failed_srv_lookup_leads_where_dendrite_goes() -> None:
     """The public tester shares its discovery with it."""
-    (target,) = routes = (Target("dual.example.org", 8448),)
-    endpoint = healthy(Endpoint(target, ip_address("192.0.2.9")), tls_session("dual.example.org"))
-    way = Way(
-        Route(Method.DEFAULT_8448, routes, "dual.example.org", "dual.example.org", "dual.example.org"),
-        Passed(0.1, Resolution((endpoint.endpoint,))),
-        (endpoint,),
-    )
-    failed: Failed[SrvRecords] = Failed(0.1, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),))
-    document = document_of(replace(two_families(), srv=failed, detours={Implementation.DENDRITE: way}))
+    document = document_of(failed_srv_lookup())
     assert list(document["ConnectionReports"]) == dns(document)["Addrs"] == ["192.0.2.9:8448"]
     assert document["Version"] == {"name": "Synapse", "version": "1.163.2"}
 

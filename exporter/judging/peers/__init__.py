@@ -10,7 +10,7 @@ from exporter.judging.peers.dendrite import Dendrite
 from exporter.judging.peers.peer import Peer, PeerVerdict
 from exporter.judging.peers.synapse import Synapse
 from exporter.model.enums import Implementation
-from exporter.model.report import EndpointReport, LocatedProblem, Report
+from exporter.model.report import EndpointReport, LocatedProblem, Report, Way
 
 _DECISIVE: Final[tuple[Peer, ...]] = (Synapse(), Dendrite())
 """Those that `verdict.federates` depends on: the Conduit family is modelled from its library for discovery alone."""
@@ -47,6 +47,17 @@ def obstacles(report: Report) -> list[Obstacle]:
     return [
         Obstacle(tuple(peer.name for peer, _ in alike), problem)
         for problem, alike in groupby(stopped, key=lambda each: each[1])
+    ]
+
+
+def detours(report: Report) -> list[tuple[tuple[str, ...], Way]]:
+    """Return the ways that lead to other endpoints than the specification, and the names of those who take them."""
+    usual = [seen.endpoint for seen in report.endpoints]
+    taken = [(peer, way) for peer in PEERS if (way := report.detours.get(peer.implementation))]
+    return [
+        (tuple(peer.name for peer, _ in alike), way)
+        for way, alike in groupby(taken, key=lambda each: each[1])
+        if way.endpoints and [seen.endpoint for seen in way.endpoints] != usual
     ]
 
 

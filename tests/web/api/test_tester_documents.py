@@ -3,8 +3,9 @@
 If a document has changed on purpose, delete its file: the test writes it anew, and fails once.
 """
 
+import base64
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,11 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from exporter.demo.servers import LabServer
+from exporter.judging.verdict import Federation
+from exporter.model import names
+from exporter.reports import report_text
+from exporter.reports.tester_json import tester_json as document_of
 from tests.embedded_federation import lab_servers
 from tests.waiting import until
 from tests.web.lab_site import LabSite, lab_site
@@ -84,6 +90,70 @@ async def test_the_document_of_each_kind_of_federation(site: LabSite, kind: str)
         file.write_text(text)
         pytest.fail(f"{file} is new: review it")
     assert text == file.read_text()
+
+
+# ---------------------------------------------------------------- what check tells
+
+
+@pytest.mark.parametrize("server", KINDS, ids=lambda server: server.server_name)
+@pytest.mark.asyncio(loop_scope="module")
+async def test_check_tells_everything_that_the_document_tells(site: LabSite, server: LabServer) -> None:
+    """The text has every address, certificate, key and error of a server that does not federate in full."""
+    state = site.app.board.state(names.parse(server.server_name))
+    assert state
+    assert state.report
+    text, document = report_text.render_plain(state.report), document_of(state.report)
+    missing = [fact for fact in facts(document) if squeezed(fact) not in squeezed(text)]
+    if state.federation is Federation.FULL:  # then nobody needs the details of its certificates and keys
+        missing = [fact for fact in missing if fact not in set(details(document))]
+    assert missing == []
+
+
+def squeezed(text: str) -> str:
+    """Return the text without blanks, line breaks and the lines of the tree."""
+    return re.sub(r"[\s│├└─]", "", text)
+
+
+def facts(document: Any) -> Iterator[str]:
+    """Yield every text of a document that says something about the server, without reasons."""
+    well_known, dns = document["WellKnownResult"], document["DNSResult"]
+    yield well_known["m.server"] or without_reasons(well_known["result"].removeprefix("not requested: "))
+    for record in dns["SRVRecords"] or ():
+        yield f"{record['Priority']} {record['Weight']} {record['Port']} {record['Target'].rstrip('.')}"
+    if dns["SRVError"]:
+        lookup = dns["SRVError"]["Message"]
+        yield "no records" if lookup.endswith("no such host") else without_reasons(lookup)
+    for host in (dns["Hosts"] or {}).values():
+        yield from host["Addrs"] or ()
+        yield without_reasons(host["Error"]["Message"]) if host["Error"] else ""
+    yield from dns["Addrs"] or ()
+    for address, error in document["ConnectionErrors"].items():
+        yield from (address, without_reasons(error["Message"]))
+    for connection in document["ConnectionReports"].values():
+        yield from (without_reasons(error["Message"]) for error in connection["Errors"])
+    yield from map(without_reasons, document["Version"].values())
+    yield from details(document)
+
+
+def details(document: Any) -> Iterator[str]:
+    """Yield what a document says about certificates and keys."""
+    for connection in document["ConnectionReports"].values():
+        yield connection["Cipher"]["CipherSuite"]
+        for certificate in connection["Certificates"]:
+            yield from (
+                certificate["IssuerCommonName"],
+                *(certificate["DNSNames"] or [certificate["SubjectCommonName"]]),
+            )
+            yield base64.b64decode(certificate["SHA256Fingerprint"] + "=").hex()
+        keys = connection["Keys"]
+        yield keys["server_name"]
+        yield from (f"{key_id}: {entry['key']}" for key_id, entry in keys["verify_keys"].items())
+        yield from keys["old_verify_keys"]
+
+
+def without_reasons(message: str) -> str:
+    """Return what follows the stage and the reason."""
+    return re.sub(r"^([a-z_]+: )+", "", message)
 
 
 # ---------------------------------------------------------------- programs that read them
