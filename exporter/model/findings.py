@@ -43,7 +43,7 @@ class LeafKey:
     """The public key of a leaf certificate."""
 
     kind: str
-    """As people write it, such as RSA, EC or Ed25519."""
+    """As people write it, such as RSA, EC or Ed25519; RSA-PSS if it is for RSASSA-PSS only."""
     bits: int
     curve: str | None = None
     """As OpenSSL names it, such as secp384r1."""

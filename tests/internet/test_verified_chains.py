@@ -99,7 +99,7 @@ async def test_an_expired_intermediate_is_named_with_its_date(authority: Authori
         (chains.with_former_intermediate, f"{LEAF}, and in its place 'Lab Former Intermediate'"),
         (chains.with_root_only, f"{LEAF}, and in its place 'Lab Root'"),
         (chains.with_leaf_twice, f"{LEAF}, and in its place 'example.test'"),
-        (bad.signed_by_namesake, f"{LEAF}, and in its place 'Lab Intermediate'"),
+        (bad.signed_by_namesake, f"{LEAF}, and in its place another 'Lab Intermediate'"),
         (
             chains.without_upper_intermediate,
             LEAF.replace("certificate without", "issuer certificate 'Lab Lower' without").replace("Lab I", "Unknown I")

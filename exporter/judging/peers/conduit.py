@@ -2,14 +2,10 @@
 
 from exporter.judging.peers.dendrite import without_dot
 from exporter.judging.peers.peer import Peer
-from exporter.model.enums import Implementation, Oddity, SrvService, Stage
-from exporter.model.findings import SrvRecord, SrvRecords, TlsSession, WellKnownResponse
+from exporter.model.enums import Implementation, Oddity, SrvService
+from exporter.model.findings import SrvRecord, SrvRecords, WellKnownResponse
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Problem
-from exporter.model.reasons import Reason
-from exporter.model.report import EndpointReport, LocatedProblem
-
-_REFUSED_CURVES = {"secp521r1", "secp256k1"}  # not in ring, which rustls verifies with
+from exporter.model.report import LocatedProblem
 
 
 class Conduit(Peer):
@@ -25,6 +21,7 @@ class Conduit(Peer):
         for key in ("ECDSA", "RSA")
         for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305")
     )
+    refused_leaf_keys = frozenset({"secp521r1", "secp256k1", "Ed448", "RSA-PSS"})  # not in ring, which rustls uses
 
     def without_m_server(self, response: WellKnownResponse) -> LocatedProblem | None:
         """It takes an empty text for a host."""
@@ -38,9 +35,3 @@ class Conduit(Peer):
     def choose_records(self, service: SrvService, records: tuple[SrvRecord, ...]) -> SrvRecords | LocatedProblem:
         """It takes one record and ignores the others."""
         return SrvRecords({service: records[:1]}, service)
-
-    def session_fault(self, seen: EndpointReport, session: TlsSession) -> LocatedProblem | None:
-        if session.leaf_key and session.leaf_key.curve in _REFUSED_CURVES:
-            why = f"{self.name} does not accept certificates with a key on {session.leaf_key.curve}"
-            return LocatedProblem(Stage.TLS, seen.endpoint, Problem(Reason.CERTIFICATE_INVALID, why))
-        return super().session_fault(seen, session)

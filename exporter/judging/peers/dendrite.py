@@ -28,6 +28,7 @@ class Dendrite(Peer):
         for key in ("ECDSA", "RSA")
         for cipher in ("AES128-GCM-SHA256", "AES256-GCM-SHA384", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
     )
+    refused_leaf_keys = frozenset({"Ed448", "RSA-PSS"})  # not in crypto/x509
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.UNVERIFIED})
     refused_keys: ClassVar[Refusals] = {
         Oddity.BYTE_ORDER_MARK: "they begin with a byte order mark",

@@ -45,6 +45,8 @@ class Peer:
     )
     ciphers: ClassVar[frozenset[str] | None] = None
     """The cipher suites that it offers in TLS 1.2, by OpenSSL's names; None: all that OpenSSL offers by default."""
+    refused_leaf_keys: ClassVar[frozenset[str]] = frozenset()
+    """The kinds and curves of a leaf's key that it does not know."""
     second_looks: ClassVar[frozenset[Means]] = frozenset()
     """The second looks that show what it meets where the first one could not."""
     refused_keys: ClassVar[Refusals] = {}
@@ -185,6 +187,9 @@ class Peer:
         if session.tls_version == "TLSv1.2" and session.cipher and not self.offers(session.cipher):
             why = f"{self.name} does not offer {session.cipher}, the cipher suite that the server chooses"
             return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
+        if (key := session.leaf_key) and (kind := key.curve or key.kind) in self.refused_leaf_keys:
+            why = f"{self.name} does not accept certificates with a key of the kind {kind}"
+            return _at(seen, Stage.TLS, Problem(Reason.CERTIFICATE_INVALID, why))
         return None
 
     def offers(self, cipher: str) -> bool:

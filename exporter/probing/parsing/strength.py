@@ -13,13 +13,15 @@ from cryptography.x509.oid import SignatureAlgorithmOID
 from OpenSSL import crypto
 
 _TYPE_RSA_PSS = 912  # EVP_PKEY_RSA_PSS (openssl/evp.h): an RSA key that is for RSASSA-PSS only (RFC 4055)
-# 112 bits of security (NIST SP 800-57 part 1, table 2): security level 2 of OpenSSL, as the large distributions choose
+# 112 bits of security: security level 2 of OpenSSL, as the large distributions choose
+_MIN_RSA_BITS = 1963  # as OpenSSL computes it (ossl_ifc_ffc_compute_security_bits)
 _MIN_KEY_BITS: Final = {
-    crypto.TYPE_RSA: ("RSA", 2048),
-    _TYPE_RSA_PSS: ("RSA-PSS", 2048),
+    crypto.TYPE_RSA: ("RSA", _MIN_RSA_BITS),
+    _TYPE_RSA_PSS: ("RSA-PSS", _MIN_RSA_BITS),
     crypto.TYPE_DSA: ("DSA", 2048),
     crypto.TYPE_EC: ("EC", 224),
 }
+_USUAL_BITS: Final = {"RSA": 2048, "RSA-PSS": 2048}  # (NIST SP 800-57 part 1, table 2)
 _BROKEN_HASHES: Final = {"md5": "MD5", "sha1": "SHA-1"}
 
 
@@ -49,7 +51,7 @@ def weaknesses(chain: Sequence[x509.Certificate]) -> Iterator[tuple[int, Weaknes
 def _weak_key(key: crypto.PKey) -> Iterator[Weakness]:
     name, min_bits = _MIN_KEY_BITS.get(key.type(), ("", 0))
     if key.bits() < min_bits:
-        text = f"has an {name} key of {key.bits()} bits, expected at least {min_bits}"
+        text = f"has an {name} key of {key.bits()} bits, expected at least {_USUAL_BITS.get(name, min_bits)}"
         yield Weakness(text, name, key.bits())
 
 

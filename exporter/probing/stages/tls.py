@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import NameOID, PublicKeyAlgorithmOID
 from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
 
@@ -139,7 +139,8 @@ def _no_issuer(chain: _Chain) -> Problem:
     if last is not chain.leaf and not others:
         return Problem(Reason.CERTIFICATE_UNTRUSTED, f"{who} was issued by {issuer!r}, which is not trusted")
     text = f"the server sends {who} without the certificate of its issuer {issuer!r}"
-    instead = f", and in its place {', '.join(map(repr, others))}" if others else ""
+    names_of_others = (f"another {name!r}" if name == issuer else repr(name) for name in others)
+    instead = f", and in its place {', '.join(names_of_others)}" if others else ""
     return Problem(Reason.CERTIFICATE_INCOMPLETE_CHAIN, text + instead)
 
 
@@ -163,7 +164,8 @@ def _check_strength(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
 def _describe_key(leaf: x509.Certificate) -> LeafKey:
     match leaf.public_key():
         case rsa.RSAPublicKey() as key:
-            return LeafKey("RSA", key.key_size)
+            only_for_pss = leaf.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+            return LeafKey("RSA-PSS" if only_for_pss else "RSA", key.key_size)
         case ec.EllipticCurvePublicKey() as key:
             return LeafKey("EC", key.key_size, key.curve.name)
         case key:

@@ -80,6 +80,11 @@ def with_tls(tls_version: str = "TLSv1.3", cipher: str = "TLS_AES_256_GCM_SHA384
     )
 
 
+def with_leaf_key(kind: str) -> Report:
+    session = replace(tls_session(MATRIX_443.host), leaf_key=LeafKey(kind, 2048))
+    return with_endpoints(replace(HEALTHY, tls=Passed(0.1, session)))
+
+
 def with_rsa_key(bits: int) -> Report:
     """Return a report whose second look got the keys past a leaf with a small RSA key."""
     problem = WeakKey(Reason.CERTIFICATE_INVALID, "too small", "RSA", bits)

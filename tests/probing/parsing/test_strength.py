@@ -33,8 +33,8 @@ def only_for_pss(bits: int) -> bytes:
     ("key", "weakness"),
     [
         (
-            rsa.generate_private_key(65537, 1024),
-            Weakness("has an RSA key of 1024 bits, expected at least 2048", "RSA", 1024),
+            rsa.generate_private_key(65537, 1962),
+            Weakness("has an RSA key of 1962 bits, expected at least 2048", "RSA", 1962),
         ),
         (
             ec.generate_private_key(ec.SECP192R1()),
@@ -54,6 +54,7 @@ def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, weakness: Weakne
     "key",
     [
         RSA_KEY,
+        rsa.generate_private_key(65537, 1963),
         ec.generate_private_key(ec.SECP224R1()),
         ec.generate_private_key(ec.SECP521R1()),
         ed25519.Ed25519PrivateKey.generate(),

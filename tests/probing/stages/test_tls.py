@@ -15,7 +15,7 @@ from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake, VerifyError, fingerprint_of
 from exporter.probing.stages import tls
 from exporter.probing.stages.tls import MAX_CHAIN, MAX_NAMES, MAX_NAMES_CHARACTERS, MAX_PROBLEMS
-from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, certificate, chain, handshake
+from tests.certificates import INTERMEDIATE, NOT_AFTER, NOT_BEFORE, RSA_KEY, certificate, chain, handshake
 
 CACHE = ChainCache()
 
@@ -273,6 +273,14 @@ def test_a_long_chain_is_cut() -> None:
     """A server may send any number of certificates."""
     leaf, intermediate = chain("example.test")
     assert len(passed(Handshake((leaf, *[intermediate] * 50), (), "TLSv1.3")).issuers) == MAX_CHAIN - 1
+
+
+def test_a_key_for_rsassa_pss_only_is_a_kind_of_its_own() -> None:
+    """Some homeservers do not know it."""
+    usual = certificate("example.test", key=RSA_KEY)
+    only_for_pss = usual.replace(bytes.fromhex("2a864886f70d0101010500"), bytes.fromhex("2a864886f70d01010a3000"))
+    leaf_keys = [passed(Handshake((leaf,), (), "TLSv1.3")).leaf_key for leaf in (usual, only_for_pss)]
+    assert leaf_keys == [LeafKey("RSA", 2048), LeafKey("RSA-PSS", 2048)]
 
 
 # ---------------------------------------------------------------- the cache
