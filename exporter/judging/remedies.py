@@ -23,8 +23,8 @@ _ORIGIN_TLS: Final = (
     "accepts for this name (such as an origin certificate), or change Cloudflare's encryption mode to Full."
 )
 BY_STATUS: Final[Mapping[int, str]] = {
-    421: "The web server has no site for this name on this connection: configure one virtual host with the name that "
-    "peers send as SNI and in Host, and with a certificate for it, and let the reverse proxy pass Host on.",
+    421: "SNI or Host does not match any site of the web server: configure one virtual host for the name that peers "
+    "send as both, with a certificate for it, and let the reverse proxy pass Host on.",
     **dict.fromkeys((502, 503, 504), _HOMESERVER_DOWN),
     **dict.fromkeys((*range(520, 525), 527, 530), _ORIGIN_DOWN),
     **dict.fromkeys((525, 526), _ORIGIN_TLS),
@@ -32,8 +32,8 @@ BY_STATUS: Final[Mapping[int, str]] = {
 """The remedies of statuses that say what is wrong, unless the response comes from a homeserver."""
 
 _FILTERED: Final = (
-    "Peers get through, but the exporter does not: in the filter of user agents, allow every client under /_matrix, as "
-    "new versions of homeservers and other programs need it too."
+    "A filter lets Synapse pass, but not every client: in the reverse proxy or the CDN, exempt /_matrix from the "
+    "filter of user agents, as other homeservers send other ones."
 )
 FOLLOWS_FROM_WELL_KNOWN: Final = (
     "This follows from the broken well-known, without which peers try this address: repair the well-known first."

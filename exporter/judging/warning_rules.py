@@ -238,10 +238,11 @@ def intermediary(report: Report) -> Details:
         if isinstance(located.problem, UnexpectedResponse) and (who := located.problem.response.intermediary):
             stages.setdefault(who.name, {}).setdefault(located.stage, who)
     for seen in stages.values():
-        yield f"{next(iter(seen.values()))} answers, or changes what the homeserver answers: {', '.join(seen)}"
+        first, where = next(iter(seen.values())), ", ".join(seen)
+        yield f"{first} answers in the homeserver's place, or changes its answers: {where}"
     for endpoint in report.endpoints:
         if endpoint.filtered:
-            yield f"{endpoint.endpoint.address}: only what has the User-Agent of a homeserver reaches the homeserver"
+            yield f"{endpoint.endpoint.address}: a filter lets only the User-Agent of a homeserver pass"
 
 
 def notary_disagrees(report: Report) -> Details:

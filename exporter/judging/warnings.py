@@ -128,9 +128,10 @@ class WarningName(WithRemedy):
     )
     INTERMEDIARY = (
         "intermediary",
-        "Something in front of the homeserver or its web server answers in its place: in the CDN, filter or reverse "
-        "proxy that is named, exempt /_matrix and /.well-known/matrix from challenges, bot filters, rate limits and "
-        "compression (Cloudflare: a rule that skips them for these paths, or DNS only).",
+        "Something in front of the homeserver or its web server answers in its place, or changes its answers: in the "
+        "CDN, filter or reverse proxy that is named, exempt /_matrix and /.well-known/matrix from challenges, bot "
+        "filters, rate limits and compression (Cloudflare: a rule that skips them for these paths, or DNS only). If "
+        "a status is named, such as 421 or 525, the remedy of the stage says what else to do.",
     )
     NOTARY_DISAGREES = (
         "notary_disagrees",

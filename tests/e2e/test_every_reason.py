@@ -128,15 +128,15 @@ REMEDIES = {
     ),
     "misdirected.lab.test": (
         (
-            "status 421, expected 200; from a reverse proxy (status 421); Server: nginx; body: "
-            "<!doctype html><title>421 Misdirected Request</title>"
+            "status 421, expected 200; from a reverse proxy (status 421: SNI or Host does not match); "
+            "Server: nginx; body: <!doctype html><title>421 Misdirected Request</title>"
         ),
         BY_STATUS[421],
     ),
     "origin-tls.lab.test": (
         (
-            "status 525, expected 200; from Cloudflare (status 525); Server: cloudflare; body: "
-            "<!doctype html><title>525: SSL handshake failed</title>"
+            "status 525, expected 200; from Cloudflare (status 525: its TLS handshake with the server behind it "
+            "fails); Server: cloudflare; body: <!doctype html><title>525: SSL handshake failed</title>"
         ),
         BY_STATUS[525],
     ),

@@ -99,9 +99,9 @@ def filtered(
 def test_a_filter_lets_homeservers_pass() -> None:
     """Then peers get through, and only the exporter does not."""
     report = filtered(PAGE, REACHED)
-    assert at(report, Stage.KEYS, unexpected(PAGE)).startswith("Peers get through, but the exporter does not")
+    assert at(report, Stage.KEYS, unexpected(PAGE)).startswith("A filter lets Synapse pass")
     assert [located.detail for located in warnings(report) if located.warning is WarningName.INTERMEDIARY] == [
-        "192.0.2.1:443: only what has the User-Agent of a homeserver reaches the homeserver"
+        "192.0.2.1:443: a filter lets only the User-Agent of a homeserver pass"
     ]
 
 
@@ -182,7 +182,7 @@ def test_an_intermediary_is_named_once_with_all_its_stages() -> None:
         healthy_at("192.0.2.1"), version=Failed(0.1, (unexpected(first),)), keys=Failed(0.1, (unexpected(second),))
     )
     assert [located.detail for located in warnings(with_endpoints(endpoint)) if located.warning == "intermediary"] == [
-        "Cloudflare (cf-ray: a) answers, or changes what the homeserver answers: version, keys"
+        "Cloudflare (cf-ray: a) answers in the homeserver's place, or changes its answers: version, keys"
     ]
 
 

@@ -289,6 +289,18 @@ WARNING_SERVERS = (
         "a CDN that gets no TLS session with the server behind it",
         always(ORIGIN_TLS_FAILED),
     ),
+    LabServer(
+        "well-known-challenge.lab.test",
+        "a CDN that answers a request for the well-known with a challenge",
+        Method.DEFAULT_8448,
+        zone="well-known-challenge.lab.test A 192.0.2.195",
+        ports={
+            "192.0.2.195:443": Website("well-known-challenge.lab.test", {WELL_KNOWN: CHALLENGE}),
+            "192.0.2.195:8448": federates("well-known-challenge.lab.test"),
+        },
+        expected=frozenset({(Stage.WELL_KNOWN, Reason.HTTP_STATUS)}),
+        warnings=_INTERMEDIARY,
+    ),
     replace(
         answered_by(
             "user-agents.lab.test",

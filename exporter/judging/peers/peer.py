@@ -157,9 +157,9 @@ class Peer:
         return False
 
     def endpoint_fault(self, seen: EndpointReport) -> LocatedProblem | None:
-        """Return what stops it at an endpoint that accepts connections."""
+        """Return what stops it at an endpoint that accepts connections, in the order of the stages."""
         answers = self.answers(seen)
-        return self.tls_fault(seen, answers.tls) or self.http_fault(seen, answers) or self.keys_fault(seen, answers)
+        return self.tls_fault(seen, answers.tls) or self.keys_fault(seen, answers) or self.lookup_fault(seen, answers)
 
     def answers(self, seen: EndpointReport) -> Answers:
         """Return what it is answered: by the second look where only that shows it."""
@@ -196,13 +196,9 @@ class Peer:
         """Whether it offers a cipher suite in TLS 1.2, which has its name of OpenSSL."""
         return self.ciphers is None or cipher in self.ciphers
 
-    def http_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
-        """Return why the homeserver does not answer its requests."""
-        if why := self.header_fault(answers.shape):
-            return _at(seen, Stage.KEYS, Problem(Reason.TOO_LARGE, why))
-        if fault := answers.lookup_fault:
-            return _at(seen, Stage.PROXY, fault)
-        return None
+    def lookup_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
+        """Return why its requests do not reach the homeserver."""
+        return _at(seen, Stage.PROXY, answers.lookup_fault) if answers.lookup_fault else None
 
     def header_fault(self, shape: HttpShape | None) -> str | None:
         if shape is None:
@@ -218,6 +214,8 @@ class Peer:
 
         Nobody asked for them where TLS has a problem that it tolerates, until a deep look does.
         """
+        if why := self.header_fault(answers.shape):
+            return _at(seen, Stage.KEYS, Problem(Reason.TOO_LARGE, why))
         if isinstance(answers.keys, Skipped) and isinstance(answers.tls, Failed):
             return _at(seen, Stage.TLS, answers.tls.problems[0])
         published = found(answers.keys)

@@ -9,8 +9,12 @@ from exporter.probing.evidence import HttpResponse
 
 _MAX_CHARACTERS = 60  # of a header that is shown
 _MISDIRECTED = 421
-_CLOUDFLARE_STATUSES: Final = frozenset({*range(520, 528), 530})
-"""Only Cloudflare sends them: it cannot reach the server behind it, or no TLS session with it succeeds."""
+_CLOUDFLARE_STATUSES: Final = {
+    **dict.fromkeys((*range(520, 525), 527, 530), "it does not reach the server behind it"),
+    525: "its TLS handshake with the server behind it fails",
+    526: "the certificate of the server behind it is not valid",
+}
+"""Only Cloudflare sends them; with what each means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +60,7 @@ def find(response: HttpResponse) -> Intermediary | None:
 
     - a header is sent only with such an answer: who sends it;
     - only Cloudflare sends the status: Cloudflare;
-    - status 421: whoever is named, or else a reverse proxy;
+    - status 421, Misdirected Request: whoever is named, or else a reverse proxy;
     - the body is compressed, although the request does not accept that: whoever is named, or else something;
     - the status is that of a filter: whoever is named;
     - otherwise nobody.
@@ -64,10 +68,10 @@ def find(response: HttpResponse) -> Intermediary | None:
     if own := _find_sign(response, _ANSWERS):
         return own
     named = _find_sign(response, _PASSES)
-    if response.status in _CLOUDFLARE_STATUSES:
-        return Intermediary("Cloudflare", f"status {response.status}")
+    if meaning := _CLOUDFLARE_STATUSES.get(response.status):
+        return Intermediary("Cloudflare", f"status {response.status}: {meaning}")
     if response.status == _MISDIRECTED:
-        return named or Intermediary("a reverse proxy", f"status {response.status}")
+        return Intermediary(named.name if named else "a reverse proxy", "status 421: SNI or Host does not match")
     if encoding := response.content_encoding:
         return named or Intermediary("a proxy that compresses", _show("content-encoding", encoding))
     return named if response.status in FILTER_STATUSES else None

@@ -9,7 +9,7 @@ from exporter.probing.parsing.json_body import JsonObject, load_object
 
 _MAX_SERVER_CHARACTERS = 60
 _MAX_BODY_CHARACTERS = 120
-_MAX_ERROR_BYTES = 16 * 1024  # of a compressed error
+_MAX_ERROR_BYTES = 16 * 1024  # of an error, compressed or not; most take a hundred
 
 
 def parse_object(response: HttpResponse) -> JsonObject | UnexpectedResponse:
@@ -44,6 +44,8 @@ def summarize(response: HttpResponse) -> ResponseSummary:
 
 def errcode(response: HttpResponse) -> str | None:
     """Return the error code of a Matrix error of any status, or None if the response is something else."""
+    if len(response.body) > _MAX_ERROR_BYTES:
+        return None
     parsed = lenient_json.parse(response, _MAX_ERROR_BYTES)
     code = None if isinstance(parsed, str) else parsed.content.get("errcode")
     return code if isinstance(code, str) else None

@@ -12,9 +12,9 @@ from exporter.judging.peers.synapse import Synapse
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Implementation, Stage
 from exporter.model.findings import SigningKeys
-from exporter.model.outcomes import SKIPPED, Failed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Problem, ResponseSummary
 from exporter.model.reasons import Reason
-from exporter.model.report import EndpointReport, LocatedProblem, Report, Way
+from exporter.model.report import EndpointDeepLook, EndpointReport, LocatedProblem, Report, Way
 from tests.judging.peers.decisions import HEALTHY, stopped_by, with_directory, with_key_oddities
 from tests.sample_reports import (
     ENDED_AT,
@@ -123,6 +123,13 @@ def test_the_homeserver_must_answer_requests_for_a_room_alias(
 ) -> None:
     """An errcode shows that it does, whatever it is."""
     assert stopped_by(SYNAPSE, with_directory(status, errcode)) is reason
+
+
+def test_the_keys_are_the_cause_if_a_homeserver_is_down() -> None:
+    """Lookups fail for the same reason, which is found later."""
+    down: Failed[SigningKeys] = Failed(0.1, (Problem(Reason.HTTP_STATUS, "status 502"),))
+    unanswered = EndpointDeepLook(directory=ResponseSummary(502, None))
+    assert stopped_by(SYNAPSE, with_endpoints(replace(HEALTHY, keys=down, deep=unanswered))) is Reason.HTTP_STATUS
 
 
 @pytest.mark.parametrize(

@@ -50,11 +50,11 @@ def test_others_come_with_every_response(headers: dict[str, str], name: str | No
 @pytest.mark.parametrize(
     ("status", "headers", "name"),
     [
-        (525, {"server": "cloudflare"}, "Cloudflare (status 525)"),
-        (520, {}, "Cloudflare (status 520)"),
+        (525, {"server": "cloudflare"}, "Cloudflare (status 525: its TLS handshake with the server behind it fails)"),
+        (520, {}, "Cloudflare (status 520: it does not reach the server behind it)"),
         (529, {}, None),
-        (421, {}, "a reverse proxy (status 421)"),
-        (421, {"server": "cloudflare"}, "Cloudflare (server: cloudflare)"),
+        (421, {}, "a reverse proxy (status 421: SNI or Host does not match)"),
+        (421, {"server": "cloudflare"}, "Cloudflare (status 421: SNI or Host does not match)"),
         (200, {"content_encoding": "gzip"}, "a proxy that compresses (content-encoding: gzip)"),
         (200, {"content_encoding": "br", "server": "cloudflare"}, "Cloudflare (server: cloudflare)"),
         (200, {"content_encoding": "identity"}, None),

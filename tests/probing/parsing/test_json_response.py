@@ -94,11 +94,12 @@ def test_a_matrix_error_is_of_a_homeserver() -> None:
         (response(gzip.compress(UNRECOGNIZED), 404, content_encoding="gzip"), "M_UNRECOGNIZED"),
         (response(gzip.compress(b" " * 1_000_000 + UNRECOGNIZED), 404, content_encoding="gzip"), None),
         (response(b"not gzip", 404, content_encoding="gzip"), None),
+        (response(UNRECOGNIZED + b" " * 17_000, 404), None),
         (response(b'{"errcode": 1}', 404), None),
         (response(b"[]", 404), None),
         (response(b"<!doctype html>", 404), None),
     ],
-    ids=["plain", "compressed", "bomb", "not compressed", "a number", "an array", "a page"],
+    ids=["plain", "compressed", "bomb", "not compressed", "large", "a number", "an array", "a page"],
 )
 def test_only_a_homeserver_sends_an_errcode(seen: HttpResponse, code: str | None) -> None:
     """What a compressed one decompresses to is bounded."""
