@@ -6,7 +6,7 @@ SUPPLY := .venv-supply/bin
 export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint format docs chart bench faults agreement endurance fuzz mutate mutate-functions \
+.PHONY: help demo test check lint format docs chart bench faults agreement fuzz-federations endurance fuzz mutate mutate-functions \
   sbom audit lock clean
 
 help: ## show this list
@@ -58,6 +58,12 @@ faults: .venv-test/installed ## probe every hostile server, and show the outcome
 agreement: .venv-test/installed .venv-synapse/installed ## compare the verdicts with what real homeservers do (needs root)
 	EXPORTER="$(CURDIR)/$(TEST)/python -m exporter" $(TEST)/python tests/agreement/kit/run_agreement.py
 	$(TEST)/python -m tests.agreement.again
+
+FEDERATIONS ?= 500
+
+fuzz-federations: .venv-test/installed .venv-synapse/installed ## set FEDERATIONS of random faults before Synapse and the exporter, by SEED (needs root)
+	EXPORTER="$(CURDIR)/$(TEST)/python -m exporter" $(TEST)/python -m tests.agreement.fuzz --count $(FEDERATIONS) \
+	  $(if $(SEED),--seed $(SEED))
 
 SBOM := build/sbom.cdx.json
 

@@ -82,6 +82,10 @@ class HttpResponse:
         encoding = (self.header("content-encoding") or "").strip().lower()
         return None if encoding in ("", "identity") else encoding
 
+    def first_header(self, name: str) -> str | None:
+        """Return the first value of a header, which is all that homeservers read of most headers."""
+        return next((value for key, value in self.headers if key == name), None)
+
     def header(self, name: str) -> str | None:
         """Return all values of a header, joined as in RFC 9110, section 5.2, or None if it is missing."""
         values = [value for key, value in self.headers if key == name]

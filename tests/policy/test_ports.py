@@ -16,6 +16,8 @@ from tests.policy.world import hostile_world
 pytestmark = pytest.mark.lab
 
 PUBLIC: Final = Case("8.8.8.8", "a public address", "")
+INSTEAD_OF_PORT_0: Final = {(PUBLIC.text, 8448)}
+"""Synapse ignores port 0 in `m.server`, and the exporter sees what it finds there."""
 BROWSERS_REFUSE: Final = frozenset(
     {
         *(1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104),
@@ -39,7 +41,7 @@ async def test_no_path_leads_to_the_port_of_another_service(path: AttackPath, tm
         server_names = [path.prepare(world, PUBLIC, port) for port in PORTS]
         with recorded_activity() as activity:
             reports = await probe_all(make_prober(world, tmp_path), server_names)
-        assert activity.dialled <= world.allowed_addresses()
+        assert activity.dialled - INSTEAD_OF_PORT_0 <= world.allowed_addresses()
     found = {port: report and problems_of(report) for port, report in zip(PORTS, reports, strict=True)}
     assert found == dict.fromkeys(PORTS, path.problems)
 

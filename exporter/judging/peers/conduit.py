@@ -27,7 +27,7 @@ class Conduit(Peer):
         """It takes an empty text for a host."""
         return self.refuse_m_server("", "the host is empty") if response.m_server == "" else None
 
-    def parse_m_server(self, text: str) -> ServerName | LocatedProblem:
+    def parse_m_server(self, text: str) -> ServerName | LocatedProblem | None:
         if text != text.lower():
             return self.refuse_m_server(text, "it has capitals")
         return super().parse_m_server(without_dot(text))

@@ -21,7 +21,9 @@ class Dendrite(Peer):
     name = "Dendrite"
     max_redirects = 10  # of net/http
     max_well_known_bytes = 50 * 1024  # fclient/well_known.go
-    refused_in_well_known = frozenset({Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA})  # it asks for gzip itself
+    refused_in_well_known = frozenset(
+        {Oddity.BYTE_ORDER_MARK, Oddity.TRAILING_DATA, Oddity.NOT_GZIPPED}  # it asks for gzip itself
+    )
     # The suites that crypto/tls offers by default: neither finite-field nor RSA key exchange, and of CBC only SHA-1.
     ciphers = frozenset(
         f"ECDHE-{key}-{cipher}"
@@ -32,6 +34,7 @@ class Dendrite(Peer):
     second_looks = frozenset({Means.HOMESERVER_AGENT, Means.UNVERIFIED})
     refused_keys: ClassVar[Refusals] = {
         Oddity.BYTE_ORDER_MARK: "they begin with a byte order mark",
+        Oddity.NOT_GZIPPED: "they are not compressed, although their Content-Encoding says so",
         Oddity.OLD_KEYS_NOT_AN_OBJECT: "old_verify_keys is not an object",
         Oddity.OLD_KEY_NOT_BASE64: "an old key is not base64",
         Oddity.KEY_DID_NOT_SIGN: "one of the keys has not signed them",  # CheckKeys, keys.go
@@ -43,7 +46,7 @@ class Dendrite(Peer):
         """Go's JSON does not mind the case of a key."""
         return response.m_server_in_any_case
 
-    def parse_m_server(self, text: str) -> ServerName | LocatedProblem:
+    def parse_m_server(self, text: str) -> ServerName | LocatedProblem | None:
         return super().parse_m_server(text) if without_dot(text) == text else _parse_dotted(self, text)
 
     def choose_records(self, service: SrvService, records: tuple[SrvRecord, ...]) -> SrvRecords | LocatedProblem:
@@ -75,7 +78,7 @@ def without_dot(text: str) -> str:
     return f"{host.removesuffix('.')}{colon}{port}" if colon else text.removesuffix(".")
 
 
-def _parse_dotted(peer: Peer, text: str) -> ServerName | LocatedProblem:
+def _parse_dotted(peer: Peer, text: str) -> ServerName | LocatedProblem | None:
     """The dot makes the name absolute in DNS, is sent in `Host`, and is not part of the certificate's name."""
     parsed = Peer.parse_m_server(peer, without_dot(text))
-    return parsed if isinstance(parsed, LocatedProblem) else replace(parsed, text=text)
+    return replace(parsed, text=text) if isinstance(parsed, ServerName) else parsed

@@ -75,7 +75,9 @@ class Peer:
         """There are three cases: the well-known delegates, it ends the search, or the peer falls back (None)."""
         delegation = found(well_known)
         response = delegation.response if delegation else None
-        if response is None or not self.reads(response):
+        if delegation is None or response is None or not self.reads(response):
+            return None
+        if delegation.tls_session and self.session_refusal(delegation.tls_session):
             return None
         text = self.m_server(response)
         return self.parse_m_server(text) if text else self.without_m_server(response)
@@ -98,7 +100,7 @@ class Peer:
         """Fall back where `m.server` is missing, empty or not a text."""
         return None
 
-    def parse_m_server(self, text: str) -> ServerName | LocatedProblem:
+    def parse_m_server(self, text: str) -> ServerName | LocatedProblem | None:
         try:
             return names.parse(text)
         except names.InvalidServerNameError as error:
@@ -180,16 +182,21 @@ class Peer:
         return False
 
     def session_fault(self, seen: EndpointReport, session: TlsSession) -> LocatedProblem | None:
-        """Return what it minds about a session whose certificate it accepts."""
+        """Return what it minds about a session with an endpoint whose certificate it accepts."""
+        problem = self.session_refusal(session)
+        return _at(seen, Stage.TLS, problem) if problem else None
+
+    def session_refusal(self, session: TlsSession) -> Problem | None:
+        """Return what it minds about any session, be it with an endpoint or for the well-known."""
         if session.tls_version in _OLD_TLS_VERSIONS:
             why = f"{self.name} needs TLS 1.2 or later, the server offers {session.tls_version} at most"
-            return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
+            return Problem(Reason.TLS_HANDSHAKE, why)
         if session.tls_version == "TLSv1.2" and session.cipher and not self.offers(session.cipher):
             why = f"{self.name} does not offer {session.cipher}, the cipher suite that the server chooses"
-            return _at(seen, Stage.TLS, Problem(Reason.TLS_HANDSHAKE, why))
+            return Problem(Reason.TLS_HANDSHAKE, why)
         if (key := session.leaf_key) and (kind := key.curve or key.kind) in self.refused_leaf_keys:
             why = f"{self.name} does not accept certificates with a key of the kind {kind}"
-            return _at(seen, Stage.TLS, Problem(Reason.CERTIFICATE_INVALID, why))
+            return Problem(Reason.CERTIFICATE_INVALID, why)
         return None
 
     def offers(self, cipher: str) -> bool:

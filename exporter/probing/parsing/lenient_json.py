@@ -34,8 +34,9 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
     oddities: set[Oddity] = set()
     body = response.body
     if (response.header("content-encoding") or "").strip().lower() in _COMPRESSED:
-        oddities.add(Oddity.GZIPPED)
-        body = _decompress(body, max_bytes)
+        decompressed = _decompress(body, max_bytes)
+        oddities.add(Oddity.NOT_GZIPPED if decompressed is None else Oddity.GZIPPED)
+        body = body if decompressed is None else decompressed
     if body.startswith(_BYTE_ORDER_MARK):
         oddities.add(Oddity.BYTE_ORDER_MARK)
         body = body.removeprefix(_BYTE_ORDER_MARK)
@@ -64,9 +65,9 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
     return LenientObject(content, frozenset(oddities), frozenset(repeated))
 
 
-def _decompress(body: bytes, max_bytes: int) -> bytes:
-    """Return at most so many bytes, and none where nothing can be decompressed: neither is valid JSON then."""
+def _decompress(body: bytes, max_bytes: int) -> bytes | None:
+    """Return at most so many bytes, which are not valid JSON if there are more, or None for what is not compressed."""
     try:
         return zlib.decompressobj(_GZIP_OR_ZLIB).decompress(body, max_bytes)
     except zlib.error:
-        return b""
+        return None

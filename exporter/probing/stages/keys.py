@@ -72,7 +72,7 @@ def evaluate(
         *_check_numbers(content),
         *_check_validity(until, now),
     )
-    content_type = (response.header("content-type") or "").partition(";")[0].strip().lower()
+    content_type = (response.first_header("content-type") or "").partition(";")[0].strip().lower()
     published = SigningKeys(
         keys,
         until,
@@ -99,14 +99,17 @@ def _find_oddities(content: JsonObject, content_type: str, keys: Mapping[str, st
         yield Oddity.CONTENT_TYPE
     if any(isinstance(number, float) for number in _numbers(_signed_part(content))):
         yield Oddity.NOT_AN_INTEGER
-    entries = [(key_id, entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)]
-    if len(keys) < len(entries):
+    texts = {
+        key_id: _key_text(entry) for key_id, entry in content["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)
+    }
+    if len(keys) < len(texts):
         yield Oddity.KEY_DID_NOT_SIGN
-    signatures = content["signatures"].get(content["server_name"])
-    texts = [_key_text(entry) for _, entry in entries] + list(
-        signatures.values() if isinstance(signatures, dict) else ()
-    )
-    if any(isinstance(text, str) and text.endswith("=") for text in texts):
+    if not all(_is_public_key(text) for text in texts.values()):
+        yield Oddity.KEY_MALFORMED
+    signatures = _signatures_of(content, content["server_name"])
+    if next((key_id not in keys for key_id in signatures if key_id in texts), False):
+        yield Oddity.FIRST_SIGNATURE_WRONG
+    if any(isinstance(text, str) and text.endswith("=") for text in [*texts.values(), *signatures.values()]):
         yield Oddity.PADDED_BASE64
     yield from _find_old_key_oddities(content.get("old_verify_keys", {}))
 
@@ -118,11 +121,17 @@ def _find_old_key_oddities(old_keys: object) -> Iterator[Oddity]:
         yield Oddity.OLD_KEYS_NOT_AN_OBJECT
     else:
         for key_id, entry in list(old_keys.items())[:MAX_KEYS]:
-            expired = entry.get("expired_ts") if isinstance(entry, dict) else None
-            if not isinstance(expired, int) or isinstance(expired, bool):
-                yield Oddity.OLD_KEY_WITHOUT_EXPIRY
-            if key_id.startswith("ed25519:") and not _is_public_key(_key_text(entry)):
+            if not key_id.startswith("ed25519:"):
+                continue
+            if not _is_public_key(_key_text(entry)):
                 yield Oddity.OLD_KEY_NOT_BASE64
+            elif not _can_be_a_time(entry.get("expired_ts")):
+                yield Oddity.OLD_KEY_WITHOUT_EXPIRY
+
+
+def _can_be_a_time(expired: object) -> bool:
+    """Whether Synapse can store it: no other database than SQLite takes a text."""
+    return isinstance(expired, int | float) and not isinstance(expired, bool)
 
 
 def _is_public_key(text: str | None) -> bool:
@@ -217,8 +226,7 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
         message = encode_canonical_json(_signed_part(content))
     except (ValueError, RecursionError) as error:
         return {}, (Problem(Reason.INVALID_CONTENT, f"not canonical JSON: {printable(str(error), 100)}"),)
-    signatures = content["signatures"].get(signer)
-    signatures = signatures if isinstance(signatures, dict) else {}
+    signatures = _signatures_of(content, signer)
     complaints = {key_id: check_signature(key, signatures.get(key_id), message) for key_id, key in public_keys.items()}
     good = {key_id: key for key_id, key in public_keys.items() if key and not complaints[key_id]}
     return good, tuple(
@@ -226,6 +234,11 @@ def verify_signatures(content: JsonObject, signer: str) -> tuple[dict[str, str],
         for key_id, complaint in complaints.items()
         if complaint
     )
+
+
+def _signatures_of(content: JsonObject, signer: str) -> JsonObject:
+    signatures = content["signatures"].get(signer)
+    return signatures if isinstance(signatures, dict) else {}
 
 
 def _signed_part(content: JsonObject) -> JsonObject:

@@ -5,16 +5,17 @@ delegation is read from the last one. A well-known that does not exist (status 4
 valid result, not a failure.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 import httpx
 
 from exporter.model import names
-from exporter.model.addresses import Target
+from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import IPFamily, Oddity
 from exporter.model.findings import Delegation, Resolution, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
@@ -79,6 +80,9 @@ class Hop:
     """Why A or AAAA of its host could not be looked up, although the other one could."""
 
 
+_Send: TypeAlias = Callable[[Connection, Url, ChainCache, Deadline], Awaitable[Hop]]
+
+
 async def run(
     network: Network, name: ServerName, deadline: Deadline, only_over: IPFamily | None = None
 ) -> Passed[Delegation] | Failed[Delegation]:
@@ -117,14 +121,22 @@ async def _fetch_hop(network: Network, url: Url, deadline: Deadline, only_over: 
     if only_over and not endpoints:
         lacking = Problem(Reason.NO_ADDRESSES, f"{url.target.host} has no {only_over.written} address")
         return Hop(resolved.seconds, lacking)
+    hop = await _connect_and_send(network, url, endpoints, exchange if url.secure else _exchange_insecurely, deadline)
+    if hop.problem and hop.problem.reason is Reason.TLS_HANDSHAKE:  # old servers need what Synapse still offers
+        again = await _connect_and_send(network, url, endpoints, partial(exchange, finite_field=True), deadline)
+        hop = replace(again if again.tls_session else hop, seconds=hop.seconds + again.seconds)
+    return replace(hop, seconds=resolved.seconds + hop.seconds, partial_lookups=resolved.found.partial_lookups)
+
+
+async def _connect_and_send(
+    network: Network, url: Url, endpoints: Sequence[Endpoint], send: _Send, deadline: Deadline
+) -> Hop:
     connected = await attempt(Step.TCP, connect_any(network, endpoints), identity, deadline)
-    seconds, partial_lookups = resolved.seconds + connected.seconds, resolved.found.partial_lookups
     if isinstance(connected, Failed):
-        return Hop(seconds, connected.problems[0], partial_lookups=partial_lookups)
+        return Hop(connected.seconds, connected.problems[0])
     with closing(connected.found) as connection:
-        send = exchange if url.secure else _exchange_insecurely
         hop = await send(connection, url, network.chain_cache, deadline)
-    return replace(hop, seconds=seconds + hop.seconds, partial_lookups=partial_lookups)
+    return replace(hop, seconds=connected.seconds + hop.seconds)
 
 
 async def _exchange_insecurely(connection: Connection, url: Url, _cache: ChainCache, deadline: Deadline) -> Hop:
@@ -142,10 +154,12 @@ async def resolve(network: Network, url: Url, deadline: Deadline) -> Passed[Reso
     return await attempt(Step.DNS, dns.fetch(network, [url.target]), evaluate_addresses, deadline)
 
 
-async def exchange(connection: Connection, url: Url, cache: ChainCache, deadline: Deadline) -> Hop:
+async def exchange(
+    connection: Connection, url: Url, cache: ChainCache, deadline: Deadline, *, finite_field: bool = False
+) -> Hop:
     """Perform the TLS handshake and the request over an open connection."""
     clock, host = connection.peer_wait, url.authority.host
-    session = await start_tls(connection, host, cache, deadline)
+    session = await start_tls(connection, host, cache, deadline, finite_field=finite_field)
     if isinstance(session, Failed):
         return Hop(session.seconds, session.problems[0], session.found)
     request = connection.get(url.path, url.authority.text, _READ_BYTES)

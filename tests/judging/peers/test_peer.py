@@ -11,11 +11,11 @@ from exporter.judging.peers.peer import Peer, preferred_endpoints
 from exporter.judging.peers.synapse import Synapse
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Implementation, Stage
-from exporter.model.findings import SigningKeys
-from exporter.model.outcomes import SKIPPED, Failed, Problem, ResponseSummary
+from exporter.model.findings import Delegation, SigningKeys
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem, ResponseSummary
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, LocatedProblem, Report, Way
-from tests.judging.peers.decisions import HEALTHY, stopped_by, with_directory, with_key_oddities
+from tests.judging.peers.decisions import HEALTHY, LEADS, stopped_by, with_directory, with_key_oddities
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_443,
@@ -171,3 +171,21 @@ def test_the_first_obstacle_is_named_with_its_stage(report: Report, stage: Stage
     """All homeservers meet it."""
     obstacles = [verdict.problem for verdict in peers.verdicts(report).values()]
     assert [found and (found.stage, found.problem.reason) for found in obstacles] == [(stage, reason)] * len(obstacles)
+
+
+@pytest.mark.parametrize(
+    ("tls_version", "cipher", "readers"),
+    [
+        ("TLSv1.3", "TLS_AES_256_GCM_SHA384", set(Implementation)),
+        ("TLSv1.2", "DHE-RSA-AES128-GCM-SHA256", {Implementation.SYNAPSE}),
+        ("TLSv1.2", "ECDHE-RSA-AES128-SHA", {Implementation.SYNAPSE, Implementation.DENDRITE}),
+        ("TLSv1.1", "ECDHE-RSA-AES128-SHA", set()),
+    ],
+)
+def test_a_well_known_is_read_over_a_session_like_any_other(
+    tls_version: str, cipher: str, readers: set[Implementation]
+) -> None:
+    """Who cannot agree on one with the website falls back."""
+    session = replace(tls_session("example.test", tls_version=tls_version), cipher=cipher)
+    outcome = Passed(0.1, Delegation(3600, tls_session=session, response=LEADS))
+    assert {peer.implementation for peer in peers.PEERS if peer.delegated_server(outcome)} == readers

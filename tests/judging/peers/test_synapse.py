@@ -7,6 +7,7 @@ import pytest
 from exporter.judging.peers.synapse import Synapse
 from exporter.model.enums import Means, Oddity, SrvService
 from exporter.model.findings import HttpShape, SrvRecords, WellKnownResponse
+from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
@@ -41,10 +42,13 @@ KIB = 1024
         (with_m_server("hs.test:65536"), ENDS),
         (with_m_server("hs.test.:1"), ENDS),
         (with_m_server("HS.test:1"), "HS.test:1"),
+        (with_m_server("hä.test:1"), FALLS_BACK),
+        (with_m_server("hs.test:0"), "hs.test:0"),
         (with_m_server(""), FALLS_BACK),
         (with_m_server(None), FALLS_BACK),
         (replace(LEADS, m_server=None), FALLS_BACK),
         (with_oddity(Oddity.GZIPPED), FALLS_BACK),
+        (with_oddity(Oddity.NOT_GZIPPED), "hs.test:1"),
         (with_oddity(Oddity.BYTE_ORDER_MARK), FALLS_BACK),
         (with_oddity(Oddity.TRAILING_DATA), FALLS_BACK),
         (with_oddity(Oddity.REPEATED_KEY), "hs.test:1"),
@@ -61,6 +65,13 @@ KIB = 1024
 def test_reads_a_well_known(response: WellKnownResponse, leads_to: str) -> None:
     """It falls back from what it cannot read, and not from a bad `m.server`."""
     assert discovery(PEER, response) == leads_to
+
+
+def test_port_0_is_no_port() -> None:
+    """It looks up SRV records, and goes to 8448."""
+    delegated = PEER.parse_m_server("hs.test:0")
+    assert isinstance(delegated, ServerName)
+    assert delegated.port is None
 
 
 FED, LEGACY = SrvService.MATRIX_FED, SrvService.MATRIX
@@ -115,6 +126,9 @@ def test_connects(report: Report, reason: Reason | None) -> None:
         (Oddity.OLD_KEY_NOT_BASE64, False),
         (Oddity.OLD_KEYS_NULL, False),
         (Oddity.OLD_KEY_WITHOUT_EXPIRY, False),
+        (Oddity.KEY_MALFORMED, False),
+        (Oddity.FIRST_SIGNATURE_WRONG, False),
+        (Oddity.NOT_GZIPPED, True),
         (Oddity.KEY_DID_NOT_SIGN, True),
         (Oddity.NOT_AN_INTEGER, True),
         (Oddity.PADDED_BASE64, True),

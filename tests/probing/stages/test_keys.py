@@ -172,8 +172,19 @@ def test_every_key_must_have_signed() -> None:
 def test_rejects_a_key_that_cannot_be_used(entry: object, detail: str) -> None:
     """The detail says what is wrong with the key."""
     problem = Problem(Reason.SIGNATURE_INVALID, f"ed25519:1: {detail}")
-    published = replace(PUBLISHED, keys={}, oddities=frozenset({Oddity.KEY_DID_NOT_SIGN}))
+    minded = {Oddity.KEY_DID_NOT_SIGN, Oddity.KEY_MALFORMED, Oddity.FIRST_SIGNATURE_WRONG}
+    published = replace(PUBLISHED, keys={}, oddities=frozenset(minded))
     assert evaluate(signed(document(verify_keys={"ed25519:1": entry}))) == Failure((problem,), published)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_finds_a_wrong_signature_beside_a_good_one(order: int) -> None:
+    """Synapse checks the first one only."""
+    two = signed(document(verify_keys={"ed25519:1": {"key": PUBLIC}, "ed25519:2": {"key": PUBLIC}}))
+    signatures = {"ed25519:1": two["signatures"]["domain"]["ed25519:1"], "ed25519:2": "A" * 86}
+    content = two | {"signatures": {"domain": dict(list(signatures.items())[::order])}}
+    expected = {Oddity.KEY_DID_NOT_SIGN} | ({Oddity.FIRST_SIGNATURE_WRONG} if order < 0 else set())
+    assert set(oddities(evaluate(content))) == expected
 
 
 @pytest.mark.parametrize(
@@ -225,6 +236,7 @@ def test_only_ed25519_keys_count(key_id: str) -> None:
         ((("content-type", ""),), None),
         ((("content-type", "application/json"),), "application/json"),
         ((("content-type", "Application/JSON; charset=utf-8"),), "application/json"),
+        ((("content-type", "application/json"), ("content-type", "text/html")), "application/json"),
         ((("content-type", "text/\x1b[31mhtml"),), "text/\N{REPLACEMENT CHARACTER}[31mhtml"),
     ],
 )
@@ -392,6 +404,11 @@ def test_requires_status_200() -> None:
         ([], {Oddity.OLD_KEYS_NOT_AN_OBJECT}),
         ({"ed25519:0": {"key": PUBLIC, "expired_ts": 1}}, set()),
         ({"ed25519:0": {"key": PUBLIC}}, {Oddity.OLD_KEY_WITHOUT_EXPIRY}),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": "1"}}, {Oddity.OLD_KEY_WITHOUT_EXPIRY}),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": True}}, {Oddity.OLD_KEY_WITHOUT_EXPIRY}),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": None}}, {Oddity.OLD_KEY_WITHOUT_EXPIRY}),
+        ({"ed25519:0": {"key": PUBLIC, "expired_ts": 1.5}}, {Oddity.NOT_AN_INTEGER}),
+        ({"curve25519:0": {"key": PUBLIC}}, set()),
         ({"ed25519:0": {"key": "*", "expired_ts": 1}}, {Oddity.OLD_KEY_NOT_BASE64}),
         ({"ed25519:0": {"key": PUBLIC[:-3], "expired_ts": 1}}, {Oddity.OLD_KEY_NOT_BASE64}),
         ({"curve25519:0": {"key": "*", "expired_ts": 1}}, set()),

@@ -148,6 +148,20 @@ async def test_nothing_is_requested_over_a_bad_certificate() -> None:
     assert requests(network) == []
 
 
+@pytest.mark.parametrize("finite_field", [True, False])
+async def test_a_refused_handshake_is_tried_with_finite_fields(*, finite_field: bool) -> None:
+    """Some homeservers still offer them, and reach old servers that offer nothing else."""
+    network = websites(well_known=DELEGATION)
+    old = Server(ConnectionResetError(104, "reset"), {PATH: DELEGATION})
+    network.servers[EXAMPLE] = replace(old, finite_field_handshake=handshake("example.test")) if finite_field else old
+    outcome = await run(network)
+    assert reason(outcome) is (None if finite_field else Reason.TLS_HANDSHAKE)
+    assert [line for line in network.calls if line.startswith("TLS")] == [
+        f"TLS {EXAMPLE} example.test",
+        f"TLS {EXAMPLE} example.test finite-field",
+    ]
+
+
 @pytest.mark.parametrize(
     ("server", "expected"),
     [
