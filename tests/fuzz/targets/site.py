@@ -15,6 +15,7 @@ from exporter.config import Config
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.negotiation import OPENMETRICS, parse_preferences, wants_gzip, wants_openmetrics
 from exporter.model.names import ServerName
+from exporter.model.report import Report
 from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
@@ -61,10 +62,13 @@ class Client(asyncio.Transport):
 
 
 class FakeProbeRunner:
-    """Returns the same result for every probe."""
+    """Returns the same result for every probe, and finds nothing in a deep look."""
 
     async def probe_now(self, name: ServerName, max_seconds: float) -> ServerState:
         return ServerState(watched_server(name.text)).with_report(delegated_by_well_known(name.text))
+
+    async def look_deeper(self, report: Report, _max_seconds: float) -> Report:
+        return report
 
 
 @cache
