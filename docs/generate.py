@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import Metric
 
-from docs import remedies
+from docs import comparison, remedies
 from exporter.config.schema import schema
 from exporter.demo.servers import LabServer
 from exporter.judging.warnings import WarningName
@@ -175,3 +175,4 @@ FOLDER = Path(__file__).parent
 if __name__ == "__main__":
     for name, page in PAGES.items():
         (FOLDER / name).write_text(page())
+    comparison.update()
