@@ -10,6 +10,7 @@ from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
+from exporter.runtime.tls_records import IdleRecordsError, TlsRecords
 
 _RECEIVE_BYTES = 4 * 1024  # by up to this much, a response may exceed its limit before that is noticed
 _MAX_HANDSHAKE_BYTES = 20 * 1024  # 4 KiB are usual, and under 20 with post-quantum signatures; OpenSSL accepts 100
@@ -26,6 +27,7 @@ class TlsStream:
         self._tcp = tcp
         self._limits_group = limits_group
         self._tls = SSL.Connection(context, None)
+        self._records = TlsRecords()
         self._verify_errors: list[VerifyError] = []
         self._tls.set_app_data(self._verify_errors)
         self._tls.set_connect_state()
@@ -46,6 +48,9 @@ class TlsStream:
             if received and not chain:
                 chain = self._presented_chain()
                 check_chain_size(chain)  # now, because the rest of the handshake may never come
+            if record := self._records.take():
+                self._tls.bio_write(record)
+                continue
             await self._flush()
             content = await self._receive_encrypted()
             if not received and content[0] not in (_ALERT, _HANDSHAKE):
@@ -55,7 +60,8 @@ class TlsStream:
                 raise TooLargeError(f"the handshake has more than {_MAX_HANDSHAKE_BYTES} bytes")
             if self._limits_group and (bits := group_bits(received)) > MAX_GROUP_BITS:
                 raise TooLargeError(f"the group of the key exchange has {bits} bits, the limit is {MAX_GROUP_BITS}")
-            self._tls.bio_write(content)
+            self._records.add(content)
+        self._records.end_handshake()
         # The last flight of TLS 1.3 is still in OpenSSL's buffer. It is sent with the first request, if there is one.
         version, cipher = self._tls.get_protocol_version_name(), self._tls.get_cipher_name()
         return Handshake(chain or self._presented_chain(), tuple(self._verify_errors), version, cipher)
@@ -100,15 +106,32 @@ class TlsStream:
         """
         while True:
             try:
-                return self._tls.recv(_RECEIVE_BYTES)
+                content = self._tls.recv(_RECEIVE_BYTES)
             except SSL.ZeroReturnError:
                 return b""
             except SSL.WantReadError:
-                await self._flush()
-                content = await self._tcp.receive()
-                if not content:
+                if not await self._give_record():
                     return b""
-                self._tls.bio_write(content)
+            else:
+                self._records.carried_data()
+                return content
+
+    async def _give_record(self) -> bool:
+        """Give OpenSSL some of what was received, or will be. Return False at the end of the stream."""
+        while not (part := self._next_part()):
+            await self._flush()
+            received = await self._tcp.receive()
+            if not received:
+                return False
+            self._records.add(received)
+        self._tls.bio_write(part)
+        return True
+
+    def _next_part(self) -> bytes:
+        try:
+            return self._records.take()
+        except IdleRecordsError as error:
+            raise TooLargeError("too many messages of TLS itself after the handshake") from error
 
     async def _flush(self) -> None:
         """Send everything in OpenSSL's buffer: our data, and OpenSSL's own messages."""

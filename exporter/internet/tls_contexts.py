@@ -66,6 +66,7 @@ def _new_context() -> SSL.Context:
     context.set_min_proto_version(SSL.TLS1_VERSION)
     context.set_cipher_list(_CIPHERS)
     context.set_alpn_protos(_ALPN)
+    context.set_options(SSL.OP_NO_RENEGOTIATION)  # it is another handshake, which nothing would bound
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_mode(SSL.MODE_RELEASE_BUFFERS)  # 33 KiB, which OpenSSL would keep while the connection waits
     return context

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from typing import Any, Self
 
 from exporter.web.settings.declaration import ClientAuth, TlsServerSettings
+from exporter.web.settings.tls_object import FrugalObject
 
 _VERIFY_MODES = {
     ClientAuth.NONE: ssl.CERT_NONE,
@@ -28,6 +29,7 @@ def server_context(settings: TlsServerSettings, pair: tuple[bytes, bytes], autho
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: an intermediate certificate may be a trust anchor
     if authorities is not None:
         load_authorities(context, authorities)
+    context.sslobject_class = FrugalObject
     if settings.client_allowed_sans:
         context.sslobject_class = _require_names(settings.client_allowed_sans)
     return context
@@ -79,7 +81,7 @@ def load_authorities(context: ssl.SSLContext, content: bytes) -> None:
 def _require_names(allowed: Collection[str]) -> type[ssl.SSLObject]:
     """Return a class of connections whose handshake fails unless the client's certificate contains one of the names."""
 
-    class NameCheckingObject(ssl.SSLObject):
+    class NameCheckingObject(FrugalObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             certificate = self.getpeercert()

@@ -1,5 +1,8 @@
 """TLS and client certificates, with curl as the client."""
 
+import asyncio
+from asyncio.subprocess import DEVNULL, PIPE, create_subprocess_exec
+from contextlib import suppress
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -7,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from exporter.demo.authority import Hierarchy
+from tests.waiting import PATIENCE, PAUSE
 from tests.web import pems
 from tests.web.settings.exporter_with_curl import (
     CLIENTS,
@@ -47,6 +51,24 @@ async def test_algorithms(tmp_path: Path) -> None:
         assert await exporter.status(*configured) == 200
         assert await exporter.status(*configured, "--ciphers", "ECDHE-ECDSA-AES128-GCM-SHA256") < 0
         assert await exporter.status(*configured, "--curves", "P-256") < 0
+
+
+@pytest.mark.usefixtures("authority")
+async def test_a_client_that_only_updates_its_keys_is_disconnected(tmp_path: Path) -> None:
+    """Otherwise a few such clients would keep the exporter busy for minutes."""
+    async with running_exporter(tmp_path, TLS) as exporter:
+        address = f"localhost:{exporter.app.addresses[0].port}"
+        flood = await create_subprocess_exec(
+            *("openssl", "s_client", "-4", "-tls1_3", "-connect", address), stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+        )
+        assert flood.stdin
+        async with asyncio.timeout(PATIENCE):
+            while flood.returncode is None:
+                with suppress(ConnectionError):
+                    flood.stdin.write(b"k\n")  # a KeyUpdate (openssl-s_client(1ssl), "CONNECTED COMMANDS")
+                    await flood.stdin.drain()
+                await asyncio.sleep(PAUSE)  # each read of the program is one command
+        assert await exporter.status() == 200
 
 
 # ---------------------------------------------------------------- client certificates
