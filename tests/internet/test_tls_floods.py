@@ -14,9 +14,10 @@ from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.probing.network import ClosedEarlyError, TooLargeError
 from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, tcp_connection
+from tests.programs import program
 from tests.waiting import PAUSE
 
-pytestmark = pytest.mark.subprocess
+pytestmark = [pytest.mark.subprocess, pytest.mark.system("openssl")]
 
 Repeat: TypeAlias = Callable[[bytes], Coroutine[None, None, None]]
 """Gives the server one command (openssl-s_server(1ssl), "CONNECTED COMMANDS") again and again, until it ends."""
@@ -28,7 +29,9 @@ async def openssl_server(folder: Path, issued: IssuedCertificate, version: str) 
     pem = folder / "server.pem"
     pem.write_bytes(issued.pem)
     options = ("-accept", "127.0.0.1:0", "-cert", str(pem), "-cert_chain", str(pem), "-naccept", "1", version)
-    server = await create_subprocess_exec("openssl", "s_server", *options, stdin=PIPE, stdout=PIPE, stderr=DEVNULL)
+    server = await create_subprocess_exec(
+        program("openssl"), "s_server", *options, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+    )
     assert server.stdin
     assert server.stdout
     commands = server.stdin
@@ -42,10 +45,12 @@ async def openssl_server(folder: Path, issued: IssuedCertificate, version: str) 
 
     while not (line := await server.stdout.readline()).startswith(b"ACCEPT "):
         assert line
-    yield line.decode().split()[1], repeat
-    with suppress(ProcessLookupError):
-        server.kill()
-    await server.communicate()
+    try:
+        yield line.decode().split()[1], repeat
+    finally:
+        with suppress(ProcessLookupError):
+            server.kill()
+        await server.communicate()
 
 
 async def test_keys_are_updated_a_few_times_at_most(

@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 
 from exporter.demo.authority import Hierarchy
+from tests.programs import program
 from tests.waiting import PATIENCE, PAUSE
 from tests.web import pems
 from tests.web.settings.exporter_with_curl import (
@@ -53,13 +54,17 @@ async def test_algorithms(tmp_path: Path) -> None:
         assert await exporter.status(*configured, "--curves", "P-256") < 0
 
 
+@pytest.mark.system("openssl")
 @pytest.mark.usefixtures("authority")
 async def test_a_client_that_only_updates_its_keys_is_disconnected(tmp_path: Path) -> None:
     """Otherwise a few such clients would keep the exporter busy for minutes."""
     async with running_exporter(tmp_path, TLS) as exporter:
         address = f"localhost:{exporter.app.addresses[0].port}"
         flood = await create_subprocess_exec(
-            *("openssl", "s_client", "-4", "-tls1_3", "-connect", address), stdin=PIPE, stdout=DEVNULL, stderr=DEVNULL
+            *(program("openssl"), "s_client", "-4", "-tls1_3", "-connect", address),
+            stdin=PIPE,
+            stdout=DEVNULL,
+            stderr=DEVNULL,
         )
         assert flood.stdin
         async with asyncio.timeout(PATIENCE):
