@@ -127,7 +127,7 @@ class FakeConnection:
         self._calls.append(f"TLS {self._address} {tls_name}")
         return await self._wait_for(self._server.handshake, TLS_SECONDS)
 
-    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
+    async def start_finite_field_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
         self._calls.append(f"TLS {self._address} {tls_name} finite-field")
         return await self._wait_for(self._server.finite_field_handshake, TLS_SECONDS)
 

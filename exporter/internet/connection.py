@@ -1,7 +1,9 @@
 """One connection to one address, which all stages of an endpoint use."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from functools import partial
+from typing import TypeAlias
 
 import h11
 from OpenSSL import SSL
@@ -19,6 +21,8 @@ from exporter.probing.network import BlockedAddressError, CertificateCheck, Clos
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty SETTINGS
 _HTTP2_FRAME_HEADER_BYTES, _HTTP2_SETTINGS = 9, 4
 
+_ShakeHands: TypeAlias = Callable[[], Awaitable[Handshake]]
+
 
 class InternetConnection:
     """A connection that is opened, secured with TLS and used for HTTP requests, in this order.
@@ -32,8 +36,8 @@ class InternetConnection:
         self._refusal = refusal
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
-        self._tls: tuple[str, CertificateCheck, bytes] | None = None
-        """The arguments of `start_tls`, and the fingerprint of the latest chain that was presented and evaluated."""
+        self._tls: tuple[_ShakeHands, CertificateCheck, bytes] | None = None
+        """How TLS was started, and the fingerprint of the latest chain that was presented and evaluated."""
         self._http: HttpExchange | None = None
         self.peer_wait: Callable[[], float] = self._clock.peer_wait
 
@@ -49,8 +53,14 @@ class InternetConnection:
         await self._tcp.open(self._endpoint)
 
     async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
-        handshake = await self._shake_hands(tls_name)
-        self._tls = tls_name, check_other, handshake.fingerprint
+        return await self._start_tls(partial(self._shake_hands, tls_name), check_other)
+
+    async def start_finite_field_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
+        return await self._start_tls(partial(self._shake_hands_finite_field, tls_name), check_other)
+
+    async def _start_tls(self, shake_hands: _ShakeHands, check_other: CertificateCheck) -> Handshake:
+        handshake = await shake_hands()
+        self._tls = shake_hands, check_other, handshake.fingerprint
         return handshake
 
     async def _shake_hands(self, tls_name: str) -> Handshake:
@@ -82,7 +92,7 @@ class InternetConnection:
         self._tls_contexts.known_chains.remember((*self._endpoint, tls_name), verified)
         return verified
 
-    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
+    async def _shake_hands_finite_field(self, tls_name: str) -> Handshake:
         stream = TlsStream(self._tcp, self._tls_contexts.finite_field, limits_group=True)
         handshake = await stream.handshake(tls_name)
         self._http = HttpExchange(stream)
@@ -155,12 +165,12 @@ class InternetConnection:
     async def _new_exchange(self) -> HttpExchange:
         """Connect again. Another certificate than the one that was evaluated must be a good one."""
         assert self._tls is not None
-        peer_wait, (tls_name, check_other, evaluated) = self.peer_wait(), self._tls
+        peer_wait, (shake_hands, check_other, evaluated) = self.peer_wait(), self._tls
         await self._reconnect(peer_wait)
-        handshake = await self._shake_hands(tls_name)
+        handshake = await shake_hands()
         if handshake.fingerprint != evaluated and (problem := check_other(handshake)):
             raise OtherCertificateError(problem)
-        self._tls = tls_name, check_other, handshake.fingerprint
+        self._tls = shake_hands, check_other, handshake.fingerprint
         self._clock.rewind_to(peer_wait)
         assert self._http is not None
         return self._http

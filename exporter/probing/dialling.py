@@ -70,7 +70,5 @@ async def start_tls(
         session = evaluate(handshake)
         return session.problems[0] if isinstance(session, Failure) else None
 
-    handshake = (
-        connection.start_finite_field_tls(tls_name) if finite_field else connection.start_tls(tls_name, check_other)
-    )
-    return await attempt(Step.TLS, handshake, evaluate, deadline, connection.peer_wait)
+    start = connection.start_finite_field_tls if finite_field else connection.start_tls
+    return await attempt(Step.TLS, start(tls_name, check_other), evaluate, deadline, connection.peer_wait)

@@ -67,8 +67,8 @@ class Connection(Protocol):
         OtherCertificateError if `check_other` finds something wrong with that.
         """
 
-    async def start_finite_field_tls(self, tls_name: str) -> Handshake:
-        """Perform a TLS handshake that offers nothing but finite-field Diffie-Hellman, as some old servers need it."""
+    async def start_finite_field_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
+        """Start TLS like `start_tls`, offering nothing but finite-field Diffie-Hellman, as some old servers need it."""
 
     async def speaks_http2(self, tls_name: str) -> bool | None:
         """Offer HTTP/2 in a TLS handshake. Return whether the server speaks it; None if the server does not select it.

@@ -1,13 +1,16 @@
 """Finite-field key exchange: the size of the group that a server chooses is bounded."""
 
+import socket
 import ssl
 
 import pytest
 
 from exporter.demo.authority import Authority
+from exporter.demo.listener import streams
 from exporter.internet.key_exchange import group_bits
 from exporter.internet.tls import MAX_GROUP_BITS
 from exporter.probing.network import TooLargeError
+from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, handshake_only, listening, tcp_connection
 from tests.lab.hostile.bad_certificates import with_rsa
 from tests.lab.hostile.tls import choose_group
@@ -57,9 +60,25 @@ async def test_the_size_of_the_group_is_bounded(authority: Authority, bits: int)
     async with listening(handshake_only(context)) as address, tcp_connection(address, authority) as connection:
         if bits > MAX_GROUP_BITS:
             with pytest.raises(TooLargeError, match=f"{bits} bits, the limit is {MAX_GROUP_BITS}"):
-                await connection.start_finite_field_tls(NAME)
+                await connection.start_finite_field_tls(NAME, check_nothing)
         else:
-            handshake = await connection.start_finite_field_tls(NAME)
+            handshake = await connection.start_finite_field_tls(NAME, check_nothing)
             assert handshake.cipher is not None
             assert handshake.cipher.startswith("DHE-RSA-")
             assert handshake.verify_errors == ()
+
+
+async def test_a_connection_is_replaced_by_one_of_the_same_kind(authority: Authority) -> None:
+    """The server closes it after each response, and speaks nothing else."""
+    context = with_rsa(authority, NAME).server_context()
+    context.maximum_version = ssl.TLSVersion.TLSv1_2
+    choose_group(context, 2048)
+
+    async def serve(accepted: socket.socket) -> None:
+        async with streams(accepted, context) as (reader, writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+
+    async with listening(serve) as address, tcp_connection(address, authority) as connection:
+        await connection.start_finite_field_tls(NAME, check_nothing)
+        assert [(await connection.get("/", NAME, 100)).status for _ in range(2)] == [204, 204]

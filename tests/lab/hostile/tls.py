@@ -81,8 +81,11 @@ def choose_another_curve(context: SSLContext) -> None:
 
 
 def choose_group(context: SSLContext, bits: int = DH_BITS) -> None:
-    """Use a number for the group that is not even prime: no client checks. OpenSSL would accept one of 10,000 bits."""
-    prime, generator = _der_integer(b"\xff" * (bits // 8)), _der_integer(b"\x02")
+    """Use a number for the group that is not even prime: no client checks. OpenSSL would accept one of 10,000 bits.
+
+    The generator is 3: of the powers of 2, every hundredth exchange would arrive at 1, which OpenSSL refuses.
+    """
+    prime, generator = _der_integer(b"\xff" * (bits // 8)), _der_integer(b"\x03")
     group = b"\x30\x82" + len(prime + generator).to_bytes(2, "big") + prime + generator
     pem = b"-----BEGIN DH PARAMETERS-----\n" + encodebytes(group) + b"-----END DH PARAMETERS-----\n"
     with NamedTemporaryFile(suffix=".pem") as file:
