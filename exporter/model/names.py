@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from typing import Final
 
 from exporter.model.addresses import IPAddress
 from exporter.model.sanitize import printable
@@ -13,6 +14,14 @@ _MAX_SHOWN = 50  # characters of a malformed address or port in a complaint
 
 _SPLIT = re.compile(r"(?P<host>\[[^\[\]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{1,5}))?", re.ASCII)
 _DNS_NAME = re.compile(r"[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*", re.ASCII)
+
+_FOREIGN: Final = {
+    "://": "this is a URL: drop the scheme and the path",
+    "/": "a server name has no path: drop it",
+    "@": "this is a user ID: write only what follows the colon",
+    " ": "a server name has no blanks: remove them",
+}
+"""What is wrong with a text that contains something; the first that applies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +102,8 @@ def _ipv6(text: str) -> IPAddress:
 
 def _complaint(text: str) -> str:
     """Return the most helpful complaint about a text that is not a server name."""
-    if "://" in text:
-        return "this is a URL: drop the scheme and the path"
-    if "/" in text:
-        return "a server name has no path: drop it"
-    if "@" in text:
-        return "this is a user ID: write only what follows the colon"
+    if complaint := next((_FOREIGN[sign] for sign in _FOREIGN if sign in text), None):
+        return complaint
     if not text.isascii():
         return "only ASCII is allowed: write an internationalised name in its xn-- form"
     if text.count(":") > 1 and "[" not in text:
@@ -109,6 +114,8 @@ def _complaint(text: str) -> str:
             return f"the port {printable(port, _MAX_SHOWN)!r} is not a number" if port else "the port is empty"
         if len(port) > len(str(MAX_PORT)):
             return f"port {printable(port, _MAX_SHOWN)} is above {MAX_PORT}"
-    if text.endswith(".") or text.startswith(".") or ".." in text:
+    if text.partition(":")[0].endswith("."):
+        return "the host ends in a dot: remove the extra dot"
+    if text.startswith(".") or ".." in text:
         return "a label of the name is empty: remove the extra dot"
     return "only letters, digits, '-' and '.' are allowed in a name"

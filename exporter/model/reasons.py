@@ -43,6 +43,11 @@ class Reason(WithRemedy):
         "The target of the SRV record is '.', which means that the service is not available: in your DNS zone, change "
         "the target to your homeserver's host name, or delete the record.",
     )
+    SRV_PORT_ZERO = (
+        "srv_port_zero",
+        "The SRV record names port 0, where nothing can listen: in your DNS zone, change it to the port of your "
+        "homeserver, such as 8448.",
+    )
     BLOCKED_ADDRESS = (
         "blocked_address",
         "The name leads to a private or otherwise non-public address, which peers refuse, or to a port that belongs "

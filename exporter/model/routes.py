@@ -82,7 +82,7 @@ def _steps(subject: ServerName, srv: SrvRecords | None) -> tuple[tuple[Method, M
 def srv_targets(srv: SrvRecords) -> tuple[Target, ...]:
     """Return the targets of the deciding service, in the order in which a peer tries them.
 
-    There are none if the lookup failed, or if there is no record.
+    There are none if the lookup failed, if there is no record, or if nothing can listen at the ports.
     """
     records = srv.records.get(srv.decided_by, ()) if srv.decided_by else ()
-    return tuple(dict.fromkeys(record.target for record in records))
+    return tuple(dict.fromkeys(record.target for record in records if record.target.port))

@@ -1,13 +1,15 @@
 """Server discovery, from a name to the addresses to dial: the first half of a probe."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
+from exporter.judging.peers import PEERS, join_names
 from exporter.model import routes
 from exporter.model.addresses import Endpoint
 from exporter.model.findings import Delegation, Resolution, SrvRecords
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Problem, found
+from exporter.model.reasons import Reason
 from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, attempt
 from exporter.probing.network import Network
@@ -47,7 +49,19 @@ async def discover(network: Network, name: ServerName, deadline: Deadline) -> Di
 async def _fetch_well_known(network: Network, name: ServerName, deadline: Deadline) -> Outcome[Delegation]:
     if not routes.uses_well_known(name):
         return SKIPPED
-    return await well_known.run(network, name, deadline.for_stage())
+    return _name_who_copes(await well_known.run(network, name, deadline.for_stage()))
+
+
+def _name_who_copes(outcome: Outcome[Delegation]) -> Outcome[Delegation]:
+    """Add to the problem of an invalid delegation which implementations follow it all the same."""
+    if not isinstance(outcome, Failed) or outcome.problems[0].reason is not Reason.INVALID_DELEGATION:
+        return outcome
+    coping = [peer.name for peer in PEERS if isinstance(peer.delegated_server(outcome), ServerName)]
+    if not coping:
+        return outcome
+    problem, *others = outcome.problems
+    problem = replace(problem, detail=f"{problem.detail}; {join_names(coping)} cope{'s' * (len(coping) == 1)} with it")
+    return replace(outcome, problems=(problem, *others))
 
 
 async def fetch_srv(network: Network, host: str | None, deadline: Deadline) -> Outcome[SrvRecords]:

@@ -60,6 +60,16 @@ UNREACHABLE_SERVERS = (
         expected=frozenset({(Stage.SRV, Reason.SRV_SERVICE_UNAVAILABLE)}),
     ),
     LabServer(
+        "srv-port-zero.lab.test",
+        "an SRV record with port 0",
+        Method.SRV_FED,
+        zone="""
+            _matrix-fed._tcp.srv-port-zero.lab.test SRV 10 5 0 hs.srv-port-zero.lab.test.
+            hs.srv-port-zero.lab.test               A   192.0.2.129
+        """,
+        expected=frozenset({(Stage.SRV, Reason.SRV_PORT_ZERO)}),
+    ),
+    LabServer(
         "srv-nowhere.lab.test",
         "an SRV record whose target does not exist",
         Method.SRV_FED,

@@ -4,6 +4,7 @@ from exporter.demo.https_server import json_response
 from exporter.judging import peers
 from exporter.model import names
 from exporter.model.enums import Implementation
+from exporter.model.outcomes import Failed
 from exporter.model.reasons import Reason
 from exporter.model.report import LocatedProblem, Report
 from exporter.model.routes import Route
@@ -101,3 +102,28 @@ async def test_the_srv_records_of_a_delegation_that_only_one_reads_are_looked_up
     report = await probe(network)
     assert targets(report) == {DENDRITE: ["next.test:1"]}
     assert who_federates(report) == set(Implementation)
+
+
+async def test_an_srv_record_with_port_0_leads_nowhere() -> None:
+    """Nothing is dialled, nobody falls back to port 8448, and each of them is told why."""
+    network = at_8448()
+    network.services["_matrix-fed._tcp.example.test"] = (srv_record(10, 5, 0, "hs.test"),)
+    report = await probe(network)
+    assert not [line for line in network.calls if line.startswith("open") and ":443" not in line]
+    verdicts = peers.verdicts(report)
+    assert [of.problem and of.problem.problem.reason for of in verdicts.values()] == [Reason.SRV_PORT_ZERO] * 3
+
+
+async def test_an_invalid_delegation_names_who_copes_with_it() -> None:
+    """A dot at the end of the host is no part of a server name, and two implementations drop it."""
+    network = at_8448()
+    network.servers["192.0.2.1:443"] = delegating_website("example.test", "hs.test.:8449")
+    network.servers["192.0.2.2:8449"] = healthy_homeserver("example.test", "hs.test")
+    report = await probe(network)
+    assert isinstance(report.well_known, Failed)
+    (problem,) = report.well_known.problems
+    assert problem.detail == (
+        "m.server is 'hs.test.:8449': the host ends in a dot: remove the extra dot; Dendrite and the Conduit family "
+        "cope with it"
+    )
+    assert who_federates(report) == {DENDRITE, CONDUIT}

@@ -16,6 +16,7 @@ from exporter.server_lists.source import MAX_BYTES
 ONE_ENTRY_A_LINE = "write each entry as `key: value` on a line of its own"
 EXPECTED_NAME = "expected a server name such as example.org or example.org:8448"
 NO_NAME = "only letters, digits, '-' and '.' are allowed in a name"
+BLANKS = "a server name has no blanks: remove them"
 
 
 def server_names(*texts: str) -> tuple[ServerName, ...]:
@@ -235,7 +236,7 @@ def test_invalid_entries_of_a_file_do_not_affect_other_files(server_files: Serve
     (tmp_path / "b.json").write_text('[{"targets": ["example.org"]}]')
     server_files.refresh()
     assert server_files.names == server_names("example.org")
-    assert complaints(server_files) == [f"{tmp_path}/a.yaml:1: [0].targets[0]: {EXPECTED_NAME}, found `5 5`: {NO_NAME}"]
+    assert complaints(server_files) == [f"{tmp_path}/a.yaml:1: [0].targets[0]: {EXPECTED_NAME}, found `5 5`: {BLANKS}"]
 
 
 def test_an_unreadable_file_keeps_the_names_of_its_last_valid_content(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ async def test_invalid_entries_are_left_out() -> None:
     name = "expected a server name such as example.org or example.org:8448, found `example org`"
     assert list(map(str, listing.complaints)) == [
         "the response:1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
-        f"the response:1: [1].targets[1]: {name}: only letters, digits, '-' and '.' are allowed in a name",
+        f"the response:1: [1].targets[1]: {name}: a server name has no blanks: remove them",
     ]
 
 

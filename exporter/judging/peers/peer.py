@@ -121,7 +121,7 @@ class Peer:
                 detail = f"the target of _{service}._tcp is '.': there is no such service"
                 return LocatedProblem(Stage.SRV, None, Problem(Reason.SRV_SERVICE_UNAVAILABLE, detail))
             if records := seen.records.get(service):
-                return self.choose_records(service, records)
+                return _with_target(self.choose_records(service, records))
         return SrvRecords({}, None) if seen else None
 
     def after_srv_failure(self, _failure: Problem) -> SrvRecords | LocatedProblem:
@@ -236,6 +236,13 @@ class Peer:
                 why = f"{self.name} refuses the keys: {self.refused_keys[oddity]}"
                 return _at(seen, Stage.KEYS, Problem(Reason.INVALID_CONTENT, why))
         return None
+
+
+def _with_target(chosen: SrvRecords | LocatedProblem) -> SrvRecords | LocatedProblem:
+    """Return the records that were chosen if any of them has a port where something can listen."""
+    if isinstance(chosen, LocatedProblem) or routes.srv_targets(chosen):
+        return chosen
+    return LocatedProblem(Stage.SRV, None, Problem(Reason.SRV_PORT_ZERO, "the records have port 0"))
 
 
 def preferred_endpoints(endpoints: Sequence[EndpointReport]) -> list[EndpointReport]:

@@ -1,7 +1,7 @@
 """Stage `srv`: the SRV records of both services (server-server API, 2.1, steps 3.3, 3.4, 4 and 5; RFC 2782)."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -81,12 +81,18 @@ def decisive_records(outcome: Outcome[SrvRecords]) -> SrvRecords | None:
 def evaluate_targets(outcome: Outcome[SrvRecords], resolution: Resolution) -> Outcome[SrvRecords]:
     """Return the outcome once the targets are resolved.
 
-    A target that is an alias, or has no address, is a fault of its record.
+    A target that is an alias, has no address, or has port 0 is a fault of its record.
     """
     if not isinstance(outcome, Passed) or not outcome.found.decided_by:
         return outcome
-    faults = (*resolution.unresolved, *_alias_faults(resolution))
+    decisive = outcome.found.records[outcome.found.decided_by]
+    faults = (*_port_faults(decisive), *resolution.unresolved, *_alias_faults(resolution))
     return Failed(outcome.seconds, faults, outcome.found) if faults else outcome
+
+
+def _port_faults(records: Iterable[SrvRecord]) -> tuple[Problem, ...]:
+    hosts = dict.fromkeys(record.target.host for record in records if not record.target.port)
+    return tuple(Problem(Reason.SRV_PORT_ZERO, f"the record for {host} has port 0") for host in hosts)
 
 
 def _alias_faults(resolution: Resolution) -> tuple[Problem, ...]:

@@ -182,7 +182,7 @@ DNS_SERVERS = (
         "srv-port-0",
         "an SRV record with port 0",
         ["10 5 0 hs.srv-port-0.hostile.test."],
-        found(Stage.TCP, Reason.BLOCKED_ADDRESS),
+        found(Stage.SRV, Reason.SRV_PORT_ZERO),
         zone="hs.srv-port-0.hostile.test A 127.0.0.1",
     ),
     srv(

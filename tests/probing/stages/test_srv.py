@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from exporter.model import routes
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import SrvService
 from exporter.model.findings import Resolution, SrvRecord, SrvRecords
@@ -127,6 +128,15 @@ EMPTY = Problem(Reason.NO_ADDRESSES, "old.test has neither an A nor an AAAA reco
 def test_a_fault_of_a_target_is_a_fault_of_its_record(resolution: Resolution, problems: tuple[Problem, ...]) -> None:
     """A target that is an alias, or has no address, fails the stage. Each alias is reported once."""
     assert srv.evaluate_targets(FOUND, resolution) == Failed(FOUND.seconds, problems, FOUND.found)
+
+
+def test_nothing_can_listen_at_port_0() -> None:
+    """Each target is reported once, and the others are fine."""
+    nowhere = srv_record(10, 5, 0, "hs.test")
+    outcome = Passed(0.1, SrvRecords({FED: (nowhere, nowhere, OTHER)}, FED))
+    problem = Problem(Reason.SRV_PORT_ZERO, "the record for hs.test has port 0")
+    assert srv.evaluate_targets(outcome, Resolution((ENDPOINT,))) == Failed(0.1, (problem,), outcome.found)
+    assert routes.srv_targets(outcome.found) == (OTHER.target,)
 
 
 @pytest.mark.parametrize("outcome", [SKIPPED, Failed(0.1, (EMPTY,)), Passed(0.1, SrvRecords({}, None))])
