@@ -4,12 +4,13 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
 from exporter.model.addresses import Endpoint, Target
+from exporter.model.findings import SigningKeys
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
 from exporter.model.reasons import REASONS_OF_TLS
@@ -51,6 +52,8 @@ class _EndpointProber:
     tls_slots: asyncio.Semaphore
     """One for each TLS session at the same time."""
     deadline: Deadline
+    documents: dict[str, str] = field(default_factory=dict)
+    """Each document of signing keys that was published, by itself."""
 
     async def probe(self, route: Route, endpoint: Endpoint) -> EndpointReport:
         """Run all stages of an endpoint over one connection. There are three cases:
@@ -74,7 +77,14 @@ class _EndpointProber:
                 published, shape = await fetch_keys(connection, self.name, route.host_header, stage_deadline())
                 if faults := _tls_faults(software, published):
                     return EndpointReport(endpoint, tcp, Failed(session.seconds, faults, session.found))
-                return EndpointReport(endpoint, tcp, session, software, published, shape)
+                return EndpointReport(endpoint, tcp, session, software, self._with_shared_document(published), shape)
+
+    def _with_shared_document(self, published: Outcome[SigningKeys]) -> Outcome[SigningKeys]:
+        """Let equal documents be one string: a server may have many endpoints, and there may be 20,000 servers."""
+        if not isinstance(published, Passed) or published.found.document is None:
+            return published
+        document = self.documents.setdefault(published.found.document, published.found.document)
+        return replace(published, found=replace(published.found, document=document))
 
 
 def _tls_faults(*outcomes: Outcome[object]) -> tuple[Problem, ...]:

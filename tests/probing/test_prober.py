@@ -10,7 +10,7 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import Method, Stage
 from exporter.model.findings import Software
-from exporter.model.outcomes import SKIPPED, Failed, Passed
+from exporter.model.outcomes import SKIPPED, Failed, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS
@@ -182,6 +182,14 @@ async def test_requests_the_keys_even_if_the_version_is_missing(delegated: FakeN
     report = await probe(delegated)
     assert problems(report) == [(Stage.VERSION, Reason.HTTP_STATUS)] * 2
     assert all(isinstance(endpoint.keys, Passed) for endpoint in report.endpoints)
+
+
+async def test_endpoints_share_one_document(delegated: FakeNetwork) -> None:
+    """A server may have many endpoints, and there may be 20,000 servers."""
+    published = [found(endpoint.keys) for endpoint in (await probe(delegated)).endpoints]
+    first, second = (keys.document for keys in published if keys)
+    assert first
+    assert first is second
 
 
 async def test_continues_after_a_broken_well_known() -> None:

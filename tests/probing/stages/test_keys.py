@@ -487,8 +487,3 @@ def test_a_document_that_cannot_be_written_as_json_is_not_kept() -> None:
     found = keys.evaluate(HttpResponse(200, JSON, body.encode()), "domain", NOW)
     assert isinstance(found, SigningKeys)
     assert (found.keys, found.document) == ({"ed25519:1": PUBLIC}, None)
-
-
-def test_endpoints_share_one_document() -> None:
-    """A server may have many endpoints, and there may be 20,000 servers."""
-    assert kept_document(KNOWN) is kept_document(KNOWN)
