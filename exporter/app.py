@@ -14,6 +14,7 @@ from exporter.config import Complaint, Config, ConfigError, HostPort, load
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
+from exporter.model.servers import WatchedServer
 from exporter.model.shards import Shard
 from exporter.reports.board import Board
 from exporter.runtime import event_loop
@@ -34,6 +35,7 @@ from exporter.workers.pool import WorkerPool
 
 _REST_SHARE = 4.0  # the rest after a reload, relative to how long it took
 _STOPPING = "the exporter is stopping: start it again"
+_BATCH = 200  # servers that the board renders, until the event loop gets its turn: 10 ms
 _REREAD_SECONDS = 30.0  # at most until a change of a server file is noticed
 
 log = structlog.get_logger()
@@ -242,7 +244,7 @@ class App:
         self._active = fresh
         self._own_families.record(wiring.ip_families(fresh.config))
         self._lists.follow(wiring.build_server_lists(fresh.config))
-        self._watch()
+        await self._watch()
         self.exporter_metrics.config_last_reload_successful.set(1)
         self.exporter_metrics.config_last_reload_success_timestamp.set_to_current_time()
 
@@ -252,7 +254,7 @@ class App:
             async with self._config_lock:
                 self._own_families.record(wiring.ip_families(self._active.config))
                 if await self._refresh_files():
-                    self._watch()
+                    await self._watch()
 
     async def _refresh_files(self) -> bool:
         """Read the server files again. Return whether anything has changed."""
@@ -281,18 +283,26 @@ class App:
 
     async def _watch_changed_lists(self) -> None:
         async with self._config_lock:
-            self._watch()
+            await self._watch()
 
-    def _watch(self) -> None:
+    async def _watch(self) -> None:
+        """Watch all servers. The event loop gets its turn in between, as there may be very many new ones."""
         config = self._active.config
+        watched = await asyncio.to_thread(self._select_servers, config)
+        event_loop.collect_garbage_for(len(watched))
+        for start in range(0, len(watched), _BATCH):
+            self.board.add(watched[start : start + _BATCH])
+            await asyncio.sleep(0)
+        self.board.watch(watched)
+        await self._schedule.watch(watched, config.probe.concurrency)
+        self.exporter_metrics.servers.set(len(watched))
+        log.info("watching", servers=len(watched))
+
+    def _select_servers(self, config: Config) -> Sequence[WatchedServer]:
+        """Return the servers of this shard, and remember those of all shards. It takes a while if there are many."""
         configured = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
         self._configured = frozenset(server.server_name for server in configured)
-        watched = self._shard.select(configured)
-        self.board.watch(watched)
-        self._schedule.watch(watched, config.probe.concurrency)
-        self.exporter_metrics.servers.set(len(watched))
-        event_loop.collect_garbage_for(len(watched))
-        log.info("watching", servers=len(watched))
+        return self._shard.select(configured)
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:
         while True:

@@ -1,8 +1,10 @@
 """The whole exporter in this process, with the embedded federation."""
 
 import asyncio
+import gc
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -377,6 +379,44 @@ async def test_an_invalid_entry_of_a_server_file_is_left_out_logged_and_counted(
     assert [after[name] for name in ("exporter_servers", *counted)] == [1, 1, 0, 1, found[counted[3]]]
     (complaint,) = (entry["complaint"] for entry in logged if entry["event"] == "entry of a server list left out")
     assert complaint.startswith(f"{names}:4: [0].targets[0]: expected a server name such as ")
+
+
+async def test_the_event_loop_continues_while_thousands_of_new_servers_are_added(tmp_path: Path) -> None:
+    """To render and schedule each of them takes much longer in total than the event loop may be stopped."""
+    names = tmp_path / "servers.json"
+    names.write_text("[]")
+    async with Federation([HEALTHY]) as federation:
+        probe = {"interval": "1d", "timeout": "1s"}
+        config = {"servers": [HEALTHY.server_name], "server_files": [str(names)], "probe": probe}
+        file = write_config(tmp_path / "config.yaml", federation, **config)
+        async with exporter(file) as app:
+            names.write_text(json.dumps([{"targets": [f"server-{number}.example.org" for number in range(5000)]}]))
+            async with measuring_stretches() as stretches:
+                assert await app.reload() == ()
+            assert (await metrics(app))["exporter_servers"] == 5001
+    assert len(stretches) > 10
+    assert max(stretches) < sum(stretches) / 8
+
+
+@asynccontextmanager
+async def measuring_stretches() -> AsyncIterator[list[float]]:
+    """Yield the seconds of CPU that this process takes between two turns of another task."""
+    stretches: list[float] = []
+
+    async def take_turns() -> None:
+        while True:
+            before = time.process_time()
+            await asyncio.sleep(0.001)
+            stretches.append(time.process_time() - before)
+
+    gc.collect()
+    gc.disable()  # a collection traverses all tests
+    task = asyncio.create_task(take_turns())
+    try:
+        yield stretches
+    finally:
+        task.cancel()
+        gc.enable()
 
 
 async def watches_nothing(app: App) -> bool:

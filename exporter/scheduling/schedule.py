@@ -7,11 +7,11 @@ modulo its interval. So probes are spread evenly, and keep their times over relo
 import asyncio
 import hashlib
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Self, TypeVar
 
 import structlog
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
@@ -27,7 +27,10 @@ from exporter.scheduling.wall_clock import WallClock
 FIRST_ROUND_SECONDS = 60.0  # in which all new servers are first probed, as an operator waits for the results
 FIRST_SPACING_SECONDS = 0.02  # makes the first round of many servers longer: it must not keep a core busy
 _GRACE_SECONDS = 5.0  # for probes in flight when the exporter stops; init systems wait for 10 s or more
+_BATCH = 100  # changes of the schedule, until the event loop gets its turn: 10 ms
 _CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can delay the probes
+
+_Change = TypeVar("_Change", WatchedServer, ServerName)
 
 log = structlog.get_logger()
 
@@ -173,20 +176,27 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
         await asyncio.sleep(0)
 
-    def watch(self, servers: Iterable[WatchedServer], concurrency: int) -> None:
-        """Replace the set of watched servers. Servers that stay keep their phase, and running probes continue."""
+    async def watch(self, servers: Iterable[WatchedServer], concurrency: int) -> None:
+        """Replace the set of watched servers. Servers that stay keep their phase, and running probes continue.
+
+        This takes a tenth of a millisecond for each change, and the event loop gets its turn in between. A second call
+        must wait for the first one.
+        """
         before, self._watched = self._watched, tuple(servers)
         if concurrency != self._limiter.concurrency:
             self._limiter = ProbeLimiter(concurrency)
-        changes = diff(before, self._watched)
-        with self._paused():
-            for name in changes.removed:
-                self._scheduler.remove_job(name.text)
-            for server in changes.rescheduled:
-                self._reschedule(server)
-            first_round = max(self._first_round, len(changes.added) * FIRST_SPACING_SECONDS)
-            for server in changes.added:
-                self._add(server, first_round)
+        changes = await asyncio.to_thread(diff, before, self._watched)
+        await self._in_batches(changes.removed, lambda name: self._scheduler.remove_job(name.text))
+        await self._in_batches(changes.rescheduled, self._reschedule)
+        first_round = max(self._first_round, len(changes.added) * FIRST_SPACING_SECONDS)
+        await self._in_batches(changes.added, lambda server: self._add(server, first_round))
+
+    async def _in_batches(self, changes: Sequence[_Change], apply: Callable[[_Change], object]) -> None:
+        for start in range(0, len(changes), _BATCH):
+            with self._paused():
+                for change in changes[start : start + _BATCH]:
+                    apply(change)
+            await asyncio.sleep(0)
 
     @property
     def limiter(self) -> ProbeLimiter:

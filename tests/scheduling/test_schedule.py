@@ -21,7 +21,7 @@ from tests.properties import PATIENT
 from tests.sample_reports import watched_server
 from tests.waiting import leaked_tasks, until
 
-NOW = 1_795_000_000.0
+NOW = 4_000_000_000.0  # in the year 2096, so that nothing is due by the real clock
 A, B, C = (names.parse(f"{letter}.example.org") for letter in "abc")
 
 
@@ -171,7 +171,7 @@ async def test_every_server_is_probed_at_its_own_interval() -> None:
     probes, exporter_metrics = FakeProbes(), ExporterMetrics()
     servers = [server(A, 0.2), server(B, 3600)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
-        schedule.watch(servers, concurrency=10)
+        await schedule.watch(servers, concurrency=10)
         await until(lambda: probes.ended[A.text] >= 3 and probes.ended[B.text] == 1)
         planned = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
         assert planned % 0.2 == pytest.approx(fraction(A) * 0.2, abs=1e-5)
@@ -185,7 +185,7 @@ async def test_the_first_round_is_spread_by_the_hash_of_the_name() -> None:
     """It takes `first_round` seconds, or one interval if that is shorter."""
     clock = WallClock(wall=lambda: NOW)
     async with Schedule(FakeProbes().probe, ExporterMetrics(), first_round=60, clock=clock) as schedule:
-        schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
+        await schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
         schedule._scheduler.pause()
         planned = {job.id: job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs()}
     assert planned == pytest.approx({A.text: fraction(A) * 60, B.text: fraction(B) * 10}, abs=1e-5)
@@ -196,7 +196,7 @@ async def test_the_first_round_of_many_servers_takes_longer() -> None:
     clock = WallClock(wall=lambda: NOW)
     thousands = [server(names.parse(f"s{number}.example.org"), 3600) for number in range(5000)]
     async with Schedule(FakeProbes().probe, ExporterMetrics(), first_round=10, clock=clock) as schedule:
-        schedule.watch(thousands, concurrency=10)
+        await schedule.watch(thousands, concurrency=10)
         schedule._scheduler.pause()
         planned = sorted(job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs())
     assert planned[-1] <= 100
@@ -207,7 +207,7 @@ async def test_probes_of_one_server_never_overlap() -> None:
     """A probe that is due while another one runs is skipped and counted."""
     probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
-        schedule.watch([server(A, 0.1)], concurrency=10)
+        await schedule.watch([server(A, 0.1)], concurrency=10)
         await until(lambda: count(exporter_metrics, "probes_skipped_total", reason="overlap") >= 2)
         assert probes.started == {A.text: 1}
         probes.gate.set()
@@ -220,7 +220,7 @@ async def test_concurrency_is_limited() -> None:
     probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     servers = [watched_server(f"s{number}.example.org") for number in range(5)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
-        schedule.watch(servers, concurrency=2)
+        await schedule.watch(servers, concurrency=2)
         await until(lambda: len(schedule._waiting) == 3)
         assert (probes.running.total(), count(exporter_metrics, "probes_in_flight")) == (2, 2)
         assert repr(schedule) == "<Schedule: 5 servers, 3 waiting, 2 in flight>"
@@ -232,9 +232,9 @@ async def test_concurrency_can_be_changed() -> None:
     """A probe that has a slot keeps it."""
     probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe) as schedule:
-        schedule.watch([server(A)], concurrency=1)
+        await schedule.watch([server(A)], concurrency=1)
         await until(lambda: probes.running.total() == 1)
-        schedule.watch([server(A), server(B)], concurrency=2)
+        await schedule.watch([server(A), server(B)], concurrency=2)
         await until(lambda: probes.running.total() == 2)
         assert (probes.started, probes.ended.total()) == ({A.text: 1, B.text: 1}, 0)
         probes.gate.set()
@@ -244,10 +244,10 @@ async def test_servers_that_stay_keep_their_phase() -> None:
     """A reload reschedules only servers with another interval. Servers that are removed are not probed again."""
     probes = FakeProbes()
     async with schedule_of(probes.probe) as schedule:
-        schedule.watch([server(A), server(B), server(C, 3600)], concurrency=10)
+        await schedule.watch([server(A), server(B), server(C, 3600)], concurrency=10)
         await until(lambda: probes.ended.total() == 3)
         planned = {job.id: job.next_run_time for job in schedule._scheduler.get_jobs()}
-        schedule.watch([server(A), server(C, 60)], concurrency=10)
+        await schedule.watch([server(A), server(C, 60)], concurrency=10)
         replanned = {job.id: job.next_run_time for job in schedule._scheduler.get_jobs()}
     assert replanned.keys() == {A.text, C.text}
     assert replanned[A.text] == planned[A.text]
@@ -258,9 +258,9 @@ async def test_servers_that_stay_keep_their_phase() -> None:
 async def test_a_longer_interval_does_not_delay_the_next_probe() -> None:
     """A server that was to be probed within a minute is, although its interval is now an hour."""
     async with Schedule(FakeProbes().probe, ExporterMetrics()) as schedule:
-        schedule.watch([server(A, 60)], concurrency=10)
+        await schedule.watch([server(A, 60)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
-        schedule.watch([server(A, 3600)], concurrency=10)
+        await schedule.watch([server(A, 3600)], concurrency=10)
         assert schedule._scheduler.get_job(A.text).next_run_time <= planned
 
 
@@ -268,10 +268,10 @@ async def test_a_server_is_removed_and_added_while_it_is_probed() -> None:
     """The probe runs to its end, and the next one does not overlap with it."""
     probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe) as schedule:
-        schedule.watch([server(A, 0.1)], concurrency=10)
+        await schedule.watch([server(A, 0.1)], concurrency=10)
         await until(lambda: probes.running[A.text])
-        schedule.watch([], concurrency=10)
-        schedule.watch([server(A, 0.1)], concurrency=10)
+        await schedule.watch([], concurrency=10)
+        await schedule.watch([server(A, 0.1)], concurrency=10)
         probes.gate.set()
         await until(lambda: probes.ended[A.text] >= 2)
     assert probes.most_at_once == {A.text: 1}
@@ -287,7 +287,7 @@ async def test_a_probe_that_raises_does_not_end_the_schedule(caplog: pytest.LogC
         raise RuntimeError("a fault")
 
     async with schedule_of(broken) as schedule:
-        schedule.watch([server(A, 0.1)], concurrency=1)
+        await schedule.watch([server(A, 0.1)], concurrency=1)
         await until(lambda: raised >= 2)
     errors = [record for record in caplog.records if record.levelname == "ERROR"]
     assert errors
@@ -298,7 +298,7 @@ async def test_probes_that_were_due_during_a_stall_are_counted_as_missed() -> No
     """One probe is made for all of them."""
     probes, exporter_metrics = FakeProbes(), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
-        schedule.watch([server(A, 0.1)], concurrency=1)
+        await schedule.watch([server(A, 0.1)], concurrency=1)
         await until(lambda: probes.ended[A.text] >= 1)
         before, missed_before = probes.started[A.text], count(exporter_metrics, "probes_skipped_total", reason="missed")
         began = time.monotonic()
@@ -313,7 +313,7 @@ async def test_a_clock_that_is_set_back_reschedules_all_probes() -> None:
     """Otherwise nothing would be probed until the clock is where it was. The phases stay."""
     wall = NOW
     async with Schedule(FakeProbes().probe, ExporterMetrics(), clock=WallClock(lambda: wall, lambda: 0)) as schedule:
-        schedule.watch([server(A), server(B)], concurrency=10)
+        await schedule.watch([server(A), server(B)], concurrency=10)
         schedule._scheduler.pause()
         wall = NOW - 86400
         schedule.follow_clock_changes()
@@ -328,7 +328,7 @@ async def test_a_clock_that_is_set_forward_and_soon_back_reschedules_all_probes(
     ahead, probes = 0.0, FakeProbes()
     clock = WallClock(lambda: time.time() + ahead)
     async with Schedule(probes.probe, ExporterMetrics(), first_round=0.05, clock=clock) as schedule:
-        schedule.watch([server(A, 0.1)], concurrency=10)
+        await schedule.watch([server(A, 0.1)], concurrency=10)
         ahead, before = 86400.0, probes.started[A.text]
         await until(lambda: probes.started[A.text] > before)
         schedule._scheduler.get_job(A.text).modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
@@ -343,7 +343,7 @@ async def test_probes_that_a_clock_set_back_has_delayed_are_counted_as_missed() 
     async with Schedule(
         FakeProbes().probe, exporter_metrics, clock=WallClock(lambda: wall, lambda: steady)
     ) as schedule:
-        schedule.watch([server(A)], concurrency=10)
+        await schedule.watch([server(A)], concurrency=10)
         schedule._scheduler.pause()
         due = Grid.of(server(A)).at_or_after(NOW)
         schedule._scheduler.get_job(A.text).modify(next_run_time=datetime.fromtimestamp(due, UTC))
@@ -357,10 +357,10 @@ async def test_probes_that_are_overdue_when_the_interval_changes_are_counted_as_
     """One probe is made for all of them, and is not counted."""
     wall, exporter_metrics = NOW, ExporterMetrics()
     async with Schedule(FakeProbes().probe, exporter_metrics, clock=WallClock(lambda: wall, lambda: 0)) as schedule:
-        schedule.watch([server(A)], concurrency=10)
+        await schedule.watch([server(A)], concurrency=10)
         due = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
         wall = due + 2 * 300 + 1
-        schedule.watch([server(A, 3600)], concurrency=10)
+        await schedule.watch([server(A, 3600)], concurrency=10)
     assert count(exporter_metrics, "probes_skipped_total", reason="missed") == 2
 
 
@@ -368,7 +368,7 @@ async def test_a_clock_that_is_slewed_changes_nothing() -> None:
     """Half a second between two checks is not a step back, and a step forward reschedules nothing."""
     wall = NOW
     async with Schedule(FakeProbes().probe, ExporterMetrics(), clock=WallClock(lambda: wall, lambda: 0)) as schedule:
-        schedule.watch([server(A)], concurrency=10)
+        await schedule.watch([server(A)], concurrency=10)
         planned = schedule._scheduler.get_job(A.text).next_run_time
         for shift in (-0.5, -1, 1000):
             wall = NOW + shift
@@ -383,7 +383,7 @@ async def test_probes_in_flight_may_end_at_shutdown() -> None:
     """No probe starts any more, and those that wait for a slot are counted as skipped."""
     probes, exporter_metrics = FakeProbes(gate_open=False), ExporterMetrics()
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
-        schedule.watch([server(A, 0.1), server(B), server(C)], concurrency=2)
+        await schedule.watch([server(A, 0.1), server(B), server(C)], concurrency=2)
         await until(lambda: len(schedule._waiting) == 1 and probes.running.total() == 2)
         asyncio.get_running_loop().call_later(0.3, probes.gate.set)
     assert (probes.started.total(), probes.ended.total()) == (2, 2)
@@ -395,7 +395,7 @@ async def test_probes_that_do_not_end_are_cancelled(caplog: pytest.LogCaptureFix
     """They are cancelled after the grace period, and nothing is logged."""
     probes = FakeProbes(gate_open=False)
     async with schedule_of(probes.probe, grace=0.05) as schedule:
-        schedule.watch([server(A), server(B)], concurrency=10)
+        await schedule.watch([server(A), server(B)], concurrency=10)
         await until(lambda: probes.running.total() == 2)
     assert (probes.running.total(), probes.ended.total()) == (0, 0)
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
