@@ -254,7 +254,7 @@ def assert_descriptions(receiving: Receiver) -> None:
         failing = f" Failing stages: {DOWN[cause.server_name]}."
         assert any(description.endswith(failing) for description in descriptions[cause])
     partly = (
-        f"Some homeservers cannot federate with {PARTLY}: synapse, according to at least one exporter. "
+        f"{PARTLY} federates only in part. Implementations that cannot federate with it: synapse. "
         "Failing stages: srv (dns_failure)."
     )
     assert partly in descriptions[Alert("ServerPartiallyDown", PARTLY)]

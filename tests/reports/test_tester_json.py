@@ -112,6 +112,12 @@ def test_a_failed_srv_lookup_has_an_error() -> None:
     assert result["SRVError"] == {"Message": "dns_failure: SERVFAIL"}
 
 
+def test_there_are_no_hosts_without_a_target() -> None:
+    """The public tester has null, and not an empty object."""
+    document = document_of(replace(failed_srv_lookup(), detours={}))
+    assert (dns(document)["Hosts"], dns(document)["Addrs"]) == (None, None)
+
+
 def test_srv_records_without_a_decision_are_not_shown() -> None:
     """Peers then use the default port. The public tester calls it an error, but not if it looks none up."""
     undecided = Passed(0.1, SrvRecords({SrvService.MATRIX_FED: ()}, decided_by=None))
