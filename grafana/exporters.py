@@ -115,6 +115,25 @@ def _instances() -> Json:
     )
 
 
+def _server_lists() -> Json:
+    keys = (*_KEYS, "list")
+    fetched = max_by(select_exporters("list_last_success_timestamp_seconds"), *keys)
+    failures = f"increase({select_exporters('list_failures_total')}[$__range])"
+    return table(
+        "Server lists",
+        "Files, URLs and Synapse homeservers that name servers. Entries that are left out are invalid or too many; the "
+        "log names the first ones.",
+        keys,
+        [
+            ValueColumn("servers", max_by(select_exporters("list_servers"), *keys), COUNT),
+            ValueColumn("left out", max_by(select_exporters("list_rejected_servers"), *keys), WARNING_COUNT),
+            ValueColumn("failures", max_by(failures, *keys), WARNING_COUNT),
+            ValueColumn("last success", to_milliseconds(fetched), TIME_AGO),
+        ],
+        sort_by="list",
+    )
+
+
 def _scrapes() -> Json:
     return state_timeline(
         "Scrapes",
@@ -272,6 +291,7 @@ def exporters_dashboard() -> Dashboard:
                 (
                     even_line(4, *_status()),
                     line(6, (12, _instances()), (6, _scrapes()), (6, _connectivity())),
+                    even_line(6, _server_lists()),
                 ),
             ),
             Row(

@@ -166,7 +166,9 @@ def test_referenced_columns_of_a_table_exist(title: str) -> None:
 
 def known_metrics() -> set[str]:
     """Return the names of all series that Prometheus stores, with their suffixes."""
-    own = {sample.name for family in ExporterMetrics().registry.collect() for sample in family.samples}
+    exporter_metrics = ExporterMetrics()
+    exporter_metrics.add_list("/etc/servers.json")
+    own = {sample.name for family in exporter_metrics.registry.collect() for sample in family.samples}
     return {family.full_name for family in FAMILIES} | own | PROMETHEUS_METRICS
 
 
