@@ -17,15 +17,13 @@ from exporter.model.addresses import Endpoint
 from exporter.model.enums import Implementation, IPFamily, SrvService, Stage
 from exporter.model.findings import Resolution, SigningKeys, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
-from exporter.model.reasons import Reason
-from exporter.model.report import EndpointReport, Report
+from exporter.model.report import EndpointReport, LocatedProblem, Report
 from exporter.model.routes import Route
-from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.reports import phrases
+from exporter.reports.tester_checks import key_checks
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
-_PUBLIC_KEY_BYTES = 32  # Ed25519
 _BEFORE_VERSION = (Stage.SRV, Stage.DNS, Stage.TCP, Stage.TLS, Stage.VERSION)
 
 
@@ -34,7 +32,21 @@ _BEFORE_VERSION = (Stage.SRV, Stage.DNS, Stage.TCP, Stage.TLS, Stage.VERSION)
 
 def tester_json(report: Report) -> JsonObject:
     """Return the document, ready for `json.dumps`."""
+    if refused := _refused_delegation(report):
+        document = error_report(f"Invalid server name '{refused}' in .well-known result")
+        return {**document, "WellKnownResult": {"m.server": refused, "CacheExpiresAt": _cache_expires(report)}}
     return {**_found_by(_like_the_tester(report)), "FederationOK": verdict.federates(report)}
+
+
+def _refused_delegation(report: Report) -> str | None:
+    """Return what is in place of a server name in the well-known, if Dendrite and the tester end there."""
+    delegation, way = found(report.well_known), report.way_of(Implementation.DENDRITE)
+    ends = isinstance(way.route, LocatedProblem) and way.route.stage is Stage.WELL_KNOWN
+    return (
+        phrases.printable_text(delegation.response.m_server or "")
+        if ends and delegation and delegation.response
+        else None
+    )
 
 
 def _like_the_tester(report: Report) -> Report:
@@ -93,13 +105,18 @@ def _problem_text(problem: Problem) -> str:
 
 
 def _well_known(report: Report) -> JsonObject:
-    """`result` is present only if there is no delegation. `CacheExpiresAt` is 0 if no header says when."""
+    """`result` is present only if there is no delegation."""
     seen = found(report.well_known)
     if seen and seen.server:
-        announced = seen.response.announced_seconds if seen.response else None
-        expires = 0 if announced is None else int(report.ended_at.timestamp()) + announced
-        return {"m.server": seen.server.text, "CacheExpiresAt": expires}
+        return {"m.server": seen.server.text, "CacheExpiresAt": _cache_expires(report)}
     return {"m.server": "", "result": _why_no_delegation(report), "CacheExpiresAt": 0}
+
+
+def _cache_expires(report: Report) -> int:
+    """Return when the well-known expires by its own headers, in seconds since 1970; 0 if they do not say."""
+    seen = found(report.well_known)
+    announced = seen.response.announced_seconds if seen and seen.response else None
+    return 0 if announced is None else int(report.ended_at.timestamp()) + announced
 
 
 def _why_no_delegation(report: Report) -> str:
@@ -214,7 +231,7 @@ def _first_problem(seen: EndpointReport) -> str:
 def _connection(seen: EndpointReport) -> JsonObject:
     secured, keys = found(seen.tls), found(_keys(seen))
     assert secured is not None
-    checks = _key_checks(_keys(seen))
+    checks = key_checks(_keys(seen))
     keys_ok = checks["AllChecksOK"]
     valid = isinstance(seen.tls, Passed)
     return {
@@ -259,46 +276,6 @@ def _cipher(secured: TlsSession) -> JsonObject:
         "Version": TLS_VERSIONS.get(secured.tls_version, secured.tls_version),
         "CipherSuite": CIPHER_SUITES.get(name, name),
     }
-
-
-# ---------------------------------------------------------------- keys
-
-
-def _key_checks(outcome: Outcome[SigningKeys]) -> JsonObject:
-    """`AllEd25519ChecksOK` is null if there is no key to check."""
-    reasons = {problem.reason for problem in outcome.problems} if isinstance(outcome, Failed) else set()
-    keys = found(outcome)
-    checks = _ed25519_checks(keys) if keys else {}
-    all_ok = Reason.SIGNATURE_INVALID not in reasons and all(check["MatchingSignature"] for check in checks.values())
-    return {
-        "AllChecksOK": isinstance(outcome, Passed),
-        "MatchingServerName": keys is not None and Reason.SERVER_NAME_MISMATCH not in reasons,
-        "FutureValidUntilTS": keys is not None and Reason.KEY_EXPIRED not in reasons,
-        "HasEd25519Key": bool(checks),
-        "AllEd25519ChecksOK": all_ok if checks else None,
-        "Ed25519Checks": checks,
-    }
-
-
-def _ed25519_checks(keys: SigningKeys) -> dict[str, JsonObject]:
-    """Return the keys that passed all checks and, from the document, those that did not."""
-    document = json.loads(keys.document) if keys.document else {"verify_keys": {key_id: {} for key_id in keys.keys}}
-    published = {key_id: entry for key_id, entry in document["verify_keys"].items() if ED25519_KEY_ID.fullmatch(key_id)}
-    return {
-        key_id: {
-            "ValidEd25519": key_id in keys.keys or _is_public_key(entry),
-            "MatchingSignature": key_id in keys.keys,
-        }
-        for key_id, entry in sorted(published.items())
-    }
-
-
-def _is_public_key(entry: object) -> bool:
-    text = entry.get("key") if isinstance(entry, dict) else None
-    try:
-        return isinstance(text, str) and len(decode_base64(text)) == _PUBLIC_KEY_BYTES
-    except ValueError:
-        return False
 
 
 def _version(report: Report) -> JsonObject:

@@ -86,6 +86,16 @@ def test_the_keys_behind_an_invalid_certificate_are_checked(report: Report, chec
     assert (connection["Checks"]["AllChecksOK"], connection["Checks"]["ValidCertificates"]) == (False, False)
 
 
+def test_only_the_checks_of_the_tester_count() -> None:
+    """What the specification demands beyond them does not."""
+    report = delegated_by_well_known()
+    (endpoint,) = report.endpoints
+    published = found(endpoint.keys)
+    strict = Failed(0.1, (Problem(Reason.INVALID_CONTENT, "a number is not an integer"),), published)
+    document = document_of(replace(report, endpoints=(replace(endpoint, keys=strict),)))
+    assert document["ConnectionReports"]["192.0.2.1:443"]["Checks"]["AllChecksOK"] is True
+
+
 def test_keys_that_cannot_be_fetched_are_an_error() -> None:
     """The public tester reports a connection only with its keys."""
     failed: Failed[SigningKeys] = Failed(0.1, (Problem(Reason.HTTP_STATUS, "expected 200, found 502"),))

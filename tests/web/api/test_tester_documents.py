@@ -20,33 +20,39 @@ from exporter.model import names
 from exporter.reports import report_text
 from exporter.reports.tester_json import tester_json as document_of
 from tests.embedded_federation import lab_servers
+from tests.lab.catalogue import EVERY_SERVER
 from tests.waiting import until
 from tests.web.lab_site import LabSite, lab_site
 
 pytestmark = pytest.mark.lab
 
 GOLDEN = Path(__file__).parent / "golden"
-KINDS = lab_servers(
-    "well-known-port.lab.test",
-    "default-port.lab.test",
-    "srv.lab.test",
-    "srv-legacy.lab.test",
-    "dual-stack.lab.test",
-    "192.0.2.11",
-    "well-known-html.lab.test",
-    "srv-servfail.lab.test",
-    "srv-alias.lab.test",
-    "nxdomain.lab.test",
-    "refused.lab.test",
-    "plain-http.lab.test",
-    "expired.lab.test",
-    "wrong-name.lab.test",
-    "incomplete-chain.lab.test",
-    "no-version.lab.test",
-    "bad-signature.lab.test",
-    "expired-keys.lab.test",
-    "other-keys.lab.test",
-)
+BAD_DELEGATIONS = [server for server in EVERY_SERVER if server.server_name == "well-known-url.lab.test"]
+KINDS = [
+    *BAD_DELEGATIONS,
+    *lab_servers(
+        "well-known-port.lab.test",
+        "well-known.lab.test",
+        "default-port.lab.test",
+        "srv.lab.test",
+        "srv-legacy.lab.test",
+        "dual-stack.lab.test",
+        "192.0.2.11",
+        "well-known-html.lab.test",
+        "srv-servfail.lab.test",
+        "srv-alias.lab.test",
+        "nxdomain.lab.test",
+        "refused.lab.test",
+        "plain-http.lab.test",
+        "expired.lab.test",
+        "wrong-name.lab.test",
+        "incomplete-chain.lab.test",
+        "no-version.lab.test",
+        "bad-signature.lab.test",
+        "expired-keys.lab.test",
+        "other-keys.lab.test",
+    ),
+]
 INVALID = "a..b"
 CHANGING = (
     (r"ed25519:a_[0-9a-f]{6}", "ed25519:a_1"),
