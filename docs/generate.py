@@ -129,7 +129,11 @@ The examples are servers of the test federation. The tests cause every warning o
 |---|---|---|
 {rows}
 """
-NO_EXAMPLE = "an unforeseen error"
+WITHOUT_SERVER = {
+    Reason.CONNECT_PROHIBITED: ("`well_known`, `tcp`", "a firewall that rejects packets (REJECT, not DROP)"),
+    Reason.INTERNAL_ERROR: ("any", "an unforeseen error"),
+}
+"""The stages and the example of reasons that no server of the test federation causes."""
 
 
 def reasons_page() -> str:
@@ -138,13 +142,11 @@ def reasons_page() -> str:
 
 def _reason_row(reason: Reason) -> str:
     causes = [(stage, server) for server in EVERY_SERVER for stage, expected in server.expected if expected is reason]
-    stages = [stage for stage in Stage if stage in dict(causes)]
-    return _row(
-        f"`{reason}`",
-        ", ".join(f"`{stage}`" for stage in stages) or "any",
-        min((server for _, server in causes), key=_problem_count).shows if causes else NO_EXAMPLE,
-        remedies.remedy(reason),
-    )
+    if reason in WITHOUT_SERVER:
+        return _row(f"`{reason}`", *WITHOUT_SERVER[reason], remedies.remedy(reason))
+    stages = ", ".join(f"`{stage}`" for stage in Stage if stage in dict(causes))
+    example = min((server for _, server in causes), key=_problem_count)
+    return _row(f"`{reason}`", stages, example.shows, remedies.remedy(reason))
 
 
 def warnings_page() -> str:

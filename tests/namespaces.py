@@ -1,4 +1,7 @@
-"""Commands in a network namespace of their own, which has nothing but what they set up. It takes root, and Linux."""
+"""Python in a network namespace of its own, which has nothing but what shell commands set up. It takes root, and Linux.
+
+A namespace goes when the last process in it has ended, with everything in it.
+"""
 
 import os
 import subprocess
@@ -13,18 +16,53 @@ import pytest
 from tests.programs import ADMINISTRATORS_FOLDER, program
 
 _ROOT: Final = Path(__file__).parents[1]
-CABLE: Final = ("link add left type veth peer name right", "link set left up", "link set right up")
+CABLE: Final = (
+    "ip link add left type veth peer name right",
+    "ip link set left up",
+    "ip link set right up",
+)
 """A network of two interfaces that are connected to each other."""
-IPV4: Final = (*CABLE, "addr add 198.51.100.2/24 dev left", "route add default via 198.51.100.1")
-IPV6: Final = (*CABLE, "addr add 2001:db9::2/64 dev left nodad", "-6 route add default via 2001:db9::1")
+IPV4: Final = (
+    *CABLE,
+    "ip addr add 198.51.100.2/24 dev left",
+    "ip route add default via 198.51.100.1",
+)
+IPV6: Final = (
+    *CABLE,
+    "ip addr add 2001:db9::2/64 dev left nodad",
+    "ip -6 route add default via 2001:db9::1",
+)
+BEHIND_ROUTER: Final = (
+    "unshare --net sleep 300 & ROUTER=$!",
+    "trap 'kill $ROUTER' EXIT",
+    'until [ "$(readlink /proc/$ROUTER/ns/net)" != "$(readlink /proc/$$/ns/net)" ]; do sleep 0.05; done',
+    "ip link add left type veth peer name right netns $ROUTER",
+    "ip link set left up",
+    "ip addr add 10.0.0.1/24 dev left",
+    "ip addr add fd00::1/64 dev left nodad",
+    "ip route add default via 10.0.0.2",
+    "ip -6 route add default via fd00::2",
+    "router() { nsenter --target $ROUTER --net ip $*; }",
+    "router link set right up",
+    "router addr add 10.0.0.2/24 dev right",
+    "router addr add fd00::2/64 dev right nodad",
+    "nsenter --target $ROUTER --net sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
+    "router route add prohibit 203.0.113.0/24",
+    "router route add unreachable 198.51.100.0/24",
+    "router -6 route add prohibit 2001:db9:1::/64",
+    "router -6 route add unreachable 2001:db9:2::/64",
+)
+"""A router, in a namespace of its own, that answers for 203.0.113.0/24 and 2001:db9:1::/64 as a firewall does that
+rejects everything, and for 198.51.100.0/24 and 2001:db9:2::/64 as a router that has no route.
+"""
 
 
 def run_python(code: str, setup: Sequence[str] = ()) -> str:
-    """Run Python code after some commands of `ip`, and return what it prints."""
+    """Run Python code after some commands of the shell, and return what it prints."""
     if not _are_available():
         pytest.skip("it takes root to make namespaces, and a container must be privileged")
-    commands = [f"{program('ip')} {command}" for command in ("link set lo up", *setup)]
-    script = " && ".join([*commands, 'exec "$0" -c "$1"'])
+    program("ip")
+    script = "\n".join(["set -e", "ip link set lo up", *setup, '"$0" -c "$1"'])
     finished = subprocess.run(
         [program("unshare"), "--net", "sh", "-c", script, sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(_ROOT), "PATH": f"{os.environ['PATH']}:{ADMINISTRATORS_FOLDER}"},

@@ -4,17 +4,26 @@ import asyncio
 import errno
 import os
 import socket
-from typing import TypeAlias
+import struct
+from contextlib import suppress
+from typing import Final, TypeAlias
 
 from exporter.internet import peer_clock
 from exporter.internet.peer_clock import PeerClock
 from exporter.model.addresses import IPAddress
+from exporter.probing.network import FirewallRejectError
 
 READ_BYTES = 16 * 1024  # one TLS record
 _MAX_UNEXPECTED_WAKEUPS = 1  # the first one may still be about data that was read a moment ago
 
 IPEndpoint: TypeAlias = tuple[IPAddress, int]
 """An IP address and a port."""
+
+_UNREACHABLE_IPV4 = 3  # the type of the ICMP message (RFC 792)
+_PROHIBITED_IPV4: Final = {9, 10, 13}  # its codes: network, host, or communication "administratively prohibited"
+_IP_RECVERR, _FROM_ICMP = 11, 2  # of Linux; `socket` does not name them before Python 3.14
+_EXTENDED_ERROR: Final = struct.Struct("=IBBBxII")  # struct sock_extended_err; the address of the sender follows
+_SENDER: Final = slice(_EXTENDED_ERROR.size + 4, _EXTENDED_ERROR.size + 8)
 
 
 class TcpStream:
@@ -40,7 +49,7 @@ class TcpStream:
         return self._socket is not None
 
     async def open(self, endpoint: IPEndpoint) -> None:
-        """Connect. Raises OSError."""
+        """Connect. Raises FirewallRejectError or OSError."""
         ip, port = endpoint
         family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -49,8 +58,10 @@ class TcpStream:
         self._clock.start_wait()
         try:
             await asyncio.get_running_loop().sock_connect(sock, (str(ip), port))
-        except BaseException:
+        except BaseException as error:
             self._clock.wait_cancelled()
+            if isinstance(error, OSError) and (rejection := _rejection(sock, error)):
+                raise FirewallRejectError(rejection) from error
             raise
         self._clock.connection_made(peer_clock.round_trip(sock))
 
@@ -116,3 +127,24 @@ class TcpStream:
         if self._socket is None:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self._socket
+
+
+def _rejection(sock: socket.socket, error: OSError) -> str | None:
+    """Return what a firewall said by ICMP, if it is why a connection failed. There are two cases:
+
+    - IPv6: the kernel has an error number for that.
+    - IPv4: it has one for everything that is unreachable, and since Linux 5.11 keeps the message in the error queue.
+    """
+    if sock.family == socket.AF_INET6:
+        return "a firewall rejects it (ICMPv6: administratively prohibited)" if error.errno == errno.EACCES else None
+    if error.errno not in (errno.EHOSTUNREACH, errno.ENETUNREACH):
+        return None
+    with suppress(OSError):
+        _, ancillary, _, _ = sock.recvmsg(0, socket.CMSG_SPACE(64), socket.MSG_ERRQUEUE)
+        for level, kind, content in ancillary:
+            if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR) and len(content) >= _SENDER.stop:
+                _, origin, icmp_type, code, _, _ = _EXTENDED_ERROR.unpack_from(content)
+                if (origin, icmp_type) == (_FROM_ICMP, _UNREACHABLE_IPV4) and code in _PROHIBITED_IPV4:
+                    sender = socket.inet_ntoa(content[_SENDER])
+                    return f"a firewall rejects it: {sender} answers that it is administratively prohibited (ICMP)"
+    return None

@@ -37,7 +37,8 @@ _MAX_OLD_KEY_FAULTS = 5  # in one detail
 
 _NOT_CONNECTED = {
     *(Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.DNS_FAILURE, Reason.DNS_TIMEOUT),
-    *(Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.UNREACHABLE, Reason.BLOCKED_ADDRESS),
+    *(Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECT_PROHIBITED),
+    *(Reason.UNREACHABLE, Reason.BLOCKED_ADDRESS),
 }
 """Why no address of a web server accepted a connection, so that peers go on to the other IP family."""
 

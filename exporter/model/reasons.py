@@ -65,6 +65,11 @@ class Reason(WithRemedy):
         "Connection attempts get no answer: open the port in the firewall and at the hosting provider, and check that "
         "DNS has the server's current address.",
     )
+    CONNECT_PROHIBITED = (
+        "connect_prohibited",
+        "A firewall in front of the homeserver rejects connections to this port: open the port there (firewalld: "
+        "`firewall-cmd --permanent --add-port=8448/tcp` and `firewall-cmd --reload`) and at the hosting provider.",
+    )
     UNREACHABLE = (
         "unreachable",
         "There is no route to this address: check the address in DNS, and the server's network and firewall.",
@@ -248,6 +253,9 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     + "configure a certificate for the server name. Until then peers ignore the well-known.",
     (Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED): ON_WEB_SERVER
     + "renew the certificate and reload the web server. Until then peers ignore the well-known.",
+    (Stage.WELL_KNOWN, Reason.CONNECT_PROHIBITED): ON_WEB_SERVER
+    + "open port 443 in the firewall, which rejects connections. If there is no well-known, let the port refuse them "
+    "with a TCP reset instead.",
     (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): ON_WEB_SERVER
     + "open port 443 in the firewall. If there is no well-known, make the port refuse connections instead.",
     (Stage.DNS, Reason.UNREACHABLE): (

@@ -27,6 +27,10 @@ class BlockedAddressError(Exception):
     """The address policy forbids a connection to this address or port."""
 
 
+class FirewallRejectError(Exception):
+    """A firewall on the way answered that it does not allow the connection."""
+
+
 class TooLargeError(Exception):
     """The server sent more than the exporter accepts."""
 

@@ -23,6 +23,7 @@ from exporter.probing.network import (
     ClosedEarlyError,
     DnsFailureError,
     DnsTimeoutError,
+    FirewallRejectError,
     NotTlsError,
     OtherCertificateError,
     TooLargeError,
@@ -56,6 +57,15 @@ _ABORTED: Final = {
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
 
+_OF_NETWORK: Final = {
+    BlockedAddressError: Reason.BLOCKED_ADDRESS,
+    FirewallRejectError: Reason.CONNECT_PROHIBITED,
+    TooLargeError: Reason.TOO_LARGE,
+    NotTlsError: Reason.NOT_TLS,
+    DnsTimeoutError: Reason.DNS_TIMEOUT,
+    DnsFailureError: Reason.DNS_FAILURE,
+}
+
 # The exporter has no file descriptor or no memory left. EADDRNOTAVAIL is not one of them: on a machine without IPv6,
 # such as most containers, every connection over IPv6 fails with it.
 RESOURCE_ERRNOS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
@@ -85,17 +95,9 @@ def _is_shortage(error: BaseException) -> bool:
 
 def reason(error: BaseException, step: Step) -> Reason:
     """Return the reason that an exception means in a step."""
+    if of_network := next((_OF_NETWORK[kind] for kind in _OF_NETWORK if isinstance(error, kind)), None):
+        return of_network
     match error:
-        case BlockedAddressError():
-            return Reason.BLOCKED_ADDRESS
-        case TooLargeError():
-            return Reason.TOO_LARGE
-        case NotTlsError():
-            return Reason.NOT_TLS
-        case DnsTimeoutError():
-            return Reason.DNS_TIMEOUT
-        case DnsFailureError():
-            return Reason.DNS_FAILURE
         case TimeoutError():
             return TIMEOUTS[step]
         case ClosedEarlyError() | ConnectionError() | SSL.Error():

@@ -25,8 +25,8 @@ PROBE: Final = "import runpy; runpy.run_module('tests.internet.without_ipv6', ru
         (IPV4, "ipv4"),
         (IPV6, "ipv6"),
         ((*IPV4, *IPV6[len(CABLE) :]), "ipv4 ipv6"),
-        ((*CABLE, "addr add 10.9.0.2/16 dev left"), ""),
-        ((*CABLE, "-6 route add default dev left"), ""),
+        ((*CABLE, "ip addr add 10.9.0.2/16 dev left"), ""),
+        ((*CABLE, "ip -6 route add default dev left"), ""),
     ],
     ids=["loopback", "IPv4", "IPv6", "both", "private", "link-local"],
 )
@@ -60,7 +60,7 @@ def test_nobody_is_blamed_for_a_family_that_the_exporter_lacks() -> None:
 @pytest.mark.silence
 def test_addresses_that_the_exporter_has_a_route_to_are_probed() -> None:
     """Here, nobody is at home in the network of the IPv6 addresses."""
-    found = json.loads(run_python(PROBE, (*CABLE, "addr add 2001:db8::2/64 dev left nodad")))
+    found = json.loads(run_python(PROBE, (*CABLE, "ip addr add 2001:db8::2/64 dev left nodad")))
     assert found[DUAL_STACK] == {
         "federates": True,
         "says nothing": False,

@@ -18,6 +18,7 @@ SUBJECTS = {
     Reason.BLOCKED_ADDRESS: "network.allow_networks",
     Reason.CONNECT_REFUSED: "port",
     Reason.CONNECT_TIMEOUT: "firewall",
+    Reason.CONNECT_PROHIBITED: "firewalld",
     Reason.UNREACHABLE: "firewall",
     Reason.TLS_HANDSHAKE: "reverse proxy",
     Reason.TLS_TIMEOUT: "path MTU",
