@@ -72,7 +72,7 @@ def evaluate(
         *_check_numbers(content),
         *_check_validity(until, now),
     )
-    content_type = (response.first_header("content-type") or "").partition(";")[0].strip().lower()
+    content_type = (response.first_header("content-type") or "").partition(";")[0].strip()
     published = SigningKeys(
         keys,
         until,

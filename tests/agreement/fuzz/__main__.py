@@ -54,10 +54,11 @@ async def _inside(folder: Path, options: argparse.Namespace) -> int:
     for federation, description in _set_up(world, options):
         ident = federation.domain.removesuffix(".test")
         federations[ident], described[ident] = federation, description
-    found = await compare(folder, world, federations)
+    outcomes, found = await compare(folder, world, federations)
     for ident, disagreement in found.items():
         sys.stdout.write(f"FAIL {ident} ({described[ident]}): {disagreement}\n")
-    sys.stdout.write(f"{len(federations) - len(found)} of {len(federations)} agree\n")
+    working = list(outcomes.values()).count("works")
+    sys.stdout.write(f"{len(federations) - len(found)} of {len(federations)} agree; {working} work\n")
     return 1 if found else 0
 
 

@@ -103,6 +103,9 @@ ADDRESSES: Final[Mapping[str, Callable[[Any, str, int], list[str]]]] = {
     "unreachable": _elsewhere("A", engine.HOST_UNREACHABLE, beside_ipv4=False),
     "no route to one of two": _elsewhere("A", engine.NO_ROUTE, beside_ipv4=True),
     "IPv6 without a route": _elsewhere("AAAA", "2001:db9::1", beside_ipv4=True),
+    "0.0.0.0": _elsewhere("A", "0.0.0.0", beside_ipv4=False),
+    "loopback": _elsewhere("A", "127.0.0.1", beside_ipv4=False),
+    "IPv6 loopback beside IPv4": _elsewhere("AAAA", "::1", beside_ipv4=True),
 }
 
 SRV_PORT: Final = 9000
@@ -147,6 +150,11 @@ def _with(*records: tuple[str, str, int, int]) -> Callable[[Any, str], tuple[str
     return srv
 
 
+def _to_ip(f: Any, host: str) -> tuple[str, int]:
+    _srv(f, host, (f.v4(4), 10, SRV_PORT))
+    return f"target.{host}", SRV_PORT
+
+
 def _alias_of_owner(f: Any, host: str) -> tuple[str, int]:
     f.record(f"_matrix-fed._tcp.{host}", "CNAME", f"_matrix-fed._tcp.hosting.{host}.")
     _srv(f, f"hosting.{host}", (f"target.{host}", 10, SRV_PORT))
@@ -179,6 +187,11 @@ SRV: Final[Mapping[str, Callable[[Any, str], tuple[str, int]]]] = {
     "40 records": _with(
         (_FED, "target.HOST", 1, SRV_PORT), *((_FED, f"a-long-name-to-fill-{each}.HOST", 2, 9000) for each in range(40))
     ),
+    "an earlier record is less preferred": _with((_FED, "gone.HOST", 20, SRV_PORT), (_FED, "target.HOST", 1, SRV_PORT)),
+    "an underscore in the target": _with((_FED, "a_b.HOST", 1, SRV_PORT), (_FED, "target.HOST", 2, SRV_PORT)),
+    "port 443": _with((_FED, "target.HOST", 1, 443), (_FED, "target.HOST", 2, SRV_PORT)),
+    "both services": _with((_FED, "target.HOST", 1, SRV_PORT), (_LEGACY, "target.HOST", 1, SRV_PORT)),
+    "the target is an IPv4 address": _to_ip,
     "port 0": _with((_FED, "target.HOST", 1, 0)),
     "port 0 before a good one": _with((_FED, "target.HOST", 1, 0), (_FED, "target.HOST", 2, SRV_PORT)),
     "no service": _service_unavailable(_FED),

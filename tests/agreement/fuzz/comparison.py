@@ -31,15 +31,19 @@ class Disagreement:
         return f"Synapse: {', '.join(sorted(self.outcomes))}; the exporter: {said if self.verdict else 'no report'}"
 
 
-async def compare(folder: Path, world: Any, federations: Mapping[str, Any]) -> dict[str, Disagreement]:
-    """Serve all of them, and return by ID those that disagree."""
+async def compare(
+    folder: Path, world: Any, federations: Mapping[str, Any]
+) -> tuple[dict[str, str], dict[str, Disagreement]]:
+    """Serve all of them, and return by ID what Synapse did at first, and those that disagree."""
     await world.start()
     config = _write_config(folder, world.ca_file, federations)
     found = {ident: Disagreement(frozenset(), {}) for ident in federations}
+    first: dict[str, str] = {}
     with Truth.started(folder / "synapse", world.ca_file) as truth:
         for _ in range(_ROUNDS):
             remaining = {ident: federations[ident] for ident in found}
             outcomes = await truth.look_at_all(remaining)
+            first = first or outcomes
             reports = await run_agreement.check_all(remaining, config, _JOBS)
             verdicts = {ident: report["peers"]["synapse"] if report else {} for ident, report in reports.items()}
             found = {
@@ -47,7 +51,7 @@ async def compare(folder: Path, world: Any, federations: Mapping[str, Any]) -> d
                 for ident, earlier in found.items()
                 if verdicts[ident].get("federates") is not (outcomes[ident] == _WORKS)
             }
-    return found
+    return first, found
 
 
 def new_world(folder: Path) -> Any:

@@ -74,6 +74,10 @@ FOUND: Final[Mapping[str, Found]] = {
         "Synapse reads the first Content-Type",
         _publish(lambda f: engine.Answer(200, f.key_document(), (("Content-Type", "text/html"),))),
     ),
+    "content-type-in-capitals": Found(
+        "and minds its case",
+        _publish(lambda f: engine.Answer(200, f.key_document(), content_type="Application/JSON")),
+    ),
     "m-server-not-ascii": Found(
         "Synapse falls back from an m.server that is not ASCII, as from no other text that is no server name",
         lambda f: f.well_known_and_8448(m_server=f"hä.{f.domain}"),

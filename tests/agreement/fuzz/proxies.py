@@ -1,6 +1,7 @@
 """What stands before a homeserver, and what it makes of all answers."""
 
 import dataclasses
+import gzip
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
@@ -30,6 +31,11 @@ def _host(request: Any) -> str:
     return str(request.headers.get("host", "")).rpartition("]")[2]
 
 
+def _gzipped(answer: Any) -> Any:
+    headers = (*answer.headers, ("Content-Encoding", "gzip"))
+    return dataclasses.replace(answer, body=gzip.compress(answer.body), headers=headers)
+
+
 def _of_user_agent(*names: str) -> Callable[[Any], bool]:
     return lambda request: request.headers.get("user-agent", "").startswith(names)
 
@@ -45,6 +51,8 @@ PROXIES: Final[Mapping[str, dict[str, Any]]] = {
     "a redirect": _every(engine.redirect("/login")),
     "nothing": _every(engine.Answer(raw=b"")),
     "a Matrix error": _every(engine.Answer(404, UNRECOGNIZED)),
+    "a password demanded": _every(engine.html(401, headers=(("WWW-Authenticate", "Basic"),))),
+    "keys only": _only("/_matrix/key/"),
     "version and keys only": _only("/_matrix/key/", "/_matrix/federation/v1/version"),
     "federation only": _only("/_matrix/federation/"),
     "v1 and keys only": _only("/_matrix/key/", "/_matrix/federation/v1/"),
@@ -84,6 +92,7 @@ CHANGES: Final[Mapping[str, dict[str, Any]]] = {
     "a strange length too": _changed(headers=(("Content-Length", 7),)),
     "HTTP/1.2": _changed(protocol="HTTP/1.2"),
     "cookies": _changed(headers=(("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"))),
+    "gzip": {"change": _gzipped},
     "gzip told": _changed(headers=(("Content-Encoding", "gzip"),)),
     "a folded header": _changed(headers=("X-Folded: a\r\n  b",)),
     "a header that is not ASCII": _changed(headers=(("X-Name", "\xe4\xff"),)),

@@ -38,4 +38,4 @@ def test_the_exporter_agrees_with_synapse() -> None:
     )
     total = COUNT + len(FOUND)
     assert [line for line in fuzzing.stdout.splitlines() if line.startswith("FAIL")] == []
-    assert f"{total} of {total} agree" in fuzzing.stdout, fuzzing.stderr
+    assert f"{total} of {total} agree;" in fuzzing.stdout, fuzzing.stderr

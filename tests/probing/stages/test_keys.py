@@ -235,13 +235,14 @@ def test_only_ed25519_keys_count(key_id: str) -> None:
         ((), None),
         ((("content-type", ""),), None),
         ((("content-type", "application/json"),), "application/json"),
-        ((("content-type", "Application/JSON; charset=utf-8"),), "application/json"),
+        ((("content-type", "application/json; charset=utf-8"),), "application/json"),
+        ((("content-type", "Application/JSON"),), "Application/JSON"),
         ((("content-type", "application/json"), ("content-type", "text/html")), "application/json"),
         ((("content-type", "text/\x1b[31mhtml"),), "text/\N{REPLACEMENT CHARACTER}[31mhtml"),
     ],
 )
 def test_the_content_type_is_kept(headers: tuple[tuple[str, str], ...], content_type: str | None) -> None:
-    """It is kept in lower case, without parameters, and printable. Synapse refuses every other type."""
+    """It is kept without parameters, and printable. Synapse refuses every other type, and minds the case."""
     response = HttpResponse(200, headers, json.dumps(KNOWN).encode())
     found = keys.evaluate(response, "domain", NOW)
     assert isinstance(found, SigningKeys)
