@@ -44,13 +44,15 @@ def document() -> JsonObject:
                 (_server_name(), _FRESH),
                 {_JSON: reference("TesterReport")},
                 {_JSON: reference("TesterReport")},
-            ),
+            )
+            | _PREFLIGHT,
             "/api/federation-ok": _get(
                 "Whether other servers can federate with a server: GOOD or BAD",
                 (_server_name(), _FRESH),
                 {_PLAIN: {"type": "string", "enum": ["GOOD", "BAD"]}},
                 {_PLAIN: {"type": "string"}},
-            ),
+            )
+            | _PREFLIGHT,
             "/probe": _get(
                 "The metrics of a server after a fresh probe, for Prometheus as the scheduler",
                 (_server_name("target"), _DEBUG, _TIMEOUT),
@@ -86,6 +88,13 @@ _TIMEOUT: Final = {
     "schema": {"type": "number", "exclusiveMinimum": 0},
 }
 
+
+_PREFLIGHT: Final = {
+    "options": {
+        "summary": "For browsers (CORS): the pages of all sites may read this path",
+        "responses": {"200": {"description": "Success, without content."}},
+    }
+}
 
 # ---------------------------------------------------------------- responses
 

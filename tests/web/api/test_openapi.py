@@ -15,7 +15,7 @@ from jsonschema import Draft202012Validator
 
 from exporter.config import ProbeSettings, WebSettings
 from exporter.model import names
-from exporter.web.api import openapi
+from exporter.web.api import openapi, tester
 from tests.embedded_federation import lab_servers
 from tests.waiting import until
 from tests.web.lab_site import HEALTHY, SILENT, LabSite, lab_site
@@ -131,6 +131,11 @@ async def requested(
     response = await site.client.get(path, params=parameters, headers=headers)
     validate(response)
     return response
+
+
+def test_the_paths_that_all_sites_may_read_have_preflight_requests() -> None:
+    """No other path has."""
+    assert {path for path, item in DOCUMENT["paths"].items() if "options" in item} == tester.OPEN_PATHS
 
 
 async def test_the_document_is_served(tmp_path: Path) -> None:
