@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from exporter import config
-from exporter.config import ConfigError, files
+from exporter.config import ConfigError, files, yaml_reader
 from exporter.config.document import parse_json, parse_yaml
+from exporter.config.yaml_reader import MAX_VALUES, UnsupportedScalar
 
 DEEP = 100_000
 
@@ -145,3 +146,38 @@ def test_invalid_json_is_reported(content: str, complaint: str) -> None:
     with pytest.raises(ConfigError) as raised:
         parse_json("servers.json", content)
     assert str(raised.value) == f"servers.json{complaint}"
+
+
+# ---------------------------------------------------------------- bounds
+
+
+def test_too_many_values_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JSON is not even parsed then. Keys, lists and mappings count as values."""
+    monkeypatch.setattr(yaml_reader, "MAX_VALUES", 5)
+    assert parse_yaml("servers.yaml", "[a, b: c]").root == ["a", {"b": "c"}]
+    with pytest.raises(ConfigError) as raised:
+        parse_yaml("servers.yaml", "- a\n- b: c\n- d")
+    assert str(raised.value) == f"servers.yaml:3: {yaml_reader.TOO_MANY_VALUES}"
+    with pytest.raises(ConfigError) as raised:
+        parse_json("servers.json", "[" + "," * MAX_VALUES)
+    assert str(raised.value) == "servers.json: expected at most 300000 values, found more: split the list"
+
+
+def test_only_so_many_duplicate_keys_are_listed() -> None:
+    """Each complaint takes as much memory as a dozen keys."""
+    assert len(parse_yaml("servers.yaml", "{" + "a: 1, " * 2000 + "}").complaints) == 1000
+
+
+def test_a_long_scalar_is_a_string() -> None:
+    """PyYAML would compare it with the patterns of numbers and dates, which takes a third of a second for 8 MiB."""
+    digits = "1" * 1001
+    assert parse_yaml("servers.yaml", f"- {digits}\n- 0{digits[:20]}").root == [
+        digits,
+        UnsupportedScalar(f"0{digits[:20]}", "a number"),
+    ]
+
+
+def test_the_lines_of_large_json_are_not_known() -> None:
+    """To find them takes much longer than to parse it."""
+    small, large = (parse_json("servers.json", f'[\n"{"x" * length}"]') for length in (1000, 256 * 1024))
+    assert (small.line((0,)), large.line((0,))) == (2, None)
