@@ -177,13 +177,17 @@ class InternetConnection:
 
     async def _reconnect(self, peer_wait: float) -> None:
         """Connect again, and set the clock back to `peer_wait`: no stage is charged for the wait since then."""
-        self.close()
+        self._disconnect()
         await self.open()
         self._clock.rewind_to(peer_wait)
 
-    def close(self) -> None:
+    def _disconnect(self) -> None:
         self._http = None
         self._tcp.close()
+
+    def close(self) -> None:
+        self._disconnect()
+        self._tls = None  # it refers to this connection: only a full garbage collection would free the cycle
 
 
 def _with_verified_chain(stream: TlsStream, handshake: Handshake) -> Handshake:

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import socket
 import time
+import weakref
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -127,6 +128,20 @@ async def test_the_memory_of_a_connection_is_freed_before_the_next_one_is_opened
     async with tls_connection(count, authority) as connection:
         assert await bodies(connection, 2) == [b"one", b"two"]
     assert live_streams == [before, before]
+
+
+async def test_a_closed_connection_needs_no_garbage_collection(authority: Authority, issued: IssuedCertificate) -> None:
+    """It is freed at once, as a full collection hardly ever happens."""
+    server = RawHttps([[page(b"one")], [page(b"two")]], [issued])
+    gc.disable()
+    try:
+        async with tls_connection(server.play, authority) as connection:
+            await bodies(connection, 2)
+            gone = weakref.ref(connection)
+        del connection
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 async def test_the_first_request_is_not_repeated(authority: Authority, issued: IssuedCertificate) -> None:
