@@ -114,6 +114,13 @@ def test_problems_are_located() -> None:
     assert list(verdict.problems(delegated_by_well_known())) == []
 
 
+def test_causes_come_before_what_follows_from_them() -> None:
+    """A stage of one endpoint comes before a later stage of another."""
+    late = replace(healthy_at("192.0.2.1"), keys=Failed(0.1, (Problem(Reason.KEY_EXPIRED, "expired"),)))
+    early = EndpointReport(healthy_at("192.0.2.2").endpoint, Failed(0.1, (Problem(Reason.CONNECT_REFUSED, "refused"),)))
+    assert [located.stage for located in verdict.problems(with_endpoints(late, early))] == [Stage.TCP, Stage.KEYS]
+
+
 # ---------------------------------------------------------------- what was found
 
 
