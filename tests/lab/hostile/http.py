@@ -13,6 +13,7 @@ from tests.lab.hostile.rows import numbered
 
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 KIB = 1024
+ESCAPES = "\u202e\u009b31m<script>".encode()
 BOMB = bytes(4 * KIB * KIB)
 BLANKS = b" " * (14 * KIB)
 SETTINGS_AND_GOAWAY = b"\0\0\0\4\0\0\0\0\0" + b"\0\0\x08\7\0\0\0\0\0\0\0\0\0\0\0\0\1"  # HTTP/2 (RFC 9113, 6.5 and 6.8)
@@ -214,6 +215,18 @@ CONTENT = (
         "brotli, which was not requested",
         http_response(b"\x8b\x03\x80\0\0\x03", b"200 OK", b"Content-Encoding: br"),
         Reason.NOT_JSON,
+    ),
+    fixed(
+        "http-error-gzip",
+        "an error of 4 MiB in 4 KiB of gzip",
+        http_response(gzip.compress(BOMB), b"403 Forbidden", b"Content-Encoding: gzip"),
+        Reason.HTTP_STATUS,
+    ),
+    fixed(
+        "http-error-escapes",
+        "an error page and headers that try to control a terminal",
+        http_response(ESCAPES * KIB, b"403 Forbidden", b"Server: " + ESCAPES, b"cf-mitigated: " + b"x" * 14 * KIB),
+        Reason.HTTP_STATUS,
     ),
 )
 STATUSES = (
