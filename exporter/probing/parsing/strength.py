@@ -33,17 +33,17 @@ class Weakness(NamedTuple):
     key_bits: int = 0
 
 
-def weaknesses(chain: Sequence[x509.Certificate]) -> Iterator[tuple[int, Weakness]]:
+def weaknesses(chain: Sequence[x509.Certificate], signatures: int) -> Iterator[tuple[int, Weakness]]:
     """Yield a depth (0 is the leaf) and each weakness of a chain that OpenSSL has built.
 
-    The signature of its last certificate does not count: that one is trusted for other reasons, or not at all.
+    Only the first `signatures` of its signatures count: a root is trusted for other reasons.
 
     Raises ValueError or crypto.Error if a certificate cannot be parsed.
     """
     for depth, certificate in enumerate(chain):
         parsed = crypto.X509.from_cryptography(certificate)
         yield from ((depth, weakness) for weakness in _weak_key(parsed.get_pubkey()))
-        if depth < len(chain) - 1:
+        if depth < signatures:
             complaints = weak_signature(_signature_algorithm(certificate, parsed))
             yield from ((depth, Weakness(text)) for text in complaints)
 

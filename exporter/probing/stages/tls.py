@@ -4,6 +4,7 @@ OpenSSL builds the chain during the handshake, and checks its signatures and dat
 no fault: peers do not need it. The stage checks the name as homeservers do, by subjectAltName only.
 """
 
+import warnings
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import NameOID, PublicKeyAlgorithmOID
 from OpenSSL import crypto
 from service_identity.cryptography import verify_certificate_hostname, verify_certificate_ip_address
@@ -72,6 +74,8 @@ class _Chain(NamedTuple):
 
     presented: Sequence[x509.Certificate]
     verified: Sequence[x509.Certificate]
+    length: int
+    """Of the verified chain, of which the root may be missing here."""
 
     @property
     def leaf(self) -> x509.Certificate:
@@ -88,7 +92,7 @@ def _evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> C
     try:
         chain = _parse(handshake)
         errors = (_chain_problem(error, chain) for error in handshake.verify_errors)
-        faults = (*errors, *_check_strength(chain.verified), *_check_name(chain.leaf, tls_name))
+        faults = (*errors, *_check_strength(chain), *_check_name(chain.leaf, tls_name))
         problems = tuple(dict.fromkeys(faults))[:MAX_PROBLEMS]
         issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain.presented[1:MAX_CHAIN])
         return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers, _describe_key(chain.leaf))
@@ -99,9 +103,23 @@ def _evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> C
 
 def _parse(handshake: Handshake) -> _Chain:
     """Parse each certificate once. Where OpenSSL built no chain, the one that was presented counts."""
-    parsed = {der: x509.load_der_x509_certificate(der) for der in (*handshake.chain, *handshake.verified_chain)}
-    presented = [parsed[der] for der in handshake.chain]
-    return _Chain(presented, [parsed[der] for der in handshake.verified_chain] or presented)
+    parsed = {der: x509.load_der_x509_certificate(der) for der in handshake.chain}
+    chain = handshake.verified_chain or handshake.chain
+    verified = (parsed.get(der) or _parse_trusted(der) for der in chain)
+    return _Chain([parsed[der] for der in handshake.chain], [each for each in verified if each], len(chain))
+
+
+def _parse_trusted(der: bytes) -> x509.Certificate | None:
+    """Parse a certificate of the trust store. Return None for one that only OpenSSL can read: that is no fault.
+
+    Every twentieth root has a serial number of 0, which the library warns of and is about to refuse.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        try:
+            return x509.load_der_x509_certificate(der)
+        except ValueError:
+            return None
 
 
 def _chain_problem(error: VerifyError, chain: _Chain) -> Problem:
@@ -152,9 +170,9 @@ def _is_signed_by_itself(certificate: x509.Certificate) -> bool:
     return True
 
 
-def _check_strength(chain: Sequence[x509.Certificate]) -> Iterator[Problem]:
-    for depth, weakness in weaknesses(chain):
-        detail = f"{_position(chain, depth)} {weakness.text}"
+def _check_strength(chain: _Chain) -> Iterator[Problem]:
+    for depth, weakness in weaknesses(chain.verified, chain.length - 1):
+        detail = f"{_position(chain.verified, depth)} {weakness.text}"
         if weakness.key_kind:
             yield WeakKey(Reason.CERTIFICATE_INVALID, detail, weakness.key_kind, weakness.key_bits)
         else:

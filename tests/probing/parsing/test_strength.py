@@ -15,8 +15,10 @@ SHA1_WITH_PSS = RSASSA_PSS
 """Without parameters, its hash is SHA-1 (RFC 8017, appendix A.2.3)."""
 
 
-def chain(*certificates: bytes) -> list[x509.Certificate]:
-    return [x509.load_der_x509_certificate(der) for der in certificates]
+def found_in(*certificates: bytes) -> list[tuple[int, Weakness]]:
+    """Return the weaknesses of a chain, the last certificate of which is the root."""
+    chain = [x509.load_der_x509_certificate(der) for der in certificates]
+    return list(weaknesses(chain, len(chain) - 1))
 
 
 def signed_with(algorithm: bytes) -> bytes:
@@ -46,8 +48,8 @@ def only_for_pss(bits: int) -> bytes:
 def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, weakness: Weakness) -> None:
     """The depth says which certificate it is."""
     good, weak = certificate(), certificate(key=key)
-    assert list(weaknesses(chain(weak, good))) == [(0, weakness)]
-    assert list(weaknesses(chain(good, weak))) == [(1, weakness)]
+    assert found_in(weak, good) == [(0, weakness)]
+    assert found_in(good, weak) == [(1, weakness)]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_finds_weak_keys_anywhere_in_the_chain(key: PrivateKey, weakness: Weakne
 )
 def test_accepts_strong_keys(key: PrivateKey) -> None:
     """A key of exactly the minimum is strong enough, and ed25519 has no minimum."""
-    assert list(weaknesses(chain(certificate(key=key)))) == []
+    assert found_in(certificate(key=key)) == []
 
 
 @pytest.mark.parametrize(
@@ -77,19 +79,19 @@ def test_accepts_strong_keys(key: PrivateKey) -> None:
 def test_finds_weak_signatures_below_the_root(algorithm: bytes, complaint: str) -> None:
     """The depth says which certificate it is."""
     good, weak = certificate(), signed_with(algorithm)
-    assert list(weaknesses(chain(weak, good))) == [(0, Weakness(complaint))]
-    assert list(weaknesses(chain(good, weak, good))) == [(1, Weakness(complaint))]
+    assert found_in(weak, good) == [(0, Weakness(complaint))]
+    assert found_in(good, weak, good) == [(1, Weakness(complaint))]
 
 
 def test_ignores_the_signature_of_a_root() -> None:
     """Old roots have signed themselves with SHA-1. They are trusted for other reasons than their signature."""
-    assert list(weaknesses(chain(certificate(), signed_with(SHA1_WITH_RSA)))) == []
+    assert found_in(certificate(), signed_with(SHA1_WITH_RSA)) == []
 
 
 def test_finds_weak_keys_that_are_for_rsassa_pss_only() -> None:
     """They are a kind of their own for OpenSSL."""
     weakness = Weakness("has an RSA-PSS key of 1024 bits, expected at least 2048", "RSA-PSS", 1024)
-    assert list(weaknesses(chain(only_for_pss(1024), only_for_pss(2048)))) == [(0, weakness)]
+    assert found_in(only_for_pss(1024), only_for_pss(2048)) == [(0, weakness)]
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def description(leaf: bytes, *names: str, valid: bool = True) -> Certificate:
     )
 
 
+SHA256_WITH_RSA, SHA1_WITH_RSA = bytes.fromhex("2a864886f70d01010b0500"), bytes.fromhex("2a864886f70d0101050500")
 ISSUER = f"the issuer certificate {INTERMEDIATE!r}"
 KEY = LeafKey("EC", 256, "secp256r1")
 
@@ -182,6 +183,30 @@ def test_a_chain_is_evaluated_again_when_it_is_verified_by_another_path() -> Non
     roots = [certificate(subject="Test Root", issuer="Test Root", not_after=end) for end in ends]
     verified = [Handshake((leaf, intermediate), (), "TLSv1.3", None, (leaf, intermediate, root)) for root in roots]
     assert [passed(finished).certificate.chain_not_after for finished in verified] == ends
+
+
+def test_a_root_with_a_serial_number_of_zero_counts() -> None:
+    """Every twentieth root has one, and the library warns of that."""
+    leaf, intermediate = chain("example.test")
+    end = NOT_AFTER - timedelta(days=10)
+    root = certificate(subject="Test Root", issuer="Test Root", not_after=end)
+    old = root.replace(bytes.fromhex("a003020102020101"), bytes.fromhex("a003020102020100"))
+    assert old != root
+    finished = Handshake((leaf, intermediate), (), "TLSv1.3", None, (leaf, intermediate, old))
+    assert passed(finished).certificate.chain_not_after == end
+
+
+def test_a_root_that_only_openssl_can_read_is_no_fault() -> None:
+    """The signature of the certificate below it counts all the same."""
+    weak = certificate(subject=INTERMEDIATE, signed_by=RSA_KEY).replace(SHA256_WITH_RSA, SHA1_WITH_RSA)
+    leaf, intermediate = chain("example.test")
+    unreadable = b"\x30\x00"
+    good = Handshake((leaf, intermediate), (), "TLSv1.3", None, (leaf, intermediate, unreadable))
+    bad = Handshake((leaf, weak), (), "TLSv1.3", None, (leaf, weak, unreadable))
+    assert passed(good).certificate.chain_not_after == NOT_AFTER
+    assert [problem.detail for problem in problems(bad)] == [
+        f"{ISSUER} is signed with SHA-1, which can be forged (sha1WithRSAEncryption)"
+    ]
 
 
 def test_every_problem_is_reported() -> None:
