@@ -21,6 +21,7 @@ from exporter.demo.https_server import HttpsServer, Site
 from exporter.demo.listener import Port
 from exporter.demo.ports import ClosedPort
 from exporter.demo.servers import LabServer, PortFactory, RunningServer, Website
+from exporter.model.enums import IPFamily
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """The servers of `demo`: few enough to be looked over."""
@@ -73,6 +74,7 @@ class Federation:
                 "ca_file": str(self.ca_file),
                 "connect_to": dict(self.connect_to),
                 "address_policy": "any",
+                "ip_families": list(map(str, IPFamily)),  # all addresses are redirected, whatever the routes are
             },
         }
 

@@ -230,6 +230,7 @@ async def test_configuration(federation: Federation) -> None:
             "ca_file": str(federation.ca_file),
             "connect_to": federation.connect_to,
             "address_policy": "any",
+            "ip_families": ["ipv4", "ipv6"],
         },
     }
 
