@@ -258,6 +258,11 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     "with a TCP reset instead.",
     (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): ON_WEB_SERVER
     + "open port 443 in the firewall. If there is no well-known, make the port refuse connections instead.",
+    (Stage.WELL_KNOWN, Reason.UNREACHABLE): (
+        "If it is the exporter's own machine that has no route, this says nothing about the server: give the machine "
+        "IPv4 and IPv6. Otherwise check the address of the server name's own web server in DNS, its network and its "
+        "firewall."
+    ),
     (Stage.DNS, Reason.UNREACHABLE): (
         "This says nothing about the server: the exporter's machine lacks the only IP family that the name has "
         "addresses of. Give the machine IPv4 and IPv6, or watch this server from another one."
