@@ -99,7 +99,8 @@ class HttpExchange:
         self.response_begun, self._bytes_left = False, MAX_HEADER_BYTES + _MAX_BYTES_PER_BODY_BYTE * max_bytes
         await self._stream.send(b"".join(self._http.send(event) or b"" for event in request.events()))
         head = await self._receive_head()
-        return HttpResponse(head.status_code, _decode_headers(head), await self._receive_body(head, max_bytes))
+        body = await self._receive_body(head, max_bytes)
+        return HttpResponse(head.status_code, _decode_headers(head), body, head.http_version.decode())
 
     async def expect_continue(self, path: str, host_header: str, body_bytes: int) -> int:
         """Announce a PUT request with a body, and return the status of the first response, interim or final."""
@@ -121,8 +122,6 @@ class HttpExchange:
         for _ in range(MAX_INTERIM_RESPONSES + 1):
             event = await self._next_event()
             if isinstance(event, h11.Response):
-                if not event.http_version.startswith(b"1."):
-                    raise h11.RemoteProtocolError(f"HTTP/{event.http_version.decode()}, though HTTP/1.1 was requested")
                 if len(event.headers) > MAX_HEADER_LINES:
                     raise TooLargeError(f"{len(event.headers)} header lines, the limit is {MAX_HEADER_LINES}")
                 return event

@@ -51,11 +51,13 @@ class LeafKey:
 
 @dataclass(frozen=True, slots=True)
 class HttpShape:
-    """The size of the headers of a response, which homeservers limit in different ways."""
+    """The head of a response, of which homeservers have different limits."""
 
     lines: int
     longest_line: int
     """In bytes, without the line break."""
+    http_version: str = "1.1"
+    """As the status line says."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,13 +68,14 @@ class HttpResponse:
     headers: tuple[tuple[str, str], ...]
     """Names in lower case, in the order received."""
     body: bytes
+    http_version: str = "1.1"
+    """As the status line says."""
 
     @property
     def shape(self) -> HttpShape:
-        """Return the size of the headers, as some homeservers limit it."""
-        return HttpShape(
-            len(self.headers), max((len(name) + 2 + len(value) for name, value in self.headers), default=0)
-        )
+        """Return what some homeservers limit."""
+        longest_line = max((len(name) + 2 + len(value) for name, value in self.headers), default=0)
+        return HttpShape(len(self.headers), longest_line, self.http_version)
 
     @property
     def content_encoding(self) -> str | None:

@@ -3,8 +3,10 @@
 from exporter.judging.peers.dendrite import without_dot
 from exporter.judging.peers.peer import Peer
 from exporter.model.enums import Implementation, Oddity, SrvService
-from exporter.model.findings import SrvRecord, SrvRecords, WellKnownResponse
+from exporter.model.findings import HttpShape, SrvRecord, SrvRecords, WellKnownResponse
 from exporter.model.names import ServerName
+from exporter.model.outcomes import Problem
+from exporter.model.reasons import Reason
 from exporter.model.report import LocatedProblem
 
 
@@ -31,6 +33,13 @@ class Conduit(Peer):
         if text != text.lower():
             return self.refuse_m_server(text, "it has capitals")
         return super().parse_m_server(without_dot(text))
+
+    def header_fault(self, shape: HttpShape | None) -> Problem | None:
+        """The parser of hyper knows no versions but HTTP/1.0 and HTTP/1.1; the others do not mind."""
+        if shape and not shape.http_version.startswith("1."):
+            why = f"{self.name} does not read a response that is labelled HTTP/{shape.http_version}"
+            return Problem(Reason.HTTP_PROTOCOL, why)
+        return super().header_fault(shape)
 
     def choose_records(self, service: SrvService, records: tuple[SrvRecord, ...]) -> SrvRecords | LocatedProblem:
         """It takes one record and ignores the others."""

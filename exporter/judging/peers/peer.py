@@ -207,13 +207,15 @@ class Peer:
         """Return why its requests do not reach the homeserver."""
         return _at(seen, Stage.PROXY, answers.lookup_fault) if answers.lookup_fault else None
 
-    def header_fault(self, shape: HttpShape | None) -> str | None:
+    def header_fault(self, shape: HttpShape | None) -> Problem | None:
         if shape is None:
             return None
         if self.max_header_line_bytes is not None and shape.longest_line > self.max_header_line_bytes:
-            return f"{self.name} reads header lines of {self.max_header_line_bytes} bytes, found {shape.longest_line}"
+            why = f"{self.name} reads header lines of {self.max_header_line_bytes} bytes, found {shape.longest_line}"
+            return Problem(Reason.TOO_LARGE, why)
         if self.max_header_lines is not None and shape.lines > self.max_header_lines:
-            return f"{self.name} reads {self.max_header_lines} header lines, found {shape.lines}"
+            why = f"{self.name} reads {self.max_header_lines} header lines, found {shape.lines}"
+            return Problem(Reason.TOO_LARGE, why)
         return None
 
     def keys_fault(self, seen: EndpointReport, answers: Answers) -> LocatedProblem | None:
@@ -221,8 +223,8 @@ class Peer:
 
         Nobody asked for them where TLS has a problem that it tolerates, until a deep look does.
         """
-        if why := self.header_fault(answers.shape):
-            return _at(seen, Stage.KEYS, Problem(Reason.TOO_LARGE, why))
+        if problem := self.header_fault(answers.shape):
+            return _at(seen, Stage.KEYS, problem)
         if isinstance(answers.keys, Skipped) and isinstance(answers.tls, Failed):
             return _at(seen, Stage.TLS, answers.tls.problems[0])
         published = found(answers.keys)

@@ -14,6 +14,9 @@ _MAX_ERROR_BYTES = 16 * 1024  # of an error, compressed or not; most take a hund
 
 def parse_object(response: HttpResponse) -> JsonObject | UnexpectedResponse:
     """Return the JSON object in a response of status 200, or the problem with it. Content-Type does not matter."""
+    if not response.http_version.startswith("1."):
+        unasked = f"HTTP/{response.http_version}, though HTTP/1.1 was requested"
+        return _unexpected(Problem(Reason.HTTP_PROTOCOL, unasked), response)
     if response.status != 200:
         return _unexpected(Problem(Reason.HTTP_STATUS, f"status {response.status}, expected 200"), response)
     content = load_object(response.body)

@@ -151,6 +151,7 @@ ANSWERS: Final[Mapping[str, Callable[[str], Any]]] = {
     "a header without a colon": lambda text: _raw("HTTP/1.1 200 OK\r\nX-Broken\r\nConnection: close", _body(text)),
     "a folded header": lambda text: _raw("HTTP/1.1 200 OK\r\nX-Folded: a\r\n  b\r\nConnection: close", _body(text)),
     "HTTP/1.2": lambda text: _raw("HTTP/1.2 200 OK\r\nConnection: close", _body(text)),
+    "HTTP/2.0": lambda text: _raw("HTTP/2.0 200 OK\r\nConnection: close", _body(text)),
     "a status of two digits": lambda text: _raw("HTTP/1.1 20 OK\r\nConnection: close", _body(text)),
     "not HTTP": lambda text: _raw("SSH-2.0-OpenSSH", _body(text)),
     "nothing": lambda _: engine.Answer(raw=b""),

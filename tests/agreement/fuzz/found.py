@@ -1,5 +1,6 @@
 """Federations with which the exporter once disagreed with Synapse, each with the cause, as fuzzing found them."""
 
+import dataclasses
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -77,6 +78,14 @@ FOUND: Final[Mapping[str, Found]] = {
     "content-type-in-capitals": Found(
         "and minds its case",
         _publish(lambda f: engine.Answer(200, f.key_document(), content_type="Application/JSON")),
+    ),
+    "labelled-http-2": Found(
+        "Synapse does not read the version in a status line",
+        lambda f: f.at_8448(change=lambda answer: dataclasses.replace(answer, protocol="HTTP/2.0")),
+    ),
+    "well-known-labelled-http-2": Found(
+        "nor in that of the well-known",
+        lambda f: f.delegated(well_known=engine.Answer(200, {"m.server": f"{f.hs}:443"}, protocol="HTTP/2.0")),
     ),
     "m-server-not-ascii": Found(
         "Synapse falls back from an m.server that is not ASCII, as from no other text that is no server name",

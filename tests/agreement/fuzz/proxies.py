@@ -91,6 +91,7 @@ CHANGES: Final[Mapping[str, dict[str, Any]]] = {
     "until the end": _changed(framing="close"),
     "a strange length too": _changed(headers=(("Content-Length", 7),)),
     "HTTP/1.2": _changed(protocol="HTTP/1.2"),
+    "HTTP/2.0": _changed(protocol="HTTP/2.0"),
     "cookies": _changed(headers=(("Set-Cookie", "a=b"), ("Set-Cookie", "c=d"))),
     "gzip": {"change": _gzipped},
     "gzip told": _changed(headers=(("Content-Encoding", "gzip"),)),

@@ -109,8 +109,8 @@ def with_key_oddities(oddities: Collection[Oddity], *problems: Problem) -> Repor
     return with_endpoints(with_keys(HEALTHY, keys))
 
 
-def with_headers(lines: int, longest_line: int) -> Report:
-    return with_endpoints(replace(HEALTHY, keys_shape=HttpShape(lines, longest_line)))
+def with_headers(lines: int, longest_line: int, http_version: str = "1.1") -> Report:
+    return with_endpoints(replace(HEALTHY, keys_shape=HttpShape(lines, longest_line, http_version)))
 
 
 def with_directory(status: int, errcode: str | None) -> Report:

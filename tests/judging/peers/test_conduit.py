@@ -50,6 +50,7 @@ KIB = 1024
         (replace(LEADS, body_bytes=60 * KIB), "hs.test:1"),
         (replace(LEADS, shape=HttpShape(5, 20_000)), "hs.test:1"),
         (replace(LEADS, shape=HttpShape(150, 100)), FALLS_BACK),
+        (replace(LEADS, shape=HttpShape(5, 100, "2.0")), FALLS_BACK),
     ],
 )
 def test_reads_a_well_known(response: WellKnownResponse, leads_to: str) -> None:
@@ -89,6 +90,7 @@ def test_chooses_srv_records(records: SrvRecords, targets: list[str] | str) -> N
         (with_second_look(Means.FINITE_FIELD), Reason.TLS_HANDSHAKE),
         (with_headers(100, 20_000), None),
         (with_headers(150, 100), Reason.TOO_LARGE),
+        (with_headers(5, 100, "2.0"), Reason.HTTP_PROTOCOL),
     ],
 )
 def test_connects(report: Report, reason: Reason | None) -> None:

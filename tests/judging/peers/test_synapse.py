@@ -107,6 +107,7 @@ def test_chooses_srv_records(records: SrvRecords, targets: list[str] | str) -> N
         (HTTP2_BROKEN, None),
         (with_headers(150, 16 * KIB), None),
         (with_headers(5, 20_000), Reason.TOO_LARGE),
+        (with_headers(5, 100, "2.0"), None),
     ],
 )
 def test_connects(report: Report, reason: Reason | None) -> None:

@@ -30,6 +30,13 @@ def test_an_object_is_returned() -> None:
     assert parse_object(response(b'{"a": 1}')) == {"a": 1}
 
 
+@pytest.mark.parametrize(("version", "reason"), [("1.0", None), ("1.2", None), ("2.0", Reason.HTTP_PROTOCOL)])
+def test_a_response_of_another_version_is_a_problem(version: str, reason: Reason | None) -> None:
+    """Some homeservers read it all the same."""
+    parsed = parse_object(HttpResponse(200, (), b"{}", version))
+    assert (parsed.reason if isinstance(parsed, UnexpectedResponse) else None) is reason
+
+
 @pytest.mark.parametrize("status", [199, 201, 204, 301, 404, 500])
 def test_requires_status_200(status: int) -> None:
     """Any other status is a problem, no matter what the body says."""
