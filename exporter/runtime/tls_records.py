@@ -5,8 +5,6 @@ has some 30 bytes and takes up to 50 µs of CPU, and OpenSSL works through all t
 """
 
 _HEADER_BYTES, _LENGTH_AT = 5, 3
-MAX_IDLE_RECORDS = 16  # of one connection: servers send two tickets after the handshake, and clients nothing
-_MAX_IDLE_BYTES = 16 * 1024
 
 
 class IdleRecordsError(Exception):
@@ -14,9 +12,13 @@ class IdleRecordsError(Exception):
 
 
 class TlsRecords:
-    """What was received, and is given to OpenSSL one record at a time."""
+    """What was received, and is given to OpenSSL one record at a time.
 
-    def __init__(self) -> None:
+    After the handshake, `max_idle` records may carry no data of the application, of `max_idle_bytes` bytes in all.
+    """
+
+    def __init__(self, max_idle: int, max_idle_bytes: int) -> None:
+        self._max_idle, self._max_idle_bytes = max_idle, max_idle_bytes
         self._received = bytearray()
         self._left = 0
         """The bytes of the current record that have not been taken."""
@@ -50,7 +52,7 @@ class TlsRecords:
         if len(self._received) < _HEADER_BYTES:
             return False
         self._idle_records += self._handshake_ended
-        if self._idle_records > MAX_IDLE_RECORDS or self._idle_bytes > _MAX_IDLE_BYTES:
+        if self._idle_records > self._max_idle or self._idle_bytes > self._max_idle_bytes:
             raise IdleRecordsError
         self._left = _HEADER_BYTES + int.from_bytes(self._received[_LENGTH_AT:_HEADER_BYTES], "big")
         self._current = 0

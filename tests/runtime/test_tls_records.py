@@ -2,14 +2,15 @@
 
 import pytest
 
-from exporter.runtime.tls_records import MAX_IDLE_RECORDS, IdleRecordsError, TlsRecords
+from exporter.runtime.tls_records import IdleRecordsError, TlsRecords
 
+MAX_IDLE, MAX_IDLE_BYTES = 16, 16 * 1024
 KEY_UPDATE = b"\x17\x03\x03\x00\x16" + bytes(22)
 LARGE = b"\x17\x03\x03\x40\x11" + bytes(16401)
 
 
 def records_of(content: bytes = b"", *, after_handshake: bool = True) -> TlsRecords:
-    records = TlsRecords()
+    records = TlsRecords(MAX_IDLE, MAX_IDLE_BYTES)
     if after_handshake:
         records.end_handshake()
     records.add(content)
@@ -31,8 +32,8 @@ def test_records_are_taken_one_at_a_time(size: int) -> None:
 
 
 def test_idle_records_are_limited() -> None:
-    records = records_of(KEY_UPDATE * (MAX_IDLE_RECORDS + 1))
-    for _ in range(MAX_IDLE_RECORDS):
+    records = records_of(KEY_UPDATE * (MAX_IDLE + 1))
+    for _ in range(MAX_IDLE):
         assert records.take() == KEY_UPDATE
     with pytest.raises(IdleRecordsError):
         records.take()
@@ -48,8 +49,8 @@ def test_idle_bytes_are_limited() -> None:
 
 def test_records_with_data_are_not_limited() -> None:
     """They may be read in several pieces. Idle ones in between are counted all the same."""
-    records = records_of((LARGE + KEY_UPDATE) * (MAX_IDLE_RECORDS + 1))
-    for _ in range(MAX_IDLE_RECORDS):
+    records = records_of((LARGE + KEY_UPDATE) * (MAX_IDLE + 1))
+    for _ in range(MAX_IDLE):
         assert records.take() == LARGE
         records.carried_data()
         records.carried_data()

@@ -8,6 +8,8 @@ from exporter.runtime.tls_records import IdleRecordsError, TlsRecords
 
 _Result = TypeVar("_Result")
 
+_MAX_IDLE_RECORDS, _MAX_IDLE_BYTES = 16, 16 * 1024  # clients send nothing but requests
+
 
 class FrugalObject(ssl.SSLObject):
     """Gives OpenSSL what was received one record at a time, and ends the connection if too many carry no data."""
@@ -23,7 +25,8 @@ class FrugalObject(ssl.SSLObject):
         """Called by `ssl` and its subclasses instead of a constructor."""
         given = ssl.MemoryBIO()
         created: Self = super()._create(given, outgoing, **options)  # type: ignore[misc] # not in typeshed
-        created._incoming, created._given, created._records = incoming, given, TlsRecords()
+        created._incoming, created._given = incoming, given
+        created._records = TlsRecords(_MAX_IDLE_RECORDS, _MAX_IDLE_BYTES)
         return created
 
     def do_handshake(self) -> None:
