@@ -6,7 +6,7 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
-PATIENCE = 120.0  # seconds; reached only if the condition never comes true, no matter how busy the machine is
+PATIENCE = 300.0  # seconds; reached only if the condition never comes true, no matter how busy the machine is
 PAUSE = 0.01  # seconds between two checks
 PAUSE_BETWEEN_REQUESTS = 0.05  # each of them keeps another process busy
 

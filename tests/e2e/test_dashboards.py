@@ -1,5 +1,6 @@
 """Every query of the dashboards finds something in a real Prometheus that scrapes the exporter over the lab."""
 
+import json
 import math
 import re
 from collections.abc import AsyncIterator, Iterator
@@ -53,9 +54,11 @@ class Scraped:
 async def scraped(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scraped]:
     folder = tmp_path_factory.mktemp("scraped")
     async with Federation(LAB) as federation:
+        (folder / "more.json").write_text(json.dumps([{"targets": [SEEN[1]]}]))
         file = write_config(
             folder / "config.yaml",
             federation,
+            server_files=["more.json"],
             servers=[*(server.server_name for server in LAB if server.server_name != SEEN[0]), EXPECTED_DELEGATION],
             probe=PROBE,
             network=network(federation, notaries=[NOTARY]),

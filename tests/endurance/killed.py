@@ -94,7 +94,7 @@ def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     exporter.process.wait()
     exporter.start()
     down = time.monotonic() - at
-    wait_until(lambda: seen.number(PROBED) == healthy and seen.number(COUNTED) > probes)
+    wait_until(lambda: probed_again(world) == healthy and seen.number(COUNTED) > probes)
     gap, allowed = seen.longest_gap(), down + 2 * SCRAPE_SECONDS + BUSY_SECONDS
     failed = seen.ask(f"min_over_time(matrix_federation_probe_success{{{HEALTHY}}}[5m]) == 0")
     counted = seen.number(COUNTED)
@@ -104,6 +104,12 @@ def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     yield row("processes left of the old one", 0, sum(Path(f"/proc/{pid}").exists() for pid in ended))
     yield row("files of the exporter", len(files), len(left_in(exporter.folder) & files))
     yield Row("probes off their grid", "", str(off := len(off_the_grid(world))), off == 0)
+
+
+def probed_again(world: World) -> int:
+    """Return how many healthy servers the new process has probed so often that the latest probe was on the grid."""
+    probes = world.exporter.scrape().by_server("matrix_federation_probes_total")
+    return sum(count >= EACH for name, count in probes.items() if ".many." in name)
 
 
 def wait_until(met: Callable[[], bool]) -> None:

@@ -87,8 +87,12 @@ class World:
         return {(str(ip), port) for ip, port in map(ip_endpoint, addresses)}
 
     def network(self, **changes: object) -> dict[str, Any]:
-        """Return the section `network` of the configuration, with the default policy."""
+        """Return the section `network` of the configuration, with the default policy.
+
+        The exporter takes it that every address has a route, whether this machine has one or not.
+        """
         return {
+            "ip_families": ["ipv4", "ipv6"],
             "resolvers": [self.dns.address],
             "ca_file": str(self.authority.ca_file),
             "connect_to": {f"{WEBSITE_IP}:443": self.website.address, f"{WEBSITE_IP}:8448": self.closed.address},
