@@ -26,9 +26,8 @@ from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
 TRY_SECONDS = 2.0  # then the next server is queried, or the same one again: UDP loses packets
 RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
 LIVENESS_SECONDS, _LIVENESS_TRIES = 1.0, 3  # short, because a server can answer without querying another one
-MOMENT_SECONDS = (
-    1.0  # for A once AAAA has records, and the reverse: RFC 8305 says 50 ms, but a probe wants all addresses
-)
+# For A once AAAA has records, and the reverse. RFC 8305 says 50 ms, but a probe wants all addresses.
+MOMENT_SECONDS = 1.0
 _MOMENT_SHARE = 0.25  # of a lookup's lifetime, where that is less
 _FAMILIES = (RdataType.A, RdataType.AAAA)
 
