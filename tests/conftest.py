@@ -12,6 +12,8 @@ import pytest
 from exporter.runtime import loop_lag
 from tests.distribution import FileScheduling, number_of_processes, rank
 
+pytest.register_assert_rewrite("tests.waiting")  # so that it shows differences
+
 
 @pytest.fixture(scope="session", autouse=True)
 def no_stalls() -> Iterator[None]:
