@@ -134,10 +134,14 @@ def well_known_cache_out_of_bounds(report: Report) -> Details:
 
 
 def address_lookup_partial(report: Report) -> Details:
-    """A or AAAA cannot be looked up, of the server name or of a target. The probe went on with the other one."""
+    """A or AAAA cannot be looked up, of the server name or of a target. The probe went on with the other one.
+
+    An answer that is missing says nothing if the exporter itself was late to read it.
+    """
     lookups = [outcome.partial_lookups for outcome in (found(report.well_known), found(report.dns)) if outcome]
     for problem in dict.fromkeys(chain.from_iterable(lookups)):
-        if not isinstance(problem, ResourceShortage):
+        is_late = report.timings_unreliable and problem.reason is Reason.DNS_TIMEOUT
+        if not isinstance(problem, ResourceShortage) and not is_late:
             yield f"{problem.detail}; the probe went on with the other IP family"
 
 

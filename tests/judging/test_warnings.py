@@ -316,6 +316,15 @@ def test_address_lookup_partial(of_website: tuple[Problem, ...], of_target: tupl
     assert active(report) == [(WarningName.ADDRESS_LOOKUP_PARTIAL, text)]
 
 
+def test_a_lookup_that_the_exporter_itself_delayed_says_nothing() -> None:
+    """The answer may have come, and the event loop was late to read it."""
+    silent = Problem(Reason.DNS_TIMEOUT, "matrix.example.org: AAAA lookup failed: no valid answer")
+    resolved = Passed(0.1, Resolution((MATRIX_ENDPOINT,), partial_lookups=(silent, AAAA_FAILS)))
+    report = replace(with_well_known(Passed(0.1, VALID)), dns=resolved, stalled_seconds=0.1)
+    text = f"{AAAA_FAILS.detail}; the probe went on with the other IP family"
+    assert active(report) == [(WarningName.ADDRESS_LOOKUP_PARTIAL, text)]
+
+
 # ---------------------------------------------------------------- endpoints
 
 
