@@ -92,8 +92,8 @@ COMPARISONS: Final = (
 _HEAD: Final = """\
 # Compared with the public federation tester
 
-For six broken federations, one for each stage: what `check` prints, and what the format of the public federation tester
-says about the same probe. The federations are servers of the test federation, and the outputs are real; a test compares
+For six broken federations, one for each stage: what `check` prints, and what the public federation tester's format
+shows for the same probe. The federations are servers of the test federation, and the outputs are real; a test compares
 them with what the programs print today.
 
 The JSON is the response of the exporter's own `/api/report`. It has the format of the Go tester
@@ -101,7 +101,7 @@ The JSON is the response of the exporter's own `/api/report`. It has the format 
 [api.md](api.md#replacing-the-public-federation-tester). The Go tester did not run here. Its messages are those of Go's
 libraries, such as `x509: certificate signed by unknown authority`.
 
-`check` tells everything that the JSON tells, and a test makes sure that it does:
+`check` shows everything that the JSON contains, and a test makes sure that it does:
 
 | in the JSON | in the output of `check` |
 |---|---|

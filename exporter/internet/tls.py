@@ -14,7 +14,7 @@ from exporter.runtime.tls_records import IdleRecordsError, TlsRecords
 
 _RECEIVE_BYTES = 4 * 1024  # by up to this much, a response may exceed its limit before that is noticed
 _MAX_HANDSHAKE_BYTES = 20 * 1024  # 4 KiB are usual, and under 20 with post-quantum signatures; OpenSSL accepts 100
-_MAX_IDLE_RECORDS, _MAX_IDLE_BYTES = 256, 64 * 1024  # two tickets are usual, and OpenSSL can be told to send 255
+_MAX_IDLE_RECORDS, _MAX_IDLE_BYTES = 256, 64 * 1024  # two tickets are usual, and OpenSSL can be configured to send 255
 MAX_CHAIN_VALUES = 500  # 200 are usual, with one more for each name; OpenSSL allocates some 100 bytes for each
 MAX_GROUP_BITS = 4096  # of a finite-field key exchange: a tenth of a second of CPU
 _ALERT, _HANDSHAKE = 21, 22  # the content types that a server may begin with (RFC 8446, section 5.1)

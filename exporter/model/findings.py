@@ -175,7 +175,7 @@ class SigningKeys:
     """The valid ed25519 keys, as unpadded base64, by key ID."""
     valid_until: datetime
     content_type: str | None = None
-    """The Content-Type of the response, without parameters. Synapse minds its case."""
+    """The Content-Type of the response, without parameters, in the case as it was sent, which matters to Synapse."""
     old_key_faults: tuple[str, ...] = ()
     """What is wrong with the keys that are no longer used, one phrase per fault."""
     document: str | None = field(default=None, compare=False, repr=False)

@@ -53,7 +53,7 @@ class LogHandler(logging.Handler):
 
 
 def _poll(stream: TextIO) -> "select.poll | None":
-    """Return what tells whether the stream takes more; None if it is in memory."""
+    """Return a poll object that knows whether the stream accepts more; None if the stream is in memory."""
     try:
         descriptor = stream.fileno()
     except UnsupportedOperation:

@@ -1,4 +1,4 @@
-"""Which IP families the exporter's own machine has, told in a metric, and in the log when it changes."""
+"""Which IP families the exporter's own machine has, as a metric, and in the log when it changes."""
 
 import structlog
 

@@ -182,12 +182,12 @@ class Peer:
         return False
 
     def session_fault(self, seen: EndpointReport, session: TlsSession) -> LocatedProblem | None:
-        """Return what it minds about a session with an endpoint whose certificate it accepts."""
+        """Return what stops it in a session with an endpoint whose certificate it accepts."""
         problem = self.session_refusal(session)
         return _at(seen, Stage.TLS, problem) if problem else None
 
     def session_refusal(self, session: TlsSession) -> Problem | None:
-        """Return what it minds about any session, be it with an endpoint or for the well-known."""
+        """Return what stops it in a session, with an endpoint or for the well-known."""
         if session.tls_version in _OLD_TLS_VERSIONS:
             why = f"{self.name} needs TLS 1.2 or later, the server offers {session.tls_version} at most"
             return Problem(Reason.TLS_HANDSHAKE, why)
