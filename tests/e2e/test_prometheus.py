@@ -19,6 +19,7 @@ from exporter.demo.federation import Federation
 from exporter.demo.homeserver import VERSION, publish_signed_keys
 from exporter.demo.https_server import WELCOME, WELL_KNOWN
 from exporter.demo.servers import LabServer, Website, federates
+from exporter.internet import resolver
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
 from tests.e2e.monitoring import Alert, Receiver, alertmanager, parse_alert, prometheus, receiver, speed_up
@@ -214,12 +215,13 @@ async def ever_told(receiving: Receiver) -> set[Alert]:
 @pytest.mark.system("prometheus")
 @pytest.mark.system("prometheus-alertmanager")
 @pytest.mark.timeout(6 * PATIENCE)
-async def test_alerts_fire_and_resolve(tmp_path: Path) -> None:
+async def test_alerts_fire_and_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those that are to be expected and no others, with stage and reason, by way of the right receiver; all of them
     resolve when the servers are repaired.
 
     The last to fire are those that wait longest: whatever else would fire has fired by then.
     """
+    monkeypatch.setattr(resolver, "_MOMENT_SHARE", 1.0)  # with a timeout as short as here, a moment is soon over
     async with Federation(SERVERS) as federation, exporter(tmp_path, federation) as app:
         age_certificates(federation)
         with (

@@ -17,7 +17,7 @@ HOUR = Stretch(Moment(1000, 1001), Moment(4600, 4601))
 
 @pytest.mark.soak
 @pytest.mark.system("faketime")
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
     """With workers, one of whom is killed; `make endurance` has one process alone too."""
     program("faketime")
@@ -26,7 +26,7 @@ def test_nothing_is_lost_and_nothing_grows(tmp_path: Path) -> None:
 
 @pytest.mark.soak
 @pytest.mark.system("prometheus")
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_a_kill_loses_nothing_that_prometheus_does_not_have(tmp_path: Path) -> None:
     """The other process goes on where the first one was, and there is nothing to repair."""
     assert [row for row in kill(tmp_path / "killed", workers=2, size=SMALL) if not row.holds] == []
