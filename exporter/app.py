@@ -28,9 +28,9 @@ from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
-from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
+from exporter.web.site import SiteContext, build_site
 from exporter.workers.pool import WorkerPool
 
 _REST_SHARE = 4.0  # the rest after a reload, relative to how long it took

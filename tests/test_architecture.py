@@ -38,9 +38,10 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
     "workers": {"config", "model", "probing", "structlog"},
     "web.api": {"config", "exporter", "judging", "metrics", "model", "reports", "runtime", "scheduling", "starlette"},
+    "web.pages": {"exporter", "judging", "model", "probing", "reports", "jinja2", "markupsafe", "starlette"},
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
     "web": {
-        *("config", "exporter", "judging", "metrics", "probing", "reports", "web.api", "web.settings"),
+        *("config", "metrics", "probing", "reports", "web.api", "web.pages", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
     "wiring": {"config", "internet", "model", "probing", "server_lists"},

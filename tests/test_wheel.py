@@ -31,6 +31,7 @@ FOLDERS: Final = {
     "exporter/server_lists",
     "exporter/web",
     "exporter/web/api",
+    "exporter/web/pages",
     "exporter/web/settings",
     "exporter/workers",
 }
@@ -49,6 +50,8 @@ DEMO: Final = {
     "servers",
     "zone",
 }
+PAGES: Final = "exporter/web/pages"
+PAGE_SUFFIXES: Final = {".html", ".css", ".svg"}
 METADATA: Final = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
 
@@ -77,10 +80,12 @@ def test_the_wheel_holds_these_folders(wheel: dict[PurePosixPath, bytes]) -> Non
 
 
 def test_the_wheel_holds_no_other_files(wheel: dict[PurePosixPath, bytes]) -> None:
-    """Besides the modules there are only the files about the package itself."""
+    """Besides the modules there are only what the pages need, and the files about the package itself."""
     (dist_info,) = {path.parts[0] for path in wheel} - {"exporter"}
     about = {f"{dist_info}/{name}" for name in METADATA}
-    assert {str(path) for path in wheel if path.suffix != ".py"} == {"exporter/py.typed"} | about
+    of_pages = {str(path.relative_to(ROOT)) for path in (ROOT / PAGES).rglob("*.*") if path.suffix in PAGE_SUFFIXES}
+    assert len(of_pages) > 5
+    assert {str(path) for path in wheel if path.suffix != ".py"} == {"exporter/py.typed"} | about | of_pages
 
 
 def test_the_demo_holds_these_modules(wheel: dict[PurePosixPath, bytes]) -> None:

@@ -13,13 +13,14 @@ from starlette.routing import Route
 
 from exporter.config import Config, HostPort
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
-from exporter.web.pages import SiteContext, build_site, yield_to_event_loop
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
+from exporter.web.site import SiteContext, build_site, yield_to_event_loop
 from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import PATIENCE
@@ -51,11 +52,12 @@ async def served(
     ready: bool = True,
     queries: ReportQueries | None = None,
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
+    outage: Callable[[], Outage | None] = lambda: None,
 ) -> AsyncIterator[HostPort]:
     """Serve the exporter's site with these parts; yield its address."""
     board = board or board_of(())
     context = SiteContext(
-        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NO_RUNNER, Config)
+        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NO_RUNNER, Config), outage
     )
     sockets = bind([ANYWHERE])
     web = LiveWebConfig(None)

@@ -6,6 +6,7 @@ import pytest
 from starlette.types import Message
 
 from exporter.web.headers import SECURITY_HEADERS, with_headers
+from exporter.web.pages import rendering
 from tests.web.serving import get
 from tests.web.settings.exporter_with_curl import PASSWORD, USERS, running_exporter
 
@@ -39,13 +40,24 @@ async def test_headers_of_the_response_itself_remain() -> None:
     assert first["headers"] == [(b"cache-control", b"max-age=1")]
 
 
-@pytest.mark.parametrize(
-    "path", ["/", "/metrics", "/-/healthy", "/-/ready", "/-/reload", "/nothing", "/api/openapi.json"]
-)
-async def test_every_page_has_the_security_headers(path: str) -> None:
-    """The landing page only adds its style to the content security policy."""
+@pytest.mark.parametrize("path", ["/metrics", "/-/healthy", "/-/ready", "/-/reload", "/nothing", "/api/openapi.json"])
+async def test_every_response_has_the_security_headers(path: str) -> None:
+    """A browser makes no page of it."""
     headers = (await get(path)).headers
-    assert {header: headers[header].partition("; style-src")[0] for header in SECURITY_HEADERS} == SECURITY_HEADERS
+    assert {header: headers[header] for header in SECURITY_HEADERS} == SECURITY_HEADERS
+
+
+async def test_a_page_may_only_load_its_style_and_icons_and_send_forms_to_its_own_site() -> None:
+    """The other headers are those of every response."""
+    headers = (await get("/")).headers
+    expected = {**SECURITY_HEADERS, **rendering.HEADERS}
+    assert {header: headers[header] for header in expected} == expected
+    policy = dict(directive.split(" ", 1) for directive in headers["content-security-policy"].split("; "))
+    assert {directive: value for directive, value in policy.items() if value != "'none'"} == {
+        "style-src": "'self'",
+        "img-src": "'self'",
+        "form-action": "'self'",
+    }
 
 
 async def test_configured_headers_are_in_every_response(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from exporter.model.report import Report
 from exporter.reports.server_state import ServerState
 from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
-from exporter.web.pages import SiteContext, build_site
 from exporter.web.server import cancel_on_disconnect
+from exporter.web.site import SiteContext, build_site
 from tests.fuzz.targets.checks import loop, run
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of

@@ -17,7 +17,7 @@ from exporter.demo.authority import Authority
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.server_lists.fetch import ListAccess
-from exporter.web import landing
+from exporter.web.pages import rendering
 from exporter.web.settings.declaration import TlsServerSettings, WebSettingsFile
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.passwords import Credentials, Passwords
@@ -87,7 +87,7 @@ async def test_responses_and_log_contain_no_secret(
             async with client_of(app.addresses[0]) as client:
                 for auth in (("alice", PASSWORD), ("alice", WRONG_PASSWORD), None):
                     responses += [await client.get(path, auth=auth) for path in PATHS]
-                monkeypatch.setattr(landing, "render", broken_page)
+                monkeypatch.setattr(rendering, "render", broken_page)
                 responses.append(await client.get("/", auth=("alice", PASSWORD)))
                 (tmp_path / "token").write_text(f"{TOKEN} {TOKEN}")
                 responses.append(await client.post("/-/reload", auth=("alice", PASSWORD)))
@@ -102,7 +102,7 @@ async def test_responses_and_log_contain_no_secret(
     assert not contains_secret(log.getvalue())
 
 
-def broken_page(*_: object) -> str:
+def broken_page(*_: object, **__: object) -> str:
     password = PASSWORD
     assert password
     raise RuntimeError("a bug in a page")

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import pytest
 
 from exporter import VERSION
-from exporter.web.pages import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
+from exporter.web.site import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
 from tests.waiting import PATIENCE, until

@@ -1,23 +1,22 @@
 """The site: all paths of the exporter, and their responses."""
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
-from exporter.web import landing
 from exporter.web.api import probe, report, tester
 from exporter.web.api.queries import ReportQueries
+from exporter.web.pages import assets, overview
 
 RELOAD_DISABLED = (
     "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
@@ -44,11 +43,6 @@ class SiteContext:
 def build_site(context: SiteContext) -> Starlette:
     """Return the ASGI application."""
 
-    async def landing_page(_: Request) -> Response:
-        servers = Counter(rendered.state.federation for rendered in context.board.snapshot().states)
-        page = landing.render(servers, context.outage())
-        return HTMLResponse(page, headers=landing.HEADERS)
-
     async def metrics(request: Request) -> Response:
         accepted = (_join_header(request, "accept"), _join_header(request, "accept-encoding"))
         scrape = exposition.scrape(context.board, context.exporter_metrics, *accepted)
@@ -68,7 +62,8 @@ def build_site(context: SiteContext) -> Starlette:
 
     application = Starlette(
         routes=[
-            Route("/", landing_page),
+            *overview.routes(context.board, context.outage),
+            *assets.routes(),
             Route("/metrics", metrics),
             *_health_routes(context),
             Route("/-/reload", reload, methods=["POST"]),
