@@ -11,12 +11,14 @@ import structlog
 
 from exporter import wiring
 from exporter.config import Complaint, Config, ConfigError, HostPort, load
+from exporter.history.storage.storage import Storage
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.model.shards import Shard
 from exporter.reports.board import Board
+from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.own_families import OwnFamilies
@@ -72,7 +74,8 @@ class App:
         self._shard = shard or Shard()
         self._workers = workers
         self.exporter_metrics = ExporterMetrics(self._shard, workers)
-        self.board = Board(exposition.render_lines, lambda: datetime.now(UTC))
+        self.history = Storage(report_json, lambda: datetime.now(UTC))
+        self.board = Board(exposition.render_lines, lambda: datetime.now(UTC), self.history.record)
         self._lag = LoopLag(self.exporter_metrics.event_loop_lag.observe)
         if workers:
             workers.on_lag = self.exporter_metrics.event_loop_lag.observe
@@ -91,6 +94,7 @@ class App:
                 lambda: self.ready,
                 self.reload if lifecycle else None,
                 self.queries,
+                self.history,
                 lambda: self._runner.outage_detector.outage,
                 workers.complaint if workers else lambda: None,
             )
@@ -130,6 +134,7 @@ class App:
             loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
             log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
             await stack.enter_async_context(self._lag)
+            await stack.enter_async_context(self.history)
             if self._workers:
                 await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._runner)
@@ -291,7 +296,8 @@ class App:
         watched = await asyncio.to_thread(self._select_servers, config)
         event_loop.collect_garbage_for(len(watched))
         for start in range(0, len(watched), _BATCH):
-            self.board.add(watched[start : start + _BATCH])
+            batch = watched[start : start + _BATCH]
+            self.board.add(batch, await self.history.recall(self.board.new_among(batch)))
             await asyncio.sleep(0)
         self.board.watch(watched)
         await self._schedule.watch(watched, config.probe.concurrency)

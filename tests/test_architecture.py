@@ -32,8 +32,10 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},
     "config": {"model", "pydantic", "pydantic_core", "structlog", "yaml"},
-    "reports": {"judging", "judging.peers", "model", "rich"},
-    "metrics": {"exporter", "judging", "judging.peers", "model", "reports", "prometheus_client"},
+    "history": {"judging", "judging.peers", "model"},
+    "history.storage": {"history", "judging", "model"},
+    "reports": {"history", "judging", "judging.peers", "model", "rich"},
+    "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
     "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "apscheduler", "structlog"},
     "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
     "workers": {"config", "model", "probing", "structlog"},
@@ -41,15 +43,15 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "web.pages": {"exporter", "judging", "model", "probing", "reports", "jinja2", "markupsafe", "starlette"},
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
     "web": {
-        *("config", "metrics", "probing", "reports", "web.api", "web.pages", "web.settings"),
+        *("config", "history", "metrics", "probing", "reports", "web.api", "web.pages", "web.settings"),
         *("h11", "starlette", "uvicorn"),
     },
     "wiring": {"config", "internet", "model", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
     "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
     "app": {
-        *("config", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web", "web.api"),
-        *("web.settings", "wiring", "workers", "structlog"),
+        *("config", "history.storage", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web"),
+        *("web.api", "web.settings", "wiring", "workers", "structlog"),
     },
     "demo": {"app", "config", "judging", "model", "web", "canonicaljson", "cryptography", "dns", "h11", "rich"},
     "cli": {
@@ -65,11 +67,11 @@ NESTED: Final = {("probing", "probing.stages")}
 # Where no function waits, nothing touches the network: what these decide can be tested as a table.
 PURE: Final = (
     *("model", "judging", "judging.peers", "probing.parsing", "internet.der", "internet.dns_message"),
-    "internet.key_exchange",
+    *("history.changes", "history.incidents", "history.memory", "history.strips", "internet.key_exchange"),
     *(f"probing.stages.{stage}" for stage in ("keys", "tls", "version")),
 )
 
-MAX_ENTRIES: Final = 21  # of the package itself
+MAX_ENTRIES: Final = 22  # of the package itself
 MAX_FILES: Final = 14  # of a folder
 MAX_LINES: Final = 320  # of a file
 

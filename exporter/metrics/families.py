@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from exporter.history.changes import Subject
 from exporter.judging import verdict
 from exporter.metrics import samples
 from exporter.metrics.samples import Sampler
@@ -148,7 +149,7 @@ FAMILIES: tuple[Family, ...] = (
         MetricType.COUNTER,
         "How often the method or the set of targets has changed since the start. A failed lookup is not a change.",
         (),
-        samples.counter(lambda state: state.delegation_changes),
+        samples.counter(lambda state: state.change_counts.get(Subject.DELEGATION, 0)),
     ),
     Family(
         "delegation_as_expected",

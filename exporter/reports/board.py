@@ -1,17 +1,21 @@
 """The board: the state of every watched server."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import TypeAlias
+from types import MappingProxyType
+from typing import Final, TypeAlias
 
+from exporter.history.history import Entry
+from exporter.history.memory import ServerMemory
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
-from exporter.reports.server_state import ServerState
+from exporter.reports.server_state import ServerState, history_entry
 
 RenderedLines: TypeAlias = tuple[bytes, ...]
 """The lines of one server on `/metrics`: an entry for every metric family, in the order of the table of families."""
+_NOTHING: Final[Mapping[ServerName, ServerMemory]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +38,34 @@ class Snapshot:
 class Board:
     """Holds the latest states. Only one thread may use it; what it returns is immutable and safe for other threads."""
 
-    def __init__(self, render: Callable[[ServerState], RenderedLines], now: Callable[[], datetime]) -> None:
-        """`render` is called once for every change, so that a scrape has nothing left to compute. `now` is in UTC."""
+    def __init__(
+        self,
+        render: Callable[[ServerState], RenderedLines],
+        now: Callable[[], datetime],
+        record: Callable[[Entry], None] = lambda _: None,
+    ) -> None:
+        """`render` is called once for every change, so that a scrape has nothing left to compute. `now` is in UTC.
+        `record` keeps what each report adds to the history.
+        """
         self._render_lines = render
         self._now = now
+        self._record = record
         self._rendered: dict[ServerName, RenderedState] = {}
 
     def __repr__(self) -> str:
         reported = sum(rendered.state.report is not None for rendered in self._rendered.values())
         return f"<{type(self).__name__} {len(self._rendered)} servers, {reported} with a report>"
 
-    def add(self, servers: Iterable[WatchedServer]) -> None:
-        """Watch more servers, or watch some with other settings. To render one takes 30 µs."""
-        self._rendered |= {server.server_name: self._kept(server) for server in servers}
+    def new_among(self, servers: Iterable[WatchedServer]) -> Sequence[ServerName]:
+        """Return the names of the servers that are not watched yet."""
+        return [server.server_name for server in servers if server.server_name not in self._rendered]
+
+    def add(self, servers: Iterable[WatchedServer], memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> None:
+        """Watch more servers, or watch some with other settings. To render one takes 30 µs.
+
+        `memories` is what is remembered of servers that are new to the board.
+        """
+        self._rendered |= {server.server_name: self._kept(server, memories) for server in servers}
 
     def watch(self, watched: Iterable[WatchedServer]) -> None:
         """Replace the set of watched servers. Servers that remain keep their results."""
@@ -57,7 +76,9 @@ class Board:
         rendered = self._rendered.get(report.server_name)
         if rendered is None:
             return False
-        self._rendered[report.server_name] = self._render(rendered.state.with_report(report))
+        state = rendered.state.with_report(report)
+        self._rendered[report.server_name] = self._render(state)
+        self._record(history_entry(rendered.state, state, report))
         return True
 
     def state(self, server_name: ServerName) -> ServerState | None:
@@ -69,16 +90,16 @@ class Board:
         """Return the states of all watched servers."""
         return Snapshot(self._now(), tuple(self._rendered.values()))
 
-    def _kept(self, watched: WatchedServer) -> RenderedState:
+    def _kept(self, watched: WatchedServer, memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> RenderedState:
         """Return the state of a server that is to be watched. There are three cases:
 
-        - The server is new: its state is empty.
+        - The server is new: its state is empty, apart from what is remembered of it.
         - The server and its settings are the same: its state is not even rendered again.
         - The settings have changed: its results remain, and are rendered again.
         """
         rendered = self._rendered.get(watched.server_name)
         if rendered is None:
-            return self._render(ServerState(watched))
+            return self._render(ServerState(watched, memories.get(watched.server_name, ServerMemory())))
         if rendered.state.watched == watched:
             return rendered
         return self._render(replace(rendered.state, watched=watched))

@@ -1,15 +1,16 @@
 """The state of one watched server: its latest report, and a short history."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
 
+from exporter.history.changes import Change, Subject
+from exporter.history.history import Entry, entry
+from exporter.history.memory import ServerMemory
 from exporter.judging import verdict, warnings
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning
-from exporter.model.addresses import Target
-from exporter.model.enums import Method, Stage
-from exporter.model.outcomes import found
+from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
@@ -18,8 +19,6 @@ _STALE_AFTER_INTERVALS = 3  # one probe may be skipped and the next one late bef
 _STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # the lookback of Prometheus
 RESULTS_KEPT, FAILURES_KEPT = 10, 5  # about 2 KiB for each server
 NEVER = datetime.min.replace(tzinfo=UTC)
-
-DelegatedTargets: TypeAlias = tuple[Method, frozenset[Target]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +38,8 @@ class ServerState:
     """The state of one watched server. Counters start at 0 when the exporter starts to watch the server."""
 
     watched: WatchedServer
+    memory: ServerMemory = field(default_factory=ServerMemory)
+    """What is remembered of the server, over restarts too."""
     report: Report | None = None
     """The latest report, without those that were made while the exporter was offline."""
     federation: Federation | None = None
@@ -46,11 +47,10 @@ class ServerState:
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
-    delegation_changes: int = 0
-    delegated: DelegatedTargets | None = None
-    """The latest delegation that led to a target."""
-    well_known_last_seen: datetime | None = None
-    """When a valid well-known was last seen."""
+    changes: tuple[Change, ...] = ()
+    """What the latest report changed."""
+    change_counts: Mapping[Subject, int] = field(default_factory=dict)
+    """How often each subject has changed; those that never have are missing."""
     history: tuple[Result, ...] = ()
     """The latest results, the newest first."""
     last_failures: tuple[Result, ...] = ()
@@ -64,29 +64,38 @@ class ServerState:
         if report.exporter_offline:
             return self._with_offline_report(report)
         report = report.with_deep_look_from(self.report)
-        succeeded = verdict.federates(report)
+        succeeded, federation = verdict.federates(report), verdict.federation(report)
         result = Result(report.ended_at, report.seconds, succeeded, _failure_reasons(report))
-        delegated = _delegated_targets(report) or self.delegated
-        moved = self.delegated is not None and delegated != self.delegated
+        memory, changes = self.memory.after(report, federation, failed=not succeeded)
         return replace(
             self,
+            memory=memory,
             report=report,
-            federation=verdict.federation(report),
+            federation=federation,
             last_success=report.ended_at if succeeded else self.last_success,
             probes=self.probes + 1,
             failures=self.failures + (not succeeded),
-            delegation_changes=self.delegation_changes + moved,
-            delegated=delegated,
+            changes=changes,
+            change_counts=_count(self.change_counts, changes),
             history=(result, *self.history)[:RESULTS_KEPT],
             last_failures=self.last_failures if succeeded else (result, *self.last_failures)[:FAILURES_KEPT],
-            well_known_last_seen=report.ended_at if _has_delegation(report) else self.well_known_last_seen,
         )
 
     def _with_offline_report(self, report: Report) -> "ServerState":
         result = Result(
             report.ended_at, report.seconds, federates=False, problems=_failure_reasons(report), exporter_offline=True
         )
-        return replace(self, probes=self.probes + 1, history=(result, *self.history)[:RESULTS_KEPT])
+        return replace(self, probes=self.probes + 1, changes=(), history=(result, *self.history)[:RESULTS_KEPT])
+
+    @property
+    def since(self) -> datetime | None:
+        """The time since which the verdict has been the same. None if there is no verdict."""
+        return self.memory.since
+
+    @property
+    def well_known_last_seen(self) -> datetime | None:
+        """When a valid well-known was last seen."""
+        return self.memory.well_known_last_seen
 
     @property
     def exporter_offline(self) -> bool:
@@ -110,24 +119,18 @@ class ServerState:
         return self.report.ended_at + max(allowed, _STALE_AFTER_AT_LEAST)
 
 
+def history_entry(before: ServerState, after: ServerState, report: Report) -> Entry:
+    """Return what a report adds to the history, from the states before and after it."""
+    if report.exporter_offline:
+        return entry(before.memory, after.memory, report, None, ())
+    return entry(before.memory, after.memory, after.report or report, after.federation, after.changes)
+
+
 def _failure_reasons(report: Report) -> tuple[tuple[Stage, Reason], ...]:
     """Return every reason once for each stage."""
     found_now = ((located.stage, located.problem.reason) for located in verdict.problems(report))
     return tuple(dict.fromkeys(found_now))
 
 
-def _has_delegation(report: Report) -> bool:
-    delegation = found(report.well_known)
-    return delegation is not None and delegation.server is not None
-
-
-def _delegated_targets(report: Report) -> DelegatedTargets | None:
-    """Return None if a lookup has failed, because that does not count as a change of the delegation.
-
-    There are two cases: no target was found, or the only targets are those of a server without a well-known, because
-    the well-known did not answer in time.
-    """
-    route = report.route
-    if not route.targets or verdict.well_known_ran_out_of_time(report):
-        return None
-    return route.method, frozenset(route.targets)
+def _count(counts: Mapping[Subject, int], changes: tuple[Change, ...]) -> Mapping[Subject, int]:
+    return {**counts, **{each.subject: counts.get(each.subject, 0) + 1 for each in changes}} if changes else counts

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from exporter.history.history import History
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.probing.connectivity import Outage
@@ -34,6 +35,7 @@ class SiteContext:
     reload: Callable[[], Awaitable[Iterable[object]]] | None
     """Reloads the configuration, and returns the complaints if it is not applied. None if this is not allowed."""
     queries: ReportQueries
+    history: History
     outage: Callable[[], Outage | None] = lambda: None
     """Returns why the exporter is offline, or None if it is not."""
     complaint: Callable[[], str | None] = lambda: None

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from exporter.history.changes import Subject, observe
+from exporter.history.memory import ServerMemory
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
 from exporter.model import names
@@ -19,7 +21,6 @@ from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
 from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Result, ServerState
 from tests.sample_reports import (
     ENDED_AT,
-    MATRIX_443,
     delegated_by_well_known,
     expired_certificate,
     healthy_at,
@@ -59,7 +60,7 @@ def delegation_changes(board: Board, *reports: Report) -> Iterator[int]:
     """Put the reports on the board, and yield the counter after each of them."""
     for report in reports:
         assert board.put(report)
-        yield state_of(board).delegation_changes
+        yield state_of(board).change_counts.get(Subject.DELEGATION, 0)
 
 
 def test_a_new_server_has_an_empty_state(board: Board) -> None:
@@ -77,17 +78,16 @@ def test_a_new_server_has_an_empty_state(board: Board) -> None:
 def test_a_report_becomes_the_state(board: Board) -> None:
     """The first report sets every field of the state."""
     report = delegated_by_well_known()
+    observed, _ = observe({}, report)
     assert board.put(report)
     assert state_of(board) == ServerState(
         watched_server("example.org"),
+        ServerMemory(Federation.FULL, since=ENDED_AT, well_known_last_seen=ENDED_AT, observed=observed),
         report,
         Federation.FULL,
         last_success=ENDED_AT,
         probes=1,
         failures=0,
-        delegation_changes=0,
-        delegated=(Method.WELL_KNOWN_PORT, frozenset({MATRIX_443})),
-        well_known_last_seen=ENDED_AT,
         history=(Result(ENDED_AT, 0.25, federates=True, problems=()),),
     )
 

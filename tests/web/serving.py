@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from exporter.config import Config, HostPort
 from exporter.metrics.exporter_metrics import ExporterMetrics
+from exporter.model.report import Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api.queries import ReportQueries
@@ -21,6 +22,7 @@ from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.site import SiteContext, build_site, yield_to_event_loop
+from tests.histories import history_of
 from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import PATIENCE
@@ -53,17 +55,18 @@ async def served(
     queries: ReportQueries | None = None,
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
     outage: Callable[[], Outage | None] = lambda: None,
+    reports: Iterable[Report] = (),
 ) -> AsyncIterator[HostPort]:
-    """Serve the exporter's site with these parts; yield its address."""
+    """Serve the exporter's site with these parts, and the history of these reports; yield its address."""
     board = board or board_of(())
-    context = SiteContext(
-        board, ExporterMetrics(), lambda: ready, reload, queries or ReportQueries(board, NO_RUNNER, Config), outage
-    )
-    sockets = bind([ANYWHERE])
-    web = LiveWebConfig(None)
-    web.read()
-    async with Server(Guard(build_site(context), web), sockets):
-        yield bound_address(sockets[0])
+    queries = queries or ReportQueries(board, NO_RUNNER, Config)
+    async with history_of(*reports) as history:
+        context = SiteContext(board, ExporterMetrics(), lambda: ready, reload, queries, history, outage)
+        sockets = bind([ANYWHERE])
+        web = LiveWebConfig(None)
+        web.read()
+        async with Server(Guard(build_site(context), web), sockets):
+            yield bound_address(sockets[0])
 
 
 async def get(

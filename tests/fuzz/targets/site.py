@@ -3,6 +3,8 @@
 import asyncio
 import re
 import socket
+from collections.abc import Sequence
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -12,6 +14,9 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.server import ServerState as UvicornState
 
 from exporter.config import Config
+from exporter.history.changes import Change
+from exporter.history.incidents import Incident
+from exporter.history.strips import SCALES, Strip
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.negotiation import OPENMETRICS, parse_preferences, wants_gzip, wants_openmetrics
 from exporter.model.names import ServerName
@@ -22,7 +27,7 @@ from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.server import cancel_on_disconnect
 from exporter.web.site import SiteContext, build_site
 from tests.fuzz.targets.checks import loop, run
-from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
+from tests.sample_reports import ENDED_AT, delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of
 
 MAX_ITERATIONS = 1000  # of the event loop, for one response
@@ -71,6 +76,23 @@ class FakeProbeRunner:
         return report
 
 
+class NoHistory:
+    """Nothing has happened."""
+
+    async def incidents(self, _server_name: ServerName | None, _since: datetime, _limit: int) -> Sequence[Incident]:
+        return ()
+
+    async def changes(self, _server_name: ServerName | None, _since: datetime, _limit: int) -> Sequence[Change]:
+        return ()
+
+    async def strips(self, _server_name: ServerName) -> tuple[Strip, Strip]:
+        day, quarter = (scale.strip(ENDED_AT, {}) for scale in SCALES)
+        return day, quarter
+
+    async def first_failure(self, _incident: Incident) -> None:
+        return None
+
+
 @cache
 def site_config() -> uvicorn.Config:
     board = board_of(
@@ -83,8 +105,10 @@ def site_config() -> uvicorn.Config:
     async def reload() -> tuple[()]:
         return ()
 
-    queries = ReportQueries(board, runner, Config)
-    application = cancel_on_disconnect(build_site(SiteContext(board, ExporterMetrics(), lambda: True, reload, queries)))
+    context = SiteContext(
+        board, ExporterMetrics(), lambda: True, reload, ReportQueries(board, runner, Config), NoHistory()
+    )
+    application = cancel_on_disconnect(build_site(context))
 
     async def record_errors(scope: Scope, receive: Receive, send: Send) -> None:
         try:

@@ -1,0 +1,1 @@
+"""What happened to the watched servers: incidents, changes and results, and what is remembered over restarts."""
