@@ -1,4 +1,4 @@
-"""How many values a certificate consists of in DER (ITU-T X.690), nested ones included.
+"""What a certificate costs, read from its DER (ITU-T X.690): how many values it consists of, and an RSA key's exponent.
 
 OpenSSL allocates some 100 bytes for each value, whether it is a long signature or an empty name, which has two bytes.
 So a chain's size does not predict its memory use.
@@ -9,7 +9,7 @@ _OCTET_STRING, _CONSTRUCTED_OCTET_STRING = 0x04, 0x24
 
 
 def count_values(der: bytes) -> int:
-    """Return the number of values, which is at most the number of bytes.
+    """Return the number of values, nested ones included, which is at most the number of bytes.
 
     There are four cases of a value:
 
@@ -33,6 +33,21 @@ def count_values(der: bytes) -> int:
             offset = begin
             ends.append(end)
     return count
+
+
+def rsa_exponent(public_key: bytes) -> int:
+    """Return the public exponent in a SubjectPublicKeyInfo as OpenSSL writes it.
+
+    It is a SEQUENCE of the algorithm and of a BIT STRING, which holds a SEQUENCE of the modulus and the exponent
+    (RFC 8017, appendix A.1.1).
+    """
+    _, algorithm, _ = _read_header(public_key, 0)
+    _, _, bit_string = _read_header(public_key, algorithm)
+    _, unused_bits, _ = _read_header(public_key, bit_string)
+    _, modulus, _ = _read_header(public_key, unused_bits + 1)
+    _, _, exponent = _read_header(public_key, modulus)
+    _, begin, end = _read_header(public_key, exponent)
+    return int.from_bytes(public_key[begin:end])
 
 
 def _read_header(der: bytes, offset: int) -> tuple[int, int, int]:

@@ -43,6 +43,10 @@ class ClosedEarlyError(Exception):
     """The server closed the connection in the middle of something."""
 
 
+class CertificateRefusedError(Exception):
+    """A certificate has a key that takes too much CPU time to use, so that it is not verified."""
+
+
 class OtherCertificateError(Exception):
     """A connection had to be replaced, and over the new one, the server presented another certificate, a bad one."""
 

@@ -20,6 +20,7 @@ from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.network import (
     BlockedAddressError,
+    CertificateRefusedError,
     ClosedEarlyError,
     DnsFailureError,
     DnsTimeoutError,
@@ -62,6 +63,7 @@ _OF_NETWORK: Final = {
     FirewallRejectError: Reason.CONNECT_PROHIBITED,
     TooLargeError: Reason.TOO_LARGE,
     NotTlsError: Reason.NOT_TLS,
+    CertificateRefusedError: Reason.CERTIFICATE_INVALID,
     DnsTimeoutError: Reason.DNS_TIMEOUT,
     DnsFailureError: Reason.DNS_FAILURE,
 }

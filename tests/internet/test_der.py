@@ -1,10 +1,11 @@
-"""The number of values in a certificate, however a server encodes it."""
+"""The number of values in a certificate, however a server encodes it, and the exponent of an RSA key."""
 
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exporter.demo.authority import IssuedCertificate
-from exporter.internet.der import count_values
+from exporter.internet.der import count_values, rsa_exponent
 from tests.certificates import certificate
 from tests.lab.hostile.bad_certificates import der
 
@@ -72,3 +73,10 @@ def test_each_name_is_one_value(issued: IssuedCertificate) -> None:
     few, many = (certificate(*(f"n{number}.test" for number in range(count))) for count in (10, 110))
     assert count_values(many) - count_values(few) == 100
     assert 80 < sum(count_values(each.public_bytes(Encoding.DER)) for each in issued.chain) < 150
+
+
+@pytest.mark.parametrize("exponent", [3, 65537, 2**31 - 1, 2**64 + 1, 2**3072 - 1])
+@pytest.mark.parametrize("bits", [1024, 8192, 2**15])
+def test_an_rsa_exponent_is_read_from_its_encoding(bits: int, exponent: int) -> None:
+    key = rsa.RSAPublicNumbers(exponent, max(2**bits, exponent) * 2 - 1).public_key()
+    assert rsa_exponent(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)) == exponent

@@ -18,7 +18,6 @@ _MIN_RSA_BITS = 1963  # as OpenSSL computes it (ossl_ifc_ffc_compute_security_bi
 _MIN_KEY_BITS: Final = {
     crypto.TYPE_RSA: ("RSA", _MIN_RSA_BITS),
     _TYPE_RSA_PSS: ("RSA-PSS", _MIN_RSA_BITS),
-    crypto.TYPE_DSA: ("DSA", 2048),
     crypto.TYPE_EC: ("EC", 224),
 }
 _USUAL_BITS: Final = {"RSA": 2048, "RSA-PSS": 2048}  # (NIST SP 800-57 part 1, table 2)

@@ -49,6 +49,7 @@ from tests.lab.hostile.bad_certificates import (
     raw_names,
 )
 from tests.lab.hostile.connection_handlers import answer
+from tests.lab.hostile.costly_chains import issued_by_slow_keys
 from tests.lab.hostile.rows import Problems, found, numbered
 from tests.lab.hostile.tls_records import certificate, server_hello
 from tests.lab.ports import listen
@@ -68,6 +69,8 @@ TOO_LARGE_EVERYWHERE = TOO_LARGE | found(Stage.WELL_KNOWN, Reason.TOO_LARGE)
 BAD_CHAIN = found(
     Stage.TLS, Reason.CERTIFICATE_EXPIRED, Reason.CERTIFICATE_INVALID, Reason.CERTIFICATE_UNTRUSTED
 ) | found(Stage.WELL_KNOWN, Reason.CERTIFICATE_UNTRUSTED)
+
+SLOW = found(Stage.TLS, Reason.CERTIFICATE_INVALID) | found(Stage.WELL_KNOWN, Reason.CERTIFICATE_INVALID)
 
 NumberedPort: TypeAlias = Callable[[str, int], Website | PortFactory]
 """Makes what listens from the server name and a number, which differs for each address and port."""
@@ -190,6 +193,7 @@ OVERSIZED_SERVERS = numbered(
         ),
         OversizedServer("values", "thousands of empty names", equal(with_empty_names), TOO_LARGE_EVERYWHERE),
         OversizedServer("mixed", "thousands of empty names, or as much as is allowed", mixed, TOO_LARGE),
+        OversizedServer("slow", "chains that take long to verify", equal(issued_by_slow_keys(8)), SLOW),
         OversizedServer("unfinished", "thousands of empty names, and then silence", unfinished, TOO_LARGE),
     ),
 )

@@ -10,7 +10,7 @@ from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from tests.lab.certificates import COMMON_NAME_ONLY, FOR_CLIENTS, NOT_YET_VALID, SELF_SIGNED
 from tests.lab.hostile import bad_certificates as bad
-from tests.lab.hostile import chains
+from tests.lab.hostile import chains, costly_chains
 from tests.lab.hostile.bad_certificates import (
     DAY,
     DNS_NAME,
@@ -129,6 +129,41 @@ CERTIFICATE_SERVERS = numbered(
         HostileServer("md5", "a signature with MD5", presents(SIGNED_WITH_MD5), INVALID),
         HostileServer(
             "weak-pss", "an RSASSA-PSS signature by a key of 1024 bits", presents(bad.with_weak_pss_issuer), INVALID
+        ),
+        # ------------------------------------------------------------ what takes much CPU time to verify
+        HostileServer(
+            "slow-issuers",
+            "issuers with public exponents of 3072 bits",
+            presents(costly_chains.issued_by_slow_keys(8)),
+            INVALID,
+        ),
+        HostileServer(
+            "slow-issuers-many",
+            "as many such issuers as fit into a handshake",
+            presents(costly_chains.issued_by_slow_keys(costly_chains.ISSUERS)),
+            TOO_LARGE,
+        ),
+        HostileServer(
+            "slow-issuers-untrusted",
+            "such issuers, of a root that no peer trusts",
+            presents(costly_chains.issued_by_untrusted_slow_keys(8)),
+            INVALID,
+        ),
+        HostileServer(
+            "slow-issuers-self-signed",
+            "such issuers, and such a root that signed itself",
+            presents(costly_chains.issued_by_itself_and_slow_keys(8)),
+            INVALID,
+        ),
+        HostileServer(
+            "slow-leaf", "a leaf with such a public exponent", presents(costly_chains.with_slow_leaf), INVALID
+        ),
+        HostileServer(
+            "rsa-large", "an issuer with an RSA key of 8200 bits", presents(costly_chains.issued_by_large_key), INVALID
+        ),
+        HostileServer("dsa", "an issuer with a DSA key", presents(costly_chains.issued_by_dsa_key), INVALID),
+        HostileServer(
+            "issuers-many", "11 issuers", presents(costly_chains.issued_by_many(costly_chains.ISSUERS)), TOO_LARGE
         ),
         # ------------------------------------------------------------ names
         HostileServer("name-wrong", "a certificate for another name", presents(WRONG_NAME), MISMATCH),
