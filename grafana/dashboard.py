@@ -137,10 +137,10 @@ FIRING_ALERTS = Annotation(
 )
 
 
-def delegation_changes(selector: str) -> Annotation:
+def changes(selector: str) -> Annotation:
     """Return an annotation that marks every increase of the selected counters."""
-    expression = f"sum by (server_name) (increase({selector}[$__rate_interval])) > 0"
-    return Annotation("Delegation changes", expression, "purple", "Delegation changed", "{{server_name}}")
+    expression = f"sum by (server_name, subject) (increase({selector}[$__rate_interval])) > 0"
+    return Annotation("Changes", expression, "purple", "{{subject}} changed", "{{server_name}}")
 
 
 _TAG = "matrix-federation"

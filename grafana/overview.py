@@ -4,8 +4,8 @@ from grafana.dashboard import (
     EXPORTER_RESTARTS,
     FIRING_ALERTS,
     Dashboard,
+    changes,
     custom_variable,
-    delegation_changes,
     servers_variables,
 )
 from grafana.layout import Row, even_line, line
@@ -203,6 +203,7 @@ def _probe_durations() -> Json:
 
 def _servers(thresholds: Thresholds) -> Json:
     last_success = max_by(select_servers("probe_last_success_timestamp_seconds"))
+    failing_since = min_by(select_servers("incident_start_timestamp_seconds"))
     labels = ("server_name", "connection")
     renewal = min_by(renewal_state(_CHAIN_NOT_AFTER, _NOT_AFTER, _NOT_BEFORE, thresholds, *labels))
     healthy_endpoints = [
@@ -219,6 +220,7 @@ def _servers(thresholds: Thresholds) -> Json:
             ValueColumn("failures", f"count by (server_name) ({_FAILURES})", COUNT),
             ValueColumn("warnings", f"count by (server_name) ({_WARNINGS})", COUNT),
             ValueColumn("last success", to_milliseconds(last_success), TIME_AGO),
+            ValueColumn("failing since", to_milliseconds(failing_since), TIME_AGO),
             ValueColumn("duration", _PROBE_DURATION, DURATION),
             ValueColumn("renewal", renewal, RENEWAL),
             ValueColumn("certificate expires in", _TIME_LEFT, TIME_LEFT),
@@ -260,7 +262,7 @@ def overview_dashboard(thresholds: Thresholds) -> Dashboard:
         "Overview",
         "All watched servers: how many federate, which ones fail, why, and since when.",
         [*servers_variables(), _HISTORY_FILTER],
-        [EXPORTER_RESTARTS, delegation_changes(select_servers("delegation_changes_total")), FIRING_ALERTS],
+        [EXPORTER_RESTARTS, changes(select_servers("changes_total")), FIRING_ALERTS],
         [
             Row("Status", (even_line(4, *_status()),)),
             Row(

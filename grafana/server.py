@@ -1,7 +1,7 @@
 """The dashboard of one server: stages, delegation, endpoints, certificates and keys."""
 
 from exporter.model.enums import Stage
-from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, delegation_changes, server_variables
+from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, changes, server_variables
 from grafana.layout import Row, even_line, line
 from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
 from grafana.promql import count_or_zero, federation_state, max_by, min_by, select_server, to_milliseconds
@@ -185,7 +185,8 @@ def _probe_durations() -> Json:
 
 
 def _delegation_status() -> list[Json]:
-    changes = f"max(increase({select_server('delegation_changes_total')}[$__range]))"
+    changed = select_server("changes_total", 'subject="delegation"')
+    increases = f"max(increase({changed}[$__range]))"
     return [
         stat(
             "Delegation as expected",
@@ -197,7 +198,7 @@ def _delegation_status() -> list[Json]:
             "Delegation changes",
             "Number of changes of method or targets within the time range. Failed lookups do not count.",
             WARNING_COUNT,
-            instant_query(changes),
+            instant_query(increases),
         ),
         stat(
             "Well-known cache time",
@@ -243,7 +244,7 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
         "Server",
         "One server: its stages, delegation, endpoints, certificates and keys.",
         server_variables(),
-        [EXPORTER_RESTARTS, delegation_changes(select_server("delegation_changes_total")), FIRING_ALERTS],
+        [EXPORTER_RESTARTS, changes(select_server("changes_total")), FIRING_ALERTS],
         [
             Row(
                 "Status",

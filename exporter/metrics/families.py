@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from exporter.history.changes import Subject
 from exporter.judging import verdict
 from exporter.metrics import samples
 from exporter.metrics.samples import Sampler
@@ -103,6 +102,14 @@ FAMILIES: tuple[Family, ...] = (
         kept_when_stale=True,
     ),
     Family(
+        "incident_start_timestamp_seconds",
+        MetricType.GAUGE,
+        "When the first failing probe since the latest success ended, which may be before the exporter started. "
+        "Missing while probe_success is 1.",
+        (),
+        samples.from_state(samples.incident_start),
+    ),
+    Family(
         "stage_success",
         MetricType.GAUGE,
         "1 if everything that reached the stage passed it, 0 if not.",
@@ -145,11 +152,12 @@ FAMILIES: tuple[Family, ...] = (
         samples.info_from_report(samples.delegation),
     ),
     Family(
-        "delegation_changes_total",
+        "changes_total",
         MetricType.COUNTER,
-        "How often the method or the set of targets has changed since the start. A failed lookup is not a change.",
-        (),
-        samples.counter(lambda state: state.change_counts.get(Subject.DELEGATION, 0)),
+        "How often the delegation, the certificates, the signing keys, the software or the addresses have "
+        "changed since the start. A failure is not a change.",
+        ("subject",),
+        samples.changes,
     ),
     Family(
         "delegation_as_expected",

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
+from exporter.history.changes import Subject
 from exporter.judging import peers, verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.enums import IPFamily, SrvService, Stage
@@ -123,6 +124,17 @@ def warnings(state: ServerState) -> Iterator[Sample]:
 def delegation(report: Report) -> Iterator[tuple[str, ...]]:
     for target in report.route.targets:
         yield report.route.method, str(target)
+
+
+def changes(state: ServerState) -> Iterator[Sample]:
+    if state.probes:
+        for subject in Subject:
+            yield (subject,), state.change_counts.get(subject, 0)
+
+
+def incident_start(state: ServerState) -> float | None:
+    incident = state.memory.incident if state.report else None
+    return incident.began.timestamp() if incident else None
 
 
 def delegation_as_expected(state: ServerState) -> float | None:

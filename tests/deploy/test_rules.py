@@ -31,6 +31,7 @@ NO_REASON = {
     "AvailabilityLow": "covers a month",
     "CertificateExpiringSoon": "nothing fails yet",
     "CertificateExpiryCritical": "nothing fails yet",
+    "CertificateIssuerChanged": "nothing fails",
     "DelegationChanged": "nothing fails",
     "DelegationUnexpected": "nothing fails",
     "ExporterAbsent": "concerns the exporter",
@@ -43,7 +44,9 @@ NO_REASON = {
     "ExporterOverloaded": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",
     "ProbeStale": "the latest result is too old",
+    "SigningKeyChanged": "nothing fails",
     "Slow": "slow stages have no reason",
+    "SoftwareChanged": "nothing fails",
     "Warning": "nothing fails",
 }
 """Alerts whose description contains no stage and reason, and why."""
