@@ -17,6 +17,8 @@ FOLDERS: Final = {
     "exporter",
     "exporter/config",
     "exporter/demo",
+    "exporter/history",
+    "exporter/history/storage",
     "exporter/internet",
     "exporter/judging",
     "exporter/judging/peers",
@@ -48,6 +50,7 @@ DEMO: Final = {
     "listener",
     "ports",
     "servers",
+    "story",
     "zone",
 }
 PAGES: Final = "exporter/web/pages"

@@ -143,12 +143,19 @@ class EndpointReport:
         return Answers(self.tls, self.keys, self.keys_shape, self.deep.directory if self.deep else None)
 
     @property
+    def second_look(self) -> SecondLook | None:
+        """What the deep look found by other means. None if it had to look past TLS, which does not fail by now."""
+        second = self.deep.second if self.deep else None
+        looked_past_tls = second is not None and second.means is not Means.HOMESERVER_AGENT
+        return None if looked_past_tls and not isinstance(self.tls, Failed) else second
+
+    @property
     def keys_behind_bad_certificate(self) -> Outcome[SigningKeys]:
         """The keys that a deep look fetched over a connection whose certificate does not verify. Nobody may use them.
 
         Skipped if the certificate verifies by now.
         """
-        second = self.deep.second if self.deep and isinstance(self.tls, Failed) else None
+        second = self.second_look
         return second.answers.keys if second and second.means is Means.UNVERIFIED else SKIPPED
 
     @property
@@ -161,7 +168,7 @@ class EndpointReport:
     @property
     def filtered(self) -> bool:
         """Whether requests reach the homeserver only with the User-Agent of one."""
-        second = self.deep.second if self.deep else None
+        second = self.second_look
         if second is None or second.means is not Means.HOMESERVER_AGENT:
             return False
         return second.answers.reached and not self.answers.reached

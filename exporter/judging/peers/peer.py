@@ -165,7 +165,7 @@ class Peer:
 
     def answers(self, seen: EndpointReport) -> Answers:
         """Return what it is answered: by the second look where only that shows it."""
-        second = seen.deep.second if seen.deep else None
+        second = seen.second_look
         return second.answers if second and second.means in self.second_looks else seen.answers
 
     def tls_fault(self, seen: EndpointReport, outcome: Outcome[TlsSession]) -> LocatedProblem | None:

@@ -10,11 +10,11 @@ from exporter.judging.peers.dendrite import Dendrite
 from exporter.judging.peers.peer import Peer, preferred_endpoints
 from exporter.judging.peers.synapse import Synapse
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Implementation, Stage
+from exporter.model.enums import Implementation, Means, Stage
 from exporter.model.findings import Delegation, SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem, ResponseSummary
 from exporter.model.reasons import Reason
-from exporter.model.report import EndpointDeepLook, EndpointReport, LocatedProblem, Report, Way
+from exporter.model.report import EndpointDeepLook, EndpointReport, LocatedProblem, Report, SecondLook, Way
 from tests.judging.peers.decisions import HEALTHY, LEADS, stopped_by, with_directory, with_key_oddities
 from tests.sample_reports import (
     ENDED_AT,
@@ -189,3 +189,11 @@ def test_a_well_known_is_read_over_a_session_like_any_other(
     session = replace(tls_session("example.test", tls_version=tls_version), cipher=cipher)
     outcome = Passed(0.1, Delegation(3600, tls_session=session, response=LEADS))
     assert {peer.implementation for peer in peers.PEERS if peer.delegated_server(outcome)} == readers
+
+
+@pytest.mark.parametrize("means", [Means.UNVERIFIED, Means.FINITE_FIELD])
+def test_a_second_look_past_tls_does_not_outlive_the_failure(means: Means) -> None:
+    """Once the certificate is renewed, the server federates again, although the deep look is from before that."""
+    look = EndpointDeepLook(second=SecondLook(means, expired("192.0.2.1").answers))
+    renewed = with_endpoints(replace(HEALTHY, deep=look))
+    assert [stopped_by(peer, renewed) for peer in (SYNAPSE, DENDRITE)] == [None, None]
