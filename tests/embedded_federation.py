@@ -11,9 +11,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from exporter.config import HostPort
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.servers import LabServer
-from tests.waiting import PATIENCE
+from exporter.model import durations
+from tests.waiting import PATIENCE, slowness
 
-QUICK = {"interval": "5s", "timeout": "4900ms"}  # a busy machine must not make a healthy server late
+_INTERVAL_SECONDS, _TIMEOUT_SECONDS = 5.0, 4.9
 
 
 def lab_servers(*server_names: str) -> list[LabServer]:
@@ -21,9 +22,15 @@ def lab_servers(*server_names: str) -> list[LabServer]:
     return [by_name[name] for name in server_names]
 
 
+def quick(slowness: float) -> dict[str, str]:
+    """Return settings with which probes are frequent, and a busy machine makes no healthy server late."""
+    seconds = {"interval": _INTERVAL_SECONDS, "timeout": _TIMEOUT_SECONDS}
+    return {key: durations.text(round(slowness * value, 1)) for key, value in seconds.items()}
+
+
 def write_config(file: Path, federation: Federation, **changed: object) -> Path:
-    """In JSON, which is YAML too. Listens anywhere, and probes every other second, unless `changed` says otherwise."""
-    whole = {**federation.config(), "probe": QUICK, "web": {"listen": ["127.0.0.1:0"]}, **changed}
+    """In JSON, which is YAML too. Listens anywhere, and probes every few seconds, unless `changed` says otherwise."""
+    whole = {**federation.config(), "probe": quick(slowness()), "web": {"listen": ["127.0.0.1:0"]}, **changed}
     file.write_text(json.dumps(whole), encoding="utf-8")
     return file
 

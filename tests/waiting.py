@@ -1,6 +1,7 @@
 """Waiting for a condition, and no longer."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -9,6 +10,19 @@ Value = TypeVar("Value")
 PATIENCE = 300.0  # seconds; reached only if the condition never comes true, no matter how busy the machine is
 PAUSE = 0.01  # seconds between two checks
 PAUSE_BETWEEN_REQUESTS = 0.05  # each of them keeps another process busy
+_SAMPLE_SECONDS = 0.1  # of CPU time: more than the scheduler of the kernel gives at once
+_PARALLEL_TESTS = 2.0  # tests that run on one core at a time, on a machine that does nothing else
+
+
+def slowness() -> float:
+    """Return how many times longer computing takes now than while nothing but tests runs; at least 1.
+
+    An exporter that is tested needs as much more time for its probes: it cannot wait for a state, as tests do.
+    """
+    start, cpu_start = time.monotonic(), time.thread_time()
+    while (computed := time.thread_time() - cpu_start) < _SAMPLE_SECONDS:
+        pass
+    return max(1.0, (time.monotonic() - start) / computed / _PARALLEL_TESTS)
 
 
 async def until(condition: Callable[[], Value]) -> Value:

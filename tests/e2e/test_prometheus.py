@@ -22,11 +22,19 @@ from exporter.demo.servers import LabServer, Website, federates
 from exporter.internet import resolver
 from exporter.model.enums import Method
 from tests.deploy.rules import ALERTS
-from tests.e2e.monitoring import Alert, Receiver, alertmanager, parse_alert, prometheus, receiver, speed_up
-from tests.embedded_federation import lab_servers, write_config
-from tests.waiting import PATIENCE, until_equal
+from tests.e2e.monitoring import (
+    SPEED_UP,
+    Alert,
+    Receiver,
+    alertmanager,
+    parse_alert,
+    prometheus,
+    receiver,
+    speed_up,
+)
+from tests.embedded_federation import lab_servers, quick, write_config
+from tests.waiting import PATIENCE, slowness, until_equal
 
-QUICK = {"interval": "5s", "timeout": "4s"}
 TRUE_OF_A_BUSY_MACHINE = {"ExporterSlow", "ExporterOverloaded", "Slow"}
 """Alerts that may fire while this test runs, and rightly so. They have tests of their own in `deploy/`."""
 
@@ -176,8 +184,8 @@ def move_to_spare_machine(federation: Federation, number: int, server: LabServer
 
 
 @asynccontextmanager
-async def exporter(folder: Path, federation: Federation) -> AsyncIterator[App]:
-    configuration = write_config(folder / "config.yaml", federation, probe=QUICK)
+async def exporter(folder: Path, federation: Federation, slowness: float) -> AsyncIterator[App]:
+    configuration = write_config(folder / "config.yaml", federation, probe=quick(slowness))
     app = App(configuration, first_round=0.1)
     app._schedule._grace = 0.1
     async with app:
@@ -222,12 +230,19 @@ async def test_alerts_fire_and_resolve(tmp_path: Path, monkeypatch: pytest.Monke
     The last to fire are those that wait longest: whatever else would fire has fired by then.
     """
     monkeypatch.setattr(resolver, "_MOMENT_SHARE", 1.0)  # with a timeout as short as here, a moment is soon over
-    async with Federation(SERVERS) as federation, exporter(tmp_path, federation) as app:
+    slow = slowness()
+    time_factor = SPEED_UP / slow
+    async with Federation(SERVERS) as federation, exporter(tmp_path, federation, slow) as app:
         age_certificates(federation)
         with (
             receiver() as (receiving, receives),
-            alertmanager(tmp_path / "alertmanager", receiver=receives) as alerts_to,
-            prometheus(tmp_path / "prometheus", exporter=str(app.addresses[0]), alertmanager=alerts_to) as address,
+            alertmanager(tmp_path / "alertmanager", receiver=receives, factor=time_factor) as alerts_to,
+            prometheus(
+                tmp_path / "prometheus",
+                exporter=str(app.addresses[0]),
+                alertmanager=alerts_to,
+                factor=time_factor,
+            ) as address,
         ):
             await until_equal(firing(TOLD | INHIBITED), lambda: known(address))
             await until_equal(TOLD, lambda: told(receiving))

@@ -103,7 +103,9 @@ def killed(world: World, seen: Prometheus) -> Iterator[Row]:
     yield Row("healthy servers that were ever called down", "", str(len(failed)), not failed)
     yield row("processes left of the old one", 0, sum(Path(f"/proc/{pid}").exists() for pid in ended))
     yield row("files of the exporter", len(files), len(left_in(exporter.folder) & files))
-    yield Row("probes off their grid", "", str(off := len(off_the_grid(world))), off == 0)
+    starts = off_the_grid(world)
+    off = sum(is_off for is_off in starts.values())
+    yield Row("probes off their grid", "", f"{off} of {len(starts)}", bool(starts) and not off)
 
 
 def probed_again(world: World) -> int:
@@ -126,12 +128,16 @@ def left_in(folder: Path) -> set[tuple[str, int]]:
     return {(file.name, file.stat().st_mtime_ns) for file in folder.rglob("*") if file.name != "log"}
 
 
-def off_the_grid(world: World) -> list[str]:
-    """Healthy servers whose latest probe began long after one that was due, by the grid of the old process."""
+def off_the_grid(world: World) -> dict[str, bool]:
+    """Whether the latest probe of each healthy server began long after one that was due.
+
+    The grid is that of the old process. Servers are left out whose latest probe shows no duration, as the exporter
+    stalled during it.
+    """
     scrape = world.exporter.scrape()
     ended, durations = scrape.by_server(LAST), scrape.by_server(DURATION)
-    return [
-        name
+    return {
+        name: (ended[name] - durations[name] - grid.phase) % grid.interval > grid.interval / 2
         for name, grid in grids(world).items()
-        if ".many." in name and (ended[name] - durations[name] - grid.phase) % grid.interval > grid.interval / 2
-    ]
+        if ".many." in name and name in durations
+    }
