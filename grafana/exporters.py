@@ -4,7 +4,7 @@ from exporter.metrics.families import PREFIX
 from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, exporter_variables
 from grafana.layout import Row, even_line, line
 from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
-from grafana.promql import count_or_zero, max_by, select, select_exporters, to_milliseconds
+from grafana.promql import EXPORTERS_UP, count_or_zero, max_by, select, select_exporters, to_milliseconds
 from grafana.tables import LabelColumns, ValueColumn, table
 from grafana.value_mappings import (
     BYTES,
@@ -54,13 +54,13 @@ def _status() -> list[Json]:
             "Exporters",
             "Exporters that Prometheus scrapes.",
             COUNT,
-            instant_query(count_or_zero(select("up"))),
+            instant_query(count_or_zero(EXPORTERS_UP)),
         ),
         stat(
             "Exporters down",
             "Exporters whose latest scrape failed.",
             FAILURE_COUNT,
-            instant_query(count_or_zero(f"{select('up')} == 0")),
+            instant_query(count_or_zero(f"{EXPORTERS_UP} == 0")),
         ),
         stat(
             "Watched servers",
@@ -98,7 +98,7 @@ def _instances() -> Json:
         "Version, configuration and start time of each exporter.",
         _KEYS,
         [
-            ValueColumn("state", max_by(select("up"), *_KEYS), UP),
+            ValueColumn("state", max_by(EXPORTERS_UP, *_KEYS), UP),
             LabelColumns(("version",), max_by(select_exporters("build_info"), *_KEYS, "version")),
             ValueColumn("servers", max_by(select_exporters("servers"), *_KEYS), COUNT),
             ValueColumn(
@@ -139,7 +139,7 @@ def _scrapes() -> Json:
         "Scrapes",
         "Whether Prometheus can scrape the exporter. A gap means that Prometheus did not try.",
         UP,
-        range_query(select("up"), _INSTANCE),
+        range_query(EXPORTERS_UP, _INSTANCE),
     )
 
 

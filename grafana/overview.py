@@ -11,12 +11,12 @@ from grafana.dashboard import (
 from grafana.layout import Row, even_line, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, status_history, time_series
 from grafana.promql import (
+    EXPORTERS_UP,
     count_or_zero,
     federation_state,
     max_by,
     min_by,
     pick_one,
-    select,
     select_servers,
     to_milliseconds,
 )
@@ -113,7 +113,7 @@ def _status() -> list[Json]:
             "Exporters down",
             "Exporters that Prometheus cannot scrape. The state of servers that only they watch is unknown.",
             FAILURE_COUNT,
-            instant_query(count_or_zero(f"{select('up')} == 0")),
+            instant_query(count_or_zero(f"{EXPORTERS_UP} == 0")),
         ),
     ]
 

@@ -36,6 +36,10 @@ def select_exporters(metric: str, *matchers: str) -> str:
     return select(f"{NAMESPACE}_{metric}", *matchers)
 
 
+EXPORTERS_UP = select("up", 'server_name=""')
+"""Whether Prometheus can scrape each exporter. A scrape of /probe has the label server_name."""
+
+
 def max_by(selector: str, *labels: str) -> str:
     """Return the maximum over all exporters, by server or by `labels`."""
     return f"max by ({', '.join(labels or ('server_name',))}) ({selector})"

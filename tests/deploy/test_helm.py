@@ -186,6 +186,7 @@ def test_network_is_as_open_as_the_configuration(values: list[str], open_network
 def test_service_monitor() -> None:
     """The job has the name by which the rules know it."""
     assert rendered(*EVERYTHING)["ServiceMonitor", NAME]["spec"] == {
+        "sampleLimit": 601000,
         "selector": {
             "matchLabels": {
                 "app.kubernetes.io/name": "matrix-federation-exporter",
@@ -206,13 +207,22 @@ def test_service_monitor() -> None:
 
 
 def test_probe() -> None:
-    """Asks the service, which any shard answers."""
+    """It queries the service, for which any shard answers, and which is the instance, as the exporter is elsewhere."""
     assert rendered(*EVERYTHING)["Probe", NAME]["spec"] == {
         "jobName": "matrix-federation",
         "interval": "2m",
         "scrapeTimeout": "30s",
         "prober": {"url": f"{NAME}.matrix.svc:10448", "scheme": "https", "path": "/probe"},
-        "targets": {"staticConfig": {"static": ["asked.example"]}},
+        "targets": {
+            "staticConfig": {
+                "static": ["asked.example"],
+                "relabelingConfigs": [
+                    {"sourceLabels": ["instance"], "targetLabel": "server_name"},
+                    {"sourceLabels": ["__address__"], "targetLabel": "instance"},
+                ],
+            }
+        },
+        "metricRelabelings": [{"action": "labeldrop", "regex": "exported_server_name"}],
     }
 
 

@@ -3,12 +3,14 @@
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
 
 from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
 from exporter.metrics.families import FAMILIES, PREFIX, SUFFIXES
+from exporter.model import durations
 from tests.deploy.rules import (
     ALERTMANAGER,
     ALERTS,
@@ -42,7 +44,9 @@ NO_REASON = {
     "ExporterListRejectedServers": "concerns the exporter",
     "ExporterNoServers": "concerns the exporter",
     "ExporterOverloaded": "concerns the exporter",
+    "ExporterSampleLimitNear": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",
+    "ProbeFailed": "there is no result",
     "ProbeStale": "the latest result is too old",
     "SigningKeyChanged": "nothing fails",
     "Slow": "slow stages have no reason",
@@ -167,6 +171,32 @@ def expected_outcomes() -> Iterator[tuple[str, bool]]:
 def test_every_alert_has_a_case(fires: bool) -> None:  # noqa: FBT001 - a parameter of the test
     """At least one in which it fires, and one in which it does not."""
     assert {name for name, fired in expected_outcomes() if fired is fires} == ALERTS.keys()
+
+
+# ---------------------------------------------------------------- inhibition
+
+
+def alerts_of(matchers: list[str]) -> list[str]:
+    """Return the alerts that an inhibition is about."""
+    (pattern,) = (found[1] for matcher in matchers if (found := re.fullmatch(r'alertname=~?"(.*)"', matcher)))
+    return [name for name in ALERTS if re.fullmatch(pattern, name)]
+
+
+def inhibitions() -> Iterator[tuple[str, str]]:
+    """Yield each alert that inhibits another one, and that one."""
+    for rule in content(ALERTMANAGER)["inhibit_rules"]:
+        yield from product(alerts_of(rule["source_matchers"]), alerts_of(rule["target_matchers"]))
+
+
+def keeps_firing(alert: str) -> float:
+    written = ALERTS[alert].get("keep_firing_for")
+    return durations.parse(written) if written else 0
+
+
+@pytest.mark.parametrize(("source", "target"), tuple(inhibitions()))
+def test_an_inhibited_alert_does_not_outlast_its_cause(source: str, target: str) -> None:
+    """Otherwise people would be told of it when the cause is gone."""
+    assert keeps_firing(source) >= keeps_firing(target)
 
 
 # ---------------------------------------------------------------- promtool and amtool

@@ -1,13 +1,14 @@
 """Runs a real Prometheus and a real Alertmanager on loopback, with the shipped configuration, and a receiver.
 
 The shipped configuration is changed in two ways only: it gets the addresses of the test, and time runs faster.
+Prometheus scrapes the exporter's /metrics, or its /probe for each server.
 """
 
 import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ from pathlib import Path
 from subprocess import Popen
 from threading import Thread
 from typing import Any
+
+import httpx
 
 from exporter.demo.listener import LOOPBACK
 from exporter.model import durations
@@ -24,6 +27,7 @@ from tests.programs import program
 from tests.waiting import PATIENCE
 
 SPEED_UP = 150.0  # an hour passes in 24 seconds
+SPEED_UP_OF_PROBES = 60.0  # an interval of 2 minutes passes in 2 seconds, in which every server can be probed
 _SHORTEST_SECONDS = 1.0
 _EXPORTER, _ALERTMANAGER, _RECEIVER = "127.0.0.1:10448", "127.0.0.1:9093", "127.0.0.1:9099"
 """The addresses in the shipped configuration."""
@@ -45,24 +49,49 @@ def speed_up(text: str, factor: float = SPEED_UP) -> str:
     return _RANGES.sub(lambda found: ":".join(shorten(each) for each in found.groups() if each), text)
 
 
-def _adapt(file: Path, addresses: Mapping[str, str], factor: float) -> str:
-    """`addresses` are from those of the shipped configuration to those of the test."""
-    text = speed_up(file.read_text(), factor)
-    for shipped, used in addresses.items():
+def _adapt(file: Path, used_in_test: Mapping[str, str], factor: float) -> str:
+    """`used_in_test` maps texts of the shipped configuration, such as addresses, to those of the test."""
+    text = file.read_text()
+    for shipped, used in used_in_test.items():
         assert shipped in text
         text = text.replace(shipped, used)
-    return text
+    return speed_up(text, factor)
 
 
 @contextmanager
 def prometheus(folder: Path, *, exporter: str, alertmanager: str, factor: float = SPEED_UP) -> Iterator[str]:
     """Yield its address. Its time runs faster by `factor`."""
+    with _prometheus(folder, "prometheus.yml", {_EXPORTER: exporter, _ALERTMANAGER: alertmanager}, factor) as address:
+        yield address
+
+
+@contextmanager
+def probing_prometheus(folder: Path, *, exporter: str, alertmanager: str, factor: float) -> Iterator[str]:
+    """Yield the address of a Prometheus that is the scheduler. `list_targets` tells it for which servers.
+
+    A scrape may take as long as the interval, because the machine may be busy.
+    """
+    used_in_test = {_EXPORTER: exporter, _ALERTMANAGER: alertmanager, "scrape_timeout: 30s": "scrape_timeout: 2m"}
+    with _prometheus(folder, "prometheus-probe.yml", used_in_test, factor) as address:
+        yield address
+
+
+def list_targets(folder: Path, server_names: Sequence[str]) -> None:
+    """Write the list of the Prometheus in the folder, which it reads again."""
+    listed = folder / "servers.d" / "servers.json"
+    listed.parent.mkdir(parents=True, exist_ok=True)
+    written = listed.with_suffix(".new")
+    written.write_text(json.dumps([{"targets": list(server_names)}]))
+    written.replace(listed)
+
+
+@contextmanager
+def _prometheus(folder: Path, shipped: str, used_in_test: Mapping[str, str], factor: float) -> Iterator[str]:
     (folder / "rules").mkdir(parents=True)
     for file in RULE_FILES:
         (folder / "rules" / file.name).write_text(speed_up(file.read_text(), factor))
-    addresses = {_EXPORTER: exporter, _ALERTMANAGER: alertmanager}
     configuration = folder / "prometheus.yml"
-    configuration.write_text(_adapt(PROMETHEUS / "prometheus.yml", addresses, factor))
+    configuration.write_text(_adapt(PROMETHEUS / shipped, used_in_test, factor))
     command = [program("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'samples'}"]
     with listening_program(folder, command) as address:
         yield address
@@ -100,7 +129,10 @@ def _logged_address(process: Popen[bytes], log: Path) -> str:
     return found[1]
 
 
-# ---------------------------------------------------------------- notifications
+# ---------------------------------------------------------------- alerts
+
+_TRUE_OF_A_BUSY_MACHINE = {"ExporterSlow", "ExporterOverloaded", "Slow"}
+"""Alerts that may fire during a test, and rightly so. They have tests of their own in `deploy/`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -115,6 +147,35 @@ class Alert:
 def parse_alert(labels: Mapping[str, str]) -> Alert:
     detail = next((labels[label] for label in ("probe_stage", "connection", "warning") if label in labels), "")
     return Alert(labels["alertname"].removeprefix("MatrixFederation"), labels.get("server_name", ""), detail)
+
+
+async def known(prometheus: str) -> set[tuple[Alert, str]]:
+    """Return the alerts of a Prometheus, each with its state: pending or firing."""
+    found = (await _get(f"http://{prometheus}/api/v1/alerts"))["data"]["alerts"]
+    states = {parse_alert(each["labels"]): each["state"] for each in found}
+    return {(each, states[each]) for each in _without_load(states)}
+
+
+async def inhibited(alertmanager: str) -> set[Alert]:
+    """Return the alerts that Alertmanager inhibits."""
+    found = await _get(f"http://{alertmanager}/api/v2/alerts")
+    return _without_load(parse_alert(each["labels"]) for each in found if each["status"]["inhibitedBy"])
+
+
+async def _get(url: str) -> Any:
+    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
+        return (await client.get(url)).json()
+
+
+def firing(alerts: Iterable[Alert]) -> set[tuple[Alert, str]]:
+    return {(each, "firing") for each in alerts}
+
+
+def _without_load(alerts: Iterable[Alert]) -> set[Alert]:
+    return {each for each in alerts if each.name not in _TRUE_OF_A_BUSY_MACHINE}
+
+
+# ---------------------------------------------------------------- notifications
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,11 +201,20 @@ class Receiver:
     def firing(self) -> set[Alert]:
         """Return the alerts whose latest notification says that they are firing."""
         latest = {each.alert: each.firing for each in list(self.notifications)}
-        return {alert for alert, firing in latest.items() if firing}
+        return _without_load(alert for alert, firing in latest.items() if firing)
 
     def receivers(self) -> dict[Alert, str]:
         """Return the receiver of every alert that ever fired."""
-        return {each.alert: each.receiver for each in list(self.notifications) if each.firing}
+        receivers = {each.alert: each.receiver for each in list(self.notifications) if each.firing}
+        return {alert: receivers[alert] for alert in _without_load(receivers)}
+
+
+async def told(receiving: Receiver) -> set[Alert]:
+    return receiving.firing()
+
+
+async def ever_told(receiving: Receiver) -> set[Alert]:
+    return set(receiving.receivers())
 
 
 @contextmanager

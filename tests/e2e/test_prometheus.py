@@ -4,13 +4,12 @@ The exporter watches broken servers of the embedded federation, which then are r
 """
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
 from exporter.app import App
@@ -27,16 +26,16 @@ from tests.e2e.monitoring import (
     Alert,
     Receiver,
     alertmanager,
-    parse_alert,
+    ever_told,
+    firing,
+    known,
     prometheus,
     receiver,
     speed_up,
+    told,
 )
 from tests.embedded_federation import lab_servers, quick, write_config
 from tests.waiting import PATIENCE, slowness, until_equal
-
-TRUE_OF_A_BUSY_MACHINE = {"ExporterSlow", "ExporterOverloaded", "Slow"}
-"""Alerts that may fire while this test runs, and rightly so. They have tests of their own in `deploy/`."""
 
 # ---------------------------------------------------------------- the servers, and what is to be told of them
 
@@ -190,30 +189,6 @@ async def exporter(folder: Path, federation: Federation, slowness: float) -> Asy
     app._schedule._grace = 0.1
     async with app:
         yield app
-
-
-async def known(address: str) -> set[tuple[Alert, str]]:
-    """All that Prometheus knows, with its state: pending or firing."""
-    async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
-        answer = await client.get(f"http://{address}/api/v1/alerts")
-    states = {parse_alert(each["labels"]): each["state"] for each in answer.json()["data"]["alerts"]}
-    return {(each, states[each]) for each in about_servers(states)}
-
-
-def about_servers(alerts: Iterable[Alert]) -> set[Alert]:
-    return {each for each in alerts if each.name not in TRUE_OF_A_BUSY_MACHINE}
-
-
-def firing(alerts: Iterable[Alert]) -> set[tuple[Alert, str]]:
-    return {(each, "firing") for each in alerts}
-
-
-async def told(receiving: Receiver) -> set[Alert]:
-    return about_servers(receiving.firing())
-
-
-async def ever_told(receiving: Receiver) -> set[Alert]:
-    return about_servers(receiving.receivers())
 
 
 # ---------------------------------------------------------------- the tests
