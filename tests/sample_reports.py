@@ -9,12 +9,14 @@ from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import Implementation, Means, Method, SrvService, Stage
 from exporter.model.findings import (
     Certificate,
+    Contact,
     Delegation,
     Resolution,
     SigningKeys,
     Software,
     SrvRecord,
     SrvRecords,
+    Support,
     TlsSession,
 )
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
@@ -101,6 +103,10 @@ def with_keys(endpoint: EndpointReport, keys: SigningKeys) -> EndpointReport:
 
 
 DEEP_LOOK_AT = ENDED_AT - timedelta(minutes=20)
+SUPPORT = Support(
+    (Contact("m.role.admin", "@admin:example.org", "admin@example.org"), Contact("m.role.security", None, "sec@a.org")),
+    "https://example.org/support",
+)
 
 
 def with_deep_look(*problems: Problem) -> Report:
@@ -109,7 +115,9 @@ def with_deep_look(*problems: Problem) -> Report:
     (endpoint,) = report.endpoints
     proxy: Passed[None] | Failed[None] = Failed(0.05, problems) if problems else Passed(0.05, None)
     notary = NotaryResult(names.parse("notary.example.org"), endpoint.keys)
-    deep = DeepLook(DEEP_LOOK_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,))
+    deep = DeepLook(
+        DEEP_LOOK_AT, {"192.0.2.7:443": "matrix.example.org:443"}, srv=None, notaries=(notary,), support=SUPPORT
+    )
     return replace(report, deep=deep, endpoints=(replace(endpoint, deep=EndpointDeepLook(proxy)),))
 
 
@@ -212,5 +220,5 @@ def faults_in_deep_look(minutes_ago: int = 12) -> Report:
         {SrvService.MATRIX_FED: (SrvRecord(10, 5, Target("old.example.org", 8448)),)}, SrvService.MATRIX_FED
     )
     well_knowns = {"192.0.2.7:443": "matrix.example.org:443", "192.0.2.8:443": "old.example.org"}
-    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), well_knowns, records)
+    deep = DeepLook(ENDED_AT - timedelta(minutes=minutes_ago), well_knowns, records, support=SUPPORT)
     return replace(report, deep=deep, endpoints=tuple(replace(endpoint, deep=look) for endpoint in report.endpoints))

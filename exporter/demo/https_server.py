@@ -18,6 +18,7 @@ from exporter.demo.listener import Listener, streams
 from exporter.model.names import InvalidServerNameError, parse
 
 WELL_KNOWN = "/.well-known/matrix/server"
+SUPPORT = "/.well-known/matrix/support"
 JSON = ("Content-Type", "application/json")
 HTML = ("Content-Type", "text/html; charset=utf-8")
 _REQUESTS_KEPT = 10_000  # a demo may run for weeks
@@ -70,6 +71,12 @@ def json_response(content: Mapping[str, Any], status: int = 200) -> Response:
 def delegation(m_server: str) -> Response:
     """Return the response of a well-known that delegates to `m_server`."""
     return Response(200, (JSON, ("Cache-Control", "max-age=86400")), json.dumps({"m.server": m_server}).encode())
+
+
+def support(host: str) -> Response:
+    """Return the response that says whom to contact about the servers of `host`."""
+    contact = {"role": "m.role.admin", "matrix_id": f"@admin:{host}", "email_address": f"admin@{host}"}
+    return json_response({"contacts": [contact], "support_page": f"https://{host}/support"})
 
 
 def redirect(location: str, status: int = 302) -> Response:

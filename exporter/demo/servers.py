@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from exporter.demo.authority import VALID, Authority, CertificateProfile, IssuedCertificate
 from exporter.demo.homeserver import Homeserver, HomeserverFactory
-from exporter.demo.https_server import WELL_KNOWN, HttpsServer, Resource, Site, delegation
+from exporter.demo.https_server import SUPPORT, WELL_KNOWN, HttpsServer, Resource, Site, delegation, support
 from exporter.demo.listener import Port
 from exporter.demo.zone import DnsFault, Zone
 from exporter.judging.warnings import WarningName
@@ -52,8 +52,8 @@ class Website:
 
 
 def delegates(name: str, m_server: str) -> Website:
-    """Return the web server of `name`, whose well-known delegates to `m_server`."""
-    return Website(name, {WELL_KNOWN: delegation(m_server)})
+    """Return the web server of `name`, whose well-known delegates to `m_server`, and which says whom to contact."""
+    return Website(name, {WELL_KNOWN: delegation(m_server), SUPPORT: support(name)})
 
 
 def federates(

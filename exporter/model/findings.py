@@ -168,6 +168,25 @@ class Software:
 
 
 @dataclass(frozen=True, slots=True)
+class Contact:
+    """Somebody who is responsible for a server. One of the addresses is set; both have the form of one."""
+
+    role: str | None
+    """As the server says it, such as m.role.admin."""
+    matrix_id: str | None
+    email_address: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Whom to contact about a server, as it says itself. One of the fields is set."""
+
+    contacts: tuple[Contact, ...]
+    page: str | None
+    """An https or http URL."""
+
+
+@dataclass(frozen=True, slots=True)
 class SigningKeys:
     """The verify keys of a server, and until when peers may cache them."""
 

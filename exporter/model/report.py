@@ -13,6 +13,7 @@ from exporter.model.findings import (
     SigningKeys,
     Software,
     SrvRecords,
+    Support,
     TlsSession,
 )
 from exporter.model.names import ServerName
@@ -111,6 +112,8 @@ class DeepLook:
     well_known_over: dict[IPFamily, Outcome[Delegation]] = field(default_factory=dict)
     """The well-known as a peer sees it that has only one IP family. Empty unless the endpoints accept connections over
     both."""
+    support: Support | None = None
+    """Whom to contact about the server. None if it does not say so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,5 @@
 """The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests,
-and each web server of the server name up to two.
+and each web server of the server name up to two, and one of them a third for the support document.
 """
 
 import asyncio
@@ -11,9 +11,9 @@ from functools import partial
 from exporter.model import names, routes
 from exporter.model.addresses import host_port
 from exporter.model.enums import IPFamily
-from exporter.model.findings import Delegation, SrvRecords
+from exporter.model.findings import Delegation, SrvRecords, Support
 from exporter.model.names import ServerName
-from exporter.model.outcomes import SKIPPED, Outcome, Passed, found
+from exporter.model.outcomes import SKIPPED, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline, attempt, with_slot
@@ -21,7 +21,7 @@ from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import query_notaries
 from exporter.probing.problems import Step
 from exporter.probing.second_looks import SecondLooks
-from exporter.probing.stages import directory, keys, proxy, srv, web_servers
+from exporter.probing.stages import directory, keys, proxy, srv, support, web_servers
 
 MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 32 endpoints
 MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
@@ -31,10 +31,11 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     """Return the report of a probe that has just ended, with the findings of a deep look of at most `seconds`."""
     deadline = Deadline.for_probe(seconds)
     slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
-    well_knowns, over_families, records, notary_results, endpoint_looks = await asyncio.gather(
+    well_knowns, over_families, records, contacts, notary_results, endpoint_looks = await asyncio.gather(
         _fetch_each_well_known(network, report, tls_slots, deadline),
         _fetch_well_known_over_each_family(network, report, tls_slots, deadline),
         _fetch_own_srv(network, report, deadline),
+        _fetch_support(network, report, tls_slots, deadline),
         query_notaries(network, report, notaries, deadline),
         asyncio.gather(
             *(
@@ -46,7 +47,7 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     endpoints = tuple(
         replace(endpoint, deep=look) for endpoint, look in zip(report.endpoints, endpoint_looks, strict=True)
     )
-    deep = DeepLook(datetime.now(UTC), well_knowns, records, notary_results, over_families)
+    deep = DeepLook(datetime.now(UTC), well_knowns, records, notary_results, over_families, contacts)
     return replace(report, endpoints=endpoints, deep=deep)
 
 
@@ -76,6 +77,17 @@ async def _fetch_own_srv(network: Network, report: Report, deadline: Deadline) -
     return found(
         await attempt(Step.DNS, srv.fetch(network, report.server_name.host), srv.evaluate, deadline.for_stage())
     )
+
+
+async def _fetch_support(
+    network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
+) -> Support | None:
+    """Look unless the server name is an address, or its web server has not even answered the probe."""
+    delegation = found(report.well_known)
+    answers = isinstance(report.well_known, Skipped) or (delegation is not None and delegation.response is not None)
+    if report.server_name.ip or not answers:
+        return None
+    return await support.run(network, report.server_name, tls_slots, deadline.for_stage())
 
 
 async def _check_endpoint(

@@ -7,7 +7,17 @@ from typing import Final
 from exporter.model import routes
 from exporter.model.addresses import Target
 from exporter.model.enums import Stage
-from exporter.model.findings import Certificate, Delegation, Resolution, SigningKeys, Software, SrvRecords, TlsSession
+from exporter.model.findings import (
+    Certificate,
+    Contact,
+    Delegation,
+    Resolution,
+    SigningKeys,
+    Software,
+    SrvRecords,
+    Support,
+    TlsSession,
+)
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
@@ -214,6 +224,24 @@ def describe_keys_behind_bad_certificate(keys: Outcome[SigningKeys]) -> Iterator
         case Failed(problems=problems):
             what = "; ".join(f"{problem.reason}: {problem.detail}" for problem in problems)
             yield printable_text(f"unverified: behind this certificate, the keys have a problem too: {what}")
+
+
+def describe_support(seen: Support) -> Iterator[str]:
+    """Yield the addresses of the contacts, each with its role, and the page."""
+    yield from map(printable_text, map(_describe_contact, seen.contacts[:_MAX_LISTED]))
+    if seen.page:
+        yield printable_text(seen.page)
+
+
+def _describe_contact(seen: Contact) -> str:
+    """Return `@admin:example.org or admin@example.org (admin)`."""
+    addresses = " or ".join(filter(None, (seen.matrix_id, seen.email_address)))
+    return f"{addresses} ({_role_of(seen)})" if seen.role else addresses
+
+
+def _role_of(contact: Contact) -> str:
+    """Return a role of the specification as a word, and another one as it is."""
+    return (contact.role or "").removeprefix("m.role.")
 
 
 def _describe_signing_keys(seen: SigningKeys) -> Iterator[str]:

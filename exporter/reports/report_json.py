@@ -5,6 +5,7 @@ UTC (RFC 3339), durations are seconds.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -21,6 +22,7 @@ from exporter.model.findings import (
     Software,
     SrvRecord,
     SrvRecords,
+    Support,
 )
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
@@ -220,6 +222,7 @@ def _deep_look_json(seen: DeepLook) -> JsonObject:
         "well_known_by_address": dict(seen.well_knowns),
         "srv": _srv_json(seen.srv) if seen.srv else None,
         "notaries": [_notary_json(result) for result in seen.notaries],
+        "support": _support_json(seen.support) if seen.support else None,
     }
 
 
@@ -231,6 +234,10 @@ def _notary_json(result: NotaryResult) -> JsonObject:
         "inconclusive_because": result.inconclusive_because,
         **_signing_keys_json(found(result.outcome)),
     }
+
+
+def _support_json(seen: Support) -> JsonObject:
+    return {"contacts": [asdict(contact) for contact in seen.contacts], "support_page": seen.page}
 
 
 def _rfc3339(at: datetime) -> str:

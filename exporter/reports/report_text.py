@@ -20,7 +20,7 @@ from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import Stage
-from exporter.model.findings import Delegation, SrvRecords
+from exporter.model.findings import Delegation, SrvRecords, Support
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
 from exporter.reports import phrases
@@ -82,7 +82,7 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
         _add_endpoint(root, seen, report)
     _add_detours(root, report)
     if report.deep:
-        root.add(_deep_look_line(report.deep, report))
+        root.add(Group(_deep_look_line(report.deep, report), *_support_lines(report.deep.support)))
         for result in report.deep.notaries:
             root.add(Group(*_notary_stage(result, report)))
     for located in warned:
@@ -262,6 +262,11 @@ def _deep_look_line(seen: DeepLook, report: Report) -> _Line:
     age = report.ended_at - seen.made_at
     when = f"{phrases.format_span(age)} before this probe" if age >= _MIN_AGE_SHOWN else "with this probe"
     return _Line(_INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
+
+
+def _support_lines(seen: Support | None) -> Iterator[_Line]:
+    if seen:
+        yield _Line(_INDENT, Text.assemble(("contact: ", "bold"), ", ".join(phrases.describe_support(seen))))
 
 
 # ---------------------------------------------------------------- problems and warnings

@@ -55,6 +55,7 @@ TARGETS = {
         Target(homeserver.version, 5_000),
         Target(homeserver.keys, 1_000),
         Target(homeserver.notary, 1_000),
+        Target(homeserver.support, 3_000),
         Target(http_answers.http, 2_000),
         Target(configuration.config, 500, "config/cases/*.yaml"),
         Target(configuration.web_config, 500, "web/settings/cases/*.yaml"),

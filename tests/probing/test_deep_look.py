@@ -8,6 +8,7 @@ import pytest
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Response, redirect
 from exporter.demo.https_server import delegation as delegation_page
+from exporter.demo.https_server import support as support_page
 from exporter.model import names
 from exporter.model.enums import IPFamily, Means, SrvService
 from exporter.model.findings import Delegation, SrvRecords
@@ -17,7 +18,7 @@ from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.probing.deep_look import MAX_TLS_SESSIONS, run
 from exporter.probing.evidence import HttpResponse, VerifyError
 from exporter.probing.prober import Prober
-from exporter.probing.stages import keys, version
+from exporter.probing.stages import keys, support, version, well_known
 from exporter.probing.stages.proxy import ENCODED_PATHS
 from tests.certificates import handshake
 from tests.fake_world import (
@@ -122,7 +123,7 @@ async def test_silence_ends_at_the_deadline() -> None:
     network.calls.clear()
     deeper = await run(network, report, SHORT)
     calls = [line.split()[0] for line in network.calls]
-    assert (calls.count("open"), calls.count("close")) == (5, 5)
+    assert (calls.count("open"), calls.count("close")) == (6, 6)
     assert calls[: calls.index("close")].count("open") == 4
     assert (deep_look(deeper).well_knowns, endpoint_looks(deeper)) == ({}, [None, None])
 
@@ -134,7 +135,7 @@ async def test_the_number_of_tls_sessions_is_bounded() -> None:
     report = await probe(network)
     network.servers = dict.fromkeys(network.servers, Server(SILENCE))
     await run(network, report, SHORT)
-    assert sum(line.startswith("open") for line in network.calls) == 5
+    assert sum(line.startswith("open") for line in network.calls) > MAX_TLS_SESSIONS
     assert max_tls_sessions(network.calls) == MAX_TLS_SESSIONS
 
 
@@ -178,7 +179,34 @@ async def test_an_address_or_port_has_no_well_known_and_no_records(server_name: 
     network = by_default_port()
     report = await probe_deeply(network, server_name)
     assert (deep_look(report).well_knowns, deep_look(report).srv) == ({}, None)
-    assert not [line for line in network.calls if WEB in line or line.startswith("SRV")]
+    assert not [line for line in network.calls if well_known.PATH in line or line.startswith("SRV")]
+
+
+# ---------------------------------------------------------------- whom to contact
+
+
+@pytest.mark.parametrize("server_name", ["example.test", "example.test:8448"])
+async def test_the_web_server_says_whom_to_contact(server_name: str) -> None:
+    """It does not matter whether it delegates."""
+    network = by_default_port()
+    network.servers[WEB] = Server(
+        handshake("example.test"), {support.PATH: http_response(support_page("example.test"))}
+    )
+    contacts = deep_look(await probe_deeply(network, server_name)).support
+    assert contacts is not None
+    assert contacts.page == "https://example.test/support"
+
+
+@pytest.mark.parametrize(
+    ("network", "server_name"), [(by_default_port(), "192.0.2.1"), (by_default_port(), "example.test")]
+)
+async def test_an_address_or_a_web_server_that_does_not_answer_is_not_asked(
+    network: FakeNetwork, server_name: str
+) -> None:
+    """The probe has found out."""
+    assert deep_look(await probe_deeply(network, server_name)).support is None
+    assert not [line for line in network.calls if line.startswith("open") and "192.0.2.1:443" in line][1:]
+    assert not [line for line in network.calls if support.PATH in line]
 
 
 # ---------------------------------------------------------------- the well-known over each family

@@ -91,7 +91,7 @@ async def run(
     With `only_over`, only addresses of that IP family are used.
     """
     url, visited = Url(name, PATH), list[Url]()
-    first = last = await _fetch_hop(network, url, deadline, only_over)
+    first = last = await fetch_hop(network, url, deadline, only_over)
     seconds, partial_lookups, redirect_problem = first.seconds, first.partial_lookups, None
     while last.response and last.response.status in REDIRECTS:
         visited.append(url)
@@ -101,7 +101,7 @@ async def run(
             break
         redirect_problem = redirect_problem or _check_redirect(target, len(visited))
         url = target
-        last = await _fetch_hop(network, url, deadline, only_over)
+        last = await fetch_hop(network, url, deadline, only_over)
         seconds += last.seconds
         partial_lookups += last.partial_lookups
     finding = evaluate(last, visited, redirect_problem)
@@ -112,7 +112,7 @@ async def run(
     return Passed(seconds, complete(finding))
 
 
-async def _fetch_hop(network: Network, url: Url, deadline: Deadline, only_over: IPFamily | None) -> Hop:
+async def fetch_hop(network: Network, url: Url, deadline: Deadline, only_over: IPFamily | None = None) -> Hop:
     """Request a URL over the first address that accepts a connection."""
     resolved = await resolve(network, url, deadline)
     if isinstance(resolved, Failed):

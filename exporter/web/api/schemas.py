@@ -135,6 +135,14 @@ _NOTARY = _object_schema(
     keys=_nullable(_map_schema(_STRING)),
     valid_until=_nullable(_MOMENT),
 )
+_CONTACT = _object_schema(
+    role=_described(_nullable(_STRING), "As the server says it, such as m.role.admin."),
+    matrix_id=_nullable(_STRING),
+    email_address=_nullable(_STRING),
+)
+_SUPPORT = _object_schema(
+    contacts=_array_schema(_CONTACT), support_page=_described(_nullable(_STRING), "An https or http URL.")
+)
 _DEEP_LOOK = _object_schema(
     checked_at=_MOMENT,
     well_known_by_address=_described(
@@ -144,6 +152,7 @@ _DEEP_LOOK = _object_schema(
         _nullable(_SRV), "The SRV records of the server name itself, if a well-known takes precedence over them."
     ),
     notaries=_described(_array_schema(_NOTARY), "What each of network.notaries returns as the keys of the server."),
+    support=_described(_nullable(_SUPPORT), "Whom to contact about the server. null if it does not say so."),
 )
 _REPORT = _object_schema(
     server_name=_STRING,

@@ -1,4 +1,4 @@
-"""Responses of a homeserver: its version, its keys, and the keys of others that it has as a notary."""
+"""Responses of a homeserver: its version, its keys, the keys of others that it has as a notary, and its contacts."""
 
 import json
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from exporter.model.signing_keys import decode_base64
 from exporter.probing.problems import Step
 from exporter.probing.stages import keys as keys_stage
 from exporter.probing.stages import notary as notary_stage
+from exporter.probing.stages import support as support_stage
 from exporter.probing.stages import version as version_stage
 from exporter.probing.stages.notary import PublishedKeys
 from tests.fuzz.targets.checks import check_problems, check_sentence, parse_response, returning, run_attempt
@@ -33,6 +34,18 @@ def version(data: bytes) -> None:
     software = found(outcome)
     for text in (software.name, software.version) if software else ():
         assert text is None or (text.isprintable() and len(text) <= version_stage.MAX_CHARACTERS)
+
+
+def support(data: bytes) -> None:
+    """Every text is printable and bounded, and what a page links to is no script."""
+    seen = support_stage.evaluate(parse_response(data))
+    for contact in seen.contacts if seen else ():
+        assert contact.matrix_id or contact.email_address
+        for text in (contact.role, contact.matrix_id, contact.email_address):
+            assert text is None or (text.isprintable() and len(text) <= support_stage.MAX_CHARACTERS)
+    if seen and seen.page:
+        assert seen.page.isprintable()
+        assert seen.page.startswith(("https://", "http://"))
 
 
 def keys(data: bytes) -> None:

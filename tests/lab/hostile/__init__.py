@@ -9,6 +9,7 @@ from tests.lab.hostile.http import HTTP_SERVERS
 from tests.lab.hostile.keys import KEYS_SERVERS
 from tests.lab.hostile.oversized import OVERSIZED_SERVERS
 from tests.lab.hostile.redirects import REDIRECT_SERVERS
+from tests.lab.hostile.support import SUPPORT_SERVERS
 from tests.lab.hostile.tcp import TCP_SERVERS
 from tests.lab.hostile.tls import TLS_SERVERS
 from tests.lab.hostile.tls_certificates import CERTIFICATE_SERVERS
@@ -23,5 +24,6 @@ HOSTILE_SERVERS = (
     *REDIRECT_SERVERS,
     *DOCUMENT_SERVERS,
     *KEYS_SERVERS,
+    *SUPPORT_SERVERS,
 )
 """`expected` holds the problems of a probe and a deep look. `warnings` is empty, and no test compares it."""

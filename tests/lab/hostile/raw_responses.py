@@ -1,4 +1,4 @@
-"""Responses that are sent byte for byte in place of one of the three that a probe asks for."""
+"""Responses that are sent byte for byte in place of one of those that a probe and a deep look ask for."""
 
 import asyncio
 from asyncio import StreamReader, StreamWriter
@@ -8,7 +8,15 @@ from dataclasses import dataclass
 import h11
 
 from exporter.demo.homeserver import KEYS, VERSION, Homeserver
-from exporter.demo.https_server import WELL_KNOWN, delegation, next_event, read_request, render
+from exporter.demo.https_server import (
+    SUPPORT,
+    WELL_KNOWN,
+    delegation,
+    next_event,
+    read_request,
+    render,
+    support,
+)
 from exporter.demo.servers import FEDERATION_PORT, HEALTHY, WELL_KNOWN_PORT, LabServer, PortFactory, Website, federates
 from exporter.model.addresses import host_port
 from exporter.model.enums import Method, Stage
@@ -73,7 +81,7 @@ class BadResponse:
 
     def _ports(self, host: str, ip: str) -> dict[str, Website | PortFactory]:
         raw = listen_with_tls(host, self._handler(Homeserver(host)))
-        if self.path == WELL_KNOWN:
+        if self.path in (WELL_KNOWN, SUPPORT):
             return {host_port(ip, WELL_KNOWN_PORT): raw, host_port(ip, FEDERATION_PORT): federates(host)}
         return {host_port(ip, FEDERATION_PORT): raw}
 
@@ -99,4 +107,6 @@ class BadResponse:
 def _correct_body(homeserver: Homeserver, path: str) -> bytes:
     if path == WELL_KNOWN:
         return delegation(host_port(homeserver.server_name, FEDERATION_PORT)).body
+    if path == SUPPORT:
+        return support(homeserver.server_name).body
     return homeserver.resources[path]().body
