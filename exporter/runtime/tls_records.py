@@ -30,6 +30,11 @@ class TlsRecords:
     def __repr__(self) -> str:
         return f"<TlsRecords: {len(self._received)} bytes, {self._idle_records} idle records>"
 
+    @property
+    def pending(self) -> int:
+        """The number of bytes that have not been taken."""
+        return len(self._received)
+
     def add(self, content: bytes) -> None:
         self._received += content
 

@@ -39,6 +39,10 @@ class FrugalObject(ssl.SSLObject):
         self._records.carried_data()
         return content
 
+    def pending(self) -> int:
+        """Return more than 0 while there may be something to read: uvloop asks for this before each `read`."""
+        return super().pending() + self._records.pending
+
     def unwrap(self) -> Any:
         return self._with_records(super().unwrap)
 
