@@ -24,7 +24,7 @@ _HEALTHY = REQUEST % b"/-/healthy"
 def test_requests_are_read_that_arrive_together(
     tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
-    """One with the end of the handshake, as clients send it who are in a hurry, and then two in records of their own."""
+    """One with the end of the handshake, as hurried clients send it, and then two in records of their own."""
 
     async def answers() -> list[bytes]:
         async with running_exporter(tmp_path, TLS) as exporter, asyncio.timeout(PATIENCE):
