@@ -6,18 +6,29 @@ from rich.table import Table
 from tests.faults.matrix import complaints, describe, probe_all
 from tests.lab.hostile import HOSTILE_SERVERS
 
-_COLUMNS = 120
+_COLUMNS = 140
+_CPU_NOTE = (
+    "CPU: relative to the CPU time of a healthy server. While the longest step lasts, all other probes stand still."
+)
 
 
 def main() -> None:
     console, findings = Console(width=_COLUMNS), probe_all()
     title = f"{len(HOSTILE_SERVERS)} hostile servers"
-    table = Table("server", "expected", "found", "seconds", "memory", title=title)
+    table = Table("server", "expected", "found", "seconds", "memory", "CPU", "longest step", title=title)
     for server in HOSTILE_SERVERS:
         finding = findings[server.server_name]
-        label, grown = server.server_name.partition(".")[0], f"{finding.grown_bytes / 1024:.0f} KiB"
-        table.add_row(label, describe(server.expected), describe(finding.problems), f"{finding.seconds:.2f}", grown)
+        table.add_row(
+            server.server_name.partition(".")[0],
+            describe(server.expected),
+            describe(finding.problems),
+            f"{finding.seconds:.2f}",
+            f"{finding.grown_bytes / 1024:.0f} KiB",
+            f"{finding.cpu:.1f} x",
+            f"{finding.longest_step:.2f} x",
+        )
     console.print(table)
+    console.print(_CPU_NOTE)
     failures = [
         f"{server.server_name} ({server.shows}): {complaint}"
         for server in HOSTILE_SERVERS

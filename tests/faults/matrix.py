@@ -16,6 +16,8 @@ _SHORT_TIMEOUT_SECONDS = 3  # where the fault is a timeout
 DEFAULT_TIMEOUT_SECONDS = 30
 _GRACE_SECONDS = 0.5
 MAX_GROWN_BYTES = 2 << 20
+MAX_CPU = 5  # times that of a healthy server; one more for each port, as each of those may be one
+MAX_STEP = 2  # times the CPU time of a healthy server; Diffie-Hellman in a group of 4096 bits takes most
 _CONCURRENCY = 6
 _PRELOADED = ["tests.faults.__main__", "pytest"]  # each fork imports the module that was started, which is one of them
 MAX_SECONDS: Final = 1200.0  # for all servers: a minute on an idle machine
@@ -54,6 +56,10 @@ def complaints(server: LabServer, finding: Finding) -> Iterator[str]:
         yield f"took {finding.seconds:.2f} s of {timeout_for(server)} s"
     if finding.grown_bytes > MAX_GROWN_BYTES:
         yield f"grew by {finding.grown_bytes} bytes"
+    if finding.cpu > MAX_CPU + len(server.ports):
+        yield f"took {finding.cpu:.1f} times the CPU time of a healthy server"
+    if finding.longest_step > MAX_STEP:
+        yield f"held everything up for {finding.longest_step:.1f} times the CPU time of a healthy server"
     yield from (f"left over: {resource}" for resource in finding.leaked)
     yield from finding.errors
 

@@ -4,10 +4,12 @@ import asyncio
 import ctypes
 import gc
 import time
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
+from unittest.mock import patch
 
 from structlog.testing import capture_logs
 
@@ -21,6 +23,7 @@ from exporter.wiring import build_prober
 
 _RESET_PEAK = "5"  # for /proc/[pid]/clear_refs (proc(5)): sets the peak of resident memory to the current value
 MAX_GARBAGE = 200  # objects; asyncio's race for the first of 24 addresses leaves seven for each
+_HEALTHY_PROBES = 3  # so that chance matters less in the CPU time of one
 _HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long unless it never ends
 _SCHEDULER_STATISTICS: Final = Path("/proc/self/schedstat")
 _LIBC: Final = ctypes.CDLL(None)
@@ -36,6 +39,12 @@ class Finding:
     grown_bytes: int
     """How much larger the peak of resident memory was than before the probe, including the memory of C libraries. The
     kernel counts with an error of some 100 KiB.
+    """
+    cpu: float
+    """The CPU time, as a multiple of that of a healthy server."""
+    longest_step: float
+    """The CPU time of the longest step of the event loop, as a multiple of that of a healthy server: for so long, all
+    probes beside this one stand still.
     """
     leaked: tuple[str, ...]
     """Tasks, file descriptors, and objects that only the garbage collector frees."""
@@ -62,13 +71,18 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     errors: list[str] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(str(context)))
     await probe(prober, healthy)
+    async with measured_steps() as usual:
+        for _ in range(_HEALTHY_PROBES):
+            await probe(prober, healthy)
+    healthy_cpu = usual.total / _HEALTHY_PROBES
     gc.disable()  # so that garbage is still there when it is counted
     descriptors, resident = open_descriptors(), reset_peak()
-    try:
-        async with asyncio.timeout(hangs_after):
-            problems, seconds = await probe(prober, server_name)
-    except TimeoutError:
-        problems, seconds = frozenset(), hangs_after
+    async with measured_steps() as steps:
+        try:
+            async with asyncio.timeout(hangs_after):
+                problems, seconds = await probe(prober, server_name)
+        except TimeoutError:
+            problems, seconds = frozenset(), hangs_after
     grown = peak() - resident
     garbage = await collect_garbage()
     gc.enable()
@@ -76,7 +90,35 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     leaked = (*tasks, *sorted(open_descriptors() - descriptors))
     if garbage > MAX_GARBAGE:
         leaked += (f"{garbage} objects in reference cycles",)
-    return Finding(problems, seconds, grown, leaked, tuple(errors))
+    return Finding(
+        problems, seconds, grown, steps.total / healthy_cpu, steps.longest / healthy_cpu, leaked, tuple(errors)
+    )
+
+
+@dataclass(slots=True)
+class Steps:
+    """The CPU time of steps of the event loop, in seconds: of all of them, and of the longest."""
+
+    total: float = 0.0
+    longest: float = 0.0
+
+
+@asynccontextmanager
+async def measured_steps() -> AsyncIterator[Steps]:
+    """Measure the steps that begin and end within it."""
+    steps, run = Steps(), asyncio.Handle._run
+
+    def run_measured(handle: asyncio.Handle) -> None:
+        started = time.thread_time()
+        run(handle)
+        seconds = time.thread_time() - started
+        steps.total += seconds
+        steps.longest = max(steps.longest, seconds)
+
+    with patch.object(asyncio.Handle, "_run", run_measured):
+        await asyncio.sleep(0)
+        yield steps
+        await asyncio.sleep(0)
 
 
 async def probe(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage, Reason]], float]:

@@ -13,14 +13,14 @@ from exporter.model.enums import Method, Stage
 from exporter.model.names import ServerName
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
-from tests.faults.matrix import DEFAULT_TIMEOUT_SECONDS, MAX_GROWN_BYTES, complaints
+from tests.faults.matrix import DEFAULT_TIMEOUT_SECONDS, MAX_CPU, MAX_GROWN_BYTES, complaints
 from tests.faults.measuring import MAX_GARBAGE, Finding, watch
 from tests.sample_reports import delegated_by_well_known, expired_certificate
 from tests.waiting import PATIENCE
 
 HEALTHY, HOSTILE = "healthy.test", "hostile.test"
 EXPIRED = frozenset({(Stage.TLS, Reason.CERTIFICATE_EXPIRED)})
-GOOD = Finding(EXPIRED, seconds=1.0, grown_bytes=0, leaked=(), errors=())
+GOOD = Finding(EXPIRED, seconds=1.0, grown_bytes=0, cpu=1.0, longest_step=0.1, leaked=(), errors=())
 SERVER = LabServer(HOSTILE, "an expired certificate", Method.DEFAULT_8448, expected=EXPIRED)
 
 
@@ -32,6 +32,7 @@ class FaultyProber:
 
     async def probe(self, name: ServerName) -> Report:
         if name.text == HEALTHY:
+            await work(1_000_000, steps=1)
             return delegated_by_well_known()
         await self._bug()
         return expired_certificate()
@@ -55,6 +56,13 @@ async def measure(bug: Callable[[], Awaitable[object]], hangs_after: float = PAT
 async def do_nothing() -> None: ...
 
 
+async def work(loops: int, steps: int) -> None:
+    """Take so much CPU time in all, and let others have their turn after each step."""
+    for _ in range(steps):
+        sum(range(loops // steps // 5))
+        await asyncio.sleep(0)
+
+
 async def test_the_problems_are_those_of_the_report() -> None:
     finding = await measure(do_nothing)
     assert (finding.problems, finding.leaked, finding.errors) == (EXPIRED, (), ())
@@ -68,6 +76,15 @@ async def test_memory_that_is_freed_before_the_end_counts() -> None:
 
     assert 7 << 20 < (await measure(allocate)).grown_bytes < 9 << 20
     assert (await measure(do_nothing)).grown_bytes < 1 << 20
+
+
+async def test_cpu_time_is_compared_with_that_of_a_healthy_server() -> None:
+    """A step ends where others get their turn."""
+    in_steps = await measure(lambda: work(20_000_000, steps=20))
+    at_once = await measure(lambda: work(20_000_000, steps=1))
+    assert 10 < in_steps.cpu < 40
+    assert 10 < at_once.cpu < 40
+    assert in_steps.longest_step < 5 < at_once.longest_step
 
 
 async def test_leaked_tasks_and_descriptors_are_listed() -> None:
@@ -120,6 +137,8 @@ async def test_a_probe_that_never_ends_is_cancelled() -> None:
         (replace(GOOD, problems=frozenset()), ["found no problem, expected tls certificate_expired"]),
         (replace(GOOD, seconds=DEFAULT_TIMEOUT_SECONDS + 0.6), ["took 30.60 s of 30 s"]),
         (replace(GOOD, grown_bytes=MAX_GROWN_BYTES + 1), ["grew by 2097153 bytes"]),
+        (replace(GOOD, cpu=MAX_CPU + 0.1), ["took 5.1 times the CPU time of a healthy server"]),
+        (replace(GOOD, longest_step=2.1), ["held everything up for 2.1 times the CPU time of a healthy server"]),
         (replace(GOOD, leaked=("a socket",)), ["left over: a socket"]),
         (replace(GOOD, errors=("internal error",)), ["internal error"]),
     ],

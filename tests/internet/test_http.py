@@ -11,7 +11,7 @@ import pytest
 from exporter import USER_AGENT
 from exporter.demo.authority import Authority, IssuedCertificate
 from exporter.demo.listener import streams
-from exporter.internet.http import MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_INTERIM_RESPONSES
+from exporter.internet.http import MAX_CHUNKS, MAX_HEADER_BYTES, MAX_HEADER_LINES, MAX_INTERIM_RESPONSES
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.evidence import HttpResponse
@@ -41,12 +41,12 @@ class RawServer:
         self._issued = issued
         self.heads: list[bytes] = []
 
-    async def fetch(self, reply: bytes) -> HttpResponse:
+    async def fetch(self, reply: bytes, max_bytes: int = MAX_BYTES) -> HttpResponse:
         """Send a request to a server that sends `reply` and closes the connection, and return the response."""
         raw = RawHttps([[reply]], [self._issued])
         self.heads = raw.heads
         async with tls_connection(raw.play, self._authority) as connection:
-            return await connection.get("/path?query", "example.test:8448", MAX_BYTES)
+            return await connection.get("/path?query", "example.test:8448", max_bytes)
 
 
 async def test_a_get_request_has_four_headers(server: RawServer) -> None:
@@ -208,6 +208,14 @@ async def test_a_line_of_blanks_is_parsed_quickly(server: RawServer, reply: byte
     with pytest.raises(h11.RemoteProtocolError, match="illegal"):
         await server.fetch(reply)
     assert time.process_time() - started < 1
+
+
+async def test_the_number_of_chunks_is_limited(server: RawServer) -> None:
+    """Each of them takes CPU time, however small it is."""
+    chunked, many = OK + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * MAX_CHUNKS
+    assert len((await server.fetch(chunked + many + b"0\r\n\r\n", 2 * MAX_CHUNKS)).body) == MAX_CHUNKS
+    with pytest.raises(TooLargeError, match=f"more than {MAX_CHUNKS} chunks"):
+        await server.fetch(chunked + many + b"1\r\nx\r\n", 2 * MAX_CHUNKS)
 
 
 async def test_the_framing_of_a_body_is_bounded(server: RawServer) -> None:

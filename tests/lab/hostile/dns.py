@@ -171,6 +171,17 @@ DNS_SERVERS = (
     # ------------------------------------------------------------ SRV
     failed_srv("srv-servfail", "SERVFAIL for SRV", SERVFAIL, Reason.DNS_FAILURE),
     failed_srv("srv-silent", "no reply for SRV", dns_faults.drop, Reason.DNS_TIMEOUT),
+    LabServer(
+        "srv-pointers.hostile.test",
+        "SRV records with the longest names, compressed as much as possible",
+        Method.SRV_FED,
+        expected=at_the_target(Reason.NXDOMAIN),
+        dns_faults={
+            ("_matrix-fed._tcp.srv-pointers.hostile.test", "SRV"): dns_replies.only_over_tcp(
+                dns_replies.send_chained_pointers
+            )
+        },
+    ),
     srv(
         "srv-many",
         "40 SRV records, 16 of which are dialled",

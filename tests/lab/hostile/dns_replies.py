@@ -20,6 +20,8 @@ TEXTS = 100  # records, of about 300 bytes each
 FLAGS, QUESTION_COUNT, ANSWER_COUNT = 2, 4, 6  # offsets in the header
 QUESTION_NAME = b"\xc0\x0c"  # a pointer to the name in the question
 ADDRESS_IN, ADDRESS_CHAOS = b"\0\1\0\1\0\0\0\x3c", b"\0\1\0\3\0\0\0\x3c"  # type, class, and a TTL of a minute
+UNKNOWN_IN, SRV_IN = b"\xff\0\0\1\0\0\0\x3c", b"\0\x21\0\1\0\0\0\x3c"
+LABELS, MANY = 127, 127  # of one name, and twice as many records: as much as the exporter reads
 LONGEST_TEXT = f'"{"x" * 255}"'
 
 
@@ -117,6 +119,31 @@ def send_record(record: bytes) -> DnsFault:
         return wire[:ANSWER_COUNT] + b"\x00\x01" + wire[ANSWER_COUNT + 2 :] + record
 
     return apply
+
+
+def send_chained_pointers(reply: Message, _: Transport) -> DnsReply:
+    """Send SRV records whose targets are one name, with a pointer after each of its 127 labels.
+
+    The labels are in the data of a record that nobody knows, and half of the records only have such an owner.
+    """
+    reply.use_edns(edns=False)
+    wire = succeed(reply)
+    labels, begin = b"\x01a\0", len(wire) + len(QUESTION_NAME) + len(UNKNOWN_IN) + 2
+    name = begin
+    for _label in range(LABELS - 1):
+        previous, name = name, begin + len(labels)
+        labels += b"\x01a" + pointer(previous)
+    target = b"\0\x0a\0\x05\x20\xfb" + pointer(name)
+    carrier = QUESTION_NAME + UNKNOWN_IN + len(labels).to_bytes(2, "big") + labels
+    with_target = QUESTION_NAME + SRV_IN + len(target).to_bytes(2, "big") + target
+    with_owner = pointer(name) + UNKNOWN_IN + b"\0\0"
+    records = carrier + with_target * MANY + with_owner * MANY
+    return wire[:ANSWER_COUNT] + (1 + 2 * MANY).to_bytes(2, "big") + wire[ANSWER_COUNT + 2 :] + records
+
+
+def pointer(offset: int) -> bytes:
+    """Return what stands for the rest of a name (RFC 1035, section 4.1.4)."""
+    return (0xC000 | offset).to_bytes(2, "big")
 
 
 def deny(reply: Message, _: Transport) -> DnsReply:

@@ -13,6 +13,7 @@ from exporter.model.reasons import Reason
 from tests.lab.hostile.bad_certificates import with_rsa
 from tests.lab.hostile.connection_handlers import answer, close, drip, flood, send
 from tests.lab.hostile.rows import HostileServer, PortOf, found, numbered, raw
+from tests.lab.hostile.tls_floods import renegotiate, update_keys_forever
 from tests.lab.hostile.tls_records import (
     ALERTS,
     APPLICATION_DATA,
@@ -35,8 +36,9 @@ REFUSED = found(Stage.TLS, Reason.TLS_HANDSHAKE)
 NOT_TLS = found(Stage.TLS, Reason.NOT_TLS)
 LATE = found(Stage.TLS, Reason.TLS_TIMEOUT)
 NOT_HTTP = found(Stage.VERSION, Reason.HTTP_PROTOCOL) | found(Stage.KEYS, Reason.HTTP_PROTOCOL)
+FLOODS = found(Stage.VERSION, Reason.TOO_LARGE) | found(Stage.KEYS, Reason.TOO_LARGE)
 HTTP2_SETTINGS = b"\0\0\0\x04\0\0\0\0\0"  # the first frame of a server (RFC 9113, section 3.4)
-TICKETS = 200
+TICKETS, TICKET_FLOOD = 200, 2000
 DH_BITS = 4096  # clients refuse the kind of group, not its size, and a larger one would keep the lab itself busy
 NONSENSE_LASTS_SECONDS = 0.2
 A_RECORD = record(HANDSHAKE, bytes(1000))
@@ -74,6 +76,10 @@ def encrypt_nothing(context: SSLContext) -> None:
 
 def issue_many_tickets(context: SSLContext) -> None:
     context.num_tickets = TICKETS
+
+
+def flood_with_tickets(context: SSLContext) -> None:
+    context.num_tickets = TICKET_FLOOD
 
 
 def choose_another_curve(context: SSLContext) -> None:
@@ -174,6 +180,9 @@ TLS_SERVERS = numbered(
             "another-curve", "another curve than the client guesses", configured(choose_another_curve), HEALTHY
         ),
         HostileServer("many-tickets", f"{TICKETS} session tickets", configured(issue_many_tickets), HEALTHY),
+        HostileServer("ticket-flood", f"{TICKET_FLOOD} session tickets", configured(flood_with_tickets), FLOODS),
+        HostileServer("key-update-flood", "KeyUpdates in place of a response", update_keys_forever, FLOODS),
+        HostileServer("renegotiates", "a demand to shake hands again", renegotiate, NOT_HTTP),
         HostileServer("speaks-http2", "HTTP/2, which was not negotiated", speaking(speak_http2), NOT_HTTP),
         HostileServer("hangs-up", "an aborted connection after the handshake", speaking(abort), NOT_HTTP),
         HostileServer("goodbye", "close_notify after the handshake", speaking(close_in_good_order), NOT_HTTP),
