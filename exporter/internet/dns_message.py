@@ -24,9 +24,9 @@ from exporter.probing.network import DnsFailureError
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
 _MAX_NAME_BYTES = 255
 _MAX_LABEL_BYTES = 63
-_MAX_POINTERS = 128  # of one name: it has at most 127 labels, and a pointer after each is enough
+_MAX_LABELS = 4096  # and pointers, of all names together: MAX_RECORDS with 16 in each are more than anybody has
 _MAX_ALIASES = 16  # as dnspython and most resolvers follow
-MAX_RECORDS = 256  # in all sections: a probe uses 16, and the worst 256 take some milliseconds to read
+MAX_RECORDS = 256  # in all sections: a probe uses 16
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _TYPE_AND_CLASS: Final = struct.Struct("!HH")
@@ -148,9 +148,10 @@ def _read_message(wire: bytes, query: Query) -> Answer:
     count = answers + authorities + additionals
     if count > MAX_RECORDS:
         raise MalformedAnswerError(f"its answer has {count} records, the limit is {MAX_RECORDS}")
-    records = tuple(_raw_records(wire, offset, count))
+    message = _Message(wire)
+    records = tuple(_raw_records(message, offset, count))
     rcode |= _extended_rcode(records, answers + authorities)
-    return Answer(rcode) if rcode not in CONCLUSIVE_RCODES else _read_records(wire, query, rcode, records[:answers])
+    return Answer(rcode) if rcode not in CONCLUSIVE_RCODES else _read_records(message, query, rcode, records[:answers])
 
 
 def _question_end(wire: bytes, query: Query, count: int, *, may_be_missing: bool) -> int:
@@ -162,20 +163,20 @@ def _question_end(wire: bytes, query: Query, count: int, *, may_be_missing: bool
     expected = query.question
     end = _HEADER.size + len(expected)
     if wire[_HEADER.size : end].lower() != expected.lower():
-        _TYPE_AND_CLASS.unpack_from(wire, _name_end(wire, _HEADER.size))
+        _TYPE_AND_CLASS.unpack_from(wire, _Message(wire).read_name(_HEADER.size)[1])
         raise MismatchedAnswerError("its answer is for another question")
     return end
 
 
-def _raw_records(wire: bytes, offset: int, count: int) -> Iterator[_RawRecord]:
+def _raw_records(message: "_Message", offset: int, count: int) -> Iterator[_RawRecord]:
     """Yield the records of all sections, up to the end of the message."""
     for _ in range(count):
-        owner, offset = _read_name(wire, offset).lower(), _name_end(wire, offset)
-        rdtype, rdclass, ttl, length = _RECORD.unpack_from(wire, offset)
+        owner, offset = message.read_name(offset)
+        rdtype, rdclass, ttl, length = _RECORD.unpack_from(message.wire, offset)
         begin = offset + _RECORD.size
         offset = begin + length
-        yield _RawRecord(owner, rdtype, rdclass, ttl, begin, offset)
-    if offset != len(wire):
+        yield _RawRecord(owner.lower(), rdtype, rdclass, ttl, begin, offset)
+    if offset != len(message.wire):
         raise MalformedAnswerError("its answer is longer or shorter than its records")
 
 
@@ -193,7 +194,7 @@ def _extended_rcode(records: Sequence[_RawRecord], additionals_begin: int) -> in
             raise MalformedAnswerError("its answer has OPT or TSIG records where none may be")
 
 
-def _read_records(wire: bytes, query: Query, rcode: int, section: Iterable[_RawRecord]) -> Answer:
+def _read_records(message: "_Message", query: Query, rcode: int, section: Iterable[_RawRecord]) -> Answer:
     """Read from the answer section what belongs to the query; ignore everything else in it."""
     aliases: dict[bytes, bytes] = {}
     found: defaultdict[bytes, list[Record]] = defaultdict(list)
@@ -201,9 +202,9 @@ def _read_records(wire: bytes, query: Query, rcode: int, section: Iterable[_RawR
         if record.rdclass != _INTERNET_CLASS or record.rdtype not in (query.rdtype, RdataType.CNAME):
             continue
         if record.rdtype == query.rdtype:
-            found[record.owner].append(_READERS[query.rdtype](wire, record.begin, record.end))
+            found[record.owner].append(_READERS[query.rdtype](message, record.begin, record.end))
         else:
-            target = _read_name_exactly(wire, record.begin, record.end)
+            target = message.read_whole_name(record.begin, record.end)
             if aliases.setdefault(record.owner, target).lower() != target.lower():
                 raise DnsFailureError("its answer has two aliases (CNAME) for one name")
     canonical_name = _follow_aliases(query.name, aliases, found)
@@ -225,26 +226,26 @@ def _follow_aliases(name: bytes, aliases: Mapping[bytes, bytes], found: Mapping[
 # ---------------------------------------------------------------- record data, from `begin` to `end`
 
 
-def _read_ipv4(wire: bytes, begin: int, end: int) -> IPv4Address:
+def _read_ipv4(message: "_Message", begin: int, end: int) -> IPv4Address:
     if end - begin != 4:
         raise MalformedAnswerError(f"its answer has an A record of {end - begin} bytes")
-    return IPv4Address(wire[begin:end])
+    return IPv4Address(message.wire[begin:end])
 
 
-def _read_ipv6(wire: bytes, begin: int, end: int) -> IPv6Address:
+def _read_ipv6(message: "_Message", begin: int, end: int) -> IPv6Address:
     if end - begin != 16:
         raise MalformedAnswerError(f"its answer has an AAAA record of {end - begin} bytes")
-    return IPv6Address(wire[begin:end])
+    return IPv6Address(message.wire[begin:end])
 
 
-def _read_srv(wire: bytes, begin: int, end: int) -> SrvRecord:
+def _read_srv(message: "_Message", begin: int, end: int) -> SrvRecord:
     """Read an SRV record (RFC 2782). Some servers compress the target, though they should not."""
-    priority, weight, port = _SRV.unpack_from(wire, begin)
-    host = name_to_text(_read_name_exactly(wire, begin + _SRV.size, end)).lower()
+    priority, weight, port = _SRV.unpack_from(message.wire, begin)
+    host = name_to_text(message.read_whole_name(begin + _SRV.size, end)).lower()
     return SrvRecord(priority, weight, Target(host, port))
 
 
-_READERS: Final[Mapping[RdataType, Callable[[bytes, int, int], Record]]] = {
+_READERS: Final[Mapping[RdataType, Callable[["_Message", int, int], Record]]] = {
     RdataType.A: _read_ipv4,
     RdataType.AAAA: _read_ipv6,
     RdataType.SRV: _read_srv,
@@ -254,50 +255,56 @@ _READERS: Final[Mapping[RdataType, Callable[[bytes, int, int], Record]]] = {
 # ---------------------------------------------------------------- names
 
 
-def _read_name_exactly(wire: bytes, begin: int, end: int) -> bytes:
-    if _name_end(wire, begin) != end:
-        raise MalformedAnswerError("its answer has a name that is shorter or longer than its record")
-    return _read_name(wire, begin)
+class _Message:
+    """The bytes of a message, and its names. All names that are read may have _MAX_LABELS labels and pointers."""
 
+    def __init__(self, wire: bytes) -> None:
+        self.wire = wire
+        self._labels_left = _MAX_LABELS
 
-def _read_name(wire: bytes, offset: int) -> bytes:
-    """Return the name at `offset`, decompressed.
+    def read_whole_name(self, begin: int, end: int) -> bytes:
+        """Return the name that begins and ends at these offsets, decompressed."""
+        name, found_end = self.read_name(begin)
+        if found_end != end:
+            raise MalformedAnswerError("its answer has a name that is shorter or longer than its record")
+        return name
 
-    A pointer must lead to an earlier name (RFC 1035, section 4.1.4): to one that begins before the name with the
-    pointer, and ends before it too.
-    """
-    name, limit = b"", len(wire)
-    for _ in range(_MAX_POINTERS):
-        end = _labels_end(wire, offset)
-        name += wire[offset:end]
-        if _end_after_labels(wire, end) > limit:
-            raise MalformedAnswerError("its answer has a name that ends too late")
-        if not wire[end]:
-            break
-        target = (wire[end] - _POINTER) << 8 | wire[end + 1]
+    def read_name(self, offset: int) -> tuple[bytes, int]:
+        """Return the name at `offset`, decompressed, and where it ends: behind its root, or behind its first pointer.
+
+        A pointer must lead to an earlier name (RFC 1035, section 4.1.4): to one that begins before the name with the
+        pointer, and ends before it too.
+        """
+        name, limit, end = b"", len(self.wire), 0
+        while True:
+            labels_end = self._labels_end(offset)
+            name += self.wire[offset:labels_end]
+            part_end = labels_end + (2 if self.wire[labels_end] else 1)
+            end = end or part_end
+            if part_end > limit:
+                raise MalformedAnswerError("its answer has a name that ends too late")
+            if len(name + ROOT) > _MAX_NAME_BYTES:
+                raise MalformedAnswerError("its answer has a name that is too long")
+            if not self.wire[labels_end]:
+                return name + ROOT, end
+            offset, limit = self._target(labels_end), offset
+
+    def _labels_end(self, offset: int) -> int:
+        """Return where the labels that begin at `offset` end, which is where the root or a pointer is."""
+        begin, labels = offset, 1  # the root or the pointer counts too
+        while 0 < (length := self.wire[offset]) < _POINTER:
+            offset += 1 + length
+            labels += 1
+            if length > _MAX_LABEL_BYTES or offset - begin > _MAX_NAME_BYTES:
+                raise MalformedAnswerError("its answer has a label or a name that is too long")
+        self._labels_left -= labels
+        if self._labels_left < 0:
+            raise MalformedAnswerError(f"the names in its answer have more than {_MAX_LABELS} labels and pointers")
+        return offset
+
+    def _target(self, pointer: int) -> int:
+        """Return where a pointer leads."""
+        target = (self.wire[pointer] - _POINTER) << 8 | self.wire[pointer + 1]
         if target < _HEADER.size:
             raise MalformedAnswerError("its answer has a name with a pointer into the header")
-        offset, limit = target, offset
-    if wire[end] or len(name + ROOT) > _MAX_NAME_BYTES:
-        raise MalformedAnswerError("its answer has a name that is too long")
-    return name + ROOT
-
-
-def _name_end(wire: bytes, offset: int) -> int:
-    """Return where the name at `offset` ends: behind its root, or behind its first pointer."""
-    return _end_after_labels(wire, _labels_end(wire, offset))
-
-
-def _end_after_labels(wire: bytes, labels_end: int) -> int:
-    """Return where a name ends: behind the root, which has one byte, or a pointer, which has two."""
-    return labels_end + 2 if wire[labels_end] else labels_end + 1
-
-
-def _labels_end(wire: bytes, offset: int) -> int:
-    """Return where the labels that begin at `offset` end, which is where the root or a pointer is."""
-    begin = offset
-    while 0 < (length := wire[offset]) < _POINTER:
-        offset += 1 + length
-        if length > _MAX_LABEL_BYTES or offset - begin > _MAX_NAME_BYTES:
-            raise MalformedAnswerError("its answer has a label or a name that is too long")
-    return offset
+        return target

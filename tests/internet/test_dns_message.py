@@ -104,7 +104,7 @@ def test_unusual_names_survive_the_conversion_to_text() -> None:
 )
 def test_reads_addresses(sent_query: Query, records: list[str], expected: list[str]) -> None:
     """Only records at the name in the query, or at the end of its aliases in the same answer, are read."""
-    found = read_answer(reply(*records, to=sent_query).to_wire(), sent_query)
+    found = read_answer(reply(*records, to=sent_query).to_wire(max_size=65535), sent_query)
     assert [str(address) for address in found.records] == expected
 
 
@@ -231,30 +231,56 @@ def test_two_aliases_of_one_name_are_refused() -> None:
         read_answer(raw_answer(2, aliases), query())
 
 
-def test_the_worst_message_is_read_quickly() -> None:
-    """It has thousands of pointers to pointers, and every name begins at the last of them: reading stops early."""
-    assert seconds_to_read(message_of_pointers(8000)) < 10 * seconds_to_read(message_of_pointers(1))
+CHAIN_OFFSET = ANSWER_OFFSET + 2 + 10  # where the data of the first record begins
+POINTERS = [12, *(CHAIN_OFFSET + 2 * hop for hop in range(120))]  # each leads to the one before
+LABELS_AND_POINTERS = [12, *(CHAIN_OFFSET + 4 * hop for hop in range(105))]
 
 
-def message_of_pointers(hops: int) -> bytes:
-    """Return a message with as many records as are read, each with a name at the end of so many pointers."""
-    chain = b"".join(
-        struct.pack("!H", 0xC000 | (12 if not hop else ANSWER_OFFSET + 11 + 2 * (hop - 1))) for hop in range(8000)
-    )
-    first = record(b"\x00", RdataType.TXT, chain)
-    last = struct.pack("!H", 0xC000 | ANSWER_OFFSET + 11 + 2 * (hops - 1))
-    return raw_answer(MAX_RECORDS, first + record(last, A, ADDRESS) * (MAX_RECORDS - 1))
+def pointer(offset: int) -> bytes:
+    return struct.pack("!H", 0xC000 | offset)
 
 
-def seconds_to_read(wire: bytes) -> float:
+EXPENSIVE_NAMES = {
+    "pointers": (b"".join(map(pointer, POINTERS[:-1])), pointer(POINTERS[-1])),
+    "labels and pointers": (
+        b"".join(b"\x01a" + pointer(offset) for offset in LABELS_AND_POINTERS[:-1]),
+        pointer(LABELS_AND_POINTERS[-1]),
+    ),
+    "labels": (b"\x01a" * 100 + b"\x00", pointer(CHAIN_OFFSET)),
+}
+
+
+@pytest.mark.parametrize(("content", "end"), EXPENSIVE_NAMES.values(), ids=EXPENSIVE_NAMES)
+def test_expensive_names_take_no_longer_than_plain_ones(content: bytes, end: bytes) -> None:
+    """All targets of an SRV answer end in the same name, which consists of very many labels or pointers to pointers."""
+    plain = b"".join(srv(name_to_wire(f"hs{number}.matrix.example.org"), number) for number in range(MAX_RECORDS))
+    hostile = record(QUERY_NAME, RdataType.TXT, content)
+    hostile += b"".join(srv(b"\x02" + struct.pack("!H", 0x6100 + number) + end, number) for number in range(255))
+    assert seconds_to_read(hostile) < 2 * seconds_to_read(plain)
+
+
+def srv(target: bytes, port: int) -> bytes:
+    return record(QUERY_NAME, SRV, struct.pack("!HHH", 10, 5, port) + target)
+
+
+def seconds_to_read(records: bytes) -> float:
     """Return the least CPU time of several tries, as one of them may include a garbage collection."""
-    tries = []
+    sent_query, tries = query(SRV), []
+    wire = raw_answer(MAX_RECORDS, records, to=sent_query)
     for _ in range(5):
         before = time.process_time()
         with suppress(MalformedAnswerError):
-            read_answer(wire, query())
+            read_answer(wire, sent_query)
         tries.append(time.process_time() - before)
     return min(tries)
+
+
+def test_reads_as_many_records_as_are_allowed() -> None:
+    """Their names have more labels than most."""
+    hosts = [f"hs{number}.federation.matrix.chat.dual.test" for number in range(MAX_RECORDS)]
+    sent_query = query(SRV, "_matrix-fed._tcp.chat.dual.test")
+    wire = raw_answer(MAX_RECORDS, b"".join(srv(name_to_wire(host), 8448) for host in hosts), to=sent_query)
+    assert [each.target.host for each in read_answer(wire, sent_query).records if isinstance(each, SrvRecord)] == hosts
 
 
 # ---------------------------------------------------------------- compared with dnspython
