@@ -15,7 +15,7 @@ help: ## show this list
 demo: .venv/installed ## run the exporter against the embedded federation, until Ctrl-C
 	@exec $(RUN)/matrix-federation-exporter demo
 
-test: .venv-test/installed .venv-synapse/installed .venv-supply/installed ## run everything that CI runs: system packages, linters, types, every test
+test: .venv-test/installed .venv-synapse/installed .venv-supply/installed .venv-pythons/installed ## run everything that CI runs: system packages, linters, types, every test
 	tests/install-programs
 	$(MAKE) --no-print-directory lint
 	$(TEST)/python -m pytest -n auto --cov
@@ -109,7 +109,7 @@ lock: ## update all locked packages to their newest versions (needs uv)
 	$(LOCK) --group supply -o requirements/supply.txt
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-supply .venv-synapse build mutants .coverage
+	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-supply .venv-synapse .venv-pythons build mutants .coverage
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
@@ -133,4 +133,11 @@ NO_WHEEL := atheris is available for Python 3.11 to 3.13, on Linux with an Intel
 .venv-synapse/installed .venv-supply/installed:
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<
+	@touch $@
+
+PYTHONS := 3.11 3.12 3.13
+
+.venv-pythons/installed: requirements/run.txt pyproject.toml tests/install-pythons
+	@mkdir -p $(@D)
+	tests/install-pythons $(PYTHONS)
 	@touch $@
