@@ -13,7 +13,10 @@ _METRICS = (_PLAIN, "application/openmetrics-text")
 REFUSALS: Final = {
     400: "A parameter is missing, invalid, or given twice.",
     404: "The server is not watched, and web.probe_any is not enabled.",
-    429: "There were too many requests for servers that are not watched. Retry-After is the number of seconds to wait.",
+    429: (
+        "There were too many requests for servers that are not watched, or for fresh probes of a server that has no "
+        "recent result. Retry-After is the number of seconds to wait."
+    ),
     503: (
         "There is no report yet, too many requests are waiting for probes, the exporter is stopping, or the exporter's "
         "own network is down."

@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
 
 from starlette.requests import Request
@@ -15,10 +17,12 @@ from exporter.model.report import Report
 from exporter.model.sanitize import printable
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
-from exporter.runtime.rate_limit import RateLimit
+from exporter.runtime.rate_limit import RateLimit, RateLimits
 from exporter.scheduling.single_flight import DeadlineExceededError, ProbeRunner, ShuttingDownError
 
 _UNWATCHED_PER_MINUTE, _UNWATCHED_BURST = 10, 10
+_FRESH_PER_MINUTE, _FRESH_BURST = 20, 10  # of one server: five Prometheus servers with an interval of 15 s
+_ALL_FRESH_PER_MINUTE, _ALL_FRESH_BURST = 6000, 200  # half of what one process can probe is left to the schedule
 MAX_PENDING = 48  # requests that wait for probes: fewer than the maximum of connections, so that scrapes get through
 MAX_PROBE_SECONDS = 60.0  # below the 90 s after which a connection without a response is closed
 _MAX_SHOWN = 100  # characters of a parameter, in a response
@@ -79,6 +83,12 @@ class ReportQueries:
     is_configured: Callable[[ServerName], bool] = field(default=lambda _: False, repr=False)
     """Whether a server is watched by any shard: clients do not have to know which shard watches it."""
     limit: RateLimit = field(default_factory=lambda: RateLimit(_UNWATCHED_PER_MINUTE, _UNWATCHED_BURST))
+    fresh_limit: RateLimits = field(
+        default_factory=lambda: RateLimits(
+            partial(RateLimit, _FRESH_PER_MINUTE, _FRESH_BURST), RateLimit(_ALL_FRESH_PER_MINUTE, _ALL_FRESH_BURST)
+        )
+    )
+    """For fresh probes of servers that are watched."""
     pending: int = 0
     """The number of requests that wait for a probe."""
 
@@ -98,14 +108,14 @@ class ReportQueries:
         return state
 
     async def probe_now(self, name: ServerName, seconds: float = math.inf) -> ServerState:
-        """Return the state of a server after a fresh probe.
+        """Return the state of a server after a fresh probe, or its latest state if fresh probes are beyond a limit.
 
         The probe takes at most `seconds`, and not longer than `probe.timeout` and MAX_PROBE_SECONDS.
         """
-        if self.board.state(name) is None and not self.is_configured(name):
-            self._admit_unwatched(name)
-        with self._running(name):
-            state = await self.runner.probe_now(name, self._bounded(seconds))
+        state = self._instead_of_probe(name)
+        if state is None:
+            with self._running(name):
+                state = await self.runner.probe_now(name, self._bounded(seconds))
         if state.exporter_offline:
             sentence = (
                 f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up. Nor "
@@ -114,12 +124,35 @@ class ReportQueries:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         return state
 
+    def _instead_of_probe(self, name: ServerName) -> ServerState | None:
+        """Return what serves a request instead of a fresh probe. There are four cases:
+
+        - The server is not watched by any shard: None if a probe is allowed, otherwise the request is refused.
+        - Fresh probes are within all limits: None.
+        - They are not, but the latest result is as recent as those on /metrics: the latest state.
+        - They are not, and there is no recent result: the request is refused.
+        """
+        state = self.board.state(name)
+        if state is None and not self.is_configured(name):
+            self._admit_unwatched(name)
+            return None
+        wait = self.fresh_limit.take(name)
+        if (wait or self.pending >= MAX_PENDING) and state and _is_recent(state):
+            return state
+        if wait:
+            sentence = f"{name}, or all servers together, are probed too often on request: try again later."
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, sentence, retry_after=wait)
+        return None
+
     async def add_keys_behind_bad_certificates(self, report: Report) -> Report:
         """Return the report with the keys behind certificates that do not verify. A deep look fetches what is missing.
 
-        The public federation tester fetches them with every test.
+        The public federation tester fetches them with every test. Beyond the limits of fresh probes, the report is
+        returned as it is.
         """
         if not any(endpoint.lacks_keys_behind_bad_certificate for endpoint in report.endpoints):
+            return report
+        if self.fresh_limit.take(report.server_name):
             return report
         with self._running(report.server_name):
             return await self.runner.look_deeper(report, self._bounded(math.inf))
@@ -162,3 +195,9 @@ class ReportQueries:
                 f"Only {_UNWATCHED_PER_MINUTE} servers that are not watched are probed in a minute: try again later."
             )
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, sentence, retry_after=wait)
+
+
+def _is_recent(state: ServerState) -> bool:
+    """Whether the latest result is no older than the interval of the schedule."""
+    age = timedelta(seconds=state.watched.interval)
+    return state.report is not None and datetime.now(UTC) - state.report.ended_at <= age

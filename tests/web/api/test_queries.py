@@ -3,6 +3,8 @@
 import asyncio
 import math
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from starlette.requests import Request
 from exporter.config import Config, ProbeSettings, WebSettings
 from exporter.model import names
 from exporter.model.names import ServerName
+from exporter.model.outcomes import Failed, Passed
+from exporter.model.report import Report
 from exporter.reports.server_state import ServerState
-from exporter.runtime.rate_limit import RateLimit
+from exporter.runtime.rate_limit import RateLimit, RateLimits
 from exporter.scheduling.single_flight import DeadlineExceededError, ShuttingDownError
 from exporter.web import connection
 from exporter.web.api import queries
@@ -22,7 +26,7 @@ from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
 from tests.waiting import leaked_tasks, until
 from tests.web.clients import REQUEST, crowd
-from tests.web.lab_site import SILENT, lab_site
+from tests.web.lab_site import HEALTHY, SILENT, lab_site
 
 WATCHED, OTHER = names.parse("example.org"), names.parse("other.example.org")
 
@@ -38,6 +42,7 @@ class FakeRunner:
     error: Exception | None = None
     offline: bool = False
     probes: list[tuple[ServerName, float]] = field(default_factory=list)
+    deep_looks: list[Report] = field(default_factory=list)
 
     async def probe_now(self, name: ServerName, seconds: float) -> ServerState:
         self.probes.append((name, seconds))
@@ -47,6 +52,10 @@ class FakeRunner:
         if not self.offline:
             return state
         return state.with_report(replace(delegated_by_well_known(name.text), endpoints=(), exporter_offline=True))
+
+    async def look_deeper(self, report: Report, _: float) -> Report:
+        self.deep_looks.append(report)
+        return report
 
 
 def queries_with(
@@ -177,6 +186,93 @@ async def test_pending_requests_are_refused_when_the_exporter_stops(tmp_path: Pa
         assert (response.status_code, response.text) == (503, "The exporter is stopping.\n")
         assert (await site.get("/probe", target=SILENT.server_name)).status_code == 503
     assert leaked_tasks() == set()
+
+
+# ---------------------------------------------------------------- limits of fresh probes
+
+SHARDED = names.parse("elsewhere.example.org")
+
+
+def limited_queries(runner: FakeRunner, clock: list[float], *, all_burst: int = 1000) -> ReportQueries:
+    """Return queries with a recent result of one watched server, and another shard's server, in simulated time."""
+    found = queries_with(runner)
+    found.board.put(replace(delegated_by_well_known(WATCHED.text), ended_at=datetime.now(UTC)))
+    found.is_configured = lambda name: name == SHARDED
+    limit = partial(RateLimit, clock=lambda: clock[0])
+    found.fresh_limit = RateLimits(
+        partial(limit, queries._FRESH_PER_MINUTE, queries._FRESH_BURST), limit(queries._ALL_FRESH_PER_MINUTE, all_burst)
+    )
+    return found
+
+
+async def test_beyond_the_limit_of_a_server_the_answer_is_its_recent_result() -> None:
+    """However often it is requested, it is probed 20 times a minute."""
+    runner, clock = FakeRunner(), [0.0]
+    found = limited_queries(runner, clock)
+    for _ in range(600):
+        assert (await found.probe_now(WATCHED)).report
+        clock[0] += 0.1
+    assert len(runner.probes) == queries._FRESH_BURST + queries._FRESH_PER_MINUTE - 1
+
+
+async def test_beyond_the_limit_of_all_servers_the_answer_is_a_recent_result() -> None:
+    """A client cannot keep the exporter busy with requests for different servers."""
+    runner, clock = FakeRunner(), [0.0]
+    found = limited_queries(runner, clock, all_burst=2)
+    assert [await found.probe_now(SHARDED) for _ in range(2)]
+    assert await found.probe_now(WATCHED) == found.board.state(WATCHED)
+    assert [name for name, _ in runner.probes] == [SHARDED, SHARDED]
+
+
+async def test_beyond_the_limit_without_a_recent_result_the_status_is_429() -> None:
+    """The client may try again as soon as a probe is allowed."""
+    found = limited_queries(FakeRunner(), [0.0])
+    for _ in range(queries._FRESH_BURST):
+        await found.probe_now(SHARDED)
+    refused = await refusal_of(found.probe_now(SHARDED))
+    assert (refused.status, refused.headers) == (429, {"Retry-After": "3"})
+    found.board.put(delegated_by_well_known(WATCHED.text))  # with a date long ago
+    for _ in range(queries._FRESH_BURST):
+        await found.probe_now(WATCHED)
+    assert (await refusal_of(found.probe_now(WATCHED))).status == 429
+
+
+async def test_several_prometheus_servers_get_a_fresh_probe_every_time() -> None:
+    """Four of them scrape every 15 seconds, and their first scrapes coincide with requests of people."""
+    runner, clock = FakeRunner(), [0.0]
+    found = limited_queries(runner, clock)
+    for _ in range(6):
+        await found.probe_now(WATCHED)
+    for _ in range(40):
+        for _ in range(4):
+            await found.probe_now(WATCHED)
+        clock[0] += 15
+    assert len(runner.probes) == 6 + 40 * 4
+
+
+async def test_a_client_in_a_loop_gets_results_and_the_server_is_left_in_peace(tmp_path: Path) -> None:
+    """Neither /probe nor a fresh report lets a client contact a server as often as it likes."""
+    async with lab_site(tmp_path, HEALTHY) as site:
+        for _ in range(30):
+            probed = await site.get("/probe", target=HEALTHY.server_name)
+            reported = await site.get("/api/v1/report", server_name=HEALTHY.server_name, fresh="true")
+            assert (probed.status_code, reported.status_code) == (200, 200)
+        assert f'matrix_federation_probe_success{{server_name="{HEALTHY.server_name}"}} 1.0\n' in probed.text
+        assert queries._FRESH_BURST <= site.probes(HEALTHY) < 60
+
+
+async def test_deep_looks_on_request_are_limited_too() -> None:
+    """Beyond the limit, the public tester's format lacks the keys behind a bad certificate."""
+    report = delegated_by_well_known(WATCHED.text)
+    endpoint = report.endpoints[0]
+    assert isinstance(endpoint.tls, Passed)
+    bad = replace(endpoint.tls.found, certificate=replace(endpoint.tls.found.certificate, valid=False))
+    lacking = replace(report, endpoints=(replace(endpoint, tls=Failed(0.1, (), bad)),))
+    runner = FakeRunner()
+    found = limited_queries(runner, [0.0])
+    for _ in range(queries._FRESH_BURST + 5):
+        assert await found.add_keys_behind_bad_certificates(lacking) is lacking
+    assert len(runner.deep_looks) == queries._FRESH_BURST
 
 
 # ---------------------------------------------------------------- servers that are not watched
