@@ -40,7 +40,11 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
     "workers": {"config", "model", "probing", "structlog"},
     "web.api": {"config", "exporter", "judging", "metrics", "model", "reports", "runtime", "scheduling", "starlette"},
-    "web.pages": {"exporter", "judging", "model", "probing", "reports", "jinja2", "markupsafe", "starlette"},
+    "web.pages.views": {"history", "judging", "judging.peers", "model", "reports"},
+    "web.pages": {
+        *("exporter", "history", "model", "probing", "reports", "web.api", "web.pages.views"),
+        *("jinja2", "markupsafe", "starlette"),
+    },
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
     "web": {
         *("config", "history", "metrics", "probing", "reports", "web.api", "web.pages", "web.settings"),

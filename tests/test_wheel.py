@@ -34,6 +34,7 @@ FOLDERS: Final = {
     "exporter/web",
     "exporter/web/api",
     "exporter/web/pages",
+    "exporter/web/pages/views",
     "exporter/web/settings",
     "exporter/workers",
 }

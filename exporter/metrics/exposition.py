@@ -114,7 +114,7 @@ def scrape(
 def expose_one(state: ServerState, accept: str | None) -> Exposition:
     """Return all families of one server, at the time of its report, without the metrics of the exporter itself."""
     assert state.report is not None
-    rendered = RenderedState(state, render_lines(state), state.fresh_until)
+    rendered = RenderedState.of(state, render_lines(state))
     return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, None)
 
 

@@ -117,7 +117,7 @@ def failures(report: Report) -> Iterator[tuple[str, ...]]:
 
 def warnings(state: ServerState) -> Iterator[Sample]:
     if state.report:
-        for warning in dict.fromkeys(located.warning for located in state.warnings()):
+        for warning in dict.fromkeys(located.warning for located in state.warnings):
             yield (warning,), 1.0
 
 

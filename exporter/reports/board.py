@@ -12,6 +12,7 @@ from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.reports.server_state import ServerState, history_entry
+from exporter.reports.summary import Summary, summarize
 
 RenderedLines: TypeAlias = tuple[bytes, ...]
 """The lines of one server on `/metrics`: an entry for every metric family, in the order of the table of families."""
@@ -25,6 +26,12 @@ class RenderedState:
     state: ServerState
     lines: RenderedLines
     fresh_until: datetime
+    """The time from which on the report is stale."""
+    summary: Summary
+
+    @classmethod
+    def of(cls, state: ServerState, lines: RenderedLines) -> "RenderedState":
+        return cls(state, lines, state.fresh_until, summarize(state))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class Board:
         `record` keeps what each report adds to the history.
         """
         self._render_lines = render
-        self._now = now
+        self.now = now
         self._record = record
         self._rendered: dict[ServerName, RenderedState] = {}
 
@@ -88,7 +95,7 @@ class Board:
 
     def snapshot(self) -> Snapshot:
         """Return the states of all watched servers."""
-        return Snapshot(self._now(), tuple(self._rendered.values()))
+        return Snapshot(self.now(), tuple(self._rendered.values()))
 
     def _kept(self, watched: WatchedServer, memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> RenderedState:
         """Return the state of a server that is to be watched. There are three cases:
@@ -105,4 +112,4 @@ class Board:
         return self._render(replace(rendered.state, watched=watched))
 
     def _render(self, state: ServerState) -> RenderedState:
-        return RenderedState(state, self._render_lines(state), state.fresh_until)
+        return RenderedState.of(state, self._render_lines(state))

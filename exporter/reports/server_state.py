@@ -28,9 +28,13 @@ class Result:
     ended_at: datetime
     seconds: float
     federates: bool
+    federation: Federation | None
+    """None if the exporter's own network was down: neither a success nor a failure of the server."""
     problems: tuple[tuple[Stage, Reason], ...]
-    exporter_offline: bool = False
-    """The exporter's own network was down: neither a success nor a failure of the server."""
+
+    @property
+    def exporter_offline(self) -> bool:
+        return self.federation is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,8 @@ class ServerState:
     """The latest report, without those that were made while the exporter was offline."""
     federation: Federation | None = None
     """The verdict on `report`. None if there is no report."""
+    warnings: tuple[ActiveWarning, ...] = ()
+    """Those about `report`, which may also depend on earlier reports."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
@@ -65,13 +71,14 @@ class ServerState:
             return self._with_offline_report(report)
         report = report.with_deep_look_from(self.report)
         succeeded, federation = verdict.federates(report), verdict.federation(report)
-        result = Result(report.ended_at, report.seconds, succeeded, _failure_reasons(report))
+        result = Result(report.ended_at, report.seconds, succeeded, federation, _failure_reasons(report))
         memory, changes = self.memory.after(report, federation, failed=not succeeded)
         return replace(
             self,
             memory=memory,
             report=report,
             federation=federation,
+            warnings=warnings.warnings(report, memory.well_known_last_seen),
             last_success=report.ended_at if succeeded else self.last_success,
             probes=self.probes + 1,
             failures=self.failures + (not succeeded),
@@ -83,7 +90,7 @@ class ServerState:
 
     def _with_offline_report(self, report: Report) -> "ServerState":
         result = Result(
-            report.ended_at, report.seconds, federates=False, problems=_failure_reasons(report), exporter_offline=True
+            report.ended_at, report.seconds, federates=False, federation=None, problems=_failure_reasons(report)
         )
         return replace(self, probes=self.probes + 1, changes=(), history=(result, *self.history)[:RESULTS_KEPT])
 
@@ -105,10 +112,6 @@ class ServerState:
     def includes(self, report: Report) -> bool:
         """Whether the report, or a later one, is part of this state."""
         return bool(self.history) and self.history[0].ended_at >= report.ended_at
-
-    def warnings(self) -> tuple[ActiveWarning, ...]:
-        """Return the warnings about the latest report, which may also depend on earlier reports."""
-        return warnings.warnings(self.report, self.well_known_last_seen) if self.report else ()
 
     @property
     def fresh_until(self) -> datetime:

@@ -4,6 +4,7 @@ Browsers describe the origin of a request in headers (Fetch Metadata, https://ww
 """
 
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
@@ -19,6 +20,24 @@ def is_cors_read(method: str, headers: Headers) -> bool:
     means of embedding a response are not meant.
     """
     return method in (*_SAFE_METHODS, _PREFLIGHT) and headers.get("sec-fetch-mode", "cors") == "cors"
+
+
+def is_own_form(method: str, headers: Headers) -> bool:
+    """Whether a browser sends a form of a page that has the exporter's own origin. There are two cases:
+
+    - Over https, and to localhost, the browser says where the page is from.
+    - Otherwise it names the origin, which must be the host that the request is for. (With the referrer policy
+      `no-referrer` it would not do so.)
+
+    This does not prove whose page it is, because another site can make its own name resolve to this address. So it only
+    protects what such a page could do with a safe method, too.
+    """
+    if method != "POST":
+        return False
+    if site := headers.get("sec-fetch-site"):
+        return site == _SAME_SITE_VALUES[0]
+    origin = headers.get("origin")
+    return origin is not None and urlsplit(origin).netloc == headers.get("host")
 
 
 def is_cross_site(method: str, headers: Headers) -> bool:

@@ -8,8 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.api import tester
 from exporter.web.connection import CLIENT_CERTIFICATE, CONNECTION, client_network
-from exporter.web.fetch_metadata import is_cors_read, is_cross_site
+from exporter.web.fetch_metadata import is_cors_read, is_cross_site, is_own_form
 from exporter.web.headers import with_headers
+from exporter.web.pages import servers
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.loading import WebConfig
 from exporter.web.settings.passwords import parse_credentials
@@ -35,6 +36,7 @@ class Guard:
 
         1. the rate limit, which applies to every request, including those that are refused,
         2. requests that a page of another site made a browser send, unless all sites may read the path,
+           or it is a form of the exporter's own page,
         3. the client certificate and
         4. the password, unless the path is for health checks and these are exempt.
         """
@@ -63,5 +65,8 @@ def _check_rate(config: WebConfig) -> ASGIApp | None:
 
 def _check_origin(scope: Scope) -> ASGIApp | None:
     method, headers = scope["method"], Headers(scope=scope)
-    allowed = scope["path"] in tester.OPEN_PATHS and is_cors_read(method, headers)
+    path = scope["path"]
+    allowed = (path in tester.OPEN_PATHS and is_cors_read(method, headers)) or (
+        path.startswith(servers.FOLDER) and is_own_form(method, headers)
+    )
     return _CROSS_SITE if not allowed and is_cross_site(method, headers) else None

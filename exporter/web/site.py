@@ -17,7 +17,7 @@ from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api import probe, report, tester
 from exporter.web.api.queries import ReportQueries
-from exporter.web.pages import assets, overview
+from exporter.web.pages import assets, overview, servers
 
 RELOAD_DISABLED = (
     "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
@@ -64,7 +64,8 @@ def build_site(context: SiteContext) -> Starlette:
 
     application = Starlette(
         routes=[
-            *overview.routes(context.board, context.outage),
+            *overview.routes(context.board, context.queries, context.outage),
+            *servers.routes(context.board, context.queries, context.history),
             *assets.routes(),
             Route("/metrics", metrics),
             *_health_routes(context),

@@ -96,7 +96,7 @@ async def test_every_server_of_the_lab_has_its_problems_and_warnings(server: Lab
         state = await state_of(server, federation)
     assert state.report is not None
     assert problems(state.report) == server.expected
-    assert {located.warning for located in state.warnings()} == server.warnings
+    assert {located.warning for located in state.warnings} == server.warnings
     assert logs == []
 
 

@@ -69,10 +69,11 @@ def test_a_new_server_has_an_empty_state(board: Board) -> None:
     assert board.snapshot() == Snapshot(
         ENDED_AT,
         (
-            RenderedState(first, (b"example.org 300 0",), NEVER),
-            RenderedState(second, (b"gone.example.org 300 0",), NEVER),
+            RenderedState.of(first, (b"example.org 300 0",)),
+            RenderedState.of(second, (b"gone.example.org 300 0",)),
         ),
     )
+    assert {rendered.fresh_until for rendered in board.snapshot().states} == {NEVER}
 
 
 def test_a_report_becomes_the_state(board: Board) -> None:
@@ -88,7 +89,7 @@ def test_a_report_becomes_the_state(board: Board) -> None:
         last_success=ENDED_AT,
         probes=1,
         failures=0,
-        history=(Result(ENDED_AT, 0.25, federates=True, problems=()),),
+        history=(Result(ENDED_AT, 0.25, federates=True, federation=Federation.FULL, problems=()),),
     )
 
 
@@ -116,11 +117,13 @@ def test_the_history_is_bounded() -> None:
     for report in (*failed, *succeeded):
         state = state.with_report(report)
     assert state.history == tuple(
-        Result(report.ended_at, 0.25, federates=True, problems=()) for report in reversed(succeeded)
+        Result(report.ended_at, 0.25, federates=True, federation=Federation.FULL, problems=())
+        for report in reversed(succeeded)
     )
     why = ((Stage.TLS, Reason.CERTIFICATE_EXPIRED),)
     assert state.last_failures == tuple(
-        Result(report.ended_at, 0.25, federates=False, problems=why) for report in reversed(failed[1:])
+        Result(report.ended_at, 0.25, federates=False, federation=Federation.NONE, problems=why)
+        for report in reversed(failed[1:])
     )
 
 
@@ -145,13 +148,13 @@ def test_a_lost_delegation_is_a_warning_for_48_hours() -> None:
     lost = []
     for later in hours:
         state = state.with_report(replace(gone, ended_at=ENDED_AT + timedelta(hours=later)))
-        lost.append(WarningName.DELEGATION_LOST in {located.warning for located in state.warnings()})
+        lost.append(WarningName.DELEGATION_LOST in {located.warning for located in state.warnings})
     assert (state.well_known_last_seen, lost) == (ENDED_AT, [True, True, False])
 
 
 def test_a_server_without_a_report_has_no_warnings() -> None:
     """Warnings are about a report."""
-    assert ServerState(watched_server("example.org")).warnings() == ()
+    assert ServerState(watched_server("example.org")).warnings == ()
 
 
 # ---------------------------------------------------------------- the deep look

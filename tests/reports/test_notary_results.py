@@ -85,7 +85,7 @@ def test_results_are_kept_until_the_next_deep_look() -> None:
     state = ServerState(watched_server("example.org")).with_report(report(DISAGREES)).with_report(later)
     assert state.report is not None
     assert state.report.deep == DeepLook(ENDED_AT, {}, None, (DISAGREES,))
-    assert [warning.warning for warning in state.warnings()] == [WarningName.NOTARY_DISAGREES]
+    assert [warning.warning for warning in state.warnings] == [WarningName.NOTARY_DISAGREES]
 
 
 def test_a_warning_that_applies_twice_is_one_series() -> None:

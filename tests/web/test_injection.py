@@ -10,6 +10,7 @@ from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields, is_dataclass, replace
+from datetime import timedelta
 from enum import Enum
 from itertools import chain
 from pathlib import Path
@@ -39,6 +40,7 @@ from exporter.web.server import Server
 from tests import sample_reports
 from tests.programs import program
 from tests.scrapes import board_of
+from tests.web.pages.parsing import Page
 from tests.web.serving import ANYWHERE, client_of, served
 
 pytestmark = pytest.mark.lab
@@ -134,6 +136,50 @@ async def test_reports_over_http_are_ascii(report: Report, path: str) -> None:
     if path != "/api/federation-ok":
         assert response.headers["content-type"] == "application/json"
         assert any(HOSTILE in text for text in texts(json.loads(response.text)))
+
+
+ALLOWED_TAGS = {
+    *("html", "head", "meta", "title", "link", "body", "header", "nav", "main", "footer", "section", "article"),
+    *(
+        "h1",
+        "h2",
+        "h3",
+        "p",
+        "a",
+        "b",
+        "br",
+        "span",
+        "strong",
+        "code",
+        "pre",
+        "time",
+        "del",
+        "ins",
+        "figure",
+        "figcaption",
+    ),
+    *("ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "div"),
+    *("form", "label", "input", "select", "option", "button", "svg", "g", "rect"),
+}
+
+
+@each_report
+async def test_pages_contain_only_their_own_markup(report: Report) -> None:
+    """Every text of a remote server stays a text, is printable, and is where nothing interprets it."""
+    name = str(report.server_name)
+    later = replace(report, ended_at=report.ended_at + timedelta(minutes=5), endpoints=poisoned(report.endpoints[:0]))
+    async with served(board(report), reports=(report, later)) as address, client_of(address) as client:
+        paths = ["/", f"/servers/{name}"]
+        pages = {path: Page((await client.get(path)).text) for path in paths}
+        incidents = [link for link in pages[paths[1]].links if "/incidents/" in link]
+        pages |= {link: Page((await client.get(f"/servers/{link}")).text) for link in incidents}
+    for path, page in pages.items():
+        assert page.tags <= ALLOWED_TAGS, path
+        assert not [attribute for attribute, _ in page.attributes if attribute.startswith("on") or attribute == "style"]
+        assert all(link.startswith((".", name)) for link in page.links), path
+        assert page.text.isprintable(), path
+        assert page.title.isprintable(), path
+    assert any(SCRIPT in page.text for page in pages.values())
 
 
 def texts(found: Any) -> Iterator[str]:

@@ -49,11 +49,16 @@ def parse_server_name(request: Request, parameter: str) -> ServerName:
         found = "none" if not given else str(len(given))
         sentence = f"Expected one parameter {parameter}, found {found}: use ?{parameter}=example.org."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence)
+    return read_server_name(given[0])
+
+
+def read_server_name(text: str) -> ServerName:
+    """Raises RefusedError."""
     try:
-        return names.parse(given[0])
+        return names.parse(text)
     except names.InvalidServerNameError as error:
         why = printable(str(error), _MAX_SHOWN)
-        sentence = f"{printable(given[0], _MAX_SHOWN)!r} is not a server name: {why}."
+        sentence = f"{printable(text, _MAX_SHOWN)!r} is not a server name: {why}."
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 

@@ -1,31 +1,148 @@
-"""The page at `/`: all servers."""
+"""The page at `/`: all servers, those that fail first, with a filter."""
 
-from collections import Counter
-from collections.abc import Callable
+import asyncio
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlencode
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from exporter.judging.verdict import Federation
 from exporter.probing.connectivity import Outage
-from exporter.reports.board import Board
+from exporter.reports import listing
+from exporter.reports.board import Board, RenderedState, Snapshot
+from exporter.reports.listing import Listing, Order, Query
+from exporter.reports.summary import State, Summary
+from exporter.web.api.queries import RefusedError, ReportQueries
 from exporter.web.pages import rendering
+from exporter.web.pages.parameters import parse_choice, parse_number, parse_text
+from exporter.web.pages.views.strips import Drawing, draw_results
+
+ROWS: Final = 100  # of a page
+_MAX_PAGES = 10**6
+_MIN_REFRESH_SECONDS, _MAX_REFRESH_SECONDS = 5, 3600
+_REFRESH_SECONDS: Final = 30  # what the page offers
+
+_ORDERS: Final[Mapping[Order, str]] = {
+    Order.STATE: "state, the worst first",
+    Order.SINCE: "the latest change",
+    Order.EXPIRY: "the first expiry",
+    Order.CHECKED: "the oldest result",
+    Order.NAME: "name",
+}
 
 
-def routes(board: Board, outage: Callable[[], Outage | None]) -> list[Route]:
+_OF_LIST: Final = {"q", "state", "sort"}  # parameters that change what is listed
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is shown, as the parameters of a request say."""
+
+    query: Query
+    page: int
+    refresh: int | None
+    """Seconds after which a browser loads the page again; None if it does not."""
+
+    def url(self, **changes: object) -> str:
+        """Return the URL of a view with other parameters. Whatever changes the list leads to its first page."""
+        kept = self._parameters()
+        if changes.keys() & _OF_LIST:
+            del kept["page"]
+        given = {name: value for name, value in {**kept, **changes}.items() if value}
+        return f"./?{urlencode(given)}" if given else "./"
+
+    def _parameters(self) -> dict[str, object]:
+        """Return all parameters. Those that say nothing are empty."""
+        return {
+            "q": self.query.words,
+            "state": self.query.state,
+            "sort": self.query.order if self.query.order is not Order.STATE else None,
+            "page": self.page if self.page > 1 else None,
+            "refresh": self.refresh,
+        }
+
+
+def routes(board: Board, queries: ReportQueries, outage: Callable[[], Outage | None]) -> list[Route]:
     """Return the route of the page."""
 
     async def overview(request: Request) -> Response:
-        totals = Counter(rendered.state.federation for rendered in board.snapshot().states)
+        view = _parse_view(request)
+        snapshot = board.snapshot()
+        shown = await asyncio.to_thread(_select, snapshot, view)
         return await rendering.respond(
-            request, "overview.html", totals=totals, outage=outage(), state=_worst(totals), here=""
+            request,
+            "overview.html",
+            **_content(snapshot, shown, view),
+            outage=outage(),
+            probe_any=queries.config().web.probe_any,
         )
 
-    return [Route("/", overview)]
+    return [Route("/", rendering.handle_refusals(overview))]
 
 
-def _worst(totals: Counter[Federation | None]) -> str:
-    """Return the worst state of any server, for the icon of the page."""
-    worst_first = (Federation.NONE, Federation.PARTIAL, Federation.FULL)
-    return next((state.value for state in worst_first if totals[state]), "unknown")
+def _parse_view(request: Request) -> View:
+    """Raises RefusedError."""
+    return View(
+        Query(
+            parse_text(request, "q"),
+            parse_choice(request, "state", State),
+            parse_choice(request, "sort", Order) or Order.STATE,
+        ),
+        parse_number(request, "page", 1, _MAX_PAGES) or 1,
+        parse_number(request, "refresh", _MIN_REFRESH_SECONDS, _MAX_REFRESH_SECONDS),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One server in the list."""
+
+    summary: Summary
+    since: datetime | None
+    checked: datetime | None
+    results: Drawing
+    note: str
+    """Why the result is old, or an empty text."""
+
+
+def _row(server: RenderedState, now: datetime) -> _Row:
+    state = server.state
+    note = "the exporter was offline" if state.exporter_offline else "stale" if server.fresh_until < now else ""
+    checked = state.report.ended_at if state.report else None
+    return _Row(server.summary, state.since, checked, draw_results(state.history), note)
+
+
+def _select(snapshot: Snapshot, view: View) -> Listing:
+    """Return the servers of one page. Raises RefusedError if there is no such page."""
+    shown = listing.select(snapshot.states, view.query, (view.page - 1) * ROWS, view.page * ROWS)
+    if view.page > 1 and not shown.servers:
+        sentence = f"There is no page {view.page}: the list has {_count_pages(shown)}."
+        raise RefusedError(HTTPStatus.NOT_FOUND, sentence)
+    return shown
+
+
+def _count_pages(shown: Listing) -> int:
+    return max(1, math.ceil(shown.count / ROWS))
+
+
+def _content(snapshot: Snapshot, shown: Listing, view: View) -> dict[str, object]:
+    totals = shown.totals
+    return {
+        "now": snapshot.taken_at,
+        "totals": totals,
+        "listing": shown,
+        "rows": [_row(server, snapshot.taken_at) for server in shown.servers],
+        "view": view,
+        "pages": _count_pages(shown),
+        "orders": _ORDERS,
+        "refresh_seconds": _REFRESH_SECONDS,
+        "state": next((state for state in State if totals.get(state)), State.UNKNOWN),
+        "latest": max((each.state.report.ended_at for each in snapshot.states if each.state.report), default=None),
+        "here": "",
+    }

@@ -11,6 +11,8 @@ from starlette.responses import HTMLResponse, Response
 
 from exporter import VERSION
 from exporter.model.sanitize import printable
+from exporter.web.api.queries import RefusedError
+from exporter.web.api.responses import Handler
 from exporter.web.pages import assets, formats
 
 HEADERS: Final = {
@@ -47,7 +49,7 @@ _environment.globals |= {"version": VERSION, "navigation": _NAVIGATION, "asset":
 _environment.filters |= formats.FILTERS
 
 
-def render(template: str, root: str = "./", **content: object) -> str:
+def render(template: str, root: str = "./", /, **content: object) -> str:
     """Return a page.
 
     `root` is the relative URL of `/`, so that links work below a path of a reverse proxy too. `content` is what the
@@ -56,10 +58,27 @@ def render(template: str, root: str = "./", **content: object) -> str:
     return _environment.get_template(template).render(root=root, **content)
 
 
-async def respond(request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **content: object) -> Response:
+async def respond(
+    request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, /, **content: object
+) -> Response:
     """Return a page as the response to a request. It is rendered in a thread: probes must not wait for it."""
     html = await asyncio.to_thread(render, template, _root_of(request), **content)
     return HTMLResponse(html, status, headers=HEADERS)
+
+
+def handle_refusals(handler: Handler) -> Handler:
+    """Return a handler that turns a RefusedError of `handler` into a page that says why, with its status."""
+
+    async def handle(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except RefusedError as error:
+            status = HTTPStatus(error.status)
+            response = await respond(request, "refusal.html", status, status=status, sentence=error.sentence)
+            response.headers.update(error.headers)
+            return response
+
+    return handle
 
 
 def _root_of(request: Request) -> str:

@@ -1,0 +1,49 @@
+"""The parameters of the pages. All functions raise RefusedError, which says what was expected."""
+
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TypeVar
+
+from starlette.requests import Request
+
+from exporter.model.sanitize import printable
+from exporter.web.api.queries import RefusedError
+
+_MAX_SHOWN = 100  # characters of a parameter, in a sentence
+_MAX_WORDS = 300  # characters of a search: a server name has at most 261
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+def parse_text(request: Request, parameter: str) -> str:
+    """Return the text without blanks around it, or an empty text if the parameter is missing."""
+    given = request.query_params.getlist(parameter)
+    if len(given) > 1:
+        raise _refusal(f"Expected one parameter {parameter}, found {len(given)}.")
+    text = given[0].strip() if given else ""
+    if len(text) > _MAX_WORDS:
+        raise _refusal(f"Expected at most {_MAX_WORDS} characters in {parameter}, found {len(text)}.")
+    return text
+
+
+def parse_choice(request: Request, parameter: str, choices: type[_Choice]) -> _Choice | None:
+    """Return None if the parameter is missing or empty."""
+    text = parse_text(request, parameter)
+    if text in {"", *choices}:
+        return choices(text) if text else None
+    raise _refusal(f"Expected {parameter} to be one of {', '.join(choices)}, found {printable(text, _MAX_SHOWN)}.")
+
+
+def parse_number(request: Request, parameter: str, least: int, most: int) -> int | None:
+    """Return None if the parameter is missing or empty."""
+    text = parse_text(request, parameter)
+    if not text:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) <= len(str(most)) and least <= int(text) <= most:
+        return int(text)
+    found = printable(text, _MAX_SHOWN)
+    raise _refusal(f"Expected {parameter} to be a whole number from {least} to {most}, found {found}.")
+
+
+def _refusal(sentence: str) -> RefusedError:
+    return RefusedError(HTTPStatus.BAD_REQUEST, sentence)
