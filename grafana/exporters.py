@@ -191,8 +191,8 @@ def _skipped_probes() -> Json:
     return time_series(
         "Skipped probes over time",
         "Rate of probes that were due and did not run. overlap: the previous probe was still running. missed: the "
-        "probe would have started too late. no_resources: the exporter lacked file descriptors, memory or CPU time. "
-        "worker_lost: the worker process ended. shutdown: the exporter stopped.",
+        "probe would have started too late. no_file_descriptors, no_memory, no_local_ports, no_cpu_time: the exporter "
+        "lacked this resource. worker_lost: the worker process ended. shutdown: the exporter stopped.",
         PER_SECOND,
         range_query(expression, f"{_INSTANCE} {{{{reason}}}}"),
     )

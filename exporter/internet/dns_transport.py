@@ -25,8 +25,8 @@ from exporter.internet.dns_message import (
     read_answer,
 )
 from exporter.internet.tcp import IPEndpoint
-from exporter.probing.network import DnsFailureError
-from exporter.probing.problems import RESOURCE_ERRNOS
+from exporter.probing.network import DnsFailureError, NoFreePortError
+from exporter.probing.problems import missing_resource
 
 _RESEND_SECONDS = 0.5  # until a query over UDP is sent once more: packets get lost
 _MAX_DATAGRAM_BYTES = 65535  # some servers send more than EDNS allows them to
@@ -63,14 +63,14 @@ async def responds(server: IPEndpoint, deadline: float) -> bool:
     except DnsFailureError:
         return True
     except OSError as error:
-        return error.errno in RESOURCE_ERRNOS
+        return missing_resource(error) is not None
     return True
 
 
 async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> Answer:
     loop = asyncio.get_running_loop()
     with closing(new_socket(server, socket.SOCK_DGRAM)) as sock:
-        sock.connect((str(server[0]), server[1]))
+        _connect_over_udp(sock, server)
         sock.send(query.wire)
         pending = PendingQuery(sock, query, loop.create_future())
         loop.add_reader(sock.fileno(), pending.on_readable)
@@ -81,6 +81,13 @@ async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> 
             for timer in timers:
                 timer.cancel()
             loop.remove_reader(sock.fileno())
+
+
+def _connect_over_udp(sock: socket.socket, server: IPEndpoint) -> None:
+    try:
+        sock.connect((str(server[0]), server[1]))
+    except BlockingIOError as error:  # a connection over UDP never blocks: this is how Linux says it
+        raise NoFreePortError(error.errno, error.strerror) from error
 
 
 class PendingQuery:

@@ -21,7 +21,7 @@ from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
-from exporter.probing.problems import RESOURCE_ERRNOS, release_frames
+from exporter.probing.problems import missing_resource, release_frames
 
 TRY_SECONDS = 2.0  # then the next server is queried, or the same one again: UDP loses packets
 RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
@@ -115,7 +115,7 @@ class Resolver:
 
         - An answer with records, or that there are none: it is returned.
         - Another answer (DnsFailureError): the next server is queried, and this one is not queried again.
-        - This process has no socket or no memory left (OSError): it is raised.
+        - This process has no socket, port or memory left (OSError): it is raised.
         - No answer (another OSError): the next server is queried, and this one again after all others and a pause.
 
         Raises DnsFailureError if a server has answered, and DnsTimeoutError if none has.
@@ -134,7 +134,7 @@ class Resolver:
                 errors[server] = error
                 release_frames(error)
             except OSError as error:
-                if error.errno in RESOURCE_ERRNOS:
+                if missing_resource(error):
                     raise
                 errors[server] = error
                 release_frames(error)

@@ -5,13 +5,13 @@ import errno
 import os
 import socket
 import struct
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import Final, TypeAlias
 
 from exporter.internet import peer_clock
 from exporter.internet.peer_clock import PeerClock
 from exporter.model.addresses import IPAddress
-from exporter.probing.network import FirewallRejectError
+from exporter.probing.network import FirewallRejectError, NoFreePortError
 
 READ_BYTES = 16 * 1024  # one TLS record
 _MAX_UNEXPECTED_WAKEUPS = 1  # the first one may still be about data that was read a moment ago
@@ -49,7 +49,7 @@ class TcpStream:
         return self._socket is not None
 
     async def open(self, endpoint: IPEndpoint) -> None:
-        """Connect. Raises FirewallRejectError or OSError."""
+        """Connect. Raises FirewallRejectError, NoFreePortError or another OSError."""
         ip, port = endpoint
         family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
@@ -60,8 +60,8 @@ class TcpStream:
             await asyncio.get_running_loop().sock_connect(sock, (str(ip), port))
         except BaseException as error:
             self._clock.wait_cancelled()
-            if isinstance(error, OSError) and (rejection := _rejection(sock, error)):
-                raise FirewallRejectError(rejection) from error
+            if isinstance(error, OSError) and (explained := _explain(sock, error)):
+                raise explained from error
             raise
         self._clock.connection_made(peer_clock.round_trip(sock))
 
@@ -127,6 +127,26 @@ class TcpStream:
         if self._socket is None:
             raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
         return self._socket
+
+
+def _explain(sock: socket.socket, error: OSError) -> Exception | None:
+    """Return a better error for a connection that failed, if the kernel tells more about it."""
+    if error.errno == errno.EADDRNOTAVAIL and not _has_free_port(sock.family):
+        return NoFreePortError(error.errno, error.strerror)
+    rejection = _rejection(sock, error)
+    return FirewallRejectError(rejection) if rejection else None
+
+
+def _has_free_port(family: int) -> bool:
+    """Whether this machine has a local port left. If not, a connection fails as if there were no address of the family,
+    and only an attempt to bind a socket tells the two apart.
+    """
+    with closing(socket.socket(family, socket.SOCK_STREAM)) as sock:
+        try:
+            sock.bind(("", 0))
+        except OSError as error:
+            return error.errno != errno.EADDRINUSE
+    return True
 
 
 def _rejection(sock: socket.socket, error: OSError) -> str | None:

@@ -8,6 +8,7 @@ from exporter.internet.der import count_values
 from exporter.internet.key_exchange import group_bits
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
+from exporter.model.sanitize import excerpt
 from exporter.probing.evidence import Handshake, VerifyError
 from exporter.probing.network import ClosedEarlyError, NotTlsError, TooLargeError
 from exporter.runtime.tls_records import IdleRecordsError, TlsRecords
@@ -55,7 +56,7 @@ class TlsStream:
             await self._flush()
             content = await self._receive_encrypted()
             if not received and content[0] not in (_ALERT, _HANDSHAKE):
-                raise NotTlsError(f"the server's first bytes are not TLS: {content[:16]!r}")
+                raise NotTlsError(f"the server's first bytes are not TLS: {excerpt(content, 16)}")
             received += content
             if len(received) > _MAX_HANDSHAKE_BYTES:
                 raise TooLargeError(f"the handshake has more than {_MAX_HANDSHAKE_BYTES} bytes")

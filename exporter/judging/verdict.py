@@ -7,7 +7,7 @@ from typing import Final
 
 from exporter.judging import peers
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, IPFamily, Stage
+from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
 from exporter.model.outcomes import Failed, NoRoute, Passed, ResourceShortage, Skipped, found
 from exporter.model.reasons import RAN_OUT_OF_TIME
@@ -36,16 +36,21 @@ class Federation(StrEnum):
 
 
 def exporter_starved(report: Report) -> bool:
-    """Whether the exporter lacked what a probe needs, so that the report says nothing about the server.
+    """Whether the exporter lacked what a probe needs, so that the report says nothing about the server."""
+    return missing_resource(report) is not None
 
-    There are two cases:
 
-    - no file descriptor or no memory was left;
-    - a step timed out, and the event loop was stalled for more than a tenth of the probe.
+def missing_resource(report: Report) -> Resource | None:
+    """Return what the exporter lacked during the probe, if anything. There are two cases:
+
+    - nothing was left of a resource that can be used up, such as file descriptors;
+    - CPU time: a step timed out, and the event loop was stalled for more than a tenth of the probe.
     """
-    return any(isinstance(located.problem, ResourceShortage) for located in problems(report)) or (
-        report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
-    )
+    shortages = (located.problem for located in problems(report) if isinstance(located.problem, ResourceShortage))
+    if shortage := next(shortages, None):
+        return shortage.resource
+    stalled = report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
+    return Resource.CPU_TIME if stalled else None
 
 
 def exporter_lacks_route(report: Report) -> bool:

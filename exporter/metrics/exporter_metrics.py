@@ -1,6 +1,7 @@
 """The metrics of the exporter itself. They are set when something happens, unlike the metrics of the servers."""
 
 from enum import StrEnum
+from typing import Self
 
 from prometheus_client import (
     CollectorRegistry,
@@ -16,7 +17,7 @@ from prometheus_client import (
 from exporter import VERSION
 from exporter.metrics.families import PREFIX
 from exporter.metrics.processes import ProcessGroup, ProcessMetrics
-from exporter.model.enums import IPFamily, Stage
+from exporter.model.enums import IPFamily, Resource, Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
@@ -55,8 +56,16 @@ class SkipReason(StrEnum):
     """The exporter was stopping."""
     WORKER_LOST = "worker_lost"
     """The worker ended during the probe, and so did its replacement."""
-    NO_RESOURCES = "no_resources"
-    """The exporter had no file descriptor, no memory or not enough CPU time left for it."""
+    NO_FILE_DESCRIPTORS = "no_file_descriptors"
+    NO_MEMORY = "no_memory"
+    NO_LOCAL_PORTS = "no_local_ports"
+    """The exporter had none left for the probe."""
+    NO_CPU_TIME = "no_cpu_time"
+    """The exporter stood still while a response may have arrived."""
+
+    @classmethod
+    def lacking(cls, resource: Resource) -> Self:
+        return cls(f"no_{resource}")
 
 
 class ExporterMetrics:

@@ -105,6 +105,15 @@ class Method(StrEnum):
     DEFAULT_8448 = "default_8448"
 
 
+class Resource(StrEnum):
+    """What the exporter may lack, so that a probe says nothing about the server."""
+
+    FILE_DESCRIPTORS = "file_descriptors"
+    MEMORY = "memory"
+    LOCAL_PORTS = "local_ports"
+    CPU_TIME = "cpu_time"
+
+
 class IPFamily(StrEnum):
     IPV4 = "ipv4"
     IPV6 = "ipv6"

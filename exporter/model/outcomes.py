@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Final, Generic, TypeAlias, TypeVar
 
+from exporter.model.enums import Resource
 from exporter.model.reasons import Reason
 
 Found = TypeVar("Found", covariant=True)  # noqa: PLC0105 - read more often than its variance matters
@@ -18,7 +19,9 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class ResourceShortage(Problem):
-    """The exporter had no file descriptor or no memory left, so the problem says nothing about the server."""
+    """The exporter had nothing left of a resource, so the problem says nothing about the server."""
+
+    resource: Resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,9 +51,10 @@ class Reason(WithRemedy):
     BLOCKED_ADDRESS = (
         "blocked_address",
         "The name leads to a private or otherwise non-public address, which peers refuse, or to a port that belongs "
-        "to another service: publish a public address in DNS, and use port 8448, 443 or another free one. In a closed "
-        "federation, allow the address or the port in the exporter's configuration (network.allow_networks, "
-        "network.allow_ports).",
+        "to another service: publish a public address in DNS, and use port 8448, 443 or another free one. If DNS has a "
+        "public address, and the exporter's resolver answers with a private one (split-horizon DNS), name a public "
+        "resolver in network.resolvers. In a closed federation, allow the address or the port in the exporter's "
+        "configuration (network.allow_networks, network.allow_ports).",
     )
     CONNECT_REFUSED = (
         "connect_refused",
@@ -168,10 +169,7 @@ class Reason(WithRemedy):
         "The keys belong to another server name: check server_name in the homeserver's configuration, and that the "
         "delegation and the virtual host lead to the right homeserver.",
     )
-    NO_SIGNING_KEY = (
-        "no_signing_key",
-        "The homeserver publishes no ed25519 key: check its signing key file.",
-    )
+    NO_SIGNING_KEY = ("no_signing_key", "The homeserver publishes no ed25519 key: check its signing key file.")
     SIGNATURE_INVALID = (
         "signature_invalid",
         "The published keys have not signed the key document correctly: check that no proxy changes the response to "
@@ -211,8 +209,8 @@ class Reason(WithRemedy):
     )
     INTERNAL_ERROR = (
         "internal_error",
-        "This is a fault of the exporter or its machine, not of the server: check the exporter's log, and report the "
-        "fault.",
+        "This is a fault of the exporter or its machine, not of the server: if it lacks a resource, such as file "
+        "descriptors, raise the limit (`ulimit -n`). Otherwise check the exporter's log, and report the fault.",
     )
 
 

@@ -39,6 +39,10 @@ class NotTlsError(Exception):
     """The first bytes received belong to another protocol."""
 
 
+class NoFreePortError(OSError):
+    """The exporter's machine has no local port left for a connection."""
+
+
 class ClosedEarlyError(Exception):
     """The server closed the connection in the middle of something."""
 

@@ -15,6 +15,7 @@ import h11
 import structlog
 from OpenSSL import SSL
 
+from exporter.model.enums import Resource
 from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
@@ -25,6 +26,7 @@ from exporter.probing.network import (
     DnsFailureError,
     DnsTimeoutError,
     FirewallRejectError,
+    NoFreePortError,
     NotTlsError,
     OtherCertificateError,
     TooLargeError,
@@ -68,9 +70,14 @@ _OF_NETWORK: Final = {
     DnsFailureError: Reason.DNS_FAILURE,
 }
 
-# The exporter has no file descriptor or no memory left. EADDRNOTAVAIL is not one of them: on a machine without IPv6,
-# such as most containers, every connection over IPv6 fails with it.
-RESOURCE_ERRNOS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
+# EADDRNOTAVAIL is not one of them: on a machine without IPv6, such as most containers, every connection over IPv6 fails
+# with it. NoFreePortError tells the two apart.
+_RESOURCES: Final = {
+    errno.EMFILE: Resource.FILE_DESCRIPTORS,
+    errno.ENFILE: Resource.FILE_DESCRIPTORS,
+    errno.ENOMEM: Resource.MEMORY,
+    errno.ENOBUFS: Resource.MEMORY,
+}
 
 
 def classify(error: BaseException, step: Step) -> Problem:
@@ -83,16 +90,26 @@ def classify(error: BaseException, step: Step) -> Problem:
     """
     if isinstance(error, OtherCertificateError):
         return error.problem
-    if _is_shortage(error):
-        return ResourceShortage(Reason.INTERNAL_ERROR, describe(error, step))
+    if resource := missing_resource(error):
+        detail = f"the exporter has no {resource.replace('_', ' ')} left"
+        return ResourceShortage(Reason.INTERNAL_ERROR, detail, resource)
     problem = Problem(reason(error, step), describe(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
     return problem
 
 
-def _is_shortage(error: BaseException) -> bool:
-    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS)
+def missing_resource(error: BaseException) -> Resource | None:
+    """Return the resource of which the exporter has nothing left, if that caused the error."""
+    match error:
+        case MemoryError():
+            return Resource.MEMORY
+        case NoFreePortError():
+            return Resource.LOCAL_PORTS
+        case OSError(errno=int(number)):
+            return _RESOURCES.get(number)
+        case _:
+            return None
 
 
 def reason(error: BaseException, step: Step) -> Reason:
@@ -126,11 +143,11 @@ def describe(error: BaseException, step: Step) -> str:
     """Return what happened, as one printable line."""
     if isinstance(error, TimeoutError):
         return f"no answer in time ({step.name} step)"
-    if isinstance(error, SSL.Error) and _queued_errors(error):
-        text = "; ".join(_queued_errors(error))
-    elif isinstance(error, SSL.SysCallError) and len(error.args) == 2:
+    if isinstance(error, SSL.SysCallError) and len(error.args) == 2:
         number, text = error.args
         text = os.strerror(number) if number > 0 else text
+    elif isinstance(error, SSL.Error):
+        text = "; ".join(_queued_errors(error)) or "the TLS connection failed"
     elif isinstance(error, h11.RemoteProtocolError):
         text = _BYTES_LITERAL.sub(r"\2", str(error))
     elif isinstance(error, OSError) and error.errno:

@@ -246,8 +246,8 @@ class ProbeRunner:
         active = self._active()
         try:
             report = await active.prober.probe(name, max_seconds)
-            if verdict.exporter_starved(report):
-                self._count_lost(name, max_seconds, SkipReason.NO_RESOURCES)
+            if resource := verdict.missing_resource(report):
+                self._count_lost(name, max_seconds, SkipReason.lacking(resource))
                 return False
             explained = await self.outage_detector.explains(report) or verdict.exporter_lacks_route(report)
             report = replace(report, exporter_offline=explained)

@@ -54,7 +54,7 @@ async def get(url: str, access: ListAccess, max_bytes: int) -> bytes:
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ListError(f"expected a response within {RESPONSE_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        found = printable(str(error) or type(error).__name__, MAX_SHOWN)
+        found = printable(str(error) or "the connection failed", MAX_SHOWN)
         raise ListError(f"expected a response, found an error: {found}") from error
 
 

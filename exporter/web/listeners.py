@@ -10,7 +10,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from exporter.config import HostPort
-from exporter.probing.problems import RESOURCE_ERRNOS
+from exporter.probing.problems import missing_resource
 
 _ERRNO_ADVICE = {
     errno.EADDRINUSE: "another program is already listening there: stop it, or choose another address",
@@ -57,7 +57,7 @@ class ListeningSocket(socket.socket):
         try:
             connection, address = super().accept()
         except OSError as error:
-            if error.errno in RESOURCE_ERRNOS:
+            if missing_resource(error):
                 self._shortage_until = time.monotonic() + SHORTAGE_SECONDS
             raise
         self.pending = {number: each for number, each in self.pending.items() if each.fileno() == number}

@@ -20,9 +20,8 @@ from exporter.demo.zone import Transport
 from exporter.internet import IPEndpoint, dns_transport
 from exporter.internet import resolver as resolving
 from exporter.internet.resolver import Resolver
-from exporter.model.enums import SrvService
+from exporter.model.enums import Resource, SrvService
 from exporter.model.outcomes import ResourceShortage
-from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import Step
@@ -258,7 +257,9 @@ async def test_a_lookup_without_a_free_file_descriptor_is_a_resource_shortage(mo
     monkeypatch.setattr(dns_transport, "new_socket", no_file_descriptor)
     outcome = await look_up(down)
     assert isinstance(outcome, OSError)
-    assert problems.classify(outcome, Step.DNS) == ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
+    problem = problems.classify(outcome, Step.DNS)
+    assert isinstance(problem, ResourceShortage)
+    assert problem.resource is Resource.FILE_DESCRIPTORS
 
 
 # ---------------------------------------------------------------- whether any server responds

@@ -8,7 +8,7 @@ import pytest
 from exporter.judging import verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.addresses import Target
-from exporter.model.enums import CertificateOf, IPFamily, Stage
+from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
 from exporter.model.findings import SigningKeys, Software
 from exporter.model.outcomes import Failed, Problem, ResourceShortage
 from exporter.model.reasons import Reason
@@ -67,10 +67,11 @@ def test_a_timeout_is_not_believed_after_a_long_stall(report: Report, stalled_se
 
 def test_a_shortage_of_resources_starves_the_exporter() -> None:
     """The same reason without a shortage does not."""
-    shortage = ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
-    for problem, starved in ((shortage, True), (Problem(Reason.INTERNAL_ERROR, "Too many open files"), False)):
+    shortage = ResourceShortage(Reason.INTERNAL_ERROR, "no memory left", Resource.MEMORY)
+    for problem, missing in ((shortage, Resource.MEMORY), (Problem(Reason.INTERNAL_ERROR, "no memory left"), None)):
         report = with_endpoints(replace(healthy_at("192.0.2.1"), tcp=Failed(0.1, (problem,))))
-        assert verdict.exporter_starved(report) is starved
+        assert verdict.missing_resource(report) is missing
+        assert verdict.exporter_starved(report) is (missing is not None)
 
 
 def test_every_stage_that_peers_depend_on_must_pass() -> None:

@@ -10,7 +10,7 @@ from exporter.judging import peers
 from exporter.judging.warnings import RULES, WarningName, warnings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.enums import IPFamily, Oddity, SrvService
+from exporter.model.enums import IPFamily, Oddity, Resource, SrvService
 from exporter.model.findings import (
     Delegation,
     HttpShape,
@@ -302,7 +302,7 @@ def test_legacy_srv_only(srv: SrvRecords, *, warns: bool) -> None:
 # ---------------------------------------------------------------- lookups
 
 AAAA_FAILS = Problem(Reason.DNS_FAILURE, "matrix.example.org: AAAA lookup failed: SERVFAIL")
-SHORTAGE = ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files")
+SHORTAGE = ResourceShortage(Reason.INTERNAL_ERROR, "no file descriptors left", Resource.FILE_DESCRIPTORS)
 
 
 @pytest.mark.parametrize(("of_website", "of_target"), [((), (AAAA_FAILS,)), ((AAAA_FAILS,), (AAAA_FAILS, SHORTAGE))])

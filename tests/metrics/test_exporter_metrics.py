@@ -5,7 +5,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 
 from exporter import VERSION
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
-from exporter.model.enums import Stage
+from exporter.model.enums import Resource, Stage
 from exporter.model.shards import Shard
 from tests.sample_reports import two_families
 
@@ -23,11 +23,9 @@ def series(registry: CollectorRegistry) -> set[str]:
 def test_counters_begin_at_zero() -> None:
     """Otherwise `increase()` would not see the first event."""
     registry = ExporterMetrics().registry
-    skipped = {
-        reason: value(registry, "matrix_federation_exporter_probes_skipped_total", reason=reason)
-        for reason in ("overlap", "missed", "shutdown")
-    }
-    assert skipped == {"overlap": 0, "missed": 0, "shutdown": 0}
+    resources = {SkipReason.lacking(resource) for resource in Resource}
+    for reason in ("overlap", "missed", "shutdown", "worker_lost", *resources):
+        assert value(registry, "matrix_federation_exporter_probes_skipped_total", reason=reason) == 0
     assert {value(registry, f"{DURATION}_count", probe_stage=stage) for stage in Stage} == {0}
 
 

@@ -11,6 +11,7 @@ import pytest
 from OpenSSL import SSL
 from structlog.testing import capture_logs
 
+from exporter.model.enums import Resource
 from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.model.reasons import RAN_OUT_OF_TIME, Reason
 from exporter.probing import problems
@@ -19,6 +20,7 @@ from exporter.probing.network import (
     ClosedEarlyError,
     DnsFailureError,
     DnsTimeoutError,
+    NoFreePortError,
     NotTlsError,
     TooLargeError,
 )
@@ -106,7 +108,7 @@ def test_the_reason_of_an_aborted_connection_depends_on_the_step(error: Exceptio
         (SSL.Error([("SSL routines", "", "one"), ("SSL routines", "", "two")]), "one; two"),
         (SSL.SysCallError(104, "ECONNRESET"), "Connection reset by peer"),
         (SSL.SysCallError(-1, "Unexpected EOF"), "Unexpected EOF"),
-        (SSL.Error(), "Error"),
+        (SSL.Error(), "the TLS connection failed"),
         (ClosedEarlyError(), "ClosedEarlyError"),
         (NotTlsError("\x1b[31mred\n"), "\N{REPLACEMENT CHARACTER}[31mred\N{REPLACEMENT CHARACTER}"),
         (NotTlsError("x" * 1000), "x" * 299 + "…"),
@@ -129,13 +131,21 @@ def test_only_bugs_are_logged() -> None:
     assert [(entry["log_level"], entry["step"]) for entry in logs] == [("error", "HTTP")]
 
 
-@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS])
-def test_a_shortage_of_resources_is_not_a_bug(number: int) -> None:
-    """No traceback is logged."""
+@pytest.mark.parametrize(
+    ("error", "resource", "detail"),
+    [
+        (from_kernel(errno.EMFILE), Resource.FILE_DESCRIPTORS, "the exporter has no file descriptors left"),
+        (from_kernel(errno.ENFILE), Resource.FILE_DESCRIPTORS, "the exporter has no file descriptors left"),
+        (from_kernel(errno.ENOMEM), Resource.MEMORY, "the exporter has no memory left"),
+        (from_kernel(errno.ENOBUFS), Resource.MEMORY, "the exporter has no memory left"),
+        (MemoryError(), Resource.MEMORY, "the exporter has no memory left"),
+        (NoFreePortError(errno.EADDRNOTAVAIL, ""), Resource.LOCAL_PORTS, "the exporter has no local ports left"),
+    ],
+)
+def test_a_shortage_of_resources_is_not_a_bug(error: Exception, resource: Resource, detail: str) -> None:
+    """It says which resource is missing. No traceback is logged."""
     with capture_logs() as logs:
-        shortage = ResourceShortage(Reason.INTERNAL_ERROR, os.strerror(number))
-        assert problems.classify(from_kernel(number), Step.TCP) == shortage
-        assert problems.classify(MemoryError(), Step.HTTP) == ResourceShortage(Reason.INTERNAL_ERROR, "MemoryError")
+        assert problems.classify(error, Step.TCP) == ResourceShortage(Reason.INTERNAL_ERROR, detail, resource)
     assert logs == []
 
 

@@ -15,6 +15,7 @@ from exporter.config import Config, ProbeSettings
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
+from exporter.model.enums import Resource
 from exporter.model.findings import Resolution
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, NoRoute, Problem, ResourceShortage
@@ -52,9 +53,8 @@ TIMED_OUT = replace(
     endpoints=(EndpointReport(MATRIX_ENDPOINT, Failed(3.0, (Problem(Reason.CONNECT_TIMEOUT, "no answer in time"),))),),
 )
 
-STARVED = replace(
-    delegated_by_well_known(), dns=Failed(0.1, (ResourceShortage(Reason.INTERNAL_ERROR, "Too many open files"),))
-)
+SHORTAGE = ResourceShortage(Reason.INTERNAL_ERROR, "no file descriptors left", Resource.FILE_DESCRIPTORS)
+STARVED = replace(delegated_by_well_known(), dns=Failed(0.1, (SHORTAGE,)))
 SKIPPED = "matrix_federation_exporter_probes_skipped_total"
 
 
@@ -369,7 +369,7 @@ async def test_a_resource_shortage_is_not_a_failure_of_the_server() -> None:
         with pytest.raises(DeadlineExceededError):
             await runner.probe_now(NAME, 30)
         assert board.state(NAME) == ServerState(watched_server(NAME.text))
-        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_file_descriptors"})
         prober.may_end.release()
         await runner.run_scheduled(NAME)
         state = board.state(NAME)
@@ -383,7 +383,7 @@ async def test_a_timeout_during_a_stall_is_not_a_failure_of_the_server() -> None
         prober.may_end.release()
         await runner.run_scheduled(NAME)
         assert board.state(NAME) == ServerState(watched_server(NAME.text))
-        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_resources"})
+        skipped = runner._exporter_metrics.registry.get_sample_value(SKIPPED, {"reason": "no_cpu_time"})
     assert skipped == 1
 
 

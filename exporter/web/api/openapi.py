@@ -21,7 +21,7 @@ REFUSALS: Final = {
         "There is no report yet, too many requests are waiting for probes, the exporter is stopping, or the exporter's "
         "own network is down."
     ),
-    504: "There was no free probe slot, or a probe that was already running did not finish in time.",
+    504: "There was no free probe slot, a probe that was already running did not finish in time, or it was lost.",
 }
 
 

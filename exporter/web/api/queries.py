@@ -173,8 +173,8 @@ class ReportQueries:
                 yield
         except DeadlineExceededError as error:
             sentence = (
-                f"{name} was not probed in time: there was no free probe slot, or a probe that was already running "
-                "took too long. Try again."
+                f"{name} was not probed in time: there was no free probe slot, a probe that was already running took "
+                "too long, or the probe was lost, and the exporter's log says why. Try again."
             )
             raise RefusedError(HTTPStatus.GATEWAY_TIMEOUT, sentence) from error
         except ShuttingDownError as error:
