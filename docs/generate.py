@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import Metric
 
-from docs import comparison, remedies
+from docs import comparison, references, remedies
 from exporter.config.schema import schema
 from exporter.demo.servers import LabServer
 from exporter.judging.warnings import WarningName
@@ -164,6 +164,12 @@ def _problem_count(server: LabServer) -> int:
 
 # ---------------------------------------------------------------- all pages
 
+
+def _offline(page: Callable[[], str]) -> str:
+    """Return a page as the exporter serves it."""
+    return references.render(page())
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
@@ -171,6 +177,12 @@ PAGES: dict[str, Callable[[], str]] = {
     "config.schema.json": schema,
     "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
     **{f"runbooks/{page.name}": partial(remedies.runbook, page) for page in remedies.pages()},
+}
+_OFFLINE = "../exporter/web/pages/offline"
+PAGES |= {
+    f"{_OFFLINE}/{name.removesuffix('.md')}.html": partial(_offline, page)
+    for name, page in PAGES.items()
+    if name in ("reasons.md", "warnings.md") or name.startswith("runbooks/")
 }
 FOLDER = Path(__file__).parent
 

@@ -17,7 +17,7 @@ from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api import probe, report, tester
 from exporter.web.api.queries import ReportQueries
-from exporter.web.pages import assets, overview, servers
+from exporter.web.pages import assets, overview, references, servers
 
 RELOAD_DISABLED = (
     "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
@@ -67,6 +67,7 @@ def build_site(context: SiteContext) -> Starlette:
             *overview.routes(context.board, context.queries, context.outage),
             *servers.routes(context.board, context.queries, context.history),
             *assets.routes(),
+            *references.routes(),
             Route("/metrics", metrics),
             *_health_routes(context),
             Route("/-/reload", reload, methods=["POST"]),

@@ -1,6 +1,7 @@
 """The chart of deploy/helm, as Helm lints and renders it."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -262,6 +263,16 @@ def test_dashboards_arrive_whole() -> None:
         assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
 
 
+@pytest.mark.parametrize("url", ["https://exporter.example.org/runbooks", "https://exporter.example.org/runbooks/"])
+def test_alerts_can_link_to_the_exporter(url: str) -> None:
+    """Nothing else of the rules changes."""
+    resources = rendered(*EVERYTHING, "--set", f"prometheusRule.runbookUrl={url}")
+    for file in rules():
+        expected = re.sub(r"https://github.com/.*/docs/runbooks/", f"{url.rstrip('/')}/", file.read_text())
+        assert resources["PrometheusRule", f"{NAME}-{file.stem}"]["spec"] == yaml.safe_load(expected)
+    assert "exporter.example.org/runbooks/MatrixFederationSlow.md" in str(resources)
+
+
 # ---------------------------------------------------------------- values
 
 
@@ -278,6 +289,7 @@ def test_dashboards_arrive_whole() -> None:
         ("service.port=70000", "maximum"),
         ("serviceMonitor.interval=often", "pattern"),
         ("probe.enabled=true", "minItems"),
+        ("prometheusRule.runbookUrl=runbooks", "pattern"),
         ("config=null", "missing property 'config'"),
     ],
 )

@@ -1,5 +1,6 @@
 """The shipped rules: conventions that promtool does not check, and the checks of promtool and amtool."""
 
+import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from tests.deploy.rules import (
 )
 from tests.programs import program
 
+RUNBOOK_TEMPLATE = ALERTMANAGER.with_name("runbooks.tmpl")
 RUNBOOKS_URL = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/runbooks/"
 METRIC = re.compile(rf"(?<![\w:]){PREFIX}\w+")
 RECORD = re.compile(r"\w+:\w+:\w+")
@@ -230,6 +232,22 @@ def test_rules_pass_their_unit_tests(file: Path) -> None:
 @pytest.mark.system("amtool")
 def test_amtool_accepts_the_configuration() -> None:
     assert run("amtool", "check-config", ALERTMANAGER) == (0, "")
+
+
+@pytest.mark.system("amtool")
+@pytest.mark.parametrize("base", [RUNBOOKS_URL, "https://exporter.example.org/runbooks/"])
+def test_a_message_links_to_the_runbook(base: str, tmp_path: Path) -> None:
+    """The base of the links is one line of the template. By default, it is that of the rules."""
+    template = tmp_path / RUNBOOK_TEMPLATE.name
+    template.write_text(RUNBOOK_TEMPLATE.read_text().replace(f"}}}}{RUNBOOKS_URL}{{{{", f"}}}}{base}{{{{"))
+    text = '{{ range .Alerts }}{{ template "matrix_federation.runbook_url" . }}{{ end }}'
+    alert = {"status": "firing", "labels": {"alertname": "MatrixFederationSlow"}, "annotations": {}}
+    data = tmp_path / "data.json"
+    data.write_text(json.dumps({"receiver": "pager", "status": "firing", "alerts": [alert]}))
+    arguments = [f"--template.glob={template}", f"--template.text={text}", f"--template.data={data}"]
+    command = [program("amtool"), "template", "render", *arguments]
+    rendered = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert rendered.strip() == f"{base}MatrixFederationSlow.md"
 
 
 @pytest.mark.system("amtool")

@@ -24,6 +24,9 @@ HEADERS: Final = {
 
 _NAVIGATION: Final = (
     ("", "Servers"),
+    ("reasons", "Reasons"),
+    ("warnings", "Warnings"),
+    ("runbooks", "Runbooks"),
     ("metrics", "Metrics"),
     ("api/openapi.json", "API"),
 )
