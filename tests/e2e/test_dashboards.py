@@ -37,7 +37,7 @@ RANGE_SECONDS, STEP_SECONDS = 30, 1
 
 MAY_BE_EMPTY = {
     "Exporter restarts": "the exporter of this test starts once",
-    "Delegation changes": "no server of the lab changes its delegation",
+    "Changes": "nothing about the servers of the lab changes",
     "Firing alerts": "this Prometheus has no rules: those of deploy/ have tests of their own",
 }
 """By title, with the reason why there is nothing to find; they are asked all the same."""
