@@ -5,6 +5,7 @@ import re
 _ELLIPSIS = "…"
 _BYTES_READ_PER_CHARACTER = 8  # a character may have four bytes, and pages begin with many blanks
 _BLANKS = re.compile(r"\s+")
+_BYTES_LITERAL = re.compile(r"(?:bytearray\()?b(['\"])(.*)\1\)?", re.DOTALL)
 
 
 def printable(text: str, at_most: int) -> str:
@@ -13,6 +14,11 @@ def printable(text: str, at_most: int) -> str:
     if cut.isprintable():
         return cut
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in cut)
+
+
+def without_bytes_literal(text: str) -> str:
+    """Return the text of an error without Python's notation for bytes, in which h11 shows what it cannot parse."""
+    return _BYTES_LITERAL.sub(r"\2", text)
 
 
 def excerpt(body: bytes, at_most: int) -> str:

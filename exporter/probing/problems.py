@@ -6,7 +6,6 @@ the cases are checked from the most specific to the least.
 
 import errno
 import os
-import re
 import traceback
 from enum import Enum, auto
 from typing import Final
@@ -18,7 +17,7 @@ from OpenSSL import SSL
 from exporter.model.enums import Resource
 from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable
+from exporter.model.sanitize import printable, without_bytes_literal
 from exporter.probing.network import (
     BlockedAddressError,
     CertificateRefusedError,
@@ -32,7 +31,6 @@ from exporter.probing.network import (
     TooLargeError,
 )
 
-_BYTES_LITERAL = re.compile(r"(?:bytearray\()?b(['\"])(.*)\1\)?", re.DOTALL)  # as h11 shows what it cannot parse
 _MAX_DETAIL_CHARACTERS = 300
 log = structlog.get_logger()
 
@@ -149,7 +147,7 @@ def describe(error: BaseException, step: Step) -> str:
     elif isinstance(error, SSL.Error):
         text = "; ".join(_queued_errors(error)) or "the TLS connection failed"
     elif isinstance(error, h11.RemoteProtocolError):
-        text = _BYTES_LITERAL.sub(r"\2", str(error))
+        text = without_bytes_literal(str(error))
     elif isinstance(error, OSError) and error.errno:
         text = os.strerror(error.errno)  # asyncio puts the address into `strerror` instead of what happened
     else:

@@ -12,7 +12,7 @@ import httpx
 
 from exporter import USER_AGENT
 from exporter.config import files
-from exporter.model.sanitize import printable
+from exporter.model.sanitize import printable, without_bytes_literal
 
 RESPONSE_SECONDS = 30.0  # for a whole response, however slowly it comes
 MAX_SHOWN = 200  # characters of a text of a remote server, in an error message
@@ -54,7 +54,7 @@ async def get(url: str, access: ListAccess, max_bytes: int) -> bytes:
     except (TimeoutError, httpx.TimeoutException) as error:
         raise ListError(f"expected a response within {RESPONSE_SECONDS:.0f} s, found none") from error
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
-        found = printable(str(error) or "the connection failed", MAX_SHOWN)
+        found = printable(without_bytes_literal(str(error)) or "the connection failed", MAX_SHOWN)
         raise ListError(f"expected a response, found an error: {found}") from error
 
 
