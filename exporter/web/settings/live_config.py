@@ -25,6 +25,8 @@ class LiveWebConfig:
         self._path = path
         self._watched = WatchedFiles()
         self._config: WebConfig | None = None
+        self._is_latest = False
+        """Whether the configuration in effect is the content of the files when they were read last."""
 
     def __repr__(self) -> str:
         if self._config is None:
@@ -39,22 +41,25 @@ class LiveWebConfig:
         return f"<{type(self).__name__} {self._path}: {', '.join(name for name, on in parts.items() if on) or 'open'}>"
 
     def read(self) -> None:
-        """Load the file. Raises ConfigError, and leaves the configuration unchanged, in two cases:
+        """Load the file, unless nothing has changed: passwords that were verified, and what is left of a rate limit,
+        outlast a reload. Raises ConfigError, and leaves the configuration unchanged, in two cases:
 
         - The file, or a file that it names, is invalid.
         - The file turns TLS on or off, which a server cannot do while it is listening.
         """
-        if self._path is None:
-            self._config = WebConfig()
+        if self._is_latest and not self._watched.changed():
             return
-        self._watched = WatchedFiles()
+        if self._path is None:
+            self._config, self._is_latest = WebConfig(), True
+            return
+        self._watched, self._is_latest = WatchedFiles(), False
         fresh = load(self._path, self._watched)
         if self._config and (self._config.tls is None) != (fresh.tls is None):
             sentence = "TLS cannot be turned on or off while the exporter is running: restart it"
             raise ConfigError([Complaint(str(self._path), None, SECTION, sentence)])
         if fresh.tls and self.health_without_auth and fresh.client_certificate_needed:
             fresh.tls.verify_mode = ssl.CERT_OPTIONAL  # the guard refuses every other request without a certificate
-        self._config = fresh
+        self._config, self._is_latest = fresh, True
 
     def current(self) -> WebConfig:
         """Return the configuration in effect. There are three cases:

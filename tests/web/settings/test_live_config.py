@@ -4,7 +4,9 @@ import asyncio
 import os
 import ssl
 from pathlib import Path
+from unittest.mock import Mock
 
+import bcrypt
 import pytest
 from cryptography import x509
 from structlog.testing import capture_logs
@@ -84,6 +86,17 @@ async def test_users_are_replaced(tmp_path: Path) -> None:
         assert (complaint.line, complaint.location) == (1, "basic_auth_users.bob")
         exporter.file.unlink()
         assert await exporter.status(*bob, scheme="http") == 200
+
+
+async def test_a_reload_of_an_unchanged_file_resets_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the passwords that were verified nor what is left of the rate limit, however often it is asked for."""
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw := Mock(return_value=True))
+    async with running_exporter(tmp_path, f"{USERS}rate_limit: {{interval: 1h, burst: 2}}\n") as exporter:
+        statuses = []
+        for _ in range(3):
+            statuses.append(await exporter.status("--user", f"alice:{PASSWORD}", scheme="http"))
+            assert await exporter.app.reload() == ()
+    assert (statuses, checkpw.call_count) == ([200, 200, 429], 1)
 
 
 async def test_the_exporter_does_not_start_with_an_invalid_file(tmp_path: Path) -> None:
