@@ -74,7 +74,7 @@ class App:
         self._shard = shard or Shard()
         self._workers = workers
         self.exporter_metrics = ExporterMetrics(self._shard, workers)
-        self.history = Storage(report_json, lambda: datetime.now(UTC))
+        self.history = Storage(report_json, lambda: datetime.now(UTC), self.exporter_metrics.record_storage)
         self.board = Board(exposition.render_lines, lambda: datetime.now(UTC), self.history.record)
         self._lag = LoopLag(self.exporter_metrics.event_loop_lag.observe)
         if workers:
@@ -134,7 +134,7 @@ class App:
             loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
             log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
             await stack.enter_async_context(self._lag)
-            await stack.enter_async_context(self.history)
+            await stack.enter_async_context(self.history.open(self._active.config.storage))
             if self._workers:
                 await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._runner)
@@ -224,7 +224,7 @@ class App:
             fresh = await asyncio.to_thread(self._read)
             if not self.ready:
                 return (self._complaint(_STOPPING),)
-            self._warn_if_listen_changes(fresh.config)
+            self._warn_if_restart_is_needed(fresh.config)
             await self._apply(fresh)
             return ()
 
@@ -237,9 +237,12 @@ class App:
             log.error("configuration not applied", complaint=str(complaint))
         return tuple(complaints)
 
-    def _warn_if_listen_changes(self, config: Config) -> None:
-        if config.web.listen != self._active.config.web.listen and not self._listen:
+    def _warn_if_restart_is_needed(self, config: Config) -> None:
+        before = self._active.config
+        if config.web.listen != before.web.listen and not self._listen:
             log.warning("a reload does not change web.listen: restart the exporter", listening=self.addresses)
+        if config.storage != before.storage:
+            log.warning("a reload does not change storage: restart the exporter", path=str(before.storage.path))
 
     async def _apply(self, fresh: ActiveConfig) -> None:
         """Probes in flight continue with the previous configuration."""

@@ -108,6 +108,8 @@ def _instances() -> Json:
             ),
             ValueColumn("IPv4", max_by(select_exporters("ip_family_up", 'ip_family="ipv4"'), *_KEYS), UP),
             ValueColumn("IPv6", max_by(select_exporters("ip_family_up", 'ip_family="ipv6"'), *_KEYS), UP),
+            ValueColumn("storage", max_by(select_exporters("storage_up"), *_KEYS), UP),
+            ValueColumn("history", max_by(select_exporters("storage_size_bytes"), *_KEYS), BYTES),
             ValueColumn("last reload", to_milliseconds(reloaded), TIME_AGO),
             ValueColumn("started", to_milliseconds(started), TIME_AGO),
         ],

@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
+from exporter.config import StorageSettings
 from exporter.history.storage.storage import Storage
 from exporter.model.report import Report
 from exporter.reports.report_json import report_json
@@ -12,9 +14,12 @@ from tests.sample_reports import watched_server
 
 
 @asynccontextmanager
-async def history_of(*reports: Report, now: datetime | None = None) -> AsyncIterator[Storage]:
-    """Yield a history in memory to which these reports were added, in order. `now` is the end of its strips."""
-    async with Storage(report_json, lambda: now or datetime.now(UTC)) as history:
+async def history_of(*reports: Report, now: datetime | None = None, path: Path | None = None) -> AsyncIterator[Storage]:
+    """Yield a history to which these reports were added, in order. It is in memory, or in the file at `path`. `now` is
+    the end of its strips.
+    """
+    history = Storage(report_json, lambda: now or datetime.now(UTC))
+    async with history.open(StorageSettings(path)):
         record(history, reports)
         yield history
 

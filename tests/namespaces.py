@@ -1,4 +1,5 @@
-"""Python in a network namespace of its own, which has nothing but what shell commands set up. It takes root, and Linux.
+"""Python in a namespace of its own, for the network or for mounts, which has nothing but what shell commands set up. It
+takes root, and Linux.
 
 A namespace goes when the last process in it has ended, with everything in it.
 """
@@ -58,13 +59,22 @@ rejects everything, and for 198.51.100.0/24 and 2001:db9:2::/64 as a router that
 
 
 def run_python(code: str, setup: Sequence[str] = ()) -> str:
-    """Run Python code after some commands of the shell, and return what it prints."""
-    if not _are_available():
-        pytest.skip("it takes root to make namespaces, and a container must be privileged")
+    """Run Python code with a network of its own, after some commands of the shell, and return what it prints."""
     program("ip")
-    script = "\n".join(["set -e", "ip link set lo up", *setup, '"$0" -c "$1"'])
+    return _run_python("--net", code, ["ip link set lo up", *setup])
+
+
+def run_python_with_mounts(code: str, setup: Sequence[str]) -> str:
+    """Run Python code with file systems of its own, after some commands of the shell, and return what it prints."""
+    return _run_python("--mount", code, setup)
+
+
+def _run_python(namespace: str, code: str, setup: Sequence[str]) -> str:
+    if not _are_available(namespace):
+        pytest.skip("it takes root to make namespaces, and a container must be privileged")
+    script = "\n".join(["set -e", *setup, '"$0" -c "$1"'])
     finished = subprocess.run(
-        [program("unshare"), "--net", "sh", "-c", script, sys.executable, code],
+        [program("unshare"), namespace, "sh", "-c", script, sys.executable, code],
         env={**os.environ, "PYTHONPATH": str(_ROOT), "PATH": f"{os.environ['PATH']}:{ADMINISTRATORS_FOLDER}"},
         capture_output=True,
         text=True,
@@ -75,6 +85,6 @@ def run_python(code: str, setup: Sequence[str] = ()) -> str:
 
 
 @cache
-def _are_available() -> bool:
-    command = [program("unshare"), "--net", "true"]
+def _are_available(namespace: str) -> bool:
+    command = [program("unshare"), namespace, "true"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -33,7 +33,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},
     "config": {"model", "pydantic", "pydantic_core", "structlog", "yaml"},
     "history": {"judging", "judging.peers", "model"},
-    "history.storage": {"history", "judging", "model"},
+    "history.storage": {"config", "history", "judging", "model", "structlog"},
     "reports": {"history", "judging", "judging.peers", "model", "rich"},
     "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
     "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "apscheduler", "structlog"},

@@ -9,6 +9,7 @@ from exporter.config.settings import (
     NetworkSettings,
     ProbeSettings,
     ServerUrl,
+    StorageSettings,
     SynapseDestinations,
     WebSettings,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "NetworkSettings",
     "ProbeSettings",
     "ServerUrl",
+    "StorageSettings",
     "SynapseDestinations",
     "WebSettings",
     "load",

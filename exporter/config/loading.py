@@ -10,10 +10,10 @@ from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import check_rules
-from exporter.config.settings import Config, NetworkSettings, ServerUrl, Settings, SynapseDestinations
+from exporter.config.settings import Config, NetworkSettings, ServerUrl, Settings, StorageSettings, SynapseDestinations
 from exporter.model.servers import WatchedServer
 
-_Section = TypeVar("_Section", NetworkSettings, ServerUrl, SynapseDestinations)
+_Section = TypeVar("_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations)
 
 
 def load(path: str | Path) -> Config:
@@ -47,6 +47,7 @@ def _to_config(settings: Settings, folder: Path) -> Config:
         probe=settings.probe,
         network=_resolve_paths(folder, settings.network),
         web=settings.web,
+        storage=_resolve_paths(folder, settings.storage),
     )
 
 

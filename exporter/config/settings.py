@@ -105,6 +105,18 @@ class WebSettings:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """Where the exporter keeps what happened to the servers."""
+
+    path: Annotated[Path | None, value_types.STORAGE_FILE] = None
+    """SQLite file, which is created if it is missing. null: keep the history in memory, until the exporter stops. The
+    path is relative to the configuration file."""
+    retention: Annotated[float, value_types.DURATION] = 90 * 86400.0
+    """How long incidents and changes are kept."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class ServerUrl:
     """A URL that returns server names, in Prometheus's http_sd format."""
 
@@ -182,6 +194,7 @@ class Settings:
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +210,4 @@ class Config:
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)

@@ -218,6 +218,9 @@ CA_FILE = ValueType(
     _or_null(parse_text(parse_path)),
     {"type": ["string", "null"], "minLength": 1},
 )
+STORAGE_FILE = ValueType(
+    "the path of a file, or null", _or_null(parse_text(parse_path)), {"type": ["string", "null"], "minLength": 1}
+)
 TOKEN_FILE = ValueType("the path of a file with a token", parse_text(parse_path), STRING)
 URL = ValueType("a URL such as https://example.org/servers.json", parse_text(addresses.parse_url), STRING)
 BASE_URL = ValueType("a URL such as https://matrix.example.org", parse_text(addresses.parse_base_url), STRING)

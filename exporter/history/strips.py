@@ -18,6 +18,11 @@ class Counts:
     offline: int = 0
     """Made while the exporter's own network was down: they say nothing about the server."""
 
+    def __add__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.full + other.full, self.partial + other.partial, self.none + other.none, self.offline + other.offline
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Strip:

@@ -182,6 +182,20 @@ class ExporterMetrics:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self._storage_up = Gauge(
+            "storage_up",
+            "1 if what happens is written to the file of storage.path, or if there is none; 0 if the file cannot be"
+            " used. While it is 0, what happens is kept in memory, and written to the file as soon as it can be used.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self._storage_up.set(1)
+        self._storage_size = Gauge(
+            "storage_size_bytes",
+            "Size of the file of storage.path and its write-ahead log; 0 if none is configured.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
         self._list_metrics = (
             self.list_servers,
             self.list_rejected_servers,
@@ -201,6 +215,11 @@ class ExporterMetrics:
         for stage, _, outcome in report.outcomes():
             if not isinstance(outcome, Skipped):
                 self.stage_duration.labels(stage).observe(outcome.seconds)
+
+    def record_storage(self, up: bool, size: int) -> None:  # noqa: FBT001 - what it says is clear from its name
+        """Record whether the history is written to its file, and the size of that file in bytes."""
+        self._storage_up.set(up)
+        self._storage_size.set(size)
 
     def add_list(self, name: str) -> None:
         """Create the series of a server list, so that one that never responds is seen. Its name is a path or a URL."""

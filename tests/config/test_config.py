@@ -25,7 +25,7 @@ from exporter.config import (
     SynapseDestinations,
     WebSettings,
 )
-from exporter.config.settings import ExpectSettings, ServerSettings, Settings
+from exporter.config.settings import ExpectSettings, ServerSettings, Settings, StorageSettings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.servers import WatchedServer
@@ -43,6 +43,7 @@ SECTIONS = {
     "probe.": ProbeSettings,
     "network.": NetworkSettings,
     "web.": WebSettings,
+    "storage.": StorageSettings,
 }
 
 

@@ -22,6 +22,7 @@ from exporter.config.settings import (
     ServerSettings,
     ServerUrl,
     Settings,
+    StorageSettings,
     SynapseDestinations,
     WebSettings,
 )
@@ -57,18 +58,19 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
         keys(ServerSettings),
         keys(ExpectSettings),
     ]
-    assert [list(written[name]) for name in ("lists", "probe", "network", "web")] == [
+    assert [list(written[name]) for name in ("lists", "probe", "network", "web", "storage")] == [
         keys(ListSettings),
         keys(ProbeSettings),
         keys(NetworkSettings),
         keys(WebSettings),
+        keys(StorageSettings),
     ]
 
 
 def test_the_example_explains_every_key() -> None:
     """There is a comment above every key of a section."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    for section in (ListSettings, ProbeSettings, NetworkSettings, WebSettings):
+    for section in (ListSettings, ProbeSettings, NetworkSettings, WebSettings, StorageSettings):
         assert keys(section)
         for key in keys(section):
             above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
@@ -150,6 +152,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "NetworkSettings.allow_ports": [],
         "NetworkSettings.notaries": [],
         "NetworkSettings.connectivity_check": [],
+        "StorageSettings.retention": "90d",
         "ServerUrl.refresh_interval": "5m",
         "SynapseDestinations.refresh_interval": "1h",
         "WebSettings.listen": ["127.0.0.1:10448"],

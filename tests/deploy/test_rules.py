@@ -48,6 +48,7 @@ NO_REASON = {
     "ExporterOverloaded": "concerns the exporter",
     "ExporterSampleLimitNear": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",
+    "ExporterStorageFailing": "concerns the exporter",
     "ProbeFailed": "there is no result",
     "ProbeStale": "the latest result is too old",
     "SigningKeyChanged": "nothing fails",

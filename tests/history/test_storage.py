@@ -1,53 +1,33 @@
 """The history: what is stored of reports, and what is read."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from exporter.history.changes import Change, Subject
 from exporter.history.incidents import Incident, Phase, PhaseProblem
 from exporter.history.strips import Counts
 from exporter.judging.verdict import Federation
-from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.findings import Software
 from exporter.model.outcomes import Passed
 from exporter.model.reasons import Reason
-from exporter.model.report import Report
 from exporter.reports.report_json import report_json
 from tests.histories import history_of
+from tests.history.sequences import EXAMPLE, failing, good, minute, sequence
 from tests.sample_reports import (
     ENDED_AT,
-    delegated_by_well_known,
-    expired_certificate,
     healthy_at,
     nothing_resolved,
     with_endpoints,
 )
 
-EXAMPLE = names.parse("example.org")
 EXPIRED = PhaseProblem(Stage.TLS, Reason.CERTIFICATE_EXPIRED, 1, 1)
 GONE = PhaseProblem(Stage.DNS, Reason.NXDOMAIN, 0, 0)
 
 
-def minute(number: int) -> datetime:
-    return ENDED_AT + timedelta(minutes=number)
-
-
-def sequence(*reports: Report) -> Iterator[Report]:
-    """Yield the reports as those of one server, a minute apart."""
-    for number, report in enumerate(reports):
-        yield replace(report, server_name=EXAMPLE, ended_at=minute(number))
-
-
-def good() -> Report:
-    return delegated_by_well_known()
-
-
 async def test_an_incident_lasts_from_the_first_failing_result_to_the_first_good_one() -> None:
     """It says what failed since when; the same failure again changes nothing."""
-    failing = expired_certificate(), expired_certificate(), nothing_resolved()
-    reports = list(sequence(good(), *failing, good(), good()))
+    reports = list(sequence(good(), failing(), failing(), nothing_resolved(), good(), good()))
     async with history_of(*reports) as history:
         (incident,) = await history.incidents(EXAMPLE, ENDED_AT, 10)
         assert incident == Incident(
@@ -62,7 +42,7 @@ async def test_an_incident_lasts_from_the_first_failing_result_to_the_first_good
 async def test_changes_say_what_was_before_and_after() -> None:
     """A failure in between is not a change."""
     updated = replace(healthy_at("192.0.2.1"), version=Passed(0.1, Software("Synapse", "1.164.0")))
-    async with history_of(*sequence(good(), expired_certificate(), with_endpoints(updated))) as history:
+    async with history_of(*sequence(good(), failing(), with_endpoints(updated))) as history:
         assert await history.changes(None, ENDED_AT, 10) == [
             Change(EXAMPLE, minute(2), Subject.SOFTWARE, "Synapse 1.163.2", "Synapse 1.164.0")
         ]

@@ -51,16 +51,17 @@ _MIGRATIONS: Final = (
 )
 
 
-class _NewerSchemaError(sqlite3.Error):
-    """The database was written by a later version of the exporter."""
+class _UnsuitableError(sqlite3.DatabaseError):
+    """The database cannot be used by this version of the exporter, and is left as it is."""
 
 
 def prepare(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Set the connection up, and migrate the database. Raises sqlite3.Error, and _NewerSchemaError.
+    """Set the connection up, and migrate the database. Raises sqlite3.Error.
 
     With a write-ahead log that is not synchronized at every commit, what was committed survives the end of the process,
     however it ends; if the machine crashes, the last commits may be lost, but the database stays intact.
     """
+    _version(connection)  # before anything is changed
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
@@ -69,13 +70,23 @@ def prepare(connection: sqlite3.Connection, max_bytes: int) -> None:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Apply the migrations that are missing, all or none of them."""
+    """Apply the migrations that are missing, all or none of them. This fails if the database cannot be written to."""
     with connection:
         connection.execute("BEGIN IMMEDIATE")
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version > len(_MIGRATIONS):
-            raise _NewerSchemaError(f"its schema has version {version}, and this exporter knows {len(_MIGRATIONS)}")
-        for migration in _MIGRATIONS[version:]:
+        for migration in _MIGRATIONS[_version(connection) :]:
             for statement in migration.split(";"):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """Return the version of the schema; 0 if the database is empty. Raises sqlite3.Error if it is not one of ours."""
+    version: int
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if version > len(_MIGRATIONS):
+        known = f"the version of its schema is {version}, and this exporter knows those up to {len(_MIGRATIONS)}"
+        raise _UnsuitableError(f"a later version of the exporter has written it: {known}")
+    if version == 0 and tables:
+        raise _UnsuitableError("it belongs to another program")
+    return version

@@ -2,51 +2,63 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import TypeVar
 
+from exporter.config import StorageSettings
 from exporter.history.changes import Change
 from exporter.history.history import Entry
 from exporter.history.incidents import Incident
 from exporter.history.memory import ServerMemory
-from exporter.history.storage.database import Database, RenderReport
+from exporter.history.storage.database import RenderReport
+from exporter.history.storage.resilient import ResilientDatabase
 from exporter.history.strips import Strip
 from exporter.model.names import ServerName
 
 _WAIT_SECONDS = 10.0  # until results are written that are like those before
-_MAX_WAITING = 50_000  # entries that wait to be written
-_MEMORY_BYTES = 64 * 1024 * 1024
+_MAX_WAITING = 50_000  # entries that wait to be written, if the disk is too slow
 
-_Result = TypeVar("_Result")
+_Found = TypeVar("_Found")
 
 
 class Storage:
-    """Implements History. What is read includes everything that was recorded before."""
+    """Implements History, between the start and the end of `open`. What is read includes what was recorded before."""
 
-    def __init__(self, render: RenderReport, now: Callable[[], datetime]) -> None:
-        """`render` returns a report as JSON. `now` is in UTC."""
+    def __init__(
+        self,
+        render: RenderReport,
+        now: Callable[[], datetime],
+        on_health: Callable[[bool, int], None] = lambda _up, _size: None,
+    ) -> None:
+        """`render` returns a report as JSON. `now` is in UTC. `on_health` is told whether the file, if there is one, is
+        written to, and its size in bytes.
+        """
         self._render = render
         self._now = now
-        self._thread = ThreadPoolExecutor(1, "storage")
+        self._on_health = on_health
         self._waiting: deque[Entry] = deque(maxlen=_MAX_WAITING)
         self._timer: asyncio.TimerHandle | None = None
         self._writing: asyncio.Future[None] | None = None
-        self._database: Database
+        self._thread: ThreadPoolExecutor
+        self._database: ResilientDatabase
 
-    async def __aenter__(self) -> Self:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._open)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._timer:
-            self._timer.cancel()
-        await self._run(Database.close)
-        self._thread.shutdown()
-
-    def _open(self) -> None:
-        self._database = Database(None, self._render, _MEMORY_BYTES)
+    @asynccontextmanager
+    async def open(self, settings: StorageSettings) -> AsyncIterator[None]:
+        """Use the file of the settings, or memory only if there is none."""
+        with ThreadPoolExecutor(1, "storage") as self._thread:
+            self._database = await self._in_thread(lambda: ResilientDatabase(settings, self._render, self._now))
+            await self._run(lambda _: None)
+            try:
+                yield
+            finally:
+                if self._timer:
+                    self._timer.cancel()
+                while self._writing:
+                    await asyncio.wait([self._writing])
+                await self._run(ResilientDatabase.close)
 
     # ------------------------------------------------------------ writing
 
@@ -87,18 +99,23 @@ class Storage:
         return await self._run(lambda database: database.changes(server_name, since, limit))
 
     async def strips(self, server_name: ServerName) -> tuple[Strip, Strip]:
-        return await self._run(lambda database: database.strips(server_name, self._now()))
+        return await self._run(lambda database: database.strips(server_name))
 
     async def first_failure(self, incident: Incident) -> dict[str, object] | None:
         return await self._run(lambda database: database.first_failure(incident))
 
-    async def _run(self, query: Callable[[Database], _Result]) -> _Result:
+    async def _run(self, query: Callable[[ResilientDatabase], _Found]) -> _Found:
         """Write what waits, and then run a query, both in the thread."""
-        entries = tuple(self._waiting)
+        entries, database = tuple(self._waiting), self._database
         self._waiting.clear()
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._write_and_run, entries, query)
 
-    def _write_and_run(self, entries: Sequence[Entry], query: Callable[[Database], _Result]) -> _Result:
-        if entries:
-            self._database.write(entries)
-        return query(self._database)
+        def write_and_query() -> tuple[_Found, bool, int]:
+            database.write(entries)
+            return query(database), database.up, database.size
+
+        found, up, size = await self._in_thread(write_and_query)
+        self._on_health(up, size)
+        return found
+
+    async def _in_thread(self, work: Callable[[], _Found]) -> _Found:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
