@@ -23,9 +23,11 @@ def build_prober(
     chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves.
     """
     network, timeout = config.network, config.probe.timeout
+    resolvers, tcp_only = _resolvers(network.resolvers)
     internet = Internet(
         timeout=timeout,
-        resolvers=_resolvers(network.resolvers),
+        resolvers=resolvers,
+        tcp_only=tcp_only,
         ca_file=network.ca_file,
         policy=AddressPolicy(
             network.address_policy is AddressScope.PUBLIC, network.allow_networks, frozenset(network.allow_ports)
@@ -42,13 +44,16 @@ def ip_families(config: Config) -> frozenset[IPFamily]:
     return frozenset(config.network.ip_families) or families_with_route()
 
 
-def _resolvers(configured: Sequence[HostPort]) -> Callable[[], Sequence[IPEndpoint]]:
-    """Return what returns the DNS servers: those of the configuration or, if there are none, those of the system."""
+def _resolvers(configured: Sequence[HostPort]) -> tuple[Callable[[], Sequence[IPEndpoint]], Callable[[], bool]]:
+    """Return what returns the DNS servers, and what returns whether they are queried over TCP alone.
+
+    They are those of the configuration or, if there are none, those of the system.
+    """
     if configured:
         endpoints = [_ip_endpoint(resolver) for resolver in configured]
-        return lambda: endpoints
+        return lambda: endpoints, lambda: False
     system = SystemResolvers()
-    return lambda: [_ip_endpoint(resolver) for resolver in system()]
+    return lambda: [_ip_endpoint(resolver) for resolver in system()], system.tcp_only
 
 
 def build_server_lists(config: Config) -> tuple[ServerList, ...]:

@@ -1,11 +1,12 @@
 """The DNS servers of the operating system, in /etc/resolv.conf. The file may change while the exporter runs.
 
-Only `nameserver` lines mean something to the exporter. It looks up absolute names alone, so `search`, `domain` and the
-option `ndots` do not, and it has times and tries of its own. As for the C library (resolv.conf(5)), a line that is not
-valid is ignored, and if there is no server, it is the one on the local machine.
+Only `nameserver` lines and the option `use-vc` mean something to the exporter; docs/dns.md says why. As for the C
+library (resolv.conf(5)), a line that is not valid is ignored, and if there is no server, it is the one on the local
+machine.
 """
 
 import os
+from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -29,17 +30,26 @@ class SystemResolvers:
         self._path = path
         self._version: object = None
         self._servers: tuple[HostPort, ...] = _LOCAL
+        self._tcp_only = False
 
     def __repr__(self) -> str:
         return f"<SystemResolvers: {', '.join(map(str, self._servers))}>"
 
     def __call__(self) -> tuple[HostPort, ...]:
         """Blocks on the disk for a moment: the file is small and in memory."""
+        self._read_if_changed()
+        return self._servers
+
+    def tcp_only(self) -> bool:
+        """Return whether the servers are to be queried over TCP alone: `options use-vc`, for "virtual circuit"."""
+        self._read_if_changed()
+        return self._tcp_only
+
+    def _read_if_changed(self) -> None:
         version = _version(self._path)
         if version != self._version:
             self._version = version
             self._read()
-        return self._servers
 
     def _read(self) -> None:
         """Read the file. If it cannot be read, such as while it is being replaced, the servers stay as they are."""
@@ -48,7 +58,9 @@ class SystemResolvers:
         except files.UnreadableError as error:
             log.warning("resolv.conf not applied", file=str(self._path), complaint=str(error))
             return
-        self._servers = tuple(dict.fromkeys(_servers(content.decode(errors="replace")))) or _LOCAL
+        lines = content.decode(errors="replace").splitlines()
+        self._servers = tuple(dict.fromkeys(_servers(lines))) or _LOCAL
+        self._tcp_only = any("use-vc" in line.split() for line in lines if line.startswith(("options ", "options\t")))
         log.debug("resolv.conf applied", servers=", ".join(map(str, self._servers)))
 
 
@@ -61,9 +73,9 @@ def _version(path: Path) -> object:
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def _servers(text: str) -> list[HostPort]:
+def _servers(lines: Iterable[str]) -> list[HostPort]:
     found = []
-    for line in text.splitlines():
+    for line in lines:
         if not line.startswith(("nameserver ", "nameserver\t")):
             continue
         try:

@@ -60,8 +60,8 @@ def _has_route(ip: IPAddress) -> bool:
 class Internet:
     """The `Network` that probes use in production.
 
-    `timeout` is the timeout of a whole probe, in seconds. `resolvers` returns the DNS servers: by default, there
-    are none. `ca_file` (PEM) replaces the operating system's trust store.
+    `timeout` is the timeout of a whole probe, in seconds. `resolvers` returns the DNS servers, by default none, and
+    `tcp_only` whether they are queried over TCP alone. `ca_file` (PEM) replaces the operating system's trust store.
 
     `connect_to` redirects connections, as curl's --connect-to does: it maps "host:port" (then the host is not looked
     up) or "ip:port" to the endpoint to connect to. The operator has configured it, so the address policy does not apply
@@ -77,13 +77,14 @@ class Internet:
         *,
         timeout: float,
         resolvers: Callable[[], Sequence[IPEndpoint]] = tuple,
+        tcp_only: Callable[[], bool] = lambda: False,
         ca_file: Path | None = None,
         policy: AddressPolicy = _PUBLIC_ONLY,
         connect_to: Mapping[str, IPEndpoint] | None = None,
         ip_families: Collection[IPFamily] = (),
         remember_chains: bool = True,
     ) -> None:
-        self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE)
+        self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE, tcp_only)
         self._tls_contexts = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
         self.chain_cache = ChainCache()

@@ -1,4 +1,4 @@
-"""One lookup at one DNS server: over UDP, and over TCP where the answer does not fit.
+"""One lookup at one DNS server: over UDP, and over TCP where the answer does not fit, or over TCP alone.
 
 Every query has a socket of its own, so that the kernel chooses a random port for it. The socket is connected, so that
 the kernel drops datagrams from other addresses, and reports when nothing listens at the server's port.
@@ -35,16 +35,23 @@ _LENGTH_BYTES = 2  # in front of a message over TCP (RFC 1035, section 4.2.2)
 _EDNS_REFUSALS: Final = (Rcode.FORMERR, Rcode.NOTIMP)  # from servers that are older than EDNS (RFC 6891, section 7)
 
 
-async def exchange(server: IPEndpoint, name: bytes, rdtype: RdataType, deadline: float) -> Answer:
+class _HungUpError(ConnectionError):
+    """The server closed the connection before its answer was complete."""
+
+
+async def exchange(
+    server: IPEndpoint, name: bytes, rdtype: RdataType, deadline: float, *, over_tcp: bool = False
+) -> Answer:
     """Return the answer, which has records or says that there are none.
 
     Raises DnsFailureError for any other answer, and OSError where none comes; TimeoutError is an OSError.
     """
-    answer = await _query_over_udp(server, Query(name, rdtype), deadline)
+    query_server = query_over_tcp if over_tcp else _query_over_udp
+    answer = await query_server(server, Query(name, rdtype), deadline)
     if answer.rcode in _EDNS_REFUSALS:
-        answer = await _query_over_udp(server, Query(name, rdtype, edns=False), deadline)
+        answer = await query_server(server, Query(name, rdtype, edns=False), deadline)
     if answer.truncated:
-        answer = await query_over_tcp(server, Query(name, rdtype), deadline)
+        answer = await _fetch_truncated(server, name, rdtype, deadline)
     if answer.rcode == Rcode.NOTIMP and rdtype is RdataType.SRV:  # as homeservers read it: there is no record
         return Answer(Rcode.NOERROR, canonical_name=name)
     if answer.rcode not in CONCLUSIVE_RCODES:
@@ -52,14 +59,22 @@ async def exchange(server: IPEndpoint, name: bytes, rdtype: RdataType, deadline:
     return answer
 
 
-async def responds(server: IPEndpoint, deadline: float) -> bool:
+async def _fetch_truncated(server: IPEndpoint, name: bytes, rdtype: RdataType, deadline: float) -> Answer:
+    try:
+        return await query_over_tcp(server, Query(name, rdtype), deadline)
+    except _HungUpError as error:
+        raise DnsFailureError(str(error)) from error
+
+
+async def responds(server: IPEndpoint, deadline: float, *, over_tcp: bool = False) -> bool:
     """Whether the server sends any answer to a query for the root, an error included.
 
     Recursion is not desired: the server need not know the root, as in a closed federation, and need not query servers
     that may be down. If this process has no socket left for the query, the server is assumed to respond.
     """
+    query_server = query_over_tcp if over_tcp else _query_over_udp
     try:
-        await _query_over_udp(server, Query(ROOT, RdataType.A, recursion_desired=False), deadline)
+        await query_server(server, Query(ROOT, RdataType.A, recursion_desired=False), deadline)
     except DnsFailureError:
         return True
     except OSError as error:
@@ -149,6 +164,7 @@ async def query_over_tcp(server: IPEndpoint, query: Query, deadline: float) -> A
     """Return the answer to a query over TCP.
 
     Nobody but the server can send over the connection, so a message that does not match the query is a failure.
+    Raises DnsFailureError, or OSError where no answer comes; _HungUpError is an OSError.
     """
     loop = asyncio.get_running_loop()
     with closing(new_socket(server, socket.SOCK_STREAM)) as sock:
@@ -171,7 +187,7 @@ async def _receive_exactly(sock: socket.socket, size: int) -> bytes:
     while len(received) < size:
         chunk = await asyncio.get_running_loop().sock_recv(sock, size - len(received))
         if not chunk:
-            raise DnsFailureError("it closed the connection before its answer was complete")
+            raise _HungUpError("it closed the connection before its answer was complete")
         received += chunk
     return received
 

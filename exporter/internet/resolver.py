@@ -1,13 +1,13 @@
-"""DNS lookups at the DNS servers of our choice: absolute names, no search list, no cache, TCP on truncation.
+"""DNS lookups at the DNS servers of our choice: absolute names, no search list, no cache.
 
-The operating system's resolver library is never used.
+Queries go over UDP, and over TCP if the answer does not fit, if the operator wants it, or if a server only answers over
+TCP. The operating system's resolver library is never used.
 """
 
 import asyncio
 import os
-from collections import deque
-from collections.abc import Callable, Sequence
-from itertools import cycle, islice
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, islice
 
 import dns.name
 from dns.rcode import Rcode
@@ -23,7 +23,7 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import missing_resource, release_frames
 
-TRY_SECONDS = 2.0  # then the next server is queried, or the same one again: UDP loses packets
+TRY_SECONDS = 2.0  # then the next server is queried, or the same one over the other transport: UDP loses packets
 RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
 LIVENESS_SECONDS, _LIVENESS_TRIES = 1.0, 3  # short, because a server can answer without querying another one
 # For A once AAAA has records, and the reverse. RFC 8305 says 50 ms, but a probe wants all addresses.
@@ -38,12 +38,21 @@ class Resolver:
     """Looks names up at servers, each an IP address and a port.
 
     `servers` is called for every lookup, as those of the system may change; it returns one at least. `lifetime` is for
-    one lookup with all its tries, in seconds.
+    one lookup with all its tries, in seconds. `tcp_only` returns whether UDP is never to be used.
+
+    If a firewall lets no UDP through, the second try is over TCP. Once it is certain that a server answers over one
+    transport only, that one is tried first.
     """
 
-    def __init__(self, servers: Callable[[], Sequence[IPEndpoint]], lifetime: float) -> None:
+    def __init__(
+        self, servers: Callable[[], Sequence[IPEndpoint]], lifetime: float, tcp_only: Callable[[], bool] = lambda: False
+    ) -> None:
         self._servers = servers
         self._lifetime = lifetime
+        self._tcp_only = tcp_only
+        self._silent_over_udp: set[IPEndpoint] = set()
+        """Servers that answer over TCP, and do not over UDP."""
+        self._transport_checks: dict[IPEndpoint, asyncio.Task[None]] = {}
         self._moment = min(MOMENT_SECONDS, lifetime * _MOMENT_SHARE)
 
     def __repr__(self) -> str:
@@ -103,10 +112,20 @@ class Resolver:
     async def responds(self) -> bool:
         """Whether any server sends any answer, an error included."""
         loop, servers = asyncio.get_running_loop(), self._servers()
-        for server in islice(cycle(servers), max(_LIVENESS_TRIES, len(servers))):
-            if await responds(server, loop.time() + min(LIVENESS_SECONDS, self._lifetime)):
+        for server, over_tcp in islice(self._tries(servers), max(_LIVENESS_TRIES, 2 * len(servers))):
+            deadline = loop.time() + min(LIVENESS_SECONDS, self._lifetime)
+            if await responds(server, deadline, over_tcp=over_tcp):
                 return True
         return False
+
+    def _tries(self, servers: Sequence[IPEndpoint]) -> Iterator[tuple[IPEndpoint, bool]]:
+        """Yield servers, and whether to query them over TCP, without an end: all of them, then all over the other
+        transport, and so on.
+        """
+        tcp_only = self._tcp_only()
+        for number in count():
+            for server in servers:
+                yield server, tcp_only or (number % 2 == 1) != (server in self._silent_over_udp)
 
     async def _query(self, name: bytes, rdtype: RdataType) -> Answer:
         """Query one server after the other, until one answers or the lifetime has passed.
@@ -116,35 +135,72 @@ class Resolver:
         - An answer with records, or that there are none: it is returned.
         - Another answer (DnsFailureError): the next server is queried, and this one is not queried again.
         - This process has no socket, port or memory left (OSError): it is raised.
-        - No answer (another OSError): the next server is queried, and this one again after all others and a pause.
+        - No answer (another OSError): the next server is queried, and this one again after all others and a pause, over
+          the other transport.
 
         Raises DnsFailureError if a server has answered, and DnsTimeoutError if none has.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._lifetime
-        errors: dict[IPEndpoint, Exception] = {}
-        queue = deque(self._servers())
-        while queue and loop.time() < deadline:
-            server = queue.popleft()
-            if server in errors:
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._lifetime
+        servers = tuple(dict.fromkeys(self._servers()))
+        errors: dict[tuple[IPEndpoint, bool], DnsFailureError | OSError] = {}
+        failed: set[IPEndpoint] = set()
+        for server, over_tcp in self._tries(servers):
+            if now() >= deadline or len(failed) == len(servers):
+                break
+            if server in failed:
+                continue
+            if any(tried == server for tried, _ in errors):
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
-            try:
-                return await exchange(server, name, rdtype, min(loop.time() + TRY_SECONDS, deadline))
-            except DnsFailureError as error:
-                errors[server] = error
-                release_frames(error)
-            except OSError as error:
-                if missing_resource(error):
-                    raise
-                errors[server] = error
-                release_frames(error)
-                queue.append(server)
+            outcome = await _try(server, name, rdtype, min(now() + TRY_SECONDS, deadline), over_tcp=over_tcp)
+            if isinstance(outcome, Answer):
+                if (server, not over_tcp) in errors:
+                    self._check_transport(server, answered_over_tcp=over_tcp)
+                return outcome
+            errors[server, over_tcp] = outcome
+            if isinstance(outcome, DnsFailureError):
+                failed.add(server)
         raise _lookup_error(rdtype, errors)
 
+    def _check_transport(self, server: IPEndpoint, *, answered_over_tcp: bool) -> None:
+        """Check a server that has answered over one transport only, in the background: the answer need not wait."""
+        if server not in self._transport_checks:
+            check = asyncio.create_task(self._learn_transport(server, answered_over_tcp=answered_over_tcp))
+            self._transport_checks[server] = check
+            check.add_done_callback(lambda _: self._transport_checks.pop(server))
 
-def _lookup_error(rdtype: RdataType, errors: dict[IPEndpoint, Exception]) -> DnsFailureError | DnsTimeoutError:
-    """Return the error to raise, which lists the latest error of each server."""
-    details = "; ".join(f"{host_port(str(ip), port)}: {_describe(error)}" for (ip, port), error in errors.items())
+    async def _learn_transport(self, server: IPEndpoint, *, answered_over_tcp: bool) -> None:
+        """Remember over which transport a server is silent. A lookup does not prove that, as some names are slow."""
+        deadline = asyncio.get_running_loop().time() + LIVENESS_SECONDS
+        if await responds(server, deadline, over_tcp=not answered_over_tcp):
+            return
+        if answered_over_tcp:
+            self._silent_over_udp.add(server)
+        else:
+            self._silent_over_udp.discard(server)
+
+
+async def _try(
+    server: IPEndpoint, name: bytes, rdtype: RdataType, deadline: float, *, over_tcp: bool
+) -> Answer | DnsFailureError | OSError:
+    """Return the answer, or the error of the server. Raises OSError if this process lacks a resource."""
+    try:
+        return await exchange(server, name, rdtype, deadline, over_tcp=over_tcp)
+    except (DnsFailureError, OSError) as error:
+        if missing_resource(error):
+            raise
+        release_frames(error)
+        return error
+
+
+def _lookup_error(
+    rdtype: RdataType, errors: Mapping[tuple[IPEndpoint, bool], Exception]
+) -> DnsFailureError | DnsTimeoutError:
+    """Return the error to raise, which lists the latest error of each server and transport."""
+    details = "; ".join(
+        f"{host_port(str(ip), port)}{' over TCP' if over_tcp else ''}: {_describe(error)}"
+        for ((ip, port), over_tcp), error in errors.items()
+    )
     answered = any(isinstance(error, DnsFailureError) for error in errors.values())
     return (DnsFailureError if answered else DnsTimeoutError)(f"{rdtype.name} lookup failed: {details}")
 

@@ -56,6 +56,27 @@ def test_a_line_that_is_not_valid_is_ignored(line: str, tmp_path: Path) -> None:
     assert SystemResolvers(file)() == (("192.0.2.53", 53),)
 
 
+@pytest.mark.parametrize(
+    ("content", "tcp_only"),
+    [
+        ("options use-vc\n", True),
+        ("options\tndots:5 use-vc timeout:1 # everywhere\n", True),
+        ("options rotate\noptions use-vc\n", True),
+        ("options ndots:5 timeout:1 attempts:1 rotate edns0 trust-ad\n", False),
+        ("search use-vc\n; options use-vc\n", False),
+        ("", False),
+    ],
+)
+def test_an_option_demands_tcp(content: str, tcp_only: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """It is read again too."""
+    file = tmp_path / "resolv.conf"
+    resolvers = SystemResolvers(file)
+    assert not resolvers.tcp_only()
+    file.write_text(content)
+    assert resolvers.tcp_only() is tcp_only
+    assert resolvers() == LOCAL
+
+
 def test_a_server_without_an_address_is_logged(tmp_path: Path) -> None:
     """The line is shown without control characters."""
     with capture_logs() as logged:

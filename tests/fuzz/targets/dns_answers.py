@@ -83,7 +83,7 @@ def to_record(record: dns.rdata.Rdata) -> Record:
 
 
 async def fake_exchange(
-    query: Query, answer: Answer, _: IPEndpoint, name: bytes, rdtype: RdataType, __: float
+    query: Query, answer: Answer, _: IPEndpoint, name: bytes, rdtype: RdataType, __: float, **___: bool
 ) -> Answer:
     """Return the answer to the query, and an answer without records to every other query."""
     if (name, rdtype) != (query.name, query.rdtype):
