@@ -15,7 +15,7 @@ from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
-from exporter.web.api import probe, report, tester
+from exporter.web.api import lists, probe, report, tester
 from exporter.web.api.queries import ReportQueries
 from exporter.web.pages import assets, overview, references, servers
 
@@ -74,6 +74,7 @@ def build_site(context: SiteContext) -> Starlette:
             *probe.routes(context.queries),
             *report.routes(context.queries),
             *tester.routes(context.queries),
+            *lists.routes(context.board, context.history),
         ],
         exception_handlers={HTTPStatus.NOT_FOUND: _not_found},
     )

@@ -1,9 +1,14 @@
 """The description of the API in OpenAPI 3.1: /api/openapi.json and docs/openapi.json."""
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from exporter import DISTRIBUTION, VERSION
-from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, reference
+from exporter.reports.summary import State
+from exporter.web.api.list_schemas import LIST_SCHEMAS
+from exporter.web.api.lists import DEFAULT_LIMIT, MAX_LIMIT
+from exporter.web.api.parameters import MAX_WORDS
+from exporter.web.api.schemas import BOOLEAN, SCHEMAS, Schema, enum_schema, reference
 
 JsonObject: TypeAlias = dict[str, Any]
 
@@ -62,17 +67,26 @@ def document() -> JsonObject:
                 {media: {"type": "string"} for media in _METRICS},
                 {_PLAIN: {"type": "string"}},
             ),
+            "/api/v1/servers": _list(
+                "The watched servers, in the order of their names", (_Q, _STATE, _AFTER), "Servers"
+            ),
+            "/api/v1/incidents": _list(
+                "What went wrong, the newest first", (_SINCE, _server_name(required=False)), "Incidents"
+            ),
+            "/api/v1/changes": _list(
+                "What changed about the servers, the newest first", (_SINCE, _server_name(required=False)), "Changes"
+            ),
         },
-        "components": {"schemas": SCHEMAS},
+        "components": {"schemas": SCHEMAS | LIST_SCHEMAS},
     }
 
 
 # ---------------------------------------------------------------- parameters
 
 
-def _server_name(parameter: str = "server_name") -> JsonObject:
+def _server_name(parameter: str = "server_name", *, required: bool = True) -> JsonObject:
     schema = {"type": "string", "minLength": 1, "maxLength": 264}
-    return _query(parameter, schema, "A Matrix server name, as in user IDs.", required=True)
+    return _query(parameter, schema, "A Matrix server name, as in user IDs.", required=required)
 
 
 def _query(name: str, schema: Schema, description: str, *, required: bool = False) -> JsonObject:
@@ -82,6 +96,21 @@ def _query(name: str, schema: Schema, description: str, *, required: bool = Fals
 _FRESH: Final = _query("fresh", BOOLEAN, "true: probe the server first, and respond when the probe is complete.")
 _DEBUG: Final = _query(
     "debug", BOOLEAN, "true: respond with a description of every step as text, followed by the metrics."
+)
+_Q: Final = _query(
+    "q",
+    {"type": "string", "maxLength": MAX_WORDS},
+    "Words, each of which is part of the name, of a stage, a reason, a warning or the software.",
+)
+_STATE: Final = _query("state", enum_schema(State), "Only the servers in this state.")
+_AFTER: Final = _query("after", {"type": "string"}, "Only the servers whose names come after this one.")
+_SINCE: Final = _query(
+    "since", {"type": "string", "format": "date-time"}, "Only what happened, or lasted, at this time or later."
+)
+_LIMIT: Final = _query(
+    "limit",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+    "How many entries the list has at most.",
 )
 _TIMEOUT: Final = {
     "name": "X-Prometheus-Scrape-Timeout-Seconds",
@@ -102,12 +131,21 @@ _PREFLIGHT: Final = {
 # ---------------------------------------------------------------- responses
 
 
+def _list(summary: str, parameters: tuple[JsonObject, ...], schema: str) -> JsonObject:
+    refusals = {400: "A parameter is invalid, or given twice."}
+    return _get(summary, (*parameters, _LIMIT), {_JSON: reference(schema)}, {_JSON: reference("Error")}, refusals)
+
+
 def _get(
-    summary: str, parameters: tuple[JsonObject, ...], success: dict[str, Schema], refusal: dict[str, Schema]
+    summary: str,
+    parameters: tuple[JsonObject, ...],
+    success: dict[str, Schema],
+    refusal: dict[str, Schema],
+    refusals: Mapping[int, str] = REFUSALS,
 ) -> JsonObject:
     """`success` and `refusal` are schemas by media type."""
     responses = {200: _response("Success.", success)}
-    responses |= {status: _response(description, refusal) for status, description in REFUSALS.items()}
+    responses |= {status: _response(description, refusal) for status, description in refusals.items()}
     return {
         "get": {
             "summary": summary,

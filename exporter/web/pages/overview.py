@@ -18,9 +18,9 @@ from exporter.reports import listing
 from exporter.reports.board import Board, RenderedState, Snapshot
 from exporter.reports.listing import Listing, Order, Query
 from exporter.reports.summary import State, Summary
+from exporter.web.api.parameters import parse_choice, parse_number, parse_text
 from exporter.web.api.queries import RefusedError, ReportQueries
 from exporter.web.pages import rendering
-from exporter.web.pages.parameters import parse_choice, parse_number, parse_text
 from exporter.web.pages.views.strips import Drawing, draw_results
 
 ROWS: Final = 100  # of a page

@@ -1,16 +1,18 @@
-"""The parameters of the pages. All functions raise RefusedError, which says what was expected."""
+"""The parameters of pages and lists. All functions raise RefusedError, which says what was expected."""
 
+from datetime import UTC, datetime
 from enum import StrEnum
 from http import HTTPStatus
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from starlette.requests import Request
 
 from exporter.model.sanitize import printable
 from exporter.web.api.queries import RefusedError
 
+_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MAX_SHOWN = 100  # characters of a parameter, in a sentence
-_MAX_WORDS = 300  # characters of a search: a server name has at most 261
+MAX_WORDS = 300  # characters of a search: a server name has at most 261
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -21,8 +23,8 @@ def parse_text(request: Request, parameter: str) -> str:
     if len(given) > 1:
         raise _refusal(f"Expected one parameter {parameter}, found {len(given)}.")
     text = given[0].strip() if given else ""
-    if len(text) > _MAX_WORDS:
-        raise _refusal(f"Expected at most {_MAX_WORDS} characters in {parameter}, found {len(text)}.")
+    if len(text) > MAX_WORDS:
+        raise _refusal(f"Expected at most {MAX_WORDS} characters in {parameter}, found {len(text)}.")
     return text
 
 
@@ -43,6 +45,21 @@ def parse_number(request: Request, parameter: str, least: int, most: int) -> int
         return int(text)
     found = printable(text, _MAX_SHOWN)
     raise _refusal(f"Expected {parameter} to be a whole number from {least} to {most}, found {found}.")
+
+
+def parse_time(request: Request, parameter: str) -> datetime:
+    """Return the time in UTC, or the epoch if the parameter is missing or empty."""
+    text = parse_text(request, parameter)
+    if not text:
+        return _EPOCH
+    try:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return max(_EPOCH, at.astimezone(UTC))
+    except (ValueError, OverflowError):
+        pass
+    found = printable(text, _MAX_SHOWN)
+    raise _refusal(f"Expected {parameter} to be a time such as 2026-11-28T02:13:00Z, found {found}.")
 
 
 def _refusal(sentence: str) -> RefusedError:
