@@ -15,7 +15,7 @@ SUBJECTS = {
     Reason.SRV_TARGET_ALIAS: "SRV record",
     Reason.SRV_SERVICE_UNAVAILABLE: "SRV record",
     Reason.SRV_PORT_ZERO: "DNS zone",
-    Reason.BLOCKED_ADDRESS: "network.allow_networks",
+    Reason.BLOCKED_ADDRESS: "(split-horizon DNS), name a public resolver in network.resolvers",
     Reason.CONNECT_REFUSED: "port",
     Reason.CONNECT_TIMEOUT: "firewall",
     Reason.CONNECT_PROHIBITED: "firewalld",
