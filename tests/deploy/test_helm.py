@@ -156,6 +156,37 @@ def test_configuration_arrives_whole(tmp_path: Path) -> None:
     assert list(map(str, config.network.allow_networks)) == ["10.20.0.0/16"]
 
 
+def test_history_is_kept_on_a_volume(tmp_path: Path) -> None:
+    """Each shard has its own, since each watches other servers. The configuration names a file on it."""
+    resources = rendered(*EVERYTHING)
+    stateful = resources["StatefulSet", NAME]
+    (claim,) = stateful["spec"]["volumeClaimTemplates"]
+    assert (claim["metadata"]["name"], claim["spec"]) == (
+        "history",
+        {
+            "accessModes": ["ReadWriteOnce"],
+            "storageClassName": "fast",
+            "resources": {"requests": {"storage": "3Gi"}},
+        },
+    )
+    assert {"name": "history", "mountPath": "/data"} in pod(stateful)["containers"][0]["volumeMounts"]
+    file = tmp_path / "config.yaml"
+    file.write_text(resources["ConfigMap", NAME]["data"]["config.yaml"])
+    assert load(file).storage.path == Path("/data/history.sqlite")
+
+
+def test_history_of_one_exporter() -> None:
+    """Its volume is claimed once. What the values say about storage remains."""
+    enabled = ["--set", "persistence.enabled=true", "--set", "config.storage.retention=30d"]
+    resources = rendered(*enabled)
+    assert resources["PersistentVolumeClaim", NAME]["spec"]["resources"] == {"requests": {"storage": "3Gi"}}
+    volume = {"name": "history", "persistentVolumeClaim": {"claimName": NAME}}
+    assert volume in pod(resources["Deployment", NAME])["volumes"]
+    written = yaml.safe_load(resources["ConfigMap", NAME]["data"]["config.yaml"])
+    assert written["storage"] == {"path": "/data/history.sqlite", "retention": "30d"}
+    kubernetes_validate.validate(resources["PersistentVolumeClaim", NAME], KUBERNETES[-1], strict=True)
+
+
 def test_another_configuration_is_another_pod() -> None:
     """Else the exporter would not notice."""
 

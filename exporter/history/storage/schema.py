@@ -64,6 +64,7 @@ def prepare(connection: sqlite3.Connection, max_bytes: int) -> None:
     _version(connection)  # before anything is changed
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA temp_store = MEMORY")  # the rest of the file system may be read-only
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     connection.execute(f"PRAGMA max_page_count = {max_bytes // page_bytes}")
     _migrate(connection)

@@ -25,3 +25,22 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
+
+{{- /* The part of the configuration that says where the history is, unless the values say it themselves. */ -}}
+{{- define "exporter.storage" -}}
+{{- if .Values.persistence.enabled }}
+storage:
+  path: /data/history.sqlite
+{{- end }}
+{{- end }}
+
+{{- /* What is claimed for the history. */ -}}
+{{- define "exporter.claim" -}}
+accessModes: [ReadWriteOnce]
+{{- with .Values.persistence.storageClass }}
+storageClassName: {{ . }}
+{{- end }}
+resources:
+  requests:
+    storage: {{ .Values.persistence.size }}
+{{- end }}

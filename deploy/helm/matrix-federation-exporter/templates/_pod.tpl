@@ -73,6 +73,10 @@ spec:
         - name: config
           mountPath: /etc/matrix-federation-exporter
           readOnly: true
+        {{- if .Values.persistence.enabled }}
+        - name: history
+          mountPath: /data
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -80,6 +84,11 @@ spec:
     - name: config
       configMap:
         name: {{ include "exporter.fullname" . }}
+    {{- if and .Values.persistence.enabled (eq (int .Values.shards) 1) }}
+    - name: history
+      persistentVolumeClaim:
+        claimName: {{ include "exporter.fullname" . }}
+    {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
