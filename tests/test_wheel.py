@@ -55,7 +55,7 @@ DEMO: Final = {
     "zone",
 }
 PAGES: Final = "exporter/web/pages"
-PAGE_SUFFIXES: Final = {".html", ".css", ".svg"}
+PAGE_SUFFIXES: Final = {".html", ".css", ".svg", ".atom"}
 METADATA: Final = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
 

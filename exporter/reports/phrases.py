@@ -236,10 +236,10 @@ def describe_support(seen: Support) -> Iterator[str]:
 def _describe_contact(seen: Contact) -> str:
     """Return `@admin:example.org or admin@example.org (admin)`."""
     addresses = " or ".join(filter(None, (seen.matrix_id, seen.email_address)))
-    return f"{addresses} ({_role_of(seen)})" if seen.role else addresses
+    return f"{addresses} ({role_of(seen)})" if seen.role else addresses
 
 
-def _role_of(contact: Contact) -> str:
+def role_of(contact: Contact) -> str:
     """Return a role of the specification as a word, and another one as it is."""
     return (contact.role or "").removeprefix("m.role.")
 

@@ -22,6 +22,11 @@ def is_cors_read(method: str, headers: Headers) -> bool:
     return method in (*_SAFE_METHODS, _PREFLIGHT) and headers.get("sec-fetch-mode", "cors") == "cors"
 
 
+def is_image(method: str, headers: Headers) -> bool:
+    """Whether a page shows the response as an image, which its scripts cannot read."""
+    return method in _SAFE_METHODS and headers.get("sec-fetch-dest") == "image" and "origin" not in headers
+
+
 def is_own_form(method: str, headers: Headers) -> bool:
     """Whether a browser sends a form of a page that has the exporter's own origin. There are two cases:
 

@@ -8,9 +8,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.api import tester
 from exporter.web.connection import CLIENT_CERTIFICATE, CONNECTION, client_network
-from exporter.web.fetch_metadata import is_cors_read, is_cross_site, is_own_form
+from exporter.web.fetch_metadata import is_cors_read, is_cross_site, is_image, is_own_form
 from exporter.web.headers import with_headers
-from exporter.web.pages import servers
+from exporter.web.pages import badge, servers
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.settings.loading import WebConfig
 from exporter.web.settings.passwords import parse_credentials
@@ -66,7 +66,9 @@ def _check_rate(config: WebConfig) -> ASGIApp | None:
 def _check_origin(scope: Scope) -> ASGIApp | None:
     method, headers = scope["method"], Headers(scope=scope)
     path = scope["path"]
-    allowed = (path in tester.OPEN_PATHS and is_cors_read(method, headers)) or (
-        path.startswith(servers.FOLDER) and is_own_form(method, headers)
+    allowed = (
+        (path in tester.OPEN_PATHS and is_cors_read(method, headers))
+        or (path.startswith(servers.FOLDER) and is_own_form(method, headers))
+        or (path.startswith(badge.FOLDER) and is_image(method, headers))
     )
     return _CROSS_SITE if not allowed and is_cross_site(method, headers) else None

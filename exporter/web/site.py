@@ -17,7 +17,7 @@ from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api import lists, probe, report, tester
 from exporter.web.api.queries import ReportQueries
-from exporter.web.pages import assets, overview, references, servers
+from exporter.web.pages import assets, badge, feed, overview, references, servers
 
 RELOAD_DISABLED = (
     "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
@@ -66,6 +66,8 @@ def build_site(context: SiteContext) -> Starlette:
         routes=[
             *overview.routes(context.board, context.queries, context.outage),
             *servers.routes(context.board, context.queries, context.history),
+            *badge.routes(context.board, context.history),
+            *feed.routes(context.board, context.history),
             *assets.routes(),
             *references.routes(),
             Route("/metrics", metrics),

@@ -15,6 +15,8 @@ from enum import Enum
 from itertools import chain
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
+from xml.etree import ElementTree as ET
 
 import pytest
 import structlog
@@ -27,6 +29,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from exporter.config import HostPort
+from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.reports import report_text
@@ -159,7 +162,7 @@ ALLOWED_TAGS = {
         "figcaption",
     ),
     *("ul", "ol", "li", "dl", "dt", "dd", "table", "caption", "thead", "tbody", "tr", "th", "td", "div"),
-    *("form", "label", "input", "select", "option", "button", "svg", "g", "rect"),
+    *("form", "label", "input", "select", "option", "button", "svg", "g", "rect", "img"),
 }
 
 
@@ -176,7 +179,7 @@ async def test_pages_contain_only_their_own_markup(report: Report) -> None:
     for path, page in pages.items():
         assert page.tags <= ALLOWED_TAGS, path
         assert not [attribute for attribute, _ in page.attributes if attribute.startswith("on") or attribute == "style"]
-        assert all(link.startswith((".", name)) for link in page.links), path
+        assert all(link.startswith((".", name, "mailto:")) for link in page.links), path
         assert page.text.isprintable(), path
         assert page.title.isprintable(), path
     assert any(SCRIPT in page.text for page in pages.values())
@@ -191,6 +194,69 @@ def texts(found: Any) -> Iterator[str]:
             yield from chain(found, *map(texts, found.values()))
         case list():
             yield from chain(*map(texts, found))
+
+
+# ---------------------------------------------------------------- feeds, badges, lists
+
+HAPPENED = (
+    sample_reports.delegated_by_well_known(),
+    replace(REPORTS["delegated_by_well_known"], ended_at=sample_reports.ENDED_AT + timedelta(minutes=1)),
+    replace(REPORTS["nothing_resolved"], server_name=names.parse("example.org")),
+)
+"""A change from usual texts to hostile ones, and an incident for hostile reasons."""
+NAMES = {"example.org", "gone.example.org", "expired.example.org"}
+
+
+@pytest.mark.parametrize("path", ["/feed.atom", "/servers/example.org/feed.atom"])
+async def test_feeds_contain_only_their_own_markup(path: str) -> None:
+    """Every element is one of Atom's, each text is printable, and no link leads elsewhere."""
+    async with served(board(HAPPENED[0]), reports=HAPPENED) as address, client_of(address) as client:
+        response = await client.get(path)
+    root = ET.fromstring(response.text)
+    elements = {element.tag.partition("}")[2] for element in root.iter()}
+    assert elements <= {"feed", "entry", "author", "name", "generator", *ATOM_TEXTS, "link"}
+    assert all(line.isprintable() for text in root.itertext() for line in text.split("\n"))
+    assert not [link for element in root.iter() if (link := element.get("href")) and ("//" in link or ":" in link)]
+    assert "<script>" in "".join(root.itertext())  # as text
+
+
+ATOM_TEXTS = {"id", "title", "updated", "published", "content"}
+
+
+@each_report
+@pytest.mark.parametrize("show", ["state", "uptime"])
+async def test_badges_contain_no_text_of_a_server(report: Report, show: str) -> None:
+    """Only the exporter's own words, whatever the server says."""
+    async with served(board(report), reports=[report]) as address, client_of(address) as client:
+        response = await client.get(f"/badge/{report.server_name}.svg", params={"show": show})
+    assert {element.tag.partition("}")[2] for element in ET.fromstring(response.text).iter()} == {
+        *("svg", "title", "rect", "path", "g", "text")
+    }
+    assert "evil" not in response.text
+
+
+@pytest.mark.parametrize("path", ["servers", "incidents", "changes"])
+async def test_lists_are_ascii(path: str) -> None:
+    """A browser never interprets them as a page. Texts are printable."""
+    async with served(board(HAPPENED[1]), reports=HAPPENED) as address, client_of(address) as client:
+        response = await client.get(f"/api/v1/{path}")
+    assert (response.status_code, response.text.isascii()) == (200, True)
+    assert response.headers["content-type"] == "application/json"
+    found = list(texts(response.json()))
+    assert all(text.isprintable() for text in found)
+    assert any("<script>" in text for text in found) is (path == "changes")
+
+
+@pytest.mark.parametrize("path", ["/badge/{}.svg", "/servers/{}/feed.atom", "/runbooks/{}", "/api/v1/servers?state={}"])
+async def test_what_a_request_says_is_text(path: str) -> None:
+    """A link to the exporter may contain anything."""
+    async with served(board(HAPPENED[0])) as address, client_of(address) as client:
+        response = await client.get(path.format(quote(SCRIPT.replace("/", ""), safe="")))
+    assert response.status_code in (400, 404)
+    if "html" in response.headers["content-type"]:
+        assert "<script" not in response.text
+    else:
+        assert response.headers["content-type"] in ("text/plain; charset=utf-8", "application/json")
 
 
 @each_report

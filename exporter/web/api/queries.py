@@ -62,6 +62,15 @@ def read_server_name(text: str) -> ServerName:
         raise RefusedError(HTTPStatus.BAD_REQUEST, sentence) from error
 
 
+def read_watched(board: Board, text: str) -> ServerState:
+    """Return the state of a watched server. Raises RefusedError."""
+    name = read_server_name(text)
+    state = board.state(name)
+    if state is None:
+        raise RefusedError(HTTPStatus.NOT_FOUND, f"{name} is not watched.")
+    return state
+
+
 def parse_flag(request: Request, parameter: str) -> bool:
     """Return False if the parameter is missing. Raises RefusedError."""
     given = request.query_params.getlist(parameter)

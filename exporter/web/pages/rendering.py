@@ -65,7 +65,7 @@ async def respond(
     request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, /, **content: object
 ) -> Response:
     """Return a page as the response to a request. It is rendered in a thread: probes must not wait for it."""
-    html = await asyncio.to_thread(render, template, _root_of(request), **content)
+    html = await asyncio.to_thread(render, template, root_of(request), **content)
     return HTMLResponse(html, status, headers=HEADERS)
 
 
@@ -84,7 +84,7 @@ def handle_refusals(handler: Handler) -> Handler:
     return handle
 
 
-def _root_of(request: Request) -> str:
+def root_of(request: Request) -> str:
     """Return the relative URL of `/`, as seen from the requested path."""
     folders: int = request.scope["raw_path"].count(b"/") - 1
     return "../" * folders or "./"

@@ -23,6 +23,7 @@ from exporter.reports.summary import State
 from exporter.web.api.queries import RefusedError, ReportQueries, parse_server_name, read_server_name
 from exporter.web.pages import rendering
 from exporter.web.pages.views.certificates import certificate_views, keys_views
+from exporter.web.pages.views.contacts import support_view
 from exporter.web.pages.views.incidents import incident_views
 from exporter.web.pages.views.problems import peer_views, problem_views
 from exporter.web.pages.views.strips import draw_strip
@@ -88,7 +89,9 @@ async def _respond(request: Request, state: ServerState, now: datetime, history:
     )
 
 
-_NO_REPORT: Final[Mapping[str, object]] = dict.fromkeys(("report", "peers", "problems", "way", "certificates", "keys"))
+_NO_REPORT: Final[Mapping[str, object]] = dict.fromkeys(
+    ("report", "peers", "problems", "way", "certificates", "keys", "support")
+)
 
 
 def _report_content(report: Report, now: datetime) -> dict[str, object]:
@@ -99,6 +102,7 @@ def _report_content(report: Report, now: datetime) -> dict[str, object]:
         "way": way_view(report),
         "certificates": certificate_views(report, now),
         "keys": keys_views(report),
+        "support": support_view(report),
     }
 
 

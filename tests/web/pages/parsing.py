@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from typing import Final
 
 BESIDE: Final = {"td", "th", "dd", "dt", "li"}  # what stands apart without a blank between
-VOID: Final = {"br", "hr", "input", "link", "meta"}
+VOID: Final = {"br", "hr", "img", "input", "link", "meta"}
 LOADED: Final = {"href", "src", "action"}
 
 

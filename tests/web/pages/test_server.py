@@ -26,6 +26,7 @@ from tests.web.pages.parsing import Page
 from tests.web.serving import get
 
 NOW = ENDED_AT + timedelta(minutes=2)
+CONTACTS = {"mailto:admin%40example.org", "mailto:sec%40a.org", "https://example.org/support"}
 
 
 async def requested(path: str, *reports: Report, **parts: object) -> httpx.Response:
@@ -230,10 +231,35 @@ async def test_refusals_are_pages_with_a_sentence(path: str, status: int, senten
     ids=["healthy", "expired", "deep look", "proxy", "two families"],
 )
 async def test_every_link_works(report: Report) -> None:
-    """The exporter serves everything that the page links to or loads, but for what makes it probe."""
+    """The exporter serves everything that the page links to or loads, but for what makes it probe, and the contacts."""
     seen = await page(report)
-    links = {link for link in seen.links if link != str(report.server_name)}
+    links = {link for link in seen.links if link != str(report.server_name)} - CONTACTS
     assert len(links) > 5
     for link in links:
         path = link.removeprefix("..") if link.startswith("../") else f"/servers/{link}"
         assert (await requested(path, report)).status_code == 200, link
+
+
+# ---------------------------------------------------------------- whom to contact
+
+
+async def test_the_page_says_whom_to_contact() -> None:
+    """As the server says itself, with the role of each contact."""
+    seen = await page(with_deep_look())
+    assert (
+        "Whom to contact @admin:example.org or admin@example.org admin sec@a.org security https://example.org/support"
+        in seen.text
+    )
+    assert set(seen.links) >= CONTACTS
+
+
+async def test_a_server_that_names_nobody_has_no_contacts() -> None:
+    """It is no fault."""
+    assert "Whom to contact" not in (await page(delegated_by_well_known())).text
+
+
+async def test_the_page_offers_the_feed_and_the_badge() -> None:
+    """The badge is shown as it looks elsewhere."""
+    seen = await page(delegated_by_well_known())
+    assert {"../servers/example.org/feed.atom", "../badge/example.org.svg"} <= set(seen.links)
+    assert "![Matrix federation](https://EXPORTER/badge/example.org.svg)" in seen.text
