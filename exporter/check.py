@@ -15,6 +15,7 @@ from rich.text import Text
 
 from exporter import config, wiring
 from exporter.config import Config, ConfigError
+from exporter.history.storage.reading import ServerHistory, UnreadableHistoryError, read_histories
 from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.names import ServerName
@@ -23,6 +24,8 @@ from exporter.model.sanitize import printable
 from exporter.probing.connectivity import DNS_REASONS, silent_failures
 from exporter.probing.prober import Prober
 from exporter.reports import report_text
+from exporter.reports.history_text import build_history_tree
+from exporter.reports.lists_json import change_json, incident_json
 from exporter.reports.report_json import report_json
 
 _ALL_FEDERATE, _SOME_DO_NOT, _UNUSABLE, _INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
@@ -35,18 +38,20 @@ NO_RESOLVER_ANSWERS = (
 )
 
 _Show: TypeAlias = Callable[[Report], None]
+_Histories: TypeAlias = dict[ServerName, ServerHistory]
 
 
 class _InvalidArgumentsError(ValueError):
     """The message has one line for each argument that is not a server name."""
 
 
-def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool) -> int:
+def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool, with_history: bool = False) -> int:
     """Return the exit status. There are four cases:
 
     - 0: all servers federate.
     - 1: some do not.
-    - 2: a server name or the configuration is invalid. Nothing is probed, and standard error says why.
+    - 2: a server name or the configuration is invalid, or `with_history` there is none to be read. Nothing is probed,
+      and standard error says why.
     - 130: the command was interrupted with Ctrl-C.
 
     Raises SystemExit if the reader of standard output, such as `head`, closes it early.
@@ -55,13 +60,21 @@ def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool) -> i
         server_names = _parse_server_names(servers)
         settings = config.load(config_file) if config_file else Config()
         prober = wiring.build_prober(settings)
-    except (_InvalidArgumentsError, ConfigError) as error:
+        histories = _read_histories(settings.storage.path, server_names) if with_history else None
+    except (_InvalidArgumentsError, ConfigError, UnreadableHistoryError) as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
     try:
-        return _probe_and_show(server_names, prober, settings.probe.concurrency, as_json=as_json)
+        return _probe_and_show(server_names, prober, settings.probe.concurrency, histories, as_json=as_json)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
+
+
+def _read_histories(path: Path | None, server_names: Sequence[ServerName]) -> _Histories:
+    """Raises UnreadableHistoryError."""
+    if path is None:
+        raise UnreadableHistoryError("--history needs a configuration with storage.path: use --config")
+    return read_histories(path, server_names)
 
 
 def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
@@ -78,9 +91,23 @@ def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     return server_names
 
 
-def _probe_and_show(server_names: Sequence[ServerName], prober: Prober, concurrency: int, *, as_json: bool) -> int:
+def _probe_and_show(
+    server_names: Sequence[ServerName],
+    prober: Prober,
+    concurrency: int,
+    histories: _Histories | None,
+    *,
+    as_json: bool,
+) -> int:
     several = len(server_names) > 1
-    show = _show_json if as_json else _show_text_and_blank_line if several else _show_text
+
+    def show(report: Report) -> None:
+        history = histories[report.server_name] if histories is not None else None
+        if as_json:
+            _show_json(report, history)
+        else:
+            _show_text(report, history, blank_line=several)
+
     reports = asyncio.run(_check(server_names, prober, concurrency, show))
     federating = sum(map(verdict.federates, reports))
     if several and not as_json:
@@ -130,13 +157,20 @@ def _standard_output() -> Console:
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 
-def _show_json(report: Report) -> None:
-    _standard_output().out(json.dumps(report_json(report), separators=(",", ":")))
+def _show_json(report: Report, history: ServerHistory | None) -> None:
+    happened = _history_json(history) if history is not None else {}
+    _standard_output().out(json.dumps(report_json(report) | happened, separators=(",", ":")))
 
 
-def _show_text(report: Report) -> None:
-    _standard_output().print(report_text.build_tree(report))
+def _history_json(history: ServerHistory) -> dict[str, object]:
+    return {
+        "incidents": [incident_json(each) for each in history.incidents],
+        "changes": [change_json(each) for each in history.changes],
+    }
 
 
-def _show_text_and_blank_line(report: Report) -> None:
-    _standard_output().print(report_text.build_tree(report), "")
+def _show_text(report: Report, history: ServerHistory | None, *, blank_line: bool) -> None:
+    trees = [report_text.build_tree(report)]
+    if history is not None:
+        trees.append(build_history_tree(history.incidents, history.changes))
+    _standard_output().print(*trees, *([""] if blank_line else []), sep="\n")

@@ -222,9 +222,8 @@ def _add_check(add_parser: _AddParser) -> None:
         "status is 0 if Synapse and Dendrite can federate with all, 1 if not, 2 if usage or configuration is invalid.",
     )
     added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
-    added.add_argument(
-        "--config", metavar="FILE", type=Path, help="use the sections `probe` and `network` of this file (YAML)"
-    )
+    added.add_argument("--config", metavar="FILE", type=Path, help="use `probe`, `network` and `storage` of this file")
+    added.add_argument("--history", action="store_true", help="also show the incidents and changes in `storage.path`")
     added.add_argument(
         "--format",
         choices=("text", "json"),
@@ -238,7 +237,7 @@ def _run_check(chosen: _Arguments) -> int:
     from exporter.runtime import logs
 
     logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
-    return check.run(chosen.servers, chosen.config, as_json=chosen.format == "json")
+    return check.run(chosen.servers, chosen.config, as_json=chosen.format == "json", with_history=chosen.history)
 
 
 # ---------------------------------------------------------------- check-config

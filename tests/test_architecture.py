@@ -63,7 +63,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "wiring": {"config", "internet", "model", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
-    "check": {"config", "judging", "model", "probing", "reports", "wiring", "rich"},
+    "check": {"config", "history.storage", "judging", "model", "probing", "reports", "wiring", "rich"},
     "app": {
         *("config", "history.storage", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web"),
         *("web.api", "web.settings", "wiring", "workers", "structlog"),

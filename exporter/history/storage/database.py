@@ -40,11 +40,22 @@ class Database:
     @classmethod
     def in_file(cls, path: Path, render: RenderReport) -> Self:
         """Open a file, and create or migrate it if necessary."""
-        return cls._prepared(str(path), render, _MAX_FILE_BYTES)
+        return cls._prepared(path.absolute().as_uri(), render, _MAX_FILE_BYTES)
 
     @classmethod
     def in_memory(cls, render: RenderReport) -> Self:
         return cls._prepared(":memory:", render, _MAX_MEMORY_BYTES)
+
+    @classmethod
+    def to_read(cls, path: Path) -> Self:
+        """Open a file that an exporter may be writing to."""
+        connection = _connect(f"{path.absolute().as_uri()}?mode=ro")
+        try:
+            schema.require_current(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, lambda _: {}, _MAX_FILE_BYTES)
 
     @classmethod
     def _prepared(cls, path: str, render: RenderReport, max_bytes: int) -> Self:
@@ -176,7 +187,7 @@ class Database:
 
 def _connect(path: str) -> sqlite3.Connection:
     """Transactions begin and end where the code says so."""
-    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=True)
 
 
 def size(path: Path) -> int:

@@ -70,6 +70,12 @@ def prepare(connection: sqlite3.Connection, max_bytes: int) -> None:
     _migrate(connection)
 
 
+def require_current(connection: sqlite3.Connection) -> None:
+    """Raise sqlite3.Error unless the database has today's schema."""
+    if _version(connection) < len(_MIGRATIONS):
+        raise _UnsuitableError("an earlier version of the exporter has written it, and `serve` has not migrated it yet")
+
+
 def _migrate(connection: sqlite3.Connection) -> None:
     """Apply the migrations that are missing, all or none of them. This fails if the database cannot be written to."""
     with connection:
