@@ -12,6 +12,7 @@ from exporter.history.changes import Subject
 from exporter.model import durations, names
 from exporter.reports.server_state import ServerState
 from tests.waiting import until
+from tests.web.serving import client_of
 
 pytestmark = pytest.mark.lab
 
@@ -42,6 +43,16 @@ async def test_the_exporter_sees_every_step_of_the_story(
     async with command.demo() as app:
         await until(lambda: state_of_story(app).change_counts and state_of_story(app).history[0].federates)
         state = state_of_story(app)
+        async with client_of(app.addresses[0]) as client:
+            response = await client.get("/api/v1/incidents", params={"server_name": STORY_SERVER.server_name})
+            pages = [await client.get(f"/servers/{STORY_SERVER.server_name}{path}") for path in ("", "/feed.atom")]
+    (incident,) = response.json()["incidents"]
+    assert incident["ended"]
+    assert [phase["problems"][0]["reason"] for phase in incident["phases"]] == [
+        "connect_refused",
+        "certificate_expired",
+    ]
+    assert all("certificate_expired" in page.text and "new.moving.lab.test:8448" in page.text for page in pages)
     problems = [frozenset(result.problems) for result in reversed(state.history)]
     assert list(dict.fromkeys(problems)) == [HEALTHY, *(step.expected for step in STEPS[:-1])]
     assert problems[-1] == STEPS[-1].expected == HEALTHY

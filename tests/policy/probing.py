@@ -34,8 +34,8 @@ def make_prober(world: World, folder: Path, **network: object) -> Prober:
     return wiring.build_prober(config.load(write_config(world, folder, **network)))
 
 
-async def probe_all(prober: Prober, server_names: Iterable[str]) -> list[Report | None]:
-    """Return None for an invalid server name."""
+async def probe_all(prober: Prober, server_names: Iterable[str], *, deep: bool = False) -> list[Report | None]:
+    """Return None for an invalid server name. With `deep`, each probe is followed by a deep look."""
     slots = asyncio.Semaphore(CONCURRENCY)
 
     async def probe(text: str) -> Report | None:
@@ -44,7 +44,8 @@ async def probe_all(prober: Prober, server_names: Iterable[str]) -> list[Report 
         except InvalidServerNameError:
             return None
         async with slots:
-            return await prober.probe(name)
+            report = await prober.probe(name)
+            return await prober.run_deep_look(report) if deep else report
 
     return await asyncio.gather(*map(probe, server_names))
 

@@ -7,12 +7,13 @@ from typing import Final
 
 import pytest
 
+from exporter.demo.https_server import NOT_FOUND, SUPPORT
 from exporter.internet import Internet
 from exporter.internet.address_policy import AddressPolicy
 from exporter.judging import verdict
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.reasons import Reason
-from tests.policy.attack_paths import ATTACK_PATHS, AttackPath
+from tests.policy.attack_paths import ATTACK_PATHS, AttackPath, redirect_to
 from tests.policy.probing import make_prober, probe_all, problems_of
 from tests.policy.socket_activity import recorded_activity
 from tests.policy.table import FORMS, PERMITTED, REFUSED, Case
@@ -48,6 +49,26 @@ async def test_no_path_leads_to_a_refused_address(path: AttackPath, tmp_path: Pa
     assert {case.text: report and problems_of(report) for case, report in zip(REFUSED, reports, strict=True)} == {
         case.text: path.problems for case in REFUSED
     }
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+async def test_no_support_document_leads_to_a_refused_address(by_name: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a case
+    """The deep look asks for it, and follows redirects."""
+    async with hostile_world(tmp_path) as world:
+        prober, server_names = make_prober(world, tmp_path), []
+        for case in REFUSED:
+            name = world.name_with_well_known(NOT_FOUND)
+            host = world.name_with_address(case.ip) if by_name else case.host
+            world.website.sites[name].resources[SUPPORT] = redirect_to(host, world.trap.port)
+            server_names.append(name)
+        with recorded_activity() as activity:
+            reports = await probe_all(prober, server_names, deep=True)
+        assert world.trap.count_connections() == 0
+        assert activity.dialled <= world.allowed_addresses()
+        assert activity.looked_up == set()
+        requested = [request.path for request in world.website.requests]
+    assert requested.count(SUPPORT) == len(REFUSED)
+    assert [report.deep.support for report in reports if report and report.deep] == [None] * len(REFUSED)
 
 
 @pytest.mark.parametrize("path", [pytest.param(path, id=name) for name, path in WITH_TEXT.items()])

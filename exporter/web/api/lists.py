@@ -53,7 +53,8 @@ def _list_servers(snapshot: Snapshot, query: Query, after: str, limit: int) -> R
     shown = listing.select(following, query, 0, limit)
     servers = [server_json(server, snapshot.taken_at) for server in shown.servers]
     following_after = servers[-1]["server_name"] if shown.count > limit else None
-    return json_response({"servers": servers, "following_after": following_after, "count": shown.count})
+    content = {"servers": servers, "following_after": following_after, "count": shown.count}
+    return json_response(content, indent=None)
 
 
 def _happened(name: str, read: _Read[_Entry], as_json: Callable[[_Entry], JsonObject]) -> Route:
@@ -65,7 +66,8 @@ def _happened(name: str, read: _Read[_Entry], as_json: Callable[[_Entry], JsonOb
         found = await read(server_name, since, limit + 1)
 
         def write() -> Response:
-            return json_response({name: [as_json(entry) for entry in found[:limit]], "more": len(found) > limit})
+            content = {name: [as_json(entry) for entry in found[:limit]], "more": len(found) > limit}
+            return json_response(content, indent=None)
 
         return await asyncio.to_thread(write)
 

@@ -20,9 +20,14 @@ _CORS_HEADERS: Final = {
 Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
-def json_response(content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """Return a response in ASCII, which can represent any text of a remote server, even unpaired surrogates."""
-    body = json.dumps(content, allow_nan=False, indent=2) + "\n"
+def json_response(
+    content: Mapping[str, Any], status: HTTPStatus = HTTPStatus.OK, *, indent: int | None = 2
+) -> Response:
+    """Return a response in ASCII, which can represent any text of a remote server, even unpaired surrogates.
+
+    Without `indent`, everything is on one line, and written several times as fast.
+    """
+    body = json.dumps(content, allow_nan=False, indent=indent) + "\n"
     return Response(body, status, media_type="application/json")
 
 

@@ -241,9 +241,9 @@ async def test_a_list_is_written_by_a_thread(path: str, monkeypatch: pytest.Monk
     """It may have a thousand entries of 20,000 servers: the event loop goes on meanwhile."""
     threads = []
 
-    def write(content: Mapping[str, Any]) -> Response:
+    def write(content: Mapping[str, Any], **options: Any) -> Response:
         threads.append(threading.current_thread())
-        return json_response(content)
+        return json_response(content, **options)
 
     monkeypatch.setattr(lists, "json_response", write)
     assert (await get(f"/api/v1/{path}")).status_code == 200
