@@ -24,7 +24,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.own_families import OwnFamilies
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
-from exporter.server_lists import file_sd
+from exporter.server_lists import file_sd, source
 from exporter.server_lists.file_sd import ServerFile, ServerFiles
 from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
@@ -267,7 +267,7 @@ class App:
     async def _refresh_files(self) -> bool:
         """Read the server files again. Return whether anything has changed."""
         before = self._files.files
-        changed = await asyncio.to_thread(self._files.refresh)
+        changed = await source.parse(self._files.refresh)
         for path in before.keys() - self._files.files.keys():
             self.exporter_metrics.remove_list(path)
         for path, file in self._files.files.items():

@@ -1,12 +1,11 @@
 """A server list in Prometheus's http_sd format."""
 
-import asyncio
 from dataclasses import dataclass
 
 from exporter.config import ConfigError, ListSettings, ServerUrl
 from exporter.server_lists import file_sd
 from exporter.server_lists.fetch import ListAccess, ListError, get
-from exporter.server_lists.source import MAX_BYTES, Listing
+from exporter.server_lists.source import MAX_BYTES, Listing, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +28,6 @@ class HttpSdList:
         access = ListAccess(settings.headers, settings.token_file, settings.ca_file)
         content = await get(self.url, access, MAX_BYTES)
         try:
-            return await asyncio.to_thread(file_sd.read_json, "the response", content, self.max_servers)
+            return await parse(file_sd.read_json, "the response", content, self.max_servers)
         except ConfigError as error:
             raise ListError(str(error)) from error

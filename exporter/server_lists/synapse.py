@@ -3,7 +3,6 @@
 https://element-hq.github.io/synapse/latest/usage/administration/admin_api/federation.html
 """
 
-import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from exporter.model import names
 from exporter.model.names import InvalidServerNameError
 from exporter.model.sanitize import printable
 from exporter.server_lists.fetch import MAX_SHOWN, ListAccess, ListError, get
-from exporter.server_lists.source import Listing, ListingBuilder
+from exporter.server_lists.source import Listing, ListingBuilder, parse
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 PAGE_SIZE = 1000  # destinations; Synapse reads each page with one query
@@ -78,7 +77,7 @@ class SynapseList:
     async def _page(self, start: int) -> _DestinationsPage:
         access = ListAccess({}, self.settings.token_file, self.settings.ca_file)
         content = await get(f"{self.url}{DESTINATIONS}?from={start}&limit={PAGE_SIZE}", access, MAX_PAGE_BYTES)
-        return await asyncio.to_thread(_read_page, content)
+        return await parse(_read_page, content)
 
     def _is_gone(self, destination: _Destination) -> bool:
         """Whether a destination has failed for longer than the settings allow."""
