@@ -15,12 +15,17 @@ from exporter.server_lists.synapse import SynapseList
 
 
 def build_prober(
-    config: Config, stalled_seconds: Callable[[], float] = lambda: 0.0, *, remember_chains: bool = True
+    config: Config,
+    stalled_seconds: Callable[[], float] = lambda: 0.0,
+    *,
+    remember_chains: bool = True,
+    processes: int = 1,
 ) -> Prober:
     """Return a prober that uses the real network.
 
     `stalled_seconds` returns for how long the event loop has been stalled so far. With `remember_chains`, a certificate
-    chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves.
+    chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves. `processes`
+    that probe share the limits of what the exporter sends to one address.
     """
     network, timeout = config.network, config.probe.timeout
     resolvers, tcp_only = _resolvers(network.resolvers)
@@ -35,6 +40,7 @@ def build_prober(
         connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
         ip_families=network.ip_families,
         remember_chains=remember_chains,
+        processes=processes,
     )
     return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
 

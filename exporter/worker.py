@@ -9,6 +9,7 @@ import socket
 import sys
 from asyncio import StreamWriter
 from contextlib import suppress
+from functools import partial
 
 import structlog
 
@@ -63,8 +64,9 @@ class _TaskRunner:
 
     async def handle(self, message: object) -> None:
         match message:
-            case UseConfig(config=config):
-                self._prober = await asyncio.to_thread(wiring.build_prober, config, self.lag.stalled_seconds)
+            case UseConfig(config=config, workers=workers):
+                build = partial(wiring.build_prober, config, self.lag.stalled_seconds, processes=workers)
+                self._prober = await asyncio.to_thread(build)
             case Request(request_id):
                 running = asyncio.create_task(self._run_and_reply(message))
                 self._running[request_id] = running

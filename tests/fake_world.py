@@ -119,6 +119,9 @@ class FakeConnection:
     def peer_wait(self) -> float:
         return self._waited
 
+    def turn_wait(self) -> float:
+        return 0.0
+
     async def open(self) -> None:
         self._calls.append(f"open {self._address}")
         self._server = await self._wait_for(self._listening, OPEN_SECONDS)

@@ -20,10 +20,13 @@ from exporter.model.enums import IPFamily, SrvService
 from exporter.model.findings import SrvRecord
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
+from exporter.runtime.pace import Pace
 
 __all__ = ["IPEndpoint", "Internet", "families_with_route"]
 
 _PUBLIC_ONLY = AddressPolicy()
+_CONNECTIONS_PER_SECOND = 200  # to one address: 10,000 servers behind it, probed every five minutes, need 150
+_MAX_TURN_WAIT_SECONDS = 2.0  # much less than a stage has: the default `probe.concurrency` causes a second
 _LOOKUP_SHARE = 0.25  # of a probe's timeout: less than a stage has, so that a silent lookup of A leaves time for AAAA
 
 _ANY_PORT = 9
@@ -70,6 +73,9 @@ class Internet:
     `ip_families` are those that this machine has; if there are none, the routes of the kernel decide.
 
     With `remember_chains`, a certificate chain that OpenSSL has verified is not verified again while it is unchanged.
+
+    Very many server names may lead to one address, whether or not its owner likes it. So connections to an address wait
+    for their turn, unless the operator has redirected them. `processes` of the exporter share the limit.
     """
 
     def __init__(  # noqa: PLR0913 - all but one have a default
@@ -83,6 +89,7 @@ class Internet:
         connect_to: Mapping[str, IPEndpoint] | None = None,
         ip_families: Collection[IPFamily] = (),
         remember_chains: bool = True,
+        processes: int = 1,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE, tcp_only)
         self._tls_contexts = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
@@ -90,6 +97,7 @@ class Internet:
         self.chain_cache = ChainCache()
         self._connect_to = connect_to or {}
         self._ip_families = frozenset(ip_families)
+        self._pace = Pace(_CONNECTIONS_PER_SECOND / processes, _MAX_TURN_WAIT_SECONDS)
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         return await self._resolver.srv(service, host)
@@ -117,7 +125,7 @@ class Internet:
         redirected = self._redirected(endpoint)
         ip, port = redirected or (endpoint.ip, endpoint.target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
-        return InternetConnection((ip, port), self._tls_contexts, refusal)
+        return InternetConnection((ip, port), self._tls_contexts, refusal, None if redirected else self._pace)
 
     def _redirected(self, endpoint: Endpoint) -> IPEndpoint | None:
         target = endpoint.target

@@ -1,9 +1,11 @@
 """One connection to one address, which all stages of an endpoint use."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from typing import TypeAlias
+from ipaddress import ip_network
+from typing import Final, TypeAlias
 
 import h11
 from OpenSSL import SSL
@@ -16,10 +18,20 @@ from exporter.internet.tls import TlsStream, check_chain_size
 from exporter.internet.tls_contexts import TlsContexts
 from exporter.model.addresses import host_port
 from exporter.probing.evidence import Handshake, HttpResponse
-from exporter.probing.network import BlockedAddressError, CertificateCheck, ClosedEarlyError, OtherCertificateError
+from exporter.probing.network import (
+    AddressBusyError,
+    BlockedAddressError,
+    CertificateCheck,
+    ClosedEarlyError,
+    OtherCertificateError,
+)
+from exporter.runtime.pace import Pace, TooManyWaitingError
 
 _HTTP2_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))  # and empty SETTINGS
 _HTTP2_FRAME_HEADER_BYTES, _HTTP2_SETTINGS = 9, 4
+
+_SITE_PREFIX_BITS: Final = {4: 32, 6: 64}
+"""Of the addresses that belong to one site: an IPv6 host can have all addresses of a network."""
 
 _ShakeHands: TypeAlias = Callable[[], Awaitable[Handshake]]
 
@@ -27,13 +39,18 @@ _ShakeHands: TypeAlias = Callable[[], Awaitable[Handshake]]
 class InternetConnection:
     """A connection that is opened, secured with TLS and used for HTTP requests, in this order.
 
-    `refusal` says why the address policy forbids the endpoint: then no packet is ever sent there.
+    `refusal` says why the address policy forbids the endpoint: then no packet is ever sent there. Every attempt to
+    connect waits for its turn in the `pace` of the address, if there is one.
     """
 
-    def __init__(self, endpoint: IPEndpoint, tls_contexts: TlsContexts, refusal: str | None) -> None:
+    def __init__(
+        self, endpoint: IPEndpoint, tls_contexts: TlsContexts, refusal: str | None, pace: Pace | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._tls_contexts = tls_contexts
         self._refusal = refusal
+        self._pace = pace
+        self._turn_wait = 0.0
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
         self._tls: tuple[_ShakeHands, CertificateCheck, bytes] | None = None
@@ -50,7 +67,21 @@ class InternetConnection:
     async def open(self) -> None:
         if self._refusal:
             raise BlockedAddressError(self._refusal)
+        if self._pace:
+            await self._wait_for_turn(self._pace)
         await self._tcp.open(self._endpoint)
+
+    def turn_wait(self) -> float:
+        return self._turn_wait
+
+    async def _wait_for_turn(self, pace: Pace) -> None:
+        ip, started = self._endpoint[0], time.monotonic()
+        try:
+            await pace.turn(ip_network((ip, _SITE_PREFIX_BITS[ip.version]), strict=False))
+        except TooManyWaitingError as error:
+            raise AddressBusyError(f"too many probes connect to {ip}") from error
+        finally:
+            self._turn_wait += time.monotonic() - started
 
     async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
         return await self._start_tls(partial(self._shake_hands, tls_name), check_other)

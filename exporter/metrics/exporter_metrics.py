@@ -60,6 +60,8 @@ class SkipReason(StrEnum):
     NO_MEMORY = "no_memory"
     NO_LOCAL_PORTS = "no_local_ports"
     """The exporter had none left for the probe."""
+    NO_CONNECTIONS = "no_connections"
+    """Too many probes at the same time connected to one of the server's addresses."""
     NO_CPU_TIME = "no_cpu_time"
     """The exporter stood still while a response may have arrived."""
 

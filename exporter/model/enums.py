@@ -111,6 +111,8 @@ class Resource(StrEnum):
     FILE_DESCRIPTORS = "file_descriptors"
     MEMORY = "memory"
     LOCAL_PORTS = "local_ports"
+    CONNECTIONS = "connections"
+    """To one address, in a second."""
     CPU_TIME = "cpu_time"
 
 

@@ -16,7 +16,7 @@ from exporter.model.outcomes import Failed, Passed
 from exporter.model.reasons import RAN_OUT_OF_TIME, Reason
 from exporter.model.report import Report
 from exporter.probing import dialling, problems
-from exporter.probing.attempt import Deadline, attempt, identity
+from exporter.probing.attempt import Deadline, attempt
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import dns
@@ -78,8 +78,7 @@ async def _contact(network: Network, witness: Target) -> None:
     resolved = await attempt(Step.DNS, dns.fetch(network, [witness]), evaluate, deadline)
     _raise_if_silent(resolved)
     if isinstance(resolved, Passed):
-        connecting = dialling.connect_any(network, resolved.found.endpoints)
-        connected = await attempt(Step.TCP, connecting, identity, deadline)
+        connected = await dialling.connect(network, resolved.found.endpoints, deadline)
         _raise_if_silent(connected)
         if isinstance(connected, Passed):
             connected.found.close()

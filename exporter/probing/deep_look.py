@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import zip_longest
 
 from exporter.model import names, routes
 from exporter.model.addresses import host_port
@@ -23,7 +24,8 @@ from exporter.probing.problems import Step
 from exporter.probing.second_looks import SecondLooks
 from exporter.probing.stages import directory, keys, proxy, srv, support, web_servers
 
-MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 32 endpoints
+MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 16 endpoints
+_MAX_ENDPOINTS = 8  # each gets up to fourteen requests, and a connection for each if the server closes it
 MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
 
 
@@ -40,13 +42,11 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
         asyncio.gather(
             *(
                 with_slot(slots, partial(_check_endpoint, network, report, endpoint, tls_slots, deadline))
-                for endpoint in report.endpoints
+                for endpoint in report.endpoints[:_MAX_ENDPOINTS]
             )
         ),
     )
-    endpoints = tuple(
-        replace(endpoint, deep=look) for endpoint, look in zip(report.endpoints, endpoint_looks, strict=True)
-    )
+    endpoints = tuple(replace(endpoint, deep=look) for endpoint, look in zip_longest(report.endpoints, endpoint_looks))
     deep = DeepLook(datetime.now(UTC), well_knowns, records, notary_results, over_families, contacts)
     return replace(report, endpoints=endpoints, deep=deep)
 

@@ -17,6 +17,7 @@ from exporter.model.routes import Route
 from exporter.probing.attempt import Deadline
 from exporter.probing.discovery import Discovery, fetch_srv, resolve
 from exporter.probing.network import Network
+from exporter.probing.stages.dns import MAX_ENDPOINTS
 
 ProbeRoute: TypeAlias = Callable[[Route, Sequence[Endpoint]], Awaitable[tuple[EndpointReport, ...]]]
 
@@ -34,6 +35,7 @@ class Detours:
     deadline: Deadline
     _ways: dict[tuple[object, ...], Way] = field(default_factory=dict)
     _records: dict[str, SrvRecords | None] = field(default_factory=dict)
+    _endpoints_left: int = MAX_ENDPOINTS
 
     async def follow(self) -> dict[Implementation, Way]:
         """Return the way of each implementation that differs. Never raises: every failure is in the outcomes."""
@@ -61,9 +63,16 @@ class Detours:
         if key not in self._ways:
             dns = await resolve(self.network, route, self.deadline)
             resolution = found(dns)
-            endpoints = await self.probe_route(route, resolution.endpoints) if resolution else ()
-            self._ways[key] = Way(route, dns, endpoints)
+            endpoints = self._take(resolution.endpoints) if resolution else ()
+            reports = await self.probe_route(route, endpoints) if endpoints else ()
+            self._ways[key] = Way(route, dns, reports)
         return self._ways[key]
+
+    def _take(self, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+        """Return those that may be probed: all ways together have as many as the route of the specification."""
+        taken = endpoints[: self._endpoints_left]
+        self._endpoints_left -= len(taken)
+        return taken
 
 
 def _key(route: Route) -> tuple[object, ...]:

@@ -1,14 +1,15 @@
 """Connecting to the first of several addresses that accepts, as peers do (RFC 8305), and starting TLS there."""
 
+import time
 from asyncio.staggered import staggered_race
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from exporter.model.addresses import Endpoint
 from exporter.model.findings import TlsSession
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.probing import problems
-from exporter.probing.attempt import Deadline, Failure, attempt
+from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Handshake
 from exporter.probing.network import Connection, Network
@@ -18,7 +19,23 @@ from exporter.probing.stages import tls
 NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 
 
-async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connection:
+async def connect(
+    network: Network, endpoints: Sequence[Endpoint], deadline: Deadline
+) -> Passed[Connection] | Failed[Connection]:
+    """Return the outcome of connecting to the first address that accepts. Waiting for a turn is not timed."""
+    connections: list[Connection] = []
+
+    def make_connection(endpoint: Endpoint) -> Connection:
+        connections.append(network.connection(endpoint))
+        return connections[-1]
+
+    def clock() -> float:
+        return time.perf_counter() - max((connection.turn_wait() for connection in connections), default=0.0)
+
+    return await attempt(Step.TCP, connect_any(make_connection, endpoints), identity, deadline, clock)
+
+
+async def connect_any(make_connection: Callable[[Endpoint], Connection], endpoints: Sequence[Endpoint]) -> Connection:
     """Return an open connection to the first address that accepts one; the other attempts are cancelled.
 
     IPv6 comes first (RFC 8305, section 4), and the order is kept otherwise.
@@ -27,10 +44,10 @@ async def connect_any(network: Network, endpoints: Sequence[Endpoint]) -> Connec
     """
     endpoints = sorted(endpoints, key=lambda endpoint: -endpoint.ip.version)
     if len(endpoints) == 1:
-        return await _open_into([], network.connection(endpoints[0]))
+        return await _open_into([], make_connection(endpoints[0]))
     opened: list[Connection] = []
     winner: Connection | None = None
-    attempts = [partial(_open_into, opened, network.connection(endpoint)) for endpoint in endpoints]
+    attempts = [partial(_open_into, opened, make_connection(endpoint)) for endpoint in endpoints]
     try:
         winner, _, errors = await staggered_race(attempts, NEXT_ADDRESS_SECONDS)
     finally:

@@ -43,6 +43,10 @@ class NoFreePortError(OSError):
     """The exporter's machine has no local port left for a connection."""
 
 
+class AddressBusyError(Exception):
+    """So many probes wait to connect to the same address that this one would wait too long."""
+
+
 class ClosedEarlyError(Exception):
     """The server closed the connection in the middle of something."""
 
@@ -69,8 +73,11 @@ class Connection(Protocol):
     def peer_wait(self) -> float:
         """Return the seconds spent waiting for the server so far, without the exporter's own work and queueing."""
 
+    def turn_wait(self) -> float:
+        """Return the seconds spent waiting for a turn to connect: addresses that many probes use are spared."""
+
     async def open(self) -> None:
-        """Connect over TCP."""
+        """Connect over TCP, when it is the probe's turn. Raises AddressBusyError if that would take too long."""
 
     async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
         """Perform the TLS handshake. `tls_name` is sent as SNI unless it is an IP address.

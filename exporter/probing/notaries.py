@@ -8,10 +8,9 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.report import NotaryResult, Report
 from exporter.probing import dialling
-from exporter.probing.attempt import Deadline, attempt, identity
+from exporter.probing.attempt import Deadline
 from exporter.probing.discovery import Discovery, discover
 from exporter.probing.network import Connection, Network
-from exporter.probing.problems import Step
 from exporter.probing.stages import notary
 from exporter.probing.stages.notary import PublishedKeys, inconclusive
 
@@ -57,6 +56,5 @@ async def query_notary(
 async def _connect(network: Network, discovery: Discovery, deadline: Deadline) -> Connection | Problem:
     if not discovery.endpoints:
         return discovery.dead_end()
-    connecting = dialling.connect_any(network, discovery.endpoints)
-    connected = await attempt(Step.TCP, connecting, identity, deadline.for_stage())
+    connected = await dialling.connect(network, discovery.endpoints, deadline.for_stage())
     return connected.found if isinstance(connected, Passed) else connected.problems[0]

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
-from exporter.model.addresses import Endpoint, Target
+from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.findings import SigningKeys
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Outcome, Passed, Problem
@@ -17,7 +18,7 @@ from exporter.model.reasons import REASONS_OF_TLS
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity, deep_look
-from exporter.probing.attempt import Deadline, attempt, gather_all, identity, with_slot
+from exporter.probing.attempt import Deadline, attempt, gather_all, identity
 from exporter.probing.connectivity import Outage
 from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
 from exporter.probing.detours import Detours
@@ -143,11 +144,15 @@ class Prober:
         started, stalled_before, deadline = time.monotonic(), self._stalled_seconds(), Deadline.for_probe(seconds)
         discovery = await discover(self._network, name, deadline)
         slots, tls_slots = asyncio.Semaphore(MAX_DIALLED), asyncio.Semaphore(MAX_TLS_SESSIONS)
+        address_slots = defaultdict[IPAddress, asyncio.Semaphore](partial(asyncio.Semaphore, 1))
         prober = _EndpointProber(self._network, name, tls_slots, deadline)
 
+        async def probe_endpoint(route: Route, endpoint: Endpoint) -> EndpointReport:
+            async with address_slots[endpoint.ip], slots:
+                return await prober.probe(route, endpoint)
+
         async def probe_route(route: Route, endpoints: Sequence[Endpoint]) -> tuple[EndpointReport, ...]:
-            probes = (with_slot(slots, partial(prober.probe, route, each)) for each in endpoints)
-            return tuple(await gather_all(probes))
+            return tuple(await gather_all(probe_endpoint(route, each) for each in endpoints))
 
         endpoints = await probe_route(discovery.route, discovery.endpoints)
         detours = await Detours(self._network, name, discovery, probe_route, deadline).follow()

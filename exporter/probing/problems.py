@@ -19,6 +19,7 @@ from exporter.model.outcomes import Problem, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable, without_bytes_literal
 from exporter.probing.network import (
+    AddressBusyError,
     BlockedAddressError,
     CertificateRefusedError,
     ClosedEarlyError,
@@ -104,6 +105,8 @@ def missing_resource(error: BaseException) -> Resource | None:
             return Resource.MEMORY
         case NoFreePortError():
             return Resource.LOCAL_PORTS
+        case AddressBusyError():
+            return Resource.CONNECTIONS
         case OSError(errno=int(number)):
             return _RESOURCES.get(number)
         case _:

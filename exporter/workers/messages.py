@@ -27,6 +27,8 @@ class UseConfig:
     generation: int
     """Higher for each newer configuration."""
     config: Config
+    workers: int
+    """How many there are, and share what the exporter may send to one address."""
 
 
 @dataclass(frozen=True, slots=True)

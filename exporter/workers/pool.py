@@ -68,6 +68,10 @@ class WorkerPool:
     async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
+    @property
+    def size(self) -> int:
+        return len(self._workers)
+
     def pids(self) -> Iterator[int]:
         """Return the process IDs of the workers that are running."""
         return (worker.pid for worker in self._workers if worker.pid)
@@ -104,7 +108,7 @@ class WorkerProber:
     def __init__(self, workers: WorkerPool, config: Config, in_process: SupportsProbe) -> None:
         self._workers = workers
         self._in_process = in_process
-        self._use_config = UseConfig(next(_GENERATIONS), replace(config, servers=()))
+        self._use_config = UseConfig(next(_GENERATIONS), replace(config, servers=()), workers.size)
 
     async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
         return await self._run(name, ProbeTask(name, max_seconds))

@@ -31,7 +31,7 @@ def network() -> FakeNetwork:
 @pytest.mark.parametrize("endpoints", [[LISTENING], [REFUSING, LISTENING], [LISTENING, REFUSING]])
 async def test_uses_the_first_address_that_accepts(network: FakeNetwork, endpoints: list[Endpoint]) -> None:
     """The connection is open, and no other one stays open."""
-    connection = await connect_any(network, endpoints)
+    connection = await connect_any(network.connection, endpoints)
     assert (await connection.start_tls("example.test", check_nothing)).verify_errors == ()
     opened = {line.split()[1] for line in network.calls if line.startswith("open")}
     closed = {line.split()[1] for line in network.calls if line.startswith("close")}
@@ -42,7 +42,7 @@ async def test_does_not_wait_long_for_a_silent_address(network: FakeNetwork, mon
     """The next address is tried in the meantime, and the silent one is closed in the end."""
     monkeypatch.setattr(dialling, "NEXT_ADDRESS_SECONDS", 0.01)
     async with asyncio.timeout(PATIENCE):
-        await connect_any(network, [SILENT, LISTENING])
+        await connect_any(network.connection, [SILENT, LISTENING])
     assert f"close {SILENT.address}" in network.calls
 
 
@@ -50,7 +50,7 @@ async def test_does_not_wait_long_for_a_silent_address(network: FakeNetwork, mon
 async def test_raises_the_first_error_if_no_address_accepts(network: FakeNetwork, endpoints: list[Endpoint]) -> None:
     """Every connection is closed."""
     with pytest.raises(ConnectionRefusedError):
-        await connect_any(network, endpoints)
+        await connect_any(network.connection, endpoints)
     assert network.calls.count(f"close {REFUSING.address}") == len(endpoints)
 
 
@@ -75,7 +75,7 @@ class SlowNetwork:
 async def test_a_connection_that_is_accepted_during_cancellation_is_closed() -> None:
     """No other code has a reference to it."""
     network = SlowNetwork()
-    connecting = asyncio.create_task(connect_any(cast("Network", network), [LISTENING]))
+    connecting = asyncio.create_task(connect_any(cast("Network", network).connection, [LISTENING]))
     await network.opening.wait()
     network.accepted.set()
     connecting.cancel()

@@ -1,6 +1,7 @@
 """Stage `dns`: the A and AAAA records of every target."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -16,8 +17,9 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 
-MAX_ADDRESSES = 24  # of one target: hardly any server has more, and every one is dialled
-MAX_ENDPOINTS = 32
+MAX_ADDRESSES = 16  # of one target: hardly any server has more, and every one is dialled
+MAX_PORTS = 4  # of one address: a server must not make the exporter connect to somebody else's again and again
+MAX_ENDPOINTS = 16
 _MAX_NAME_CHARACTERS = 255  # shown of the target of an alias
 
 
@@ -61,9 +63,18 @@ def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> R
         for failure in addresses.failures
         if addresses.ips
     )
-    dialled = tuple(islice(endpoints.values(), MAX_ENDPOINTS))
+    dialled = tuple(islice(_with_few_ports(endpoints.values()), MAX_ENDPOINTS))
     resolution = Resolution(dialled, unresolved, aliases, tuple(partial), tuple(without_route[:MAX_ENDPOINTS]))
     return resolution if endpoints else Failure(_no_routes(without_route) or unresolved, resolution)
+
+
+def _with_few_ports(endpoints: Iterable[Endpoint]) -> Iterator[Endpoint]:
+    """Yield the first MAX_PORTS endpoints of each address."""
+    ports = Counter[IPAddress]()
+    for endpoint in endpoints:
+        ports[endpoint.ip] += 1
+        if ports[endpoint.ip] <= MAX_PORTS:
+            yield endpoint
 
 
 def _no_routes(without_route: Sequence[Endpoint]) -> tuple[Problem, ...]:

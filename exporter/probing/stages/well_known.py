@@ -24,7 +24,7 @@ from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.chain_cache import ChainCache
-from exporter.probing.dialling import connect_any, start_tls
+from exporter.probing.dialling import connect, start_tls
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.network import Connection, Network
 from exporter.probing.parsing import freshness, lenient_json
@@ -131,7 +131,7 @@ async def fetch_hop(network: Network, url: Url, deadline: Deadline, only_over: I
 async def _connect_and_send(
     network: Network, url: Url, endpoints: Sequence[Endpoint], send: _Send, deadline: Deadline
 ) -> Hop:
-    connected = await attempt(Step.TCP, connect_any(network, endpoints), identity, deadline)
+    connected = await connect(network, endpoints, deadline)
     if isinstance(connected, Failed):
         return Hop(connected.seconds, connected.problems[0])
     with closing(connected.found) as connection:
