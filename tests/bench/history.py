@@ -1,0 +1,217 @@
+"""What a history of a year costs: the size of its file, the start, memory, and what pages read of it.
+
+`python -m tests.bench.history MEMORY CONFIG` prints the resident memory of an exporter with a report of every server.
+"""
+
+import asyncio
+import gc
+import json
+import random
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from subprocess import check_output
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from exporter.app import App
+from exporter.config import HostPort, StorageSettings, load
+from exporter.demo.listener import LOOPBACK
+from exporter.history.changes import Change, Subject
+from exporter.history.history import Entry
+from exporter.history.incidents import Incident, Phase, PhaseProblem
+from exporter.history.memory import ServerMemory
+from exporter.history.storage.database import Database, size
+from exporter.history.storage.storage import Storage
+from exporter.history.strips import SCALES
+from exporter.judging.verdict import Federation
+from exporter.model.enums import Stage
+from exporter.model.names import ServerName
+from exporter.model.reasons import Reason
+from exporter.model.report import Report
+from exporter.model.servers import WatchedServer
+from exporter.reports.report_json import report_json
+from exporter.reports.server_state import ServerState
+from exporter.runtime import logs
+from exporter.runtime.log_options import LogFormat, LogLevel
+from tests.bench.app import NEVER_SECONDS, configuration
+from tests.bench.generated_reports import generate_reports, generate_servers
+from tests.bench.processes import resident_bytes
+from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
+from tests.bench.serving import serving
+
+SERVERS = 2_000 if QUICK else 20_000
+MONTHS = 12
+INCIDENTS_A_MONTH, CHANGES_A_MONTH = 1, 2  # of each server
+RESULTS_A_DAY = 288
+NOW = datetime.now(UTC)
+PAGE_READS = 200
+RETENTION = "365d"
+MEMORY = "memory"
+
+
+def main() -> None:
+    servers = generate_servers(SERVERS)
+    with TemporaryDirectory(prefix="bench-") as folder:
+        path = Path(folder) / "history.sqlite"
+        make_up_year(path, servers)
+        without = write_config(Path(folder) / "without.json", servers)
+        with_storage = write_config(
+            Path(folder) / "with.json", servers, storage={"path": str(path), "retention": RETENTION}
+        )
+        emit(size_rows(path))
+        emit(start_rows(without, with_storage))
+        emit(memory_rows(without, with_storage))
+        emit(asyncio.run(read_rows(path, servers)))
+
+
+def write_config(file: Path, servers: Sequence[WatchedServer], **more: object) -> Path:
+    file.write_text(json.dumps({**configuration(servers), **more}))
+    return file
+
+
+# ---------------------------------------------------------------- a year, made up
+
+
+def make_up_year(path: Path, servers: Sequence[WatchedServer]) -> None:
+    """Write the history of a year month by month, as it would have been written."""
+    states = {report.server_name: state_after(report) for report in generate_reports(list(servers))}
+    rendered = {name: report_json(state.report) for name, state in states.items() if state.report}
+    database = Database.in_file(path, lambda report: rendered[report.server_name])
+    rng = random.Random(3)
+    for month in range(MONTHS):
+        began = NOW - timedelta(days=30 * (MONTHS - month))
+        for name, state in states.items():
+            database.write(list(entries_of_month(name, state, began, rng)))
+    write_results(database, servers)
+    database.close()
+
+
+def state_after(report: Report) -> ServerState:
+    return ServerState(WatchedServer(report.server_name, 300, None)).with_report(report)
+
+
+def entries_of_month(name: ServerName, state: ServerState, began: datetime, rng: random.Random) -> Iterator[Entry]:
+    for _ in range(INCIDENTS_A_MONTH):
+        at = began + timedelta(minutes=rng.uniform(0, 30 * 24 * 60))
+        problem = PhaseProblem(rng.choice(list(Stage)), rng.choice(list(Reason)), 1, 2)
+        incident = Incident(name, at, at + timedelta(minutes=20), (Phase(at, Federation.NONE, (problem,)),) * 2)
+        yield Entry(name, at, Federation.NONE, state.memory, incident, first_failure=state.report)
+    for _ in range(CHANGES_A_MONTH):
+        at = began + timedelta(minutes=rng.uniform(0, 30 * 24 * 60))
+        subject = rng.choice(list(Subject))
+        known = str(state.memory.observed[subject])
+        yield Entry(name, at, Federation.FULL, state.memory, changes=(Change(name, at, subject, known, known[::-1]),))
+
+
+def write_results(database: Database, servers: Sequence[WatchedServer]) -> None:
+    """Fill every bucket that is kept."""
+    day, quarter = SCALES
+    for scale, results in ((day, RESULTS_A_DAY // 48), (quarter, RESULTS_A_DAY)):
+        seconds = scale.bucket // timedelta(seconds=1)
+        for bucket in scale.range(NOW):
+            database._connection.execute(
+                "INSERT OR REPLACE INTO results SELECT ?, ?, id, ?, 0, 0, 0 FROM servers", (seconds, bucket, results)
+            )
+    assert len(servers) == database._connection.execute("SELECT count(*) FROM servers").fetchone()[0]
+
+
+# ---------------------------------------------------------------- rows
+
+
+def size_rows(path: Path) -> Iterator[Row]:
+    yield Row.of(f"history: file of {SERVERS:,} servers after a year", size(path) / 2**20, "MiB", at_most(1024))
+
+
+def start_rows(without: Path, with_storage: Path) -> Iterator[Row]:
+    pairs = [(start(without), start(with_storage)) for _ in range(RUNS)]
+    name = f"history: start of {SERVERS:,} servers"
+    yield Row.of(f"{name}, without a file", [before for before, _ in pairs], "s")
+    yield Row.of(f"{name}, more with a file", [after - before for before, after in pairs], "s", at_most(2))
+
+
+def start(file: Path) -> float:
+    """Return how many seconds the exporter takes until it is ready."""
+    started = time.monotonic()
+    with serving(file):
+        return time.monotonic() - started
+
+
+def memory_rows(without: Path, with_storage: Path) -> Iterator[Row]:
+    pairs = [(memory(without), memory(with_storage)) for _ in range(RUNS)]
+    more = [(after - before) / 1024 / SERVERS for before, after in pairs]
+    name = "history: memory of a server"
+    yield Row.of(f"{name}, without a file", [before / 1024 / SERVERS for before, _ in pairs], "KiB")
+    yield Row.of(f"{name}, more with a file", more, "KiB", at_most(2))
+
+
+def memory(config: Path) -> int:
+    return int(check_output([sys.executable, "-m", __spec__.name, MEMORY, str(config)]))
+
+
+async def print_memory(config: Path) -> None:
+    """Print the resident memory in bytes, once there is a report of every server."""
+    logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
+    servers = list(load(config).servers)
+    async with App(config, listen=[HostPort(LOOPBACK, 0)], first_round=NEVER_SECONDS) as app:
+        for report in generate_reports(servers):
+            app.board.put(report)
+        await app.history.recall([servers[0].server_name])
+        gc.collect()
+        sys.stdout.write(f"{resident_bytes()}\n")
+
+
+async def read_rows(path: Path, servers: Sequence[WatchedServer]) -> list[Row]:
+    history = Storage(report_json, lambda: NOW)
+    async with history.open(StorageSettings(path, retention=400 * 86400.0)):
+        names = [server.server_name for server in random.Random(4).sample(list(servers), PAGE_READS)]
+        one = [await milliseconds(page_of_one(history, name)) for name in names]
+        every = [await milliseconds(page_of_all(history)) for _ in range(PAGE_READS)]
+        waits = [await longest_wait(history, servers) for _ in range(RUNS)]
+    return [
+        Row.of("history: reading what the page of a server shows", median(one), "ms", at_most(50)),
+        Row.of("history: reading the latest incidents and changes of all servers", median(every), "ms", at_most(50)),
+        Row.of(f"history: longest wait of the event loop while {SERVERS:,} results are written", waits, "ms"),
+    ]
+
+
+async def milliseconds(work: Any) -> float:
+    started = time.monotonic()
+    await work
+    return (time.monotonic() - started) * 1000
+
+
+async def page_of_one(history: Storage, name: ServerName) -> None:
+    incidents = await history.incidents(name, NOW - timedelta(days=365), 20)
+    await history.changes(name, NOW - timedelta(days=365), 20)
+    await history.strips(name)
+    assert await history.first_failure(incidents[0])
+
+
+async def page_of_all(history: Storage) -> None:
+    assert len(await history.incidents(None, NOW - timedelta(days=365), 50)) == 50
+    assert len(await history.changes(None, NOW - timedelta(days=365), 50)) == 50
+
+
+async def longest_wait(history: Storage, servers: Sequence[WatchedServer]) -> float:
+    """Return the longest time, in milliseconds, between two iterations of the event loop while the thread writes."""
+    memory = ServerMemory(Federation.FULL, NOW)
+    for server in servers:
+        history.record(Entry(server.server_name, NOW, Federation.FULL, memory))
+    written = asyncio.ensure_future(history.recall([servers[0].server_name]))
+    longest, before = 0.0, time.monotonic()
+    while not written.done():
+        await asyncio.sleep(0)
+        now = time.monotonic()
+        longest, before = max(longest, now - before), now
+    return longest * 1000
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == [MEMORY]:
+        asyncio.run(print_memory(Path(sys.argv[2])))
+    else:
+        main()
