@@ -132,6 +132,9 @@ def _digest(text: str) -> str:
 
 
 def _sightings(report: Report) -> Iterator[tuple[Subject, _Sighting]]:
+    """Yield nothing if the well-known did not answer in time: what is shown then may be of another machine."""
+    if verdict.well_known_ran_out_of_time(report):
+        return
     for subject, see in _SIGHT.items():
         sighting = see(report)
         if sighting.items:
@@ -139,13 +142,7 @@ def _sightings(report: Report) -> Iterator[tuple[Subject, _Sighting]]:
 
 
 def _delegation(report: Report) -> _Sighting:
-    """Nothing is shown if a lookup has failed, because that is not a change of the delegation. There are two cases:
-
-    - no target was found;
-    - the well-known did not answer in time, so the only targets are those of a server without one.
-    """
-    if verdict.well_known_ran_out_of_time(report):
-        return _Sighting(frozenset(), complete=False)
+    """Nothing is shown if no target was found: a failed lookup is not a change of the delegation."""
     route = report.route
     return _Sighting(frozenset(f"{target} ({route.method})" for target in route.targets), complete=True)
 

@@ -7,7 +7,7 @@ from ipaddress import ip_address
 
 from exporter.history.changes import Observation, Subject, observe
 from exporter.model.addresses import Endpoint
-from exporter.model.findings import Resolution, SigningKeys, Software
+from exporter.model.findings import Delegation, Resolution, SigningKeys, Software
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, Report
@@ -51,6 +51,13 @@ def with_key(*keys: str) -> Report:
 
 def test_the_first_report_changes_nothing() -> None:
     assert changes(good(), good()) == []
+
+
+def test_a_well_known_that_was_late_changes_nothing() -> None:
+    """Without it, discovery leads to the server name itself, where another machine may be."""
+    late: Failed[Delegation] = Failed(1.0, (Problem(Reason.HTTP_TIMEOUT, "no answer in time"),))
+    elsewhere = replace(at_addresses("192.0.2.2"), well_known=late)
+    assert changes(at_addresses("192.0.2.1"), elsewhere, at_addresses("192.0.2.1")) == []
 
 
 def test_a_new_key_is_a_change_and_so_is_its_return() -> None:
