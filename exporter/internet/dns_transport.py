@@ -24,7 +24,7 @@ from exporter.internet.dns_message import (
     Query,
     read_answer,
 )
-from exporter.internet.tcp import IPEndpoint
+from exporter.internet.tcp import IPEndpoint, connect
 from exporter.probing.network import DnsFailureError, NoFreePortError
 from exporter.probing.problems import missing_resource
 
@@ -85,7 +85,7 @@ async def responds(server: IPEndpoint, deadline: float, *, over_tcp: bool = Fals
 async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> Answer:
     loop = asyncio.get_running_loop()
     with closing(new_socket(server, socket.SOCK_DGRAM)) as sock:
-        _connect_over_udp(sock, server)
+        _connect_udp(sock, server)
         sock.send(query.wire)
         pending = PendingQuery(sock, query, loop.create_future())
         loop.add_reader(sock.fileno(), pending.on_readable)
@@ -98,7 +98,7 @@ async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> 
             loop.remove_reader(sock.fileno())
 
 
-def _connect_over_udp(sock: socket.socket, server: IPEndpoint) -> None:
+def _connect_udp(sock: socket.socket, server: IPEndpoint) -> None:
     try:
         sock.connect((str(server[0]), server[1]))
     except BlockingIOError as error:  # a connection over UDP never blocks: this is how Linux says it
@@ -169,7 +169,7 @@ async def query_over_tcp(server: IPEndpoint, query: Query, deadline: float) -> A
     loop = asyncio.get_running_loop()
     with closing(new_socket(server, socket.SOCK_STREAM)) as sock:
         async with asyncio.timeout_at(deadline):
-            await loop.sock_connect(sock, (str(server[0]), server[1]))
+            await connect(sock, server)
             await loop.sock_sendall(sock, len(query.wire).to_bytes(_LENGTH_BYTES, "big") + query.wire)
             length = int.from_bytes(await _receive_exactly(sock, _LENGTH_BYTES), "big")
             wire = await _receive_exactly(sock, length)

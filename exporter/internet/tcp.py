@@ -50,18 +50,17 @@ class TcpStream:
 
     async def open(self, endpoint: IPEndpoint) -> None:
         """Connect. Raises FirewallRejectError, NoFreePortError or another OSError."""
-        ip, port = endpoint
-        family = socket.AF_INET6 if ip.version == 6 else socket.AF_INET
+        family = socket.AF_INET6 if endpoint[0].version == 6 else socket.AF_INET
         self._socket = sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer_clock.enable_timestamps(sock)
         self._clock.start_wait()
         try:
-            await asyncio.get_running_loop().sock_connect(sock, (str(ip), port))
+            await connect(sock, endpoint)
         except BaseException as error:
             self._clock.wait_cancelled()
-            if isinstance(error, OSError) and (explained := _explain(sock, error)):
-                raise explained from error
+            if isinstance(error, OSError) and (rejection := _rejection(sock, error)):
+                raise FirewallRejectError(rejection) from error
             raise
         self._clock.connection_made(peer_clock.round_trip(sock))
 
@@ -129,12 +128,14 @@ class TcpStream:
         return self._socket
 
 
-def _explain(sock: socket.socket, error: OSError) -> Exception | None:
-    """Return a better error for a connection that failed, if the kernel tells more about it."""
-    if error.errno == errno.EADDRNOTAVAIL and not _has_free_port(sock.family):
-        return NoFreePortError(error.errno, error.strerror)
-    rejection = _rejection(sock, error)
-    return FirewallRejectError(rejection) if rejection else None
+async def connect(sock: socket.socket, endpoint: IPEndpoint) -> None:
+    """Connect a non-blocking socket. Raises NoFreePortError or another OSError."""
+    try:
+        await asyncio.get_running_loop().sock_connect(sock, (str(endpoint[0]), endpoint[1]))
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL and not _has_free_port(sock.family):
+            raise NoFreePortError(error.errno, error.strerror) from error
+        raise
 
 
 def _has_free_port(family: int) -> bool:

@@ -26,7 +26,7 @@ def test_no_server_is_blamed_if_the_exporter_has_no_local_port_left() -> None:
     """The kernel says EADDRNOTAVAIL for TCP and EAGAIN for UDP."""
     code = "import runpy; runpy.run_module('tests.internet.without_ports', run_name='__main__')"
     shortage = ["ResourceShortage", "internal_error", "the exporter has no local ports left"]
-    assert json.loads(run_python(code, (FEW_PORTS,))) == {"tcp": shortage, "dns": shortage}
+    assert json.loads(run_python(code, (FEW_PORTS,))) == dict.fromkeys(("tcp", "dns", "dns over tcp"), shortage)
 
 
 @pytest.mark.system("ip")

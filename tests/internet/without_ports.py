@@ -7,8 +7,12 @@ import sys
 from contextlib import ExitStack, closing
 from ipaddress import ip_address
 
+from dns.rdatatype import RdataType
+
 from exporter.internet import Internet
 from exporter.internet.address_policy import AddressPolicy
+from exporter.internet.dns_message import Query
+from exporter.internet.dns_transport import query_over_tcp
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.outcomes import Failed, Problem
 from exporter.probing import problems
@@ -31,7 +35,11 @@ async def main() -> None:
     internet = Internet(timeout=_SECONDS, resolvers=lambda: [(_IP, _PORT)], policy=AddressPolicy(public_only=False))
     with ExitStack() as stack:
         _take_all_ports(stack)
-        found = {"tcp": await _dial(internet, Endpoint(Target(str(_IP), _PORT), _IP)), "dns": await _look_up(internet)}
+        found = {
+            "tcp": await _dial(internet, Endpoint(Target(str(_IP), _PORT), _IP)),
+            "dns": await _look_up(internet),
+            "dns over tcp": await _look_up_over_tcp(),
+        }
     sys.stdout.write(json.dumps(found))
 
 
@@ -44,6 +52,15 @@ async def _dial(internet: Internet, endpoint: Endpoint) -> list[str]:
 async def _look_up(internet: Internet) -> list[str]:
     addresses = await internet.addresses("example.org", 8448)
     return _shown(problems.classify(addresses.failures[0], Step.DNS))
+
+
+async def _look_up_over_tcp() -> list[str]:
+    query = Query(b"\x07example\x03org\x00", RdataType.A)
+    try:
+        await query_over_tcp((_IP, _PORT), query, asyncio.get_running_loop().time() + _SECONDS)
+    except OSError as error:
+        return _shown(problems.classify(error, Step.DNS))
+    return []
 
 
 def _shown(problem: Problem) -> list[str]:
