@@ -6,7 +6,7 @@ SUPPLY := .venv-supply/bin
 export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint format docs chart bench faults agreement fuzz-federations endurance fuzz mutate mutate-functions \
+.PHONY: help demo test check lint format docs chart screenshots bench faults agreement fuzz-federations endurance fuzz mutate mutate-functions \
   sbom audit lock clean
 
 help: ## show this list
@@ -48,6 +48,9 @@ chart: ## copy the rules and dashboards into the Helm chart
 	mkdir -p $(CHART)/rules $(CHART)/dashboards
 	cp deploy/prometheus/rules/*.yml $(CHART)/rules
 	cp grafana/dashboards/*.json $(CHART)/dashboards
+
+screenshots: .venv-test/installed ## take the screenshots of the pages for the README (needs chromium)
+	$(TEST)/python -m tests.e2e.screenshots
 
 bench: .venv-test/installed ## measure cost, load and accuracy, and compare with the targets (BENCH=quick: a few minutes)
 	$(TEST)/python -m tests.bench

@@ -73,12 +73,11 @@ def routes(board: Board, queries: ReportQueries, outage: Callable[[], Outage | N
 
     async def overview(request: Request) -> Response:
         view = _parse_view(request)
-        snapshot = board.snapshot()
-        shown = await asyncio.to_thread(_select, snapshot, view)
+        content = await asyncio.to_thread(_content, board.snapshot(), view)
         return await rendering.respond(
             request,
             "overview.html",
-            **_content(snapshot, shown, view),
+            **content,
             outage=outage(),
             probe_any=queries.config().web.probe_any,
         )
@@ -131,7 +130,9 @@ def _count_pages(shown: Listing) -> int:
     return max(1, math.ceil(shown.count / ROWS))
 
 
-def _content(snapshot: Snapshot, shown: Listing, view: View) -> dict[str, object]:
+def _content(snapshot: Snapshot, view: View) -> dict[str, object]:
+    """Raises RefusedError."""
+    shown = _select(snapshot, view)
     totals = shown.totals
     return {
         "now": snapshot.taken_at,

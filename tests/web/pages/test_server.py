@@ -62,7 +62,7 @@ async def test_the_verdict_is_the_title_the_heading_and_the_icon() -> None:
 async def test_a_problem_says_what_to_do_and_whom_it_stops() -> None:
     """Each is shown once, with all addresses."""
     text = (await page(expired_certificate())).text
-    assert "✗ tls: certificate_expired at 1 endpoint of 1" in text
+    assert "✗ tls: certificate_expired at 1 of 1 address" in text
     assert "What to do: Renew the certificate, and reload the reverse proxy" in text
     assert "It stops Synapse, Dendrite and the Conduit family." in text
     for name in ("Synapse", "Dendrite", "The Conduit family"):
@@ -76,7 +76,7 @@ async def test_a_problem_that_stops_nobody_is_no_failure() -> None:
     endpoints = tuple(replace(endpoint, version=failed) for endpoint in report.endpoints)
     seen = await page(replace(report, endpoints=endpoints))
     assert seen.title == "✓ example.org federates"
-    assert "! version: http_status at 1 endpoint of 1 192.0.2.1:443: status 404, expected 200" in seen.text
+    assert "! version: http_status at 1 of 1 address 192.0.2.1:443: status 404, expected 200" in seen.text
     assert "It stops no implementation that is known." in seen.text
 
 
