@@ -21,7 +21,7 @@ from exporter.history.storage.database import Database, RenderReport
 from exporter.history.strips import SCALES, Counts, Scale, Strip
 from exporter.model.names import ServerName
 
-_FAILURES: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, zlib.error)
+_FAILURES: Final = (sqlite3.Error, OSError, ValueError, TypeError, LookupError, AttributeError, zlib.error)
 """What a disk, a damaged file or one that somebody else has written may cause."""
 _RETRY_SECONDS = 30.0  # until a file that failed is tried again
 _PRUNE_SECONDS = 3600.0
