@@ -44,13 +44,13 @@ def missing_resource(report: Report) -> Resource | None:
     """Return what the exporter lacked during the probe, if anything. There are two cases:
 
     - nothing was left of a resource that can be used up, such as file descriptors;
-    - CPU time: a step timed out, and the event loop was stalled for more than a tenth of the probe.
+    - CPU time: a step timed out, and others than the probe stalled the event loop for more than a tenth of it.
     """
     shortages = (located.problem for located in problems(report) if isinstance(located.problem, ResourceShortage))
     if shortage := next(shortages, None):
         return shortage.resource
-    stalled = report.stalled_seconds > _MAX_STALLED_SHARE * report.seconds and ran_out_of_time(report)
-    return Resource.CPU_TIME if stalled else None
+    stalled = report.stalled_seconds - report.cpu_seconds > _MAX_STALLED_SHARE * report.seconds
+    return Resource.CPU_TIME if stalled and ran_out_of_time(report) else None
 
 
 def exporter_lacks_route(report: Report) -> bool:

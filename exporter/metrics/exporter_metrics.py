@@ -54,6 +54,8 @@ class SkipReason(StrEnum):
     """It had not started when the next probe of the server was due."""
     SHUTDOWN = "shutdown"
     """The exporter was stopping."""
+    COSTLY = "costly"
+    """An earlier probe of the server took much CPU time, so it is probed less often."""
     WORKER_LOST = "worker_lost"
     """The worker ended during the probe, and so did its replacement."""
     NO_FILE_DESCRIPTORS = "no_file_descriptors"
@@ -131,6 +133,18 @@ class ExporterMetrics:
         self.unreliable_timings = Counter(
             "unreliable_timings",
             "Number of probes whose durations are not exported, because the event loop stalled during the probe.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.costly_probes = Counter(
+            "costly_probes",
+            "Number of probes that took much CPU time. The log names their servers, which are probed less often.",
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self.repeated_probes = Counter(
+            "repeated_probes",
+            "Number of probes that were repeated without costly servers beside them, because the event loop stalled.",
             namespace=NAMESPACE,
             registry=registry,
         )

@@ -214,6 +214,8 @@ class Report:
     """The latest deep look, which may be older than this report."""
     stalled_seconds: float = 0.0
     """Seconds for which the exporter's own event loop was stalled during the probe."""
+    cpu_seconds: float = 0.0
+    """CPU time of the exporter that the probe took, and the deep look if it was made with it."""
     exporter_offline: bool = False
     """The exporter's own network was down or lacks the server's IP family: the report says nothing about the server."""
 

@@ -3,17 +3,20 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Generic, TypeVar
 
 from exporter.model.outcomes import Failed, Found, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.probing import problems
 from exporter.probing.problems import Step
+from exporter.runtime.cpu_budget import CpuBudget
 
 Evidence = TypeVar("Evidence")
 Result = TypeVar("Result")
 
+MAX_CPU_SECONDS = 1.0  # of a probe, and of a deep look; 5 ms are usual, and 200 ms for 32 endpoints
 STAGE_SHARE = 1 / 3  # of the whole probe: a dead well-known must leave time for the stages after it
 
 
@@ -32,7 +35,8 @@ def identity(evidence: Evidence) -> Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """When the current step must end, and when the whole probe must; both in seconds of the monotonic clock.
+    """When the current step must end, and when the whole probe must; both in seconds of the monotonic clock. `cpu` is
+    the CPU time of the whole probe.
 
     There are three kinds:
 
@@ -46,6 +50,7 @@ class Deadline:
     at: float
     probe_at: float
     stage_seconds: float
+    cpu: CpuBudget = field(default_factory=lambda: CpuBudget(MAX_CPU_SECONDS))
 
     @classmethod
     def for_probe(cls, seconds: float) -> "Deadline":
@@ -59,7 +64,7 @@ class Deadline:
         return self._at_most(self.at, seconds)
 
     def _at_most(self, at: float, seconds: float) -> "Deadline":
-        return Deadline(min(at, time.monotonic() + seconds), self.probe_at, self.stage_seconds)
+        return Deadline(min(at, time.monotonic() + seconds), self.probe_at, self.stage_seconds, self.cpu)
 
     def remaining(self) -> float:
         """Return the seconds until this deadline; negative once it has passed."""
@@ -82,17 +87,18 @@ async def attempt(
 
     - the evaluation returns a finding: the step passed;
     - the evaluation returns a Failure: the step failed, with its problems;
-    - the deadline expires, or `fetch` or `evaluate` raises: the step failed, with the problem that this means;
+    - the deadline expires, the CPU time of the probe is spent, or `fetch` or `evaluate` raises: the step failed, with
+      the problem that this means;
     - it is cancelled: the cancellation passes through, and nothing else does.
     """
     started = clock()
     try:
         try:
             async with asyncio.timeout(deadline.remaining()):
-                evidence = await fetch
+                evidence = await deadline.cpu.charge(fetch)
         finally:
             seconds = clock() - started
-        finding = evaluate(evidence)
+        finding = deadline.cpu.step(partial(evaluate, evidence))
     except Exception as error:  # noqa: BLE001 - the one place that knows what to do with any of them
         problem = _classify_error(error, step, deadline)
         problems.release_frames(error)

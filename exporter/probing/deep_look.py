@@ -48,7 +48,8 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
     )
     endpoints = tuple(replace(endpoint, deep=look) for endpoint, look in zip_longest(report.endpoints, endpoint_looks))
     deep = DeepLook(datetime.now(UTC), well_knowns, records, notary_results, over_families, contacts)
-    return replace(report, endpoints=endpoints, deep=deep)
+    cpu_seconds = report.cpu_seconds + deadline.cpu.spent_seconds
+    return replace(report, endpoints=endpoints, deep=deep, cpu_seconds=cpu_seconds)
 
 
 async def _fetch_each_well_known(

@@ -167,4 +167,5 @@ class Prober:
             ended_at=datetime.now(UTC),
             seconds=time.monotonic() - started,
             stalled_seconds=self._stalled_seconds() - stalled_before,
+            cpu_seconds=deadline.cpu.spent_seconds,
         )

@@ -31,6 +31,7 @@ from exporter.probing.network import (
     OtherCertificateError,
     TooLargeError,
 )
+from exporter.runtime.cpu_budget import CpuBudgetExceededError
 
 _MAX_DETAIL_CHARACTERS = 300
 log = structlog.get_logger()
@@ -59,10 +60,11 @@ _ABORTED: Final = {
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
 
-_OF_NETWORK: Final = {
+_SPECIFIC: Final = {
     BlockedAddressError: Reason.BLOCKED_ADDRESS,
     FirewallRejectError: Reason.CONNECT_PROHIBITED,
     TooLargeError: Reason.TOO_LARGE,
+    CpuBudgetExceededError: Reason.TOO_LARGE,
     NotTlsError: Reason.NOT_TLS,
     CertificateRefusedError: Reason.CERTIFICATE_INVALID,
     DnsTimeoutError: Reason.DNS_TIMEOUT,
@@ -115,7 +117,7 @@ def missing_resource(error: BaseException) -> Resource | None:
 
 def reason(error: BaseException, step: Step) -> Reason:
     """Return the reason that an exception means in a step."""
-    if of_network := next((_OF_NETWORK[kind] for kind in _OF_NETWORK if isinstance(error, kind)), None):
+    if of_network := next((_SPECIFIC[kind] for kind in _SPECIFIC if isinstance(error, kind)), None):
         return of_network
     match error:
         case TimeoutError():

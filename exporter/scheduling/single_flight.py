@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import structlog
 
@@ -13,19 +13,19 @@ from exporter.config import Config
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.names import ServerName
+from exporter.model.outcomes import Resource
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.probing.prober import SupportsProbe, WorkerLostError
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
 from exporter.scheduling import probe_log
+from exporter.scheduling.costly_servers import CostlyServers
+from exporter.scheduling.flights import NEARLY_ALL, Flight, OnDemand, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import OutageDetector
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
-_NEARLY_ALL = 0.95  # of the time that a probe could have: the rest may have been spent on waiting for a probe slot
-
-_Entry = TypeVar("_Entry")
 
 log = structlog.get_logger()
 
@@ -46,38 +46,6 @@ class ShuttingDownError(Exception):
     """The exporter is stopping."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shared:
-    """What several requests may wait for."""
-
-    deadline: float
-    """On the event loop's clock; infinite if it has all the time that a probe may have."""
-
-    def is_for(self, deadline: float) -> bool:
-        """Whether it has as much time left as a request until this deadline, or nearly: otherwise it may time out where
-        a probe of the request's own would not.
-        """
-        now = asyncio.get_running_loop().time()
-        return self.deadline - now >= _NEARLY_ALL * (deadline - now)
-
-
-@dataclass(frozen=True, slots=True)
-class _OnDemand(_Shared):
-    """A request for a probe, from the wait for a slot to the report."""
-
-    report: asyncio.Task[Report]
-
-
-@dataclass(frozen=True, slots=True)
-class _Flight(_Shared):
-    """A probe that is in flight."""
-
-    report: asyncio.Future[Report]
-    """Done when the probe has ended. It is cancelled if there is no report."""
-    finished: asyncio.Task[bool]
-    """Done when the deep look that may follow has ended too; its result is whether the report went to the board."""
-
-
 class ProbeRunner:
     """Runs the probes of the schedule and those on demand, and puts the reports of watched servers on the board.
 
@@ -96,11 +64,12 @@ class ProbeRunner:
         self._board = board
         self._exporter_metrics = exporter_metrics
         self.outage_detector = OutageDetector(board, exporter_metrics, lambda: active().prober)
+        self._costly = CostlyServers(exporter_metrics)
         self._active = active
         self._limiter = limiter
-        self._in_flight: dict[ServerName, _Flight] = {}
+        self._in_flight: dict[ServerName, Flight] = {}
         """Of each server, the probe that has the most time."""
-        self._on_demand: dict[ServerName, _OnDemand] = {}
+        self._on_demand: dict[ServerName, OnDemand] = {}
         """Of each server, the request that has the most time."""
         self._deep_looks: dict[ServerName, asyncio.Task[Report]] = {}
         """Of each server, the deep look on demand that is being made."""
@@ -171,7 +140,7 @@ class ProbeRunner:
 
     def _start_on_demand(self, name: ServerName, deadline: float) -> asyncio.Task[Report]:
         probe = self._start(self._wait_and_probe(name, deadline))
-        return register_until_done(self._on_demand, name, _OnDemand(deadline, probe), probe).report
+        return register_until_done(self._on_demand, name, OnDemand(deadline, probe), probe).report
 
     def _start_deep_look(self, report: Report, deadline: float) -> asyncio.Task[Report]:
         look = self._start(self._wait_and_look(report, deadline))
@@ -211,18 +180,18 @@ class ProbeRunner:
 
     # ------------------------------------------------------------ all probes
 
-    def _flight(self, name: ServerName, deadline: float) -> _Flight | None:
+    def _flight(self, name: ServerName, deadline: float) -> Flight | None:
         """Return the probe in flight if a request until this deadline may join it."""
         flight = self._in_flight.get(name)
         return flight if flight and flight.is_for(deadline) else None
 
-    def _launch(self, name: ServerName, max_seconds: float | None) -> _Flight:
+    def _launch(self, name: ServerName, max_seconds: float | None) -> Flight:
         loop = asyncio.get_running_loop()
         report: asyncio.Future[Report] = loop.create_future()
         finished = self._track(asyncio.create_task(self._run(name, max_seconds, report)))
         hurried = _is_hurried(max_seconds, self._active().config.probe.timeout)
         deadline = loop.time() + max_seconds if max_seconds is not None and hurried else math.inf
-        return register_until_done(self._in_flight, name, _Flight(deadline, report, finished), finished)
+        return register_until_done(self._in_flight, name, Flight(deadline, report, finished), finished)
 
     def _track(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         """Cancel the task at the end, if it is not done by then."""
@@ -236,7 +205,8 @@ class ProbeRunner:
         `max_seconds` is None for a scheduled probe: it has the configured timeout, and is the only one that a deep look
         may follow. A probe ends in one of these ways:
 
-        - The worker was lost, or the exporter was starved: the probe is lost, and there is no report.
+        - It does not begin, as the server is a costly one that has to rest; or the worker was lost, or the exporter was
+          starved: there is no report.
         - The probe was cut short: its report is only for those who requested it.
         - An outage of the exporter's network, or an IP family that its machine lacks, explains its failures: the report
           goes to the board and says so.
@@ -245,7 +215,10 @@ class ProbeRunner:
         """
         active = self._active()
         try:
-            report = await active.prober.probe(name, max_seconds)
+            if self._costly.must_rest(name):
+                self._count_lost(name, max_seconds, SkipReason.COSTLY)
+                return False
+            report = await self._probe(active.prober, name, max_seconds)
             if resource := verdict.missing_resource(report):
                 self._count_lost(name, max_seconds, SkipReason.lacking(resource))
                 return False
@@ -263,8 +236,21 @@ class ProbeRunner:
             and self._deep_look_is_due(report, active.config.probe.deep_interval)
         ):
             deeper = await active.prober.run_deep_look(report)
+            self._costly.record(deeper)
             report = report if verdict.exporter_starved(deeper) else deeper
         return not was_cut_short(report, max_seconds, active.config.probe.timeout) and self._publish(report)
+
+    async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
+        """Probe a server. If the event loop stalled too long, and there are costly servers, repeat that without them."""
+        report = await prober.probe(name, max_seconds)
+        self._costly.record(report)
+        if self._costly and verdict.missing_resource(report) is Resource.CPU_TIME:
+            log.warning("the event loop stalled: repeating the probe without costly servers", server_name=name.text)
+            self._exporter_metrics.repeated_probes.inc()
+            with self._costly.keep_away():
+                report = await prober.probe(name, max_seconds)
+            self._costly.record(report)
+        return report
 
     def _count_lost(self, name: ServerName, max_seconds: float | None, reason: SkipReason) -> None:
         """Record that there is no report. Only a scheduled probe counts as skipped."""
@@ -302,18 +288,4 @@ def was_cut_short(report: Report, max_seconds: float | None, timeout: float) -> 
 
 def _is_hurried(max_seconds: float | None, timeout: float) -> bool:
     """Whether a probe has less time than configured, in seconds. A scheduled probe, without `max_seconds`, has all."""
-    return max_seconds is not None and max_seconds < _NEARLY_ALL * timeout
-
-
-def register_until_done(
-    table: dict[ServerName, _Entry], name: ServerName, entry: _Entry, future: asyncio.Future[Any]
-) -> _Entry:
-    """Keep the entry in the table until the future is done, unless another entry replaces it. Return the entry."""
-
-    def remove(_: object) -> None:
-        if table.get(name) is entry:
-            del table[name]
-
-    table[name] = entry
-    future.add_done_callback(remove)
-    return entry
+    return max_seconds is not None and max_seconds < NEARLY_ALL * timeout

@@ -1,0 +1,58 @@
+"""Probes that several requests wait for, and what is registered about them while they last."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import TypeVar
+
+from exporter.model.names import ServerName
+from exporter.model.report import Report
+
+NEARLY_ALL = 0.95  # of the time that a probe could have: the rest may have been spent on waiting for a probe slot
+
+_Entry = TypeVar("_Entry")
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What several requests may wait for."""
+
+    deadline: float
+    """On the event loop's clock; infinite if it has all the time that a probe may have."""
+
+    def is_for(self, deadline: float) -> bool:
+        """Whether it has as much time left as a request until this deadline, or nearly: otherwise it may time out where
+        a probe of the request's own would not.
+        """
+        now = asyncio.get_running_loop().time()
+        return self.deadline - now >= NEARLY_ALL * (deadline - now)
+
+
+@dataclass(frozen=True, slots=True)
+class OnDemand(Shared):
+    """A request for a probe, from the wait for a slot to the report."""
+
+    report: asyncio.Task[Report]
+
+
+@dataclass(frozen=True, slots=True)
+class Flight(Shared):
+    """A probe that is in flight."""
+
+    report: asyncio.Future[Report]
+    """Done when the probe has ended. It is cancelled if there is no report."""
+    finished: asyncio.Task[bool]
+    """Done when the deep look that may follow has ended too; its result is whether the report went to the board."""
+
+
+def register_until_done(
+    table: dict[ServerName, _Entry], name: ServerName, entry: _Entry, future: asyncio.Future[Any]
+) -> _Entry:
+    """Keep the entry in the table until the future is done, unless another entry replaces it. Return the entry."""
+
+    def remove(_: object) -> None:
+        if table.get(name) is entry:
+            del table[name]
+
+    table[name] = entry
+    future.add_done_callback(remove)
+    return entry
