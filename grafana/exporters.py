@@ -194,8 +194,8 @@ def _skipped_probes() -> Json:
         "Skipped probes over time",
         "Rate of probes that were due and did not run. overlap: the previous probe was still running. missed: the "
         "probe would have started too late. no_file_descriptors, no_memory, no_local_ports, no_cpu_time: the exporter "
-        "lacked this resource. no_connections: too many probes at once connected to one address. worker_lost: the "
-        "worker process ended. shutdown: the exporter stopped.",
+        "lacked this resource. no_connections: too many probes at once connected to one address. costly: the server "
+        "takes much CPU time. worker_lost: the worker process ended. shutdown: the exporter stopped.",
         PER_SECOND,
         range_query(expression, f"{_INSTANCE} {{{{reason}}}}"),
     )

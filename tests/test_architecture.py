@@ -36,7 +36,17 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "history.storage": {"config", "history", "judging", "model", "structlog"},
     "reports": {"history", "judging", "judging.peers", "model", "rich"},
     "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
-    "scheduling": {"config", "judging", "metrics", "model", "probing", "reports", "runtime", "apscheduler", "structlog"},
+    "scheduling": {
+        "config",
+        "judging",
+        "metrics",
+        "model",
+        "probing",
+        "reports",
+        "runtime",
+        "apscheduler",
+        "structlog",
+    },
     "server_lists": {"config", "exporter", "metrics", "model", "httpx", "pydantic", "structlog"},
     "workers": {"config", "model", "probing", "structlog"},
     "web.api": {

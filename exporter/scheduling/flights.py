@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from exporter.model.names import ServerName
 from exporter.model.report import Report
@@ -13,7 +13,7 @@ _Entry = TypeVar("_Entry")
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class _Shared:
     """What several requests may wait for."""
 
     deadline: float
@@ -28,14 +28,14 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True)
-class OnDemand(Shared):
+class OnDemand(_Shared):
     """A request for a probe, from the wait for a slot to the report."""
 
     report: asyncio.Task[Report]
 
 
 @dataclass(frozen=True, slots=True)
-class Flight(Shared):
+class Flight(_Shared):
     """A probe that is in flight."""
 
     report: asyncio.Future[Report]

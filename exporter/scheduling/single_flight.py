@@ -12,8 +12,8 @@ import structlog
 from exporter.config import Config
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
+from exporter.model.enums import Resource
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Resource
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.probing.prober import SupportsProbe, WorkerLostError
@@ -233,6 +233,7 @@ class ProbeRunner:
         if (
             max_seconds is None
             and not report.exporter_offline
+            and not self._costly.must_rest(name)
             and self._deep_look_is_due(report, active.config.probe.deep_interval)
         ):
             deeper = await active.prober.run_deep_look(report)
@@ -241,7 +242,7 @@ class ProbeRunner:
         return not was_cut_short(report, max_seconds, active.config.probe.timeout) and self._publish(report)
 
     async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
-        """Probe a server. If the event loop stalled too long, and there are costly servers, repeat that without them."""
+        """Probe a server, and once more if the event loop stalled too long while there are costly servers to avoid."""
         report = await prober.probe(name, max_seconds)
         self._costly.record(report)
         if self._costly and verdict.missing_resource(report) is Resource.CPU_TIME:

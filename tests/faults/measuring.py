@@ -123,11 +123,11 @@ async def measured_steps() -> AsyncIterator[Steps]:
 
 async def probe(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage, Reason]], float]:
     """Run a probe and a deep look; return their problems, and the longer of their durations."""
-    started = _now()
+    started = own_time()
     report = await prober.probe(parse(server_name))
-    probed = _now()
+    probed = own_time()
     report = await prober.run_deep_look(report)
-    ended = _now()
+    ended = own_time()
     problems = frozenset(
         (stage, problem.reason)
         for stage, _, outcome in report.outcomes()
@@ -137,7 +137,7 @@ async def probe(prober: Prober, server_name: str) -> tuple[frozenset[tuple[Stage
     return problems, max(probed - started, ended - probed)
 
 
-def _now() -> float:
+def own_time() -> float:
     """Return the time in seconds, without the time that this process has waited for a processor (proc(5))."""
     _, nanoseconds, _ = _SCHEDULER_STATISTICS.read_text().split()
     return time.monotonic() - int(nanoseconds) / 1e9

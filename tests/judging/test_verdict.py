@@ -65,6 +65,14 @@ def test_a_timeout_is_not_believed_after_a_long_stall(report: Report, stalled_se
     assert verdict.exporter_starved(replace(report, seconds=5.0, stalled_seconds=stalled_seconds)) is starved
 
 
+def test_a_stall_by_the_probe_itself_is_the_servers_fault() -> None:
+    """The report says so, instead of being lost."""
+    late = with_endpoints(replace(healthy_at("192.0.2.2"), version=TIMED_OUT))
+    late = replace(late, seconds=5.0, stalled_seconds=3.0)
+    assert verdict.exporter_starved(replace(late, cpu_seconds=0.1))
+    assert not verdict.exporter_starved(replace(late, cpu_seconds=2.9))
+
+
 def test_a_shortage_of_resources_starves_the_exporter() -> None:
     """The same reason without a shortage does not."""
     shortage = ResourceShortage(Reason.INTERNAL_ERROR, "no memory left", Resource.MEMORY)

@@ -76,6 +76,8 @@ def test_the_names_of_all_metrics() -> None:
         "worker_restarts_total",
         "storage_up",
         "storage_size_bytes",
+        "costly_probes_total",
+        "repeated_probes_total",
         "unreliable_timings_total",
         *(f"event_loop_lag_seconds_{part}" for part in ("bucket", "count", "sum")),
         *(f"schedule_lag_seconds_{part}" for part in ("bucket", "count", "sum")),

@@ -12,6 +12,7 @@ from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.probing.attempt import STAGE_SHARE, Deadline, Failure, attempt, gather_all, identity, with_slot
 from exporter.probing.problems import Step
+from exporter.runtime.cpu_budget import CpuBudget
 
 MISMATCH = Problem(Reason.SERVER_NAME_MISMATCH, "the keys belong to another server")
 
@@ -146,6 +147,27 @@ def test_a_stage_gets_a_share_of_the_probe() -> None:
     assert whole.for_stage().remaining() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
     assert whole.capped(1).for_stage().remaining() == pytest.approx(30 * STAGE_SHARE, abs=0.5)
     assert Deadline(whole.at, probe_at=whole.at, stage_seconds=100).for_stage().at == whole.at
+
+
+async def test_all_steps_of_a_probe_share_its_cpu_time() -> None:
+    """What exceeds it fails, and so does every later step, at once."""
+    deadline = replace(five_seconds(), cpu=CpuBudget(0.05))
+
+    async def work() -> int:
+        while True:
+            sum(range(10_000))
+            await asyncio.sleep(0)
+
+    spent = Problem(Reason.TOO_LARGE, "the exporter has spent 0.05 s of CPU time on this server")
+    first = await attempt(Step.TLS, work(), identity, deadline.for_stage(), Clock())
+    later = await attempt(Step.HTTP, hang(), identity, deadline.capped(1), Clock())
+    assert (first, later) == (Failed(1, (spent,)), Failed(1, (spent,)))
+
+
+async def test_the_evaluation_takes_cpu_time_too() -> None:
+    deadline = five_seconds()
+    await attempt(Step.HTTP, fetch(1_000_000), lambda evidence: sum(range(evidence)), deadline)
+    assert deadline.cpu.spent_seconds > 0.001
 
 
 async def test_slots_limit_how_much_work_runs_at_once() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -24,13 +25,14 @@ from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
+from exporter.scheduling.costly_servers import COSTLY_SECONDS
+from exporter.scheduling.flights import register_until_done
 from exporter.scheduling.limiter import ProbeLimiter
 from exporter.scheduling.single_flight import (
     ActiveConfig,
     DeadlineExceededError,
     ProbeRunner,
     ShuttingDownError,
-    register_until_done,
     was_cut_short,
 )
 from tests.sample_reports import (
@@ -461,3 +463,66 @@ async def test_a_probe_during_an_outage_is_not_in_the_histograms() -> None:
     assert {sample.value for sample in metric.samples} == {0}
     assert state
     assert (state.report, state.probes, prober.deep) == (None, 1, 0)
+
+
+# ---------------------------------------------------------------- costly servers
+
+COSTLY = replace(delegated_by_well_known(), server_name=names.parse("costly.test"), cpu_seconds=COSTLY_SECONDS)
+STALLED = replace(TIMED_OUT, stalled_seconds=TIMED_OUT.seconds)
+
+
+def counted(runner: ProbeRunner, name: str, **labels: str) -> float | None:
+    return runner._exporter_metrics.registry.get_sample_value(f"matrix_federation_exporter_{name}_total", labels)
+
+
+async def test_a_costly_server_rests_between_its_probes() -> None:
+    """The log names it, and what is skipped is counted. Its rest ends."""
+    cheap = replace(COSTLY, cpu_seconds=0.0)
+    async with probing(COSTLY, cheap, cheap, concurrency=5) as (runner, prober, _):
+        prober.may_end = asyncio.Semaphore(3)
+        with capture_logs() as entries:
+            await runner.run_scheduled(COSTLY.server_name)
+        (entry,) = (each for each in entries if each["log_level"] == "warning")
+        assert (entry["server_name"], entry["rest_seconds"]) == ("costly.test", 2)
+        await runner.run_scheduled(COSTLY.server_name)
+        with pytest.raises(DeadlineExceededError):
+            await runner.probe_now(COSTLY.server_name, 30)
+        assert (counted(runner, "costly_probes"), counted(runner, "probes_skipped", reason="costly")) == (1, 1)
+        await until(lambda: not runner._costly.must_rest(COSTLY.server_name))
+        await runner.run_scheduled(COSTLY.server_name)
+        await runner.run_scheduled(COSTLY.server_name)
+    assert len(prober.requested_seconds) == 3
+
+
+async def test_a_probe_that_stalled_beside_costly_servers_is_repeated_without_them() -> None:
+    """The result of the repetition counts."""
+    async with probing(COSTLY, STALLED, TIMED_OUT) as (runner, prober, board):
+        prober.may_end.release()
+        await runner.run_scheduled(COSTLY.server_name)
+        stalled = asyncio.create_task(runner.run_scheduled(NAME))
+        prober.may_end.release()
+        await until(lambda: len(prober.requested_seconds) == 3)
+        runner._costly._rests_until.put(COSTLY.server_name, -math.inf)
+        assert runner._costly.must_rest(COSTLY.server_name)
+        prober.may_end.release()
+        await stalled
+        assert not runner._costly.must_rest(COSTLY.server_name)
+        assert counted(runner, "repeated_probes") == 1
+    state = board.state(NAME)
+    assert state
+    assert state.report
+    assert state.report.stalled_seconds == 0
+
+
+async def test_costly_servers_share_a_part_of_the_cpu() -> None:
+    """The more of them there are, the longer each of them rests."""
+    async with probing(*(replace(COSTLY, server_name=names.parse(f"{n}.test")) for n in range(3))) as (
+        runner,
+        prober,
+        _,
+    ):
+        prober.may_end = asyncio.Semaphore(3)
+        with capture_logs() as entries:
+            for number in range(3):
+                await runner.run_scheduled(names.parse(f"{number}.test"))
+    assert [entry["rest_seconds"] for entry in entries if "rest_seconds" in entry] == [2, 4, 6]
