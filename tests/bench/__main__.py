@@ -11,7 +11,7 @@ from subprocess import PIPE, CalledProcessError, Popen
 
 from tests.bench.rows import Row, merge, parse, read, show, write
 
-BENCHMARKS = ("cost", "dns", "accuracy", "scrape", "growth", "start", "history", "workers", "load")
+BENCHMARKS = ("cost", "dns", "accuracy", "scrape", "pages", "growth", "start", "history", "workers", "load")
 FILE = Path("build/bench.json")
 
 

@@ -1,0 +1,117 @@
+"""The cost of the pages with 20,000 servers: CPU time, size, and how long a page holds up the event loop.
+
+A client in another process requests them from the real web server.
+"""
+
+import asyncio
+import gc
+import time
+from asyncio.subprocess import PIPE
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Self
+
+from exporter.app import App
+from tests.bench.app import running_app
+from tests.bench.generated_reports import generate_reports, generate_servers
+from tests.bench.processes import SELF, cpu_seconds
+from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
+
+SERVERS = 2_000 if QUICK else 20_000
+REQUESTS = 10  # of each measurement: a page takes too little time for the clock of the process
+PAUSE_SECONDS = 0.0005  # between two looks at the event loop, so that looking takes no time from the page
+PATHS: Final = {
+    "the first page": "/",
+    "a search": "/?q=matrix.a+synapse",
+    "sorted by expiry": "/?sort=expiry",
+    "the last page": f"/?sort=name&page={SERVERS // 100}",
+}
+
+
+def main() -> None:
+    emit(asyncio.run(measure()))
+
+
+class WaitMeter:
+    """Measures the longest time for which the event loop does not run, within `async with`.
+
+    This is elapsed time, because a thread that renders a page holds up the event loop without its CPU time.
+    """
+
+    longest = 0.0
+    """In seconds."""
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._measure())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    async def _measure(self) -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(PAUSE_SECONDS)
+            self.longest = max(self.longest, time.perf_counter() - before - PAUSE_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class PageCost:
+    """The cost of one page: CPU time and the longest wait of the event loop in seconds, and the size in bytes."""
+
+    cpu: float
+    waited: float
+    size: int
+
+
+async def measure() -> list[Row]:
+    servers = generate_servers(SERVERS)
+    async with running_app(servers, list(generate_reports(servers))) as app:
+        gc.collect()
+        gc.freeze()
+        paths = {**PATHS, "one server": f"/servers/{servers[0].server_name}"}
+        return [
+            row
+            for name, path in paths.items()
+            for row in rows_of(name, [await cost_of(app, path) for _ in range(RUNS)])
+        ]
+
+
+def rows_of(name: str, runs: list[PageCost]) -> Iterator[Row]:
+    full = not QUICK
+    of = f"pages: {SERVERS:,} servers, {name}"
+    yield Row.of(f"{of}: CPU", [run.cpu * 1000 for run in runs], "ms", at_most(50) if full else None)
+    yield Row.of(
+        f"{of}: longest wait of the event loop",
+        [run.waited * 1000 for run in runs],
+        "ms",
+        at_most(10) if full else None,
+    )
+    yield Row.of(f"{of}: size", [run.size / 1024 for run in runs], "KiB")
+
+
+async def cost_of(app: App, path: str) -> PageCost:
+    """Request the page several times for the costs, and once with a measurement of the event loop."""
+    size = await fetch(app, path, 1)
+    used = cpu_seconds(SELF)
+    await fetch(app, path, REQUESTS)
+    cpu = (cpu_seconds(SELF) - used) / REQUESTS
+    async with WaitMeter() as meter:
+        await fetch(app, path, 1)
+    return PageCost(cpu, meter.longest, size)
+
+
+async def fetch(app: App, path: str, times: int) -> int:
+    """Request a page over one connection, and return the number of bytes of each response."""
+    (address,) = app.addresses
+    options = ["--silent", "--fail", "--globoff", "--write-out", "%{size_download}\n"]
+    urls = [argument for _ in range(times) for argument in ("--output", "/dev/null", f"http://{address}{path}")]
+    client = await asyncio.create_subprocess_exec("curl", *options, *urls, stdout=PIPE)
+    output, _ = await client.communicate()
+    return int(output.split()[0])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""The page of 20,000 servers. `make bench` measures it on an idle machine."""
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from exporter.model import names
+from exporter.reports.board import Board, RenderedState, Snapshot
+from exporter.reports.listing import Order, Query
+from exporter.reports.server_state import ServerState
+from exporter.web.pages import overview, rendering
+from exporter.web.pages.overview import ROWS, View
+from tests.bench.app import BlockMeter
+from tests.sample_reports import ENDED_AT, delegated_by_well_known, expired_certificate, watched_server
+from tests.scrapes import board_of
+from tests.web.serving import client_of, served
+
+SERVERS = 20_000
+MAX_CPU_SECONDS, MAX_BLOCKED_SECONDS = 0.05, 0.01
+TRIES = 10  # the best one counts: other processes take caches and hyperthreads away
+
+
+def rendered(report_number: int) -> RenderedState:
+    report = (delegated_by_well_known(), expired_certificate())[report_number]
+    return RenderedState.of(ServerState(watched_server(str(report.server_name))).with_report(report), ())
+
+
+def large_board() -> Board:
+    """Return a board of servers that share two states, but have names of their own."""
+    kinds = [rendered(0), rendered(1)]
+    board = board_of((), at=ENDED_AT)
+    for number in range(SERVERS):
+        kind = kinds[number % 10 == 0]
+        name = f"server-{number:05}.example.org"
+        summary = replace(
+            kind.summary, name=name, searched=f"{name} synapse", rank=(*kind.summary.rank[:1], -float(number), name)
+        )
+        board._rendered[names.parse(name)] = replace(kind, summary=summary)
+    return board
+
+
+@pytest.fixture(scope="module")
+def board() -> Board:
+    return large_board()
+
+
+def cpu_seconds(snapshot: Snapshot, view: View) -> float:
+    """Return what a page takes, in this thread."""
+    before = time.thread_time()
+    content = overview._content(snapshot, view)
+    html = rendering.render("overview.html", "./", **content, outage=None, probe_any=True)
+    used = time.thread_time() - before
+    assert html.count('<tr role="row">') == ROWS + 1
+    return used
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        View(Query(), 1, None),
+        View(Query("server synapse"), 1, None),
+        View(Query(order=Order.EXPIRY), 1, None),
+        View(Query(order=Order.NAME), SERVERS // ROWS, None),
+    ],
+    ids=["first", "searched", "by expiry", "last"],
+)
+def test_a_page_takes_little_time(board: Board, view: View) -> None:
+    """Wherever it is in the list."""
+    snapshot = board.snapshot()
+    assert min(cpu_seconds(snapshot, view) for _ in range(TRIES)) <= MAX_CPU_SECONDS
+
+
+async def test_the_event_loop_does_none_of_the_work(board: Board) -> None:
+    """A thread selects, sorts and renders."""
+    blocked = []
+    async with served(board) as address, client_of(address) as client:
+        for _ in range(TRIES):
+            async with BlockMeter() as meter:
+                response = await client.get("/?q=synapse")
+            assert response.text.count('<tr role="row">') == ROWS + 1
+            blocked.append(meter.longest)
+    assert min(blocked) <= MAX_BLOCKED_SECONDS
