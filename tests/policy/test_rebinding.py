@@ -62,7 +62,7 @@ def site_of(server_name: str) -> Site:
 
 
 async def test_a_new_connection_goes_to_the_same_address(tmp_path: Path) -> None:
-    """So do the connections of the deep look, which looks up nothing."""
+    """So do the connections of the deep look, which only looks the web server of the support document up."""
     async with hostile_world(tmp_path) as world:
         world.dns.zone = zone = RebindingZone(ALLOWED)
         _, port = ip_endpoint(world.website.address)
@@ -72,15 +72,15 @@ async def test_a_new_connection_goes_to_the_same_address(tmp_path: Path) -> None
         with recorded_activity() as activity:
             report = await prober.run_deep_look(await prober.probe(name))
         assert verdict.federates(report)
-        assert zone.queries == 1
+        assert zone.queries == 2
         assert {each.path for each in world.website.requests} >= {VERSION, KEYS, directory.PATH}
         assert len(world.website.handshakes) > len(world.website.requests)  # one each, and one that offers HTTP/2
         assert activity.dialled == {(ALLOWED, port)}
 
 
 async def test_every_lookup_is_checked(tmp_path: Path) -> None:
-    """The web server is at an address of `connect_to`, the endpoint of the next lookup is at a forbidden one, and so is
-    the web server that the deep look finds.
+    """The web server is at an address of `connect_to`, the endpoint of the next lookup is at a forbidden one, and so
+    are those that the deep look finds, for the well-known and for the support document.
     """
     async with hostile_world(tmp_path) as world:
         world.dns.zone = zone = RebindingZone(WEBSITE_IP)
@@ -88,7 +88,7 @@ async def test_every_lookup_is_checked(tmp_path: Path) -> None:
         prober = make_prober(world, tmp_path)
         with recorded_activity() as activity:
             report = await prober.run_deep_look(await prober.probe(names.parse(REBINDING)))
-        assert zone.queries == 3
+        assert zone.queries == 4
         assert problems_of(report) == {(Stage.TCP, Reason.BLOCKED_ADDRESS)}
         assert report.deep
         assert report.deep.well_knowns == {}
@@ -128,7 +128,8 @@ async def test_no_notary_leads_to_a_forbidden_address(tmp_path: Path) -> None:
         expected = f"blocked_address: {FORBIDDEN} is not a public address, which network.address_policy forbids"
         assert causes == [expected] * 3
         assert world.trap.count_connections() == 0
-        assert activity.dialled <= world.allowed_addresses()
+        of_support_document = (ALLOWED, 443)
+        assert activity.dialled <= world.allowed_addresses() | {of_support_document}
 
 
 async def test_no_server_leads_to_the_resolver(tmp_path: Path) -> None:
