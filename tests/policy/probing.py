@@ -23,6 +23,7 @@ def write_config(world: World, folder: Path, **network: object) -> Path:
     file = folder / "config.yaml"
     document = {
         "servers": [f"nobody.{DOMAIN}"],
+        "probe": {"concurrency": CONCURRENCY},
         "network": world.network(**network),
         "web": {"listen": ["127.0.0.1:0"], "probe_any": True},
     }
