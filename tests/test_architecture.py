@@ -63,7 +63,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "web.pages.views": {"history", "judging", "judging.peers", "model", "reports"},
     "web.pages": {
-        *("exporter", "history", "model", "probing", "reports", "web.api", "web.pages.views"),
+        *("exporter", "history", "judging", "model", "probing", "reports", "web.api", "web.pages.views"),
         *("jinja2", "markupsafe", "starlette"),
     },
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},

@@ -17,7 +17,7 @@ from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api import lists, probe, report, tester
 from exporter.web.api.queries import ReportQueries
-from exporter.web.pages import assets, badge, feed, overview, references, servers
+from exporter.web.pages import assets, badge, feed, overview, references, rendering, servers
 
 RELOAD_DISABLED = (
     "Reloading over HTTP is disabled: start the exporter with --web.enable-lifecycle, or send it SIGHUP.\n"
@@ -112,5 +112,11 @@ async def yield_to_event_loop(chunks: Iterator[bytes]) -> AsyncIterator[bytes]:
         await asyncio.sleep(0)
 
 
-async def _not_found(_: Request, _error: Exception) -> Response:
+async def _not_found(request: Request, _error: Exception) -> Response:
+    """Return a page for people, and a sentence for programs."""
+    if "text/html" in request.headers.get("accept", ""):
+        sentence = "There is nothing at this path."
+        return await rendering.respond(
+            request, "refusal.html", HTTPStatus.NOT_FOUND, status=HTTPStatus.NOT_FOUND, sentence=sentence
+        )
     return PlainTextResponse(NOT_FOUND, HTTPStatus.NOT_FOUND)

@@ -11,6 +11,7 @@ from tests.sample_reports import delegated_by_well_known, expired_certificate, w
 from tests.scrapes import OPENMETRICS, board_of
 from tests.waiting import PATIENCE, until
 from tests.web.clients import client, open_descriptors
+from tests.web.pages.parsing import Page
 from tests.web.serving import get, served
 
 BOARD = board_of(
@@ -42,6 +43,15 @@ async def test_other_paths_do_not_exist(path: str) -> None:
     """The response is a sentence in plain text, and never a redirect."""
     response = await get(path)
     assert (response.status_code, response.headers["content-type"], response.text) == (404, PLAIN, NOT_FOUND)
+
+
+async def test_people_get_a_page_where_there_is_nothing() -> None:
+    """It leads back to the list, from any depth."""
+    response = await get("/some/where", headers=[("Accept", "text/html,*/*;q=0.8")])
+    assert (response.status_code, response.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    seen = Page(response.text)
+    assert "There is nothing at this path." in seen.text
+    assert "../" in seen.links
 
 
 # ---------------------------------------------------------------- /metrics

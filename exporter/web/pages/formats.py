@@ -60,6 +60,6 @@ FILTERS: Final[dict[str, Callable[..., Any]]] = {
     "isoformat": lambda at: at.isoformat(timespec="seconds"),
     "moment": _moment,
     "short_span": _short_span,
-    "span": format_span,
+    "span": lambda time: format_span(max(time, timedelta(0))),  # the clock may have been set back
     "thousands": _thousands,
 }

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from exporter.history.history import History
 from exporter.history.incidents import Incident
+from exporter.judging.warnings import WarningName
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.reports.board import Board
@@ -82,6 +83,7 @@ async def _respond(request: Request, state: ServerState, now: datetime, history:
         server=state,
         name=state.watched.server_name.text,
         state=State(state.federation or State.UNKNOWN),
+        warnings=[each for each in state.warnings if each.warning is not WarningName.WORKS_FOR_SOME],  # see `peers`
         watched=history is not None,
         now=now,
         **happened,

@@ -16,6 +16,7 @@ from tests.sample_reports import (
     behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
+    failed_srv_lookup,
     faults_in_deep_look,
     two_families,
     watched_server,
@@ -87,6 +88,16 @@ async def test_warnings_have_remedies() -> None:
     assert "What to do: Peers that cannot read the well-known follow the SRV records" in text
 
 
+async def test_what_stops_some_implementations_is_shown_once() -> None:
+    """Not again as the warning `works_for_some`."""
+    seen = await page(failed_srv_lookup())
+    assert seen.title == "! dual.example.org federates only in part"
+    assert "✗ Synapse does not get through" in seen.text
+    assert "✓ Dendrite gets through" in seen.text
+    assert "It stops Synapse." in seen.text
+    assert "works_for_some" not in seen.text
+
+
 # ---------------------------------------------------------------- the way, certificates, keys
 
 
@@ -96,7 +107,7 @@ async def test_the_way_shows_each_step_with_what_it_found_and_for_how_long_peers
     assert "example.org → well-known → matrix.example.org:443 → 192.0.2.1:443" in text
     assert "Host matrix.example.org:443, certificate for matrix.example.org" in text
     assert "well_known ✓ passed m.server is matrix.example.org:443" in text
-    assert "peers may keep this until 2026-11-23 18:00 UTC 80 ms" in text
+    assert "peers may cache it until 2026-11-23 18:00 UTC 80 ms" in text
     assert "srv \N{EN DASH} skipped the well-known contains a port" in text
     assert "version ✓ passed Synapse 1.163.2 30 ms" in text
 
@@ -127,7 +138,7 @@ async def test_both_certificates_are_shown_with_their_chains() -> None:
 async def test_signing_keys_are_shown_with_their_validity() -> None:
     """They are those of the endpoints."""
     text = (await page(delegated_by_well_known())).text
-    assert "Published by 192.0.2.1:443; peers may keep them until 2026-11-23 18:00 UTC." in text
+    assert "Published by 192.0.2.1:443; peers may cache them until 2026-11-23 18:00 UTC." in text
     assert "ed25519:a_1 a2V5" in text
 
 
@@ -192,6 +203,13 @@ async def test_a_server_without_a_result_has_a_page() -> None:
     seen = Page(response.text)
     assert seen.title == "\N{EN DASH} new.example.org has no result yet"
     assert "Probe now" in seen.text
+
+
+async def test_a_clock_that_was_set_back_shows_no_negative_times() -> None:
+    """A result may seem to be from the future."""
+    seen = await page(later(delegated_by_well_known(), 60))
+    assert "for 0 seconds" in seen.text
+    assert "Checked 0 seconds ago" in seen.text
 
 
 async def test_an_old_result_is_marked() -> None:
