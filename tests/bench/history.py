@@ -7,6 +7,7 @@ import asyncio
 import gc
 import json
 import random
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -21,11 +22,11 @@ from typing import Any
 from exporter.app import App
 from exporter.config import HostPort, StorageSettings, load
 from exporter.demo.listener import LOOPBACK
-from exporter.history.changes import Change, Subject
 from exporter.history.history import Entry
-from exporter.history.incidents import Incident, Phase, PhaseProblem
+from exporter.history.incidents import Phase, PhaseProblem
 from exporter.history.memory import ServerMemory
 from exporter.history.storage.database import Database, size
+from exporter.history.storage.encoding import encode_phases, encode_report, encode_time
 from exporter.history.storage.storage import Storage
 from exporter.history.strips import SCALES
 from exporter.judging.verdict import Federation
@@ -39,14 +40,14 @@ from exporter.reports.server_state import ServerState
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
 from tests.bench.app import NEVER_SECONDS, configuration
-from tests.bench.generated_reports import generate_reports, generate_servers
+from tests.bench.generated_reports import ISSUERS, generate_reports, generate_servers
 from tests.bench.processes import resident_bytes
 from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
 from tests.bench.serving import serving
 
 SERVERS = 2_000 if QUICK else 20_000
-MONTHS = 12
-INCIDENTS_A_MONTH, CHANGES_A_MONTH = 1, 2  # of each server
+MONTHS = 12  # with an incident and two changes each
+MICROSECOND = timedelta(microseconds=1)
 RESULTS_A_DAY = 288
 WRITTEN_AT_ONCE = 1000
 NOW = datetime.now(UTC)
@@ -77,51 +78,59 @@ def write_config(file: Path, servers: Sequence[WatchedServer], **more: object) -
 
 # ---------------------------------------------------------------- a year, made up
 
+# Each server has a random time in every month, and in every half of one.
+PUT_INCIDENTS = """
+    WITH RECURSIVE months (month) AS (SELECT 0 UNION ALL SELECT month + 1 FROM months WHERE month + 1 < :months)
+    INSERT INTO incidents (server, began, ended, phases)
+    SELECT id, began, began + :lasted, :phases FROM (
+        SELECT id, :now - month * :month - abs(random()) % :month AS began FROM months JOIN servers ORDER BY began
+    )
+"""
+PUT_FIRST_FAILURES = """
+    INSERT INTO first_failures (server, began, report) SELECT server, began, :report FROM incidents ORDER BY began
+"""
+PUT_CHANGES = """
+    WITH RECURSIVE halves (half) AS (SELECT 0 UNION ALL SELECT half + 1 FROM halves WHERE half + 1 < :months * 2)
+    INSERT INTO changes (server, at, subject, before, after)
+    SELECT id, at, 'certificate', hex(randomblob(32)) || :issuer, hex(randomblob(32)) || :issuer FROM (
+        SELECT id, :now - half * :month / 2 - abs(random()) % (:month / 2) AS at FROM halves JOIN servers ORDER BY at
+    )
+"""
+PUT_RESULTS = "INSERT OR REPLACE INTO results SELECT :seconds, :bucket, id, :results, 0, 0, 0 FROM servers"
+
 
 def make_up_year(path: Path, servers: Sequence[WatchedServer]) -> None:
-    """Write the history of a year month by month, as it would have been written."""
-    states = {report.server_name: state_after(report) for report in generate_reports(list(servers))}
-    rendered = {name: report_json(state.report) for name, state in states.items() if state.report}
-    database = Database.in_file(path, lambda report: rendered[report.server_name])
-    database._connection.execute("PRAGMA synchronous = OFF")  # of a disk, this would take half an hour
-    database._connection.execute("PRAGMA wal_autocheckpoint = 100000")
-    rng = random.Random(3)
-    for month in range(MONTHS):
-        began = NOW - timedelta(days=30 * (MONTHS - month))
-        happened = (entry for name, state in states.items() for entry in entries_of_month(name, state, began, rng))
-        while batch := list(islice(happened, WRITTEN_AT_ONCE)):
-            database.write(batch)
-    write_results(database, servers)
+    """Write the history of a year, in the order in which it would have been written."""
+    reports = generate_reports(list(servers))
+    database = Database.in_file(path, report_json)
+    while batch := [entry_of(report) for report in islice(reports, WRITTEN_AT_ONCE)]:
+        database.write(batch)
     database.close()
+    failing = next(generate_reports(generate_servers(1)))
+    problem = PhaseProblem(Stage.TLS, Reason.CERTIFICATE_EXPIRED, 1, 2)
+    values = {
+        "now": encode_time(NOW),
+        "months": MONTHS,
+        "month": timedelta(days=30) // MICROSECOND,
+        "lasted": timedelta(minutes=20) // MICROSECOND,
+        "phases": encode_phases((Phase(NOW, Federation.NONE, (problem,)),) * 2),
+        "report": encode_report(report_json(failing)),
+        "issuer": ISSUERS[0],
+    }
+    with sqlite3.connect(path) as connection:
+        for statement in (PUT_INCIDENTS, PUT_FIRST_FAILURES, PUT_CHANGES):
+            connection.execute(statement, values)
+        for scale in SCALES:
+            per_bucket = RESULTS_A_DAY * scale.bucket // timedelta(days=1)
+            for bucket in scale.range(NOW):
+                of_bucket = {"seconds": scale.bucket // timedelta(seconds=1), "bucket": bucket, "results": per_bucket}
+                connection.execute(PUT_RESULTS, of_bucket)
+    connection.close()
 
 
-def state_after(report: Report) -> ServerState:
-    return ServerState(WatchedServer(report.server_name, 300, None)).with_report(report)
-
-
-def entries_of_month(name: ServerName, state: ServerState, began: datetime, rng: random.Random) -> Iterator[Entry]:
-    for _ in range(INCIDENTS_A_MONTH):
-        at = began + timedelta(minutes=rng.uniform(0, 30 * 24 * 60))
-        problem = PhaseProblem(rng.choice(list(Stage)), rng.choice(list(Reason)), 1, 2)
-        incident = Incident(name, at, at + timedelta(minutes=20), (Phase(at, Federation.NONE, (problem,)),) * 2)
-        yield Entry(name, at, Federation.NONE, state.memory, incident, first_failure=state.report)
-    for _ in range(CHANGES_A_MONTH):
-        at = began + timedelta(minutes=rng.uniform(0, 30 * 24 * 60))
-        subject = rng.choice(list(Subject))
-        known = str(state.memory.observed[subject])
-        yield Entry(name, at, Federation.FULL, state.memory, changes=(Change(name, at, subject, known, known[::-1]),))
-
-
-def write_results(database: Database, servers: Sequence[WatchedServer]) -> None:
-    """Fill every bucket that is kept."""
-    day, quarter = SCALES
-    for scale, results in ((day, RESULTS_A_DAY // 48), (quarter, RESULTS_A_DAY)):
-        seconds = scale.bucket // timedelta(seconds=1)
-        for bucket in scale.range(NOW):
-            database._connection.execute(
-                "INSERT OR REPLACE INTO results SELECT ?, ?, id, ?, 0, 0, 0 FROM servers", (seconds, bucket, results)
-            )
-    assert len(servers) == database._connection.execute("SELECT count(*) FROM servers").fetchone()[0]
+def entry_of(report: Report) -> Entry:
+    state = ServerState(WatchedServer(report.server_name, 300, None)).with_report(report)
+    return Entry(report.server_name, NOW, Federation.FULL, state.memory)
 
 
 # ---------------------------------------------------------------- rows

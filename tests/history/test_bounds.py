@@ -52,6 +52,7 @@ def test_what_is_older_than_the_retention_is_forgotten(tmp_path: Path) -> None:
         assert (incident.server_name, incident.ended) == (other, None)
         assert stored.first_failure(incident) is not None
         assert stored.recall([EXAMPLE, other]).keys() == {other}
+        assert stored._connection.execute("SELECT count(*) FROM first_failures").fetchone() == (1,)
 
 
 def test_an_incident_of_a_server_without_results_has_ended(tmp_path: Path) -> None:

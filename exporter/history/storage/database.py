@@ -115,7 +115,6 @@ class Database:
             if self.nearly_full:
                 for statement in queries.FORGET_OLDEST_TENTH:
                     connection.execute(statement, {"longest": _seconds(SCALES[-1])})
-            connection.execute(queries.FORGET_FIRST_FAILURES)
 
     @property
     def nearly_full(self) -> bool:

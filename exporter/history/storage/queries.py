@@ -79,12 +79,6 @@ FORGET: Final = (
     "DELETE FROM servers WHERE last_result < :oldest",
 )
 FORGET_RESULTS: Final = "DELETE FROM results WHERE bucket_seconds = ? AND bucket < ?"
-FORGET_FIRST_FAILURES: Final = """
-    DELETE FROM first_failures WHERE NOT EXISTS (
-        SELECT * FROM incidents
-        WHERE incidents.server = first_failures.server AND incidents.began = first_failures.began
-    )
-"""
 FORGET_OLDEST_TENTH: Final = (
     """
     DELETE FROM incidents WHERE ended IS NOT NULL

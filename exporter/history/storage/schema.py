@@ -26,7 +26,8 @@ _MIGRATIONS: Final = (
         server INTEGER NOT NULL,
         began INTEGER NOT NULL,
         report BLOB NOT NULL,  -- JSON, compressed by zlib
-        PRIMARY KEY (server, began)
+        PRIMARY KEY (server, began),
+        FOREIGN KEY (server, began) REFERENCES incidents ON DELETE CASCADE
     );
     CREATE TABLE changes (
         server INTEGER NOT NULL,
@@ -65,6 +66,7 @@ def prepare(connection: sqlite3.Connection, max_bytes: int) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = NORMAL")
     connection.execute("PRAGMA temp_store = MEMORY")  # the rest of the file system may be read-only
+    connection.execute("PRAGMA foreign_keys = ON")
     (page_bytes,) = connection.execute("PRAGMA page_size").fetchone()
     connection.execute(f"PRAGMA max_page_count = {max_bytes // page_bytes}")
     _migrate(connection)
