@@ -36,7 +36,7 @@ from tests.fuzz.targets.dns_answers import dns_answer
 from tests.fuzz.targets.http_answers import http
 
 SERVERS = 10
-WARM_UP, DOCUMENTS = 400, 600
+WARM_UP, DOCUMENTS = 400, 400
 KEYS_BYTES = 6 * 1024  # of a document of signing keys: it is kept if it has at most 8 KiB
 TIMEOUT_SECONDS = 600.0  # everything responds at once
 
