@@ -76,11 +76,8 @@ async def probe_all(internet: Internet) -> list[Report]:
     return await asyncio.gather(*(prober.probe(names.parse(f"n{number}.test")) for number in range(NAMES)))
 
 
-async def test_names_that_lead_to_one_address_wait_for_their_turn(
-    victim: Victim, victim_at: IPEndpoint, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_names_that_lead_to_one_address_wait_for_their_turn(victim: Victim, victim_at: IPEndpoint) -> None:
     """All of them are probed, waiting is not timed, and none fails because of it."""
-    monkeypatch.setattr(real_network, "_MAX_TURN_WAIT_SECONDS", PATIENCE)
     dns = DnsServer()
     for number in range(NAMES):
         dns.zone.put(f"n{number}.test", "A", "203.0.113.1")
@@ -154,7 +151,7 @@ async def test_a_probe_that_would_wait_too_long_says_nothing_about_the_server(
     victim: Victim, victim_at: IPEndpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is lost, and counted; the next one may be more lucky."""
-    monkeypatch.setattr(real_network, "_MAX_TURN_WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(real_network, "_MAX_TURN_WAIT_SHARE", 0.0)
     monkeypatch.setattr(real_network, "_CONNECTIONS_PER_SECOND", 1 / PATIENCE)
     prober = Prober(internet_with(), PATIENCE)
     name = names.parse(f"127.0.0.1:{victim_at[1]}")
