@@ -85,14 +85,15 @@ def endpoint_looks(report: Report) -> list[EndpointDeepLook | None]:
 
 
 async def test_adds_to_a_report_and_changes_nothing_else() -> None:
-    """It has a time of its own, because it may be kept when the report is replaced."""
+    """It has a time of its own, because it may be kept when the report is replaced. Its CPU time is added."""
     network = by_well_known()
     report = await probe(network)
     before = datetime.now(UTC)
     deeper = await run(network, report, LONG)
     assert before <= deep_look(deeper).made_at <= before + timedelta(seconds=LONG)
     endpoints = tuple(replace(endpoint, deep=None) for endpoint in deeper.endpoints)
-    assert replace(deeper, deep=None, endpoints=endpoints) == report
+    assert deeper.cpu_seconds >= report.cpu_seconds
+    assert replace(deeper, deep=None, endpoints=endpoints, cpu_seconds=report.cpu_seconds) == report
 
 
 async def test_checks_every_endpoint_over_one_connection() -> None:

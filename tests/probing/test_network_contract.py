@@ -286,7 +286,7 @@ async def test_silence_adds_to_the_time_spent_waiting_for_the_peer(network: Netw
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await silent.start_tls("dual.test", check_nothing)
-        assert 0.04 < silent.peer_wait() - before <= time.monotonic() - began
+        assert 0 < silent.peer_wait() - before <= time.monotonic() - began
 
 
 async def test_closing_is_always_allowed(network: Network) -> None:
