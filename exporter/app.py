@@ -128,13 +128,13 @@ class App:
         self._active = await asyncio.to_thread(self._read)
         async with AsyncExitStack() as stack:
             sockets = bind(self._listen or self._active.config.web.listen)
+            await stack.enter_async_context(self.history.open(self._active.config.storage))
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
             self.addresses = tuple(map(bound_address, sockets))
             loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
             log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
             await stack.enter_async_context(self._lag)
-            await stack.enter_async_context(self.history.open(self._active.config.storage))
             if self._workers:
                 await stack.enter_async_context(self._workers)
             await stack.enter_async_context(self._runner)

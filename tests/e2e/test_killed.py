@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self, TypeAlias
@@ -19,6 +19,7 @@ from dns.rcode import Rcode
 
 from exporter.demo.federation import Federation
 from exporter.demo.zone import fail_with
+from tests.e2e.processes import log_on_failure
 from tests.embedded_federation import write_config
 from tests.lab.crowd import crowd
 from tests.waiting import PATIENCE, until, until_async
@@ -63,22 +64,25 @@ class KilledExporter:
 
     def __init__(self, config: Path, log: Path) -> None:
         self._config, self._log = config, log
+        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         self._log.unlink(missing_ok=True)
         with self._log.open("wb") as log:
             command = (sys.executable, "-m", "exporter", "serve", "--config", str(self._config))
             self._process = await asyncio.create_subprocess_exec(*command, stderr=log)
+        self._stack.enter_context(log_on_failure(self._log))
         listening = await until(lambda: re.search(r"addresses=(\S+)", self._log.read_text()))
         assert listening
         url = f"http://{listening[1]}"
-        self._client = await httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE).__aenter__()
+        client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=PATIENCE)
+        self._client = await self._stack.enter_async_context(client)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._process.kill()
         assert await self._process.wait() == -signal.SIGKILL
-        await self._client.aclose()
+        await self._stack.aclose()
 
     async def incidents(self) -> list[Incident]:
         answer = await self._client.get("/api/v1/incidents", params={"limit": "1000"})

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from exporter.history.history import Entry
+from exporter.history.memory import ServerMemory
 from exporter.history.storage import database
 from exporter.history.storage.database import Database
+from exporter.history.strips import SCALES
+from exporter.judging.verdict import Federation
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.report import Report
@@ -86,6 +89,23 @@ def targets() -> Iterator[tuple[Target, ...]]:
     (target,) = good().route.targets
     for number in range(10):
         yield (replace(target, port=8000 + number),)
+
+
+def test_counts_of_results_are_forgotten_before_incidents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many servers there are, what happened to one of them is worth more."""
+    monkeypatch.setattr(database, "_MAX_FILE_BYTES", 400 * 1024)
+    names_of_all = [names.parse(f"server-{number}.example.org") for number in range(300)]
+    with opened(tmp_path / "history.sqlite") as stored:
+        stored.write([*entries(*sequence(failing(), good()))])
+        for half_hour in range(1, 49):
+            at = ENDED_AT + half_hour * timedelta(minutes=30)
+            stored.write([Entry(name, at, Federation.FULL, ServerMemory()) for name in names_of_all])
+            if stored.nearly_full:
+                stored.prune(at, YEAR)
+        assert [each.began for each in stored.incidents(None, ENDED_AT, 10)] == [minute(0)]
+        kept = stored.counts(names_of_all[0], SCALES[0], at)
+    assert 5 < len(kept) < 48
+    assert SCALES[0].index(at) in kept
 
 
 def test_the_size_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from exporter.model.report import Report
 
 _BUSY_SECONDS = 5.0  # that a write waits for another process, such as a backup
 _MAX_FILE_BYTES = 2 * 1024**3  # 20,000 servers take a fifth of it in a year, see docs/benchmarks.md
-_MAX_MEMORY_BYTES = 32 * 1024**2
+_MAX_MEMORY_BYTES = 64 * 1024**2  # what 20,000 servers take in a month
 _NEARLY_FULL = 0.9
 _KEPT_INCIDENTS, _KEPT_FIRST_FAILURES, _KEPT_CHANGES = 1000, 50, 1000  # of each server
 _ABANDONED = timedelta(days=2)  # without a result: the server is no longer watched
@@ -112,9 +112,16 @@ class Database:
                 connection.execute(statement, times)
             for scale in SCALES:
                 connection.execute(queries.FORGET_RESULTS, (_seconds(scale), scale.range(now)[0]))
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        """Forget what is missed least, until the database is no longer nearly full."""
+        for scale in reversed(SCALES):
             if self.nearly_full:
-                for statement in queries.FORGET_OLDEST_TENTH:
-                    connection.execute(statement, {"longest": _seconds(SCALES[-1])})
+                self._connection.execute(queries.FORGET_OLDEST_RESULTS, {"seconds": _seconds(scale)})
+        for statement in (queries.FORGET_OLDEST_CHANGES, queries.FORGET_OLDEST_INCIDENTS):
+            if self.nearly_full:
+                self._connection.execute(statement)
 
     @property
     def nearly_full(self) -> bool:

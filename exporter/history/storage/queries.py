@@ -79,21 +79,20 @@ FORGET: Final = (
     "DELETE FROM servers WHERE last_result < :oldest",
 )
 FORGET_RESULTS: Final = "DELETE FROM results WHERE bucket_seconds = ? AND bucket < ?"
-FORGET_OLDEST_TENTH: Final = (
-    """
-    DELETE FROM incidents WHERE ended IS NOT NULL
-    AND began <= (SELECT began FROM incidents ORDER BY began LIMIT 1 OFFSET (SELECT count(*) FROM incidents) / 10)
-    """,
-    """
+# The oldest tenth of each, as far as necessary: counts of results are missed least, and incidents most.
+FORGET_OLDEST_RESULTS: Final = """
+    DELETE FROM results WHERE bucket_seconds = :seconds AND bucket <= (
+        SELECT min(bucket) + (max(bucket) - min(bucket)) / 10 FROM results WHERE bucket_seconds = :seconds
+    )
+"""
+FORGET_OLDEST_CHANGES: Final = """
     DELETE FROM changes
     WHERE at <= (SELECT at FROM changes ORDER BY at LIMIT 1 OFFSET (SELECT count(*) FROM changes) / 10)
-    """,
-    """
-    DELETE FROM results WHERE bucket_seconds = :longest AND bucket <= (
-        SELECT min(bucket) + (max(bucket) - min(bucket)) / 10 FROM results WHERE bucket_seconds = :longest
-    )
-    """,
-)
+"""
+FORGET_OLDEST_INCIDENTS: Final = """
+    DELETE FROM incidents WHERE ended IS NOT NULL
+    AND began <= (SELECT began FROM incidents ORDER BY began LIMIT 1 OFFSET (SELECT count(*) FROM incidents) / 10)
+"""
 
 # ---------------------------------------------------------------- moving to the database that is attached as `file`
 

@@ -54,7 +54,7 @@ class ResilientDatabase:
     @property
     def up(self) -> bool:
         """Whether what happens is written to the file, if there is to be one."""
-        return self._failed_at is None
+        return self._path is None or self._failed_at is None
 
     @property
     def size(self) -> int:
