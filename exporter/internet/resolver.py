@@ -5,6 +5,7 @@ TCP. The operating system's resolver library is never used.
 """
 
 import asyncio
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, islice
@@ -24,6 +25,7 @@ from exporter.probing.network import DnsFailureError, DnsTimeoutError
 from exporter.probing.problems import missing_resource, release_frames
 
 TRY_SECONDS = 2.0  # then the next server is queried, or the same one over the other transport: UDP loses packets
+RECENT_SECONDS = 10.0  # a server that has answered so lately is reachable: if it is silent, the name is slow
 RETRY_PAUSE_SECONDS = 0.1  # before a server is queried again: it may have refused at once, as nothing listens there
 LIVENESS_SECONDS, _LIVENESS_TRIES = 1.0, 3  # short, because a server can answer without querying another one
 # For A once AAAA has records, and the reverse. RFC 8305 says 50 ms, but a probe wants all addresses.
@@ -52,6 +54,8 @@ class Resolver:
         self._tcp_only = tcp_only
         self._silent_over_udp: set[IPEndpoint] = set()
         """Servers that answer over TCP, and do not over UDP."""
+        self._answered_at: dict[tuple[IPEndpoint, bool], float] = {}
+        """When each server last answered, over UDP and over TCP, on the event loop's clock."""
         self._transport_checks: dict[IPEndpoint, asyncio.Task[None]] = {}
         self._moment = min(MOMENT_SECONDS, lifetime * _MOMENT_SHARE)
 
@@ -112,20 +116,28 @@ class Resolver:
     async def responds(self) -> bool:
         """Whether any server sends any answer, an error included."""
         loop, servers = asyncio.get_running_loop(), self._servers()
-        for server, over_tcp in islice(self._tries(servers), max(_LIVENESS_TRIES, 2 * len(servers))):
+        for server, over_tcp in islice(self._tries(servers, lambda *_: False), max(_LIVENESS_TRIES, 2 * len(servers))):
             deadline = loop.time() + min(LIVENESS_SECONDS, self._lifetime)
             if await responds(server, deadline, over_tcp=over_tcp):
                 return True
         return False
 
-    def _tries(self, servers: Sequence[IPEndpoint]) -> Iterator[tuple[IPEndpoint, bool]]:
+    def _tries(
+        self, servers: Sequence[IPEndpoint], is_reachable: Callable[[IPEndpoint, bool], bool]
+    ) -> Iterator[tuple[IPEndpoint, bool]]:
         """Yield servers, and whether to query them over TCP, without an end: all of them, then all over the other
-        transport, and so on.
+        transport, and so on. A server that `is_reachable` over its usual transport is only queried over that.
         """
         tcp_only = self._tcp_only()
         for number in count():
             for server in servers:
-                yield server, tcp_only or (number % 2 == 1) != (server in self._silent_over_udp)
+                usual = tcp_only or server in self._silent_over_udp
+                stays = number % 2 == 0 or tcp_only or is_reachable(server, usual)
+                yield server, usual if stays else not usual
+
+    def _answered_recently(self, server: IPEndpoint, over_tcp: bool) -> bool:  # noqa: FBT001 - half of a key
+        now = asyncio.get_running_loop().time()
+        return now - self._answered_at.get((server, over_tcp), -math.inf) < RECENT_SECONDS
 
     async def _query(self, name: bytes, rdtype: RdataType) -> Answer:
         """Query one server after the other, until one answers or the lifetime has passed.
@@ -136,7 +148,7 @@ class Resolver:
         - Another answer (DnsFailureError): the next server is queried, and this one is not queried again.
         - This process has no socket, port or memory left (OSError): it is raised.
         - No answer (another OSError): the next server is queried, and this one again after all others and a pause, over
-          the other transport.
+          the other transport unless it has recently answered another query.
 
         Raises DnsFailureError if a server has answered, and DnsTimeoutError if none has.
         """
@@ -145,7 +157,7 @@ class Resolver:
         servers = tuple(dict.fromkeys(self._servers()))
         errors: dict[tuple[IPEndpoint, bool], DnsFailureError | OSError] = {}
         failed: set[IPEndpoint] = set()
-        for server, over_tcp in self._tries(servers):
+        for server, over_tcp in self._tries(servers, self._answered_recently):
             if now() >= deadline or len(failed) == len(servers):
                 break
             if server in failed:
@@ -153,6 +165,8 @@ class Resolver:
             if any(tried == server for tried, _ in errors):
                 await asyncio.sleep(RETRY_PAUSE_SECONDS)
             outcome = await _try(server, name, rdtype, min(now() + TRY_SECONDS, deadline), over_tcp=over_tcp)
+            if isinstance(outcome, Answer | DnsFailureError):
+                self._answered_at[server, over_tcp] = now()
             if isinstance(outcome, Answer):
                 if (server, not over_tcp) in errors:
                     self._check_transport(server, answered_over_tcp=over_tcp)

@@ -1,5 +1,6 @@
 """DNS over TCP, where no UDP gets through or the operator demands it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +15,7 @@ from exporter.model.enums import SrvService
 from exporter.model.findings import SrvRecord
 from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
+from tests.lab.dns_faults import drop
 from tests.waiting import until
 
 FOREVER = 3600.0  # seconds, for lookups that are answered
@@ -110,7 +112,23 @@ async def test_a_slow_name_does_not_change_the_transport(server: FilteredServer,
     assert await take_transports_of_next_lookup(server, resolver, patience) == [UDP]
 
 
-async def test_udp_is_used_again_if_tcp_does_not_work_any_more(server: FilteredServer, patience: Patience) -> None:
+async def test_a_slow_name_is_not_looked_up_over_tcp(server: FilteredServer) -> None:
+    """The DNS server has just answered another query: thousands of slow names must not use up its TCP connections."""
+    server.dropped = set()
+    resolver = resolver_of(server)
+    assert await look_up(resolver) == FOUND
+    server.zone.fail("slow.test", "A", drop)
+    server.take_transports()
+    looking_up = asyncio.create_task(resolver.addresses("slow.test"))
+    await until(lambda: [question.rdtype for question in server.questions].count("A") > 3)
+    looking_up.cancel()
+    assert set(server.take_transports()) == {UDP}
+
+
+async def test_udp_is_used_again_if_tcp_does_not_work_any_more(
+    server: FilteredServer, patience: Patience, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolving, "RECENT_SECONDS", 0.0)
     resolver = resolver_of(server)
     assert await look_up(resolver) == FOUND
     assert await take_transports_of_next_lookup(server, resolver, patience) == [TCP]
