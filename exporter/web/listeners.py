@@ -1,16 +1,15 @@
 """The listening sockets, which are bound before anything else starts."""
 
 import errno
-import math
 import os
 import socket
-import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from exporter.config import HostPort
-from exporter.probing.problems import missing_resource
+from exporter.web.connection import client_network
 
 _ERRNO_ADVICE = {
     errno.EADDRINUSE: "another program is already listening there: stop it, or choose another address",
@@ -19,57 +18,50 @@ _ERRNO_ADVICE = {
 }
 CHOOSE_ADDRESS = "choose the address with --web.listen-address, or with `web.listen` in the configuration"
 
-
-SHORTAGE_SECONDS = 0.5  # a shortage is reported once in this time; the event loop tries again after a second
 MAX_PENDING = 64  # connections per socket; a handshake takes a few milliseconds, unless the client stalls
+
+
+class Pending(NamedTuple):
+    """A connection whose handshake is not complete."""
+
+    connection: socket.socket
+    network: str
+    """That of its client."""
 
 
 class ListeningSocket(socket.socket):
     """A listening socket that limits the number of pending connections.
 
     A connection is pending until its TLS handshake is complete; without TLS, it is pending only for a moment. When too
-    many are pending, the one that has been pending for longest is closed, because file descriptors are limited and
-    probes need them.
+    many are pending, one is closed, because file descriptors are limited and probes need them: of the client network
+    that has the most, the one that has been pending for longest.
     """
 
     def __init__(self, listening: socket.socket) -> None:
         super().__init__(fileno=listening.detach())
-        self.pending: dict[int, socket.socket] = {}
+        self.pending: dict[int, Pending] = {}
         """By file descriptor, the oldest first. The server removes a connection once it is established."""
-        self._shortage_until = -math.inf
 
     def __repr__(self) -> str:
         address = "closed" if self.fileno() < 0 else bound_address(self)
         return f"<{type(self).__name__} {address}: {len(self.pending)} pending>"
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection, as asyncio does in a loop of as many rounds as the backlog is long.
-
-        There are three cases:
-
-        - A connection is accepted. If too many are pending then, the oldest one is closed.
-        - Descriptors or memory are short. This raises OSError once, which asyncio logs with a traceback.
-        - They were short a moment ago. This raises BlockingIOError, as if there were no connection, and so ends the
-          loop of asyncio, which would otherwise log a traceback in every round.
-        """
-        if time.monotonic() < self._shortage_until:
-            raise BlockingIOError
-        try:
-            connection, address = super().accept()
-        except OSError as error:
-            if missing_resource(error):
-                self._shortage_until = time.monotonic() + SHORTAGE_SECONDS
-            raise
-        self.pending = {number: each for number, each in self.pending.items() if each.fileno() == number}
+        """Accept a connection, and close another one if too many are pending then."""
+        connection, address = super().accept()
+        self.pending = {number: each for number, each in self.pending.items() if each.connection.fileno() == number}
         if len(self.pending) >= MAX_PENDING:
-            self._drop(next(iter(self.pending)))
-        self.pending[connection.fileno()] = connection
+            self._drop_one()
+        self.pending[connection.fileno()] = Pending(connection, client_network(address[:2]))
         return connection, address
 
-    def _drop(self, descriptor: int) -> None:
-        """Shut the connection down. The event loop then reads the end of the stream, and closes it."""
+    def _drop_one(self) -> None:
+        """Shut a connection down. The event loop then reads the end of the stream, and closes it."""
+        by_network = Counter(each.network for each in self.pending.values())
+        busiest = max(by_network, key=lambda network: by_network[network])
+        descriptor = next(number for number, each in self.pending.items() if each.network == busiest)
         with suppress(OSError):  # the client may have disconnected
-            self.pending.pop(descriptor).shutdown(socket.SHUT_RDWR)
+            self.pending.pop(descriptor).connection.shutdown(socket.SHUT_RDWR)
 
 
 class ListenError(Exception):

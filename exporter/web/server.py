@@ -11,17 +11,26 @@ import uvicorn
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.web.acceptor import Acceptor
 from exporter.web.connection import CONNECTION, BoundedConnection
 from exporter.web.headers import SECURITY_HEADERS, with_headers
 from exporter.web.listeners import ListeningSocket
 
 _KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
-BACKLOG = 128  # connections that the kernel queues, and that asyncio accepts in one iteration
 GRACE_SECONDS = 2.0  # for responses in progress when the exporter stops
 
 
 class _UvicornServer(uvicorn.Server):
-    """A server that leaves signals to the command line."""
+    """A server that leaves signals to the command line, and accepts connections within limits."""
+
+    async def startup(self, sockets: Any = None) -> None:
+        """Called by uvicorn."""
+        protocol: Any = self.config.http_protocol_class
+        make_protocol = partial(
+            protocol, config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        self.servers: Any = [Acceptor(each, make_protocol, self.config.ssl) for each in sockets]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -42,7 +51,6 @@ class Server:
                 log_config=None,
                 server_header=False,
                 proxy_headers=False,
-                backlog=BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 ssl_context_factory=(lambda *_: tls) if tls else None,
             )

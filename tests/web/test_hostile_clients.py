@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.demo.authority import Authority
-from exporter.web import connection, listeners, server
+from exporter.web import acceptor, connection, listeners
 from tests.waiting import leaked_tasks, until
 from tests.web import pems
 from tests.web.clients import REQUEST, crowd, exchange, open_descriptors
@@ -49,7 +49,7 @@ async def test_crowd_delays_nobody(
 
 async def test_a_crowd_is_accepted_in_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each connection has a descriptor until it is closed, and one iteration of the event loop accepts only a batch."""
-    monkeypatch.setattr(server, "BACKLOG", 10)
+    monkeypatch.setattr(acceptor, "BATCH", 10)
     async with served() as address:
         before = open_descriptors()
         with ExitStack() as stack:
@@ -61,7 +61,7 @@ async def test_a_crowd_is_accepted_in_batches(monkeypatch: pytest.MonkeyPatch) -
             for _ in range(20):
                 await asyncio.sleep(0)
                 most = max(most, open_descriptors() - before - CROWD_SIZE * 2)
-    assert 0 < most <= connection.MAX_CONNECTIONS + 3 * server.BACKLOG  # closing one takes two more iterations
+    assert 0 < most <= connection.MAX_CONNECTIONS + 3 * acceptor.BATCH  # closing one takes two more iterations
 
 
 async def test_stalled_handshakes_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

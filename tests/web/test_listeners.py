@@ -1,7 +1,5 @@
 """The listening sockets."""
 
-import asyncio
-import resource
 import socket
 import struct
 from contextlib import ExitStack
@@ -37,34 +35,6 @@ def test_all_addresses_of_both_families_can_be_bound() -> None:
         (second,) = bind([HostPort("::", bound_address(first).port)])
         with second:
             assert bound_address(second) == HostPort("::", bound_address(first).port)
-
-
-async def test_a_shortage_of_descriptors_is_reported_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Otherwise the event loop would log a traceback for every connection in the backlog."""
-    reported: list[str] = []
-    loop = asyncio.get_running_loop()
-    loop.set_exception_handler(lambda _, context: reported.append(context["message"]))
-    monkeypatch.setattr(listeners, "SHORTAGE_SECONDS", 0.05)
-    monkeypatch.setattr("asyncio.constants.ACCEPT_RETRY_DELAY", 0.1)
-    accepted = asyncio.Event()
-
-    def accept(_: object, writer: asyncio.StreamWriter) -> None:
-        writer.close()
-        accepted.set()
-
-    (listener,) = bind([HostPort("127.0.0.1", 0)])
-    async with await asyncio.start_server(accept, sock=listener):
-        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        with socket.socket() as client:
-            client.settimeout(0)
-            client.connect_ex(bound_address(listener))
-            resource.setrlimit(resource.RLIMIT_NOFILE, (1, hard))
-            try:
-                await asyncio.sleep(0.05)
-            finally:
-                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-            await accepted.wait()
-    assert reported == ["socket.accept() out of system resource"]
 
 
 def test_ipv4_is_preferred_for_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +90,21 @@ def test_the_oldest_pending_connection_is_closed_if_there_are_too_many(monkeypat
             client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
             with pytest.raises(BlockingIOError):
                 client.recv(1)
+
+
+def test_the_client_with_the_most_pending_connections_loses_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others complete their handshakes, although they have been pending for longer."""
+    monkeypatch.setattr(listeners, "MAX_PENDING", 3)
+    (listener,) = bind([HostPort("127.0.0.1", 0)])
+    with listener, ExitStack() as stack:
+        clients = []
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.2", "127.0.0.2"):
+            client = socket.create_connection(bound_address(listener), source_address=(host, 0))
+            clients.append(stack.enter_context(client))
+            stack.enter_context(listener.accept()[0])
+        clients[1].settimeout(PATIENCE)
+        assert clients[1].recv(1) == b""
+        assert [each.network for each in listener.pending.values()] == ["127.0.0.1", "127.0.0.2", "127.0.0.2"]
 
 
 def test_a_client_that_has_disconnected_is_not_pending(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,11 @@
-"""Records of TLS that arrive together, with both event loops."""
+"""Records of TLS that arrive together, in both event loops."""
 
 import asyncio
 import ssl
-from collections.abc import Callable
 from pathlib import Path
 from socket import AF_INET, socket
 
 import pytest
-import uvloop
 
 from exporter.config import HostPort
 from tests.waiting import PATIENCE
@@ -20,21 +18,13 @@ _HEALTHY = REQUEST % b"/-/healthy"
 
 
 @pytest.mark.usefixtures("authority")
-@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_requests_are_read_that_arrive_together(
-    tmp_path: Path, new_loop: Callable[[], asyncio.AbstractEventLoop]
-) -> None:
+async def test_requests_are_read_that_arrive_together(tmp_path: Path) -> None:
     """One with the end of the handshake, as hurried clients send it, and then two in records of their own."""
-
-    async def answers() -> list[bytes]:
-        async with running_exporter(tmp_path, TLS) as exporter, asyncio.timeout(PATIENCE):
-            client = _TlsClient(ssl.create_default_context(cafile=tmp_path / "ca.pem"))
-            with socket(AF_INET) as sock:
-                sock.setblocking(False)  # noqa: FBT003 - as in `socket`
-                return await client.exchange(sock, exporter.app.addresses[0], ([_HEALTHY], [_HEALTHY, _HEALTHY]))
-
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        received = runner.run(answers())
+    async with running_exporter(tmp_path, TLS) as exporter, asyncio.timeout(PATIENCE):
+        client = _TlsClient(ssl.create_default_context(cafile=tmp_path / "ca.pem"))
+        with socket(AF_INET) as sock:
+            sock.setblocking(False)  # noqa: FBT003 - as in `socket`
+            received = await client.exchange(sock, exporter.app.addresses[0], ([_HEALTHY], [_HEALTHY, _HEALTHY]))
     assert [each.count(b"HTTP/1.1 200 OK") for each in received] == [1, 2]
 
 
