@@ -58,6 +58,8 @@ class Board:
         self.now = now
         self._record = record
         self._rendered: dict[ServerName, RenderedState] = {}
+        self.latest: datetime | None = None
+        """When the latest report was recorded."""
 
     def __repr__(self) -> str:
         reported = sum(rendered.state.report is not None for rendered in self._rendered.values())
@@ -85,6 +87,7 @@ class Board:
             return False
         state = rendered.state.with_report(report)
         self._rendered[report.server_name] = self._render(state)
+        self.latest = self.now()
         self._record(history_entry(rendered.state, state, report))
         return True
 

@@ -1,5 +1,6 @@
 """What a list of servers shows of each, and searches and sorts by. It is derived once from every report. Pure."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -41,8 +42,12 @@ class Summary:
     """When the first certificate of the server expires, or one that verifies it."""
     searched: str
     """The texts that a search looks into, in lower case."""
-    rank: tuple[int, float, str]
-    """Sorts the worst state first, and then the latest change of the state."""
+    by_state: tuple[int, float, str]
+    """Sorts the worst state first, and then the latest change of the state. What is not known comes last in all."""
+    by_change: tuple[float, str]
+    by_expiry: tuple[float, str]
+    by_age: tuple[float, str]
+    """Sorts the oldest result first."""
 
 
 def summarize(state: ServerState) -> Summary:
@@ -50,16 +55,24 @@ def summarize(state: ServerState) -> Summary:
     name, listed = state.watched.server_name.text, State(state.federation or State.UNKNOWN)
     causes = _causes(state.report, listed) if state.report else ()
     warned = tuple(dict.fromkeys(each.warning for each in state.warnings))
-    since = state.since.timestamp() if state.since else 0.0
+    expires = min(_expiries(state.report), default=None) if state.report else None
+    change = -state.since.timestamp() if state.since else 0.0
     return Summary(
         name=name,
         state=listed,
         causes=causes,
         warnings=warned,
-        expires=min(_expiries(state.report), default=None) if state.report else None,
+        expires=expires,
         searched=" ".join((name, *(word for cause in causes for word in cause), *warned, *_software(state))).lower(),
-        rank=(_SEVERITY[listed], -since, name),
+        by_state=(_SEVERITY[listed], change, name),
+        by_change=(change, name),
+        by_expiry=(_seconds(expires), name),
+        by_age=(_seconds(state.report.ended_at if state.report else None), name),
     )
+
+
+def _seconds(at: datetime | None) -> float:
+    return at.timestamp() if at else math.inf
 
 
 def _causes(report: Report, state: State) -> tuple[tuple[Stage, Reason], ...]:

@@ -8,10 +8,12 @@ import gc
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Final, Self
 
 from exporter.app import App
+from exporter.runtime import event_loop
 from tests.bench.app import running_app
 from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.processes import SELF, cpu_seconds
@@ -19,6 +21,7 @@ from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
 
 SERVERS = 2_000 if QUICK else 20_000
 REQUESTS = 10  # of each measurement: a page takes too little time for the clock of the process
+STARTING_SECONDS = 0.2  # of the client
 PAUSE_SECONDS = 0.0005  # between two looks at the event loop, so that looking takes no time from the page
 PATHS: Final = {
     "the first page": "/",
@@ -29,7 +32,7 @@ PATHS: Final = {
 
 
 def main() -> None:
-    emit(asyncio.run(measure()))
+    emit(event_loop.run(measure()))
 
 
 class WaitMeter:
@@ -94,23 +97,24 @@ def rows_of(name: str, runs: list[PageCost]) -> Iterator[Row]:
 
 async def cost_of(app: App, path: str) -> PageCost:
     """Request the page several times for the costs, and once with a measurement of the event loop."""
-    size = await fetch(app, path, 1)
-    used = cpu_seconds(SELF)
-    await fetch(app, path, REQUESTS)
-    cpu = (cpu_seconds(SELF) - used) / REQUESTS
-    async with WaitMeter() as meter:
-        await fetch(app, path, 1)
-    return PageCost(cpu, meter.longest, size)
+    cpu, size, _ = await fetch(app, path, REQUESTS)
+    _, _, waited = await fetch(app, path, 1, WaitMeter())
+    return PageCost(cpu / REQUESTS, waited, size)
 
 
-async def fetch(app: App, path: str, times: int) -> int:
-    """Request a page over one connection, and return the number of bytes of each response."""
+async def fetch(app: App, path: str, times: int, meter: WaitMeter | None = None) -> tuple[float, int, float]:
+    """Request a page over one connection. Return the CPU time, the bytes of a response, and the longest wait.
+
+    The client starts before anything is measured: to start a process holds up a large one for some time.
+    """
     (address,) = app.addresses
-    options = ["--silent", "--fail", "--globoff", "--write-out", "%{size_download}\n"]
-    urls = [argument for _ in range(times) for argument in ("--output", "/dev/null", f"http://{address}{path}")]
-    client = await asyncio.create_subprocess_exec("curl", *options, *urls, stdout=PIPE)
-    output, _ = await client.communicate()
-    return int(output.split()[0])
+    options = ["--silent", "--fail", "--globoff", "--write-out", "%{size_download}\n", "--config", "-"]
+    client = await asyncio.create_subprocess_exec("curl", *options, stdin=PIPE, stdout=PIPE)
+    await asyncio.sleep(STARTING_SECONDS)
+    used, request = cpu_seconds(SELF), f"url = http://{address}{path}\noutput = /dev/null\n"
+    async with meter or nullcontext():
+        output, _ = await client.communicate((request * times).encode())
+    return cpu_seconds(SELF) - used, int(output.split()[0]), meter.longest if meter else 0.0
 
 
 if __name__ == "__main__":

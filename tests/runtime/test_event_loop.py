@@ -11,9 +11,10 @@ from exporter.runtime import event_loop
 
 @pytest.fixture(autouse=True)
 def restore_module() -> Iterator[None]:
-    threshold = gc.get_threshold()
+    threshold, switch_interval = gc.get_threshold(), sys.getswitchinterval()
     yield
     gc.set_threshold(*threshold)
+    sys.setswitchinterval(switch_interval)
     importlib.reload(event_loop)
 
 
@@ -28,6 +29,13 @@ def test_uvloop_is_used_if_it_is_installed() -> None:
 def test_asyncio_is_used_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     assert importlib.reload(event_loop).run(event_loop_module()) == "asyncio.unix_events"
+
+
+def test_threads_take_turns_more_often() -> None:
+    """The event loop goes on after a millisecond while a thread renders a page."""
+    sys.setswitchinterval(1)
+    event_loop.run(event_loop_module())
+    assert sys.getswitchinterval() == pytest.approx(event_loop.SWITCH_SECONDS)
 
 
 @pytest.mark.parametrize(("servers", "collections"), [(0, 10), (500, 10), (1_000, 20), (20_000, 400)])

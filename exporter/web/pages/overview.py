@@ -78,6 +78,7 @@ def routes(board: Board, queries: ReportQueries, outage: Callable[[], Outage | N
             request,
             "overview.html",
             **content,
+            latest=board.latest,
             outage=outage(),
             probe_any=queries.config().web.probe_any,
         )
@@ -144,6 +145,5 @@ def _content(snapshot: Snapshot, view: View) -> dict[str, object]:
         "orders": _ORDERS,
         "refresh_seconds": _REFRESH_SECONDS,
         "state": next((state for state in State if totals.get(state)), State.UNKNOWN),
-        "latest": max((each.state.report.ended_at for each in snapshot.states if each.state.report), default=None),
         "here": "",
     }

@@ -34,7 +34,11 @@ def board_with(servers: int) -> Board:
         kind = kinds[number % 10 == 0]
         name = f"server-{number:05}.example.org"
         summary = replace(
-            kind.summary, name=name, searched=f"{name} synapse", rank=(*kind.summary.rank[:1], -float(number), name)
+            kind.summary,
+            name=name,
+            searched=f"{name} synapse",
+            by_state=(kind.summary.by_state[0], -float(number), name),
+            by_expiry=(float(number % 97), name),
         )
         board._rendered[names.parse(name)] = replace(kind, summary=summary)
     return board
@@ -55,7 +59,7 @@ def cpu_seconds(snapshot: Snapshot, view: View) -> float:
     """Return what a page takes, in this thread."""
     before = time.thread_time()
     content = overview._content(snapshot, view)
-    html = rendering.render("overview.html", "./", **content, outage=None, probe_any=True)
+    html = rendering.render("overview.html", "./", **content, latest=ENDED_AT, outage=None, probe_any=True)
     used = time.thread_time() - before
     assert html.count('<tr role="row">') == ROWS + 1
     return used
