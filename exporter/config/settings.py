@@ -100,7 +100,7 @@ class WebSettings:
     listen: tuple[Annotated[HostPort, value_types.LISTEN_ADDRESS], ...] = (DEFAULT_LISTEN,)
     """The addresses to listen on."""
     probe_any: Annotated[bool, value_types.BOOLEAN] = False
-    """true: /probe and the reports also probe servers that are not watched."""
+    """true: /probe, the reports and the pages also probe servers that are not watched."""
 
 
 @with_config(STRICT)

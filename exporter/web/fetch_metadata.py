@@ -4,12 +4,12 @@ Browsers describe the origin of a request in headers (Fetch Metadata, https://ww
 """
 
 from typing import Final
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
 _SAME_SITE_VALUES: Final = ("same-origin", "none")  # none: the user entered the address, or used a bookmark
 _SAFE_METHODS: Final = ("GET", "HEAD")
+_SCHEMES: Final = ("http", "https")
 _PREFLIGHT: Final = "OPTIONS"
 
 
@@ -41,8 +41,7 @@ def is_own_form(method: str, headers: Headers) -> bool:
         return False
     if site := headers.get("sec-fetch-site"):
         return site == _SAME_SITE_VALUES[0]
-    origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc == headers.get("host")
+    return headers.get("origin", "") in {f"{scheme}://{headers.get('host')}" for scheme in _SCHEMES}
 
 
 def is_cross_site(method: str, headers: Headers) -> bool:

@@ -53,6 +53,7 @@ async def test_any_server_is_probed_where_that_is_allowed(tmp_path: Path) -> Non
         pytest.param({"Sec-Fetch-Site": "none"}, False, id="no page"),
         pytest.param({"Origin": "http://evil.example"}, False, id="another site, over http"),
         pytest.param({"Origin": "http://exporter.example.org"}, False, id="another port"),
+        pytest.param({"Origin": "http://["}, False, id="no origin at all"),
         pytest.param({"Origin": "null"}, False, id="a sandboxed frame"),
     ],
 )
