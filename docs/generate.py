@@ -16,7 +16,7 @@ from exporter.metrics.families import FAMILIES, SUFFIXES, Family
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.web.api import openapi
-from tests.lab.catalogue import EVERY_SERVER
+from tests.lab.catalogue import WITH_BOTH_WAYS
 
 BUCKET_BOUND = "le"  # the label of the buckets of a histogram
 
@@ -108,7 +108,8 @@ in the log. The list is closed. `check` and the report show the remedy; in some 
 
 The examples are servers of the test federation, and the stages are those in which these servers cause the reason; it
 may occur in others too. The tests cause every reason over real sockets. The stages `proxy` and `notary` belong to the
-deep look, which is made more rarely than a probe.
+deep look, which is made more rarely than a probe. The stage `outbound` is the [other direction](outbound.md), which is
+off by default.
 
 | reason | stages | for example | remedy |
 |---|---|---|---|
@@ -141,7 +142,7 @@ def reasons_page() -> str:
 
 
 def _reason_row(reason: Reason) -> str:
-    causes = [(stage, server) for server in EVERY_SERVER for stage, expected in server.expected if expected is reason]
+    causes = [(stage, server) for server in WITH_BOTH_WAYS for stage, expected in server.expected if expected is reason]
     if reason in WITHOUT_SERVER:
         return _row(f"`{reason}`", *WITHOUT_SERVER[reason], remedies.remedy(reason))
     stages = ", ".join(f"`{stage}`" for stage in Stage if stage in dict(causes))
@@ -154,7 +155,7 @@ def warnings_page() -> str:
 
 
 def _warning_row(warning: WarningName) -> str:
-    *_, example = (server for server in EVERY_SERVER if warning in server.warnings)  # the last one is made for it
+    *_, example = (server for server in WITH_BOTH_WAYS if warning in server.warnings)  # the last one is made for it
     return _row(f"`{warning}`", example.shows, warning.remedy)
 
 

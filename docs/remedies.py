@@ -8,9 +8,9 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from exporter.judging.remedies import BY_STATUS
+from exporter.judging.remedies import BY_STATUS, STAGE_REMEDIES
 from exporter.judging.warnings import WarningName
-from exporter.model.reasons import STAGE_REMEDIES, Reason
+from exporter.model.reasons import Reason
 
 FOLDER = Path(__file__).parent / "runbooks"
 TABLE = re.compile(r"(<!-- (remedies|warnings)(?:: ([a-z_, ]+))? -->)\n.*?<!-- end of \2 -->\n", re.DOTALL)

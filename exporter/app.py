@@ -22,14 +22,16 @@ from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.scheduling.own_families import OwnFamilies
+from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
-from exporter.scheduling.single_flight import ActiveConfig, ProbeRunner
-from exporter.server_lists import file_sd, source
-from exporter.server_lists.file_sd import ServerFile, ServerFiles
+from exporter.scheduling.single_flight import ProbeRunner
+from exporter.server_lists import file_sd
+from exporter.server_lists.file_follower import FileFollower
 from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
+from exporter.web.outbound_service import OutboundService
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.site import SiteContext, build_site
@@ -79,8 +81,13 @@ class App:
         self._lag = LoopLag(self.exporter_metrics.event_loop_lag.observe)
         if workers:
             workers.on_lag = self.exporter_metrics.event_loop_lag.observe
+        self._outbound = OutboundService(self.exporter_metrics.record_outbound)
         self._runner = ProbeRunner(
-            self.board, self.exporter_metrics, lambda: self._active, lambda: self._schedule.limiter
+            self.board,
+            self.exporter_metrics,
+            lambda: self._active,
+            lambda: self._schedule.limiter,
+            lambda: self._outbound.looks,
         )
         self._schedule = Schedule(self._runner.run_scheduled, self.exporter_metrics, first_round=first_round)
         self._configured: frozenset[ServerName] = frozenset()  # by any shard
@@ -100,7 +107,7 @@ class App:
             )
         )
         self._own_families = OwnFamilies(self.exporter_metrics)
-        self._files = ServerFiles(())
+        self._files = FileFollower(self.exporter_metrics)
         self._lists = ListFollower(self._watch_changed_lists, self.exporter_metrics)
         self._config_lock = asyncio.Lock()
         self._reload_lock = asyncio.Lock()
@@ -137,6 +144,8 @@ class App:
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
+            network = wiring.build_network(self._active.config)
+            await stack.enter_async_context(self._outbound.run(self._active.config.outbound, network))
             await stack.enter_async_context(self._runner)
             await stack.enter_async_context(self._schedule)
             await self._apply(self._active)
@@ -164,6 +173,7 @@ class App:
                 self._reload_at_every(hangup),
                 self._reread_server_files(),
                 self._lists.run(),
+                self._outbound.keep_checking(lambda: self._active.prober),
             )
         ]
         try:
@@ -243,13 +253,16 @@ class App:
             log.warning("a reload does not change web.listen: restart the exporter", listening=self.addresses)
         if config.storage != before.storage:
             log.warning("a reload does not change storage: restart the exporter", path=str(before.storage.path))
+        if config.outbound != before.outbound:
+            log.warning("a reload does not change outbound: restart the exporter")
 
     async def _apply(self, fresh: ActiveConfig) -> None:
         """Probes in flight continue with the previous configuration."""
-        self._files.patterns = fresh.config.server_files
-        self._files.max_servers = fresh.config.lists.max_servers
-        await self._refresh_files()
+        self._files.follow(fresh.config.server_files, fresh.config.lists.max_servers)
+        await self._files.refresh()
         self._active = fresh
+        if self._outbound.looks:
+            self._outbound.looks.network = wiring.build_network(fresh.config)
         self._own_families.record(wiring.ip_families(fresh.config))
         self._lists.follow(wiring.build_server_lists(fresh.config))
         await self._watch()
@@ -261,33 +274,8 @@ class App:
             await asyncio.sleep(self._reread)
             async with self._config_lock:
                 self._own_families.record(wiring.ip_families(self._active.config))
-                if await self._refresh_files():
+                if await self._files.refresh():
                     await self._watch()
-
-    async def _refresh_files(self) -> bool:
-        """Read the server files again. Return whether anything has changed."""
-        before = self._files.files
-        changed = await source.parse(self._files.refresh)
-        for path in before.keys() - self._files.files.keys():
-            self.exporter_metrics.remove_list(path)
-        for path, file in self._files.files.items():
-            self._record_file(path, file)
-        if changed:
-            self._log_complaints()
-        return changed
-
-    def _record_file(self, path: str, file: ServerFile) -> None:
-        self.exporter_metrics.add_list(path)
-        servers, rejected = len(file.listing.names), file.listing.rejected
-        self.exporter_metrics.record_list(path, servers, rejected, is_applied=file.is_applied)
-
-    def _log_complaints(self) -> None:
-        for complaint in self._files.unmatched:
-            log.warning("server file not applied", complaint=str(complaint))
-        for path, file in self._files.files.items():
-            event = "entry of a server list left out" if file.is_applied else "server file not applied"
-            for complaint in file.listing.complaints:
-                log.warning(event, list=path, complaint=str(complaint))
 
     async def _watch_changed_lists(self) -> None:
         async with self._config_lock:

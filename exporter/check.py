@@ -6,7 +6,8 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -37,35 +38,52 @@ NO_RESOLVER_ANSWERS = (
     "/etc/resolv.conf, and whether a firewall lets queries through."
 )
 
+_USE_THE_API = (
+    "If the exporter itself is listening there, it knows the result: curl "
+    "'http://127.0.0.1:10448/api/v1/report?server_name=SERVER'"
+)
+
 _Show: TypeAlias = Callable[[Report], None]
 _Histories: TypeAlias = dict[ServerName, ServerHistory]
+_Complete: TypeAlias = Callable[[Report], Awaitable[Report]]
+
+
+class _NotListeningError(Exception):
+    """The exporter cannot listen for other servers. The message says why."""
 
 
 class _InvalidArgumentsError(ValueError):
     """The message has one line for each argument that is not a server name."""
 
 
-def run(servers: Sequence[str], config_file: Path | None, *, as_json: bool, with_history: bool = False) -> int:
+def run(
+    servers: Sequence[str],
+    config_file: Path | None,
+    *,
+    as_json: bool,
+    with_history: bool = False,
+    outbound: bool = False,
+) -> int:
     """Return the exit status. There are four cases:
 
     - 0: all servers federate.
     - 1: some do not.
-    - 2: a server name or the configuration is invalid, or `with_history` there is none to be read. Nothing is probed,
-      and standard error says why.
+    - 2: a server name or the configuration is invalid, `with_history` there is none to be read, or for `outbound` the
+      exporter cannot listen. Nothing is probed, and standard error says why.
     - 130: the command was interrupted with Ctrl-C.
 
     Raises SystemExit if the reader of standard output, such as `head`, closes it early.
     """
     try:
         server_names = _parse_server_names(servers)
-        settings = config.load(config_file) if config_file else Config()
+        settings = _load(config_file, outbound=outbound)
         prober = wiring.build_prober(settings)
         histories = _read_histories(settings.storage.path, server_names) if with_history else None
     except (_InvalidArgumentsError, ConfigError, UnreadableHistoryError) as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
     try:
-        return _probe_and_show(server_names, prober, settings.probe.concurrency, histories, as_json=as_json)
+        return _probe_and_show(server_names, prober, settings, histories, as_json=as_json, outbound=outbound)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
 
@@ -75,6 +93,14 @@ def _read_histories(path: Path | None, server_names: Sequence[ServerName]) -> _H
     if path is None:
         raise UnreadableHistoryError("--history needs a configuration with storage.path: use --config")
     return read_histories(path, server_names)
+
+
+def _load(config_file: Path | None, *, outbound: bool) -> Config:
+    """Raises ConfigError or _InvalidArgumentsError."""
+    settings = config.load(config_file) if config_file else Config()
+    if outbound and not settings.outbound:
+        raise _InvalidArgumentsError("--outbound needs the section `outbound` of a configuration: add --config")
+    return settings
 
 
 def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
@@ -91,13 +117,14 @@ def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     return server_names
 
 
-def _probe_and_show(
+def _probe_and_show(  # noqa: PLR0913 - independent options
     server_names: Sequence[ServerName],
     prober: Prober,
-    concurrency: int,
+    settings: Config,
     histories: _Histories | None,
     *,
     as_json: bool,
+    outbound: bool,
 ) -> int:
     several = len(server_names) > 1
 
@@ -108,21 +135,51 @@ def _probe_and_show(
         else:
             _show_text(report, history, blank_line=several)
 
-    reports = asyncio.run(_check(server_names, prober, concurrency, show))
+    check = partial(_check, server_names, prober, settings.probe.concurrency, show)
+    try:
+        reports = asyncio.run(_check_both_ways(check, prober, settings) if outbound else check(_identity))
+    except _NotListeningError as error:
+        sys.stderr.write(f"{error}\n")
+        return _UNUSABLE
     federating = sum(map(verdict.federates, reports))
     if several and not as_json:
         _standard_output().print(report_text.summarize(list(map(verdict.federation, reports))))
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 
 
-async def _check(server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show) -> list[Report]:
-    """Probe at most `concurrency` servers at a time, and show the reports in the given order, as soon as possible."""
+async def _identity(report: Report) -> Report:
+    return report
+
+
+async def _check_both_ways(
+    check: Callable[[_Complete], Awaitable[list[Report]]], prober: Prober, settings: Config
+) -> list[Report]:
+    """Listen for the servers meanwhile, and look whether they come. Raises _NotListeningError."""
+    from exporter.web.listeners import ListenError  # noqa: PLC0415 - the web server takes long to load
+    from exporter.web.outbound_service import OutboundService  # noqa: PLC0415 - as above
+
+    service = OutboundService()
+    try:
+        async with service.run(settings.outbound, wiring.build_network(settings)):
+            await service.check(prober)
+            return await check(service.complete)
+    except ListenError as error:
+        raise _NotListeningError(f"{error}\n{_USE_THE_API}") from error
+
+
+async def _check(
+    server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show, complete: _Complete
+) -> list[Report]:
+    """Probe at most `concurrency` servers at a time, and show the reports in the given order, as soon as possible.
+
+    `complete` adds to a report what a probe and a deep look do not find.
+    """
     _cancel_on_sigint()
     slots = asyncio.Semaphore(concurrency)
 
     async def probe(name: ServerName) -> Report:
         async with slots:
-            return await prober.run_deep_look(await prober.probe(name))
+            return await complete(await prober.run_deep_look(await prober.probe(name)))
 
     probes = [asyncio.create_task(probe(name)) for name in server_names]
     reports = []

@@ -27,10 +27,17 @@ def build_prober(
     chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves. `processes`
     that probe share the limits of what the exporter sends to one address.
     """
-    network, timeout = config.network, config.probe.timeout
+    network = config.network
+    internet = build_network(config, remember_chains=remember_chains, processes=processes)
+    return Prober(internet, config.probe.timeout, network.notaries, network.connectivity_check, stalled_seconds)
+
+
+def build_network(config: Config, *, remember_chains: bool = True, processes: int = 1) -> Internet:
+    """Return the real network, as `network` of the configuration describes it."""
+    network = config.network
     resolvers, tcp_only = _resolvers(network.resolvers)
-    internet = Internet(
-        timeout=timeout,
+    return Internet(
+        timeout=config.probe.timeout,
         resolvers=resolvers,
         tcp_only=tcp_only,
         ca_file=network.ca_file,
@@ -42,7 +49,6 @@ def build_prober(
         remember_chains=remember_chains,
         processes=processes,
     )
-    return Prober(internet, timeout, network.notaries, network.connectivity_check, stalled_seconds)
 
 
 def ip_families(config: Config) -> frozenset[IPFamily]:

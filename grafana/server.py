@@ -89,6 +89,18 @@ def _implementations() -> Json:
     )
 
 
+def _outbound() -> Json:
+    came = f"count by (method, ip_family) ({select_server('outbound_info')})"
+    return stat(
+        "Reaches others",
+        "How the server was made to connect to the exporter when it last did, and over which IP family it came. The "
+        "other direction is off by default.",
+        COUNT,
+        instant_query(came, "{{method}} {{ip_family}}"),
+        text_mode="name",
+    )
+
+
 def _availability(thresholds: Thresholds) -> Json:
     return stat(
         "Availability",
@@ -108,7 +120,11 @@ def _success_ratio(period: str) -> str:
 
 def _exporters() -> Json:
     keys = ("job", "instance")
-    times = [("last probe", "probe_last_timestamp_seconds"), ("last deep look", "deep_look_timestamp_seconds")]
+    times = [
+        ("last probe", "probe_last_timestamp_seconds"),
+        ("last deep look", "deep_look_timestamp_seconds"),
+        ("last look outbound", "outbound_timestamp_seconds"),
+    ]
     return table(
         "Exporters",
         "Every exporter that watches this server. If only one of them fails, check its network first.",
@@ -133,7 +149,7 @@ def _stages() -> Json:
         "Stages",
         "The stages in the order of a probe. A gap means that the stage did not run: an earlier stage failed, or the "
         "server does not need it. From tcp on, a stage covers all endpoints. proxy and notary show the latest deep "
-        "look.",
+        "look, and outbound whether the server reached the exporter when it was last made to.",
         SUCCESS,
         *(range_query(f"avg({_stage_success(stage)})", stage) for stage in Stage),
     )
@@ -250,7 +266,9 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status()),
-                    line(6, (6, _implementations()), (8, _availability(thresholds)), (10, _exporters())),
+                    line(
+                        6, (4, _implementations()), (4, _outbound()), (6, _availability(thresholds)), (10, _exporters())
+                    ),
                 ),
             ),
             Row(

@@ -141,8 +141,16 @@ class FakeConnection:
     def use_plain_http(self) -> None:
         self._calls.append(f"http {self._address}")
 
-    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
+    async def get(
+        self,
+        path: str,
+        host_header: str,
+        max_bytes: int,
+        user_agent: str | None = None,
+        authorization: str | None = None,
+    ) -> HttpResponse:
         agent = f" as {user_agent}" if user_agent else ""
+        agent += " signed" if authorization else ""
         self._calls.append(f"GET {self._address} {host_header}{path}{agent}")
         return await self._respond(path, max_bytes, user_agent)
 

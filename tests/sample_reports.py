@@ -6,8 +6,9 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from exporter.model import names
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Implementation, Means, Method, SrvService, Stage
+from exporter.model.enums import Implementation, IPFamily, Means, Method, OutboundMethod, SrvService, Stage
 from exporter.model.findings import (
+    CameBack,
     Certificate,
     Contact,
     Delegation,
@@ -28,6 +29,7 @@ from exporter.model.report import (
     EndpointReport,
     LocatedProblem,
     NotaryResult,
+    OutboundLook,
     Report,
     SecondLook,
     Way,
@@ -107,6 +109,13 @@ SUPPORT = Support(
     (Contact("m.role.admin", "@admin:example.org", "admin@example.org"), Contact("m.role.security", None, "sec@a.org")),
     "https://example.org/support",
 )
+
+
+def with_outbound(*problems: Problem) -> Report:
+    """Return `delegated_by_well_known` with a look at the other direction, in which the server came over IPv6."""
+    came = CameBack(OutboundMethod.ALIAS, IPFamily.IPV6)
+    outcome: Passed[CameBack] | Failed[CameBack] = Failed(10.0, problems) if problems else Passed(0.08, came)
+    return replace(delegated_by_well_known(), outbound=OutboundLook(ENDED_AT - timedelta(minutes=5), outcome))
 
 
 def with_deep_look(*problems: Problem) -> Report:

@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import yaml
+from structlog.testing import capture_logs
 
 from exporter import check
+from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Request, Response, Site
 from tests.lab.crowd import crowd
+from tests.outbound.both_ways import both_ways
+from tests.outbound.both_ways import configure as configure_outbound
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.subprocess
@@ -72,9 +76,9 @@ def write_config(config: dict[str, Any], folder: Path) -> Path:
     return file
 
 
-async def run(config_file: Path, *servers: str, as_json: bool = True) -> int:
+async def run(config_file: Path, *servers: str, as_json: bool = True, outbound: bool = False) -> int:
     """Run the command in a thread, because it starts its own event loop, and return its exit status."""
-    return await asyncio.to_thread(check.run, servers, config_file, as_json=as_json)
+    return await asyncio.to_thread(check.run, servers, config_file, as_json=as_json, outbound=outbound)
 
 
 def reports(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -323,3 +327,42 @@ def read_terminal(terminal: int) -> bytes:
         while content := os.read(terminal, 65536):
             received += content
     return received
+
+
+# ---------------------------------------------------------------- the other direction
+
+
+async def test_the_other_direction_is_part_of_the_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every method is tried. It does not decide whether the server federates."""
+    names = ("signed-way.lab.test", "no-egress.lab.test")
+    async with Federation([each for each in BOTH_WAYS_SERVERS if each.server_name in names]) as federation:
+        file = configure_outbound(federation, tmp_path)
+        with capture_logs():  # the command logs warnings only
+            assert await run(file, *names, outbound=True) == 0
+        came, silent = reports(capsys)
+        assert await run(file, *names, as_json=False, outbound=True) == 0
+        text = capsys.readouterr().out
+    assert came["outbound"]["ok"] is True
+    assert (came["outbound"]["method"], came["federation"]) == ("signed", "full")
+    assert silent["outbound"]["ok"] is False
+    assert (silent["federation_ok"], silent["federation"]) == (True, "partial")
+    assert [(problem["stage"], problem["reason"]) for problem in silent["problems"]] == [
+        ("outbound", "outbound_unreachable")
+    ]
+    words = " ".join(text.split())
+    assert "it reaches the exporter over IPv4, after a signed request" in words
+    assert "It cannot take part in rooms elsewhere: see the stage outbound." in words
+
+
+async def test_nothing_is_looked_at_without_the_section(config_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await run(config_file, HEALTHY, outbound=True) == 2
+    assert "--outbound needs the section `outbound`" in capsys.readouterr().err
+
+
+async def test_a_port_that_is_in_use_is_a_clear_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Most likely, the exporter itself is listening there: then it knows the result."""
+    async with both_ways(BOTH_WAYS_SERVERS[:1], tmp_path):
+        assert await run(tmp_path / "config.yaml", "both-ways.lab.test", outbound=True) == 2
+    error = capsys.readouterr().err
+    assert "another program is already listening there" in error
+    assert "/api/v1/report?server_name=" in error

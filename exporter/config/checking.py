@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from functools import cache
+from types import UnionType
 from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -83,4 +84,6 @@ def _keys_at(declaration: Any, path: KeyPath) -> list[str]:
     """Return the keys that the mapping at `path` may have."""
     for step in path:
         declaration = get_args(declaration)[0] if isinstance(step, int) else get_type_hints(declaration)[step]
+        if isinstance(declaration, UnionType):  # a section or None
+            declaration, _ = get_args(declaration)
     return [field.name for field in fields(declaration)]

@@ -1,11 +1,14 @@
 """Reads files: their bytes, bounded in size, and the text or the token in them."""
 
 import re
+import stat
 from pathlib import Path
 
 from exporter.config.complaint import Complaint, ConfigError
+from exporter.model.signing_keys import SigningSeed, parse_seed
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
+_MAX_KEY_FILE_BYTES = 2**20
 _TOKEN = re.compile(rb"[!-~]{1,4096}")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML does not allow them either
 
@@ -44,6 +47,23 @@ def read_token(path: Path) -> str:
         found = "something else" if written else "an empty file"
         raise UnreadableError(f"expected one line of printable ASCII characters without spaces, found {found}")
     return written.decode("ascii")
+
+
+def read_signing_key(path: Path) -> SigningSeed:
+    """Return the key in a file of Synapse's format. Raises UnreadableError, whose message contains nothing of the key.
+
+    Only the owner of the file may have access to it: whoever can read the key can speak as its server.
+    """
+    written = read_bytes(path, _MAX_KEY_FILE_BYTES)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        found = f"found mode {mode:04o}: run chmod 600 on it"
+        raise UnreadableError(f"expected a private key that only its owner can read, {found}")
+    try:
+        return parse_seed(written.decode("ascii", "replace"))
+    except ValueError as error:
+        hint = "create one with `matrix-federation-exporter generate-signing-key FILE`"
+        raise UnreadableError(f"{error}, found something else: {hint}") from None
 
 
 def decode(file: str, content: bytes) -> str:

@@ -10,10 +10,21 @@ from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
 from exporter.config.rules import check_rules
-from exporter.config.settings import Config, NetworkSettings, ServerUrl, Settings, StorageSettings, SynapseDestinations
+from exporter.config.settings import (
+    Config,
+    NetworkSettings,
+    OutboundSettings,
+    OutboundTls,
+    ServerUrl,
+    Settings,
+    StorageSettings,
+    SynapseDestinations,
+)
 from exporter.model.servers import WatchedServer
 
-_Section = TypeVar("_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations)
+_Section = TypeVar(
+    "_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations, OutboundSettings, OutboundTls
+)
 
 
 def load(path: str | Path) -> Config:
@@ -48,7 +59,15 @@ def _to_config(settings: Settings, folder: Path) -> Config:
         network=_resolve_paths(folder, settings.network),
         web=settings.web,
         storage=_resolve_paths(folder, settings.storage),
+        outbound=_outbound(settings, folder),
     )
+
+
+def _outbound(settings: Settings, folder: Path) -> OutboundSettings | None:
+    if settings.outbound is None:
+        return None
+    tls = settings.outbound.tls and _resolve_paths(folder, settings.outbound.tls)
+    return replace(_resolve_paths(folder, settings.outbound), tls=tls)
 
 
 def _watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:

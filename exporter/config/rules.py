@@ -36,6 +36,9 @@ def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         _reject_duplicate_lists(root, document),
         _check_ca_files(root, folder),
         _check_token_files(root, folder),
+        _check_signing_key(root, folder),
+        _check_outbound_certificate(root, folder),
+        _reject_shared_listener(root),
     ):
         yield from (document.complaint(path, sentence) for path, sentence in rule)
 
@@ -166,3 +169,47 @@ def _check_certificates(path: FilePath) -> Iterable[str]:
 
 def cannot_use(path: FilePath, why: str) -> str:
     return f"cannot use {printable(str(path), _MAX_PATH)}: {why}"
+
+
+# ---------------------------------------------------------------- the other direction
+
+
+def _outbound_section(root: dict[str, object]) -> list[tuple[KeyPath, dict[str, object]]]:
+    return [(("outbound",), as_mapping(root.get("outbound")))]
+
+
+def _check_signing_key(root: dict[str, object], folder: FilePath) -> Violations:
+    for path, written in _named_files("signing_key_file", _outbound_section(root)):
+        try:
+            files.read_signing_key(folder / written)
+        except files.UnreadableError as error:
+            yield path, cannot_use(folder / written, str(error))
+
+
+def _check_outbound_certificate(root: dict[str, object], folder: FilePath) -> Violations:
+    """Load both files with OpenSSL, which will use them."""
+    tls = as_mapping(as_mapping(root.get("outbound")).get("tls"))
+    cert_file, key_file = tls.get("cert_file"), tls.get("key_file")
+    if not isinstance(cert_file, str) or not isinstance(key_file, str) or "\0" in cert_file + key_file:
+        return
+    for key, written in (("cert_file", cert_file), ("key_file", key_file)):
+        try:
+            files.read_bytes(folder / written)
+        except files.UnreadableError as error:
+            yield ("outbound", "tls", key), cannot_use(folder / written, str(error))
+            return
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(folder / cert_file, folder / key_file, password="")
+    except ssl.SSLError as error:
+        expected = "expected a PEM certificate and its private key without a passphrase"
+        yield ("outbound", "tls"), f"{expected}, OpenSSL refuses them: {error.reason or 'no PEM'}"
+
+
+def _reject_shared_listener(root: dict[str, object]) -> Violations:
+    """The pages and /metrics are not for the Internet, and other servers must get nothing of them."""
+    outbound = as_mapping(root.get("outbound")).get("listen")
+    web = as_mapping(root.get("web")).get("listen")
+    for index, address in enumerate(outbound if isinstance(outbound, list) else []):
+        if isinstance(web, list) and address in web:
+            yield ("outbound", "listen", index), "web.listen has the same address: choose another port"

@@ -161,6 +161,36 @@ class ListSettings:
     """The maximum number of servers of one list. Those after the first so many are not watched."""
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class OutboundTls:
+    """The certificate of the exporter's own listener. Both files are read again when they change."""
+
+    cert_file: Annotated[Path, value_types.PEM_FILE]
+    """PEM file with the certificate for the server name and its intermediate certificates. The path is relative to the
+    configuration file."""
+    key_file: Annotated[Path, value_types.PEM_FILE]
+    """PEM file with the private key. The path is relative to the configuration file."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class OutboundSettings:
+    """The other direction: the exporter listens as a homeserver, and checks whether the watched servers reach it."""
+
+    server_name: Name
+    """The exporter's own name in the federation. It must lead other servers to `listen`."""
+    signing_key_file: Annotated[Path, value_types.KEY_FILE]
+    """The exporter's signing key in Synapse's format, which only its owner can read: create it with
+    `matrix-federation-exporter generate-signing-key FILE`. The path is relative to the configuration file."""
+    listen: tuple[Annotated[HostPort, value_types.LISTEN_ADDRESS], ...] = (HostPort("0.0.0.0", 8448),)  # noqa: S104 - others must reach it
+    """The addresses to listen on for other servers. Never one of web.listen."""
+    tls: Annotated[OutboundTls | None, BeforeValidator(value_types.none_if_null)] = None
+    """The certificate, unless a reverse proxy in front of `listen` has it."""
+    interval: Annotated[float, value_types.DURATION] = 900.0
+    """How often each server is looked at, with the first probe that is due then."""
+
+
 def _expand_server(written: object) -> object:
     """Expand a plain server name, which is short for a mapping with only that name."""
     return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
@@ -195,6 +225,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
+    outbound: Annotated[OutboundSettings | None, BeforeValidator(value_types.none_if_null)] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,3 +242,4 @@ class Config:
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
+    outbound: OutboundSettings | None = None

@@ -114,6 +114,11 @@ def _or_null(parse: Parser) -> Parser:
     return lambda value: None if isinstance(value, UnsupportedScalar) and value.read_as == NULL else parse(value)
 
 
+def none_if_null(value: object) -> object:
+    """Return a section as it is written, or None where it is written as null."""
+    return None if isinstance(value, UnsupportedScalar) and value.read_as == NULL else value
+
+
 def _parse_address_scope(written: str) -> AddressScope:
     try:
         return AddressScope(written)
@@ -221,6 +226,8 @@ CA_FILE = ValueType(
 STORAGE_FILE = ValueType(
     "the path of a file, or null", _or_null(parse_text(parse_path)), {"type": ["string", "null"], "minLength": 1}
 )
+PEM_FILE = ValueType("the path of a PEM file", parse_text(parse_path), STRING)
+KEY_FILE = ValueType("the path of a file with a signing key", parse_text(parse_path), STRING)
 TOKEN_FILE = ValueType("the path of a file with a token", parse_text(parse_path), STRING)
 URL = ValueType("a URL such as https://example.org/servers.json", parse_text(addresses.parse_url), STRING)
 BASE_URL = ValueType("a URL such as https://matrix.example.org", parse_text(addresses.parse_base_url), STRING)

@@ -16,10 +16,13 @@ from exporter.app import App
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo import story
+from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.federation import SERVERS, Federation
+from exporter.demo.listener import LOOPBACK, free_port
 from exporter.demo.servers import LabServer
 from exporter.demo.story import STORY_SERVER, Problems
 from exporter.model import names
+from exporter.outbound.signing import generate_seed
 from exporter.web.listeners import ListenError, bind
 
 TIMEOUT = "4s"
@@ -27,16 +30,19 @@ FIRST_ROUND_SECONDS = 1.0  # with the timeout, all first results are there withi
 _INTERVAL = "30s"
 STORY_INTERVAL = "10s"
 STORY_PAUSE_SECONDS = 20.0  # after a step was seen: long enough to look at it
+SHOWN = SERVERS + BOTH_WAYS_SERVERS
+"""All servers but the one of the story."""
+_OWN_NAME, _OWN_IP = "exporter.lab.test", "192.0.2.240"  # of the exporter, as these servers find it
 
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[App]:
     """Run both, print what there is to see, and stage the story."""
-    async with Federation((*SERVERS, STORY_SERVER)) as federation:
+    async with Federation((*SHOWN, STORY_SERVER)) as federation:
         with _write_config(federation) as config_file:
             async with App(config_file, listen=[_choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
                 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
-                for paragraph in _introduce(app.addresses[0], SERVERS):
+                for paragraph in _introduce(app.addresses[0], SHOWN):
                     console.print(paragraph)
                 async with _staged_story(federation, app, console):
                     yield app
@@ -69,14 +75,31 @@ def _write_config(federation: Federation) -> Iterator[Path]:
     """Write the configuration file, in JSON, which is valid YAML."""
     with TemporaryDirectory(prefix="federation-demo-") as folder:
         file = Path(folder, "demo.yaml")
-        file.write_text(json.dumps(_configuration(federation)), encoding="utf-8")
+        outbound = _join(federation, Path(folder))
+        file.write_text(json.dumps({**_configuration(federation), "outbound": outbound}), encoding="utf-8")
         yield file
 
 
 def _configuration(federation: Federation) -> dict[str, Any]:
-    servers: list[str | dict[str, str]] = [server.server_name for server in SERVERS]
+    servers: list[str | dict[str, str]] = [server.server_name for server in SHOWN]
     servers.append({"server_name": STORY_SERVER.server_name, "interval": STORY_INTERVAL})
     return {**federation.config(), "servers": servers, "probe": {"interval": _INTERVAL, "timeout": TIMEOUT}}
+
+
+def _join(federation: Federation, folder: Path) -> dict[str, Any]:
+    """Let all servers know the exporter, and return the section `outbound` of its configuration."""
+    port = free_port()
+    key_file, certificate = folder / "signing.key", federation.introduce(_OWN_NAME, _OWN_IP, port)
+    key_file.touch(0o600)
+    key_file.write_text(str(generate_seed()), encoding="ascii")
+    (folder / "certificate.pem").write_bytes(certificate.pem)
+    return {
+        "server_name": _OWN_NAME,
+        "signing_key_file": "signing.key",
+        "listen": [f"{LOOPBACK}:{port}"],
+        "tls": {"cert_file": "certificate.pem", "key_file": "certificate.pem"},
+        "interval": _INTERVAL,
+    }
 
 
 def _choose_listen_address() -> HostPort:

@@ -13,15 +13,17 @@ from tempfile import TemporaryDirectory
 from typing import Any, Self, TypeVar
 
 from exporter.demo.authority import Authority, CertificateProfile, IssuedCertificate
+from exporter.demo.both_ways.outgoing import Neighbour, OutgoingRequests
 from exporter.demo.broken import BROKEN_SERVERS
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.healthy import HEALTHY_SERVERS
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import HttpsServer, Site
-from exporter.demo.listener import Port
+from exporter.demo.listener import LOOPBACK, Port
 from exporter.demo.ports import ClosedPort
-from exporter.demo.servers import LabServer, PortFactory, RunningServer, Website
+from exporter.demo.servers import FEDERATION_PORT, WELL_KNOWN_PORT, LabServer, PortFactory, RunningServer, Website
 from exporter.model.enums import IPFamily
+from exporter.model.names import parse
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """The servers of `demo`: few enough to be looked over."""
@@ -37,6 +39,7 @@ class Federation:
         self.connect_to: dict[str, str] = {}
         """`ip:port` as in DNS, and the address on loopback that stands for it."""
         self.authority: Authority
+        self._refused: Port
         self._running: dict[str, RunningServer] = {}
         self._listeners: dict[str, HttpsServer] = {}
         self._contexts: dict[tuple[object, ...], SSLContext] = {}
@@ -65,6 +68,21 @@ class Federation:
     def server(self, server_name: str) -> RunningServer:
         return self._running[server_name]
 
+    def introduce(self, server_name: str, ip: str, port: int) -> IssuedCertificate:
+        """Let all homeservers connect to one more server, which listens on a port on loopback, and find it at `ip`.
+
+        Return its certificate.
+        """
+        host = parse(server_name).host
+        self.dns.zone.load(f"{host} A {ip}")
+        self.connect_to[f"{ip}:{WELL_KNOWN_PORT}"] = self._refused.address
+        self.connect_to[f"{ip}:{FEDERATION_PORT}"] = f"{LOOPBACK}:{port}"
+        neighbour = Neighbour(server_name, f"{LOOPBACK}:{port}", self.ca_file)
+        for running in self._running.values():
+            homeserver = running.homeserver
+            homeserver.outgoing = OutgoingRequests(homeserver, neighbour, **running.server.outgoing)
+        return self.authority.issue([host])
+
     def config(self) -> dict[str, Any]:
         """Return the exporter's configuration for this federation, as YAML would load it."""
         return {
@@ -82,7 +100,7 @@ class Federation:
         folder = self._stack.enter_context(TemporaryDirectory(prefix="federation-lab-"))
         self.authority = Authority(Path(folder))
         await self._start(self.dns)
-        refused = await self._start(ClosedPort())
+        self._refused = refused = await self._start(ClosedPort())
         for server in self.servers:
             await self._add(server, refused)
         for server in self.servers:

@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from canonicaljson import encode_canonical_json
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,10 +27,18 @@ KeyPublisher: TypeAlias = Callable[["Homeserver"], JsonObject]
 """Makes the document in which a homeserver publishes its keys."""
 
 
+class Outgoing(Protocol):
+    """What makes a homeserver connect to others."""
+
+    async def respond(self, request: Request) -> Response | None:
+        """Respond to a request that needs another server; None to every other one."""
+
+
 class Homeserver:
     """A homeserver whose attributes may all be changed at any time.
 
-    `resources` are by path; a path that is removed gets the response of an unknown path.
+    `resources` are by path; a path that is removed gets the response of an unknown path. Without `outgoing`, nothing
+    makes it connect to other servers.
     """
 
     def __init__(self, server_name: str) -> None:
@@ -39,6 +47,7 @@ class Homeserver:
         self.key = Ed25519PrivateKey.generate()
         self.old_key = Ed25519PrivateKey.generate()
         self.publish_keys: KeyPublisher = publish_signed_keys
+        self.outgoing: Outgoing | None = None
         self.resources: dict[str, Callable[[], Response]] = {VERSION: self.version, KEYS: self.keys}
 
     async def respond(self, request: Request) -> Response:
@@ -46,8 +55,10 @@ class Homeserver:
 
         Paths are compared as they were sent, as Synapse does: a proxy that decodes a path changes its meaning.
         """
+        if self.outgoing and (response := await self.outgoing.respond(request)):
+            return response
         if _SIGNED_REQUESTS.fullmatch(f"{request.method} {request.path}"):
-            return _error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
+            return error(401, "M_UNAUTHORIZED", "Missing Authorization headers")
         resource = self.resources.get(request.path)
         if resource is None:
             return unrecognized(404)
@@ -98,10 +109,10 @@ def publishing(publish_keys: KeyPublisher) -> HomeserverFactory:
 
 
 def unrecognized(status: int) -> Response:
-    return _error(status, "M_UNRECOGNIZED", "Unrecognized request")
+    return error(status, "M_UNRECOGNIZED", "Unrecognized request")
 
 
-def _error(status: int, errcode: str, message: str) -> Response:
+def error(status: int, errcode: str, message: str) -> Response:
     """Return an error as every Matrix API does (Matrix specification, "Standard error response")."""
     return json_response({"errcode": errcode, "error": message}, status)
 

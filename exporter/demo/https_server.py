@@ -36,6 +36,7 @@ class Request:
     user_agent: str
     body: bytearray = field(default_factory=bytearray)
     """The part of the body that has arrived so far."""
+    authorization: str | None = None
 
     @property
     def path(self) -> str:
@@ -205,6 +206,7 @@ def read_request(event: h11.Request, sni: str | None) -> Request:
         event.target.decode(),
         headers.get("host", ""),
         headers.get("user-agent", ""),
+        authorization=headers.get("authorization"),
     )
 
 

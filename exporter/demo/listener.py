@@ -15,6 +15,12 @@ ConnectionHandler: TypeAlias = Callable[[socket.socket], Awaitable[None]]
 """Serves an accepted, non-blocking connection, which is closed afterwards."""
 
 
+def free_port() -> int:
+    """Return a port on loopback that nothing listens on at the moment."""
+    with socket.create_server((LOOPBACK, 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
 class Port(Protocol):
     """A TCP port that clients can connect to once it is started."""
 

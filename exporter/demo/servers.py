@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ssl import SSLContext
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from exporter.demo.authority import VALID, Authority, CertificateProfile, IssuedCertificate
 from exporter.demo.homeserver import Homeserver, HomeserverFactory
@@ -86,6 +86,8 @@ class LabServer:
     dns_faults: Mapping[tuple[str, str], DnsFault] = field(default_factory=dict)
     """By name and type."""
     homeserver: HomeserverFactory = Homeserver
+    outgoing: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the homeserver's requests to others."""
     on_started: Callable[[Mapping[str, "RunningServer"]], None] | None = None
     """Called with all servers, by server name, when all of them are running."""
 

@@ -154,8 +154,16 @@ class InternetConnection:
         self._tls = None
         self._http = HttpExchange(self._tcp)
 
-    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
-        return await self._request(HttpRequest(path, host_header, user_agent=user_agent or USER_AGENT), max_bytes)
+    async def get(
+        self,
+        path: str,
+        host_header: str,
+        max_bytes: int,
+        user_agent: str | None = None,
+        authorization: str | None = None,
+    ) -> HttpResponse:
+        request = HttpRequest(path, host_header, user_agent=user_agent or USER_AGENT, authorization=authorization)
+        return await self._request(request, max_bytes)
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:
         return await self._request(HttpRequest(path, host_header, body, method="POST"), max_bytes)

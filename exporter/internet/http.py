@@ -38,6 +38,7 @@ class HttpRequest:
     body: bytes | None = None
     method: str = "GET"
     user_agent: str = USER_AGENT
+    authorization: str | None = None
 
     def events(self) -> Iterator[h11.Event]:
         """Yield the request as h11 sends it."""
@@ -53,6 +54,8 @@ class HttpRequest:
             "Accept": "application/json",
             "Accept-Encoding": "identity",
         }
+        if self.authorization is not None:
+            headers["Authorization"] = self.authorization
         if self.body is not None:
             headers |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
         return h11.Request(method=self.method, target=self.path, headers=list(headers.items()))

@@ -82,16 +82,18 @@ def federates(report: Report) -> bool:
 
 
 def federation(report: Report) -> Federation:
-    """Return the verdict in three grades. It is partial in two cases, if at least Synapse or Dendrite gets through:
+    """Return the verdict in three grades. It is partial in three cases, if at least Synapse or Dendrite gets through:
 
     - some implementation does not get through;
-    - lookups work, but a reverse proxy breaks joins or messages.
+    - lookups work, but a reverse proxy breaks joins or messages;
+    - the server does not reach others, or signed requests do not reach it.
     """
     verdicts = peers.verdicts(report)
     if not any(verdicts[implementation].federates for implementation in peers.DECISIVE):
         return Federation.NONE
-    proxy = stages(report).get(Stage.PROXY)
-    full = all(of.federates for of in verdicts.values()) and (proxy is None or proxy.ok)
+    seen = stages(report)
+    whole = all(seen[stage].ok for stage in (Stage.PROXY, Stage.OUTBOUND) if stage in seen)
+    full = whole and all(of.federates for of in verdicts.values())
     return Federation.FULL if full else Federation.PARTIAL
 
 

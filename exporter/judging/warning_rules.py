@@ -250,6 +250,11 @@ def intermediary(report: Report) -> Details:
             yield f"{endpoint.endpoint.address}: a filter lets only the User-Agent of a homeserver pass"
 
 
+def outbound_by_notary_only(report: Report) -> Details:
+    if report.outbound and report.outbound.by_notary_only:
+        yield report.outbound.by_notary_only
+
+
 def notary_disagrees(report: Report) -> Details:
     """Peers that rely on the notary reject what this server signs."""
     outcomes = [result.outcome for result in report.deep.notaries] if report.deep else []

@@ -133,6 +133,11 @@ class WarningName(WithRemedy):
         "filters, rate limits and compression (Cloudflare: a rule that skips them for these paths, or DNS only). If "
         "a status is named, such as 421 or 525, the remedy of the stage says what else to do.",
     )
+    OUTBOUND_BY_NOTARY_ONLY = (
+        "outbound_by_notary_only",
+        "The homeserver verifies the exporter's signature with keys that another server fetched, so nothing shows that "
+        "it reaches others itself: check the firewall for outgoing connections on its machine.",
+    )
     NOTARY_DISAGREES = (
         "notary_disagrees",
         "Another server got other keys for this name: restore the homeserver's signing key file if it was lost or "
@@ -185,6 +190,7 @@ RULES = {
     WarningName.OLD_KEY_INCONSISTENT: rules.old_key_inconsistent,
     WarningName.HOST_WITH_PORT_DIFFERS: rules.host_with_port_differs,
     WarningName.INTERMEDIARY: rules.intermediary,
+    WarningName.OUTBOUND_BY_NOTARY_ONLY: rules.outbound_by_notary_only,
     WarningName.NOTARY_DISAGREES: rules.notary_disagrees,
 }
 """The rule of every warning but `delegation_lost`, which needs more than the report."""

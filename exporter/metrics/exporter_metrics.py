@@ -119,6 +119,14 @@ class ExporterMetrics:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self.outbound_ready = Gauge(
+            "outbound_ready",
+            "1 if the exporter reaches its own listener for other servers under its own name, 0 if not. While it is 0,"
+            " no server is blamed for not reaching it. Missing if outbound is not configured.",
+            ("own_name",),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
         self.servers = Gauge("servers", "Number of watched servers.", namespace=NAMESPACE, registry=registry)
         self.probes_in_flight = Gauge(
             "probes_in_flight", "Number of probes in flight.", namespace=NAMESPACE, registry=registry
@@ -236,6 +244,10 @@ class ExporterMetrics:
         """Record whether the history is written to its file, and the size of that file in bytes."""
         self._storage_up.set(up)
         self._storage_size.set(size)
+
+    def record_outbound(self, own_name: str, *, ready: bool) -> None:
+        """Record whether the listener for other servers was reached under the exporter's own name."""
+        self.outbound_ready.labels(own_name).set(ready)
 
     def add_list(self, name: str) -> None:
         """Create the series of a server list, so that one that never responds is seen. Its name is a path or a URL."""

@@ -145,6 +145,21 @@ FAMILIES: tuple[Family, ...] = (
         samples.from_report(lambda report: report.deep.made_at.timestamp() if report.deep else None),
     ),
     Family(
+        "outbound_timestamp_seconds",
+        MetricType.GAUGE,
+        "When the server was last made to connect to the exporter. The stage outbound comes from it.",
+        (),
+        samples.from_report(samples.outbound_timestamp),
+    ),
+    Family(
+        "outbound_info",
+        MetricType.INFO,
+        "1 if the server reached the exporter, with how it was made to, and over which IP family it came. The family "
+        "is empty behind a reverse proxy.",
+        ("method", "ip_family"),
+        samples.info_from_report(samples.outbound),
+    ),
+    Family(
         "delegation_info",
         MetricType.INFO,
         "1 for each target that the server name leads to. The method is the step of the specification that applied.",

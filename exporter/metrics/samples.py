@@ -121,6 +121,15 @@ def warnings(state: ServerState) -> Iterator[Sample]:
             yield (warning,), 1.0
 
 
+def outbound_timestamp(report: Report) -> float | None:
+    return report.outbound.made_at.timestamp() if report.outbound and report.outbound.asked else None
+
+
+def outbound(report: Report) -> Iterator[tuple[str, ...]]:
+    if report.outbound and (came := found(report.outbound.outcome)):
+        yield came.method, came.ip_family or ""
+
+
 def delegation(report: Report) -> Iterator[tuple[str, ...]]:
     for target in report.route.targets:
         yield report.route.method, str(target)

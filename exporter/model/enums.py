@@ -31,6 +31,19 @@ class Stage(StrEnum):
     """Only in a deep look: what a reverse proxy does to requests."""
     NOTARY = "notary"
     """Only in a deep look, once for every notary: whether it returns the keys that the server publishes."""
+    OUTBOUND = "outbound"
+    """Only if configured, and more rarely than a probe: whether the server reaches the exporter's own listener."""
+
+
+class OutboundMethod(StrEnum):
+    """How a server is made to connect to the exporter, the best way first."""
+
+    ALIAS = "alias"
+    """Its client API is asked for a room alias of the exporter's name."""
+    NOTARY = "notary"
+    """It is asked, as a notary, for the exporter's keys."""
+    SIGNED = "signed"
+    """It gets a request that the exporter signed, and needs the exporter's keys to verify it."""
 
 
 class Implementation(StrEnum):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import Oddity, SrvService
+from exporter.model.enums import IPFamily, Oddity, OutboundMethod, SrvService
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
@@ -200,3 +200,12 @@ class SigningKeys:
     document: str | None = field(default=None, compare=False, repr=False)
     """The response as compact JSON; None if it is too large to keep."""
     oddities: frozenset[Oddity] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class CameBack:
+    """How the server reached the exporter's own listener."""
+
+    method: OutboundMethod
+    ip_family: IPFamily | None = None
+    """Over which it came; None behind a reverse proxy, which hides it."""

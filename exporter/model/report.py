@@ -7,6 +7,7 @@ from datetime import datetime
 from exporter.model.addresses import Endpoint
 from exporter.model.enums import Implementation, IPFamily, Means, Stage
 from exporter.model.findings import (
+    CameBack,
     Delegation,
     HttpShape,
     Resolution,
@@ -117,6 +118,21 @@ class DeepLook:
 
 
 @dataclass(frozen=True, slots=True)
+class OutboundLook:
+    """Whether the server reaches the exporter when it is made to: joining a room needs connections both ways."""
+
+    made_at: datetime
+    """UTC."""
+    outcome: Outcome[CameBack] = SKIPPED
+    """Skipped if it was inconclusive."""
+    inconclusive_because: str | None = None
+    asked: bool = True
+    """Whether the server was sent anything: it is not while the exporter's own listener cannot be reached."""
+    by_notary_only: str | None = None
+    """Who fetched the exporter's keys in the server's place, in a sentence; None unless it did not come itself."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointReport:
     """What one probe found at one endpoint."""
 
@@ -212,6 +228,8 @@ class Report:
     """The way of each implementation that goes another one than the specification."""
     deep: DeepLook | None = None
     """The latest deep look, which may be older than this report."""
+    outbound: OutboundLook | None = None
+    """The latest look at the other direction, which may be older than this report. None if it is not configured."""
     stalled_seconds: float = 0.0
     """Seconds for which the exporter's own event loop was stalled during the probe."""
     cpu_seconds: float = 0.0
@@ -227,13 +245,16 @@ class Report:
     def way_of(self, implementation: Implementation) -> Way:
         return self.detours.get(implementation) or Way(self.route, self.dns, self.endpoints)
 
-    def with_deep_look_from(self, earlier: "Report | None") -> "Report":
-        """Return this report with the deep look of an earlier one, unless it has its own or there is none."""
-        if self.deep or not (earlier and earlier.deep):
+    def with_looks_from(self, earlier: "Report | None") -> "Report":
+        """Return this report with the rarer looks of an earlier one, unless it has its own or there are none."""
+        if earlier is None:
             return self
-        by_endpoint = {report.endpoint: report.deep for report in earlier.endpoints}
-        endpoints = tuple(replace(report, deep=by_endpoint.get(report.endpoint)) for report in self.endpoints)
-        return replace(self, deep=earlier.deep, endpoints=endpoints)
+        report = replace(self, outbound=earlier.outbound) if earlier.outbound and not self.outbound else self
+        if self.deep or not earlier.deep:
+            return report
+        by_endpoint = {seen.endpoint: seen.deep for seen in earlier.endpoints}
+        endpoints = tuple(replace(seen, deep=by_endpoint.get(seen.endpoint)) for seen in self.endpoints)
+        return replace(report, deep=earlier.deep, endpoints=endpoints)
 
     def discovery_outcomes(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
         """Return the stages of server discovery, in order, with their outcomes."""
@@ -248,3 +269,5 @@ class Report:
                 yield stage, report.endpoint, outcome
         for result in self.deep.notaries if self.deep else ():
             yield Stage.NOTARY, None, result.outcome
+        if self.outbound:
+            yield Stage.OUTBOUND, None, self.outbound.outcome

@@ -98,10 +98,17 @@ class Connection(Protocol):
     def use_plain_http(self) -> None:
         """Use the connection for HTTP without TLS."""
 
-    async def get(self, path: str, host_header: str, max_bytes: int, user_agent: str | None = None) -> HttpResponse:
+    async def get(
+        self,
+        path: str,
+        host_header: str,
+        max_bytes: int,
+        user_agent: str | None = None,
+        authorization: str | None = None,
+    ) -> HttpResponse:
         """Send GET over HTTP/1.1. Raises TooLargeError if the body has more than `max_bytes` bytes.
 
-        `user_agent` replaces the exporter's own.
+        `user_agent` replaces the exporter's own; `authorization` is sent as the header of that name.
         """
 
     async def post(self, path: str, host_header: str, body: bytes, max_bytes: int) -> HttpResponse:

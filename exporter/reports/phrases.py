@@ -6,8 +6,9 @@ from typing import Final
 
 from exporter.model import routes
 from exporter.model.addresses import Target
-from exporter.model.enums import Stage
+from exporter.model.enums import OutboundMethod, Stage
 from exporter.model.findings import (
+    CameBack,
     Certificate,
     Contact,
     Delegation,
@@ -158,8 +159,22 @@ def _describe_raw(seen: object, now: datetime) -> Iterator[str]:
             return describe_software(seen)
         case SigningKeys():
             return _describe_signing_keys(seen)
+        case CameBack():
+            return _describe_coming_back(seen)
         case _:  # an open TCP connection
             return iter(())
+
+
+_WAYS_BACK: Final = {
+    OutboundMethod.ALIAS: "asked for a room alias of the exporter",
+    OutboundMethod.NOTARY: "asked for the exporter's keys",
+    OutboundMethod.SIGNED: "after a signed request",
+}
+
+
+def _describe_coming_back(seen: CameBack) -> Iterator[str]:
+    over = f" over {seen.ip_family.written}" if seen.ip_family else ""
+    yield f"it reaches the exporter{over}, {_WAYS_BACK[seen.method]}"
 
 
 def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:

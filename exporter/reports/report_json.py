@@ -25,7 +25,7 @@ from exporter.model.findings import (
     Support,
 )
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
-from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
+from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, OutboundLook, Report
 from exporter.reports.server_state import Result, ServerState
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -73,6 +73,7 @@ def report_json(report: Report, delegation_last_seen: datetime | None = None) ->
         "endpoints": [_endpoint_json(seen) for seen in report.endpoints],
         "without_route": [endpoint.address for endpoint in resolution.without_route] if resolution else [],
         "deep_look": _deep_look_json(report.deep) if report.deep else None,
+        "outbound": _outbound_json(report.outbound) if report.outbound else None,
         "timings_unreliable": report.timings_unreliable,
     }
 
@@ -223,6 +224,18 @@ def _deep_look_json(seen: DeepLook) -> JsonObject:
         "srv": _srv_json(seen.srv) if seen.srv else None,
         "notaries": [_notary_json(result) for result in seen.notaries],
         "support": _support_json(seen.support) if seen.support else None,
+    }
+
+
+def _outbound_json(seen: OutboundLook) -> JsonObject:
+    """`ok` is null if the look was inconclusive."""
+    came = found(seen.outcome)
+    return {
+        "checked_at": _rfc3339(seen.made_at),
+        "ok": None if isinstance(seen.outcome, Skipped) else isinstance(seen.outcome, Passed),
+        "inconclusive_because": seen.inconclusive_because,
+        "method": came.method if came else None,
+        "ip_family": came.ip_family if came else None,
     }
 
 

@@ -22,7 +22,7 @@ from exporter.model.addresses import Endpoint
 from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords, Support
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
-from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, Report
+from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, OutboundLook, Report
 from exporter.reports import phrases
 from exporter.reports.details import describe_details
 from exporter.reports.phrases import printable_text
@@ -85,6 +85,8 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
         root.add(Group(_deep_look_line(report.deep, report), *_support_lines(report.deep.support)))
         for result in report.deep.notaries:
             root.add(Group(*_notary_stage(result, report)))
+    if report.outbound:
+        root.add(Group(*_outbound_stage(report.outbound, report)))
     for located in warned:
         root.add(Group(*_warning(located)))
     return root
@@ -132,6 +134,8 @@ def _partial_federation(report: Report) -> Iterator[_Line]:
         yield from _obstacle(_WARNING, obstacle, report)
     if any(located.stage is Stage.PROXY for located in in_stages):
         yield _Line(_INDENT + _WARNING, Text("Lookups work, but joins or messages fail: see the stage proxy."))
+    if any(located.stage is Stage.OUTBOUND for located in in_stages):
+        yield _Line(_INDENT + _WARNING, Text("It cannot take part in rooms elsewhere: see the stage outbound."))
 
 
 def _hidden_obstacles(report: Report) -> Iterator[_Line]:
@@ -180,6 +184,14 @@ def _notary_stage(result: NotaryResult, report: Report) -> Iterator[_Line]:
         case Failed(problems=found):
             yield _Line(_stage_lead(Stage.NOTARY, result.outcome, report, columns), Text(result.notary.text))
             yield from _problem_lines([LocatedProblem(Stage.NOTARY, None, each) for each in found], report)
+
+
+def _outbound_stage(seen: OutboundLook, report: Report) -> Iterator[_Line]:
+    if isinstance(seen.outcome, Skipped):
+        lead = Text.assemble(_SKIPPED, f"{Stage.OUTBOUND:<{_STAGE_COLUMNS['server']}} {_NOT_RUN}")
+        yield _Line(lead, Text(printable_text(f"inconclusive: {seen.inconclusive_because}")))
+    else:
+        yield from _stage_lines(Stage.OUTBOUND, seen.outcome, report)
 
 
 def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:

@@ -69,7 +69,7 @@ class ServerState:
         """
         if report.exporter_offline:
             return self._with_offline_report(report)
-        report = report.with_deep_look_from(self.report)
+        report = report.with_looks_from(self.report)
         succeeded, federation = verdict.federates(report), verdict.federation(report)
         result = Result(report.ended_at, report.seconds, succeeded, federation, _failure_reasons(report))
         memory, changes = self.memory.after(report, federation, failed=not succeeded)

@@ -3,19 +3,18 @@
 import asyncio
 import math
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any, Self
 
 import structlog
 
-from exporter.config import Config
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.enums import Resource
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
+from exporter.outbound.looks import OutboundLooks
 from exporter.probing.prober import SupportsProbe, WorkerLostError
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
@@ -24,18 +23,11 @@ from exporter.scheduling.costly_servers import CostlyServers
 from exporter.scheduling.flights import NEARLY_ALL, Flight, OnDemand, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import OutageDetector
+from exporter.scheduling.rarer_looks import ActiveConfig, RarerLooks
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveConfig:
-    """A whole configuration, and the prober that was built from it."""
-
-    config: Config
-    prober: SupportsProbe
 
 
 class DeadlineExceededError(Exception):
@@ -59,14 +51,16 @@ class ProbeRunner:
         exporter_metrics: ExporterMetrics,
         active: Callable[[], ActiveConfig],
         limiter: Callable[[], ProbeLimiter],
+        outbound: Callable[[], OutboundLooks | None] = lambda: None,
     ) -> None:
-        """`active` and `limiter` are called before each probe, as a reload may replace their results."""
+        """`active`, `limiter` and `outbound` are called before each probe, as their results may be replaced."""
         self._board = board
         self._exporter_metrics = exporter_metrics
         self.outage_detector = OutageDetector(board, exporter_metrics, lambda: active().prober)
         self._costly = CostlyServers(exporter_metrics)
         self._active = active
         self._limiter = limiter
+        self._rarer_looks = RarerLooks(board, active, outbound, self._costly)
         self._in_flight: dict[ServerName, Flight] = {}
         """Of each server, the probe that has the most time."""
         self._on_demand: dict[ServerName, OnDemand] = {}
@@ -210,8 +204,7 @@ class ProbeRunner:
         - The probe was cut short: its report is only for those who requested it.
         - An outage of the exporter's network, or an IP family that its machine lacks, explains its failures: the report
           goes to the board and says so.
-        - Otherwise the report goes to the board. If a deep look is due, it is made before, and is a part of the report
-          unless the exporter was starved during it.
+        - Otherwise the report goes to the board. The rarer looks that are due are made before, and are a part of it.
         """
         active = self._active()
         try:
@@ -230,15 +223,8 @@ class ProbeRunner:
             return False
         finally:
             ended.cancel()  # has no effect if it is done
-        if (
-            max_seconds is None
-            and not report.exporter_offline
-            and not self._costly.must_rest(name)
-            and self._deep_look_is_due(report, active.config.probe.deep_interval)
-        ):
-            deeper = await active.prober.run_deep_look(report)
-            self._costly.record(deeper)
-            report = report if verdict.exporter_starved(deeper) else deeper
+        if max_seconds is None and not report.exporter_offline:
+            report = await self._rarer_looks.add_to(report)
         return not was_cut_short(report, max_seconds, active.config.probe.timeout) and self._publish(report)
 
     async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
@@ -259,18 +245,6 @@ class ProbeRunner:
         if max_seconds is None:
             self._exporter_metrics.probes_skipped.labels(reason).inc()
 
-    def _deep_look_is_due(self, report: Report, interval: float) -> bool:
-        """It is if the latest one is too old, or if a certificate has stopped verifying since."""
-        state = self._board.state(report.server_name)
-        if state is None:
-            return False
-        latest = report.with_deep_look_from(state.report)
-        return (
-            latest.deep is None
-            or report.ended_at - latest.deep.made_at >= timedelta(seconds=interval)
-            or any(endpoint.lacks_keys_behind_bad_certificate for endpoint in latest.endpoints)
-        )
-
     def _publish(self, report: Report) -> bool:
         """Put a report on the board, into the metrics and into the log. Return False if its server is not watched."""
         before = self._board.state(report.server_name)
@@ -278,7 +252,7 @@ class ProbeRunner:
             return False
         if not report.exporter_offline:
             self._exporter_metrics.observe(report)
-            probe_log.log_probe(before.report, report.with_deep_look_from(before.report))
+            probe_log.log_probe(before.report, report.with_looks_from(before.report))
         return True
 
 

@@ -68,28 +68,28 @@ class ListenError(Exception):
     """The exporter cannot listen on an address. The message says which address, why, and what to do."""
 
 
-def bind(addresses: Iterable[HostPort]) -> list[ListeningSocket]:
-    """Bind all addresses or none. Raises ListenError.
+def bind(addresses: Iterable[HostPort], advice: str = CHOOSE_ADDRESS) -> list[ListeningSocket]:
+    """Bind all addresses or none. Raises ListenError, whose message ends with the advice.
 
     Clients can connect as soon as this returns; they wait until a server accepts their connections.
     """
     with ExitStack() as stack:
-        sockets = [stack.enter_context(_open_listener(address)) for address in addresses]
+        sockets = [stack.enter_context(_open_listener(address, advice)) for address in addresses]
         stack.pop_all()
     return sockets
 
 
-def _open_listener(listen: HostPort) -> ListeningSocket:
+def _open_listener(listen: HostPort, advice: str) -> ListeningSocket:
     """If a name has several addresses, bind one of them, preferably an IPv4 address."""
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, *_, address = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
         return ListeningSocket(socket.create_server(address[:2], family=family))
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: the name is not valid in DNS
-        raise ListenError(f"cannot listen on {listen}: the name does not resolve ({CHOOSE_ADDRESS})") from error
+        raise ListenError(f"cannot listen on {listen}: the name does not resolve ({advice})") from error
     except OSError as error:
         reason = _ERRNO_ADVICE.get(error.errno or 0, os.strerror(error.errno or 0))
-        raise ListenError(f"cannot listen on {listen}: {reason} ({CHOOSE_ADDRESS})") from error
+        raise ListenError(f"cannot listen on {listen}: {reason} ({advice})") from error
 
 
 def bound_address(sock: socket.socket) -> HostPort:

@@ -20,6 +20,8 @@ from exporter.config import (
     HostPort,
     ListSettings,
     NetworkSettings,
+    OutboundSettings,
+    OutboundTls,
     ProbeSettings,
     ServerUrl,
     SynapseDestinations,
@@ -44,6 +46,8 @@ SECTIONS = {
     "network.": NetworkSettings,
     "web.": WebSettings,
     "storage.": StorageSettings,
+    "outbound.": OutboundSettings,
+    "outbound.tls.": OutboundTls,
 }
 
 
@@ -268,6 +272,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "servers[0].expect.": "servers:\n- expect:\n    ",
         "server_urls[0].": "server_urls:\n- ",
         "synapse_destinations[0].": "synapse_destinations:\n- ",
+        "outbound.tls.": "outbound:\n  tls:\n    ",
     }
     head = above.get(section, section.replace(".", ":\n  "))
     assert fields(SECTIONS[section])

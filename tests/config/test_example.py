@@ -18,6 +18,8 @@ from exporter.config.settings import (
     ExpectSettings,
     ListSettings,
     NetworkSettings,
+    OutboundSettings,
+    OutboundTls,
     ProbeSettings,
     ServerSettings,
     ServerUrl,
@@ -88,6 +90,17 @@ def test_the_example_contains_every_key_of_the_server_lists() -> None:
         Draft202012Validator(SCHEMA).validate({section: [written]})
 
 
+def test_the_example_contains_every_key_of_the_other_direction() -> None:
+    """It is commented out, because a missing key file would make the example invalid."""
+    after = EXAMPLE.read_text(encoding="utf-8").partition("\n# outbound:\n")[2].partition("\n\n")[0]
+    lines = [line.removeprefix("# ") for line in after.splitlines()]
+    written = yaml.safe_load("\n".join(lines))
+    assert list(written) == keys(OutboundSettings)
+    assert list(written["tls"]) == keys(OutboundTls)
+    assert written["interval"] == "15m"
+    Draft202012Validator(SCHEMA).validate({"outbound": written})
+
+
 def test_the_schema_is_what_the_code_generates() -> None:
     """`python -m docs.generate` updates the file."""
     assert (ROOT / "docs" / "config.schema.json").read_text(encoding="utf-8") == schema()
@@ -155,6 +168,8 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "StorageSettings.retention": "90d",
         "ServerUrl.refresh_interval": "5m",
         "SynapseDestinations.refresh_interval": "1h",
+        "OutboundSettings.listen": ["0.0.0.0:8448"],
+        "OutboundSettings.interval": "15m",
         "WebSettings.listen": ["127.0.0.1:10448"],
         "WebSettings.probe_any": False,
     }

@@ -45,6 +45,7 @@ NO_REASON = {
     "ExporterListFailing": "concerns the exporter",
     "ExporterListRejectedServers": "concerns the exporter",
     "ExporterNoServers": "concerns the exporter",
+    "ExporterOutboundNotReady": "concerns the exporter",
     "ExporterOverloaded": "concerns the exporter",
     "ExporterSampleLimitNear": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",

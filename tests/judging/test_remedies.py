@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.judging.remedies import BY_STATUS, FOLLOWS_FROM_WELL_KNOWN, remedy
+from exporter.judging.remedies import BY_STATUS, FOLLOWS_FROM_WELL_KNOWN, of_stage, remedy
 from exporter.judging.warnings import WarningName, warnings
-from exporter.model import reasons
 from exporter.model.enums import Means, Stage
 from exporter.model.findings import Delegation, SigningKeys
 from exporter.model.outcomes import (
@@ -57,13 +56,13 @@ def test_a_gateway_without_a_homeserver_says_that_it_is_down(status: int) -> Non
 
 @pytest.mark.parametrize("response", [ResponseSummary(404, None), ResponseSummary(404, "M_UNRECOGNIZED"), PAGE])
 def test_without_a_telling_status_the_reason_says_what_to_do(response: ResponseSummary) -> None:
-    assert for_keys(response) == reasons.remedy(Stage.KEYS, Reason.HTTP_STATUS)
+    assert for_keys(response) == of_stage(Stage.KEYS, Reason.HTTP_STATUS)
 
 
 @pytest.mark.parametrize("status", [502, 421])
 def test_an_error_of_the_homeserver_is_its_own(status: int) -> None:
     """A status says something only about what answers in its place."""
-    assert for_keys(ResponseSummary(status, "M_UNKNOWN")) == reasons.remedy(Stage.KEYS, Reason.HTTP_STATUS)
+    assert for_keys(ResponseSummary(status, "M_UNKNOWN")) == of_stage(Stage.KEYS, Reason.HTTP_STATUS)
 
 
 @pytest.mark.parametrize("status", [200, 403, 429, 503])
@@ -83,7 +82,7 @@ def test_a_gateway_at_the_well_known_is_not_about_the_homeserver() -> None:
     report = delegated_by_well_known()
     problem = unexpected(ResponseSummary(502, None))
     located = LocatedProblem(Stage.WELL_KNOWN, None, problem)
-    assert remedy(report, located) == reasons.remedy(Stage.WELL_KNOWN, Reason.HTTP_STATUS)
+    assert remedy(report, located) == of_stage(Stage.WELL_KNOWN, Reason.HTTP_STATUS)
 
 
 # ---------------------------------------------------------------- filters of user agents
@@ -118,7 +117,7 @@ def test_a_filter_lets_homeservers_pass() -> None:
 )
 def test_without_a_difference_there_is_no_filter(report: Report) -> None:
     """The status alone does not show it."""
-    assert at(report, Stage.KEYS, unexpected(PAGE)) == reasons.remedy(Stage.KEYS, Reason.HTTP_STATUS)
+    assert at(report, Stage.KEYS, unexpected(PAGE)) == of_stage(Stage.KEYS, Reason.HTTP_STATUS)
     assert WarningName.INTERMEDIARY not in [located.warning for located in warnings(report)]
 
 
@@ -133,7 +132,7 @@ def fallen_back(well_known: Reason, *endpoints: EndpointReport) -> Report:
 NOTHING_THERE = replace(
     healthy_at("192.0.2.1"), tcp=Failed(0.1, (REFUSED,)), tls=SKIPPED, version=SKIPPED, keys=SKIPPED
 )
-OF_PORT = reasons.remedy(Stage.TCP, Reason.CONNECT_REFUSED)
+OF_PORT = of_stage(Stage.TCP, Reason.CONNECT_REFUSED)
 
 
 def test_nothing_has_to_be_started_where_peers_only_fall_back_to() -> None:
@@ -148,7 +147,7 @@ def test_the_well_known_keeps_its_own_remedy() -> None:
     """It is the cause."""
     report = fallen_back(Reason.CERTIFICATE_EXPIRED, NOTHING_THERE)
     located = LocatedProblem(Stage.WELL_KNOWN, None, Problem(Reason.CERTIFICATE_EXPIRED, "expired"))
-    assert remedy(report, located) == reasons.remedy(Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED)
+    assert remedy(report, located) == of_stage(Stage.WELL_KNOWN, Reason.CERTIFICATE_EXPIRED)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +168,7 @@ def test_a_homeserver_that_is_there_has_to_be_repaired() -> None:
     """Somebody meant it for peers."""
     expired = Problem(Reason.CERTIFICATE_EXPIRED, "expired")
     report = fallen_back(Reason.HTTP_STATUS, replace(healthy_at("192.0.2.1"), tls=Failed(0.1, (expired,))))
-    assert at(report, Stage.TLS, expired) == reasons.remedy(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
+    assert at(report, Stage.TLS, expired) == of_stage(Stage.TLS, Reason.CERTIFICATE_EXPIRED)
 
 
 # ---------------------------------------------------------------- the warning

@@ -44,6 +44,7 @@ def test_observes_every_stage_that_ran() -> None:
         "keys": 2,
         "proxy": 0,
         "notary": 0,
+        "outbound": 0,
     }
     tcp_seconds = value(exporter_metrics.registry, f"{DURATION}_sum", probe_stage="tcp")
     assert tcp_seconds is not None

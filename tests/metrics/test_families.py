@@ -9,8 +9,8 @@ import pytest
 from docs.generate import metrics_page
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.addresses import Endpoint, Target
-from exporter.model.enums import CertificateOf, Implementation, SrvService, Stage
-from exporter.model.findings import Delegation, Resolution, Software, SrvRecord, SrvRecords, TlsSession
+from exporter.model.enums import CertificateOf, Implementation, OutboundMethod, SrvService, Stage
+from exporter.model.findings import CameBack, Delegation, Resolution, Software, SrvRecord, SrvRecords, TlsSession
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
@@ -27,6 +27,7 @@ from tests.sample_reports import (
     watched_server,
     with_deep_look,
     with_endpoints,
+    with_outbound,
 )
 from tests.scrapes import board_of, samples_of, text_of
 
@@ -235,6 +236,27 @@ def test_the_findings_of_a_deep_look_have_a_timestamp() -> None:
     assert samples(delegated_by_well_known(), "deep_look_timestamp_seconds") == []
 
 
+def test_the_other_direction_has_its_own_timestamp_and_method() -> None:
+    """Its stage is one of the stages, and never decides whether the probe succeeds."""
+    came, failed = with_outbound(), with_outbound(Problem(Reason.OUTBOUND_UNREACHABLE, "nothing came"))
+    assert samples(came, "outbound_timestamp_seconds") == ["{} 1.7953701e+09"]
+    assert samples(came, "outbound_info") == ['{ip_family="ipv6",method="alias"} 1.0']
+    assert '{probe_stage="outbound"} 1.0' in samples(came, "stage_success")
+    assert '{probe_stage="outbound"} 0.08' in samples(came, "stage_duration_seconds")
+    assert samples(failed, "outbound_info") == []
+    assert samples(failed, "failure_info") == ['{probe_stage="outbound",reason="outbound_unreachable"} 1.0']
+    assert samples(failed, "probe_success") == ["{} 1.0"]
+    assert samples(delegated_by_well_known(), "outbound_timestamp_seconds") == []
+
+
+def test_the_family_of_a_server_that_comes_through_a_reverse_proxy_is_empty() -> None:
+    outbound = with_outbound().outbound
+    assert outbound is not None
+    came = replace(outbound, outcome=Passed(0.1, CameBack(OutboundMethod.NOTARY)))
+    report = replace(delegated_by_well_known(), outbound=came)
+    assert samples(report, "outbound_info") == ['{ip_family="",method="notary"} 1.0']
+
+
 def test_every_implementation_has_a_verdict_of_its_own() -> None:
     """The whole probe succeeds only if both Synapse and Dendrite get through; the Conduit family does not count."""
     session = replace(tls_session(MATRIX_443.host, tls_version="TLSv1.2"), cipher="ECDHE-RSA-AES128-SHA")
@@ -262,7 +284,7 @@ def test_label_values_are_those_of_the_enums() -> None:
     implementations = [line.split('"')[1] for line in samples(report, "peer_success")]
     stages = [line.split('"')[1] for line in samples(report, "stage_success")]
     connections = [line.split('"')[1] for line in samples(report, "tls_cert_valid")]
-    assert stages == [stage for stage in Stage if stage is not Stage.SRV]
+    assert stages == [stage for stage in Stage if stage not in (Stage.SRV, Stage.OUTBOUND)]
     assert connections == list(CertificateOf)
     assert implementations == list(Implementation)
 

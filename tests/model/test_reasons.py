@@ -2,9 +2,10 @@
 
 import pytest
 
+from exporter.judging.remedies import STAGE_REMEDIES, of_stage
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Stage
-from exporter.model.reasons import ON_WEB_SERVER, STAGE_REMEDIES, Reason, remedy
+from exporter.model.reasons import ON_WEB_SERVER, Reason
 
 # The thing that has to be changed or checked, which each remedy must name.
 SUBJECTS = {
@@ -45,6 +46,11 @@ SUBJECTS = {
     Reason.BODY_LIMIT: "client_max_body_size",
     Reason.NOT_FORWARDED: "every path under /_matrix",
     Reason.CATCH_ALL: "/_matrix",
+    Reason.OUTBOUND_UNREACHABLE: "firewall for outgoing connections",
+    Reason.FEDERATION_DENIED: "federation_domain_whitelist",
+    Reason.SIGNATURE_REJECTED: "proxy_pass",
+    Reason.AUTHORIZATION_STRIPPED: "Authorization",
+    Reason.OUTBOUND_CLOCK: "NTP",
     Reason.TIMEOUT: "probe.timeout",
     Reason.INTERNAL_ERROR: "exporter's log",
 }
@@ -84,6 +90,6 @@ def test_a_lost_delegation_is_restored_where_it_was() -> None:
 
 def test_a_stage_may_have_a_remedy_of_its_own() -> None:
     """In all other stages the common remedy of the reason holds."""
-    assert remedy(Stage.WELL_KNOWN, Reason.NOT_JSON).startswith(ON_WEB_SERVER)
-    assert remedy(Stage.KEYS, Reason.NOT_JSON) == Reason.NOT_JSON.remedy
+    assert of_stage(Stage.WELL_KNOWN, Reason.NOT_JSON).startswith(ON_WEB_SERVER)
+    assert of_stage(Stage.KEYS, Reason.NOT_JSON) == Reason.NOT_JSON.remedy
     assert all(text != reason.remedy for (_, reason), text in STAGE_REMEDIES.items())

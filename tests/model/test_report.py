@@ -15,6 +15,7 @@ from tests.sample_reports import (
     nothing_resolved,
     with_deep_look,
     with_endpoints,
+    with_outbound,
 )
 
 PROBLEM = Problem(Reason.PATH_DECODED, "the path was decoded")
@@ -22,7 +23,7 @@ PROBLEM = Problem(Reason.PATH_DECODED, "the path was decoded")
 
 def test_outcomes_come_in_the_order_of_the_stages() -> None:
     """Those of an endpoint come with it, those of the deep look with the endpoint or on their own."""
-    report = with_deep_look()
+    report = replace(with_deep_look(), outbound=with_outbound().outbound)
     (endpoint,) = report.endpoints
     assert [(stage, located) for stage, located, _ in report.outcomes()] == [
         (Stage.WELL_KNOWN, None),
@@ -34,6 +35,7 @@ def test_outcomes_come_in_the_order_of_the_stages() -> None:
         (Stage.KEYS, endpoint.endpoint),
         (Stage.PROXY, endpoint.endpoint),
         (Stage.NOTARY, None),
+        (Stage.OUTBOUND, None),
     ]
     assert {stage for stage, _, _ in report.outcomes()} == set(Stage)
     assert [outcome for _, _, outcome in report.outcomes()][3:7] == [
@@ -69,7 +71,7 @@ def test_an_earlier_deep_look_is_carried_over() -> None:
     earlier = with_deep_look(PROBLEM)
     (old,) = earlier.endpoints
     later = with_endpoints(healthy_at("192.0.2.1"), healthy_at("192.0.2.2"))
-    merged = later.with_deep_look_from(earlier)
+    merged = later.with_looks_from(earlier)
     assert merged.deep == earlier.deep
     assert [endpoint.deep for endpoint in merged.endpoints] == [old.deep, None]
     assert replace(merged, deep=None, endpoints=later.endpoints) == later
@@ -78,10 +80,10 @@ def test_an_earlier_deep_look_is_carried_over() -> None:
 def test_a_deep_look_replaces_an_earlier_one() -> None:
     """A report that has one keeps it, and one without an earlier report stays as it is."""
     newer = replace(with_deep_look(), deep=DeepLook(DEEP_LOOK_AT, {}, None))
-    assert newer.with_deep_look_from(with_deep_look(PROBLEM)) is newer
+    assert newer.with_looks_from(with_deep_look(PROBLEM)) is newer
     report = delegated_by_well_known()
-    assert report.with_deep_look_from(None) is report
-    assert report.with_deep_look_from(delegated_by_well_known()) is report
+    assert report.with_looks_from(None) is report
+    assert report.with_looks_from(delegated_by_well_known()) is report
 
 
 @pytest.mark.parametrize(
@@ -97,3 +99,13 @@ def test_timings_are_unreliable_after_a_stall() -> None:
     """Any stall counts."""
     assert not delegated_by_well_known().timings_unreliable
     assert replace(delegated_by_well_known(), stalled_seconds=0.001).timings_unreliable
+
+
+def test_the_look_at_the_other_direction_is_kept_until_there_is_another() -> None:
+    """It is made more rarely than a probe, and independent of deep looks."""
+    earlier, report = with_outbound(), delegated_by_well_known()
+    kept = report.with_looks_from(earlier)
+    assert kept == replace(report, outbound=earlier.outbound)
+    newer = with_outbound(Problem(Reason.OUTBOUND_UNREACHABLE, "nothing came"))
+    assert newer.with_looks_from(earlier) is newer
+    assert kept.with_looks_from(with_deep_look()).outbound == earlier.outbound

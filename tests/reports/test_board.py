@@ -183,8 +183,8 @@ def test_a_removed_endpoint_loses_the_results_of_its_deep_look() -> None:
 
 def test_without_an_earlier_deep_look_a_report_is_unchanged() -> None:
     """There may be no earlier report, or an earlier report without a deep look."""
-    assert delegated_by_well_known().with_deep_look_from(None) == delegated_by_well_known()
-    assert delegated_by_well_known().with_deep_look_from(delegated_by_well_known()) == delegated_by_well_known()
+    assert delegated_by_well_known().with_looks_from(None) == delegated_by_well_known()
+    assert delegated_by_well_known().with_looks_from(delegated_by_well_known()) == delegated_by_well_known()
 
 
 # ---------------------------------------------------------------- counters and reloads

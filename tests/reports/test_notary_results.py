@@ -8,13 +8,14 @@ import pytest
 from rich.console import Console
 
 from exporter.judging import verdict
+from exporter.judging.remedies import of_stage
 from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
 from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
-from exporter.model.reasons import Reason, remedy
+from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, NotaryResult, Report
 from exporter.reports.report_json import report_json
 from exporter.reports.report_text import build_tree
@@ -152,7 +153,7 @@ def test_the_text_report_has_every_result() -> None:
         "├── ✓ notary      ok       125 ms ▇▇▇    agrees.test returns the same keys",
         "├── ✗ notary      failed   250 ms ▇▇▇▇▇▇ differs.test",
         "│     signature_invalid: differs.test returns a different key as ed25519:a_1",
-        f"│     remedy: {remedy(Stage.NOTARY, Reason.SIGNATURE_INVALID)}",
+        f"│     remedy: {of_stage(Stage.NOTARY, Reason.SIGNATURE_INVALID)}",
         (
             "├── \N{EN DASH} notary      skipped                silent.test is inconclusive: connect_refused: "
             "Connection refused"

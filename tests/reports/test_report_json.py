@@ -66,6 +66,7 @@ def test_fields_have_a_fixed_order() -> None:
         "endpoints",
         "without_route",
         "deep_look",
+        "outbound",
         "timings_unreliable",
     ]
     assert list(document["delegation"]) == [

@@ -28,8 +28,8 @@ from exporter.reports.server_state import ServerState
 from exporter.scheduling.costly_servers import COSTLY_SECONDS
 from exporter.scheduling.flights import register_until_done
 from exporter.scheduling.limiter import ProbeLimiter
+from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.single_flight import (
-    ActiveConfig,
     DeadlineExceededError,
     ProbeRunner,
     ShuttingDownError,

@@ -6,7 +6,7 @@ from typing import Any, Final, TypeAlias
 
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
-from exporter.model.enums import Implementation, IPFamily, Method, SrvService, Stage
+from exporter.model.enums import Implementation, IPFamily, Method, OutboundMethod, SrvService, Stage
 from exporter.model.reasons import Reason
 
 Schema: TypeAlias = dict[str, Any]
@@ -152,6 +152,13 @@ _DEEP_LOOK = object_schema(
     notaries=described(array_schema(_NOTARY), "What each of network.notaries returns as the keys of the server."),
     support=described(nullable(_SUPPORT), "Whom to contact about the server. null if it does not say so."),
 )
+_OUTBOUND = object_schema(
+    checked_at=MOMENT,
+    ok=described(nullable(BOOLEAN), "Whether the server reaches the exporter. null if that is inconclusive."),
+    inconclusive_because=nullable(STRING),
+    method=described(nullable(enum_schema(OutboundMethod)), "How the server was made to come."),
+    ip_family=described(nullable(enum_schema(IPFamily)), "Over which it came. null behind a reverse proxy."),
+)
 _REPORT = object_schema(
     server_name=STRING,
     checked_at=MOMENT,
@@ -159,8 +166,8 @@ _REPORT = object_schema(
     federation_ok=described(BOOLEAN, "Whether both Synapse and Dendrite can federate with the server."),
     federation=described(
         enum_schema(Federation),
-        "full: every implementation can federate. partial: some cannot, or a reverse proxy breaks joins or messages "
-        "although lookups work. none: neither Synapse nor Dendrite can federate.",
+        "full: every implementation can federate. partial: some cannot, a reverse proxy breaks joins or messages "
+        "although lookups work, or the server does not reach others. none: neither Synapse nor Dendrite can federate.",
     ),
     peers=described(
         _object_with_names({implementation.value: _PEER for implementation in Implementation}),
@@ -176,6 +183,7 @@ _REPORT = object_schema(
         "The addresses that are not probed, because the exporter's machine has no route to them.",
     ),
     deep_look=described(nullable(_DEEP_LOOK), "The latest deep look, which may be older than the report."),
+    outbound=described(nullable(_OUTBOUND), "The latest look at the other direction. null if it is not configured."),
     timings_unreliable=described(
         BOOLEAN, "Whether the exporter was stalled, so that the durations of this probe are not reliable."
     ),

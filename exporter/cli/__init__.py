@@ -11,9 +11,11 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from exporter import DISTRIBUTION, VERSION
+from exporter.cli import file_commands
+from exporter.cli.parsers import AddParser, Arguments, add_command
 from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.workers import MAX_WORKERS
 
@@ -21,10 +23,6 @@ if TYPE_CHECKING:
     from exporter.app import App
     from exporter.config import HostPort
     from exporter.model.shards import Shard
-
-_Arguments: TypeAlias = argparse.Namespace
-_AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
-"""The method `add_parser` of the subparsers."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,24 +50,16 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"%(prog)s {VERSION}")
     commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_add_serve, _add_check, _add_check_config, _add_check_web_config, _add_demo):
+    for add in (_add_serve, _add_check, *file_commands.ALL, _add_demo):
         add(commands.add_parser)
     return top
-
-
-def _add_command(
-    add_parser: _AddParser, name: str, run: Callable[[_Arguments], int], summary: str, details: str
-) -> argparse.ArgumentParser:
-    added = add_parser(name, help=summary, description=details, allow_abbrev=False)
-    added.set_defaults(run=run, refuse=added.error)
-    return added
 
 
 # ---------------------------------------------------------------- serve
 
 
-def _add_serve(add_parser: _AddParser) -> None:
-    added = _add_command(
+def _add_serve(add_parser: AddParser) -> None:
+    added = add_command(
         add_parser,
         "serve",
         _serve,
@@ -157,7 +147,7 @@ def _listen_argument(text: str) -> "HostPort":
         raise argparse.ArgumentTypeError(f"expected host:port, found {text!r}: {error}") from error
 
 
-def _serve(chosen: _Arguments) -> int:
+def _serve(chosen: Arguments) -> int:
     from exporter.app import App
     from exporter.runtime import event_loop, logs
     from exporter.web.settings.live_config import LiveWebConfig
@@ -187,7 +177,7 @@ def _run_app(app: AbstractAsyncContextManager["App"], run: Callable[[Coroutine[A
     return 0
 
 
-def _parse_shard(chosen: _Arguments) -> "Shard":
+def _parse_shard(chosen: Arguments) -> "Shard":
     from exporter.model.shards import Shard
 
     try:
@@ -212,8 +202,8 @@ async def _run_until_signalled(exporter: AbstractAsyncContextManager["App"]) -> 
 # ---------------------------------------------------------------- check
 
 
-def _add_check(add_parser: _AddParser) -> None:
-    added = _add_command(
+def _add_check(add_parser: AddParser) -> None:
+    added = add_command(
         add_parser,
         "check",
         _run_check,
@@ -222,7 +212,12 @@ def _add_check(add_parser: _AddParser) -> None:
         "status is 0 if Synapse and Dendrite can federate with all, 1 if not, 2 if usage or configuration is invalid.",
     )
     added.add_argument("servers", metavar="SERVER", nargs="+", help="a Matrix server name, such as example.org")
-    added.add_argument("--config", metavar="FILE", type=Path, help="use `probe`, `network` and `storage` of this file")
+    added.add_argument(
+        "--config",
+        metavar="FILE",
+        type=Path,
+        help="use the sections `probe`, `network`, `storage` and `outbound` of this file",
+    )
     added.add_argument("--history", action="store_true", help="also show the incidents and changes in `storage.path`")
     added.add_argument(
         "--format",
@@ -230,76 +225,32 @@ def _add_check(add_parser: _AddParser) -> None:
         default="text",
         help="text, or one JSON object per line and server (default: %(default)s)",
     )
+    added.add_argument(
+        "--outbound",
+        action="store_true",
+        help="look at the other direction too, as the section `outbound` of the configuration describes it",
+    )
 
 
-def _run_check(chosen: _Arguments) -> int:
+def _run_check(chosen: Arguments) -> int:
     from exporter import check
     from exporter.runtime import logs
 
     logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
-    return check.run(chosen.servers, chosen.config, as_json=chosen.format == "json", with_history=chosen.history)
-
-
-# ---------------------------------------------------------------- check-config
-
-
-def _add_check_config(add_parser: _AddParser) -> None:
-    added = _add_command(
-        add_parser,
-        "check-config",
-        _check_config,
-        "list everything that is wrong with a configuration file",
-        "Lists everything that is wrong with a configuration file and the server files that it names, with line "
-        "numbers. The exit status is 0 if they are valid and 2 if they are not.",
+    return check.run(
+        chosen.servers,
+        chosen.config,
+        as_json=chosen.format == "json",
+        with_history=chosen.history,
+        outbound=chosen.outbound,
     )
-    added.add_argument("config", metavar="FILE", type=Path, help="the configuration file (YAML)")
-
-
-def _check_config(chosen: _Arguments) -> int:
-    from exporter.config import ConfigError, load
-    from exporter.reports.phrases import count_of
-    from exporter.server_lists import file_sd
-
-    config = load(chosen.config)
-    files = file_sd.ServerFiles(config.server_files, config.lists.max_servers, max_complaints=sys.maxsize)
-    files.refresh()
-    if files.complaints:
-        raise ConfigError(files.complaints)
-    servers = count_of(len(file_sd.merge_servers(config, files.names)), "server")
-    fetched = len(config.server_urls) + len(config.synapse_destinations)
-    lists = f", {count_of(fetched, 'list')} to be fetched" if fetched else ""
-    sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
-    return 0
-
-
-# ---------------------------------------------------------------- check-web-config
-
-
-def _add_check_web_config(add_parser: _AddParser) -> None:
-    added = _add_command(
-        add_parser,
-        "check-web-config",
-        _check_web_config,
-        "list everything that is wrong with a web configuration file",
-        "Lists everything that is wrong with a file for --web.config.file and the certificates and keys that it names, "
-        "with line numbers. The exit status is 0 if they are valid and 2 if they are not.",
-    )
-    added.add_argument("web_config", metavar="FILE", type=Path, help="the web configuration file (YAML)")
-
-
-def _check_web_config(chosen: _Arguments) -> int:
-    from exporter.web.settings.loading import WatchedFiles, load
-
-    load(chosen.web_config, WatchedFiles())
-    sys.stdout.write(f"{chosen.web_config}: valid\n")
-    return 0
 
 
 # ---------------------------------------------------------------- demo
 
 
-def _add_demo(add_parser: _AddParser) -> None:
-    _add_command(
+def _add_demo(add_parser: AddParser) -> None:
+    add_command(
         add_parser,
         "demo",
         _run_demo,
@@ -309,7 +260,7 @@ def _add_demo(add_parser: _AddParser) -> None:
     )
 
 
-def _run_demo(_: _Arguments) -> int:
+def _run_demo(_: Arguments) -> int:
     import asyncio
 
     from exporter.demo.command import demo

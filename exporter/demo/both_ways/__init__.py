@@ -1,0 +1,1 @@
+"""Homeservers that connect to others, and what may keep them from it."""
