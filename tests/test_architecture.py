@@ -73,7 +73,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
     "web": {
-        *("config", "history", "metrics", "model", "outbound", "probing", "reports"),
+        *("config", "history", "metrics", "model", "outbound", "probing", "reports", "runtime"),
         *("web.api", "web.pages", "web.settings", "structlog"),
         *("h11", "starlette", "uvicorn"),
     },

@@ -36,7 +36,7 @@ class _FollowedList:
 class ListFollower:
     """Follows all lists. `on_change` is called whenever their names have changed.
 
-    A list that cannot be fetched keeps the names of its latest valid response.
+    A list that cannot be fetched keeps the names of its latest valid response. Lists are fetched one at a time.
     """
 
     def __init__(self, on_change: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
@@ -44,6 +44,8 @@ class ListFollower:
         self._exporter_metrics = exporter_metrics
         self._by_url: dict[str, _FollowedList] = {}
         self._replaced = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+        """Each list takes up to a dozen times its own size in memory."""
 
     def __repr__(self) -> str:
         failing = sum(bool(followed.failure) for followed in self._by_url.values())
@@ -96,7 +98,8 @@ class ListFollower:
         """Fetch a list, and return in how many seconds it is due again."""
         source = followed.source
         try:
-            listing = await source.fetch()
+            async with self._one_at_a_time:
+                listing = await source.fetch()
             failure = "" if listing.is_usable else _first_complaint(listing)
         except ListError as error:
             listing, failure = followed.listing, str(error)

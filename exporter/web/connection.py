@@ -9,6 +9,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from exporter.runtime.lru import LruCache
 from exporter.web.headers import SECURITY_HEADERS
 
 MAX_HEADER_BYTES = 16 * 1024
@@ -46,7 +47,8 @@ class BoundedConnection(H11Protocol):
     """A connection that is closed unless its client receives its next response in time.
 
     This covers clients that send slowly, read slowly or are idle. `on_accept` is called with the file descriptor when
-    the client may send its first request, which is after the TLS handshake.
+    the client may send its first request, which is after the TLS handshake. `trusted` are the networks of clients that
+    have given a right password, on whatever connection.
     """
 
     _timer: asyncio.TimerHandle | None = None
@@ -54,12 +56,15 @@ class BoundedConnection(H11Protocol):
     """The task that produces a response for this client only."""
     dropped = False
     verified = False
-    """Whether its client has given a right password."""
+    """Whether its client has given a right password on this connection."""
 
-    def __init__(self, *arguments: Any, on_accept: Callable[[int], None], **options: Any) -> None:
+    def __init__(
+        self, *arguments: Any, on_accept: Callable[[int], None], trusted: LruCache[str, bool], **options: Any
+    ) -> None:
         super().__init__(*arguments, **options)
         self.conn = _StrictH11Connection(h11.SERVER, MAX_HEADER_BYTES)
         self._on_accept = on_accept
+        self._trusted = trusted
 
     def __repr__(self) -> str:
         state = ("idle", "response not read", *["response pending"] * 2)[self.closing_cost]
@@ -68,6 +73,16 @@ class BoundedConnection(H11Protocol):
     @property
     def client_network(self) -> str:
         return client_network(self.client)
+
+    @property
+    def is_trusted(self) -> bool:
+        """Whether a client in its network has given a right password lately."""
+        return bool(self._trusted.get(self.client_network))
+
+    def verify(self) -> None:
+        """Say that the client has given a right password."""
+        self.verified = True
+        self._trusted.put(self.client_network, True)  # noqa: FBT003 - the value of an entry
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         super().connection_made(transport)
@@ -148,9 +163,10 @@ def _make_room(others: Collection[BoundedConnection]) -> None:
 
     The connection that is closed is the first one in this order:
 
-    1. connections that are cheap to close before those that are expensive (see `closing_cost`),
-    2. among these, the connections of the client network that has the most,
-    3. among these, the connection that has waited longest.
+    1. connections from networks in which nobody has given a right password before the others,
+    2. among these, connections that are cheap to close before those that are expensive (see `closing_cost`),
+    3. among these, the connections of the client network that has the most,
+    4. among these, the connection that has waited longest.
     """
     if len(others) < MAX_CONNECTIONS:
         return
@@ -158,7 +174,7 @@ def _make_room(others: Collection[BoundedConnection]) -> None:
     remaining = [connection for connection in others if not connection.dropped]
     first = min(
         remaining,
-        key=lambda each: (each.closing_cost, -by_network[each.client_network], each.deadline),
+        key=lambda each: (each.is_trusted, each.closing_cost, -by_network[each.client_network], each.deadline),
         default=None,
     )
     if first:

@@ -55,7 +55,7 @@ class Guard:
         given = parse_credentials(Headers(scope=scope).get("authorization", ""))
         if not given or not await config.passwords.verify(given, client_network(scope["client"])):
             return _NO_PASSWORD
-        scope["state"][CONNECTION].verified = True
+        scope["state"][CONNECTION].verify()
         return None
 
 

@@ -11,12 +11,14 @@ import uvicorn
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from exporter.runtime.lru import LruCache
 from exporter.web.acceptor import Acceptor
 from exporter.web.connection import CONNECTION, BoundedConnection
 from exporter.web.headers import SECURITY_HEADERS, with_headers
 from exporter.web.listeners import ListeningSocket
 
 _KEEP_ALIVE_SECONDS = 75  # longer than most scrape intervals, so that Prometheus keeps its connection
+_MAX_TRUSTED = 64  # networks of clients with a right password: as many as there may be connections
 GRACE_SECONDS = 2.0  # for responses in progress when the exporter stops
 
 
@@ -70,7 +72,7 @@ class Server:
 
     def _connection_factory(self) -> Any:
         """Return what uvicorn calls in place of a class."""
-        return partial(BoundedConnection, on_accept=self._on_accept)
+        return partial(BoundedConnection, on_accept=self._on_accept, trusted=LruCache(_MAX_TRUSTED))
 
     def _on_accept(self, descriptor: int) -> None:
         for listener in self._sockets:

@@ -183,6 +183,26 @@ async def test_new_lists_are_fetched_at_once() -> None:
     assert (recorder.value("servers"), recorder.value("servers", new.url)) == (None, 1)
 
 
+async def test_lists_are_fetched_one_at_a_time() -> None:
+    """So that several large ones take no more memory than one."""
+    running = most = 0
+
+    class Counting(FakeList):
+        async def fetch(self) -> Listing:
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            running -= 1
+            return await super().fetch()
+
+    lists = [Counting("example.org", f"https://example.org/{number}") for number in range(5)]
+    async with following(*lists) as recorder:
+        await until(lambda: all(recorder.value("servers", each.url) for each in lists))
+    assert most == 1
+
+
 async def test_a_list_with_new_settings_keeps_its_names() -> None:
     """It is fetched at once, as the settings may have repaired it."""
     old, new = FakeList("example.org", refresh_interval=3600.0), FakeList("!refused", refresh_interval=1800.0)

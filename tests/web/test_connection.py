@@ -1,8 +1,9 @@
 """The limits of a connection: what a client may send, how long it may take, and which connection makes room."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 from starlette.requests import Request
@@ -11,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from exporter.config import HostPort
 from exporter.web import connection
 from exporter.web.connection import client_network
-from tests.waiting import PATIENCE, until
+from tests.waiting import PATIENCE, until, until_equal
 from tests.web.clients import REQUEST, client, crowd, exchange, read_to_end
 from tests.web.serving import large_board, large_page, served, served_pages, streamed_page
 
@@ -169,6 +170,36 @@ async def test_a_client_with_a_right_password_does_not_make_room(monkeypatch: py
             await until(lambda: len(started) > 5 and len(connections) <= 3)
             may_finish.set()
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_the_next_connection_of_such_a_client_does_not_make_room_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although it has not sent its request yet, and all others wait for responses."""
+    monkeypatch.setattr(connection, "MAX_CONNECTIONS", 3)
+    may_finish, started = asyncio.Event(), list[Request]()
+
+    async def trusted(request: Request) -> Response:
+        request.state.connection.verify()
+        return PlainTextResponse("done")
+
+    async def slow(request: Request) -> Response:
+        started.append(request)
+        await may_finish.wait()
+        return PlainTextResponse("done")
+
+    async def count_started() -> int:
+        return len(started)
+
+    async with served_pages(slow=slow, trusted=trusted) as (address, connections):
+        assert (await exchange(address, REQUEST % b"/trusted")).statuses == [200, 404]
+        async with client(address) as (reader, writer), AsyncExitStack() as stack:
+            for earlier in range(6):
+                other = socket.create_connection(address, source_address=("127.0.0.2", 0))
+                stack.enter_context(other).sendall(REQUEST % b"/slow")
+                await until_equal(earlier + 1, count_started)
+            await until(lambda: len(connections) <= 3)
+            writer.write(REQUEST % b"/trusted")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            may_finish.set()
 
 
 @pytest.mark.parametrize(

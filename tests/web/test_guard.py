@@ -37,7 +37,7 @@ async def guarded(
     live_config._config = config
     guard = Guard(site, live_config)
 
-    state = {CLIENT_CERTIFICATE: client_certificate, CONNECTION: SimpleNamespace()}
+    state = {CLIENT_CERTIFICATE: client_certificate, CONNECTION: SimpleNamespace(verify=lambda: None)}
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         await guard({**scope, "state": state}, receive, send)

@@ -22,6 +22,7 @@ from exporter.metrics.negotiation import OPENMETRICS, parse_preferences, wants_g
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.reports.server_state import ServerState
+from exporter.runtime.lru import LruCache
 from exporter.web.api.queries import ReportQueries
 from exporter.web.connection import MAX_HEADER_BYTES, BoundedConnection
 from exporter.web.server import cancel_on_disconnect
@@ -147,7 +148,7 @@ async def send_requests(data: bytes) -> None:
 
 async def send_to_site(client: Client, data: bytes) -> None:
     state = UvicornState()
-    connection = BoundedConnection(site_config(), state, {}, loop(), on_accept=lambda _: None)
+    connection = BoundedConnection(site_config(), state, {}, loop(), on_accept=lambda _: None, trusted=LruCache(1))
     connection.connection_made(client)
     connection.data_received(data)
     for _ in range(MAX_ITERATIONS):
