@@ -14,7 +14,7 @@ from tests.e2e.browser import SCREENS, Screen, chromium, opened, overflow, recor
 from tests.embedded_federation import lab_servers, write_config
 from tests.waiting import until
 
-pytestmark = [pytest.mark.system("chromium"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.lab]
+pytestmark = [pytest.mark.system("chromium"), pytest.mark.asyncio(loop_scope="module"), pytest.mark.subprocess]
 
 BROKEN, REASON = "expired.lab.test", "certificate_expired"
 LAB = lab_servers(
