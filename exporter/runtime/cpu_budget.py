@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Awaitable, Callable, Generator
-from functools import partial
 from typing import Any, Generic, TypeVar
 
 _Result = TypeVar("_Result")
@@ -52,17 +51,18 @@ class _Charged(Generic[_Result]):
     def __await__(self) -> Generator[Any, Any, _Result]:
         """Do each step of the work, and hand on what it waits for, as `await` does (PEP 380)."""
         work = self._work.__await__()
-        advance: Callable[[], Any] = partial(next, work)
+        error: BaseException | None = None
         while True:
-            if excess := self._budget.excess():
-                advance = partial(work.throw, excess)
+            error = self._budget.excess() or error
+            started = time.thread_time()
             try:
-                awaited = self._budget.step(advance)
+                awaited = work.throw(error) if error else next(work)
             except StopIteration as end:
                 return end.value  # type: ignore[no-any-return] # the type of a StopIteration's value is unknown
+            finally:
+                self._budget.spent_seconds += time.thread_time() - started
+                error = None  # its traceback refers to this frame
             try:
                 yield awaited
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is for the work
-                advance = partial(work.throw, error)
-            else:
-                advance = partial(next, work)
+            except BaseException as raised:  # noqa: BLE001 - whatever it is, it is for the work
+                error = raised

@@ -13,6 +13,7 @@ from exporter.model.reasons import Reason
 from exporter.probing.attempt import STAGE_SHARE, Deadline, Failure, attempt, gather_all, identity, with_slot
 from exporter.probing.problems import Step
 from exporter.runtime.cpu_budget import CpuBudget
+from tests.waiting import PATIENCE
 
 MISMATCH = Problem(Reason.SERVER_NAME_MISMATCH, "the keys belong to another server")
 
@@ -151,7 +152,7 @@ def test_a_stage_gets_a_share_of_the_probe() -> None:
 
 async def test_all_steps_of_a_probe_share_its_cpu_time() -> None:
     """What exceeds it fails, and so does every later step, at once."""
-    deadline = replace(five_seconds(), cpu=CpuBudget(0.05))
+    deadline = replace(Deadline.for_probe(PATIENCE), cpu=CpuBudget(0.05))
 
     async def work() -> int:
         while True:
@@ -160,7 +161,7 @@ async def test_all_steps_of_a_probe_share_its_cpu_time() -> None:
 
     spent = Problem(Reason.TOO_LARGE, "the exporter has spent 0.05 s of CPU time on this server")
     first = await attempt(Step.TLS, work(), identity, deadline.for_stage(), Clock())
-    later = await attempt(Step.HTTP, hang(), identity, deadline.capped(1), Clock())
+    later = await attempt(Step.HTTP, hang(), identity, deadline, Clock())
     assert (first, later) == (Failed(1, (spent,)), Failed(1, (spent,)))
 
 
