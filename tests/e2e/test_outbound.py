@@ -1,0 +1,155 @@
+"""A real Synapse and the exporter, in both directions. The exporter's name is an address, so Synapse needs no DNS."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from exporter.config import HostPort, OutboundSettings, OutboundTls
+from exporter.demo.authority import Authority
+from exporter.demo.listener import LOOPBACK, free_port
+from exporter.internet import Internet
+from exporter.judging import verdict
+from exporter.model import names
+from exporter.model.enums import IPFamily, OutboundMethod, Stage
+from exporter.model.findings import CameBack
+from exporter.model.outcomes import found
+from exporter.model.reasons import Reason
+from exporter.model.report import Report
+from exporter.outbound.looks import OutboundLooks
+from exporter.outbound.signing import generate_seed
+from exporter.probing.attempt import Deadline
+from exporter.probing.prober import Prober
+from exporter.web.outbound_service import OutboundService
+from tests.addresses import ip_endpoint
+from tests.e2e.nginx import Site, nginx
+from tests.e2e.processes import log_on_failure
+from tests.e2e.synapse import synapse
+from tests.outbound.both_ways import write_private
+
+pytestmark = pytest.mark.synapse
+
+NAME = names.parse("synapse.test:8448")
+SECONDS = 60.0
+
+
+@dataclass
+class BothWays:
+    """A running Synapse, and the exporter's side of it."""
+
+    prober: Prober
+    looks: OutboundLooks
+
+    async def look(self) -> Report:
+        return await self.looks.add_if_due(await self.prober.probe(NAME), None)
+
+
+@asynccontextmanager
+async def both_ways(folder: Path, proxy: str | None = None, **changed: object) -> AsyncIterator[BothWays]:
+    """Run Synapse, with changed settings, and a listener that it can reach.
+
+    `proxy` are the locations of an nginx in front of it, where SYNAPSE stands for its address.
+    """
+    authority = Authority(folder)
+    settings = write_settings(authority, folder)
+    trust = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
+    with ExitStack() as stack:
+        certificate = authority.issue([NAME.host])
+        homeserver = stack.enter_context(synapse(folder, NAME.text, certificate, **{**trust, **changed}))
+        stack.enter_context(log_on_failure(homeserver.log))
+        address = homeserver.https_address
+        if proxy:
+            (inner := folder / "nginx").mkdir()
+            site = Site(certificate, proxy.replace("SYNAPSE", homeserver.http_address))
+            (address,) = stack.enter_context(nginx(inner, [site]))
+        network = Internet(
+            timeout=SECONDS,
+            resolvers=lambda: [(ip_address("192.0.2.53"), 53)],  # names with a port and a known place ask for none
+            ca_file=authority.ca_file,
+            connect_to={
+                NAME.text: ip_endpoint(address),
+                f"{NAME.host}:443": ip_endpoint(address),  # where there is no well-known
+                settings.server_name.text: ip_endpoint(settings.server_name.text),
+            },
+        )
+        service, prober = OutboundService(), Prober(network, SECONDS)
+        async with service.run(settings, network):
+            assert await service.check(prober)
+            assert service.looks
+            yield BothWays(prober, service.looks)
+
+
+def write_settings(authority: Authority, folder: Path) -> OutboundSettings:
+    port = free_port()
+    write_private(folder / "own.key", str(generate_seed()))
+    (folder / "own.pem").write_bytes(authority.issue([LOOPBACK]).pem)
+    return OutboundSettings(
+        names.parse(f"{LOOPBACK}:{port}"),
+        folder / "own.key",
+        (HostPort(LOOPBACK, port),),
+        OutboundTls(folder / "own.pem", folder / "own.pem"),
+    )
+
+
+def came_back(report: Report) -> CameBack | None:
+    assert report.outbound
+    return found(report.outbound.outcome)
+
+
+def problems(report: Report) -> set[tuple[Stage, Reason]]:
+    return {(located.stage, located.problem.reason) for located in verdict.problems(report)}
+
+
+@pytest.mark.parametrize("method", OutboundMethod)
+async def test_each_accepts_what_the_other_signs(tmp_path: Path, method: OutboundMethod) -> None:
+    """Synapse comes back whichever way it is made to: for an alias, as a notary, or for the keys alone."""
+    async with both_ways(tmp_path) as running:
+        await running.looks.way(NAME, Deadline.for_probe(SECONDS))
+        for better in list(OutboundMethod)[: list(OutboundMethod).index(method)]:
+            running.looks.rule_out(NAME, better)
+        report = await running.look()
+    assert problems(report) == set()
+    assert came_back(report) == CameBack(method, IPFamily.IPV4)
+
+
+async def test_an_allow_list_without_the_exporter_is_told_from_a_firewall(tmp_path: Path) -> None:
+    async with both_ways(tmp_path, federation_domain_whitelist=["elsewhere.test"]) as running:
+        assert problems(await running.look()) == {(Stage.OUTBOUND, Reason.FEDERATION_DENIED)}
+
+
+async def test_a_synapse_that_cannot_reach_others_is_seen(tmp_path: Path) -> None:
+    """It refuses loopback, as a firewall would. From outside, everything is healthy."""
+    async with both_ways(tmp_path, ip_range_blacklist=["127.0.0.0/8"]) as running:
+        report = await running.look()
+    assert problems(report) == {(Stage.OUTBOUND, Reason.OUTBOUND_UNREACHABLE)}
+    assert verdict.federates(report)
+
+
+FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; proxy_set_header Host $http_host; MORE }"
+
+
+@pytest.mark.system("nginx")
+@pytest.mark.parametrize(
+    ("proxy", "reasons"),
+    [
+        (FORWARDED.replace("MORE", ""), set()),
+        (
+            FORWARDED.replace("MORE", 'proxy_set_header Authorization "";'),
+            {(Stage.OUTBOUND, Reason.AUTHORIZATION_STRIPPED)},
+        ),
+        (
+            FORWARDED.replace("SYNAPSE;", "SYNAPSE/_matrix/;").replace("MORE", ""),
+            {(Stage.OUTBOUND, Reason.SIGNATURE_REJECTED)},
+        ),
+    ],
+    ids=["good", "strips Authorization", "decodes paths"],
+)
+async def test_a_proxy_that_changes_signed_requests_is_seen(
+    tmp_path: Path, proxy: str, reasons: set[tuple[Stage, Reason]]
+) -> None:
+    """Everything else passes: version, keys and lookups."""
+    async with both_ways(tmp_path, proxy) as running:
+        assert problems(await running.look()) == reasons
