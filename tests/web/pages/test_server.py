@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from exporter.model.findings import Software
-from exporter.model.outcomes import Failed, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.sample_reports import (
@@ -21,6 +21,7 @@ from tests.sample_reports import (
     two_families,
     watched_server,
     with_deep_look,
+    with_outbound,
 )
 from tests.scrapes import board_of
 from tests.web.pages.parsing import Page
@@ -125,6 +126,17 @@ async def test_steps_after_a_failure_are_not_reached() -> None:
     text = (await page(expired_certificate())).text
     assert "tls ✗ failed certificate_expired" in text
     assert "keys \N{EN DASH} skipped not reached" in text
+
+
+async def test_the_other_direction_is_a_step_too() -> None:
+    """There are three cases: the server came, it did not, or that is not known."""
+    came, failed = with_outbound(), with_outbound(Problem(Reason.OUTBOUND_UNREACHABLE, "nothing came back"))
+    look = failed.outbound
+    assert look
+    unknown = replace(failed, outbound=replace(look, outcome=SKIPPED, inconclusive_because="it is not watched"))
+    assert "outbound ✓ passed" in (await page(came)).text
+    assert "outbound ✗ failed outbound_unreachable nothing came back" in (await page(failed)).text
+    assert "outbound \N{EN DASH} skipped inconclusive: it is not watched" in (await page(unknown)).text
 
 
 async def test_both_certificates_are_shown_with_their_chains() -> None:

@@ -12,7 +12,11 @@ from exporter.model.report import EndpointReport, NotaryResult, Report
 from exporter.reports import phrases
 from exporter.reports.summary import State
 
-_DEEP_STAGES = (Stage.PROXY, Stage.NOTARY)  # made more rarely, so that they have no place in the time of the probe
+_DEEP_STAGES = (
+    Stage.PROXY,
+    Stage.NOTARY,
+    Stage.OUTBOUND,
+)  # made more rarely, so that they have no place in the time of the probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,8 @@ class Way:
     """The Host header, and the name that the certificate must be valid for."""
     steps: tuple[Step, ...]
     branches: tuple[Branch, ...]
-    notaries: tuple[Step, ...]
+    beyond: tuple[Step, ...]
+    """What the notaries return, and whether the server reaches the exporter."""
 
 
 def way_view(report: Report) -> Way:
@@ -88,7 +93,7 @@ def way_view(report: Report) -> Way:
             _branch("", report.endpoints, scale, after_discovery),
             *(_branch(peers.join_names(names), way.endpoints, scale, after_discovery) for names, way in detours),
         ),
-        tuple(_notary_step(result) for result in (report.deep.notaries if report.deep else ())),
+        tuple(_steps_beyond(report, scale)),
     )
 
 
@@ -167,6 +172,13 @@ def _word(seen: object) -> str:
 def _kept_until(seen: object, now: datetime) -> datetime | None:
     """Return None for what peers do not keep, or not for a known time."""
     return now + timedelta(seconds=seen.cache_seconds) if isinstance(seen, Delegation) else None
+
+
+def _steps_beyond(report: Report, scale: _Scale) -> Iterator[Step]:
+    yield from map(_notary_step, report.deep.notaries if report.deep else ())
+    if seen := report.outbound:
+        why_skipped = phrases.printable_text(f"inconclusive: {seen.inconclusive_because}")
+        yield _step(Stage.OUTBOUND, seen.outcome, scale, 0.0, why_skipped)
 
 
 def _notary_step(result: NotaryResult) -> Step:
