@@ -6,8 +6,8 @@ import structlog
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
-from exporter.server_lists import source
 from exporter.server_lists.file_sd import ServerFile, ServerFiles
+from exporter.server_lists.parse_thread import parse
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class FileFollower:
     async def refresh(self) -> bool:
         """Read the files again. Return whether anything has changed."""
         before = self._files.files
-        changed = await source.parse(self._files.refresh)
+        changed = await parse(self._files.refresh)
         for path in before.keys() - self._files.files.keys():
             self._exporter_metrics.remove_list(path)
         for path, file in self._files.files.items():

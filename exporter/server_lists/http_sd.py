@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from exporter.config import ConfigError, ListSettings, ServerUrl
 from exporter.server_lists import file_sd
 from exporter.server_lists.fetch import ListAccess, ListError, get
-from exporter.server_lists.source import MAX_BYTES, Listing, parse
+from exporter.server_lists.parse_thread import parse
+from exporter.server_lists.source import MAX_BYTES, Listing
 
 
 @dataclass(frozen=True, slots=True)

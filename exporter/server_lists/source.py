@@ -1,11 +1,8 @@
 """The interface of a server list, and how one is put together from entries that may be invalid."""
 
-import asyncio
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import Protocol, TypeAlias
 
 from exporter.config import Complaint
 from exporter.model.names import ServerName
@@ -13,17 +10,7 @@ from exporter.model.names import ServerName
 MAX_BYTES = 8 * 1024 * 1024  # of a file or a response; 200,000 names take 6 MiB
 MAX_COMPLAINTS = 20  # of one list; the others are only counted
 
-_PARSER: Final = ThreadPoolExecutor(1, "lists")  # not the default threads: many lists would keep all of them busy
-
 Names: TypeAlias = tuple[ServerName, ...]
-_Parsed = TypeVar("_Parsed")
-
-
-async def parse(function: Callable[..., _Parsed], *arguments: Any) -> _Parsed:
-    """Call a function that parses a list, in a thread. Lists are parsed one at a time, because each takes up to a dozen
-    times its own size in memory.
-    """
-    return await asyncio.get_running_loop().run_in_executor(_PARSER, partial(function, *arguments))
 
 
 @dataclass(frozen=True, slots=True)

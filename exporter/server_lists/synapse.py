@@ -17,7 +17,8 @@ from exporter.model import names
 from exporter.model.names import InvalidServerNameError
 from exporter.model.sanitize import printable
 from exporter.server_lists.fetch import MAX_SHOWN, ListAccess, ListError, get
-from exporter.server_lists.source import Listing, ListingBuilder, parse
+from exporter.server_lists.parse_thread import parse
+from exporter.server_lists.source import Listing, ListingBuilder
 
 DESTINATIONS = "/_synapse/admin/v1/federation/destinations"
 PAGE_SIZE = 1000  # destinations; Synapse reads each page with one query

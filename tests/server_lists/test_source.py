@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from exporter.server_lists.source import parse
+from exporter.server_lists.parse_thread import parse
 from tests.waiting import until
 
 
