@@ -28,7 +28,9 @@ from tests.addresses import ip_endpoint
 from tests.e2e.nginx import Site, nginx
 from tests.e2e.processes import log_on_failure
 from tests.e2e.synapse import synapse
+from tests.endurance.serving import FAKETIME
 from tests.outbound.both_ways import write_private
+from tests.programs import program
 
 pytestmark = pytest.mark.synapse
 
@@ -153,3 +155,18 @@ async def test_a_proxy_that_changes_signed_requests_is_seen(
     """Everything else passes: version, keys and lookups."""
     async with both_ways(tmp_path, proxy) as running:
         assert problems(await running.look()) == reasons
+
+
+def faketime() -> str:
+    """Return the library that changes the time for a program."""
+    program("faketime")
+    return str(next(Path("/usr/lib").glob(FAKETIME)))
+
+
+@pytest.mark.system("faketime")
+async def test_a_clock_that_is_an_hour_ahead_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synapse fetches the exporter's keys, and finds them expired."""
+    for name, value in {"LD_PRELOAD": faketime(), "FAKETIME": "+1h", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}.items():
+        monkeypatch.setenv(name, value)  # for the programs that are started from now on
+    async with both_ways(tmp_path) as running:
+        assert problems(await running.look()) == {(Stage.OUTBOUND, Reason.OUTBOUND_CLOCK)}
