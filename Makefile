@@ -6,7 +6,7 @@ SUPPLY := .venv-supply/bin
 export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint format docs chart screenshots bench faults agreement fuzz-federations endurance fuzz mutate mutate-functions \
+.PHONY: help demo test check lint format docs chart screenshots bench faults agreement fuzz-federations endurance siege fuzz mutate mutate-functions \
   sbom audit lock clean
 
 help: ## show this list
@@ -89,6 +89,9 @@ fuzz: .venv-fuzz/installed ## run coverage-guided fuzzing for FUZZ_SECONDS on ea
 
 endurance: .venv-test/installed ## run twenty minutes of faults and kill -9: nothing may be lost, nothing may grow
 	$(TEST)/python -m tests.endurance
+
+siege: .venv-test/installed ## run every attack at once for five minutes, in one process and with workers (SIEGE_ATTACKS, SIEGE_SECONDS)
+	$(TEST)/python -m tests.siege
 
 mutate: .venv-mutate/installed ## remove every bound and check, one at a time, and see whether a test fails
 	rm -rf mutants

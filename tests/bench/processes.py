@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import PIPE, Popen
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 SELF, CHILDREN = resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN
 TICKS, PAGE_BYTES = os.sysconf("SC_CLK_TCK"), os.sysconf("SC_PAGE_SIZE")
@@ -53,6 +53,6 @@ def children_of(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of the own process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES
+def resident_bytes(pid: int | Literal["self"] = "self") -> int:
+    """Return the resident memory of a process, by default the own one."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES
