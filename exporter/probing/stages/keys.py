@@ -26,7 +26,7 @@ from exporter.probing.parsing.json_body import JsonObject
 from exporter.probing.parsing.json_response import parse_object
 
 PATH = "/_matrix/key/v2/server"
-MAX_BYTES = 512 * 1024  # homeservers read documents of hundreds of kilobytes, most of which are other fields
+MAX_BYTES = 384 * 1024  # homeservers read documents of hundreds of kilobytes, most of which are other fields
 MAX_KEPT = 8 * 1024  # characters of a document that is kept, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that are checked need, and a bound of its depth
 _CLOCK_SKEW = timedelta(minutes=5)  # by which a server's clock may be ahead of ours
