@@ -14,6 +14,7 @@ from markdown_it.token import Token
 
 _MARKDOWN: Final = MarkdownIt("commonmark", {"html": False}).enable("table")
 _COMMENT: Final = re.compile(r"<!--.*?-->\n*", re.DOTALL)
+_SERVED: Final = re.compile(r"(#.*|(\.\./)?(reasons|warnings)\.md(#.*)?|\w+Federation\w+\.md(#.*)?)")
 _GENERATED: Final = "This page is generated from the code by `make docs`.\n"
 
 
@@ -52,11 +53,18 @@ def _slug(heading: str) -> str:
 
 
 def _link_to_pages(block: Token) -> None:
-    """Let links between pages lead to where the exporter serves them: beside one another, without a suffix."""
+    """Let links between pages lead to where the exporter serves them: beside one another, without a suffix.
+
+    Of links to other documents, which it does not serve, the text remains.
+    """
+    hidden = False
     for token in block.children or ():
         target = token.attrGet("href")
         if token.type == "link_open" and isinstance(target, str) and "://" not in target:
+            hidden = not _SERVED.fullmatch(target)
             token.attrSet("href", re.sub(r"\.md(#|$)", r"\1", target))
+        token.hidden = hidden and token.type in {"link_open", "link_close"}
+        hidden = hidden and token.type != "link_close"
 
 
 def _render_table(tokens: Sequence[Token], level: int) -> str:

@@ -15,8 +15,10 @@ pytestmark = pytest.mark.subprocess
 ROOT: Final = Path(__file__).parents[1]
 FOLDERS: Final = {
     "exporter",
+    "exporter/cli",
     "exporter/config",
     "exporter/demo",
+    "exporter/demo/both_ways",
     "exporter/history",
     "exporter/history/storage",
     "exporter/internet",
@@ -24,6 +26,7 @@ FOLDERS: Final = {
     "exporter/judging/peers",
     "exporter/metrics",
     "exporter/model",
+    "exporter/outbound",
     "exporter/probing",
     "exporter/probing/parsing",
     "exporter/probing/stages",

@@ -42,6 +42,9 @@ MAY_BE_EMPTY = {
 }
 """By title, with the reason why there is nothing to find; they are asked all the same."""
 
+NOT_CONFIGURED = {"Reaches others A": "the exporter of this test has no name of its own in the federation"}
+"""Queries of panels without numbers, by title; they are tested where the exporter has what they show."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scraped:
@@ -132,6 +135,9 @@ async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -
     """A number for each of its queries, with the labels that its legend names."""
     assert list(targets(ALL[name]))
     for title, target in targets(ALL[name]):
+        if title in NOT_CONFIGURED:
+            assert [await found(scraped.prometheus, target, each) for each in chosen(ALL[name])] == [[]] * len(SEEN)
+            continue
         assert (title, await lasting_complaint(scraped.prometheus, ALL[name], target)) == (title, None)
 
 

@@ -47,7 +47,8 @@ def _costly_chains_are_verified(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_costly_servers_do_not_hide_silent_ones(federation: dict[str, Any], tmp_path: Path) -> None:
     """A silent server is called down in time, a healthy one never, and a costly one for what it does."""
-    probe = quick(slowness())
+    factor = slowness()
+    probe = {"interval": quick(2 * factor)["interval"], "timeout": quick(factor)["timeout"]}  # half of the interval
     file = tmp_path / "config.yaml"
     file.write_text(json.dumps({**federation, "probe": probe, "web": {"listen": ["127.0.0.1:0"]}}))
     clock = asyncio.get_running_loop().time

@@ -97,9 +97,13 @@ def test_text_is_escaped_and_comments_are_dropped() -> None:
     [
         ("../reasons.md", "../reasons"),
         ("../reasons.md#timeout", "../reasons#timeout"),
-        ("Other.md", "Other"),
+        ("MatrixFederationServerDown.md", "MatrixFederationServerDown"),
         ("https://example.test/a.md", "https://example.test/a.md"),
     ],
 )
 def test_links_lead_to_what_the_exporter_serves(target: str, link: str) -> None:
     assert references.render(f"[a]({target})") == f'<p><a href="{link}">a</a></p>\n'
+
+
+def test_of_links_to_other_documents_the_text_remains() -> None:
+    assert references.render("[a](outbound.md) [b](#b)") == '<p>a <a href="#b">b</a></p>\n'
