@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import pytest
 
 from exporter import app
 from exporter.app import App
+from exporter.demo.servers import LabServer
 from exporter.internet import tls_contexts
 from exporter.model import durations
 from exporter.probing import attempt
@@ -55,12 +56,18 @@ async def test_costly_servers_do_not_hide_silent_ones(federation: dict[str, Any]
     async with App(file, first_round=0.1) as running:
         started = clock()
 
-        async def results() -> Series | None:
-            found = await scraped(running.addresses[0])
-            return found if None not in successes(found, (*COSTLY, *SILENT, *HEALTHY)).values() else None
+        async def until_all_have_a_result(servers: Sequence[LabServer]) -> Series:
+            async def results() -> Series | None:
+                found = await scraped(running.addresses[0])
+                return found if None not in successes(found, servers).values() else None
 
-        found = await until_async(results) or {}
+            found = await until_async(results)
+            assert found
+            return found
+
+        await until_all_have_a_result(SILENT)
         intervals = (clock() - started) / durations.parse(probe["interval"])
+        found = await until_all_have_a_result([*COSTLY, *SILENT, *HEALTHY])
     assert successes(found, HEALTHY) == {server.server_name: 1 for server in HEALTHY}
     assert successes(found, SILENT) == {server.server_name: 0 for server in SILENT}
     assert intervals < INTERVALS
