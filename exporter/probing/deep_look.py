@@ -24,7 +24,7 @@ from exporter.probing.problems import Step
 from exporter.probing.second_looks import SecondLooks
 from exporter.probing.stages import directory, keys, proxy, srv, support, web_servers
 
-MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 16 endpoints
+MAX_DIALLED = 8  # each takes a socket, and a server can make the exporter dial 24 endpoints
 _MAX_ENDPOINTS = 8  # each gets up to fourteen requests, and a connection for each if the server closes it
 MAX_TLS_SESSIONS = 2  # of these: each takes 80 KiB, more if the server wants; two, so that IPv4 need not wait for IPv6
 

@@ -76,4 +76,4 @@ async def test_a_deep_look_visits_few_of_many_endpoints() -> None:
         network.servers[f"{address}:8448"] = healthy_homeserver("example.test", "example.test")
     report = await probe_with_deep_look(network)
     assert len(report.endpoints) == MAX_ENDPOINTS
-    assert [endpoint.deep is not None for endpoint in report.endpoints] == [True] * 8 + [False] * 8
+    assert [endpoint.deep is not None for endpoint in report.endpoints] == [True] * 8 + [False] * (MAX_ENDPOINTS - 8)

@@ -17,9 +17,9 @@ from exporter.probing.evidence import Addresses
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
 
-MAX_ADDRESSES = 16  # of one target: hardly any server has more, and every one is dialled
+MAX_ADDRESSES = 24  # of one target: hardly any server has more, and every one is dialled
 MAX_PORTS = 4  # of one address: a server must not make the exporter connect to somebody else's again and again
-MAX_ENDPOINTS = 16
+MAX_ENDPOINTS = 24  # peers reach a server of which one address among 20 works
 _MAX_NAME_CHARACTERS = 255  # shown of the target of an alias
 
 

@@ -30,7 +30,7 @@ MAX_BYTES = 384 * 1024  # homeservers read documents of hundreds of kilobytes, m
 MAX_KEPT = 8 * 1024  # characters of a document that is kept, for each of 20,000 servers; one key takes some 500
 MAX_BRACKETS = 500  # in it: more than the keys that are checked need, and a bound of its depth
 _CLOCK_SKEW = timedelta(minutes=5)  # by which a server's clock may be ahead of ours
-MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 16 endpoints
+MAX_KEYS = 32  # each costs a signature check, and its faults are kept for each of 24 endpoints
 
 # The y of all points of order 1, 2, 4 and 8, in each encoding: anyone can make up signatures of such keys.
 # libsodium, which Synapse uses, rejects them (ge25519_has_small_order), OpenSSL does not.

@@ -31,7 +31,7 @@ from exporter.probing.parsing.strength import weaknesses
 
 _MAX_NAME_CHARACTERS = 64
 MAX_NAMES = 50  # of a certificate that are kept
-MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 16 endpoints may have its own certificate
+MAX_NAMES_CHARACTERS = 1000  # in all of them: each of 24 endpoints may have its own certificate
 MAX_CHAIN = 10  # certificates that are kept
 MAX_PROBLEMS = 10  # that are kept: each certificate of a chain may have several
 _MAX_NAMES_SHOWN = 5  # in a detail
