@@ -25,14 +25,13 @@ class Evidence:
     provoked: Provocation | None
     """None if neither an alias nor a notary's query can make the server come."""
     provoked_at: float
-    signed: SignedAnswer | None
-    """None if no signed request was sent."""
+    signed: SignedAnswer
     signed_at: float
     ended_at: float
 
     @property
     def accepted(self) -> Accepted:
-        return self.signed.accepted if self.signed else Accepted.UNKNOWN
+        return self.signed.accepted
 
     @property
     def result(self) -> Provoked:
@@ -45,8 +44,8 @@ class Evidence:
         return arrival if arrival and arrival.signature is Signature.GOOD else None
 
     def details(self) -> str:
-        answers = (self.provoked, self.signed)
-        return "; ".join(answer.detail for answer in answers if answer) or "it could not be asked"
+        provoked = f"{self.provoked.detail}; " if self.provoked else ""
+        return f"{provoked}{self.signed.detail}"
 
 
 def judge(evidence: Evidence, made_at: datetime) -> OutboundLook:
@@ -74,19 +73,19 @@ def _problems(evidence: Evidence) -> Iterator[Problem]:
     - the server tried to come, and did not.
     """
     if evidence.accepted is Accepted.DENIED:
-        yield Problem(Reason.FEDERATION_DENIED, _detail(evidence))
+        yield Problem(Reason.FEDERATION_DENIED, evidence.signed.detail)
         return
     if evidence.accepted is Accepted.NO_AUTHORIZATION:
-        yield Problem(Reason.AUTHORIZATION_STRIPPED, _detail(evidence))
+        yield Problem(Reason.AUTHORIZATION_STRIPPED, evidence.signed.detail)
     if evidence.accepted is Accepted.BAD_SIGNATURE:
-        yield Problem(Reason.SIGNATURE_REJECTED, _detail(evidence))
+        yield Problem(Reason.SIGNATURE_REJECTED, evidence.signed.detail)
     alias = evidence.expected.came(Purpose.ALIAS)
     if alias and alias.signature is not Signature.GOOD:
         missing = alias.signature is Signature.MISSING
         reason = Reason.AUTHORIZATION_STRIPPED if missing else Reason.SIGNATURE_REJECTED
         yield Problem(reason, f"its own request arrives at the exporter, but {alias.complaint}")
     elif evidence.accepted is Accepted.NO_KEYS and evidence.fetched_itself:
-        yield Problem(Reason.OUTBOUND_CLOCK, f"it fetched the exporter's keys, but {_detail(evidence)}")
+        yield Problem(Reason.OUTBOUND_CLOCK, f"it fetched the exporter's keys, but {evidence.signed.detail}")
     elif _did_not_come(evidence):
         arrived = "its request arrived at the exporter, but the answer did not get back; " if alias else ""
         yield Problem(Reason.OUTBOUND_UNREACHABLE, f"{arrived}{evidence.details()}")
@@ -121,10 +120,6 @@ def _seconds(evidence: Evidence, method: OutboundMethod) -> float:
     asked_at = evidence.signed_at if method is OutboundMethod.SIGNED else evidence.provoked_at
     arrival = evidence.expected.came(Purpose.ALIAS if method is OutboundMethod.ALIAS else Purpose.KEYS)
     return max(0.0, (arrival.at if arrival else evidence.ended_at) - asked_at)
-
-
-def _detail(evidence: Evidence) -> str:
-    return evidence.signed.detail if evidence.signed else ""
 
 
 def _by_notary_only(evidence: Evidence) -> str | None:

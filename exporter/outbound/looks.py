@@ -72,8 +72,8 @@ class OutboundLooks:
         return replace(report, outbound=await self.look(report))
 
     async def look(self, report: Report, max_requests: int = _MAX_REQUESTS) -> OutboundLook:
-        """Look at the server of a report that has just been made. It gets at most `max_requests` requests, and one more
-        if it seems not to come: then it has to say what it makes of the exporter's signature.
+        """Look at the server of a report that has just been made. It gets at most `max_requests` requests, of which the
+        last one is signed, and those before are to make it come.
         """
         if self.not_ready_because:
             return OutboundLook(report.ended_at, inconclusive_because=self.not_ready_because, asked=False)
@@ -120,17 +120,15 @@ class _Look:
         """Ask the server to come, and send it a signed request."""
         clock, deadline = self.looks.peer.clock, Deadline.for_probe(_LOOK_SECONDS)
         way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
-        provoked, requests, provoked_at = None, 0, clock()
-        for method in way.methods[:max_requests]:
+        provoked, provoked_at = None, clock()
+        for method in way.methods[: max_requests - 1]:
             provoked_at = clock()
             provoked = await self._provoke(method, way, deadline.capped(_WAIT_SECONDS))
-            requests += 1
             if provoked.result is not Provoked.UNSUPPORTED:
                 break
             self.looks.rule_out(self.report.server_name, method)
-        signed_at, answer = clock(), None
-        if requests < max_requests or (provoked and provoked.result is Provoked.NOTHING):
-            answer = await self._send_signed(deadline.capped(_WAIT_SECONDS))
+        signed_at = clock()
+        answer = await self._send_signed(deadline.capped(_WAIT_SECONDS))
         return Evidence(self.expected, provoked, provoked_at, answer, signed_at, clock())
 
     async def _provoke(self, method: OutboundMethod, way: _Way, deadline: Deadline) -> Provocation:

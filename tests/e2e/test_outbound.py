@@ -1,7 +1,10 @@
 """A real Synapse and the exporter, in both directions. The exporter's name is an address, so Synapse needs no DNS."""
 
+import re
+import sqlite3
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,6 +26,7 @@ from exporter.outbound.looks import OutboundLooks
 from exporter.outbound.signing import generate_seed
 from exporter.probing.attempt import Deadline
 from exporter.probing.prober import Prober
+from exporter.probing.stages import keys, version
 from exporter.web.outbound_service import OutboundService
 from tests.addresses import ip_endpoint
 from tests.e2e.nginx import Site, nginx
@@ -31,11 +35,14 @@ from tests.e2e.synapse import synapse
 from tests.endurance.serving import FAKETIME
 from tests.outbound.both_ways import write_private
 from tests.programs import program
+from tests.waiting import until
 
 pytestmark = pytest.mark.synapse
 
 NAME = names.parse("synapse.test:8448")
 SECONDS = 60.0
+LOOKS = 5
+WELL_KNOWN_FOR_CLIENTS = "/.well-known/matrix/client"
 
 
 @dataclass
@@ -128,6 +135,38 @@ async def test_a_synapse_that_cannot_reach_others_is_seen(tmp_path: Path) -> Non
         report = await running.look()
     assert problems(report) == {(Stage.OUTBOUND, Reason.OUTBOUND_UNREACHABLE)}
     assert verdict.federates(report)
+
+
+def rows(database: Path) -> Counter[str]:
+    """Return how many rows each table has."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=SECONDS)) as connection:
+        tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return Counter({name: connection.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in tables})
+
+
+def requests_of_looks(log: Path) -> list[str]:
+    """Return the path of each request that Synapse has answered, apart from those of probes and the one once a day."""
+    paths: list[str] = re.findall(r'Processed request: .*"[A-Z]+ (\S+) HTTP', log.read_text())
+    return [path for path in paths if path not in (version.PATH, keys.PATH, WELL_KNOWN_FOR_CLIENTS)]
+
+
+@pytest.mark.parametrize("client_api", [True, False], ids=["client API", "no client API"])
+@pytest.mark.parametrize("refused", [[], ["127.0.0.0/8"]], ids=["comes back", "cannot come"])
+async def test_looks_cost_a_synapse_two_requests_each_and_one_row(
+    tmp_path: Path, refused: list[str], *, client_api: bool
+) -> None:
+    """Whether or not it can come, and from the first look on, in which it shows what it does not support."""
+    resources = [{"names": ["client", "federation"] if client_api else ["federation"]}]
+    listener = {"type": "http", "port": 0, "bind_addresses": [LOOPBACK], "resources": resources}
+    listeners, log = [listener, listener | {"tls": True}], tmp_path / "synapse.log"
+    async with both_ways(tmp_path, ip_range_blacklist=refused, listeners=listeners) as running:
+        before = rows(tmp_path / "synapse.db")
+        for _ in range(LOOKS):
+            await running.look()
+        await until(lambda: len(requests_of_looks(log)) >= 2 * LOOKS)  # it logs a request after its answer
+        stored = rows(tmp_path / "synapse.db") - before
+    assert len(requests_of_looks(log)) == 2 * LOOKS
+    assert stored == ({} if refused else {"server_keys_json": 1, "server_signature_keys": 1})
 
 
 FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; proxy_set_header Host $http_host; MORE }"
