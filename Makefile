@@ -43,10 +43,9 @@ docs: .venv-test/installed ## generate pages and dashboards from the code
 
 CHART := deploy/helm/matrix-federation-exporter/files
 
-chart: ## copy the rules and dashboards into the Helm chart
-	rm -rf $(CHART)
-	mkdir -p $(CHART)/rules $(CHART)/dashboards
-	cp deploy/prometheus/rules/*.yml $(CHART)/rules
+chart: ## copy the dashboards into the Helm chart
+	rm -rf $(CHART)/dashboards
+	mkdir -p $(CHART)/dashboards
 	cp grafana/dashboards/*.json $(CHART)/dashboards
 
 screenshots: .venv-test/installed ## take the screenshots of the pages for the README (needs chromium)

@@ -3,19 +3,20 @@
 import json
 from pathlib import Path
 
+from exporter.metrics.rules.values import Values, defaults
 from grafana.certificates import certificates_dashboard
 from grafana.dashboard import Dashboard
 from grafana.exporters import exporters_dashboard
 from grafana.overview import overview_dashboard
 from grafana.server import server_dashboard
-from grafana.thresholds import RULES_FOLDER, read_thresholds
+from grafana.thresholds import read_thresholds
 
 DASHBOARDS_FOLDER = Path(__file__).parent / "dashboards"
 
 
-def build_dashboards(rules_folder: Path = RULES_FOLDER) -> dict[str, Dashboard]:
-    """Return the dashboards by file name, with the thresholds of the alerts in `rules_folder`."""
-    thresholds = read_thresholds(rules_folder)
+def build_dashboards(values: Values | None = None) -> dict[str, Dashboard]:
+    """Return the dashboards by file name, with the thresholds of the alerts."""
+    thresholds = read_thresholds(values or defaults())
     return {
         "overview.json": overview_dashboard(thresholds),
         "server.json": server_dashboard(thresholds),

@@ -1,20 +1,12 @@
-"""The thresholds of the alerts, read from the rule files, so that dashboards and alerts agree.
+"""The thresholds of the alerts, from the values of the rules, so that dashboards and alerts agree.
 
-To change a threshold, edit the alert's `expr` and its promtool test, and run `make docs`.
+To change one, edit exporter/metrics/rules/values.yaml and the alert's promtool test, and run `make docs`.
 """
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-import yaml
-
-RULES_FOLDER = Path(__file__).parents[1] / "deploy" / "prometheus" / "rules"
-
-# The expressions of the alerts: `N` is a number, and `…` a selector or a list of labels.
-_RENEWAL = "(min by (…) (…) - time()) < clamp_max(N * min by (…) (… - …), N * 86400) > 0"
-_AVAILABILITY = "… > N and … > N"
-_PLACEHOLDERS = {"N": r"(\d+(?:\.\d+)?)", "…": r"[^<>()+*/]+"}
+from exporter.metrics.rules.values import Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,40 +28,14 @@ class Thresholds:
     """The alert on low availability fires when a larger ratio of the probes failed."""
 
 
-def read_thresholds(folder: Path = RULES_FOLDER) -> Thresholds:
-    """Return the thresholds of the rule files in `folder`.
-
-    Raises ValueError if an alert is missing or if its expression has changed its shape.
-    """
-    expressions = _read_expressions(folder)
-    failure_ratio, _minimum_probes = _extract("MatrixFederationAvailabilityLow", _AVAILABILITY, expressions)
+def read_thresholds(values: Values) -> Thresholds:
+    alerts = values.alerts
     return Thresholds(
-        RenewalThreshold(*_extract("MatrixFederationCertificateExpiringSoon", _RENEWAL, expressions)),
-        RenewalThreshold(*_extract("MatrixFederationCertificateExpiryCritical", _RENEWAL, expressions)),
-        failure_ratio,
+        _renewal(alerts["MatrixFederationCertificateExpiringSoon"]),
+        _renewal(alerts["MatrixFederationCertificateExpiryCritical"]),
+        float(alerts["MatrixFederationAvailabilityLow"]["failure_ratio"]),
     )
 
 
-def _read_expressions(folder: Path) -> dict[str, str]:
-    """Return the expression of each alert, by the alert's name."""
-    files = [yaml.safe_load(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.yml"))]
-    rules = [rule for content in files for group in content["groups"] for rule in group["rules"]]
-    return {rule["alert"]: rule["expr"] for rule in rules if "alert" in rule}
-
-
-def _extract(alert: str, shape: str, expressions: dict[str, str]) -> list[float]:
-    """Return the numbers of the alert's expression in the places of the `N` of `shape`."""
-    if alert not in expressions:
-        raise ValueError(f"{alert}: no rule file defines this alert")
-    pattern = "".join(_PLACEHOLDERS.get(character, re.escape(character)) for character in _without_spaces(shape))
-    found = re.fullmatch(pattern, _without_spaces(expressions[alert]))
-    if found is None:
-        raise ValueError(
-            f"{alert}: expected an expression like {shape!r}, found {' '.join(expressions[alert].split())!r}; "
-            "adapt grafana/thresholds.py to the new expression"
-        )
-    return [float(number) for number in found.groups()]
-
-
-def _without_spaces(expression: str) -> str:
-    return "".join(expression.split())
+def _renewal(alert: Mapping[str, str]) -> RenewalThreshold:
+    return RenewalThreshold(float(alert["lifetime_ratio"]), float(alert["days"]))

@@ -40,6 +40,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "history.storage": {"config", "history", "judging", "model", "structlog"},
     "reports": {"history", "judging", "judging.peers", "model", "rich"},
     "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
+    "metrics.rules": {"config", "judging"},
     "scheduling": {
         "config",
         "judging",
@@ -99,8 +100,8 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "demo.both_ways": {"demo", "judging", "model", "outbound", "h11"},
     "cli": {
-        *("app", "check", "config", "demo", "exporter", "model", "outbound", "reports", "runtime", "server_lists"),
-        *("web", "web.settings", "workers"),
+        *("app", "check", "config", "demo", "exporter", "metrics.rules", "model", "outbound", "reports", "runtime"),
+        *("server_lists", "web", "web.settings", "workers"),
     },
     "__main__": {"cli"},
 }

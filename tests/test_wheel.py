@@ -25,6 +25,7 @@ FOLDERS: Final = {
     "exporter/judging",
     "exporter/judging/peers",
     "exporter/metrics",
+    "exporter/metrics/rules",
     "exporter/model",
     "exporter/outbound",
     "exporter/probing",
@@ -58,6 +59,7 @@ DEMO: Final = {
     "zone",
 }
 PAGES: Final = "exporter/web/pages"
+RULES: Final = "exporter/metrics/rules"
 PAGE_SUFFIXES: Final = {".html", ".css", ".svg", ".atom"}
 METADATA: Final = {"METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE"}
 
@@ -87,12 +89,15 @@ def test_the_wheel_holds_these_folders(wheel: dict[PurePosixPath, bytes]) -> Non
 
 
 def test_the_wheel_holds_no_other_files(wheel: dict[PurePosixPath, bytes]) -> None:
-    """Besides the modules there are only what the pages need, and the files about the package itself."""
+    """Besides the modules there are only what the pages and the rules need, and the files about the package itself."""
     (dist_info,) = {path.parts[0] for path in wheel} - {"exporter"}
     about = {f"{dist_info}/{name}" for name in METADATA}
     of_pages = {str(path.relative_to(ROOT)) for path in (ROOT / PAGES).rglob("*.*") if path.suffix in PAGE_SUFFIXES}
     assert len(of_pages) > 5
-    assert {str(path) for path in wheel if path.suffix != ".py"} == {"exporter/py.typed"} | about | of_pages
+    of_rules = {str(path.relative_to(ROOT)) for path in (ROOT / RULES).rglob("*.y*ml")}
+    assert len(of_rules) > 5
+    files = {str(path) for path in wheel if path.suffix != ".py"}
+    assert files == {"exporter/py.typed"} | about | of_pages | of_rules
 
 
 def test_the_demo_holds_these_modules(wheel: dict[PurePosixPath, bytes]) -> None:

@@ -1,4 +1,4 @@
-"""The commands about files: those that check a configuration, and the one that creates a signing key."""
+"""The commands about files: those that check a configuration, and those that create a signing key or rules."""
 
 import os
 import sys
@@ -93,5 +93,43 @@ def _generate_signing_key(chosen: Arguments) -> int:
     return 0
 
 
-ALL: Final = (_add_check_config, _add_check_web_config, _add_generate_signing_key)
+# ---------------------------------------------------------------- rules
+
+
+def _add_rules(add_parser: AddParser) -> None:
+    added = add_command(
+        add_parser,
+        "rules",
+        _write_rules,
+        "write the alerting and recording rules for Prometheus",
+        "Writes the alerting and recording rules for Prometheus, a file for each topic. The file for --values contains "
+        "what differs from the defaults: severities, thresholds, `for`, links, the name of the job, and disabled "
+        "alerts. The exit status is 0 if the rules were written and 2 if a value is invalid or a file cannot be "
+        "written.",
+    )
+    added.add_argument("--values", metavar="FILE", type=Path, help="the values that differ from the defaults (YAML)")
+    chosen = added.add_mutually_exclusive_group(required=True)
+    chosen.add_argument("--output", metavar="FOLDER", type=Path, help="the folder to write to, which is created")
+    chosen.add_argument("--defaults", action="store_true", help="print all values with their defaults instead")
+
+
+def _write_rules(chosen: Arguments) -> int:
+    from exporter.metrics.rules import rendering, values
+
+    if chosen.defaults:
+        sys.stdout.write(values.DEFAULTS_FILE.read_text(encoding="utf-8"))
+        return 0
+    rules = rendering.render(values.load(chosen.values) if chosen.values else values.defaults())
+    try:
+        chosen.output.mkdir(parents=True, exist_ok=True)
+        for name, text in rules.items():
+            (chosen.output / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        sys.stderr.write(f"cannot write to {chosen.output}: {error.strerror}\n")
+        return 2
+    sys.stdout.write(f"{chosen.output}: {', '.join(rules)}\n")
+    return 0
+
+
+ALL: Final = (_add_check_config, _add_check_web_config, _add_generate_signing_key, _add_rules)
 """What adds each of these commands."""

@@ -1,9 +1,7 @@
 """The chart of deploy/helm, as Helm lints and renders it."""
 
 import json
-import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess, run
 from typing import Any, TypeAlias
@@ -14,6 +12,8 @@ import yaml
 
 from exporter.cli import parser
 from exporter.config import load
+from exporter.metrics.rules import rendering
+from exporter.metrics.rules.values import load as load_values
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
@@ -266,22 +266,49 @@ def dashboards() -> list[Path]:
     return sorted((ROOT / "grafana/dashboards").glob("*.json"))
 
 
-@pytest.mark.parametrize(
-    ("originals", "copies"), [(rules, "rules"), (dashboards, "dashboards")], ids=["rules", "dashboards"]
-)
-def test_copies_in_the_chart_are_the_originals(originals: Callable[[], list[Path]], copies: str) -> None:
+def test_copies_in_the_chart_are_the_originals() -> None:
     """Run `make chart` after a change: a chart can hold only what is in its own folder."""
-    copied = sorted((CHART / "files" / copies).glob("*"))
+    copied = sorted((CHART / "files/dashboards").glob("*"))
     assert copied
-    assert {file.name: file.read_text() for file in copied} == {file.name: file.read_text() for file in originals()}
+    assert {file.name: file.read_text() for file in copied} == {file.name: file.read_text() for file in dashboards()}
 
 
-def test_rules_arrive_whole() -> None:
-    """With the braces that are Prometheus' own."""
-    resources = rendered(*EVERYTHING)
-    assert rules()
-    for file in rules():
-        assert resources["PrometheusRule", f"{NAME}-{file.stem}"]["spec"] == yaml.safe_load(file.read_text())
+OTHER_VALUES = """
+job: federation
+runbooks: https://exporter.example.org/runbooks/
+exporter_labels: [instance, pod, cluster]
+most_ratio: 0.75
+alerts:
+  MatrixFederationServerDown: {enabled: false}
+  MatrixFederationPeersFailing: {enabled: false}
+  MatrixFederationSlow: {severity: page, for: 1h, seconds: 2.5}
+  MatrixFederationExporterSampleLimitNear: {sample_limit: 702500}
+  MatrixFederationAvailabilityLow: {failure_ratio: 0.0125}
+"""
+
+
+@pytest.mark.parametrize("written", ["{}", OTHER_VALUES], ids=["default", "others"])
+def test_chart_fills_the_rules_as_the_exporter_does(written: str, tmp_path: Path) -> None:
+    """With the same values, and with the braces that are Prometheus' own."""
+    values, chart_values = tmp_path / "values.yaml", tmp_path / "chart.yaml"
+    values.write_text(written)
+    chart_values.write_text(json.dumps({"prometheusRule": {"values": yaml.safe_load(written)}}))
+    resources = rendered(*EVERYTHING, "--values", str(chart_values))
+    filled = {
+        name.removeprefix(f"{NAME}-"): resource["spec"]
+        for (kind, name), resource in resources.items()
+        if kind == "PrometheusRule"
+    }
+    assert filled == {
+        name.removesuffix(".yml"): yaml.safe_load(text) for name, text in rendering.render(load_values(values)).items()
+    }
+
+
+def test_rules_select_the_job_of_the_service_monitor() -> None:
+    """Unless the values say otherwise."""
+    resources = rendered(*EVERYTHING, "--set", "serviceMonitor.job=federation")
+    assert 'job="federation"' in str(resources["PrometheusRule", f"{NAME}-servers"])
+    assert 'job="matrix-federation"' not in str(resources["PrometheusRule", f"{NAME}-servers"])
 
 
 def test_dashboards_arrive_whole() -> None:
@@ -292,16 +319,6 @@ def test_dashboards_arrive_whole() -> None:
         found = resources["ConfigMap", f"{NAME}-{file.stem}"]
         assert json.loads(found["data"][file.name]) == json.loads(file.read_text())
         assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-
-
-@pytest.mark.parametrize("url", ["https://exporter.example.org/runbooks", "https://exporter.example.org/runbooks/"])
-def test_alerts_can_link_to_the_exporter(url: str) -> None:
-    """Nothing else of the rules changes."""
-    resources = rendered(*EVERYTHING, "--set", f"prometheusRule.runbookUrl={url}")
-    for file in rules():
-        expected = re.sub(r"https://github.com/.*/docs/runbooks/", f"{url.rstrip('/')}/", file.read_text())
-        assert resources["PrometheusRule", f"{NAME}-{file.stem}"]["spec"] == yaml.safe_load(expected)
-    assert "exporter.example.org/runbooks/MatrixFederationSlow.md" in str(resources)
 
 
 # ---------------------------------------------------------------- values
@@ -320,7 +337,10 @@ def test_alerts_can_link_to_the_exporter(url: str) -> None:
         ("service.port=70000", "maximum"),
         ("serviceMonitor.interval=often", "pattern"),
         ("probe.enabled=true", "minItems"),
-        ("prometheusRule.runbookUrl=runbooks", "pattern"),
+        ("prometheusRule.values.runbooks=runbooks", "pattern"),
+        ("prometheusRule.values.alerts.MatrixFederationSlo.seconds=2", "additional properties 'MatrixFederationSlo'"),
+        ("prometheusRule.values.alerts.MatrixFederationSlow.second=2", "additional properties 'second'"),
+        ("prometheusRule.values.alerts.MatrixFederationSlow.seconds=two", "number"),
         ("config=null", "missing property 'config'"),
     ],
 )
