@@ -21,6 +21,7 @@ from exporter.reports.board import Board
 from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
+from exporter.runtime.systemd import ServiceManager
 from exporter.scheduling.own_families import OwnFamilies
 from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
@@ -30,7 +31,7 @@ from exporter.server_lists.file_follower import FileFollower
 from exporter.server_lists.follow import ListFollower
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
-from exporter.web.listeners import bind, bound_address
+from exporter.web.listeners import Listen, bind, bound_addresses, describe
 from exporter.web.outbound_service import OutboundService
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
@@ -53,6 +54,7 @@ class App:
     - `lifecycle` allows POST /-/reload.
     - `shard` restricts the servers that are watched.
     - `workers` do the probing; without them, this process does.
+    - `service_manager` is told when the exporter starts, reloads and stops, and that it is alive.
     - `first_round` is the time in which the schedule probes all servers once, in seconds.
     - `reread` is the interval at which server files are read again, in seconds.
     """
@@ -61,20 +63,23 @@ class App:
         self,
         config_file: Path,
         *,
-        listen: Sequence[HostPort] = (),
+        listen: Sequence[Listen] = (),
         web: LiveWebConfig | None = None,
         lifecycle: bool = False,
         shard: Shard | None = None,
         workers: WorkerPool | None = None,
+        service_manager: ServiceManager | None = None,
         first_round: float = FIRST_ROUND_SECONDS,
         reread: float = _REREAD_SECONDS,
     ) -> None:
         self._config_file = config_file
         self._listen = tuple(listen)
+        self._service_manager = service_manager or ServiceManager({})
         self._web = web or LiveWebConfig(None)
         self._reread = reread
         self._shard = shard or Shard()
         self._workers = workers
+        self._complaint_about_workers = workers.complaint if workers else lambda: None
         self.exporter_metrics = ExporterMetrics(self._shard, workers)
         self.history = Storage(report_json, lambda: datetime.now(UTC), self.exporter_metrics.record_storage)
         self.board = Board(exposition.render_lines, lambda: datetime.now(UTC), self.history.record)
@@ -103,7 +108,7 @@ class App:
                 self.queries,
                 self.history,
                 lambda: self._runner.outage_detector.outage,
-                workers.complaint if workers else lambda: None,
+                self._complaint_about_workers,
             )
         )
         self._own_families = OwnFamilies(self.exporter_metrics)
@@ -121,7 +126,7 @@ class App:
         self.ready = False
         """Whether a configuration is applied and the schedule is running."""
         self.addresses: tuple[HostPort, ...] = ()
-        """The addresses that it listens on, with the real ports."""
+        """The addresses that it listens on, with the real ports; without Unix sockets."""
 
     def __repr__(self) -> str:
         state = "ready" if self.ready else "not ready"
@@ -138,9 +143,9 @@ class App:
             await stack.enter_async_context(self.history.open(self._active.config.storage))
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
-            self.addresses = tuple(map(bound_address, sockets))
+            self.addresses = bound_addresses(sockets)
             loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
-            log.info("listening", addresses=", ".join(map(str, self.addresses)), event_loop=loop)
+            log.info("listening", addresses=describe(sockets), event_loop=loop)
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
@@ -150,12 +155,14 @@ class App:
             await stack.enter_async_context(self._schedule)
             await self._apply(self._active)
             self.ready = True
+            self._service_manager.ready()
             stack.push_async_callback(self._prevent_reloads)
             self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         log.info("stopping")
+        self._service_manager.stopping()
         await self._stack.aclose()
 
     async def _prevent_reloads(self) -> None:
@@ -174,6 +181,7 @@ class App:
                 self._reread_server_files(),
                 self._lists.run(),
                 self._outbound.keep_checking(lambda: self._active.prober),
+                self._service_manager.keep_alive(self._complaint_about_workers),
             )
         ]
         try:
@@ -217,6 +225,7 @@ class App:
         async with self._reload_lock:
             await asyncio.sleep(self._rested_at - now())
             self._next_reload, started = None, now()
+            self._service_manager.reloading()
             try:
                 return await self._reload()
             except ConfigError as error:
@@ -225,6 +234,7 @@ class App:
                 log.exception("internal error during a reload")
                 return self._record_refusal([self._complaint("internal error, see the log")])
             finally:
+                self._service_manager.ready()
                 self._rested_at = now() + _REST_SHARE * (now() - started)
 
     async def _reload(self) -> tuple[Complaint, ...]:

@@ -146,9 +146,14 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve"], "the following arguments are required: --config"),
         (
             ["serve", "--config", "f", "--web.listen-address", "10448"],
-            "expected host:port, found '10448': add a port",
+            "expected host:port, :port or unix:/path, found '10448': add a port",
         ),
         (["serve", "--config", "f", "--web.listen", "[::]:1"], "unrecognized arguments: --web.listen [::]:1"),
+        (
+            ["serve", "--config", "f", "--web.listen-address", "unix:sock"],
+            "found 'unix:sock': write the whole path, as in unix:/run/matrix-federation-exporter.sock",
+        ),
+        (["serve", "--config", "f", "--web.systemd-socket"], "--web.systemd-socket: systemd passed no socket"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
         (["serve", "--config", "f", "--shard.index", "0"], "--shard.index and --shard.count go together"),
         (

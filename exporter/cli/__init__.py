@@ -6,6 +6,7 @@ and `check-config` start quickly.
 """
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -21,7 +22,7 @@ from exporter.workers import MAX_WORKERS
 
 if TYPE_CHECKING:
     from exporter.app import App
-    from exporter.config import HostPort
+    from exporter.config import ListenAddress
     from exporter.model.shards import Shard
 
 
@@ -71,11 +72,18 @@ def _add_serve(add_parser: AddParser) -> None:
     added.add_argument(
         "--web.listen-address",
         dest="listen",
-        metavar="HOST:PORT",
+        metavar="ADDRESS",
         type=_listen_argument,
         action="append",
         default=[],
-        help="the address to listen on; overrides web.listen; may be repeated; port 0 is any free port",
+        help="the address to listen on: host:port, :port for all addresses, or unix:/path; overrides web.listen; may "
+        "be repeated; port 0 is any free port",
+    )
+    added.add_argument(
+        "--web.systemd-socket",
+        dest="systemd_socket",
+        action="store_true",
+        help="listen on the sockets that systemd passes (socket activation) instead",
     )
     added.add_argument(
         "--web.config.file",
@@ -138,29 +146,35 @@ def _add_log_arguments(added: argparse.ArgumentParser) -> None:
         )
 
 
-def _listen_argument(text: str) -> "HostPort":
+def _listen_argument(text: str) -> "ListenAddress":
     from exporter.config import parse_listen_address
 
     try:
         return parse_listen_address(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"expected host:port, found {text!r}: {error}") from error
+        raise argparse.ArgumentTypeError(f"expected host:port, :port or unix:/path, found {text!r}: {error}") from error
 
 
 def _serve(chosen: Arguments) -> int:
     from exporter.app import App
     from exporter.runtime import event_loop, logs
+    from exporter.runtime.systemd import ServiceManager
     from exporter.web.settings.live_config import LiveWebConfig
     from exporter.workers.pool import WorkerPool
 
     logs.configure(LogLevel(chosen.log_level), LogFormat(chosen.log_format))
+    service_manager = ServiceManager(os.environ)
+    inherited = service_manager.inherited_sockets() if chosen.systemd_socket else []
+    if chosen.systemd_socket and not inherited:
+        chosen.refuse("--web.systemd-socket: systemd passed no socket: start the exporter by its socket unit")
     app = App(
         chosen.config,
-        listen=chosen.listen,
+        listen=inherited or chosen.listen,
         web=LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth),
         lifecycle=chosen.lifecycle,
         shard=_parse_shard(chosen),
         workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
+        service_manager=service_manager,
     )
     return _run_app(app, event_loop.run)
 

@@ -1,6 +1,6 @@
 """The configuration file: from YAML to a frozen Config, or to a ConfigError with all complaints and their lines."""
 
-from exporter.config.addresses import HostPort, IPNetwork, parse_listen_address
+from exporter.config.addresses import ALL_ADDRESSES, HostPort, IPNetwork, ListenAddress, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.loading import load
 from exporter.config.settings import (
@@ -18,6 +18,7 @@ from exporter.config.settings import (
 from exporter.config.value_types import AddressScope
 
 __all__ = [
+    "ALL_ADDRESSES",
     "AddressScope",
     "Complaint",
     "Config",
@@ -25,6 +26,7 @@ __all__ = [
     "HostPort",
     "IPNetwork",
     "ListSettings",
+    "ListenAddress",
     "NetworkSettings",
     "OutboundSettings",
     "OutboundTls",
@@ -32,6 +34,7 @@ __all__ = [
     "ServerUrl",
     "StorageSettings",
     "SynapseDestinations",
+    "UnixPath",
     "WebSettings",
     "load",
     "parse_listen_address",

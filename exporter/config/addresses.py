@@ -15,6 +15,10 @@ from exporter.model.names import ServerName
 
 IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53
+ALL_ADDRESSES = ""
+"""The host of a HostPort to listen on, if it is every address of both IP families."""
+_UNIX = "unix:"
+_MAX_SOCKET_PATH = 107  # bytes, see unix(7)
 _SCHEME = re.compile("https?://", re.IGNORECASE)
 _SECRET_PARAMETER = re.compile(r"[?&;][^=&;]*(token|api_?key|passw|secret|signature)[^=&;]*=", re.IGNORECASE)
 _URL_CHARACTERS = re.compile("[!-~]+")
@@ -32,6 +36,18 @@ class HostPort(NamedTuple):
 
     def __str__(self) -> str:
         return host_port(self.host, self.port)
+
+
+class UnixPath(NamedTuple):
+    """A socket in the file system to listen on."""
+
+    path: str
+
+    def __str__(self) -> str:
+        return f"{_UNIX}{self.path}"
+
+
+ListenAddress: TypeAlias = HostPort | UnixPath
 
 
 def _parse_host_port(text: str, default_port: int | None = None, lowest_port: int = 1) -> tuple[ServerName, int]:
@@ -68,12 +84,23 @@ def canonical_destination(text: str) -> str:
     return host_port(str(name.ip) if name.ip else name.host.lower(), port)
 
 
-def parse_listen_address(text: str) -> HostPort:
-    """Parse host:port; port 0 stands for any free port."""
+def parse_listen_address(text: str) -> ListenAddress:
+    """Parse host:port, :port for all addresses of both families, or unix:/path. Port 0 stands for any free port."""
+    if text.startswith(_UNIX):
+        return UnixPath(_parse_socket_path(text.removeprefix(_UNIX)))
     if text.startswith(":") and text.count(":") == 1:
-        raise ValueError(f"use 0.0.0.0{text} for all IPv4 addresses, or [::]{text} for all IPv6 addresses")
+        _, port = _parse_host_port(f"localhost{text}", lowest_port=0)
+        return HostPort(ALL_ADDRESSES, port)
     name, port = _parse_host_port(text, lowest_port=0)
     return HostPort(name.host, port)
+
+
+def _parse_socket_path(path: str) -> str:
+    if not path.startswith("/") or "\0" in path:
+        raise ValueError(f"write the whole path, as in {_UNIX}/run/matrix-federation-exporter.sock")
+    if len(path.encode()) > _MAX_SOCKET_PATH:
+        raise ValueError(f"the path of a socket has at most {_MAX_SOCKET_PATH} bytes")
+    return path
 
 
 def parse_network(text: str) -> IPNetwork:

@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import value_types
-from exporter.config.addresses import HostPort, IPNetwork
+from exporter.config.addresses import HostPort, IPNetwork, ListenAddress
 from exporter.config.value_types import AddressScope
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily
@@ -97,8 +97,8 @@ class NetworkSettings:
 class WebSettings:
     """What the exporter serves over HTTP."""
 
-    listen: tuple[Annotated[HostPort, value_types.LISTEN_ADDRESS], ...] = (DEFAULT_LISTEN,)
-    """The addresses to listen on."""
+    listen: tuple[Annotated[ListenAddress, value_types.LISTEN_ADDRESS], ...] = (DEFAULT_LISTEN,)
+    """The addresses to listen on: host:port, :port for all addresses of both families, or unix:/path."""
     probe_any: Annotated[bool, value_types.BOOLEAN] = False
     """true: /probe, the reports and the pages also probe servers that are not watched."""
 
@@ -183,7 +183,7 @@ class OutboundSettings:
     signing_key_file: Annotated[Path, value_types.KEY_FILE]
     """The exporter's signing key in Synapse's format, which only its owner can read: create it with
     `matrix-federation-exporter generate-signing-key FILE`. The path is relative to the configuration file."""
-    listen: tuple[Annotated[HostPort, value_types.LISTEN_ADDRESS], ...] = (HostPort("0.0.0.0", 8448),)  # noqa: S104 - others must reach it
+    listen: tuple[Annotated[ListenAddress, value_types.LISTEN_ADDRESS], ...] = (HostPort("0.0.0.0", 8448),)  # noqa: S104 - others must reach it
     """The addresses to listen on for other servers. Never one of web.listen."""
     tls: Annotated[OutboundTls | None, BeforeValidator(value_types.none_if_null)] = None
     """The certificate, unless a reverse proxy in front of `listen` has it."""

@@ -197,7 +197,7 @@ DESTINATION = ValueType(
     "a host and a port such as matrix.example.org:443", parse_text(addresses.canonical_destination), STRING
 )
 LISTEN_ADDRESS = ValueType(
-    "an address and a port such as 127.0.0.1:10448", parse_text(addresses.parse_listen_address), STRING
+    "an address and a port such as 127.0.0.1:10448, or unix:/path", parse_text(addresses.parse_listen_address), STRING
 )
 NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", parse_text(addresses.parse_network), STRING)
 ADDRESS_SCOPE = ValueType("`public` or `any`", parse_text(_parse_address_scope), {"enum": list(AddressScope)})

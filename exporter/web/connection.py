@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Any
 
 import h11
@@ -182,9 +182,13 @@ def _make_room(others: Collection[BoundedConnection]) -> None:
 
 
 def client_network(client: tuple[str, int] | None) -> str:
-    """Return what one client has: an IPv4 address, or an IPv6 network of 64 bits. Empty if the client is not known."""
+    """Return what one client has: an IPv4 address, or an IPv6 network of 64 bits. Empty for a client on
+    this machine that has none, as over a Unix socket.
+    """
     if client is None:
         return ""
     host, _ = client
     ip = ip_address(host)
-    return host if ip.version == 4 else str(ip_network((ip, _IPV6_NETWORK_BITS), strict=False))
+    if isinstance(ip, IPv4Address):
+        return host
+    return str(ip.ipv4_mapped or ip_network((ip, _IPV6_NETWORK_BITS), strict=False))

@@ -6,9 +6,10 @@ import socket
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
 
-from exporter.config import HostPort
+from exporter.config import ALL_ADDRESSES, HostPort, ListenAddress, UnixPath
 from exporter.web.connection import client_network
 
 _ERRNO_ADVICE = {
@@ -17,6 +18,11 @@ _ERRNO_ADVICE = {
     errno.EACCES: "ports below 1024 require privileges: choose a higher port",
 }
 CHOOSE_ADDRESS = "choose the address with --web.listen-address, or with `web.listen` in the configuration"
+
+Listen: TypeAlias = ListenAddress | socket.socket
+"""An address to listen on, or a socket that listens already."""
+
+_SOCKET_MODE = 0o666  # as for a port: the folder decides who may connect
 
 MAX_PENDING = 64  # connections per socket; a handshake takes a few milliseconds, unless the client stalls
 
@@ -37,23 +43,31 @@ class ListeningSocket(socket.socket):
     that has the most, the one that has been pending for longest.
     """
 
-    def __init__(self, listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket, own_file: Path | None = None) -> None:
+        """`own_file` is removed when the socket is closed."""
         super().__init__(fileno=listening.detach())
+        self._own_file = own_file
         self.pending: dict[int, Pending] = {}
         """By file descriptor, the oldest first. The server removes a connection once it is established."""
 
     def __repr__(self) -> str:
-        address = "closed" if self.fileno() < 0 else bound_address(self)
+        address = "closed" if self.fileno() < 0 else describe([self])
         return f"<{type(self).__name__} {address}: {len(self.pending)} pending>"
 
     def accept(self) -> tuple[socket.socket, Any]:
         """Accept a connection, and close another one if too many are pending then."""
         connection, address = super().accept()
+        client = address[:2] if isinstance(address, tuple) else None
         self.pending = {number: each for number, each in self.pending.items() if each.connection.fileno() == number}
         if len(self.pending) >= MAX_PENDING:
             self._drop_one()
-        self.pending[connection.fileno()] = Pending(connection, client_network(address[:2]))
+        self.pending[connection.fileno()] = Pending(connection, client_network(client))
         return connection, address
+
+    def close(self) -> None:
+        super().close()
+        if self._own_file:
+            self._own_file.unlink(missing_ok=True)
 
     def _drop_one(self) -> None:
         """Shut a connection down. The event loop then reads the end of the stream, and closes it."""
@@ -68,7 +82,7 @@ class ListenError(Exception):
     """The exporter cannot listen on an address. The message says which address, why, and what to do."""
 
 
-def bind(addresses: Iterable[HostPort], advice: str = CHOOSE_ADDRESS) -> list[ListeningSocket]:
+def bind(addresses: Iterable[Listen], advice: str = CHOOSE_ADDRESS) -> list[ListeningSocket]:
     """Bind all addresses or none. Raises ListenError, whose message ends with the advice.
 
     Clients can connect as soon as this returns; they wait until a server accepts their connections.
@@ -79,12 +93,14 @@ def bind(addresses: Iterable[HostPort], advice: str = CHOOSE_ADDRESS) -> list[Li
     return sockets
 
 
-def _open_listener(listen: HostPort, advice: str) -> ListeningSocket:
-    """If a name has several addresses, bind one of them, preferably an IPv4 address."""
+def _open_listener(listen: Listen, advice: str) -> ListeningSocket:
     try:
-        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        family, *_, address = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
-        return ListeningSocket(socket.create_server(address[:2], family=family))
+        match listen:
+            case UnixPath(path):
+                return _listen_on_file(Path(path))
+            case HostPort(host, port):
+                return ListeningSocket(_listen_on_host(host, port))
+        return _adopt(listen)
     except (socket.gaierror, UnicodeError) as error:  # UnicodeError: the name is not valid in DNS
         raise ListenError(f"cannot listen on {listen}: the name does not resolve ({advice})") from error
     except OSError as error:
@@ -92,7 +108,57 @@ def _open_listener(listen: HostPort, advice: str) -> ListeningSocket:
         raise ListenError(f"cannot listen on {listen}: {reason} ({advice})") from error
 
 
+def _listen_on_host(host: str, port: int) -> socket.socket:
+    """If a name has several addresses, bind one of them, preferably an IPv4 address."""
+    if host == ALL_ADDRESSES and socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, *_, address = min(found, key=lambda candidate: candidate[0] != socket.AF_INET)
+    return socket.create_server(address[:2], family=family)
+
+
+def _listen_on_file(path: Path) -> ListeningSocket:
+    """A file that a killed exporter has left behind is replaced."""
+    with ExitStack() as stack:
+        sock = stack.enter_context(socket.socket(socket.AF_UNIX))
+        try:
+            sock.bind(str(path))
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or not _is_left_behind(path):
+                raise
+            path.unlink()
+            sock.bind(str(path))
+        path.chmod(_SOCKET_MODE)
+        sock.listen()
+        stack.pop_all()
+    return ListeningSocket(sock, path)
+
+
+def _is_left_behind(path: Path) -> bool:
+    """Whether the file is a socket on which nobody listens."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return path.is_socket() and client.connect_ex(str(path)) == errno.ECONNREFUSED
+
+
+def _adopt(sock: socket.socket) -> ListeningSocket:
+    if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ListenError(f"cannot listen on the socket {sock.getsockname()}: it does not accept connections")
+    return ListeningSocket(sock)
+
+
 def bound_address(sock: socket.socket) -> HostPort:
-    """Return the address of a bound socket, with the real port if it was bound to port 0."""
+    """Return the address of a socket that has a port, with the real port if it was bound to port 0."""
     host, port, *_ = sock.getsockname()
     return HostPort(host, port)
+
+
+def bound_addresses(sockets: Iterable[socket.socket]) -> tuple[HostPort, ...]:
+    """Return the addresses of those sockets that have a port."""
+    return tuple(bound_address(sock) for sock in sockets if sock.family != socket.AF_UNIX)
+
+
+def describe(sockets: Iterable[socket.socket]) -> str:
+    """Return where the sockets listen, for the log."""
+    return ", ".join(
+        str(UnixPath(sock.getsockname()) if sock.family == socket.AF_UNIX else bound_address(sock)) for sock in sockets
+    )

@@ -62,7 +62,7 @@ class OutboundService:
             key = SigningKey.from_seed(name.text, files.read_signing_key(settings.signing_key_file))
             peer = Peer(name, key, settings.interval, time.monotonic, time.time)
             async with listen_as_peer(peer, settings) as addresses:
-                log.info("listening for other servers", addresses=", ".join(map(str, addresses)), server_name=name.text)
+                log.info("listening for other servers", addresses=addresses, server_name=name.text)
                 self.looks = OutboundLooks(network, peer, settings.interval)
                 self._on_checked(name.text, ready=False)
                 yield

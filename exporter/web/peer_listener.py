@@ -1,7 +1,7 @@
 """The listener for other homeservers: an ASGI application around the peer, on sockets of its own."""
 
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from ipaddress import ip_address
@@ -10,10 +10,10 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from exporter.config import HostPort, OutboundSettings
+from exporter.config import OutboundSettings
 from exporter.model.enums import IPFamily
 from exporter.outbound.peer import Peer, PeerRequest
-from exporter.web.listeners import bind, bound_address
+from exporter.web.listeners import bind, describe
 from exporter.web.server import Server
 from exporter.web.settings.pair import LivePair
 
@@ -21,15 +21,15 @@ _CHOOSE_ADDRESS = "choose the address with `outbound.listen` in the configuratio
 
 
 @asynccontextmanager
-async def listen_as_peer(peer: Peer, settings: OutboundSettings) -> AsyncIterator[Sequence[HostPort]]:
-    """Answer other servers within `async with`. Yield the addresses, with the real ports.
+async def listen_as_peer(peer: Peer, settings: OutboundSettings) -> AsyncIterator[str]:
+    """Answer other servers within `async with`. Yield the addresses with the real ports, for the log.
 
     Raises ListenError, UnreadableError or ssl.SSLError.
     """
     tls = LivePair(settings.tls.cert_file, settings.tls.key_file).tls() if settings.tls else None
     sockets = bind(settings.listen, _CHOOSE_ADDRESS)
     async with Server(partial(_respond, peer, tls), sockets, tls):
-        yield [bound_address(each) for each in sockets]
+        yield describe(sockets)
 
 
 async def _respond(peer: Peer, tls: ssl.SSLContext | None, scope: Scope, receive: Receive, send: Send) -> None:

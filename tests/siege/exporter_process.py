@@ -44,7 +44,9 @@ class ExporterProcess:
         command = [sys.executable, "-m", "exporter", "serve", *options, "--workers", str(self.workers)]
         self.process = await asyncio.create_subprocess_exec(*command, stderr=PIPE, limit=_MAX_LINE)
         listening = await self.told("listening")
-        self.address = parse_listen_address(listening["addresses"])
+        address = parse_listen_address(listening["addresses"])
+        assert isinstance(address, HostPort)
+        self.address = address
         await self.told("watching")
         self.read_log()
 

@@ -208,6 +208,7 @@ async def test_the_next_connection_of_such_a_client_does_not_make_room_either(mo
         (("192.0.2.1", 5), "192.0.2.1"),
         (("2001:db8::1:2:3:4", 5), "2001:db8::/64"),
         (("::1", 5), "::/64"),
+        (("::ffff:192.0.2.1", 5), "192.0.2.1"),
         (None, ""),
     ],
 )

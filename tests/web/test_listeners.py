@@ -1,18 +1,28 @@
 """The listening sockets."""
 
 import socket
+import stat
 import struct
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
-from exporter.config import HostPort
+from exporter.config import ALL_ADDRESSES, HostPort, UnixPath
 from exporter.web import listeners
-from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind, bound_address
+from exporter.web.listeners import (
+    CHOOSE_ADDRESS,
+    Listen,
+    ListenError,
+    bind,
+    bound_address,
+    bound_addresses,
+    describe,
+)
 from tests.waiting import PATIENCE
 
 
-def error_of(*addresses: HostPort) -> str:
+def error_of(*addresses: Listen) -> str:
     with pytest.raises(ListenError) as raised:
         bind(addresses)
     return str(raised.value)
@@ -35,6 +45,65 @@ def test_all_addresses_of_both_families_can_be_bound() -> None:
         (second,) = bind([HostPort("::", bound_address(first).port)])
         with second:
             assert bound_address(second) == HostPort("::", bound_address(first).port)
+
+
+def test_one_socket_can_serve_both_families() -> None:
+    """As with `:10448` in other exporters."""
+    (listener,) = bind([HostPort(ALL_ADDRESSES, 0)])
+    with listener:
+        port = bound_address(listener).port
+        with socket.create_connection(("127.0.0.1", port)), socket.create_connection(("::1", port)):
+            accepted = [listener.accept() for _ in range(2)]
+    for connection, _ in accepted:
+        connection.close()
+    assert [address[0] for _, address in accepted] == ["::ffff:127.0.0.1", "::1"]
+
+
+def test_a_socket_in_the_file_system_is_there_until_it_is_closed(tmp_path: Path) -> None:
+    """Whoever may enter the folder can connect."""
+    path = tmp_path / "web.sock"
+    (listener,) = bind([UnixPath(str(path))])
+    with listener, connected(path):
+        listener.accept()[0].close()
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666
+        assert describe([listener]) == f"unix:{path}"
+        assert bound_addresses([listener]) == ()
+    assert not path.exists()
+
+
+def test_the_socket_of_a_killed_exporter_is_replaced(tmp_path: Path) -> None:
+    """That of another one that is running is not."""
+    path = tmp_path / "web.sock"
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(path))
+    (listener,) = bind([UnixPath(str(path))])
+    with listener, connected(path):
+        assert "another program is already listening there" in error_of(UnixPath(str(path)))
+        assert path.exists()
+
+
+def test_any_other_file_stays(tmp_path: Path) -> None:
+    """It may have been written by mistake."""
+    path = tmp_path / "web.sock"
+    path.write_text("something else")
+    assert error_of(UnixPath(str(path))).startswith(f"cannot listen on unix:{path}: another program")
+    assert path.read_text() == "something else"
+
+
+def test_an_open_socket_is_taken_over_if_it_listens() -> None:
+    """As systemd passes it."""
+    with socket.create_server(("127.0.0.1", 0)) as opened:
+        address = bound_address(opened)
+        with bind([opened])[0] as listener:
+            assert bound_address(listener) == address
+    with socket.socket() as deaf:
+        assert error_of(deaf) == "cannot listen on the socket ('0.0.0.0', 0): it does not accept connections"
+
+
+def connected(path: Path) -> socket.socket:
+    client = socket.socket(socket.AF_UNIX)
+    client.connect(str(path))
+    return client
 
 
 def test_ipv4_is_preferred_for_names(monkeypatch: pytest.MonkeyPatch) -> None:
