@@ -86,7 +86,7 @@ def federation(report: Report) -> Federation:
 
     - some implementation does not get through;
     - lookups work, but a reverse proxy breaks joins or messages;
-    - the server does not reach others, or signed requests do not reach it.
+    - the server does not reach others, or does not accept every signed request.
     """
     verdicts = peers.verdicts(report)
     if not any(verdicts[implementation].federates for implementation in peers.DECISIVE):

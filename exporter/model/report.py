@@ -130,6 +130,9 @@ class OutboundLook:
     """Whether the server was sent anything: it is not while the exporter's own listener cannot be reached."""
     by_notary_only: str | None = None
     """Who fetched the exporter's keys in the server's place, in a sentence; None unless it did not come itself."""
+    refused_lookup: Problem | None = None
+    """Why no lookup that a homeserver signs gets through to the server, as the exporter's own did not. None if they do,
+    or if that is not known. An allow-list without the exporter does not count: it only stops the exporter."""
 
 
 @dataclass(frozen=True, slots=True)

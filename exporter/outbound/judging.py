@@ -28,6 +28,8 @@ class Evidence:
     signed: SignedAnswer
     signed_at: float
     ended_at: float
+    lookup: SignedAnswer | None = None
+    """None unless the signed request arrived changed, and another one could be sent."""
 
     @property
     def accepted(self) -> Accepted:
@@ -52,7 +54,8 @@ def judge(evidence: Evidence, made_at: datetime) -> OutboundLook:
     """Return the result of a look. It is inconclusive if nothing shows that the server came, or that it cannot."""
     outcome = _outcome(evidence)
     if outcome is not SKIPPED:
-        return OutboundLook(made_at, outcome)
+        refused = _signature_problem(evidence) if _stops_lookups(evidence) else None
+        return OutboundLook(made_at, outcome, refused_lookup=refused)
     return OutboundLook(made_at, SKIPPED, evidence.details(), by_notary_only=_by_notary_only(evidence))
 
 
@@ -75,10 +78,8 @@ def _problems(evidence: Evidence) -> Iterator[Problem]:
     if evidence.accepted is Accepted.DENIED:
         yield Problem(Reason.FEDERATION_DENIED, evidence.signed.detail)
         return
-    if evidence.accepted is Accepted.NO_AUTHORIZATION:
-        yield Problem(Reason.AUTHORIZATION_STRIPPED, evidence.signed.detail)
-    if evidence.accepted is Accepted.BAD_SIGNATURE:
-        yield Problem(Reason.SIGNATURE_REJECTED, evidence.signed.detail)
+    if problem := _signature_problem(evidence):
+        yield problem
     alias = evidence.expected.came(Purpose.ALIAS)
     if alias and alias.signature is not Signature.GOOD:
         missing = alias.signature is Signature.MISSING
@@ -89,6 +90,28 @@ def _problems(evidence: Evidence) -> Iterator[Problem]:
     elif _did_not_come(evidence):
         arrived = "its request arrived at the exporter, but the answer did not get back; " if alias else ""
         yield Problem(Reason.OUTBOUND_UNREACHABLE, f"{arrived}{evidence.details()}")
+
+
+def _signature_problem(evidence: Evidence) -> Problem | None:
+    """Return how the exporter's signed request arrived changed; None if it did not, or if that is not known."""
+    if evidence.accepted is Accepted.NO_AUTHORIZATION:
+        return Problem(Reason.AUTHORIZATION_STRIPPED, evidence.signed.detail)
+    if evidence.accepted is not Accepted.BAD_SIGNATURE:
+        return None
+    which = "; it rejects a signed lookup too" if _stops_lookups(evidence) else ""
+    return Problem(Reason.SIGNATURE_REJECTED, f"{evidence.signed.detail}{which}")
+
+
+def _stops_lookups(evidence: Evidence) -> bool:
+    """Whether no homeserver gets through, not even with a lookup. There are three cases:
+
+    - no signed request keeps its Authorization header;
+    - a lookup arrives changed, as the request before it;
+    - anything else: if only paths are decoded, lookups get through, and joins and messages fail. A server that does not
+      have the exporter's keys, or refuses the exporter's name, may accept others.
+    """
+    lookup = evidence.lookup.accepted if evidence.lookup else Accepted.UNKNOWN
+    return Accepted.NO_AUTHORIZATION in (evidence.accepted, lookup) or lookup is Accepted.BAD_SIGNATURE
 
 
 def _did_not_come(evidence: Evidence) -> bool:

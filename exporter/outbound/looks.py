@@ -42,6 +42,9 @@ class _Way:
     client_api: Url | None = None
     """None: its client API is looked for where it federates."""
     learned_at: float = 0.0
+    rejects_signature: bool = False
+    """Whether the latest signed request arrived changed. Then the next look asks what else does, instead of making the
+    server come: to reject a signature, it has to have the exporter's keys."""
 
 
 class OutboundLooks:
@@ -95,6 +98,11 @@ class OutboundLooks:
             self._ways.put(name, way)
         return way
 
+    def remember_rejection(self, name: ServerName, *, rejected: bool) -> None:
+        """Remember whether a signed request arrived changed at a server."""
+        if way := self._ways.get(name):
+            self._ways.put(name, replace(way, rejects_signature=rejected))
+
     def rule_out(self, name: ServerName, method: OutboundMethod) -> None:
         """Remember that a method does not work for a server."""
         if way := self._ways.get(name):
@@ -117,19 +125,27 @@ class _Look:
     expected: Expectation
 
     async def gather(self, max_requests: int) -> Evidence:
-        """Ask the server to come, and send it a signed request."""
+        """Ask the server to come, and send it a signed request. If that arrives changed, send a signed lookup as well:
+        with this look if it may get another request, or else with the next one.
+        """
         clock, deadline = self.looks.peer.clock, Deadline.for_probe(_LOOK_SECONDS)
         way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
-        provoked, provoked_at = None, clock()
-        for method in way.methods[: max_requests - 1]:
+        provoked, provoked_at, left = None, clock(), max_requests
+        for method in () if way.rejects_signature else way.methods[: max_requests - 1]:
             provoked_at = clock()
             provoked = await self._provoke(method, way, deadline.capped(_WAIT_SECONDS))
+            left -= 1
             if provoked.result is not Provoked.UNSUPPORTED:
                 break
             self.looks.rule_out(self.report.server_name, method)
         signed_at = clock()
-        answer = await self._send_signed(deadline.capped(_WAIT_SECONDS))
-        return Evidence(self.expected, provoked, provoked_at, answer, signed_at, clock())
+        answer, lookup = await self._send_signed(signed.new_event_path(), deadline.capped(_WAIT_SECONDS)), None
+        rejected = answer.accepted is Accepted.BAD_SIGNATURE
+        self.looks.remember_rejection(self.report.server_name, rejected=rejected)
+        if rejected and left > 1:
+            path = signed.new_lookup_path(self.report.server_name.text)
+            lookup = await self._send_signed(path, deadline.capped(_WAIT_SECONDS))
+        return Evidence(self.expected, provoked, provoked_at, answer, signed_at, clock(), lookup)
 
     async def _provoke(self, method: OutboundMethod, way: _Way, deadline: Deadline) -> Provocation:
         peer = self.looks.peer
@@ -146,8 +162,7 @@ class _Look:
         path = provoking.alias_path("", alias)
         return await self._exchange(getting(path, self.report.route.host_header), deadline)
 
-    async def _send_signed(self, deadline: Deadline) -> SignedAnswer:
-        path = signed.new_path()
+    async def _send_signed(self, path: str, deadline: Deadline) -> SignedAnswer:
         authorization = self.looks.peer.key.authorization(path, self.report.server_name.text)
         response = await self._exchange(getting(path, self.report.route.host_header, authorization), deadline)
         if isinstance(response, Problem):

@@ -1,7 +1,9 @@
-"""A request that the exporter signs, and what the answer of a homeserver to it means. Pure.
+"""Requests that the exporter signs, and what the answers of homeservers to them mean. Pure.
 
-It asks for an event that does not exist: its path contains a percent sign, which a proxy must not touch. What the
-answers mean differs between homeservers; the sources are those of Synapse, Dendrite and the Conduit family.
+The first one asks for an event that does not exist: its path and its query contain percent signs, which a proxy must
+not touch. If it arrives changed, the second one looks a user up: its path contains nothing that a proxy would decode,
+so it shows whether homeservers still get through with lookups. What the answers mean differs between homeservers; the
+sources are those of Synapse, Dendrite and the Conduit family.
 """
 
 import json
@@ -9,15 +11,25 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+from urllib.parse import quote
 
 from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_response import summarize
 
 
-def new_path() -> str:
-    """Return the path of an event that does not exist."""
-    return f"/_matrix/federation/v1/event/%24{secrets.token_hex(12)}"
+def new_event_path() -> str:
+    """Return the path of an event that does not exist. Homeservers ignore the query, which is signed all the same."""
+    return f"/_matrix/federation/v1/event/%24{_nonce()}?look=%23"
+
+
+def new_lookup_path(server_name: str) -> str:
+    """Return the path of the profile of a user who does not exist. Unlike a room alias, it is asked of nobody else."""
+    return f"/_matrix/federation/v1/query/profile?user_id={quote(f'@{_nonce()}:{server_name}', safe='')}"
+
+
+def _nonce() -> str:
+    return secrets.token_hex(12)
 
 
 class Accepted(StrEnum):
@@ -59,9 +71,9 @@ _MAX_SHOWN = 200
 
 
 def evaluate(response: HttpResponse) -> SignedAnswer:
-    """Say what the answer to the request for an event means. There are four cases:
+    """Say what the answer to a signed request means. There are four cases:
 
-    - the event does not exist: the request was accepted. Synapse says so with an empty text instead of an error;
+    - the event or the user does not exist: the request was accepted. For an event, Synapse says so with an empty text;
     - the request is refused with a text that is known;
     - it is refused with another one, or nothing but a homeserver's error: it says nothing;
     - the answer is not that of a homeserver: it says nothing either.

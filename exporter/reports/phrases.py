@@ -30,6 +30,7 @@ _MAX_LISTED = 3  # the others are only counted
 
 _UNITS: Final = (("days", timedelta(days=1)), ("hours", timedelta(hours=1)), ("minutes", timedelta(minutes=1)))
 _SECOND: Final = timedelta(seconds=1)
+_MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends slightly later than the probe that includes it
 
 ABSENT: Final = {
     Reason.HTTP_STATUS: "there is no such file (status 404 or 410)",
@@ -72,6 +73,13 @@ def _relative_time(at: datetime, now: datetime) -> str:
 def format_expiry(at: datetime, now: datetime) -> str:
     """Return `expires in 12 days (2026-12-04)` or `expired 3 days ago (2026-11-19)`."""
     return f"{'expires' if at > now else 'expired'} {_relative_time(at, now)} ({at:%Y-%m-%d})"
+
+
+def format_age(made_at: datetime, probed_at: datetime) -> str:
+    """Return when a look was made that may be older than the probe, such as `5 minutes before this probe (…)`."""
+    age = probed_at - made_at
+    when = f"{format_span(age)} before this probe" if age >= _MIN_AGE_SHOWN else "with this probe"
+    return f"{when} ({made_at:%Y-%m-%d %H:%M} UTC)"
 
 
 # ---------------------------------------------------------------- server discovery

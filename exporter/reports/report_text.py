@@ -5,7 +5,7 @@ Text from remote servers is never interpreted as markup, and every symbol is acc
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from io import StringIO
 from itertools import groupby
 from typing import Final
@@ -42,8 +42,6 @@ _REMEDY: Final = Text("remedy: ", "bold")
 _ASCII: Final = str.maketrans("✓✗\N{EN DASH}→…▇", "*x->~#")  # each as wide as what it replaces
 _INDENT: Final = Text("  ")
 _SIGNS: Final = {Federation.FULL: _PASSED, Federation.PARTIAL: _WARNING, Federation.NONE: _FAILED}
-
-_MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends slightly later than the probe that includes it
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +190,8 @@ def _outbound_stage(seen: OutboundLook, report: Report) -> Iterator[_Line]:
         yield _Line(lead, Text(printable_text(f"inconclusive: {seen.inconclusive_because}")))
     else:
         yield from _stage_lines(Stage.OUTBOUND, seen.outcome, report)
+    if seen.asked:
+        yield _Line(_INDENT, Text(f"looked at {phrases.format_age(seen.made_at, report.ended_at)}"))
 
 
 def _add_endpoint(root: Tree, seen: EndpointReport, report: Report) -> None:
@@ -271,9 +271,7 @@ def _status(outcome: Passed[object] | Failed[object]) -> str:
 
 def _deep_look_line(seen: DeepLook, report: Report) -> _Line:
     """The results of a deep look are shown with the endpoints and the warnings, so this is only its time."""
-    age = report.ended_at - seen.made_at
-    when = f"{phrases.format_span(age)} before this probe" if age >= _MIN_AGE_SHOWN else "with this probe"
-    return _Line(_INDENT, Text(f"deep look: {when} ({seen.made_at:%Y-%m-%d %H:%M} UTC)"))
+    return _Line(_INDENT, Text(f"deep look: {phrases.format_age(seen.made_at, report.ended_at)}"))
 
 
 def _support_lines(seen: Support | None) -> Iterator[_Line]:

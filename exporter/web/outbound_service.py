@@ -23,6 +23,7 @@ from exporter.web.peer_listener import listen_as_peer
 
 _CHECK_SECONDS = 60.0  # from one check of the own listener to the next
 _RETRY_SECONDS = 10.0  # after one that failed
+_CHECK_REQUESTS = len(OutboundMethod) + 1  # that a server gets at most: by each method, and a signed lookup
 
 log = structlog.get_logger()
 
@@ -92,7 +93,7 @@ class OutboundService:
     async def complete(self, report: Report) -> Report:
         """Return the report of a probe that has just ended with a look, in which every method is tried."""
         assert self.looks
-        return replace(report, outbound=await self.looks.look(report, len(OutboundMethod)))
+        return replace(report, outbound=await self.looks.look(report, _CHECK_REQUESTS))
 
     def _log(self, obstacle: str | None) -> None:
         if obstacle:

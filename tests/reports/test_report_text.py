@@ -30,6 +30,7 @@ from tests.sample_reports import (
     tls_session,
     two_families,
     with_keys,
+    with_outbound,
 )
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -225,6 +226,11 @@ def test_plain_text_does_not_depend_on_the_environment(
 def test_a_deep_look_of_the_same_probe_has_no_age() -> None:
     """It ends slightly later than the probe that includes it."""
     assert "deep look: with this probe (2026-11-22 18:00 UTC)" in text(faults_in_deep_look(0))
+
+
+def test_the_other_direction_says_how_old_it_is() -> None:
+    """The verdict on the server may rest on it."""
+    assert "looked at 5 minutes before this probe (2026-11-22 17:55 UTC)" in text(with_outbound())
 
 
 def test_an_inconclusive_proxy_check_is_shown_as_such() -> None:

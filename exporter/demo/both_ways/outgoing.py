@@ -22,7 +22,7 @@ from exporter.model.enums import OutboundMethod
 from exporter.outbound.signing import SigningKey, parse_authorization
 
 _ALIAS: Final = re.compile(r"/_matrix/client/v3/directory/room/([^/]+)")
-_EVENT: Final = re.compile(r"/_matrix/federation/v1/event/[^/]+")
+_SIGNED: Final = re.compile(r"/_matrix/federation/v1/(event/[^/]+|query/profile)")
 _QUERY: Final = "/_matrix/key/v2/query"
 _DIRECTORY: Final = "/_matrix/federation/v1/query/directory"
 _SECONDS = 5.0  # for a request to another server
@@ -59,8 +59,8 @@ class OutgoingRequests:
             return await self._look_up(unquote(alias[1]))
         if request.path == _QUERY and OutboundMethod.NOTARY in self.offers:
             return await self._query(request)
-        if _EVENT.fullmatch(request.path) and request.authorization:
-            return await self._find_event(request)
+        if _SIGNED.fullmatch(request.path) and request.authorization:
+            return await self._authenticate(request)
         return None
 
     async def _look_up(self, alias: str) -> Response:
@@ -76,8 +76,8 @@ class OutgoingRequests:
         documents = [sign_as(self.homeserver, document)] if document and "verify_keys" in document else []
         return json_response({"server_keys": documents})
 
-    async def _find_event(self, request: Request) -> Response:
-        """Authenticate the request, and find no such event."""
+    async def _authenticate(self, request: Request) -> Response:
+        """Authenticate the request, and find nothing."""
         credentials = parse_authorization(request.authorization)
         if credentials is None:
             return error(400, "M_UNAUTHORIZED", "Malformed Authorization header")

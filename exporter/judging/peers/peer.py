@@ -134,7 +134,7 @@ class Peer:
     # ------------------------------------------------------------ the verdict
 
     def verdict(self, report: Report) -> PeerVerdict:
-        """Follow it through discovery to an endpoint of a target, then through TLS, a request and the keys.
+        """Follow it through discovery to an endpoint of a target, then through TLS, the keys and its requests.
 
         A target is given up for the next one where none of its addresses accepts a connection. Of several addresses
         that accept, chance decides: one that works is enough here, and the warning `no_failover` tells the rest.
@@ -148,7 +148,8 @@ class Peer:
             tried = preferred_endpoints(endpoints)
             faults = [self.endpoint_fault(each) or _keys_of_another(each, endpoints) for each in tried]
             if tried and None in faults:
-                return PeerVerdict(federates=True)
+                refused = _refused_lookup(report, way)
+                return PeerVerdict(federates=refused is None, problem=refused)
             problem = problem or next(iter(faults), None)
             if tried and not self.goes_on_after(tried):
                 break
@@ -267,6 +268,18 @@ def _keys_of_another(seen: EndpointReport, endpoints: Sequence[EndpointReport]) 
             why = f"{other.endpoint.address} publishes other keys: peers reject what the server signs with those"
             return _at(seen, Stage.KEYS, Problem(Reason.SIGNATURE_INVALID, why))
     return None
+
+
+def _refused_lookup(report: Report, way: Way) -> LocatedProblem | None:
+    """Return why its signed lookups do not get through, if the exporter's own have shown that at the same endpoints.
+
+    A signed request looks the same whoever sends it, so what happens to the exporter's happens to all of them.
+    """
+    problem = report.outbound.refused_lookup if report.outbound else None
+    looked_at = {seen.endpoint for seen in report.endpoints}
+    if problem is None or looked_at.isdisjoint(seen.endpoint for seen in way.endpoints):
+        return None
+    return LocatedProblem(Stage.OUTBOUND, None, problem)
 
 
 def _keys(seen: EndpointReport) -> set[tuple[str, str]]:

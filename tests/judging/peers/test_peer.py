@@ -5,7 +5,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from exporter.judging import peers
+from exporter.judging import peers, verdict
 from exporter.judging.peers.dendrite import Dendrite
 from exporter.judging.peers.peer import Peer, preferred_endpoints
 from exporter.judging.peers.synapse import Synapse
@@ -26,6 +26,7 @@ from tests.sample_reports import (
     tls_session,
     with_endpoints,
     with_keys,
+    with_outbound,
 )
 
 SYNAPSE, DENDRITE = Synapse(), Dendrite()
@@ -197,3 +198,44 @@ def test_a_second_look_past_tls_does_not_outlive_the_failure(means: Means) -> No
     look = EndpointDeepLook(second=SecondLook(means, expired("192.0.2.1").answers))
     renewed = with_endpoints(replace(HEALTHY, deep=look))
     assert [stopped_by(peer, renewed) for peer in (SYNAPSE, DENDRITE)] == [None, None]
+
+
+@pytest.mark.parametrize("reason", [Reason.AUTHORIZATION_STRIPPED, Reason.SIGNATURE_REJECTED])
+def test_a_signed_lookup_that_is_refused_stops_every_implementation(reason: Reason) -> None:
+    """It is the same request whoever signs it, so nobody federates. The report shows the problem only once."""
+    problem = Problem(reason, "to a signed request it answers with status 401")
+    report = with_outbound(problem)
+    assert report.outbound
+    refused = replace(report, outbound=replace(report.outbound, refused_lookup=problem))
+    located = LocatedProblem(Stage.OUTBOUND, None, problem)
+    assert [of.problem for of in peers.verdicts(refused).values()] == [located] * len(peers.PEERS)
+    assert verdict.problems(refused) == [located]
+    assert verdict.federation(refused) is verdict.Federation.NONE
+
+
+@pytest.mark.parametrize(
+    "reason", [reason for reason in Reason if "outbound" in reason or reason == "federation_denied"]
+)
+def test_whether_a_server_reaches_others_or_accepts_the_exporter_does_not_decide(reason: Reason) -> None:
+    """Others get through to it all the same."""
+    report = with_outbound(Problem(reason, "it does not come"))
+    assert verdict.federates(report)
+    assert verdict.federation(report) is verdict.Federation.PARTIAL
+
+
+def test_a_signed_lookup_says_nothing_about_other_endpoints() -> None:
+    """One implementation goes to an endpoint that was not looked at."""
+    problem = Problem(Reason.AUTHORIZATION_STRIPPED, "to a signed request it answers with status 401")
+    report = with_outbound(problem)
+    assert report.outbound
+    elsewhere = Way(report.route, report.dns, (healthy_at("192.0.2.99"),))
+    refused = replace(
+        report,
+        outbound=replace(report.outbound, refused_lookup=problem),
+        detours={Implementation.DENDRITE: elsewhere},
+    )
+    assert {name: of.federates for name, of in peers.verdicts(refused).items()} == {
+        Implementation.SYNAPSE: False,
+        Implementation.DENDRITE: True,
+        Implementation.CONDUIT: False,
+    }

@@ -135,6 +135,7 @@ async def test_the_other_direction_is_a_step_too() -> None:
     assert look
     unknown = replace(failed, outbound=replace(look, outcome=SKIPPED, inconclusive_because="it is not watched"))
     assert "outbound ✓ passed" in (await page(came)).text
+    assert "The other direction was looked at 2026-11-22 17:55 UTC" in (await page(came)).text
     assert "outbound ✗ failed outbound_unreachable nothing came back" in (await page(failed)).text
     assert "outbound \N{EN DASH} skipped inconclusive: it is not watched" in (await page(unknown)).text
 
