@@ -4,16 +4,20 @@ RUN := .venv/bin
 TEST := .venv-test/bin
 SUPPLY := .venv-supply/bin
 export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start faster
+NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check lint format docs chart screenshots bench faults agreement fuzz-federations endurance siege fuzz mutate mutate-functions \
-  sbom audit lock clean
+.PHONY: help demo demo-synapse test check lint format docs chart screenshots bench faults agreement fuzz-federations \
+  endurance siege fuzz mutate mutate-functions sbom audit lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 demo: .venv/installed ## run the exporter against the embedded federation, until Ctrl-C
 	@exec $(RUN)/matrix-federation-exporter demo
+
+demo-synapse: .venv/installed .venv-synapse/installed ## run it beside three real Synapses, to break and to repair, until Ctrl-C
+	@exec $(RUN)/python -m deploy.demo
 
 test: .venv-test/installed .venv-synapse/installed .venv-supply/installed .venv-pythons/installed ## run everything that CI runs: system packages, linters, types, every test
 	tests/install-programs
@@ -120,6 +124,7 @@ clean: ## remove everything that the other targets created
 .venv-test/installed: requirements/test.txt pyproject.toml
 .venv-mutate/installed: requirements/mutate.txt pyproject.toml
 .venv/installed .venv-test/installed .venv-mutate/installed:
+	@$(PYTHON) -c $(NEW_ENOUGH)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<
 	$(@D)/bin/python $(PIP) --no-deps --no-build-isolation --editable .
@@ -136,6 +141,7 @@ NO_WHEEL := atheris is available for Python 3.11 to 3.13, on Linux with an Intel
 .venv-synapse/installed: requirements/synapse.txt
 .venv-supply/installed: requirements/supply.txt
 .venv-synapse/installed .venv-supply/installed:
+	@$(PYTHON) -c $(NEW_ENOUGH)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<
 	@touch $@

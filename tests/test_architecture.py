@@ -231,6 +231,33 @@ def test_the_package_stays_small_enough_to_be_looked_over() -> None:
     assert {name: count for name, count in lines.items() if count > MAX_LINES} == {}
 
 
+# ---------------------------------------------------------------- the demo of real homeservers
+
+REAL_HOMESERVERS: Final = REPOSITORY / "deploy" / "demo"
+ITS_IMPORTS: Final = {
+    *("app", "config", "demo", "judging", "model", "outbound", "runtime", "web"),
+    *("deploy", "httpx", "rich"),
+}
+"""Of the package, it uses the embedded federation and the whole exporter."""
+
+
+def test_the_demo_of_real_homeservers_is_as_small_and_imports_what_it_may() -> None:
+    """It is not a part of the package. What starts Synapse runs where the package is not installed."""
+    paths = sorted(REAL_HOMESERVERS.glob("*.py"))
+    found = {path.stem: imports_of(path) for path in paths}
+    assert found.pop("launch_synapse") == {"synapse", "twisted"}
+    assert set().union(*found.values()) == ITS_IMPORTS
+    assert len(paths) <= MAX_FILES
+    assert {path.name for path in paths if path.read_text().count("\n") > MAX_LINES} == set()
+
+
+def imports_of(path: Path) -> set[str]:
+    """Return the folders of the package and the libraries that a file outside of the package imports."""
+    nodes = ast.walk(ast.parse(path.read_bytes()))
+    found = [resolve(path.stem, name) for node in nodes for name in imported_names(path.stem, node)]
+    return {folder(each.imported) if each.is_ours else each.imported for each in found if each}
+
+
 # ---------------------------------------------------------------- public and private
 
 CONVENTIONAL: Final = {"log", "main"}  # a module's logger, and the entry point that pyproject.toml names

@@ -40,7 +40,7 @@ async def demo() -> AsyncIterator[App]:
     """Run both, print what there is to see, and stage the story."""
     async with Federation((*SHOWN, STORY_SERVER)) as federation:
         with _write_config(federation) as config_file:
-            async with App(config_file, listen=[_choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
+            async with App(config_file, listen=[choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
                 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
                 for paragraph in _introduce(app.addresses[0], SHOWN):
                     console.print(paragraph)
@@ -75,7 +75,7 @@ def _write_config(federation: Federation) -> Iterator[Path]:
     """Write the configuration file, in JSON, which is valid YAML."""
     with TemporaryDirectory(prefix="federation-demo-") as folder:
         file = Path(folder, "demo.yaml")
-        outbound = _join(federation, Path(folder))
+        outbound = join(federation, Path(folder), _INTERVAL)
         file.write_text(json.dumps({**_configuration(federation), "outbound": outbound}), encoding="utf-8")
         yield file
 
@@ -86,8 +86,8 @@ def _configuration(federation: Federation) -> dict[str, Any]:
     return {**federation.config(), "servers": servers, "probe": {"interval": _INTERVAL, "timeout": TIMEOUT}}
 
 
-def _join(federation: Federation, folder: Path) -> dict[str, Any]:
-    """Let all servers know the exporter, and return the section `outbound` of its configuration."""
+def join(federation: Federation, folder: Path, interval: str) -> dict[str, Any]:
+    """Let all servers know the exporter, and return the section `outbound` of its configuration, a file in `folder`."""
     port = free_port()
     key_file, certificate = folder / "signing.key", federation.introduce(_OWN_NAME, _OWN_IP, port)
     key_file.touch(0o600)
@@ -98,11 +98,11 @@ def _join(federation: Federation, folder: Path) -> dict[str, Any]:
         "signing_key_file": "signing.key",
         "listen": [f"{LOOPBACK}:{port}"],
         "tls": {"cert_file": "certificate.pem", "key_file": "certificate.pem"},
-        "interval": _INTERVAL,
+        "interval": interval,
     }
 
 
-def _choose_listen_address() -> HostPort:
+def choose_listen_address() -> HostPort:
     """Return the default address, or one with any free port if another program listens there."""
     try:
         for sock in bind([DEFAULT_LISTEN]):

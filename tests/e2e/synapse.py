@@ -13,6 +13,7 @@ from subprocess import Popen, check_output
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from deploy.demo.homeserver import settings
 from exporter.demo.authority import IssuedCertificate
 from exporter.demo.homeserver import encode_base64, encode_public_key
 from exporter.demo.listener import LOOPBACK
@@ -22,7 +23,7 @@ from tests.programs import program
 from tests.waiting import PATIENCE
 
 _ENVIRONMENT = Path(__file__).parents[2] / ".venv-synapse"
-_PYTHON = _ENVIRONMENT / "bin" / "python"
+PYTHON = _ENVIRONMENT / "bin" / "python"
 _PRINT_VERSION = "from importlib.metadata import version; print(version('matrix-synapse'), end='')"
 
 _PAUSE_SECONDS = 0.1
@@ -47,11 +48,11 @@ class Synapse:
 @contextmanager
 def synapse(folder: Path, server_name: str, certificate: IssuedCertificate, **changed: object) -> Iterator[Synapse]:
     """Run it with all its files, including the database, in `folder`. `changed` replaces settings."""
-    python = program(str(_PYTHON))
+    python = program(str(PYTHON))
     keys = {"ed25519:a_test": _write_signing_key(folder / "signing.key", "a_test")}
     (folder / "certificate.pem").write_bytes(certificate.pem)
     configuration, log = folder / "homeserver.yaml", folder / "synapse.log"
-    configuration.write_text(json.dumps(_settings(folder, server_name) | changed))
+    configuration.write_text(json.dumps(settings(folder, server_name) | _listening(folder) | changed))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(str(folder / "notices.sock"))
         environment = os.environ | {
@@ -74,8 +75,8 @@ def _write_signing_key(file: Path, version: str) -> str:
     return encode_public_key(key)
 
 
-def _settings(folder: Path, server_name: str) -> dict[str, object]:
-    """Return settings with which it contacts no server, reports no statistics, and listens on free ports."""
+def _listening(folder: Path) -> dict[str, object]:
+    """Return settings with which it listens on free ports."""
     listener = {
         "type": "http",
         "port": 0,
@@ -83,18 +84,10 @@ def _settings(folder: Path, server_name: str) -> dict[str, object]:
         "resources": [{"names": ["client", "federation"]}],
     }
     return {
-        "server_name": server_name,
-        "signing_key_path": str(folder / "signing.key"),
         "tls_certificate_path": str(folder / "certificate.pem"),
         "tls_private_key_path": str(folder / "certificate.pem"),
-        "pid_file": str(folder / "synapse.pid"),
-        "media_store_path": str(folder / "media"),
-        "database": {"name": "sqlite3", "args": {"database": str(folder / "synapse.db")}},
         "listeners": [listener, listener | {"tls": True}],
         "macaroon_secret_key": encode_base64(os.urandom(32)),
-        "trusted_key_servers": [],
-        "report_stats": False,
-        "presence": {"enabled": False},
     }
 
 

@@ -1,0 +1,198 @@
+"""`make demo-synapse`: three real Synapses and the exporter, driven through the menu, by a pipe."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import sys
+from asyncio.subprocess import PIPE, STDOUT, Process, create_subprocess_exec
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.demo.faults import FAULTS, Fault
+from deploy.demo.federation import NAMES
+from exporter.model import durations
+from tests.e2e.synapse import PYTHON
+from tests.programs import program
+from tests.waiting import PATIENCE, slowness, until, until_async
+
+pytestmark = pytest.mark.synapse
+
+ROOT = Path(__file__).parents[2]
+INTERVAL_SECONDS = 10.0
+WAVES = (FAULTS[:3], FAULTS[3:])
+"""Each fault of a wave breaks another homeserver, so they can be broken at the same time."""
+
+
+@dataclass
+class RunningDemo:
+    """The demo in a process of its own, as in a terminal."""
+
+    process: Process
+    printed: list[str] = field(default_factory=list)
+    """The lines of its output."""
+
+    async def read(self) -> None:
+        assert self.process.stdout
+        async for line in self.process.stdout:
+            self.printed.append(line.decode().rstrip())
+
+    def said(self, text: str) -> str | None:
+        """Return the first line with a text, if there is one."""
+        return next((line for line in self.printed if text in line), None)
+
+    async def page(self) -> str:
+        """Return the address of the exporter, when everything is running."""
+        line = await until(lambda: self.said("http://") or ("" if self.process.returncode is None else "it has ended"))
+        found = re.search(r"http://\S+(?=/$)", line)
+        assert found, line
+        return found[0]
+
+    async def choose(self, faults: Sequence[Fault], becomes: str) -> None:
+        """Type the numbers of faults, and return when the demo says that all have become `broken` or `repaired`."""
+        assert self.process.stdin
+        seen = len(self.printed)
+        self.process.stdin.write("".join(f"{FAULTS.index(fault) + 1}\n" for fault in faults).encode())
+        told = [f"{becomes:<10}{fault.server_name}: {fault.text}" for fault in faults]
+        await until(lambda: all(any(text in line for line in self.printed[seen:]) for text in told))
+
+    def children(self) -> list[int]:
+        """Return the process IDs of the Synapses."""
+        lists = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return [int(pid) for pids in lists for pid in pids.read_text().split()]
+
+
+@asynccontextmanager
+async def demo(*arguments: str) -> AsyncIterator[RunningDemo]:
+    program(str(PYTHON))
+    interval = durations.text(INTERVAL_SECONDS * slowness())
+    command = [sys.executable, "-m", "deploy.demo", "--interval", interval, "--web.listen-address", "127.0.0.1:0"]
+    process = await create_subprocess_exec(*command, *arguments, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+    running = RunningDemo(process)
+    reading = asyncio.create_task(running.read())
+    try:
+        yield running
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await asyncio.wait_for(process.wait(), PATIENCE)
+        await reading
+        sys.stdout.write("\n".join(running.printed))  # pytest shows it if the test fails
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What `/metrics` says about a server."""
+
+    probes: int
+    problems: frozenset[tuple[str, str]]
+    warnings: frozenset[str]
+    federates: bool
+
+
+async def scrape(client: httpx.AsyncClient, name: str) -> Found | None:
+    """Return what the exporter has found, or None before the first result."""
+    text = (await client.get("/metrics")).text
+    samples = [
+        sample
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.labels.get("server_name") == name
+    ]
+    values = {sample.name.removeprefix("matrix_federation_"): sample.value for sample in samples}
+    problems = frozenset(
+        (sample.labels["probe_stage"], sample.labels["reason"])
+        for sample in samples
+        if sample.name == "matrix_federation_failure_info"
+    )
+    warnings = frozenset(sample.labels["warning"] for sample in samples if "warning" in sample.labels and sample.value)
+    if "probe_success" not in values:
+        return None
+    return Found(int(values["probes_total"]), problems, warnings, bool(values["probe_success"]))
+
+
+async def finds(client: httpx.AsyncClient, name: str, problems: frozenset[tuple[str, str]]) -> Found:
+    """Return what the exporter has found, once that is exactly these problems."""
+
+    async def latest() -> list[Found]:
+        found = await scrape(client, name)
+        return [found] if found and found.problems == problems else []
+
+    return (await until_async(latest))[0]
+
+
+async def follows(client: httpx.AsyncClient, fault: Fault, becomes: str) -> None:
+    """Wait until the exporter finds exactly what is expected: by the first probe that begins afterwards."""
+    earlier = await scrape(client, fault.server_name)
+    found = await finds(client, fault.server_name, frozenset(fault.expected if becomes == "broken" else ()))
+    assert earlier
+    assert found.probes - earlier.probes <= 2, fault  # one of them may have begun before
+    assert found.warnings == frozenset(fault.warnings if becomes == "broken" else ())
+
+
+async def test_every_break_is_named_and_every_repair_is_seen_within_an_interval() -> None:
+    """The messages arrive first, and Ctrl-C ends it, and every Synapse with it."""
+    async with demo() as running, httpx.AsyncClient(base_url=await running.page(), trust_env=False) as client:
+        assert [len(re.findall("has arrived", line)) for line in running.printed if "'Hello" in line] == [1, 1, 1]
+        for name in NAMES:
+            assert (await finds(client, name, frozenset())).federates
+        for wave in WAVES:
+            for becomes in ("broken", "repaired"):
+                await running.choose(wave, becomes)
+                await asyncio.gather(*(follows(client, fault, becomes) for fault in wave))
+        synapses = running.children()
+        running.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(running.process.wait(), PATIENCE) == 0
+    assert len(synapses) == len(NAMES)
+    assert [pid for pid in synapses if is_running(pid)] == []
+    for fault in FAULTS:
+        told = ", ".join(f"{stage} {reason}" for stage, reason in sorted(fault.expected))
+        assert running.said(f"exporter  {fault.server_name}: {told}")
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+async def test_nothing_is_left_of_a_demo_that_is_stopped_while_it_starts(number: signal.Signals) -> None:
+    """Not even if it cannot clean up."""
+    async with demo() as running:
+        synapses = await until(lambda: pids if len(pids := running.children()) == len(NAMES) else [])
+        running.process.send_signal(number)
+        assert await asyncio.wait_for(running.process.wait(), PATIENCE) == (0 if number == signal.SIGINT else -number)
+        await until(lambda: not any(map(is_running, synapses)))
+
+
+async def ends(*arguments: str) -> tuple[int | None, str]:
+    """Return the status and the last line of a demo that cannot run."""
+    async with demo(*arguments) as running:
+        await asyncio.wait_for(running.process.wait(), PATIENCE)
+    return running.process.returncode, running.printed[-1]
+
+
+async def test_says_what_is_missing(tmp_path: Path) -> None:
+    """Before anything is started."""
+    python = tmp_path / "bin" / "python"
+    complaint = f"demo-synapse: there is no {python}: `make demo-synapse` installs Synapse"
+    assert await ends("--synapse", str(python)) == (1, complaint)
+
+
+async def test_says_which_port_is_in_use() -> None:
+    """Before anything is started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        status, line = await ends("--web.listen-address", address)
+    assert status == 1
+    assert line.startswith(f"demo-synapse: cannot listen on {address}: another program is already listening there")
