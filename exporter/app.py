@@ -109,6 +109,7 @@ class App:
                 self.history,
                 lambda: self._runner.outage_detector.outage,
                 self._complaint_about_workers,
+                self._web.location.url,
             )
         )
         self._own_families = OwnFamilies(self.exporter_metrics)

@@ -154,6 +154,7 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
             "found 'unix:sock': write the whole path, as in unix:/run/matrix-federation-exporter.sock",
         ),
         (["serve", "--config", "f", "--web.systemd-socket"], "--web.systemd-socket: systemd passed no socket"),
+        (["serve", "--config", "f", "--web.external-url", "x"], "route-prefix: it must start with https:// or http://"),
         (["serve", "--config", "f", "--log.level", "loud"], "argument --log.level: invalid choice: 'loud'"),
         (["serve", "--config", "f", "--shard.index", "0"], "--shard.index and --shard.count go together"),
         (

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from exporter.app import App
     from exporter.config import ListenAddress
     from exporter.model.shards import Shard
+    from exporter.web.settings.location import Location
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -84,6 +85,18 @@ def _add_serve(add_parser: AddParser) -> None:
         dest="systemd_socket",
         action="store_true",
         help="listen on the sockets that systemd passes (socket activation) instead",
+    )
+    added.add_argument(
+        "--web.external-url",
+        dest="external_url",
+        metavar="URL",
+        help="the URL at which clients find the exporter, for absolute links; all pages are served below its path",
+    )
+    added.add_argument(
+        "--web.route-prefix",
+        dest="route_prefix",
+        metavar="PATH",
+        help="the path below which all pages are served; use / if a reverse proxy removes the path of the external URL",
     )
     added.add_argument(
         "--web.config.file",
@@ -170,7 +183,9 @@ def _serve(chosen: Arguments) -> int:
     app = App(
         chosen.config,
         listen=inherited or chosen.listen,
-        web=LiveWebConfig(chosen.web_config, health_without_auth=chosen.health_without_auth),
+        web=LiveWebConfig(
+            chosen.web_config, health_without_auth=chosen.health_without_auth, location=_parse_location(chosen)
+        ),
         lifecycle=chosen.lifecycle,
         shard=_parse_shard(chosen),
         workers=WorkerPool(chosen.workers, chosen.log_level, chosen.log_format) if chosen.workers > 1 else None,
@@ -189,6 +204,16 @@ def _run_app(app: AbstractAsyncContextManager["App"], run: Callable[[Coroutine[A
         sys.stderr.write(f"{DISTRIBUTION}: {error}\n")
         return 1
     return 0
+
+
+def _parse_location(chosen: Arguments) -> "Location":
+    from exporter.web.settings.location import Location
+
+    try:
+        return Location.parse(chosen.external_url, chosen.route_prefix)
+    except ValueError as error:
+        chosen.refuse(f"--web.external-url or --web.route-prefix: {error}")
+        raise
 
 
 def _parse_shard(chosen: Arguments) -> "Shard":

@@ -2,6 +2,7 @@
 
 from exporter.config.addresses import ALL_ADDRESSES, HostPort, IPNetwork, ListenAddress, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
+from exporter.config.dump import dump
 from exporter.config.loading import load
 from exporter.config.settings import (
     Config,
@@ -36,6 +37,7 @@ __all__ = [
     "SynapseDestinations",
     "UnixPath",
     "WebSettings",
+    "dump",
     "load",
     "parse_listen_address",
 ]

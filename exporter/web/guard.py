@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.web.api import tester
@@ -22,6 +22,7 @@ _RATE_LIMITED = PlainTextResponse("Too many requests: try again later.\n", HTTPS
 _CROSS_SITE = PlainTextResponse("Pages of other sites may only link to this exporter.\n", HTTPStatus.FORBIDDEN)
 _NO_CERTIFICATE = PlainTextResponse("A client certificate is required.\n", HTTPStatus.FORBIDDEN)
 _NO_PASSWORD = PlainTextResponse("A user name and a password are required.\n", HTTPStatus.UNAUTHORIZED, _CHALLENGE)
+_OUTSIDE = PlainTextResponse("There is nothing at this path: see --web.route-prefix.\n", HTTPStatus.NOT_FOUND)
 
 
 class Guard:
@@ -40,12 +41,22 @@ class Guard:
         3. the client certificate and
         4. the password, unless the path is for health checks and these are exempt.
         """
+        site, scope = self._enter(scope)
         config = self._live_config.current()
         exempt = self._live_config.health_without_auth and scope["path"] in _HEALTH_PATHS
         refusal = (
             _check_rate(config) or _check_origin(scope) or (None if exempt else await self._authenticate(config, scope))
         )
-        await (refusal or self._site)(scope, receive, with_headers(config.headers, send))
+        await (refusal or site)(scope, receive, with_headers(config.headers, send))
+
+    def _enter(self, scope: Scope) -> tuple[ASGIApp, Scope]:
+        """Return the site, and the request as if there were no route prefix. Outside of it, there is no site."""
+        prefix, path = self._live_config.location.prefix, scope["path"]
+        if not prefix:
+            return self._site, scope
+        if scope["raw_path"].startswith(f"{prefix}/".encode()):
+            return self._site, {**scope, "path": path[len(prefix) :], "raw_path": scope["raw_path"][len(prefix) :]}
+        return RedirectResponse(f"{prefix}/") if path in ("/", prefix) else _OUTSIDE, scope
 
     async def _authenticate(self, config: WebConfig, scope: Scope) -> ASGIApp | None:
         if config.client_certificate_needed and not scope["state"][CLIENT_CERTIFICATE]:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from exporter.config import dump
 from exporter.history.history import History
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -40,6 +41,8 @@ class SiteContext:
     """Returns why the exporter is offline, or None if it is not."""
     complaint: Callable[[], str | None] = lambda: None
     """Returns why the exporter is not healthy, or None if it is."""
+    external_url: str = ""
+    """The absolute URL of the site, with a slash at its end; empty if it is not known."""
 
 
 def build_site(context: SiteContext) -> Starlette:
@@ -54,6 +57,10 @@ def build_site(context: SiteContext) -> Starlette:
         chunks = scrape.chunks if request.method == "GET" else iter(())
         return StreamingResponse(yield_to_event_loop(chunks), headers=headers)
 
+    async def config(_: Request) -> Response:
+        pieces = map(str.encode, dump(context.queries.config()))
+        return StreamingResponse(yield_to_event_loop(pieces), media_type="text/plain")
+
     async def reload(_: Request) -> Response:
         if context.reload is None:
             return PlainTextResponse(RELOAD_DISABLED, HTTPStatus.FORBIDDEN)
@@ -67,10 +74,11 @@ def build_site(context: SiteContext) -> Starlette:
             *overview.routes(context.board, context.queries, context.outage),
             *servers.routes(context.board, context.queries, context.history),
             *badge.routes(context.board, context.history),
-            *feed.routes(context.board, context.history),
+            *feed.routes(context.board, context.history, context.external_url),
             *assets.routes(),
             *references.routes(),
             Route("/metrics", metrics),
+            Route("/config", config),
             *_health_routes(context),
             Route("/-/reload", reload, methods=["POST"]),
             *probe.routes(context.queries),

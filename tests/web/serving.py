@@ -21,6 +21,7 @@ from exporter.web.guard import Guard
 from exporter.web.listeners import bind, bound_address
 from exporter.web.server import Server
 from exporter.web.settings.live_config import LiveWebConfig
+from exporter.web.settings.location import Location
 from exporter.web.site import SiteContext, build_site, yield_to_event_loop
 from tests.histories import history_of
 from tests.sample_reports import delegated_by_well_known, watched_server
@@ -56,14 +57,18 @@ async def served(
     reload: Callable[[], Awaitable[Iterable[object]]] | None = None,
     outage: Callable[[], Outage | None] = lambda: None,
     reports: Iterable[Report] = (),
+    location: Location | None = None,
 ) -> AsyncIterator[HostPort]:
     """Serve the exporter's site with these parts, and the history of these reports; yield its address."""
     board = board or board_of(())
     queries = queries or ReportQueries(board, NO_RUNNER, Config)
     async with history_of(*reports) as history:
-        context = SiteContext(board, ExporterMetrics(), lambda: ready, reload, queries, history, outage)
+        web = LiveWebConfig(None, location=location)
+        url = web.location.url
+        context = SiteContext(
+            board, ExporterMetrics(), lambda: ready, reload, queries, history, outage, external_url=url
+        )
         sockets = bind([ANYWHERE])
-        web = LiveWebConfig(None)
         web.read()
         async with Server(Guard(build_site(context), web), sockets):
             yield bound_address(sockets[0])

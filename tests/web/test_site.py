@@ -6,13 +6,16 @@ from collections.abc import Iterable
 import pytest
 
 from exporter import VERSION
+from exporter.config import Config
+from exporter.web.api.queries import ReportQueries
+from exporter.web.settings.location import Location
 from exporter.web.site import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
 from tests.waiting import PATIENCE, until
 from tests.web.clients import client, open_descriptors
 from tests.web.pages.parsing import Page
-from tests.web.serving import get, served
+from tests.web.serving import NO_RUNNER, get, served
 
 BOARD = board_of(
     [watched_server("example.org"), watched_server("expired.example.org")],
@@ -52,6 +55,45 @@ async def test_people_get_a_page_where_there_is_nothing() -> None:
     seen = Page(response.text)
     assert "There is nothing at this path." in seen.text
     assert "../" in seen.links
+
+
+# ---------------------------------------------------------------- location
+
+BEHIND_PROXY = Location("https://example.org/matrix/", "/matrix")
+
+
+@pytest.mark.parametrize("path", ["/matrix/metrics", "/matrix/-/healthy", "/matrix/servers/example.org"])
+async def test_everything_is_below_the_route_prefix(path: str) -> None:
+    response = await get(path, board=BOARD, location=BEHIND_PROXY)
+    assert response.status_code == 200
+
+
+async def test_pages_below_the_route_prefix_link_to_each_other() -> None:
+    """From any depth."""
+    response = await get("/matrix/some/where", headers=[("Accept", "text/html")], location=BEHIND_PROXY)
+    assert "../metrics" in Page(response.text).links
+
+
+@pytest.mark.parametrize("path", ["/", "/matrix"])
+async def test_the_way_to_the_route_prefix_is_shown(path: str) -> None:
+    response = await get(path, location=BEHIND_PROXY)
+    assert (response.status_code, response.headers["location"]) == (307, "/matrix/")
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/matrixes", "/-/ready", "/%6datrix/metrics"])
+async def test_nothing_is_outside_of_the_route_prefix(path: str) -> None:
+    response = await get(path, location=BEHIND_PROXY)
+    assert (response.status_code, response.text) == (404, "There is nothing at this path: see --web.route-prefix.\n")
+
+
+# ---------------------------------------------------------------- /config
+
+
+async def test_the_configuration_in_effect_is_shown() -> None:
+    """As text: a browser does not take it for a page."""
+    response = await get("/config", queries=ReportQueries(BOARD, NO_RUNNER, Config))
+    assert (response.status_code, response.headers["content-type"]) == (200, PLAIN)
+    assert "listen:\n  - 127.0.0.1:10448\n" in response.text
 
 
 # ---------------------------------------------------------------- /metrics

@@ -27,17 +27,18 @@ _NOTHING_YET: Final = datetime.fromtimestamp(0, UTC)
 _HEADERS: Final = {"Cache-Control": "private, max-age=60"}
 
 
-def routes(board: Board, history: History) -> list[Route]:
-    """Return the routes of all feeds."""
+def routes(board: Board, history: History, external_url: str) -> list[Route]:
+    """Return the routes of all feeds. Their links are absolute if the external URL is not empty."""
 
     async def of_all(request: Request) -> Response:
         found = await _read(history, None, board.now())
-        return await _respond(request, "Matrix federation", "", found)
+        return await _respond(external_url or rendering.root_of(request), "Matrix federation", "", found)
 
     async def of_server(request: Request) -> Response:
         name = read_watched(board, request.path_params["name"]).watched.server_name
         found = await _read(history, name, board.now())
-        return await _respond(request, f"Matrix federation: {name}", f"servers/{quote(name.text, safe='')}", found)
+        page = f"servers/{quote(name.text, safe='')}"
+        return await _respond(external_url or rendering.root_of(request), f"Matrix federation: {name}", page, found)
 
     return [
         Route("/feed.atom", of_all),
@@ -51,12 +52,12 @@ async def _read(history: History, name: ServerName | None, now: datetime) -> lis
     return feed.entries(incidents, await history.changes(name, since, _MAX_ENTRIES))
 
 
-async def _respond(request: Request, title: str, page: str, found: list[Entry]) -> Response:
-    """`page` is the page about the same, relative to `/`."""
+async def _respond(root: str, title: str, page: str, found: list[Entry]) -> Response:
+    """`root` is the URL of `/`, and `page` that of the page about the same, relative to it."""
     atom = await asyncio.to_thread(
         rendering.render,
         "feed.atom",
-        rendering.root_of(request),
+        root,
         id=feed.permanent_id("feed", page),
         title=title,
         page=page,

@@ -10,6 +10,7 @@ import structlog
 
 from exporter.config import Complaint, ConfigError
 from exporter.web.settings.loading import WatchedFiles, WebConfig, load
+from exporter.web.settings.location import Location
 from exporter.web.settings.rules import SECTION
 from exporter.web.settings.tls import ReloadingContext
 
@@ -19,8 +20,11 @@ log = structlog.get_logger()
 class LiveWebConfig:
     """The configuration of the latest valid version of the file. Call `read` before any other method."""
 
-    def __init__(self, path: Path | None, *, health_without_auth: bool = False) -> None:
+    def __init__(
+        self, path: Path | None, *, health_without_auth: bool = False, location: Location | None = None
+    ) -> None:
         """Without a path, every request is allowed."""
+        self.location = location or Location()
         self.health_without_auth = health_without_auth
         self._path = path
         self._watched = WatchedFiles()

@@ -20,6 +20,7 @@ from exporter.model.outcomes import Passed
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.web.pages.views.feed import Entry, entries
+from exporter.web.settings.location import Location
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import board_of
 from tests.web.serving import client_of, served
@@ -105,6 +106,20 @@ async def test_a_server_has_a_feed_of_its_own() -> None:
     other = await feed("/servers/%5B2001%3Adb8%3A%3A1%5D%3A8448/feed.atom")
     assert texts(other, "title") == [f"{OTHER} does not federate: tls certificate_expired"]
     assert other.findtext(f"{ATOM}title") == f"Matrix federation: {OTHER}"
+
+
+async def test_links_are_absolute_where_the_external_url_is_known() -> None:
+    """A reader that has the feed from somewhere else finds the pages."""
+    location = Location("https://example.org/matrix/", "/matrix")
+    path = f"/servers/{NAME}/feed.atom"
+    async with (
+        served(BOARD, reports=HAPPENED, location=location) as address,
+        client_of(address) as client,
+    ):
+        root = ET.fromstring((await client.get(f"/matrix{path}")).text)
+    links = [link.get("href", "") for link in root.iter(f"{ATOM}link")]
+    assert links[0] == f"https://example.org/matrix{path}"
+    assert all(link.startswith(f"https://example.org/matrix/servers/{NAME}") for link in links)
 
 
 async def test_a_feed_without_entries_is_valid() -> None:

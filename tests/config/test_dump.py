@@ -1,0 +1,71 @@
+"""The configuration in effect as YAML."""
+
+from pathlib import Path
+
+import pytest
+
+from exporter.config import Config, dump, load
+from exporter.outbound.signing import generate_seed
+
+EVERYTHING = """
+servers:
+  - example.org
+  - {server_name: "[2001:db8::1]:8448", interval: 90s, expect: {delegation: "matrix.example.org:443"}}
+server_files: [servers.d/*.yaml]
+server_urls:
+  - {url: "https://example.org/servers.json", refresh_interval: 1h30m, headers: {X-API-Key: hunter2}}
+synapse_destinations:
+  - {url: "https://matrix.example.org", token_file: token, failing_at_most: 7d}
+lists: {max_servers: 10}
+probe: {interval: 2m, timeout: 500ms, concurrency: 7}
+network:
+  resolvers: ["192.0.2.53", "[2001:db8::53]:5353"]
+  ip_families: [ipv4]
+  address_policy: any
+  allow_networks: [10.0.0.0/8]
+  allow_ports: [25]
+  connect_to: {"example.org:443": "127.0.0.1:10443"}
+  notaries: [matrix.org]
+  connectivity_check: ["example.net:443"]
+web: {listen: [":10448", "unix:/run/web.sock"], probe_any: true}
+storage: {path: history.sqlite, retention: 30d}
+outbound: {server_name: probe.example.org, signing_key_file: signing.key, listen: ["0.0.0.0:8448"]}
+"""
+
+
+@pytest.fixture
+def everything(tmp_path: Path) -> Config:
+    """A configuration with every key."""
+    (tmp_path / "token").write_text("token")
+    (tmp_path / "signing.key").write_text(str(generate_seed()))
+    (tmp_path / "signing.key").chmod(0o600)
+    (tmp_path / "config.yaml").write_text(EVERYTHING)
+    return load(tmp_path / "config.yaml")
+
+
+def loaded(folder: Path, config: Config) -> Config:
+    (folder / "dumped.yaml").write_text("".join(dump(config)))
+    return load(folder / "dumped.yaml")
+
+
+def test_what_is_written_is_the_same_configuration(tmp_path: Path, everything: Config) -> None:
+    """Only the values of headers differ, which are secrets."""
+    text = "".join(dump(everything))
+    assert "hunter2" not in text
+    assert "X-API-Key: <secret>" in text
+    again = loaded(tmp_path, everything)
+    assert again.server_urls[0].headers == {"X-API-Key": "<secret>"}
+    everything.server_urls[0].headers["X-API-Key"] = "<secret>"
+    assert again == everything
+
+
+def test_a_configuration_with_only_servers_is_written_with_its_defaults(tmp_path: Path) -> None:
+    """There are more servers than one piece has."""
+    (tmp_path / "config.yaml").write_text(f"servers: [{', '.join(f's{number}.test' for number in range(1200))}]")
+    config = load(tmp_path / "config.yaml")
+    assert len(list(dump(config))) == 5
+    assert loaded(tmp_path, config) == config
+
+
+def test_no_servers_are_an_empty_list() -> None:
+    assert "".join(dump(Config())).endswith("servers: []\n")
