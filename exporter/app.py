@@ -95,6 +95,7 @@ class App:
             lambda: self._outbound.looks,
         )
         self._schedule = Schedule(self._runner.run_scheduled, self.exporter_metrics, first_round=first_round)
+        self.board.follow = self._schedule.follow
         self._configured: frozenset[ServerName] = frozenset()  # by any shard
         self.queries = ReportQueries(
             self.board, self._runner, lambda: self._active.config, lambda name: name in self._configured
@@ -302,7 +303,7 @@ class App:
             self.board.add(batch, await self.history.recall(self.board.new_among(batch)))
             await asyncio.sleep(0)
         self.board.watch(watched)
-        await self._schedule.watch(watched, config.probe.concurrency)
+        await self._schedule.watch(self.board.scheduled(), config.probe.concurrency)
         self.exporter_metrics.servers.set(len(watched))
         log.info("watching", servers=len(watched))
 

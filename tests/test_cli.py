@@ -30,7 +30,7 @@ from exporter.demo.story import STORY_SERVER
 from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from exporter.scheduling.schedule import fraction
+from exporter.scheduling.grid import fraction
 from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind
 from tests.embedded_federation import (
     Series,

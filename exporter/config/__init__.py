@@ -6,6 +6,7 @@ from exporter.config.dump import dump
 from exporter.config.loading import load
 from exporter.config.settings import (
     Config,
+    DormantSettings,
     ListSettings,
     NetworkSettings,
     OutboundSettings,
@@ -24,6 +25,7 @@ __all__ = [
     "Complaint",
     "Config",
     "ConfigError",
+    "DormantSettings",
     "HostPort",
     "IPNetwork",
     "ListSettings",

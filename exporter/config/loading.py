@@ -71,8 +71,9 @@ def _outbound(settings: Settings, folder: Path) -> OutboundSettings | None:
 
 
 def _watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
+    interval, cadence = settings.probe.interval, settings.probe.cadence
     return tuple(
-        WatchedServer(server.server_name, server.interval or settings.probe.interval, server.expect.delegation)
+        WatchedServer(server.server_name, server.interval or interval, server.expect.delegation, cadence)
         for server in settings.servers
     )
 

@@ -32,6 +32,7 @@ def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         _require_listen_address(root),
         _reject_duplicate_servers(root, document),
         _require_timeout_below_intervals(root),
+        _check_cadence(root),
         _reject_duplicate_destinations(root),
         _reject_duplicate_lists(root, document),
         _check_ca_files(root, folder),
@@ -89,6 +90,20 @@ def _require_timeout_below_intervals(root: dict[str, object]) -> Violations:
             found = f"a timeout of {durations.text(timeout)} and an interval of {durations.text(interval)}"
             remedy = "decrease probe.timeout or increase the interval"
             yield path, f"expected a timeout below the interval, found {found}: {remedy}"
+
+
+def _check_cadence(root: dict[str, object]) -> Violations:
+    """A confirmation comes sooner than the next probe would, and a probe of a dormant server later."""
+    probe = as_mapping(root.get("probe"))
+    interval = _seconds(probe.get("interval"), ProbeSettings().interval)
+    confirm_after = _seconds(probe.get("confirm_after"), None)
+    dormant_interval = _seconds(as_mapping(probe.get("dormant")).get("interval"), None)
+    if interval and confirm_after and confirm_after > interval:
+        found = f"{durations.text(confirm_after)} and an interval of {durations.text(interval)}"
+        yield ("probe", "confirm_after"), f"expected at most the interval, found {found}: decrease it"
+    if interval and dormant_interval and dormant_interval < interval:
+        found = f"{durations.text(dormant_interval)} and an interval of {durations.text(interval)}"
+        yield ("probe", "dormant", "interval"), f"expected at least probe.interval, found {found}: increase it"
 
 
 def _seconds(written: object, default: float | None) -> float | None:

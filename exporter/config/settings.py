@@ -4,6 +4,7 @@ Without pydantic, these are plain frozen dataclasses of typed values: their cons
 in seconds.
 """
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -16,7 +17,7 @@ from exporter.config.value_types import AddressScope
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily
 from exporter.model.names import ServerName
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import DEFAULT_CADENCE, Cadence, WatchedServer
 
 Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
 Url: TypeAlias = Annotated[str, value_types.URL]
@@ -48,6 +49,17 @@ class ServerSettings:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class DormantSettings:
+    """Servers that have failed for so long that they are probed rarely, until one probe succeeds."""
+
+    after: Annotated[float, value_types.DURATION] = DEFAULT_CADENCE.dormant_after
+    """For how long a server must have failed."""
+    interval: Annotated[float, value_types.DURATION] = DEFAULT_CADENCE.dormant_interval
+    """How often it is probed then. At least as long as its own interval."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class ProbeSettings:
     """How the exporter probes the servers."""
 
@@ -59,6 +71,18 @@ class ProbeSettings:
     """The maximum number of probes in flight."""
     deep_interval: Annotated[float, value_types.DURATION] = 3600.0
     """How often a probe includes a deep look, with a few more requests to every endpoint."""
+    confirm_after: Annotated[float, value_types.DURATION] = DEFAULT_CADENCE.confirm_after
+    """How soon after a change of the verdict the next probe comes, until two agree. At most the interval."""
+    dormant: Annotated[DormantSettings | None, BeforeValidator(value_types.none_if_null)] = field(
+        default_factory=DormantSettings
+    )
+    """Which servers are probed rarely, and how rarely. null: none."""
+
+    @property
+    def cadence(self) -> Cadence:
+        if self.dormant is None:
+            return Cadence(self.confirm_after, dormant_after=math.inf)
+        return Cadence(self.confirm_after, self.dormant.after, self.dormant.interval)
 
 
 @with_config(STRICT)

@@ -80,9 +80,10 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "probe_interval_seconds",
         MetricType.GAUGE,
-        "Configured interval between probes.",
+        "Interval in force between probes: the configured one, a shorter one until a changed verdict is confirmed, or "
+        "a longer one while the server is dormant.",
         (),
-        samples.from_state(lambda state: state.watched.interval),
+        samples.from_state(lambda state: state.interval),
         kept_when_stale=True,
     ),
     Family(

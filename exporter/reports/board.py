@@ -57,6 +57,8 @@ class Board:
         self._render_lines = render
         self.now = now
         self._record = record
+        self.follow: Callable[[WatchedServer], None] = lambda _: None
+        """Plans the next probe of a server, after each report. It may be replaced."""
         self._rendered: dict[ServerName, RenderedState] = {}
         self.latest: datetime | None = None
         """When the latest report was recorded."""
@@ -89,6 +91,7 @@ class Board:
         self._rendered[report.server_name] = self._render(state)
         self.latest = self.now()
         self._record(history_entry(rendered.state, state, report))
+        self.follow(state.scheduled)
         return True
 
     def state(self, server_name: ServerName) -> ServerState | None:
@@ -99,6 +102,10 @@ class Board:
     def snapshot(self) -> Snapshot:
         """Return the states of all watched servers."""
         return Snapshot(self.now(), tuple(self._rendered.values()))
+
+    def scheduled(self) -> Sequence[WatchedServer]:
+        """Return the watched servers with the intervals in force."""
+        return [rendered.state.scheduled for rendered in self._rendered.values()]
 
     def _kept(self, watched: WatchedServer, memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> RenderedState:
         """Return the state of a server that is to be watched. There are three cases:

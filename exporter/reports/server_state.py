@@ -17,6 +17,7 @@ from exporter.model.servers import WatchedServer
 
 _STALE_AFTER_INTERVALS = 3  # one probe may be skipped and the next one late before a result counts as stale
 _STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # the lookback of Prometheus
+_MAX_CONFIRMATIONS = 10  # in a row: a server whose verdict changes with every probe is not probed ten times as often
 RESULTS_KEPT, FAILURES_KEPT = 10, 5  # about 2 KiB for each server
 NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -50,6 +51,8 @@ class ServerState:
     """The verdict on `report`. None if there is no report."""
     warnings: tuple[ActiveWarning, ...] = ()
     """Those about `report`, which may also depend on earlier reports."""
+    disagreements: int = 0
+    """How many results in a row had another verdict than the one before. 0 once two agree."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
@@ -79,6 +82,7 @@ class ServerState:
             report=report,
             federation=federation,
             warnings=warnings.warnings(report, memory.well_known_last_seen),
+            disagreements=0 if self.memory.federation in (None, federation) else self.disagreements + 1,
             last_success=report.ended_at if succeeded else self.last_success,
             probes=self.probes + 1,
             failures=self.failures + (not succeeded),
@@ -114,11 +118,48 @@ class ServerState:
         return bool(self.history) and self.history[0].ended_at >= report.ended_at
 
     @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the next probe has to confirm the verdict soon.
+
+        Nothing is confirmed while the exporter is offline: its probes would tell nothing, and all come at once.
+        """
+        return 0 < self.disagreements <= _MAX_CONFIRMATIONS and not self.exporter_offline
+
+    @property
+    def is_dormant(self) -> bool:
+        """Whether the server has failed for so long that it is probed rarely, until one probe succeeds.
+
+        What counts is the latest result that says something about the server: an outage makes nobody dormant.
+        """
+        incident = self.memory.incident
+        if self.report is None or incident is None:
+            return False
+        return (self.report.ended_at - incident.began).total_seconds() >= self.watched.cadence.dormant_after
+
+    @property
+    def usual_interval(self) -> float:
+        """The interval in force while there is nothing to confirm, in seconds."""
+        interval = self.watched.interval
+        return max(interval, self.watched.cadence.dormant_interval) if self.is_dormant else interval
+
+    @property
+    def interval(self) -> float:
+        """The interval in force, in seconds."""
+        usual = self.usual_interval
+        return min(usual, self.watched.cadence.confirm_after) if self.is_unconfirmed else usual
+
+    @property
+    def scheduled(self) -> WatchedServer:
+        """The server with the interval in force."""
+        interval = self.interval
+        return self.watched if interval == self.watched.interval else replace(self.watched, interval=interval)
+
+    @property
     def fresh_until(self) -> datetime:
         """The time from which on the report is stale and not exposed."""
         if self.report is None:
             return NEVER
-        allowed = timedelta(seconds=_STALE_AFTER_INTERVALS * self.watched.interval)
+        allowed = timedelta(seconds=_STALE_AFTER_INTERVALS * self.usual_interval)
         return self.report.ended_at + max(allowed, _STALE_AFTER_AT_LEAST)
 
 

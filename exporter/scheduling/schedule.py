@@ -1,17 +1,10 @@
-"""When each server is probed. No other module uses APScheduler.
-
-A server has a phase, which is derived from a hash of its name. It is due whenever the time since the epoch is the phase
-modulo its interval. So probes are spread evenly, and keep their times over reloads and restarts.
-"""
+"""When each server is probed, on its grid. No other module uses APScheduler."""
 
 import asyncio
-import hashlib
-import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 from apscheduler.events import EVENT_JOB_MAX_INSTANCES, EVENT_JOB_SUBMITTED, JobSubmissionEvent
@@ -21,6 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
+from exporter.scheduling.grid import Grid, diff, fraction
 from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_cancel
 from exporter.scheduling.wall_clock import WallClock
 
@@ -33,69 +27,6 @@ _CLOCK_CHECK_SECONDS = 10.0  # how long a clock that was set back can delay the 
 _Change = TypeVar("_Change", WatchedServer, ServerName)
 
 log = structlog.get_logger()
-
-
-# ---------------------------------------------------------------- pure
-
-
-@dataclass(frozen=True, slots=True)
-class ScheduleChanges:
-    """The differences between two sets of watched servers that matter to the schedule."""
-
-    added: tuple[WatchedServer, ...]
-    rescheduled: tuple[WatchedServer, ...]
-    """Servers whose interval has changed."""
-    removed: tuple[ServerName, ...]
-
-
-def diff(old: Iterable[WatchedServer], new: Iterable[WatchedServer]) -> ScheduleChanges:
-    intervals = {server.server_name: server.interval for server in old}
-    after = {server.server_name: server for server in new}
-    return ScheduleChanges(
-        added=tuple(server for name, server in after.items() if name not in intervals),
-        rescheduled=tuple(
-            server for name, server in after.items() if intervals.get(name, server.interval) != server.interval
-        ),
-        removed=tuple(name for name in intervals if name not in after),
-    )
-
-
-def fraction(name: ServerName) -> float:
-    """Return a number from 0 to 1, evenly distributed over all names, which never changes for a name."""
-    digest = hashlib.sha256(name.text.encode()).digest()
-    return int.from_bytes(digest[:8]) / 2**64
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The times at which a server is due: `phase` seconds after each multiple of `interval` since the epoch."""
-
-    interval: float
-    phase: float
-
-    @classmethod
-    def of(cls, server: WatchedServer) -> Self:
-        return cls(server.interval, fraction(server.server_name) * server.interval)
-
-    def at_or_after(self, when: float) -> float:
-        """Return the first due time that is not before `when`."""
-        return self.phase + math.ceil((when - self.phase) / self.interval) * self.interval
-
-    def following(self, start: float) -> float:
-        """Return the due time after a start, which may be off the grid: at least half an interval later."""
-        return self.at_or_after(start + self.interval / 2)
-
-    def skipped_between(self, due: float, following: float) -> int:
-        """Return how many due times were skipped because a probe that was due at `due` started late.
-
-        On the grid, the intervals in between less one. A first probe that is off the grid is followed after half an
-        interval to one and a half, and a little more if it started a little late: no due time is skipped by that.
-        """
-        return max(0, math.floor((following - due) / self.interval - 0.75))
-
-    def missed_by(self, due: float, now: float) -> int:
-        """Return how many due times there were from `due` until `now`, both included."""
-        return max(0, math.floor((now - due) / self.interval) + 1)
 
 
 class GridTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
@@ -145,7 +76,8 @@ class Schedule:
         self._first_round = first_round
         self._grace = grace
         self._clock = clock or WallClock()
-        self._watched: tuple[WatchedServer, ...] = ()
+        self._watched: dict[ServerName, WatchedServer] = {}
+        """With the intervals in force."""
         self._limiter = ProbeLimiter(1)
         self._due: dict[str, float] = {}
         """The times at which the probes that APScheduler has submitted were due, by server name."""
@@ -179,13 +111,13 @@ class Schedule:
     async def watch(self, servers: Iterable[WatchedServer], concurrency: int) -> None:
         """Replace the set of watched servers. Servers that stay keep their phase, and running probes continue.
 
-        This takes a tenth of a millisecond for each change, and the event loop gets its turn in between. A second call
-        must wait for the first one.
+        Their intervals are those in force. This takes a tenth of a millisecond for each change, and the event loop gets
+        its turn in between. A second call must wait for the first one.
         """
-        before, self._watched = self._watched, tuple(servers)
+        before, self._watched = self._watched, {server.server_name: server for server in servers}
         if concurrency != self._limiter.concurrency:
             self._limiter = ProbeLimiter(concurrency)
-        changes = await asyncio.to_thread(diff, before, self._watched)
+        changes = await asyncio.to_thread(diff, before.values(), tuple(self._watched.values()))
         await self._in_batches(changes.removed, lambda name: self._scheduler.remove_job(name.text))
         await self._in_batches(changes.rescheduled, self._reschedule)
         first_round = max(self._first_round, len(changes.added) * FIRST_SPACING_SECONDS)
@@ -225,15 +157,33 @@ class Schedule:
         )
 
     def _reschedule(self, server: WatchedServer) -> None:
-        """Move a server to the grid of its new interval.
+        """Move a server to the grid of its new interval. Its next probe is not later than it was planned."""
+        job, grid = self._scheduler.get_job(server.server_name.text), Grid.of(server)
+        self._replan(job, grid, min(job.next_run_time.timestamp(), grid.at_or_after(self._clock.now())))
 
-        Its next probe is not later than it was planned. If probes are overdue, one is made, and the others are missed.
+    def follow(self, server: WatchedServer) -> None:
+        """Move a server to the grid of another interval, if its latest result has put that in force.
+
+        There are two cases:
+
+        - The interval is shorter than before: the next probe comes one interval from now, to confirm the result.
+        - It is longer: the next probe is on the grid, so that servers that become dormant together are spread.
         """
-        job, grid, now = self._scheduler.get_job(server.server_name.text), Grid.of(server), self._clock.now()
-        due = job.next_run_time.timestamp()
+        job = self._scheduler.get_job(server.server_name.text)
+        is_watched = job is not None and server.server_name in self._watched  # not while `watch` adds or removes it
+        if not is_watched or job.trigger.grid.interval == server.interval:
+            return
+        self._watched[server.server_name] = server
+        grid, now = Grid.of(server), self._clock.now()
+        is_shorter = server.interval < job.trigger.grid.interval
+        self._replan(job, grid, now + server.interval if is_shorter else grid.following(now))
+
+    def _replan(self, job: Any, grid: Grid, first: float) -> None:
+        """If probes are overdue, one is made, and the others are missed."""
+        due, now = job.next_run_time.timestamp(), self._clock.now()
         if (overdue := job.trigger.grid.missed_by(due, now)) > 1:
             self._count_skipped(job.id, SkipReason.MISSED, overdue - 1)
-        first = min(due, grid.at_or_after(now))
+        self._clock.note_plan()
         job.reschedule(GridTrigger(grid, first))
 
     # ------------------------------------------------------------ one probe

@@ -173,5 +173,6 @@ def _complaint(document: Document, path: KeyPath, sentence: Callable[[], str]) -
 def merge_servers(config: Config, names: Iterable[ServerName]) -> tuple[WatchedServer, ...]:
     """Return the servers of the configuration in their order, and then those that are only in `names`, sorted."""
     configured = {server.server_name for server in config.servers}
-    others = (WatchedServer(name, config.probe.interval, None) for name in sorted(set(names) - configured, key=str))
-    return (*config.servers, *others)
+    interval, cadence = config.probe.interval, config.probe.cadence
+    others = sorted(set(names) - configured, key=str)
+    return (*config.servers, *(WatchedServer(name, interval, None, cadence) for name in others))

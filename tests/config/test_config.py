@@ -1,5 +1,6 @@
 """The configuration file: what a valid one means, and which complaints an invalid one gets."""
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
@@ -17,6 +18,7 @@ from exporter.config import (
     AddressScope,
     Config,
     ConfigError,
+    DormantSettings,
     HostPort,
     ListSettings,
     NetworkSettings,
@@ -30,7 +32,7 @@ from exporter.config import (
 from exporter.config.settings import ExpectSettings, ServerSettings, Settings, StorageSettings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import Cadence, WatchedServer
 
 Write: TypeAlias = Callable[[str], Path]
 
@@ -43,6 +45,7 @@ SECTIONS = {
     "synapse_destinations[0].": SynapseDestinations,
     "lists.": ListSettings,
     "probe.": ProbeSettings,
+    "probe.dormant.": DormantSettings,
     "network.": NetworkSettings,
     "web.": WebSettings,
     "storage.": StorageSettings,
@@ -111,7 +114,13 @@ synapse_destinations:
     failing_at_most: 7d
     ca_file: ca.pem
 lists: {max_servers: 1000}
-probe: {interval: 10m, timeout: 500ms, concurrency: 10, deep_interval: 1d}
+probe:
+  interval: 10m
+  timeout: 500ms
+  concurrency: 10
+  deep_interval: 1d
+  confirm_after: 1m
+  dormant: {after: 1d, interval: 2h}
 network:
   resolvers: [192.0.2.53, 192.0.2.53:5353, "2001:db8::53", "[2001:db8:0::53]:5353", "[2001:db8::54]"]
   ca_file: ca.pem
@@ -124,11 +133,12 @@ network:
     "[2001:DB8:0::1]:8448": 127.0.0.1:10449
 web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 """)
+    cadence = Cadence(60.0, dormant_after=86400.0, dormant_interval=7200.0)
     assert config.load(path) == Config(
         servers=(
-            WatchedServer(names.parse("matrix.org"), 600.0, None),
-            WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, None),
-            WatchedServer(names.parse("example.org"), 90.0, Target("matrix.example.org", 443)),
+            WatchedServer(names.parse("matrix.org"), 600.0, None, cadence),
+            WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, None, cadence),
+            WatchedServer(names.parse("example.org"), 90.0, Target("matrix.example.org", 443), cadence),
         ),
         server_files=(f"{tmp_path}/servers.d/*.yaml", "/etc/servers.json"),
         server_urls=(
@@ -151,7 +161,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
             ),
         ),
         lists=ListSettings(max_servers=1000),
-        probe=ProbeSettings(interval=600.0, timeout=0.5, concurrency=10, deep_interval=86400.0),
+        probe=ProbeSettings(600.0, 0.5, 10, 86400.0, 60.0, DormantSettings(after=86400.0, interval=7200.0)),
         network=NetworkSettings(
             resolvers=(
                 HostPort("192.0.2.53", 53),
@@ -191,6 +201,14 @@ def test_only_the_servers_are_required(write: Write) -> None:
         ),
         web=WebSettings(listen=(HostPort("127.0.0.1", 10448),), probe_any=False),
     )
+
+
+def test_no_server_is_dormant_where_that_is_null(write: Write) -> None:
+    """What was configured before there were dormant servers is valid, too: an interval of more than an hour."""
+    path = write("servers: [example.org]\nprobe: {interval: 2h, dormant: null}")
+    (server,) = config.load(path).servers
+    assert (server.interval, server.cadence) == (7200.0, Cadence(dormant_after=math.inf))
+    assert config.load(write("servers: [example.org]\nprobe: {interval: 2h, timeout: 1s}")).probe.interval == 7200.0
 
 
 def test_server_files_can_replace_servers(write: Write) -> None:
@@ -272,6 +290,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "servers[0].expect.": "servers:\n- expect:\n    ",
         "server_urls[0].": "server_urls:\n- ",
         "synapse_destinations[0].": "synapse_destinations:\n- ",
+        "probe.dormant.": "probe:\n  dormant:\n    ",
         "outbound.tls.": "outbound:\n  tls:\n    ",
     }
     head = above.get(section, section.replace(".", ":\n  "))

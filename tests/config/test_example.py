@@ -15,6 +15,7 @@ from exporter import config
 from exporter.config import Config
 from exporter.config.schema import schema
 from exporter.config.settings import (
+    DormantSettings,
     ExpectSettings,
     ListSettings,
     NetworkSettings,
@@ -60,6 +61,7 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
         keys(ServerSettings),
         keys(ExpectSettings),
     ]
+    assert list(written["probe"]["dormant"]) == keys(DormantSettings)
     assert [list(written[name]) for name in ("lists", "probe", "network", "web", "storage")] == [
         keys(ListSettings),
         keys(ProbeSettings),
@@ -158,6 +160,9 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "ProbeSettings.timeout": "30s",
         "ProbeSettings.concurrency": 200,
         "ProbeSettings.deep_interval": "1h",
+        "ProbeSettings.confirm_after": "30s",
+        "DormantSettings.after": "1w",
+        "DormantSettings.interval": "1h",
         "NetworkSettings.resolvers": [],
         "NetworkSettings.ip_families": [],
         "NetworkSettings.address_policy": "public",

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from exporter.scheduling.schedule import Grid
+from exporter.scheduling.grid import Grid
 
 
 @dataclass(frozen=True, slots=True)

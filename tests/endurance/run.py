@@ -17,7 +17,7 @@ import httpx
 
 from exporter.model import durations, names
 from exporter.model.servers import WatchedServer
-from exporter.scheduling.schedule import Grid
+from exporter.scheduling.grid import Grid
 from tests.endurance import troubles
 from tests.endurance.accounts import Account, Moment, Stretch, account, grown
 from tests.endurance.level import WINDOWS, Trend, trend

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.scheduling.schedule import Grid
+from exporter.scheduling.grid import Grid
 from tests.endurance.accounts import Account, Moment, Stretch, account, points
 from tests.endurance.killed import kill
 from tests.endurance.level import trend

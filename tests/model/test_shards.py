@@ -12,7 +12,7 @@ from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.model.shards import Shard, bucket, digest
-from exporter.scheduling.schedule import fraction
+from exporter.scheduling.grid import fraction
 
 PUBLIC = (Path(__file__).parent / "server_names.txt").read_text(encoding="utf-8").split()
 """Names that servers of the public federation have or had."""

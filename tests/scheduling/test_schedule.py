@@ -15,7 +15,8 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
-from exporter.scheduling.schedule import Grid, GridTrigger, Schedule, ScheduleChanges, diff, fraction
+from exporter.scheduling.grid import Grid, ScheduleChanges, diff, fraction
+from exporter.scheduling.schedule import GridTrigger, Schedule
 from exporter.scheduling.wall_clock import WallClock
 from tests.properties import PATIENT
 from tests.sample_reports import watched_server
@@ -262,6 +263,46 @@ async def test_a_longer_interval_does_not_delay_the_next_probe() -> None:
         planned = schedule._scheduler.get_job(A.text).next_run_time
         await schedule.watch([server(A, 3600)], concurrency=10)
         assert schedule._scheduler.get_job(A.text).next_run_time <= planned
+
+
+async def test_a_result_may_put_another_interval_in_force() -> None:
+    """A shorter one counts from now. A longer one leads to the grid: so those that change together are spread."""
+    clock = WallClock(wall=lambda: NOW)
+    async with Schedule(FakeProbes().probe, ExporterMetrics(), clock=clock) as schedule:
+        await schedule.watch([server(A), server(B)], concurrency=10)
+        before = schedule._scheduler.get_job(B.text).next_run_time
+        planned = []
+        for interval in (30, 30, 300, 3600):
+            schedule.follow(server(A, interval))
+            planned.append(schedule._scheduler.get_job(A.text).next_run_time.timestamp())
+        assert planned[:2] == [NOW + 30] * 2
+        assert planned[2:] == pytest.approx([Grid.of(server(A, each)).following(NOW) for each in (300, 3600)], abs=1e-5)
+        assert schedule._scheduler.get_job(B.text).next_run_time == before
+
+
+async def test_the_interval_in_force_stays_over_a_reload() -> None:
+    """What a result has changed is not a change of the reload, and what the reload changes is."""
+    async with Schedule(FakeProbes().probe, ExporterMetrics()) as schedule:
+        await schedule.watch([server(A)], concurrency=10)
+        schedule.follow(server(A, 3600))
+        planned = schedule._scheduler.get_job(A.text).next_run_time
+        await schedule.watch([server(A, 3600)], concurrency=10)
+        assert schedule._scheduler.get_job(A.text).next_run_time == planned
+        await schedule.watch([server(A)], concurrency=10)
+        assert schedule._scheduler.get_job(A.text).next_run_time <= datetime.now(UTC) + timedelta(seconds=300)
+
+
+async def test_a_result_of_a_server_that_was_removed_plans_nothing() -> None:
+    """Its last probe may end after the reload, or while the server is being removed."""
+    async with Schedule(FakeProbes().probe, ExporterMetrics()) as schedule:
+        await schedule.watch([server(A), server(B)], concurrency=10)
+        removing = asyncio.create_task(schedule.watch([server(B)], concurrency=10))
+        await asyncio.sleep(0)
+        schedule.follow(server(A, 30))
+        await removing
+        schedule.follow(server(A, 60))
+        await schedule.watch([server(B)], concurrency=10)
+        assert [job.id for job in schedule._scheduler.get_jobs()] == [B.text]
 
 
 async def test_a_server_is_removed_and_added_while_it_is_probed() -> None:

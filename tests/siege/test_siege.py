@@ -8,7 +8,7 @@ import pytest
 
 from exporter.model import names
 from exporter.model.servers import WatchedServer
-from exporter.scheduling.schedule import Grid
+from exporter.scheduling.grid import Grid
 from tests.siege.observing import LAST, PROBES, SUCCESS, UNANSWERED_SECONDS, Observed, Scrape, read_scrape
 from tests.siege.run import SHORT, besiege
 from tests.siege.verdicts import Expected, account, rows

@@ -8,7 +8,7 @@ from statistics import median, quantiles
 
 from exporter.model import names
 from exporter.model.servers import WatchedServer
-from exporter.scheduling.schedule import Grid
+from exporter.scheduling.grid import Grid
 from tests.endurance.accounts import grown, points
 from tests.siege.observing import LAST, PROBES, SUCCESS, UNANSWERED_SECONDS, Observed
 

@@ -212,6 +212,6 @@ class ReportQueries:
 
 
 def _is_recent(state: ServerState) -> bool:
-    """Whether the latest result is no older than the interval of the schedule."""
-    age = timedelta(seconds=state.watched.interval)
+    """Whether the latest result is no older than the interval in force."""
+    age = timedelta(seconds=state.usual_interval)
     return state.report is not None and datetime.now(UTC) - state.report.ended_at <= age

@@ -61,6 +61,15 @@ async def test_the_verdict_is_the_title_the_heading_and_the_icon() -> None:
     assert "Checked 2 minutes ago, in 250 ms, every 5m" in seen.text
 
 
+async def test_the_page_says_why_a_server_is_probed_more_rarely_or_sooner() -> None:
+    """The interval is the one in force."""
+    week, failed = 7 * 24 * 60, expired_certificate()
+    dormant = await page(*(later(failed, minutes) for minutes in (-week, 0)))
+    assert "every 1h because it has failed for 7 days" in dormant.text
+    unconfirmed = await page(replace(delegated_by_well_known(), server_name=failed.server_name), failed)
+    assert "every 30s until two results agree" in unconfirmed.text
+
+
 async def test_a_problem_says_what_to_do_and_whom_it_stops() -> None:
     """Each is shown once, with all addresses."""
     text = (await page(expired_certificate())).text
