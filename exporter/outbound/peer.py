@@ -23,6 +23,7 @@ _MIN_VALIDITY_SECONDS = 60  # of the keys, for clocks that differ slightly
 _VALID_SHARE = 0.8  # of the interval between looks: a server must have forgotten the keys by the next one
 _REFRESH_SECONDS = 1.0  # the keys are signed anew at most so often, unless a look begins
 _MAX_ARRIVALS = 16  # that are kept of one look
+_MAX_PARAMETERS = 8  # of a query: the one that counts, and some that nobody knows
 _WELL_KNOWN_CACHE_SECONDS = 300
 _WELL_KNOWN_PORT = 443
 _NONCE_BYTES = 12
@@ -200,7 +201,7 @@ class Peer:
 
     def _directory(self, request: PeerRequest) -> PeerResponse:
         """Answer only who asks for the alias of a look: nobody else can know it."""
-        alias = dict(parse_qsl(request.uri.partition("?")[2], max_num_fields=None)).get("room_alias", "")
+        alias = _room_alias(request.uri)
         expected = next((each for each in self._expected if self.alias(each) == alias), None)
         if expected is None:
             return _error(404, "M_NOT_FOUND", "Room alias not found")
@@ -252,6 +253,14 @@ class Peer:
             "verify_keys": {self.key.key_id: {"key": self.key.public}},
             "old_verify_keys": {},
         }
+
+
+def _room_alias(uri: str) -> str:
+    """Return the room alias that is asked for; empty if there is none, or if there are too many parameters."""
+    try:
+        return dict(parse_qsl(uri.partition("?")[2], max_num_fields=_MAX_PARAMETERS)).get("room_alias", "")
+    except ValueError:
+        return ""
 
 
 def _error(status: int, errcode: str, message: str) -> PeerResponse:

@@ -8,7 +8,7 @@ from ipaddress import ip_address
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from exporter.config import OutboundSettings
 from exporter.model.enums import IPFamily
@@ -28,8 +28,13 @@ async def listen_as_peer(peer: Peer, settings: OutboundSettings) -> AsyncIterato
     """
     tls = LivePair(settings.tls.cert_file, settings.tls.key_file).tls() if settings.tls else None
     sockets = bind(settings.listen, _CHOOSE_ADDRESS)
-    async with Server(partial(_respond, peer, tls), sockets, tls):
+    async with Server(build_peer_site(peer, tls), sockets, tls):
         yield describe(sockets)
+
+
+def build_peer_site(peer: Peer, tls: ssl.SSLContext | None) -> ASGIApp:
+    """Return the ASGI application that answers as the peer. Without `tls`, a reverse proxy hides who asks."""
+    return partial(_respond, peer, tls)
 
 
 async def _respond(peer: Peer, tls: ssl.SSLContext | None, scope: Scope, receive: Receive, send: Send) -> None:

@@ -16,6 +16,7 @@ from tests.fuzz.targets import (
     http_answers,
     lenient_json,
     metrics,
+    peer,
     server_names,
     site,
     well_known,
@@ -64,5 +65,7 @@ TARGETS = {
         Target(site.requests, 500),
         Target(site.accept, 10_000),
         Target(metrics.metrics, 200),
+        Target(peer.authorization, 10_000),
+        Target(peer.strangers, 500),
     )
 }

@@ -10,7 +10,7 @@ from typing import Any
 
 import h11
 import uvicorn
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.server import ServerState as UvicornState
 
 from exporter.config import Config
@@ -109,7 +109,12 @@ def site_config() -> uvicorn.Config:
     context = SiteContext(
         board, ExporterMetrics(), lambda: True, reload, ReportQueries(board, runner, Config), NoHistory()
     )
-    application = cancel_on_disconnect(build_site(context))
+    return uvicorn_config(build_site(context))
+
+
+def uvicorn_config(site: ASGIApp) -> uvicorn.Config:
+    """Return what a connection needs to serve a site whose exceptions are recorded."""
+    application = cancel_on_disconnect(site)
 
     async def record_errors(scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -137,18 +142,21 @@ def requests(data: bytes) -> None:
     """Any number of requests: the site does not raise, and no response has a status of 500 or above."""
     SITE_ERRORS.clear()
     if data:  # otherwise there is no event
-        run(send_requests(data))
+        run(send_requests(site_config(), data))
     assert not SITE_ERRORS
 
 
-async def send_requests(data: bytes) -> None:
+async def send_requests(config: uvicorn.Config, data: bytes) -> bytes:
+    """Return everything that is sent back."""
     with socket.socket() as unconnected:
-        await send_to_site(Client(unconnected), data)
+        client = Client(unconnected)
+        await send_to_site(config, client, data)
+        return bytes(client.received)
 
 
-async def send_to_site(client: Client, data: bytes) -> None:
+async def send_to_site(config: uvicorn.Config, client: Client, data: bytes) -> None:
     state = UvicornState()
-    connection = BoundedConnection(site_config(), state, {}, loop(), on_accept=lambda _: None, trusted=LruCache(1))
+    connection = BoundedConnection(config, state, {}, loop(), on_accept=lambda _: None, trusted=LruCache(1))
     connection.connection_made(client)
     connection.data_received(data)
     for _ in range(MAX_ITERATIONS):
