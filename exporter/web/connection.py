@@ -33,9 +33,13 @@ _NOT_HTTP_HEADERS = {
 class _StrictH11Connection(h11.Connection):
     """Refuses requests that h11 accepts, but that a proxy in between may interpret differently."""
 
+    is_head = False
+    """Whether the latest request is one whose response has no body."""
+
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Request):
+            self.is_head = event.method == b"HEAD"
             if event.http_version not in _VERSIONS:
                 raise h11.RemoteProtocolError("another version of HTTP")
             if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
@@ -52,6 +56,7 @@ class BoundedConnection(H11Protocol):
     """
 
     _timer: asyncio.TimerHandle | None = None
+    conn: _StrictH11Connection
     response_task: asyncio.Task[object] | None = None
     """The task that produces a response for this client only."""
     dropped = False
@@ -101,7 +106,8 @@ class BoundedConnection(H11Protocol):
         """Close the connection, and send status 400 first unless another response has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             response = h11.Response(status_code=400, headers=[*_NOT_HTTP_HEADERS.items(), ("Connection", "close")])
-            for event in (response, h11.Data(data=_NOT_HTTP), h11.EndOfMessage()):
+            body = b"" if self.conn.is_head else _NOT_HTTP
+            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._cancel_response()
         self.transport.close()

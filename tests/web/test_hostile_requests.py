@@ -19,6 +19,11 @@ REQUESTS = {
     "HTTP/0.9": (b"GET /metrics\r\n\r\n", [400]),
     "HTTP/1.0 needs no Host": (b"GET /-/ready HTTP/1.0\r\n\r\n", [200]),
     "HTTP/1.2": (b"GET / HTTP/1.2\r\n%s\r\n" % HOST, [400]),
+    "HEAD of HTTP/1.2": (b"HEAD / HTTP/1.2\r\n%s\r\n" % HOST, [400]),
+    "HEAD with a chunk without a size": (
+        b"HEAD / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\nsize\r\n" % HOST,
+        [400],
+    ),
     "preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", [400]),
     "TLS without TLS": (bytes.fromhex("16030100c8010000c40303"), [400]),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", [400]),
