@@ -1,10 +1,12 @@
 """The event loop of `serve`: uvloop's if it is installed, which is optional, and Python's own otherwise."""
 
 import asyncio
+import ctypes
 import gc
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import Any, Final, TypeVar
 
 _new_event_loop: Callable[[], asyncio.AbstractEventLoop]
 try:
@@ -17,14 +19,28 @@ SWITCH_SECONDS = 0.001
 _DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own default
 _SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
+_M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
+_MAPPED_BYTES = 128 * 1024  # glibc's own default; a connection with TLS has buffers of twice that size
+
 _Result = TypeVar("_Result")
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
     """Run a coroutine to its end, as asyncio.run does."""
     sys.setswitchinterval(SWITCH_SECONDS)
+    _return_memory()
     with asyncio.Runner(loop_factory=_new_event_loop) as runner:
         return runner.run(main)
+
+
+def _return_memory() -> None:
+    """Return large blocks of memory to the system as soon as they are free.
+
+    glibc stops doing so once one of that size was freed: it then keeps the memory of all connections of a busy minute.
+    Other C libraries have no such setting (mallopt(3)).
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
 
 
 def collect_garbage_for(servers: int) -> None:

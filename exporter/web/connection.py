@@ -14,6 +14,7 @@ from exporter.web.headers import SECURITY_HEADERS
 
 MAX_HEADER_BYTES = 16 * 1024
 _PIECE_BYTES = 4 * 1024  # received data is passed on in pieces, so that the limit also applies to what arrives at once
+_MAX_BODY_BYTES = 16 * 1024  # of a request; no resource reads one
 MAX_CONNECTIONS = 64  # enough for a few Prometheus servers and people
 RESPONSE_SECONDS = 90  # from one response to the next; a scrape of 100 MB may take half of it on a slow line
 CLIENT_CERTIFICATE = "client_certificate"  # in the state of a request: whether the client presented a valid certificate
@@ -22,28 +23,37 @@ CONNECTION = "connection"  # in the state of a request: its BoundedConnection
 _IPV6_NETWORK_BITS = 64  # one client has all the addresses of such a network
 
 _VERSIONS = (b"1.0", b"1.1")
-_NOT_HTTP = b"This is not a valid HTTP/1.1 request.\n"
-_NOT_HTTP_HEADERS = {
-    **SECURITY_HEADERS,
-    "Content-Type": "text/plain; charset=utf-8",
-    "Content-Length": str(len(_NOT_HTTP)),
+_TEXTS = {
+    400: b"This is not a valid HTTP/1.1 request.\n",
+    413: b"The body of the request is too large.\n",
 }
 
 
 class _StrictH11Connection(h11.Connection):
-    """Refuses requests that h11 accepts, but that a proxy in between may interpret differently."""
+    """Refuses requests that h11 accepts, but that a proxy in between may interpret differently, and large bodies.
 
+    What a client sends of a body is received whether anybody reads it or not, and would take up memory.
+    """
+
+    _body_bytes = 0
+    refused_status = 400
+    """Of a response to what is refused."""
     is_head = False
     """Whether the latest request is one whose response has no body."""
 
     def next_event(self) -> Any:
         event = super().next_event()
         if isinstance(event, h11.Request):
-            self.is_head = event.method == b"HEAD"
+            self.is_head, self._body_bytes = event.method == b"HEAD", 0
             if event.http_version not in _VERSIONS:
                 raise h11.RemoteProtocolError("another version of HTTP")
             if {b"content-length", b"transfer-encoding"} <= {name for name, _ in event.headers}:
                 raise h11.RemoteProtocolError("two lengths: request smuggling (RFC 9112, section 6.1)")
+        if isinstance(event, h11.Data):
+            self._body_bytes += len(event.data)
+            if self._body_bytes > _MAX_BODY_BYTES:
+                self.refused_status = 413
+                raise h11.RemoteProtocolError("a large body")
         return event
 
 
@@ -55,8 +65,8 @@ class BoundedConnection(H11Protocol):
     have given a right password, on whatever connection.
     """
 
-    _timer: asyncio.TimerHandle | None = None
     conn: _StrictH11Connection
+    _timer: asyncio.TimerHandle | None = None
     response_task: asyncio.Task[object] | None = None
     """The task that produces a response for this client only."""
     dropped = False
@@ -103,11 +113,18 @@ class BoundedConnection(H11Protocol):
                 super().data_received(data[start : start + _PIECE_BYTES])
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - as in uvicorn
-        """Close the connection, and send status 400 first unless another response has begun."""
+        """Close the connection, and say why first unless another response has begun."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            response = h11.Response(status_code=400, headers=[*_NOT_HTTP_HEADERS.items(), ("Connection", "close")])
-            body = b"" if self.conn.is_head else _NOT_HTTP
-            for event in (response, h11.Data(data=body), h11.EndOfMessage()):
+            status = self.conn.refused_status
+            text = _TEXTS[status]
+            headers = {
+                **SECURITY_HEADERS,
+                "Content-Type": "text/plain; charset=utf-8",
+                "Content-Length": str(len(text)),
+                "Connection": "close",
+            }
+            response = h11.Response(status_code=status, headers=[*headers.items()])
+            for event in (response, h11.Data(data=b"" if self.conn.is_head else text), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self._cancel_response()
         self.transport.close()

@@ -1,6 +1,7 @@
 import asyncio
 import gc
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 
@@ -44,3 +45,33 @@ def test_full_garbage_collections_are_rarer_with_more_servers(servers: int, coll
     young, middle, _ = gc.get_threshold()
     event_loop.collect_garbage_for(servers)
     assert gc.get_threshold() == (young, middle, collections)
+
+
+GROW_AND_FREE = """
+import asyncio, ctypes, os, sys
+from exporter.runtime import event_loop
+
+async def main():
+    malloc, free = (getattr(ctypes.CDLL(None), name) for name in ("malloc", "free"))
+    malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    free(malloc(1 << 20))  # glibc learns that blocks of this size come and go
+    for _ in range(200):
+        blocks.append(malloc(256 << 10))
+        ctypes.memset(ctypes.c_void_p(blocks[-1]), 1, 256 << 10)
+        malloc(1 << 10)  # something that stays behind
+    for block in blocks:
+        free(block)
+
+blocks = []
+(event_loop.run if sys.argv[1] == "ours" else asyncio.run)(main())
+print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
+def test_what_is_freed_is_returned_to_the_system() -> None:
+    """50 MiB of buffers of 256 KiB, between which something small is still in use."""
+    ours, default = (
+        int(subprocess.check_output([sys.executable, "-c", GROW_AND_FREE, loop])) for loop in ("ours", "asyncio")
+    )
+    assert default - ours > 40

@@ -40,6 +40,10 @@ ATTACKS: dict[str, Attack] = {
     "reloads": Attack("reloads without end", crowd=Crowd(clients.reload_without_end, 4, "127.4")),
     "probes": Attack("probes of watched servers without end", crowd=Crowd(clients.probe_without_end, 8, "127.5")),
     "connections": Attack("handshakes that are not finished", crowd=Crowd(clients.connect_without_end, 20, "127.6")),
+    "peers": Attack(
+        "other servers that nobody made come, and handshakes and KeyUpdates at the listener for them",
+        crowd=Crowd(clients.besiege_peer_listener, 12, "127.7", at_peer=True),
+    ),
     "crowded": Attack("many names that lead to one address", CROWDED_SERVERS),
     "pointers": Attack("SRV records with chained pointers", POINTING_SERVERS),
     "hostile": Attack(f"every {_NTH}th hostile server of the lab", _ALONE[::_NTH]),

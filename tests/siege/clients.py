@@ -11,7 +11,7 @@ import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,8 @@ _ANSWER_SECONDS = 60.0
 _BURSTS = 40  # of KeyUpdates, on one connection
 _HALF_HELLO = b"\x16\x03\x01\x02\x00\x01"
 _HELD_SECONDS = 2.0
+_KEYS, _DIRECTORY = "/_matrix/key/v2/server", "/_matrix/federation/v1/query/directory"
+_MANY_PARAMETERS, _MANY_ALIASES, _LARGE_BODY = "a=b," * 2000, "room_alias=%23a&" * 500, bytes(1 << 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,8 @@ class Besieged:
     """The exporter, and what the clients know of it."""
 
     address: HostPort
+    peer_address: HostPort
+    """Of its listener for other homeservers."""
     ca_file: str
     user: str
     password: str
@@ -44,8 +48,14 @@ class Besieged:
     watched: tuple[str, ...]
     """Servers that many clients ask for."""
 
+    def at_peer(self) -> "Besieged":
+        """The listener for other homeservers alone, whose certificate is for a name."""
+        return replace(self, address=self.peer_address)
+
     def context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cafile=self.ca_file)
+        context = ssl.create_default_context(cafile=self.ca_file)
+        context.check_hostname = self.address != self.peer_address
+        return context
 
     @property
     def authorization(self) -> str:
@@ -67,6 +77,8 @@ class Crowd:
     client: Client
     size: int
     network: str
+    at_peer: bool = False
+    """Whether they besiege the listener for other homeservers."""
 
     def addresses(self) -> Iterator[str]:
         return (f"{self.network}.{number // 250}.{number % 250 + 1}" for number in range(self.size))
@@ -82,9 +94,9 @@ async def http_client(besieged: Besieged, address: str, authorization: str = "")
         yield client
 
 
-async def _ask(client: httpx.AsyncClient, done: Counter[str], path: str, method: str = "GET", **headers: str) -> None:
+async def _ask(client: httpx.AsyncClient, done: Counter[str], path: str, method: str = "GET", **options: Any) -> None:
     with suppress(httpx.HTTPError):
-        response = await client.request(method, path, headers=headers)
+        response = await client.request(method, path, **options)
         done[f"status {response.status_code}"] += 1
     await asyncio.sleep(PAUSE_SECONDS)
 
@@ -95,13 +107,13 @@ async def _ask(client: httpx.AsyncClient, done: Counter[str], path: str, method:
 async def probe_impatiently(besieged: Besieged, address: str, done: Counter[str]) -> None:
     async with http_client(besieged, address) as client:
         for name in cycle(besieged.slow):
-            await _ask(client, done, f"/probe?target={name}", **{TIMEOUT_HEADER: HURRIED})
+            await _ask(client, done, f"/probe?target={name}", headers={TIMEOUT_HEADER: HURRIED})
 
 
 async def probe_without_end(besieged: Besieged, address: str, done: Counter[str]) -> None:
     async with http_client(besieged, address) as client:
         for name in cycle(besieged.watched):
-            await _ask(client, done, f"/probe?target={name}", **{TIMEOUT_HEADER: PATIENT})
+            await _ask(client, done, f"/probe?target={name}", headers={TIMEOUT_HEADER: PATIENT})
             await _ask(client, done, f"/api/federation-ok?server_name={name}&fresh=true")
 
 
@@ -117,7 +129,7 @@ async def reload_without_end(besieged: Besieged, address: str, done: Counter[str
 async def guess_passwords(besieged: Besieged, address: str, done: Counter[str]) -> None:
     async with http_client(besieged, address) as client:
         while True:
-            await _ask(client, done, "/metrics", Authorization=basic(besieged.user, secrets.token_hex()))
+            await _ask(client, done, "/metrics", headers={"Authorization": basic(besieged.user, secrets.token_hex())})
 
 
 async def update_keys(besieged: Besieged, address: str, done: Counter[str]) -> None:
@@ -144,3 +156,28 @@ async def connect_without_end(besieged: Besieged, address: str, done: Counter[st
             asyncio.get_running_loop().call_later(_HELD_SECONDS, writer.transport.abort)
             done["connections"] += 1
         await asyncio.sleep(PAUSE_SECONDS)
+
+
+# ---------------------------------------------------------------- as other homeservers, which nobody made come
+
+
+async def come_unprovoked(besieged: Besieged, address: str, done: Counter[str]) -> None:
+    """Ask for what every homeserver has, for what only a look knows, and for what the exporter has not."""
+    async with http_client(besieged, address) as client:
+        while True:
+            name = secrets.token_hex()
+            stranger = {"Authorization": f'X-Matrix origin="{name}",destination="{name}",key="ed25519:1",sig="{name}"'}
+            await _ask(client, done, _KEYS)
+            await _ask(client, done, _KEYS, headers=stranger)
+            await _ask(client, done, _KEYS, headers={"Authorization": f"X-Matrix {_MANY_PARAMETERS}"})
+            await _ask(client, done, f"{_DIRECTORY}?room_alias=%23{name}:{name}", headers=stranger)
+            await _ask(client, done, f"{_DIRECTORY}?{_MANY_ALIASES}")
+            await _ask(client, done, f"/_matrix/federation/v1/send/{name}", "PUT", content=_LARGE_BODY)
+            await _ask(client, done, "/metrics")
+
+
+async def besiege_peer_listener(besieged: Besieged, address: str, done: Counter[str]) -> None:
+    """Do all this at once."""
+    await asyncio.gather(
+        *(client(besieged, address, done) for client in (come_unprovoked, update_keys, connect_without_end))
+    )

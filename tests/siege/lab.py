@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from exporter.demo.federation import Federation
+from exporter.demo.listener import LOOPBACK, free_port
 from tests.lab.crowd import crowd
 from tests.lab.ports import stall
 from tests.server_lists.serving import serving
@@ -21,14 +22,17 @@ from tests.siege.attacks import LISTS, servers_of
 from tests.siege.servers import restless, slow
 
 SILENCE, SPEAK = "silence", "speak"
+OWN_NAME, _OWN_IP = "exporter.siege.test", "192.0.2.240"
 SLOW = 2
 
 
 async def serve_good(size: int, attacks: Collection[str]) -> None:
-    """So many servers that are always healthy, as many restless ones, and all names."""
+    """So many servers that are always healthy, as many restless ones, and all names. All connect to the exporter."""
     names_only = (replace(server, ports={}, on_started=None) for server in servers_of(attacks))
     async with Federation((*crowd(size), *restless(size), *slow(SLOW), *names_only)) as federation:
-        _say(federation.config())
+        port = free_port()
+        certificate = federation.introduce(OWN_NAME, _OWN_IP, port)
+        _say(federation.config() | {"peer": {"listen": f"{LOOPBACK}:{port}", "pem": certificate.pem.decode()}})
         listening = {server.server_name: federation.server(server.server_name) for server in restless(size)}
         handlers = {name: server.listener._listener.handler for name, server in listening.items()}
         while command := await _next_line():

@@ -29,6 +29,10 @@ _LOOK_SECONDS = 0.1
 LAST, SUCCESS, PROBES = "probe_last_timestamp_seconds", "probe_success", "probes_total"
 _SKIPPED = re.compile(r"^matrix_federation_exporter_probes_skipped_total\{.*\} (\S+)$", re.MULTILINE)
 _OF_SERVERS = re.compile(rf'^matrix_federation_({LAST}|{SUCCESS}|{PROBES}){{server_name="(.*?)"}} (\S+)$', re.MULTILINE)
+_READY = re.compile(r"^matrix_federation_exporter_outbound_ready\{.*\} (\d)", re.MULTILINE)
+_OUTBOUND = re.compile(
+    r'^matrix_federation_stage_success{probe_stage="outbound",server_name="([^"]*)"} (\d)', re.MULTILINE
+)
 _SUCCEEDED = re.compile(r"^matrix_federation_probe_success\{.*\} (\d)", re.MULTILINE)
 
 
@@ -40,6 +44,10 @@ class Scrape:
     """Of some metrics, the values by server."""
     skipped: int
     """Probes of all servers."""
+    ready: bool = True
+    """Whether the exporter reaches its own listener for other homeservers."""
+    outbound: Mapping[str, bool] = field(default_factory=dict)
+    """Whether a server reaches it."""
 
     def all_are_probed(self, names: Collection[str], times: int) -> bool:
         return all(self.by_server[PROBES].get(name, 0) >= times for name in names)
@@ -49,7 +57,9 @@ def read_scrape(text: str, at: float) -> Scrape:
     by_server: dict[str, dict[str, float]] = {LAST: {}, SUCCESS: {}, PROBES: {}}
     for metric, name, value in _OF_SERVERS.findall(text):
         by_server[metric][name] = float(value)
-    return Scrape(at, by_server, round(sum(map(float, _SKIPPED.findall(text)))))
+    outbound = {name: value == "1" for name, value in _OUTBOUND.findall(text)}
+    skipped = round(sum(map(float, _SKIPPED.findall(text))))
+    return Scrape(at, by_server, skipped, "0" not in _READY.findall(text), outbound)
 
 
 @dataclass(slots=True)

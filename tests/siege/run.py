@@ -13,10 +13,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from exporter.config import HostPort
+from exporter.outbound.signing import generate_seed
+from tests.outbound.both_ways import write_private
 from tests.siege import lists, observing
 from tests.siege.attacks import ATTACKS, LOG, STANDSTILL
 from tests.siege.clients import Besieged
 from tests.siege.exporter_process import PASSWORD, USER, ExporterProcess
+from tests.siege.lab import OWN_NAME
 from tests.siege.observing import Observed
 from tests.siege.verdicts import MAX_NOTICED, Expected, Row, rows
 from tests.waiting import until
@@ -108,6 +112,7 @@ def configuration(folder: Path, servers: Labs, plan: Plan, hostile: Collection[s
     good, bad = (servers.told[name]["network"] for name in ("good", "hostile"))
     ca_file = folder / "authorities.pem"
     ca_file.write_text("".join(Path(each["ca_file"]).read_text() for each in (good, bad)))
+    (folder / "peer.pem").write_text(servers.told["good"]["peer"]["pem"])
     (folder / "token").write_text("token")
     refresh = {"refresh_interval": f"{_LISTS_SECONDS}s"}
     urls = [{"url": f"{lists_at}{path}", **refresh} for path in lists.LISTS]
@@ -118,6 +123,13 @@ def configuration(folder: Path, servers: Labs, plan: Plan, hostile: Collection[s
         "synapse_destinations": [synapse] if lists_at else [],
         "lists": {"max_servers": _MAX_SERVERS},
         "probe": {"interval": f"{plan.interval}s", "timeout": f"{plan.interval // 2}s", "deep_interval": "1m"},
+        "outbound": {
+            "server_name": OWN_NAME,
+            "signing_key_file": "signing.key",
+            "listen": [servers.told["good"]["peer"]["listen"]],
+            "tls": {"cert_file": "peer.pem", "key_file": "peer.pem"},
+            "interval": f"{plan.interval}s",
+        },
         "network": good | {"connect_to": good["connect_to"] | bad["connect_to"], "ca_file": str(ca_file)},
     }
 
@@ -125,6 +137,7 @@ def configuration(folder: Path, servers: Labs, plan: Plan, hostile: Collection[s
 async def besiege(folder: Path, workers: int, plan: Plan, attacks: Collection[str] = tuple(ATTACKS)) -> list[Row]:
     """Return what is held against the exporter."""
     exporter = ExporterProcess(folder, workers)
+    write_private(folder / "signing.key", str(generate_seed()))
     async with labs(plan, attacks) as servers:
         exporter.configure(configuration(folder, servers, plan, (), ""))
         await exporter.start()
@@ -147,14 +160,13 @@ async def calm_and_siege(
     if LOG in attacks:
         await exporter.read_no_more()
     async with running("tests.siege.besiegers", _NICE["besiegers"], *attacks) as besiegers:
-        await tell(besiegers, besieged)
+        await begin(besiegers, besieged)
         siege = await observe(exporter, besieged, plan.seconds, *events(exporter, servers, plan, attacks))
         done = await end(besiegers)
     expected = Expected(
         plan.interval,
         healthy=servers.names(".many.lab.test", ".slow.lab.test"),
         unasked={*servers.names(".lab.test"), *servers.hostile} - {*besieged.slow, *besieged.watched},
-        workers=exporter.workers if exporter.workers > 1 else 0,
     )
     slowness = siege.slowness if plan.may_be_busy else 1.0
     others = Row("slowness of the machine", f"{calm.slowness:.1f}", f"{siege.slowness:.1f}", "", holds=True)
@@ -164,7 +176,10 @@ async def calm_and_siege(
 def know(exporter: ExporterProcess, servers: Labs) -> Besieged:
     watched = servers.names(".many.lab.test")[:_WATCHED]
     slow = servers.names(".slow.lab.test")
-    return Besieged(exporter.address, str(exporter.ca_file), USER, PASSWORD, slow, watched)
+    host, _, port = servers.told["good"]["peer"]["listen"].rpartition(":")
+    authorities = exporter.folder / "listeners.pem"
+    authorities.write_text(exporter.ca_file.read_text() + Path(servers.told["good"]["network"]["ca_file"]).read_text())
+    return Besieged(exporter.address, HostPort(host, int(port)), str(authorities), USER, PASSWORD, slow, watched)
 
 
 async def let_all_be_probed(exporter: ExporterProcess, besieged: Besieged, names: Collection[str]) -> None:
@@ -214,10 +229,13 @@ def events(exporter: ExporterProcess, servers: Labs, plan: Plan, attacks: Collec
         yield lambda _: observing.stop_workers(exporter, plan.standstill_seconds)
 
 
-async def tell(besiegers: Process, besieged: Besieged) -> None:
+async def begin(besiegers: Process, besieged: Besieged) -> None:
+    """Returns when each attack has done something."""
     assert besiegers.stdin
+    assert besiegers.stdout
     besiegers.stdin.write(f"{json.dumps(asdict(besieged))}\n".encode())
     await besiegers.stdin.drain()
+    await besiegers.stdout.readline()
 
 
 async def end(besiegers: Process) -> Mapping[str, Mapping[str, int]]:

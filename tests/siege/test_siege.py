@@ -1,6 +1,6 @@
 """A short siege, and what the verdicts of one depend on. `make siege` is a long one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +17,7 @@ INTERVAL = 10.0
 NAME = "healthy.test"
 EXPECTED = Expected(INTERVAL, healthy=(NAME,), unasked=(NAME,))
 MEBIBYTE = 2**20
+ALL_COME = {NAME: True}
 
 
 @pytest.mark.soak
@@ -29,7 +30,15 @@ async def test_a_siege(tmp_path: Path) -> None:
 # ---------------------------------------------------------------- the verdicts themselves
 
 
-def scrapes(skipped: int = 0, success: float = 1, late: float = 0.0, lost: int = 0) -> Iterator[Scrape]:
+def scrapes(
+    *,
+    skipped: int = 0,
+    success: float = 1,
+    late: float = 0.0,
+    lost: int = 0,
+    ready: bool = True,
+    comes: Mapping[str, bool] = ALL_COME,
+) -> Iterator[Scrape]:
     """A minute, in which a probe is made whenever one is due, `lost` of them not, and each is scraped `late`."""
     grid = Grid.of(WatchedServer(names.parse(NAME), INTERVAL, None))
     start = grid.at_or_after(1000.0)
@@ -37,7 +46,7 @@ def scrapes(skipped: int = 0, success: float = 1, late: float = 0.0, lost: int =
         done = max(0, second // int(INTERVAL) - lost)
         probed = start + second - second % INTERVAL - late
         by_server = {LAST: {NAME: probed}, SUCCESS: {NAME: success}, PROBES: {NAME: float(done)}}
-        yield Scrape(start + second, by_server, skipped if second else 0)
+        yield Scrape(start + second, by_server, skipped if second else 0, ready, comes)
 
 
 def observed(**changes: object) -> Observed:
@@ -76,6 +85,9 @@ def test_a_siege_that_changes_nothing_breaks_nothing() -> None:
         (observed(scrapes_failed=1), "scrapes that failed"),
         (observed(scrapes=list(scrapes(late=12))), "oldest result of a healthy server"),
         (observed(scrapes=list(scrapes(success=0))), "healthy servers called down"),
+        (observed(scrapes=list(scrapes(ready=False))), "own listener not reached"),
+        (observed(scrapes=list(scrapes(comes={NAME: False}))), "healthy servers said not to come, or not known"),
+        (observed(scrapes=list(scrapes(comes={}))), "healthy servers said not to come, or not known"),
         (observed(noticed_seconds=[5.0, 31.0]), "silent servers called down"),
         (observed(noticed_seconds=[]), "silent servers called down"),
         (observed(recovered_seconds=[5.0, 31.0]), "silent servers called healthy again"),
@@ -112,8 +124,11 @@ def test_a_scrape_is_read() -> None:
         'matrix_federation_probe_success{server_name="a.test"} 1\n'
         'matrix_federation_probe_last_timestamp_seconds{server_name="a.test"} 1.5e3\n'
         'matrix_federation_probes_total{server_name="a.test"} 7\n'
+        'matrix_federation_stage_success{probe_stage="outbound",server_name="a.test"} 0.0\n'
+        'matrix_federation_stage_success{probe_stage="tls",server_name="a.test"} 1.0\n'
+        'matrix_federation_exporter_outbound_ready{own_name="exporter.test"} 0.0\n'
         'matrix_federation_exporter_probes_skipped_total{reason="overlap"} 2.0\n'
         'matrix_federation_exporter_probes_skipped_total{reason="missed"} 3.0\n'
     )
     by_server = {LAST: {"a.test": 1500.0}, SUCCESS: {"a.test": 1.0}, PROBES: {"a.test": 7.0}}
-    assert read_scrape(text, 2000.0) == Scrape(2000.0, by_server, 5)
+    assert read_scrape(text, 2000.0) == Scrape(2000.0, by_server, 5, ready=False, outbound={"a.test": False})

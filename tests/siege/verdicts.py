@@ -13,8 +13,7 @@ from tests.endurance.accounts import grown, points
 from tests.siege.observing import LAST, PROBES, SUCCESS, UNANSWERED_SECONDS, Observed
 
 MAX_HEALTH_SECONDS = 1.0  # of 99 in 100 health checks
-MAX_GROWN_BYTES = 100 * 2**20
-MAX_GROWN_BYTES_OF_WORKER = 20 * 2**20  # in addition, for each: it has caches of its own
+MAX_GROWN_BYTES = 100 * 2**20  # of the process and its workers
 MAX_AGE = 2.0  # of the results of a healthy server, in intervals
 MAX_NOTICED = 3.0  # until a silent server is called down, and healthy again when it is back, in intervals
 
@@ -72,6 +71,12 @@ def called_down(observed: Observed, healthy: Collection[str]) -> Counter[str]:
     )
 
 
+def not_coming(observed: Observed, healthy: Collection[str]) -> set[str]:
+    """Return the healthy servers that were said not to reach the exporter, and those of which nothing was said."""
+    said = [(name, each.outbound[name]) for each in observed.scrapes for name in healthy if name in each.outbound]
+    return set(healthy) - {name for name, _ in said} | {name for name, comes in said if not comes}
+
+
 @dataclass(frozen=True, slots=True)
 class Expected:
     """What is known of the servers."""
@@ -81,17 +86,17 @@ class Expected:
     """Those that always are."""
     unasked: Collection[str]
     """Those that are only probed on schedule."""
-    workers: int = 0
 
 
 def rows(calm: Observed, siege: Observed, expected: Expected, slowness: float = 1.0) -> Iterator[Row]:
     """On a machine that is busy with other things, all takes `slowness` times as long as on one that is not."""
     yield from _health(calm, siege, slowness)
-    yield from _processes(calm, siege, MAX_GROWN_BYTES + expected.workers * MAX_GROWN_BYTES_OF_WORKER)
+    yield from _processes(calm, siege)
     yield _oldest(calm, siege, expected, slowness)
     down = called_down(siege, expected.healthy)
     shown = ", ".join(f"{name} {count}" for name, count in down.most_common(3)) or "0"
     yield Row("healthy servers called down", str(len(called_down(calm, expected.healthy))), shown, "0", not down)
+    yield from _other_direction(calm, siege, expected.healthy)
     yield from _turns(siege, expected, slowness)
     found = account(siege, expected.unasked, expected.interval)
     told = f"{found.lost}: {found.missing} of {found.due} missing, {found.skipped} told"
@@ -108,10 +113,10 @@ def _health(calm: Observed, siege: Observed, slowness: float) -> Iterator[Row]:
     yield Row("/-/healthy unanswered", "", f"{unanswered} of {len(during)}", "", holds=True)
 
 
-def _processes(calm: Observed, siege: Observed, max_grown: int) -> Iterator[Row]:
+def _processes(calm: Observed, siege: Observed) -> Iterator[Row]:
     level, peak = median(calm.resident_bytes), max(siege.resident_bytes)
-    more, bound = f"{_mebibytes(peak - level)} more", f"{_mebibytes(max_grown)} more"
-    yield Row("resident memory", _mebibytes(level), more, bound, peak - level <= max_grown)
+    more, bound = f"{_mebibytes(peak - level)} more", f"{_mebibytes(MAX_GROWN_BYTES)} more"
+    yield Row("resident memory", _mebibytes(level), more, bound, peak - level <= MAX_GROWN_BYTES)
     yield Row("CPU", _cores(calm), _cores(siege), "", holds=True)
     failed = siege.scrapes_failed
     scrapes = f"{failed} of {failed + len(siege.scrapes)}"
@@ -132,6 +137,14 @@ def _turns(siege: Observed, expected: Expected, slowness: float) -> Iterator[Row
         told = f"{len(seconds)} times, at most {_intervals(slowest)}"
         holds = slowest < bound and (bool(seconds) or seconds is siege.recovered_seconds)
         yield Row(f"silent servers called {what}", "", told, _intervals(bound), holds)
+
+
+def _other_direction(calm: Observed, siege: Observed, healthy: Collection[str]) -> Iterator[Row]:
+    before, during = (sum(not scrape.ready for scrape in each.scrapes) for each in (calm, siege))
+    yield Row("own listener not reached", str(before), f"{during} of {len(siege.scrapes)} scrapes", "0", not during)
+    blamed = not_coming(siege, healthy)
+    what = "healthy servers said not to come, or not known"
+    yield Row(what, str(len(not_coming(calm, healthy))), ", ".join(sorted(blamed)) or "0", "0", not blamed)
 
 
 def p99(seconds: list[float]) -> float:

@@ -57,6 +57,11 @@ REQUESTS = {
     "many headers": (b"GET / HTTP/1.1\r\n%s%s\r\n" % (HOST, b"a:\r\n" * 10_000), [400]),
     "long query": (b"GET /probe?target=%s HTTP/1.1\r\n%s\r\n" % (b"a" * 40_000, HOST), [400]),
     "many parameters": (b"GET /probe?%s HTTP/1.1\r\n%s\r\n" % (b"target=a&" * 1_500, HOST), [400, 200]),
+    "large body": (b"POST / HTTP/1.1\r\n%sContent-Length: 99999\r\n\r\n%s" % (HOST, b"x" * 99_999), [413]),
+    "large body in chunks": (
+        b"POST / HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s" % (HOST, b"1000\r\n%s\r\n" % (b"x" * 4096) * 20),
+        [413],
+    ),
     "pipelined": ((REQUEST % b"/-/ready") * 3, [200] * 4),
 }
 
