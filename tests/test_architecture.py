@@ -80,7 +80,10 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "wiring": {"config", "internet", "model", "probing", "server_lists"},
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
-    "check": {"config", "history.storage", "judging", "model", "probing", "reports", "web", "wiring", "rich"},
+    "check": {
+        *("config", "history.storage", "judging", "judging.peers", "metrics.rules", "model", "probing", "reports"),
+        *("web", "wiring", "rich", "structlog"),
+    },
     "app": {
         *("config", "history.storage", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web"),
         *("web.api", "web.settings", "wiring", "workers", "structlog"),

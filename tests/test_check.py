@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -173,6 +173,52 @@ def test_a_resolver_that_does_not_answer_is_told(tmp_path: Path, capsys: pytest.
     file = write_config({"servers": ["example.org"], "network": {"resolvers": ["127.0.0.1:1"]}}, tmp_path)
     assert check.run(["example.org"], file, as_json=True) == 1
     assert capsys.readouterr().err == f"{check.NO_RESOLVER_ANSWERS}\n"
+
+
+# ---------------------------------------------------------------- as a plugin of Nagios
+
+
+@pytest.mark.parametrize(
+    ("servers", "status", "line"),
+    [
+        ((HEALTHY,), 0, f"MATRIX FEDERATION OK: {HEALTHY} federates | 'time'="),
+        (
+            (HEALTHY, EXPIRED),
+            2,
+            "MATRIX FEDERATION CRITICAL: 1 of 2 servers are fine; expired.lab.test does not federate",
+        ),
+        (("https://example.org",), 3, "MATRIX FEDERATION UNKNOWN: 'https://example.org' is not a server name: "),
+    ],
+)
+async def test_nagios_gets_its_statuses(
+    config_file: Path, capsys: pytest.CaptureFixture[str], servers: Sequence[str], status: int, line: str
+) -> None:
+    """The first line says what is wrong, and everything is on standard output."""
+    assert await asyncio.to_thread(check.run_nagios, servers, config_file) == status
+    shown = capsys.readouterr()
+    assert (shown.out[: len(line)], shown.err) == (line, "")
+
+
+def test_nagios_is_not_told_of_servers_while_no_resolver_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor if the configuration is invalid, or the exporter is wrong."""
+    file = write_config({"servers": ["example.org"], "network": {"resolvers": ["127.0.0.1:1"]}}, tmp_path)
+    assert check.run_nagios(["example.org"], file) == 3
+    assert capsys.readouterr().out == f"MATRIX FEDERATION UNKNOWN: {check.NO_RESOLVER_ANSWERS}\n"
+    assert check.run_nagios(["example.org"], tmp_path / "missing.yaml") == 3
+    assert capsys.readouterr().out.startswith("MATRIX FEDERATION UNKNOWN: ")
+
+
+def test_nagios_is_told_of_an_internal_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without this, the status of a traceback would be that of a warning."""
+    monkeypatch.setattr(check, "_probe_all", lambda *_, **__: 1 / 0)
+    with capture_logs() as logs:
+        assert check.run_nagios(["example.org"], None) == 3
+    assert capsys.readouterr().out.startswith("MATRIX FEDERATION UNKNOWN: internal error: ZeroDivisionError")
+    assert [entry["event"] for entry in logs] == ["internal error"]
 
 
 # ---------------------------------------------------------------- several servers

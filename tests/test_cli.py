@@ -167,6 +167,7 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--config", "f", "--workers", "all"], "argument --workers: expected a whole number from 1 to 64"),
         (["check"], "the following arguments are required: SERVER"),
         (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
+        (["check", "a.test", "--format", "nagios", "--history"], "--history cannot be shown with --format nagios"),
         (["check-config"], "the following arguments are required: FILE"),
     ],
 )

@@ -260,9 +260,10 @@ def _add_check(add_parser: AddParser) -> None:
     added.add_argument("--history", action="store_true", help="also show the incidents and changes in `storage.path`")
     added.add_argument(
         "--format",
-        choices=("text", "json"),
+        choices=("text", "json", "nagios"),
         default="text",
-        help="text, or one JSON object per line and server (default: %(default)s)",
+        help="text, one JSON object per line and server, or the output and the exit status of a Nagios plugin "
+        "(default: %(default)s)",
     )
     added.add_argument(
         "--outbound",
@@ -276,6 +277,10 @@ def _run_check(chosen: Arguments) -> int:
     from exporter.runtime import logs
 
     logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
+    if chosen.format == "nagios":
+        if chosen.history:
+            chosen.refuse("--history cannot be shown with --format nagios")
+        return check.run_nagios(chosen.servers, chosen.config, outbound=chosen.outbound)
     return check.run(
         chosen.servers,
         chosen.config,

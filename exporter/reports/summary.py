@@ -53,7 +53,7 @@ class Summary:
 def summarize(state: ServerState) -> Summary:
     """Return the summary of a state. It takes 0.1 ms."""
     name, listed = state.watched.server_name.text, State(state.federation or State.UNKNOWN)
-    causes = _causes(state.report, listed) if state.report else ()
+    causes = find_causes(state.report, listed) if state.report else ()
     warned = tuple(dict.fromkeys(each.warning for each in state.warnings))
     expires = min(_expiries(state.report), default=None) if state.report else None
     change = -state.since.timestamp() if state.since else 0.0
@@ -75,7 +75,7 @@ def _seconds(at: datetime | None) -> float:
     return at.timestamp() if at else math.inf
 
 
-def _causes(report: Report, state: State) -> tuple[tuple[Stage, Reason], ...]:
+def find_causes(report: Report, state: State) -> tuple[tuple[Stage, Reason], ...]:
     """Return every reason once for each stage."""
     stopping = () if state is State.FULL else (each.problem for each in peers.obstacles(report) if each.problem)
     in_order: list[LocatedProblem] = verdict.in_order([*stopping, *verdict.problems(report)])

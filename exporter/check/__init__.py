@@ -11,10 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
 from rich.console import Console
 from rich.text import Text
 
 from exporter import config, wiring
+from exporter.check import nagios
 from exporter.config import Config, ConfigError
 from exporter.history.storage.reading import ServerHistory, UnreadableHistoryError, read_histories
 from exporter.judging import verdict
@@ -46,6 +48,10 @@ _USE_THE_API = (
 _Show: TypeAlias = Callable[[Report], None]
 _Histories: TypeAlias = dict[ServerName, ServerHistory]
 _Complete: TypeAlias = Callable[[Report], Awaitable[Report]]
+_Checked: TypeAlias = tuple[list[Report], bool]
+"""The reports, and whether no DNS server answers, so that they say nothing."""
+
+log = structlog.get_logger()
 
 
 class _NotListeningError(Exception):
@@ -135,16 +141,48 @@ def _probe_and_show(  # noqa: PLR0913 - independent options
         else:
             _show_text(report, history, blank_line=several)
 
-    check = partial(_check, server_names, prober, settings.probe.concurrency, show)
     try:
-        reports = asyncio.run(_check_both_ways(check, prober, settings) if outbound else check(_identity))
+        reports, is_offline = _probe_all(server_names, prober, settings, show, outbound=outbound)
     except _NotListeningError as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
+    if is_offline:
+        sys.stderr.write(f"{NO_RESOLVER_ANSWERS}\n")
     federating = sum(map(verdict.federates, reports))
     if several and not as_json:
         _standard_output().print(report_text.summarize(list(map(verdict.federation, reports))))
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
+
+
+def run_nagios(servers: Sequence[str], config_file: Path | None, *, outbound: bool = False) -> int:
+    """Print the result as a Nagios plugin does, and return its status, which is 3 if nothing was found out."""
+    try:
+        server_names = _parse_server_names(servers)
+        settings = _load(config_file, outbound=outbound)
+        prober = wiring.build_prober(settings)
+        reports, is_offline = _probe_all(server_names, prober, settings, _show_nothing, outbound=outbound)
+        result = nagios.unknown(NO_RESOLVER_ANSWERS) if is_offline else nagios.summarize(reports)
+    except (_InvalidArgumentsError, ConfigError, _NotListeningError) as error:
+        result = nagios.unknown(str(error))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        result = nagios.unknown("interrupted")
+    except Exception as error:
+        log.exception("internal error")
+        result = nagios.unknown(f"internal error: {error!r}")
+    _standard_output().out(result.text, end="")
+    return result.status
+
+
+def _show_nothing(_: Report) -> None:
+    """Nagios gets one result of all reports."""
+
+
+def _probe_all(
+    server_names: Sequence[ServerName], prober: Prober, settings: Config, show: _Show, *, outbound: bool
+) -> _Checked:
+    """Raises _NotListeningError."""
+    check = partial(_check, server_names, prober, settings.probe.concurrency, show)
+    return asyncio.run(_check_both_ways(check, prober, settings) if outbound else check(_identity))
 
 
 async def _identity(report: Report) -> Report:
@@ -152,8 +190,8 @@ async def _identity(report: Report) -> Report:
 
 
 async def _check_both_ways(
-    check: Callable[[_Complete], Awaitable[list[Report]]], prober: Prober, settings: Config
-) -> list[Report]:
+    check: Callable[[_Complete], Awaitable[_Checked]], prober: Prober, settings: Config
+) -> _Checked:
     """Listen for the servers meanwhile, and look whether they come. Raises _NotListeningError."""
     from exporter.web.listeners import ListenError  # noqa: PLC0415 - the web server takes long to load
     from exporter.web.outbound_service import OutboundService  # noqa: PLC0415 - as above
@@ -169,7 +207,7 @@ async def _check_both_ways(
 
 async def _check(
     server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show, complete: _Complete
-) -> list[Report]:
+) -> _Checked:
     """Probe at most `concurrency` servers at a time, and show the reports in the given order, as soon as possible.
 
     `complete` adds to a report what a probe and a deep look do not find.
@@ -188,9 +226,7 @@ async def _check(
             reports.append(await probing)
         show(reports[-1])
     lookups_fail = any(silent_failures(report) & DNS_REASONS for report in reports)
-    if lookups_fail and await prober.find_outage((), check_dns=True):
-        sys.stderr.write(f"{NO_RESOLVER_ANSWERS}\n")
-    return reports
+    return reports, lookups_fail and await prober.find_outage((), check_dns=True) is not None
 
 
 def _cancel_on_sigint() -> None:
