@@ -4,9 +4,8 @@ from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, serve
 from grafana.layout import Row, even_line, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
 from grafana.promql import count_or_zero, max_by, min_by, pick_one, select_servers, to_milliseconds
-from grafana.renewal import RenewalState, renewal_state
 from grafana.tables import LabelColumns, ValueColumn, table
-from grafana.thresholds import Thresholds
+from grafana.thresholds import RenewalState, Thresholds, renewal_state
 from grafana.value_mappings import COUNT, DATE, FAILURE_COUNT, RENEWAL, TIME_LEFT, VALIDITY, WARNING_COUNT, Json
 
 _KEYS = ("server_name", "connection")

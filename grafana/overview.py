@@ -20,9 +20,8 @@ from grafana.promql import (
     select_servers,
     to_milliseconds,
 )
-from grafana.renewal import renewal_state
 from grafana.tables import LabelColumns, ValueColumn, table
-from grafana.thresholds import Thresholds
+from grafana.thresholds import Thresholds, renewal_state
 from grafana.value_mappings import (
     COUNT,
     DURATION,
@@ -36,6 +35,7 @@ from grafana.value_mappings import (
     WARNING_COUNT,
     Json,
 )
+from grafana.vantage_points import vantage_points_row
 
 _HISTORY_CELLS = 48  # half an hour each in a day, and wide enough for a symbol
 
@@ -272,6 +272,7 @@ def overview_dashboard(thresholds: Thresholds) -> Dashboard:
                     line(9, (12, _current_warnings()), (12, _failures_over_time())),
                 ),
             ),
+            vantage_points_row(),
             Row("History", (line(14, (24, _history())), even_line(8, _success_ratio(), _probe_durations()))),
             Row("Servers", (line(14, (24, _servers(thresholds))), even_line(9, _software(), _delegation_methods()))),
         ],

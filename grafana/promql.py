@@ -74,6 +74,18 @@ def federation_state(select: Callable[..., str], *keys: str, window: str | None 
     return f"({min_by(everything, *keys)} + {max_by(decisive, *keys)}) / 2"
 
 
+def with_place(select: Callable[..., str]) -> Callable[..., str]:
+    """Return a function like `select` whose series have the label `place`, as in the rules: the label `vantage` of the
+    exporter's target, or its instance if it has none.
+    """
+
+    def select_with_place(metric: str, *matchers: str) -> str:
+        place = f'label_replace({select(metric, *matchers)}, "place", "$1", "instance", "(.+)")'
+        return f'label_replace({place}, "place", "$1", "vantage", "(.+)")'
+
+    return select_with_place
+
+
 def count_or_zero(expression: str) -> str:
     """Return the number of series, and 0 instead of nothing if there is none."""
     return f"count({expression}) or vector(0)"

@@ -23,6 +23,7 @@ from grafana.value_mappings import (
     Json,
     availability,
 )
+from grafana.vantage_points import state_by_place
 
 _AVAILABILITY_PERIODS = ("1h", "24h", "7d", "30d")
 
@@ -269,6 +270,7 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
                     line(
                         6, (4, _implementations()), (4, _outbound()), (6, _availability(thresholds)), (10, _exporters())
                     ),
+                    line(5, (24, state_by_place())),
                 ),
             ),
             Row(

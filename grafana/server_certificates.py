@@ -3,9 +3,8 @@
 from grafana.layout import Row, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
 from grafana.promql import min_by, pick_one, select_server, to_milliseconds
-from grafana.renewal import renewal_state
 from grafana.tables import LabelColumns, ValueColumn, table
-from grafana.thresholds import Thresholds
+from grafana.thresholds import Thresholds, renewal_state
 from grafana.value_mappings import COUNT, DATE, RATIO, RENEWAL, TIME_LEFT, VALIDITY, Json
 
 _NOT_AFTER = select_server("tls_cert_not_after_timestamp_seconds")

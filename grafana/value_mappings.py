@@ -6,7 +6,7 @@ A colour never stands alone: each value with a colour of its own also has a text
 from dataclasses import dataclass
 from typing import Any
 
-from grafana.renewal import RenewalState
+from grafana.thresholds import RenewalState
 
 Json = dict[str, Any]
 

@@ -33,6 +33,8 @@ _EXPORTER, _ALERTMANAGER, _RECEIVER = "127.0.0.1:10448", "127.0.0.1:9093", "127.
 """The addresses in the shipped configuration."""
 _PAUSE_SECONDS = 0.05
 
+SHIPPED_RULES = {file.name: file.read_text() for file in RULE_FILES}
+
 _DURATION = r"\d+[smhd]"
 _DURATIONS = re.compile(rf"(?<=[a-z]: )({_DURATION})(?=[ \n])")
 _RANGES = re.compile(rf"(?<=\[)({_DURATION})(?::({_DURATION}))?(?=\])")
@@ -66,6 +68,24 @@ def prometheus(folder: Path, *, exporter: str, alertmanager: str, factor: float 
 
 
 @contextmanager
+def watching_prometheus(
+    folder: Path,
+    *,
+    exporters: Mapping[str, str],
+    alertmanager: str,
+    rules: Mapping[str, str],
+    factor: float = SPEED_UP,
+) -> Iterator[str]:
+    """Yield the address of a Prometheus that scrapes several exporters, given by vantage point. Its rules are given by
+    file name.
+    """
+    targets = [f'- {{targets: ["{address}"], labels: {{vantage: {place}}}}}' for place, address in exporters.items()]
+    used_in_test = {f'- targets: ["{_EXPORTER}"]': "\n      ".join(targets), _ALERTMANAGER: alertmanager}
+    with _prometheus(folder, "prometheus.yml", used_in_test, factor, rules) as address:
+        yield address
+
+
+@contextmanager
 def probing_prometheus(folder: Path, *, exporter: str, alertmanager: str, factor: float) -> Iterator[str]:
     """Yield the address of a Prometheus that is the scheduler. `list_targets` tells it for which servers.
 
@@ -86,10 +106,12 @@ def list_targets(folder: Path, server_names: Sequence[str]) -> None:
 
 
 @contextmanager
-def _prometheus(folder: Path, shipped: str, used_in_test: Mapping[str, str], factor: float) -> Iterator[str]:
+def _prometheus(
+    folder: Path, shipped: str, used_in_test: Mapping[str, str], factor: float, rules: Mapping[str, str] = SHIPPED_RULES
+) -> Iterator[str]:
     (folder / "rules").mkdir(parents=True)
-    for file in RULE_FILES:
-        (folder / "rules" / file.name).write_text(speed_up(file.read_text(), factor))
+    for name, text in rules.items():
+        (folder / "rules" / name).write_text(speed_up(text, factor))
     configuration = folder / "prometheus.yml"
     configuration.write_text(_adapt(PROMETHEUS / shipped, used_in_test, factor))
     command = [program("prometheus"), f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'samples'}"]

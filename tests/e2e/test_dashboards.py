@@ -42,6 +42,9 @@ MAY_BE_EMPTY = {
 }
 """By title, with the reason why there is nothing to find; they are asked all the same."""
 
+OF_TWO_PLACES = "Different from place to place"
+"""This panel compares exporters, and this test has one: test_vantage_points.py has two."""
+
 NOT_CONFIGURED = "outbound"
 """Queries about it find nothing, as the exporter of this test has no name of its own in the federation."""
 
@@ -135,8 +138,9 @@ async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -
     """A number for each of its queries, with the labels that its legend names."""
     assert list(targets(ALL[name]))
     for title, target in targets(ALL[name]):
-        if NOT_CONFIGURED in target["expr"]:
-            assert [await found(scraped.prometheus, target, each) for each in chosen(ALL[name])] == [[]] * len(SEEN)
+        if NOT_CONFIGURED in target["expr"] or title.startswith(OF_TWO_PLACES):
+            tried = list(chosen(ALL[name]))
+            assert [await found(scraped.prometheus, target, each) for each in tried] == [[]] * len(tried)
             continue
         assert (title, await lasting_complaint(scraped.prometheus, ALL[name], target)) == (title, None)
 
@@ -145,7 +149,7 @@ async def test_every_panel_finds_what_it_asks_for(name: str, scraped: Scraped) -
 async def test_columns_of_tables_are_labels_that_are_found(name: str, scraped: Scraped) -> None:
     tables = [panel for panel in ALL[name]["panels"] if panel["type"] == "table"]
     assert tables
-    for panel in tables:
+    for panel in (each for each in tables if each["title"] != OF_TWO_PLACES):
         fields = panel["transformations"][1]["options"]["indexByName"]
         expected = {field for field in fields if not field.startswith("Value")}
         await until_equal(expected, partial(labels_of, panel, scraped.prometheus, ALL[name]))

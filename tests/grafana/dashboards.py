@@ -11,7 +11,9 @@ Json = dict[str, Any]
 ALL: dict[str, Json] = {name: dashboard.json() for name, dashboard in build_dashboards().items()}
 """The dashboards by file name."""
 
-_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)(?::\w+)?\}")
+_VARIABLE = re.compile(
+    r"\$(?:([a-zA-Z_]\w*)|\{(\w+)(?::\w+)?\})"
+)  # $1 is a group of label_replace, which Grafana leaves alone
 
 
 def panels(dashboard: Json) -> list[Json]:

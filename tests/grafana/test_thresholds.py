@@ -10,8 +10,7 @@ import pytest
 
 from exporter.metrics.rules.values import defaults
 from grafana.generate import build_dashboards
-from grafana.renewal import RenewalState, renewal_state
-from grafana.thresholds import RenewalThreshold, Thresholds
+from grafana.thresholds import RenewalState, RenewalThreshold, Thresholds, renewal_state
 from tests.grafana.dashboards import ALL, Json, panels, targets
 from tests.programs import program
 
