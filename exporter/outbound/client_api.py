@@ -1,4 +1,4 @@
-"""Where a server's users connect: its client API, as clients discover it (client-server API, "Server Discovery")."""
+"""Finds the client API of a server, as clients do (client-server API, "Server Discovery")."""
 
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ _MAX_URL_CHARACTERS = 300
 
 
 async def find_client_api(network: Network, name: ServerName, deadline: Deadline) -> Url | None:
-    """Return the base URL that the server's well-known for clients names, or None if there is no valid one."""
+    """Return the base URL from the server's well-known for clients; None if that contains no valid one."""
     url, visited = Url(names.parse(_bracketed(name.host)), _PATH), list[Url]()
     for _ in range(_MAX_REDIRECTS + 1):
         response = (await fetch_hop(network, url, deadline)).response
@@ -38,7 +38,7 @@ def _bracketed(host: str) -> str:
 
 
 def _parse_base_url(response: HttpResponse) -> Url | None:
-    """Return the base URL in a well-known for clients, without a slash at its end, or None if there is no https URL."""
+    """Return the base URL from a well-known for clients, without a trailing slash; None if there is no https URL."""
     content = parse_object(response) if response.status == 200 else None
     homeserver = content.get("m.homeserver") if isinstance(content, dict) else None
     text = homeserver.get("base_url") if isinstance(homeserver, dict) else None

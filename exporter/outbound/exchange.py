@@ -1,4 +1,4 @@
-"""One request to the endpoint of a report, over a connection of its own."""
+"""Sends a request to an endpoint of a report, over a connection of its own."""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
@@ -18,7 +18,7 @@ Send: TypeAlias = Callable[[Connection], Awaitable[HttpResponse]]
 async def exchange(
     network: Network, report: Report, endpoint: EndpointReport, send: Send, deadline: Deadline
 ) -> HttpResponse | Problem:
-    """Connect, send a request, and return the response, or what went wrong before there was one."""
+    """Connect, send a request, and return the response, or the problem that prevented one."""
     async with SecondLooks(network, report, endpoint, deadline).session() as (connection, session):
         if isinstance(session, Failed):
             return session.problems[0]
@@ -27,10 +27,10 @@ async def exchange(
 
 
 def getting(path: str, host_header: str, authorization: str | None = None) -> Send:
-    """Return what sends GET."""
+    """Return a function that sends a GET request."""
     return lambda connection: connection.get(path, host_header, _MAX_BYTES, authorization=authorization)
 
 
 def posting(path: str, host_header: str, body: bytes) -> Send:
-    """Return what sends POST with a JSON body."""
+    """Return a function that sends a POST request with a JSON body."""
     return lambda connection: connection.post(path, host_header, body, _MAX_BYTES)

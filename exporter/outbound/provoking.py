@@ -1,6 +1,7 @@
-"""Making a server connect to the exporter without credentials: by a room alias, or as a notary.
+"""Requests without credentials that make a server connect to the exporter: for a room alias, or for its keys.
 
-Both requests make it come at once, whatever it has cached, and both return something that only who came can know.
+The server connects at once, whatever it has cached. Its response contains something that it can only have got from the
+exporter.
 """
 
 import json
@@ -22,19 +23,19 @@ from exporter.probing.stages.well_known import Url, fetch_hop
 _DIRECTORY_PATH: Final = "/_matrix/client/v3/directory/room/"
 QUERY_PATH: Final = "/_matrix/key/v2/query"
 
-# A homeserver that does not get an answer says one of these: Synapse 502, Dendrite 500, all of them 404.
+# Returned by homeservers that cannot reach the server of an alias: 502 by Synapse, 500 by Dendrite, 404 by any.
 _NOT_FOUND_STATUSES = frozenset({404, 500, 502, 504})
 _UNRECOGNIZED = "M_UNRECOGNIZED"
 
 
 class Provoked(StrEnum):
-    """What a request to connect to the exporter led to."""
+    """Whether a server connected to the exporter when a request made it do so."""
 
     CAME_BACK = "came_back"
     NOTHING = "nothing"
-    """The server has tried, and got no answer."""
+    """The server tried, and got no answer."""
     UNSUPPORTED = "unsupported"
-    """The server does not do this for the exporter: it says nothing."""
+    """The server does not support the request, or refuses it. That proves nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Provocation:
     method: OutboundMethod
     result: Provoked
     detail: str
-    """What the server answered, in words; printable."""
+    """The answer of the server, as a printable phrase."""
 
 
 # ---------------------------------------------------------------- the room alias
@@ -62,12 +63,12 @@ async def get_from_client_api(network: Network, base: Url, alias: str, deadline:
 
 
 def evaluate_alias(response: HttpResponse | Problem, room_id: str) -> Provocation:
-    """Say what the answer of a client API to a request for an alias means. There are four cases:
+    """Evaluate the response of a client API to the request for an alias. There are four cases:
 
-    - it returns the room ID that only the exporter can have told it;
-    - it returns an error that homeservers return when they cannot reach the server of the alias;
-    - it does not answer in time: it still waits for the server of the alias;
-    - anything else: there is no client API, or it demands credentials.
+    - it contains the room ID, which only the exporter knows: the server reached the exporter;
+    - it is an error that homeservers return when they cannot reach the server of the alias;
+    - there is none in time: the server still waits for the exporter;
+    - anything else: there is no client API, or it requires credentials.
     """
     method = OutboundMethod.ALIAS
     if isinstance(response, Problem):
@@ -87,29 +88,29 @@ def evaluate_alias(response: HttpResponse | Problem, room_id: str) -> Provocatio
 
 
 def notary_query(peer: Peer) -> bytes:
-    """Return a query for the exporter's keys that no document in a cache can satisfy."""
+    """Return the body of a query for the exporter's keys that no cached document can satisfy."""
     criteria = {"minimum_valid_until_ts": peer.latest_validity}
     return json.dumps({"server_keys": {peer.name.text: {peer.key.key_id: criteria}}}).encode()
 
 
 def evaluate_notary(response: HttpResponse | Problem, expected: Expectation, name: str) -> Provocation:
-    """Say what the answer to a query for the exporter's keys means. There are four cases:
+    """Evaluate the response to a query for the exporter's keys. There are four cases:
 
-    - it contains a document that was made after the look began: the server has just fetched it, by itself;
-    - it contains an older one, or none: the server has tried to fetch it;
-    - it does not come in time: the server still tries;
-    - anything else: the server is no notary, or not for the exporter.
+    - it contains a document that was made after the look began: the server has just fetched it itself;
+    - it contains an older document, or none: the server tried to fetch one, and could not;
+    - there is none in time: the server still tries;
+    - anything else: the server is not a notary, or not for the exporter.
     """
     method = OutboundMethod.NOTARY
     if isinstance(response, Problem):
         result = Provoked.NOTHING if response.reason == "http_timeout" else Provoked.UNSUPPORTED
         return Provocation(
-            method, result, f"asked for our keys, it does not answer ({printable(response.detail, 200)})"
+            method, result, f"asked for the exporter's keys, it does not answer ({printable(response.detail, 200)})"
         )
     content = parse_object(response)
     documents = content.get("server_keys") if isinstance(content, dict) and response.status == 200 else None
     if not isinstance(documents, list):
-        return Provocation(method, Provoked.UNSUPPORTED, f"it is no notary: {summarize(response)}")
+        return Provocation(method, Provoked.UNSUPPORTED, f"it is not a notary: {summarize(response)}")
     if any(_is_fresh(document, expected, name) for document in documents):
         return Provocation(method, Provoked.CAME_BACK, "it has fetched the exporter's keys")
     return Provocation(method, Provoked.NOTHING, "asked for the exporter's keys, it does not get them")

@@ -1,9 +1,9 @@
-"""Requests that the exporter signs, and what the answers of homeservers to them mean. Pure.
+"""Requests that the exporter signs, and what the responses of homeservers mean. Pure.
 
-The first one asks for an event that does not exist: its path and its query contain percent signs, which a proxy must
-not touch. If it arrives changed, the second one looks a user up: its path contains nothing that a proxy would decode,
-so it shows whether homeservers still get through with lookups. What the answers mean differs between homeservers; the
-sources are those of Synapse, Dendrite and the Conduit family.
+The first request is for an event that does not exist. Its path and its query contain percent signs, which a proxy must
+not change. If it does, the second request looks a user up. Its path contains nothing that a proxy decodes, so it shows
+whether the lookups of homeservers still get through. The responses differ between homeservers: their texts are taken
+from the sources of Synapse, Dendrite and the Conduit family.
 """
 
 import json
@@ -19,12 +19,12 @@ from exporter.probing.parsing.json_response import summarize
 
 
 def new_event_path() -> str:
-    """Return the path of an event that does not exist. Homeservers ignore the query, which is signed all the same."""
+    """Return the path of an event that does not exist. Its query is signed too, and homeservers ignore it."""
     return f"/_matrix/federation/v1/event/%24{_nonce()}?look=%23"
 
 
 def new_lookup_path(server_name: str) -> str:
-    """Return the path of the profile of a user who does not exist. Unlike a room alias, it is asked of nobody else."""
+    """Return the path of the profile of a user who does not exist. For an alias, Synapse would ask its bridges too."""
     return f"/_matrix/federation/v1/query/profile?user_id={quote(f'@{_nonce()}:{server_name}', safe='')}"
 
 
@@ -33,27 +33,27 @@ def _nonce() -> str:
 
 
 class Accepted(StrEnum):
-    """What a homeserver made of a signed request."""
+    """Whether a homeserver accepted a signed request, and why not."""
 
     YES = "yes"
     NO_KEYS = "no_keys"
-    """It could not get the exporter's keys, or they had expired by its clock."""
+    """It could not fetch the exporter's keys, or its clock says that they have expired."""
     DENIED = "denied"
     BAD_SIGNATURE = "bad_signature"
     NO_AUTHORIZATION = "no_authorization"
     UNKNOWN = "unknown"
-    """The answer says nothing, or there is none."""
+    """There is no response, or it does not tell."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignedAnswer:
     accepted: Accepted
     detail: str
-    """What the homeserver answered; printable."""
+    """The response of the homeserver, as a printable phrase."""
 
 
-# The texts of Synapse (401, 403), Dendrite (401), tuwunel and conduwuit (403), and continuwuity (401, 403), by how they
-# begin. Dendrite says the same of a bad signature as of keys that it could not get.
+# The beginnings of the error texts of Synapse (401, 403), Dendrite (401), tuwunel and conduwuit (403), and continuwuity
+# (401, 403). "Invalid request signature" is missing: Dendrite also returns that if it could not fetch the keys.
 _TEXTS: Final = {
     "Failed to find any key to satisfy": Accepted.NO_KEYS,
     "Failed to fetch signing keys": Accepted.NO_KEYS,
@@ -71,12 +71,12 @@ _MAX_SHOWN = 200
 
 
 def evaluate(response: HttpResponse) -> SignedAnswer:
-    """Say what the answer to a signed request means. There are four cases:
+    """Evaluate the response to a signed request. There are four cases:
 
-    - the event or the user does not exist: the request was accepted. For an event, Synapse says so with an empty text;
-    - the request is refused with a text that is known;
-    - it is refused with another one, or nothing but a homeserver's error: it says nothing;
-    - the answer is not that of a homeserver: it says nothing either.
+    - the event or the user does not exist: the request was accepted. For an event, Synapse returns an empty string;
+    - the request is refused with a known text: that says why;
+    - it is refused with another text, or there is another error: unknown;
+    - something other than a homeserver answers: unknown.
     """
     content = _parse(response)
     if response.status == 404 and (content == "" or _errcode(content) == "M_NOT_FOUND"):

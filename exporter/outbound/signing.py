@@ -1,7 +1,6 @@
-"""Signing JSON and requests, and verifying what others signed. Pure.
+"""Signs JSON and requests, and verifies the signatures of other servers. Pure.
 
-The sources are the appendices of the specification, "Signing JSON", and the server-server API, "Request
-Authentication".
+Sources: the appendices of the specification, "Signing JSON", and the server-server API, "Request Authentication".
 """
 
 import re
@@ -25,7 +24,7 @@ _ID_DIGITS = 8
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The exporter's own key. It signs as `server_name`."""
+    """The exporter's own key, which signs for `server_name`."""
 
     server_name: str
     key_id: str
@@ -37,11 +36,11 @@ class SigningKey:
 
     @property
     def public(self) -> str:
-        """The public key, as it is published."""
+        """The public key in unpadded base64, as it is published."""
         return encode_base64(self.private.public_key().public_bytes_raw())
 
     def sign(self, document: JsonObject) -> JsonObject:
-        """Return the document with the signature of this key. It must not have signatures yet."""
+        """Return the document with a signature by this key. It must not contain signatures yet."""
         return {**document, "signatures": {self.server_name: {self.key_id: self._signature(document)}}}
 
     def authorization(self, uri: str, destination: str, method: str = "GET") -> str:
@@ -60,29 +59,29 @@ class SigningKey:
 
 
 def generate_seed() -> SigningSeed:
-    """Return a new key. Its ID is derived from it: peers refuse another key under an ID that they know."""
+    """Return a new key. Its ID is derived from the key, as peers refuse a new key under an ID that they know."""
     private = Ed25519PrivateKey.generate()
     digest = sha256(private.public_key().public_bytes_raw()).hexdigest()
     return SigningSeed(f"ed25519:a_{digest[:_ID_DIGITS]}", private.private_bytes_raw())
 
 
 def _request_object(method: str, uri: str, origin: str, destination: str) -> JsonObject:
-    """Return what the signature of a request without a body is made over."""
+    """Return the object that the signature of a request without a body covers."""
     return {"method": method, "uri": uri, "origin": origin, "destination": destination}
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What the Authorization header of a request claims."""
+    """The parameters of an Authorization header, which nobody has verified yet."""
 
     origin: str
     destination: str | None
-    """None from servers that are older than version 1.3 of the specification."""
+    """None if the sender implements the specification before version 1.3."""
     key_id: str
     signature: str
 
     def complaint(self, method: str, uri: str, destination: str, keys: Mapping[str, str]) -> str | None:
-        """Return why the signature of a request without a body is not good; None if it is.
+        """Return what is wrong with the signature of a request without a body; None if it is valid.
 
         `keys` are the public keys of the origin, by key ID.
         """
@@ -100,7 +99,7 @@ class Credentials:
 
 
 def parse_authorization(header: str | None) -> Credentials | None:
-    """Return what an Authorization header claims, or None if it is missing or malformed."""
+    """Return the parameters of an Authorization header; None if it is missing or malformed."""
     scheme, _, rest = (header or "")[: _MAX_CHARACTERS + 1].partition(" ")
     if scheme.lower() != _SCHEME or header is None or len(header) > _MAX_CHARACTERS:
         return None
