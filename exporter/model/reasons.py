@@ -217,14 +217,14 @@ class Reason(WithRemedy):
     SIGNATURE_REJECTED = (
         "signature_rejected",
         "Signed requests arrive changed, so joins and messages fail: configure the reverse proxy in front of the "
-        "homeserver to pass the path and the Host header on exactly as they are (nginx: `proxy_pass "
+        "homeserver to pass the path, the query and the Host header on exactly as they are (nginx: `proxy_pass "
         "http://127.0.0.1:8008;` with nothing after the port).",
     )
     AUTHORIZATION_STRIPPED = (
         "authorization_stripped",
-        "The Authorization header of signed requests gets lost on the way, so joins and messages fail: configure the "
-        "reverse proxy to pass it on (nginx: no `proxy_set_header Authorization`; Apache: no authentication of its "
-        "own under /_matrix).",
+        "The Authorization header of signed requests gets lost on the way, so lookups, joins and messages fail: "
+        "configure the reverse proxy to pass it on (nginx: no `proxy_set_header Authorization`; Apache: no "
+        "authentication of its own under /_matrix).",
     )
     OUTBOUND_CLOCK = (
         "outbound_clock",
