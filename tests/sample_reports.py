@@ -24,6 +24,7 @@ from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import (
     Answers,
+    ByName,
     DeepLook,
     EndpointDeepLook,
     EndpointReport,
@@ -116,6 +117,20 @@ def with_outbound(*problems: Problem) -> Report:
     came = CameBack(OutboundMethod.ALIAS, IPFamily.IPV6)
     outcome: Passed[CameBack] | Failed[CameBack] = Failed(10.0, problems) if problems else Passed(0.08, came)
     return replace(delegated_by_well_known(), outbound=OutboundLook(ENDED_AT - timedelta(minutes=5), outcome))
+
+
+def with_families(
+    report: Report, ipv4: Outcome[CameBack], ipv6: Outcome[CameBack], outcome: Outcome[CameBack] | None = None
+) -> Report:
+    """Return a report with a look under a name for each IP family. By default, the stage has the outcome for IPv4."""
+    made_at = ENDED_AT - timedelta(minutes=5)
+    by_name = (ByName(IPFamily.IPV6, made_at, ipv6), ByName(IPFamily.IPV4, made_at, ipv4))
+    return replace(report, outbound=OutboundLook(made_at, outcome or ipv4, by_name=by_name))
+
+
+CAME_OVER_IPV4 = Passed(0.08, CameBack(OutboundMethod.SIGNED, IPFamily.IPV4))
+CAME_OVER_IPV6 = Passed(0.09, CameBack(OutboundMethod.ALIAS, IPFamily.IPV6))
+DID_NOT_COME: Failed[CameBack] = Failed(10.0, (Problem(Reason.OUTBOUND_UNREACHABLE, "nothing came"),))
 
 
 def with_deep_look(*problems: Problem) -> Report:

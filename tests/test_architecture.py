@@ -93,7 +93,6 @@ IMPORTS: Final[dict[str, set[str]]] = {
         "config",
         "judging",
         "model",
-        "outbound",
         "web",
         "canonicaljson",
         "cryptography",
@@ -238,7 +237,7 @@ def test_the_package_stays_small_enough_to_be_looked_over() -> None:
 
 REAL_HOMESERVERS: Final = REPOSITORY / "deploy" / "demo"
 ITS_IMPORTS: Final = {
-    *("app", "config", "demo", "judging", "model", "outbound", "runtime", "web"),
+    *("app", "config", "demo", "demo.both_ways", "judging", "model", "outbound", "runtime", "web"),
     *("deploy", "httpx", "rich"),
 }
 """Of the package, it uses the embedded federation and the whole exporter."""

@@ -396,7 +396,7 @@ async def test_the_other_direction_is_part_of_the_report(tmp_path: Path, capsys:
         ("outbound", "outbound_unreachable")
     ]
     words = " ".join(text.split())
-    assert "it reaches the exporter over IPv4, after a signed request" in words
+    assert "it reaches the exporter over IPv6, after a signed request IPv4: it reaches the exporter too" in words
     assert "It cannot take part in rooms elsewhere: see the stage outbound." in words
 
 

@@ -20,7 +20,8 @@ from deploy.demo.homeserver import DemoError, Synapse
 from deploy.demo.menu import Menu
 from exporter.app import App
 from exporter.config import HostPort, parse_listen_address
-from exporter.demo.command import FIRST_ROUND_SECONDS, choose_listen_address, join
+from exporter.demo.both_ways.joining import join
+from exporter.demo.command import FIRST_ROUND_SECONDS, choose_listen_address
 from exporter.demo.federation import Federation
 from exporter.demo.story import Problems
 from exporter.model import durations, names
@@ -78,6 +79,7 @@ class Demo:
         """Write the configuration of the exporter, in JSON, which is valid YAML, and return the file."""
         interval = durations.text(self._interval)
         outbound = join(federation, folder, durations.text(_LOOK_SHARE * self._interval))
+        outbound["by_family"] = {}  # these Synapses look up A records only
         probe = {"interval": interval, "timeout": durations.text(_TIMEOUT_SHARE * self._interval)}
         file = folder / "exporter.yaml"
         file.write_text(json.dumps({**federation.config(), "probe": probe, "outbound": outbound}), encoding="utf-8")

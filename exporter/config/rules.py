@@ -13,7 +13,8 @@ from exporter.config import addresses, files
 from exporter.config.complaint import Complaint, KeyPath, format_path
 from exporter.config.document import Document, describe
 from exporter.config.settings import ProbeSettings
-from exporter.model import durations
+from exporter.model import durations, names
+from exporter.model.enums import IPFamily
 from exporter.model.sanitize import printable
 
 _MAX_PATH = 255  # characters shown
@@ -40,6 +41,7 @@ def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         _check_signing_key(root, folder),
         _check_outbound_certificate(root, folder),
         _reject_shared_listener(root),
+        _reject_shared_host(root),
     ):
         yield from (document.complaint(path, sentence) for path, sentence in rule)
 
@@ -228,3 +230,24 @@ def _reject_shared_listener(root: dict[str, object]) -> Violations:
     for index, address in enumerate(outbound if isinstance(outbound, list) else []):
         if isinstance(web, list) and address in web:
             yield ("outbound", "listen", index), "web.listen has the same address: choose another port"
+
+
+def _reject_shared_host(root: dict[str, object]) -> Violations:
+    """The Host header of a request says which of its names the exporter has to answer for."""
+    outbound = as_mapping(root.get("outbound"))
+    by_family = as_mapping(outbound.get("by_family"))
+    written: dict[KeyPath, object] = {("server_name",): outbound.get("server_name")}
+    written |= {("by_family", str(family)): by_family.get(family) for family in IPFamily}
+    seen: dict[str, KeyPath] = {}
+    for key, text in written.items():
+        first = seen.setdefault(host, key) if (host := _host(text)) else key
+        if first != key:
+            yield ("outbound", *key), f"outbound.{format_path(first)} has the same host: choose another one"
+
+
+def _host(written: object) -> str | None:
+    """Return the host of a server name, or None if it is none."""
+    try:
+        return names.parse(written).host.lower() if isinstance(written, str) else None
+    except names.InvalidServerNameError:
+        return None

@@ -199,6 +199,20 @@ class OutboundTls:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class OutboundNames:
+    """More names of the exporter, each with addresses of one IP family, which lead other servers to `listen` as well.
+
+    With them, a server that reaches others over one family only is told from one that reaches them over both.
+    """
+
+    ipv4: Name | None = None
+    """A name with A records only."""
+    ipv6: Name | None = None
+    """A name with AAAA records only."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class OutboundSettings:
     """The other direction: the exporter listens as a homeserver, and checks whether the watched servers reach it."""
 
@@ -213,6 +227,7 @@ class OutboundSettings:
     """The certificate, unless a reverse proxy in front of `listen` has it."""
     interval: Annotated[float, value_types.DURATION] = 900.0
     """How often each server is looked at, with the first probe that is due then."""
+    by_family: OutboundNames = field(default_factory=OutboundNames)
 
 
 def _expand_server(written: object) -> object:

@@ -16,13 +16,12 @@ from exporter.app import App
 from exporter.config import HostPort
 from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo import story
+from exporter.demo.both_ways.joining import join
 from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.federation import SERVERS, Federation
-from exporter.demo.listener import LOOPBACK, free_port
 from exporter.demo.servers import LabServer
 from exporter.demo.story import STORY_SERVER, Problems
 from exporter.model import names
-from exporter.outbound.signing import generate_seed
 from exporter.web.listeners import ListenError, bind
 
 TIMEOUT = "4s"
@@ -32,7 +31,6 @@ STORY_INTERVAL = "10s"
 STORY_PAUSE_SECONDS = 20.0  # after a step was seen: long enough to look at it
 SHOWN = SERVERS + BOTH_WAYS_SERVERS
 """All servers but the one of the story."""
-_OWN_NAME, _OWN_IP = "exporter.lab.test", "192.0.2.240"  # of the exporter, as these servers find it
 
 
 @asynccontextmanager
@@ -84,22 +82,6 @@ def _configuration(federation: Federation) -> dict[str, Any]:
     servers: list[str | dict[str, str]] = [server.server_name for server in SHOWN]
     servers.append({"server_name": STORY_SERVER.server_name, "interval": STORY_INTERVAL})
     return {**federation.config(), "servers": servers, "probe": {"interval": _INTERVAL, "timeout": TIMEOUT}}
-
-
-def join(federation: Federation, folder: Path, interval: str) -> dict[str, Any]:
-    """Let all servers know the exporter, and return the section `outbound` of its configuration, a file in `folder`."""
-    port = free_port()
-    key_file, certificate = folder / "signing.key", federation.introduce(_OWN_NAME, _OWN_IP, port)
-    key_file.touch(0o600)
-    key_file.write_text(str(generate_seed()), encoding="ascii")
-    (folder / "certificate.pem").write_bytes(certificate.pem)
-    return {
-        "server_name": _OWN_NAME,
-        "signing_key_file": "signing.key",
-        "listen": [f"{LOOPBACK}:{port}"],
-        "tls": {"cert_file": "certificate.pem", "key_file": "certificate.pem"},
-        "interval": interval,
-    }
 
 
 def choose_listen_address() -> HostPort:

@@ -5,7 +5,7 @@ documentation (RFC 5737, RFC 3849), and `connect_to` redirects each of them to a
 interface needs them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from ssl import SSLContext
@@ -22,8 +22,8 @@ from exporter.demo.https_server import HttpsServer, Site
 from exporter.demo.listener import LOOPBACK, Port
 from exporter.demo.ports import ClosedPort
 from exporter.demo.servers import FEDERATION_PORT, WELL_KNOWN_PORT, LabServer, PortFactory, RunningServer, Website
+from exporter.model.addresses import IPAddress, host_port, ip_family
 from exporter.model.enums import IPFamily
-from exporter.model.names import parse
 
 SERVERS = HEALTHY_SERVERS + BROKEN_SERVERS
 """The servers of `demo`: few enough to be looked over."""
@@ -68,20 +68,21 @@ class Federation:
     def server(self, server_name: str) -> RunningServer:
         return self._running[server_name]
 
-    def introduce(self, server_name: str, ip: str, port: int) -> IssuedCertificate:
-        """Let all homeservers connect to one more server, which listens on a port on loopback, and find it at `ip`.
+    def introduce(self, names: Mapping[str, Sequence[IPAddress]], port: int) -> IssuedCertificate:
+        """Let all homeservers connect to one more server, which listens on a port on loopback, by each of its names.
 
-        Return its certificate.
+        The names have no ports, and come with their addresses. Return its certificate.
         """
-        host = parse(server_name).host
-        self.dns.zone.load(f"{host} A {ip}")
-        self.connect_to[f"{ip}:{WELL_KNOWN_PORT}"] = self._refused.address
-        self.connect_to[f"{ip}:{FEDERATION_PORT}"] = f"{LOOPBACK}:{port}"
-        neighbour = Neighbour(server_name, f"{LOOPBACK}:{port}", self.ca_file)
+        for name, ip in ((name, ip) for name, addresses in names.items() for ip in addresses):
+            self.dns.zone.load(f"{name} {'A' if ip.version == 4 else 'AAAA'} {ip}")
+            self.connect_to[host_port(str(ip), WELL_KNOWN_PORT)] = self._refused.address
+            self.connect_to[host_port(str(ip), FEDERATION_PORT)] = f"{LOOPBACK}:{port}"
+        families = {name: {ip_family(ip) for ip in addresses} for name, addresses in names.items()}
+        neighbour = Neighbour(families, f"{LOOPBACK}:{port}", self.ca_file)
         for running in self._running.values():
             homeserver = running.homeserver
             homeserver.outgoing = OutgoingRequests(homeserver, neighbour, **running.server.outgoing)
-        return self.authority.issue([host])
+        return self.authority.issue(list(names))
 
     def config(self) -> dict[str, Any]:
         """Return the exporter's configuration for this federation, as YAML would load it."""

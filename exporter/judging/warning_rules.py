@@ -255,6 +255,27 @@ def outbound_by_notary_only(report: Report) -> Details:
         yield report.outbound.by_notary_only
 
 
+def outbound_ipv4_broken(report: Report) -> Details:
+    """Most servers can be reached over IPv4, so nobody does without on purpose."""
+    return _outbound_family_broken(report, IPFamily.IPV4)
+
+
+def outbound_ipv6_broken(report: Report) -> Details:
+    """A server without IPv6 addresses of its own does without on purpose."""
+    resolution = found(report.dns)
+    endpoints = (*resolution.endpoints, *resolution.without_route) if resolution else ()
+    if any(each.ip_family is IPFamily.IPV6 for each in endpoints):
+        yield from _outbound_family_broken(report, IPFamily.IPV6)
+
+
+def _outbound_family_broken(report: Report, family: IPFamily) -> Details:
+    """If the server does not come at all, the family is not what is wrong."""
+    look = report.outbound
+    if look and isinstance(look.outcome, Passed) and isinstance(outcome := look.by_family.get(family), Failed):
+        details = "; ".join(problem.detail for problem in outcome.problems)
+        yield f"it does not reach the exporter over {family.written}, but over the other IP family: {details}"
+
+
 def notary_disagrees(report: Report) -> Details:
     """Peers that rely on the notary reject what this server signs."""
     outcomes = [result.outcome for result in report.deep.notaries] if report.deep else []

@@ -178,6 +178,19 @@ class WarningName(WithRemedy):
         "The homeserver verifies the exporter's signature with keys that another server fetched, so nothing shows that "
         "it reaches others itself: check the firewall for outgoing connections on its machine.",
     )
+    OUTBOUND_IPV4_BROKEN = (
+        "outbound_ipv4_broken",
+        "it reaches others over IPv6 only",
+        "The homeserver cannot connect to others over IPv4, and most of them have nothing else: on its machine or in "
+        "its container, check the IPv4 address and route and the firewall for outgoing connections, or use NAT64.",
+    )
+    OUTBOUND_IPV6_BROKEN = (
+        "outbound_ipv6_broken",
+        "it reaches others over IPv4 only, although it publishes IPv6 addresses",
+        "The homeserver cannot connect to others over IPv6, so it is slow where both families are published and never "
+        "reaches servers that have nothing else: give its machine or container an IPv6 address with a route (Docker: "
+        "`enable_ipv6` on the network), and check the firewall for outgoing connections and ICMPv6.",
+    )
     NOTARY_DISAGREES = (
         "notary_disagrees",
         "another server got other signing keys for its name",
@@ -232,6 +245,8 @@ RULES = {
     WarningName.HOST_WITH_PORT_DIFFERS: rules.host_with_port_differs,
     WarningName.INTERMEDIARY: rules.intermediary,
     WarningName.OUTBOUND_BY_NOTARY_ONLY: rules.outbound_by_notary_only,
+    WarningName.OUTBOUND_IPV4_BROKEN: rules.outbound_ipv4_broken,
+    WarningName.OUTBOUND_IPV6_BROKEN: rules.outbound_ipv6_broken,
     WarningName.NOTARY_DISAGREES: rules.notary_disagrees,
 }
 """The rule of every warning but `delegation_lost`, which needs more than the report."""

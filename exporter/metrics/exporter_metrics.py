@@ -121,8 +121,9 @@ class ExporterMetrics:
         )
         self.outbound_ready = Gauge(
             "outbound_ready",
-            "1 if the exporter reaches its own listener for other servers under its own name, 0 if not. While it is 0,"
-            " no server is blamed for not reaching it. Missing if outbound is not configured.",
+            "1 if the exporter reaches its own listener for other servers under its own name, 0 if not. While it is 0"
+            " for outbound.server_name, no server is blamed for not reaching it; while it is 0 for a name of"
+            " outbound.by_family, none for that IP family. Missing if outbound is not configured.",
             ("own_name",),
             namespace=NAMESPACE,
             registry=registry,

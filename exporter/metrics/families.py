@@ -155,8 +155,8 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         "outbound_info",
         MetricType.INFO,
-        "1 if the server reached the exporter, with how it was made to, and over which IP family it came. The family "
-        "is empty behind a reverse proxy.",
+        "1 if the server reached the exporter, with how it was made to, and over which IP family it came: over both, "
+        "if outbound.by_family has names for them. The family is empty if a reverse proxy hides it.",
         ("method", "ip_family"),
         samples.info_from_report(samples.outbound),
     ),

@@ -126,8 +126,10 @@ def outbound_timestamp(report: Report) -> float | None:
 
 
 def outbound(report: Report) -> Iterator[tuple[str, ...]]:
-    if report.outbound and (came := found(report.outbound.outcome)):
-        yield came.method, came.ip_family or ""
+    """Over every IP family that is known to work, if the exporter has names for them."""
+    look = report.outbound
+    outcomes = (look.outcome, *look.by_family.values()) if look else ()
+    yield from dict.fromkeys((came.method, came.ip_family or "") for each in outcomes if (came := found(each)))
 
 
 def delegation(report: Report) -> Iterator[tuple[str, ...]]:

@@ -14,6 +14,10 @@ def host_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def ip_family(ip: IPAddress) -> IPFamily:
+    return IPFamily.IPV6 if ip.version == 6 else IPFamily.IPV4
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """What discovery yields: a port, and a host name or an IP address without brackets."""
@@ -41,4 +45,4 @@ class Endpoint:
 
     @property
     def ip_family(self) -> IPFamily:
-        return IPFamily.IPV6 if self.ip.version == 6 else IPFamily.IPV4
+        return ip_family(self.ip)

@@ -118,6 +118,18 @@ class DeepLook:
 
 
 @dataclass(frozen=True, slots=True)
+class ByName:
+    """Whether the server reaches the exporter under one of the exporter's names."""
+
+    ip_family: IPFamily | None
+    """Of all addresses of the name; None if it has those of both."""
+    made_at: datetime
+    """UTC."""
+    outcome: Outcome[CameBack]
+    """Skipped if it was inconclusive."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutboundLook:
     """Whether the server reaches the exporter when it is made to: joining a room needs connections both ways."""
 
@@ -133,6 +145,13 @@ class OutboundLook:
     refused_lookup: Problem | None = None
     """Why no lookup that a homeserver signs gets through to the server, as the exporter's own did not. None if they do,
     or if that is not known. An allow-list without the exporter does not count: it only stops the exporter."""
+    by_name: tuple[ByName, ...] = ()
+    """One for each name that the exporter uses. Where this look is inconclusive, it is the result of the one before."""
+
+    @property
+    def by_family(self) -> dict[IPFamily, Outcome[CameBack]]:
+        """Return the outcome for each IP family that the exporter has a name for."""
+        return {family: each.outcome for family in IPFamily for each in self.by_name if each.ip_family is family}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,21 @@
 """Looks at the other direction: a server is made to connect to the exporter, which watches who comes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from exporter.model.enums import OutboundMethod
+from exporter.model.enums import IPFamily, OutboundMethod
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Problem, found
+from exporter.model.outcomes import SKIPPED, Problem, found
 from exporter.model.report import EndpointReport, OutboundLook, Report
 from exporter.outbound import provoking, signed
 from exporter.outbound.client_api import find_client_api
 from exporter.outbound.exchange import Send, exchange, getting, posting
 from exporter.outbound.judging import Evidence, judge
-from exporter.outbound.peer import Expectation, Peer
+from exporter.outbound.peer import Peer
 from exporter.outbound.provoking import Provocation, Provoked
 from exporter.outbound.signed import Accepted, SignedAnswer
 from exporter.probing.attempt import Deadline
@@ -30,7 +31,7 @@ _NEARLY = 0.95  # of the interval: a probe may end slightly earlier after its st
 _REMEMBERED_SERVERS = 50_000
 _REMEMBERED_SECONDS = 24 * 3600.0
 _METHODS: Final = (OutboundMethod.ALIAS, OutboundMethod.NOTARY)
-_NOT_CHECKED_YET: Final = "the exporter has not reached its own listener yet"
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +49,27 @@ class _Way:
 
 
 class OutboundLooks:
-    """Makes looks under the name of `peer`, at each server at most once in `interval` seconds.
+    """Makes looks under the names of `peers`, at each server at most once in `interval` seconds.
 
-    While `not_ready_because` is a sentence, no server is asked, and none is blamed.
+    The first peer has the name that others reach over both IP families. While there is an obstacle to it, no server is
+    asked, and none is blamed. The others are used while there is none to them.
     """
 
     def __init__(
-        self, network: Network, peer: Peer, interval: float, clock: Callable[[], float] = time.monotonic
+        self, network: Network, peers: Sequence[Peer], interval: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.network = network
-        self.peer = peer
+        self.peers = tuple(peers)
         self.interval = interval
-        self.not_ready_because: str | None = _NOT_CHECKED_YET
         self._clock = clock
         self._ways: LruCache[ServerName, _Way] = LruCache(_REMEMBERED_SERVERS)
 
     def __repr__(self) -> str:
-        return f"<OutboundLooks as {self.peer.name}: {self.not_ready_because or 'ready'}>"
+        return f"<OutboundLooks as {self.peers[0].name}: {self.not_ready_because or 'ready'}>"
+
+    @property
+    def not_ready_because(self) -> str | None:
+        return self.peers[0].obstacle
 
     async def add_if_due(self, report: Report, earlier: Report | None) -> Report:
         """Return the report with a look, unless the one in an earlier report is recent enough."""
@@ -72,9 +77,11 @@ class OutboundLooks:
         recent = latest and report.ended_at - latest.made_at < timedelta(seconds=_NEARLY * self.interval)
         if latest and latest.asked and recent and not self.not_ready_because:
             return report
-        return replace(report, outbound=await self.look(report))
+        return replace(report, outbound=await self.look(report, latest))
 
-    async def look(self, report: Report, max_requests: int = _MAX_REQUESTS) -> OutboundLook:
+    async def look(
+        self, report: Report, earlier: OutboundLook | None = None, max_requests: int = _MAX_REQUESTS
+    ) -> OutboundLook:
         """Look at the server of a report that has just been made. It gets at most `max_requests` requests, of which the
         last one is signed, and those before are to make it come.
         """
@@ -84,9 +91,29 @@ class OutboundLooks:
         if endpoint is None:
             unheard = "the server does not answer the exporter, so it cannot be asked to come"
             return OutboundLook(report.ended_at, inconclusive_because=unheard, asked=False)
-        with self.peer.expect(report.server_name.text, _published_keys(report)) as expected:
-            evidence = await _Look(self, report, endpoint, expected).gather(max_requests)
-        return judge(evidence, report.ended_at)
+        with ExitStack() as stack:
+            keys = _published_keys(report)
+            evidence = [
+                Evidence(peer, stack.enter_context(peer.expect(report.server_name.text, keys)))
+                for peer in self._choose_peers(earlier)
+            ]
+            await _Look(self, report, endpoint, evidence, max_requests).gather()
+        return judge(evidence, report.ended_at, earlier)
+
+    def _choose_peers(self, earlier: OutboundLook | None) -> list[Peer]:
+        """Return one or two names, and first the one whose result is the oldest: the first request tells most. There
+        are two cases:
+
+        - both IP families have a name: these two;
+        - fewer have: those, and the name that has addresses of both families.
+        """
+        main, *others = self.peers
+        ready = [peer for peer in others if not peer.obstacle]
+        known = (
+            {each.ip_family: each.made_at for each in earlier.by_name if each.outcome is not SKIPPED} if earlier else {}
+        )
+        chosen = ready if len(ready) == len(IPFamily) else [*ready, main]
+        return sorted(chosen, key=lambda peer: known.get(peer.ip_family, _NEVER))
 
     # ------------------------------------------------------------ what is remembered
 
@@ -115,56 +142,82 @@ def _published_keys(report: Report) -> dict[str, str]:
     return {key_id: key for keys in published for key_id, key in keys.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Look:
-    """One look at one server."""
+    """One look at one server, under one or two names."""
 
     looks: OutboundLooks
     report: Report
     endpoint: EndpointReport
-    expected: Expectation
+    evidence: Sequence[Evidence]
+    left: int
+    """The number of requests that the server may still get."""
 
-    async def gather(self, max_requests: int) -> Evidence:
-        """Ask the server to come, and send it a signed request. If that arrives changed, send a signed lookup as well:
-        with this look if it may get another request, or else with the next one.
+    async def gather(self) -> None:
+        """Make the server come under the first name, and send it a signed request under the last one.
+
+        Its answer to that tells whether it came, too, if it fetches the exporter's keys under its own signature. So two
+        requests are enough for two names. If there are more, they make it come under the last name as well.
+
+        If the signed request arrives changed, a signed lookup is sent as well: with this look if the server may get
+        another request, or else with the next one.
         """
-        clock, deadline = self.looks.peer.clock, Deadline.for_probe(_LOOK_SECONDS)
+        first, last, deadline = self.evidence[0], self.evidence[-1], Deadline.for_probe(_LOOK_SECONDS)
         way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
-        provoked, provoked_at, left = None, clock(), max_requests
-        for method in () if way.rejects_signature else way.methods[: max_requests - 1]:
-            provoked_at = clock()
-            provoked = await self._provoke(method, way, deadline.capped(_WAIT_SECONDS))
-            left -= 1
-            if provoked.result is not Provoked.UNSUPPORTED:
-                break
-            self.looks.rule_out(self.report.server_name, method)
-        signed_at = clock()
-        answer, lookup = await self._send_signed(signed.new_event_path(), deadline.capped(_WAIT_SECONDS)), None
-        rejected = answer.accepted is Accepted.BAD_SIGNATURE
+        method = None if way.rejects_signature else await self._find_method(first, way, deadline)
+        if method and last is not first and self.left > 1:
+            await self._provoke(last, method, way, deadline)
+        await self._ask_for_event(last, deadline)
+        rejected = last.accepted is Accepted.BAD_SIGNATURE
         self.looks.remember_rejection(self.report.server_name, rejected=rejected)
-        if rejected and left > 1:
+        if self.left and rejected:
             path = signed.new_lookup_path(self.report.server_name.text)
-            lookup = await self._send_signed(path, deadline.capped(_WAIT_SECONDS))
-        return Evidence(self.expected, provoked, provoked_at, answer, signed_at, clock(), lookup)
+            last.lookup = await self._send_signed(last.peer, path, deadline)
+        elif self.left and last is not first and not method:
+            await self._ask_for_event(first, deadline)
+        first.ended_at = last.ended_at = last.peer.clock()
 
-    async def _provoke(self, method: OutboundMethod, way: _Way, deadline: Deadline) -> Provocation:
-        peer = self.looks.peer
+    async def _find_method(self, seen: Evidence, way: _Way, deadline: Deadline) -> OutboundMethod | None:
+        """Make the server come by the first method that it supports, and return that; None if there is none, or if only
+        one request is left.
+        """
+        for method in way.methods[: self.left - 1]:
+            await self._provoke(seen, method, way, deadline)
+            if seen.result is not Provoked.UNSUPPORTED:
+                return method
+            self.looks.rule_out(self.report.server_name, method)
+        return None
+
+    async def _provoke(self, seen: Evidence, method: OutboundMethod, way: _Way, deadline: Deadline) -> None:
+        self.left -= 1
+        seen.provoked_at = seen.peer.clock()
+        seen.provoked = await self._ask_to_come(seen, method, way, deadline.capped(_WAIT_SECONDS))
+
+    async def _ask_to_come(self, seen: Evidence, method: OutboundMethod, way: _Way, deadline: Deadline) -> Provocation:
+        peer, expected = seen.peer, seen.expected
         if method is OutboundMethod.ALIAS:
-            return provoking.evaluate_alias(await self._ask_for_alias(way, deadline), peer.room_id(self.expected))
+            return provoking.evaluate_alias(
+                await self._ask_for_alias(peer.alias(expected), way, deadline), peer.room_id(expected)
+            )
         query = posting(provoking.QUERY_PATH, self.report.route.host_header, provoking.notary_query(peer))
-        return provoking.evaluate_notary(await self._exchange(query, deadline), self.expected, peer.name.text)
+        return provoking.evaluate_notary(await self._exchange(query, deadline), expected, peer.name.text)
 
-    async def _ask_for_alias(self, way: _Way, deadline: Deadline) -> HttpResponse | Problem:
+    async def _ask_for_alias(self, alias: str, way: _Way, deadline: Deadline) -> HttpResponse | Problem:
         """Ask the client API, which many servers have where they federate too, if no well-known says where it is."""
-        alias = self.looks.peer.alias(self.expected)
         if way.client_api:
             return await provoking.get_from_client_api(self.looks.network, way.client_api, alias, deadline)
         path = provoking.alias_path("", alias)
         return await self._exchange(getting(path, self.report.route.host_header), deadline)
 
-    async def _send_signed(self, path: str, deadline: Deadline) -> SignedAnswer:
-        authorization = self.looks.peer.key.authorization(path, self.report.server_name.text)
-        response = await self._exchange(getting(path, self.report.route.host_header, authorization), deadline)
+    async def _ask_for_event(self, seen: Evidence, deadline: Deadline) -> None:
+        seen.signed_at = seen.peer.clock()
+        seen.signed = await self._send_signed(seen.peer, signed.new_event_path(), deadline)
+
+    async def _send_signed(self, peer: Peer, path: str, deadline: Deadline) -> SignedAnswer:
+        self.left -= 1
+        authorization = peer.key.authorization(path, self.report.server_name.text)
+        send = getting(path, self.report.route.host_header, authorization)
+        response = await self._exchange(send, deadline.capped(_WAIT_SECONDS))
         if isinstance(response, Problem):
             return SignedAnswer(Accepted.UNKNOWN, f"a signed request is not answered ({response.detail})")
         return signed.evaluate(response)

@@ -27,6 +27,7 @@ _MAX_PARAMETERS = 8  # of a query: the one that counts, and some that nobody kno
 _WELL_KNOWN_CACHE_SECONDS = 300
 _WELL_KNOWN_PORT = 443
 _NONCE_BYTES = 12
+_NOT_CHECKED_YET: Final = "the exporter has not reached its own listener yet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +113,26 @@ class Expectation:
 
 
 class Peer:
-    """Answers other servers under the name and with the key of the exporter.
+    """Answers other servers under one name of the exporter, and with its key.
 
     `interval` is the time between two looks at one server, in seconds. `clock` returns seconds of a steady clock, and
-    `now` the seconds since 1970.
+    `now` the seconds since 1970. `ip_family` is that of all addresses of the name, or None if it has those of both.
     """
 
-    def __init__(
-        self, name: ServerName, key: SigningKey, interval: float, clock: Callable[[], float], now: Callable[[], float]
+    def __init__(  # noqa: PLR0913, PLR0917 - what it is, how often it is used, and two clocks
+        self,
+        name: ServerName,
+        key: SigningKey,
+        interval: float,
+        clock: Callable[[], float],
+        now: Callable[[], float],
+        ip_family: IPFamily | None = None,
     ) -> None:
         self.name = name
         self.key = key
+        self.ip_family = ip_family
+        self.obstacle: str | None = _NOT_CHECKED_YET
+        """Why other servers do not get through to the listener under this name; None once they do."""
         self._validity = max(_MIN_VALIDITY_SECONDS, _VALID_SHARE * interval)
         self.clock = clock
         self._now = now

@@ -17,9 +17,10 @@ _SECONDS = 20.0  # for the signed request
 
 
 async def find_obstacle(prober: SupportsProbe, network: Network, peer: Peer) -> str | None:
-    """Return why other servers do not get through to the listener; None if they do. There are four cases:
+    """Return why other servers do not get through to the listener under a name; None if they do. There are five cases:
 
     - a probe of the exporter's own name fails: its first problem;
+    - a name for one IP family has addresses of the other one;
     - another server answers under that name;
     - a signed request does not arrive as it was sent;
     - nothing is wrong: None.
@@ -27,6 +28,8 @@ async def find_obstacle(prober: SupportsProbe, network: Network, peer: Peer) -> 
     report = await prober.probe(peer.name)
     if problem := _problem_of(report):
         return problem
+    if other := _address_of_other_family(report, peer):
+        return f"it has an address of the other IP family too, {other}: remove that from DNS"
     strangers = [each.endpoint.address for each in report.endpoints if not _publishes(each, peer)]
     if strangers:
         return f"{', '.join(strangers)} publishes other keys than the exporter's: another server answers there"
@@ -42,6 +45,13 @@ def _problem_of(report: Report) -> str | None:
     return (
         f"{first.stage}{where}: {first.problem.reason}: {first.problem.detail}" if first else "no address of it answers"
     )
+
+
+def _address_of_other_family(report: Report, peer: Peer) -> str | None:
+    """Return an address over which a server might come by another IP family than that of the name, if there is one."""
+    resolution = found(report.dns)
+    endpoints = (*resolution.endpoints, *resolution.without_route) if resolution else ()
+    return next((str(each.ip) for each in endpoints if peer.ip_family not in (None, each.ip_family)), None)
 
 
 def _publishes(endpoint: EndpointReport, peer: Peer) -> bool:

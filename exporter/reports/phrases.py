@@ -20,9 +20,9 @@ from exporter.model.findings import (
     TlsSession,
 )
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Outcome, Passed, found
+from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.reasons import Reason
-from exporter.model.report import Report
+from exporter.model.report import OutboundLook, Report
 from exporter.model.sanitize import printable
 
 _MAX_CHARACTERS = 300  # of a text from a remote server
@@ -183,6 +183,26 @@ _WAYS_BACK: Final = {
 def _describe_coming_back(seen: CameBack) -> Iterator[str]:
     over = f" over {seen.ip_family.written}" if seen.ip_family else ""
     yield f"it reaches the exporter{over}, {_WAYS_BACK[seen.method]}"
+
+
+def describe_other_families(look: OutboundLook) -> Iterator[str]:
+    """Yield what is known of each IP family that the finding of the stage does not mention, unless the stage fails."""
+    if isinstance(look.outcome, Failed):
+        return
+    shown = came.ip_family if (came := found(look.outcome)) else None
+    for family, outcome in look.by_family.items():
+        if family is not shown:
+            yield f"{family.written}: {_describe_arrival(outcome)}"
+
+
+def _describe_arrival(outcome: Outcome[CameBack]) -> str:
+    match outcome:
+        case Passed():
+            return "it reaches the exporter too"
+        case Failed():
+            return "it does not reach the exporter"
+        case Skipped():
+            return "nothing shows whether it reaches the exporter"
 
 
 def _describe_delegation(seen: Delegation, now: datetime) -> Iterator[str]:

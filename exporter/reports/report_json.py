@@ -232,18 +232,23 @@ def _outbound_json(seen: OutboundLook) -> JsonObject:
     came = found(seen.outcome)
     return {
         "checked_at": _rfc3339(seen.made_at),
-        "ok": None if isinstance(seen.outcome, Skipped) else isinstance(seen.outcome, Passed),
+        "ok": _ok(seen.outcome),
         "inconclusive_because": seen.inconclusive_because,
         "method": came.method if came else None,
         "ip_family": came.ip_family if came else None,
+        "by_family": {family: _ok(outcome) for family, outcome in seen.by_family.items()},
     }
+
+
+def _ok(outcome: Outcome[object]) -> bool | None:
+    return None if isinstance(outcome, Skipped) else isinstance(outcome, Passed)
 
 
 def _notary_json(result: NotaryResult) -> JsonObject:
     """`ok` is null if the check was inconclusive."""
     return {
         "server_name": result.notary.text,
-        "ok": None if isinstance(result.outcome, Skipped) else isinstance(result.outcome, Passed),
+        "ok": _ok(result.outcome),
         "inconclusive_because": result.inconclusive_because,
         **_signing_keys_json(found(result.outcome)),
     }

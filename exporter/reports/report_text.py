@@ -190,6 +190,7 @@ def _outbound_stage(seen: OutboundLook, report: Report) -> Iterator[_Line]:
         yield _Line(lead, Text(printable_text(f"inconclusive: {seen.inconclusive_because}")))
     else:
         yield from _stage_lines(Stage.OUTBOUND, seen.outcome, report)
+    yield from (_Line(_INDENT, Text(each)) for each in phrases.describe_other_families(seen))
     if seen.asked:
         yield _Line(_INDENT, Text(f"looked at {phrases.format_age(seen.made_at, report.ended_at)}"))
 

@@ -11,7 +11,7 @@ from typing import Protocol
 import structlog
 
 from exporter.config import Complaint, ConfigError, OutboundSettings, files
-from exporter.model.enums import OutboundMethod
+from exporter.model.enums import IPFamily, OutboundMethod
 from exporter.model.report import Report
 from exporter.outbound import self_check
 from exporter.outbound.looks import OutboundLooks
@@ -23,7 +23,7 @@ from exporter.web.peer_listener import listen_as_peer
 
 _CHECK_SECONDS = 60.0  # from one check of the own listener to the next
 _RETRY_SECONDS = 10.0  # after one that failed
-_CHECK_REQUESTS = len(OutboundMethod) + 1  # that a server gets at most: by each method, and a signed lookup
+_CHECK_REQUESTS = len(OutboundMethod) + 2  # that a server gets at most: by each method, for a second name, and a lookup
 
 log = structlog.get_logger()
 
@@ -58,14 +58,14 @@ class OutboundService:
         if settings is None:
             yield
             return
-        name = settings.server_name
         try:
-            key = SigningKey.from_seed(name.text, files.read_signing_key(settings.signing_key_file))
-            peer = Peer(name, key, settings.interval, time.monotonic, time.time)
-            async with listen_as_peer(peer, settings) as addresses:
-                log.info("listening for other servers", addresses=addresses, server_name=name.text)
-                self.looks = OutboundLooks(network, peer, settings.interval)
-                self._on_checked(name.text, ready=False)
+            peers = _build_peers(settings)
+            async with listen_as_peer(peers, settings) as addresses:
+                own_names = ", ".join(peer.name.text for peer in peers)
+                log.info("listening for other servers", addresses=addresses, own_names=own_names)
+                self.looks = OutboundLooks(network, peers, settings.interval)
+                for peer in peers:
+                    self._on_checked(peer.name.text, ready=False)
                 yield
         except (files.UnreadableError, ssl.SSLError) as error:
             raise ConfigError([Complaint("outbound", None, "", str(error))]) from error
@@ -80,23 +80,44 @@ class OutboundService:
         await asyncio.Event().wait()
 
     async def check(self, prober: SupportsProbe) -> bool:
-        """Check whether the listener can be reached under the own name. It must be configured."""
+        """Check whether the listener can be reached under each of the own names. It must be configured."""
         looks = self.looks
         assert looks
-        obstacle = await self_check.find_obstacle(prober, looks.network, looks.peer)
-        if obstacle != looks.not_ready_because:
-            self._log(obstacle)
-        looks.not_ready_because = obstacle
-        self._on_checked(looks.peer.name.text, ready=obstacle is None)
-        return obstacle is None
+        for peer in looks.peers:
+            obstacle = await self_check.find_obstacle(prober, looks.network, peer)
+            if obstacle != peer.obstacle:
+                _log(peer, obstacle)
+            peer.obstacle = obstacle
+            self._on_checked(peer.name.text, ready=obstacle is None)
+        return not any(peer.obstacle for peer in looks.peers)
 
     async def complete(self, report: Report) -> Report:
         """Return the report of a probe that has just ended with a look, in which every method is tried."""
         assert self.looks
-        return replace(report, outbound=await self.looks.look(report, _CHECK_REQUESTS))
+        return replace(report, outbound=await self.looks.look(report, max_requests=_CHECK_REQUESTS))
 
-    def _log(self, obstacle: str | None) -> None:
-        if obstacle:
-            log.error("other servers cannot reach the outbound listener, so none is blamed", obstacle=obstacle)
-        else:
-            log.info("the outbound listener is reached under its name")
+
+def _build_peers(settings: OutboundSettings) -> list[Peer]:
+    """Return the exporter under each of its names, which have the same key. IPv6 comes first of the families, as it is
+    the one that is broken more often. Raises UnreadableError.
+    """
+    seed = files.read_signing_key(settings.signing_key_file)
+    by_family = {
+        None: settings.server_name,
+        IPFamily.IPV6: settings.by_family.ipv6,
+        IPFamily.IPV4: settings.by_family.ipv4,
+    }
+    return [
+        Peer(name, SigningKey.from_seed(name.text, seed), settings.interval, time.monotonic, time.time, family)
+        for family, name in by_family.items()
+        if name
+    ]
+
+
+def _log(peer: Peer, obstacle: str | None) -> None:
+    own_name = peer.name.text
+    if obstacle:
+        because = {"own_name": own_name, "obstacle": obstacle}
+        log.error("other servers cannot reach the outbound listener, so none is blamed", **because)
+    else:
+        log.info("the outbound listener is reached under its name", own_name=own_name)

@@ -22,6 +22,7 @@ from exporter.config import (
     HostPort,
     ListSettings,
     NetworkSettings,
+    OutboundNames,
     OutboundSettings,
     OutboundTls,
     ProbeSettings,
@@ -51,6 +52,7 @@ SECTIONS = {
     "storage.": StorageSettings,
     "outbound.": OutboundSettings,
     "outbound.tls.": OutboundTls,
+    "outbound.by_family.": OutboundNames,
 }
 
 
@@ -292,6 +294,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "synapse_destinations[0].": "synapse_destinations:\n- ",
         "probe.dormant.": "probe:\n  dormant:\n    ",
         "outbound.tls.": "outbound:\n  tls:\n    ",
+        "outbound.by_family.": "outbound:\n  by_family:\n    ",
     }
     head = above.get(section, section.replace(".", ":\n  "))
     assert fields(SECTIONS[section])

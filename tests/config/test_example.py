@@ -19,6 +19,7 @@ from exporter.config.settings import (
     ExpectSettings,
     ListSettings,
     NetworkSettings,
+    OutboundNames,
     OutboundSettings,
     OutboundTls,
     ProbeSettings,
@@ -99,6 +100,7 @@ def test_the_example_contains_every_key_of_the_other_direction() -> None:
     written = yaml.safe_load("\n".join(lines))
     assert list(written) == keys(OutboundSettings)
     assert list(written["tls"]) == keys(OutboundTls)
+    assert list(written["by_family"]) == keys(OutboundNames)
     assert written["interval"] == "15m"
     Draft202012Validator(SCHEMA).validate({"outbound": written})
 

@@ -50,6 +50,7 @@ NO_REASON = {
     "ExporterSampleLimitNear": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",
     "ExporterStorageFailing": "concerns the exporter",
+    "OutboundOneFamily": "no stage fails",
     "ProbeFailed": "there is no result",
     "ProbeStale": "the latest result is too old",
     "SigningKeyChanged": "nothing fails",

@@ -12,6 +12,7 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily, Oddity, Resource, SrvService
 from exporter.model.findings import (
+    CameBack,
     Delegation,
     HttpShape,
     Resolution,
@@ -25,7 +26,10 @@ from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem, R
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from tests.sample_reports import (
+    CAME_OVER_IPV4,
+    CAME_OVER_IPV6,
     DEEP_LOOK_AT,
+    DID_NOT_COME,
     ENDED_AT,
     MATRIX_443,
     MATRIX_ENDPOINT,
@@ -38,6 +42,7 @@ from tests.sample_reports import (
     two_families,
     with_deep_look,
     with_endpoints,
+    with_families,
     with_keys,
 )
 
@@ -221,6 +226,33 @@ NOT_FOUND: Outcome[Delegation] = Passed(
     0.1, Delegation(3600, absent_because=Reason.HTTP_STATUS, response=WellKnownResponse(404, 0, None))
 )
 READ: Outcome[Delegation] = Passed(0.1, VALID)
+
+
+@pytest.mark.parametrize(
+    ("report", "ipv4", "ipv6", "warning"),
+    [
+        (two_families(), CAME_OVER_IPV4, CAME_OVER_IPV6, None),
+        (two_families(), CAME_OVER_IPV4, DID_NOT_COME, WarningName.OUTBOUND_IPV6_BROKEN),
+        (two_families(), CAME_OVER_IPV4, SKIPPED, None),
+        (delegated_by_well_known(), CAME_OVER_IPV4, DID_NOT_COME, None),  # it has no IPv6 addresses itself
+        (two_families(), DID_NOT_COME, CAME_OVER_IPV6, WarningName.OUTBOUND_IPV4_BROKEN),
+        (delegated_by_well_known(), DID_NOT_COME, CAME_OVER_IPV6, WarningName.OUTBOUND_IPV4_BROKEN),
+        (two_families(), SKIPPED, CAME_OVER_IPV6, None),
+        (two_families(), DID_NOT_COME, DID_NOT_COME, None),  # that is not a matter of one family
+        (two_families(), SKIPPED, DID_NOT_COME, None),
+    ],
+)
+def test_outbound_family_broken(
+    report: Report, ipv4: Outcome[CameBack], ipv6: Outcome[CameBack], warning: WarningName | None
+) -> None:
+    """The server comes over one IP family and not over the other one, which it seems to have."""
+    came = next((each for each in (ipv4, ipv6) if isinstance(each, Passed)), ipv4)
+    seen = with_families(report, ipv4, ipv6, came)
+    names_of_warnings = (WarningName.OUTBOUND_IPV4_BROKEN, WarningName.OUTBOUND_IPV6_BROKEN)
+    told = {name: each for name in names_of_warnings if (each := details(seen, name))}
+    family = "IPv4" if warning is WarningName.OUTBOUND_IPV4_BROKEN else "IPv6"
+    detail = f"it does not reach the exporter over {family}, but over the other IP family: nothing came"
+    assert told == ({warning: [detail]} if warning else {})
 
 
 @pytest.mark.parametrize(

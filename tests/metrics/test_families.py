@@ -11,10 +11,13 @@ from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.addresses import Endpoint, Target
 from exporter.model.enums import CertificateOf, Implementation, OutboundMethod, SrvService, Stage
 from exporter.model.findings import CameBack, Delegation, Resolution, Software, SrvRecord, SrvRecords, TlsSession
-from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.sample_reports import (
+    CAME_OVER_IPV4,
+    CAME_OVER_IPV6,
+    DID_NOT_COME,
     ENDED_AT,
     MATRIX_443,
     MATRIX_ENDPOINT,
@@ -27,6 +30,7 @@ from tests.sample_reports import (
     watched_server,
     with_deep_look,
     with_endpoints,
+    with_families,
     with_outbound,
 )
 from tests.scrapes import board_of, samples_of, text_of
@@ -247,6 +251,22 @@ def test_the_other_direction_has_its_own_timestamp_and_method() -> None:
     assert samples(failed, "failure_info") == ['{probe_stage="outbound",reason="outbound_unreachable"} 1.0']
     assert samples(failed, "probe_success") == ["{} 1.0"]
     assert samples(delegated_by_well_known(), "outbound_timestamp_seconds") == []
+
+
+@pytest.mark.parametrize(
+    ("ipv4", "ipv6", "expected"),
+    [
+        (CAME_OVER_IPV4, CAME_OVER_IPV6, ['ip_family="ipv4",method="signed"', 'ip_family="ipv6",method="alias"']),
+        (CAME_OVER_IPV4, DID_NOT_COME, ['ip_family="ipv4",method="signed"']),
+        (CAME_OVER_IPV4, SKIPPED, ['ip_family="ipv4",method="signed"']),
+        (DID_NOT_COME, DID_NOT_COME, []),
+    ],
+)
+def test_every_family_over_which_a_server_comes_has_a_series(
+    ipv4: Outcome[CameBack], ipv6: Outcome[CameBack], expected: list[str]
+) -> None:
+    report = with_families(delegated_by_well_known(), ipv4, ipv6)
+    assert samples(report, "outbound_info") == [f"{{{labels}}} 1.0" for labels in expected]
 
 
 def test_the_family_of_a_server_that_comes_through_a_reverse_proxy_is_empty() -> None:

@@ -3,39 +3,29 @@
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 from exporter import wiring
 from exporter.config import load
+from exporter.demo.both_ways.joining import join
 from exporter.demo.federation import Federation
-from exporter.demo.listener import LOOPBACK, free_port
 from exporter.demo.servers import LabServer
 from exporter.model import names
 from exporter.model.report import Report
 from exporter.outbound.looks import OutboundLooks
-from exporter.outbound.signing import generate_seed
 from exporter.probing.prober import Prober
 from exporter.web.outbound_service import OutboundService
 
-OWN_NAME, OWN_IP = "exporter.lab.test", "192.0.2.240"
+_INTERVAL = timedelta(minutes=15)
 
 
 def configure(federation: Federation, folder: Path, **changed: object) -> Path:
     """Write a configuration file with the other direction, and let all homeservers know the exporter."""
-    port = free_port()
-    certificate = federation.introduce(OWN_NAME, OWN_IP, port)
-    (folder / "cert.pem").write_bytes(certificate.pem)
-    write_private(folder / "signing.key", str(generate_seed()))
-    outbound = {
-        "server_name": OWN_NAME,
-        "signing_key_file": "signing.key",
-        "listen": [f"{LOOPBACK}:{port}"],
-        "tls": {"cert_file": "cert.pem", "key_file": "cert.pem"},
-    }
+    outbound = {**join(federation, folder, "15m"), **changed}
     file = folder / "config.yaml"
-    file.write_text(json.dumps({**federation.config(), "outbound": {**outbound, **changed}}))
+    file.write_text(json.dumps({**federation.config(), "outbound": outbound}))
     return file
 
 
@@ -58,13 +48,20 @@ class BothWays:
         assert self.service.looks
         return self.service.looks
 
-    async def look_at(self, server_name: str, **options: Any) -> Report:
-        """Probe a server and look at the other direction, as the schedule does it."""
+    async def look_at(self, server_name: str, earlier: Report | None = None) -> Report:
+        """Probe a server and look at the other direction, as the schedule does it an interval after an earlier look."""
         report = await self.prober.probe(names.parse(server_name))
-        return await self.looks.add_if_due(report, None, **options)
+        return await self.looks.add_if_due(report, _an_interval_ago(earlier) if earlier else None)
 
     async def check(self) -> bool:
         return await self.service.check(self.prober)
+
+
+def _an_interval_ago(report: Report) -> Report:
+    look = report.outbound
+    assert look
+    by_name = tuple(replace(each, made_at=each.made_at - _INTERVAL) for each in look.by_name)
+    return replace(report, outbound=replace(look, made_at=look.made_at - _INTERVAL, by_name=by_name))
 
 
 @asynccontextmanager

@@ -6,10 +6,11 @@ import pytest
 
 from exporter.config import files
 from exporter.demo.authority import EXPIRED
+from exporter.demo.both_ways.joining import BY_FAMILY, OWN_NAME
 from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.zone import SERVFAIL
 from exporter.outbound.signing import generate_seed
-from tests.outbound.both_ways import OWN_NAME, BothWays, both_ways, write_private
+from tests.outbound.both_ways import BothWays, both_ways, write_private
 
 SERVERS = BOTH_WAYS_SERVERS[:1]
 
@@ -23,27 +24,46 @@ async def test_a_listener_that_others_reach_is_ready(tmp_path: Path) -> None:
     async with both_ways(SERVERS, tmp_path) as running:
         assert await running.check()
         assert running.looks.not_ready_because is None
-        assert running.checked == [(OWN_NAME, False), (OWN_NAME, True)]
+        names = (OWN_NAME, BY_FAMILY["ipv6"], BY_FAMILY["ipv4"])
+        assert running.checked == [(name, ready) for ready in (False, True) for name in names]
     assert running.service.looks is None
 
 
 async def test_a_name_that_does_not_resolve_is_not_ready(tmp_path: Path) -> None:
     """The reason is that of a probe."""
     async with both_ways(SERVERS, tmp_path) as running:
-        running.federation.dns.zone.fail(OWN_NAME, "A", SERVFAIL)
+        for rdtype in ("A", "AAAA"):
+            running.federation.dns.zone.fail(OWN_NAME, rdtype, SERVFAIL)
         assert "dns_failure" in await obstacle(running)
 
 
 async def test_an_expired_certificate_is_named_and_its_renewal_is_seen(tmp_path: Path) -> None:
     """The listener reads the files again when they change."""
     async with both_ways(SERVERS, tmp_path) as running:
-        good = (tmp_path / "cert.pem").read_bytes()
-        (tmp_path / "cert.pem").write_bytes(running.federation.authority.issue([OWN_NAME], EXPIRED).pem)
+        good = (tmp_path / "certificate.pem").read_bytes()
+        (tmp_path / "certificate.pem").write_bytes(running.federation.authority.issue([OWN_NAME], EXPIRED).pem)
         assert "certificate_expired" in await obstacle(running)
-        (tmp_path / "cert.pem").write_bytes(b"not a certificate")
+        (tmp_path / "certificate.pem").write_bytes(b"not a certificate")
         assert "certificate_expired" in await obstacle(running)
-        (tmp_path / "cert.pem").write_bytes(good)
+        (tmp_path / "certificate.pem").write_bytes(good)
         assert await running.check()
+
+
+@pytest.mark.parametrize(("family", "record"), [("ipv4", "AAAA 2001:db8::240"), ("ipv6", "A 192.0.2.240")])
+async def test_a_name_for_one_family_that_has_addresses_of_both_is_not_ready(
+    family: str, record: str, tmp_path: Path
+) -> None:
+    """A server might come over the other family. The names that are in order stay ready."""
+    async with both_ways(SERVERS, tmp_path) as running:
+        running.federation.dns.zone.load(f"{BY_FAMILY[family]} {record}")
+        assert not await running.check()
+        obstacles = {peer.name.text: peer.obstacle for peer in running.looks.peers}
+        ready = {name for name, obstacle in obstacles.items() if obstacle is None}
+    assert obstacles[BY_FAMILY[family]] == (
+        f"it has an address of the other IP family too, {record.split()[1]}: remove that from DNS"
+    )
+    assert ready == {OWN_NAME, *BY_FAMILY.values()} - {BY_FAMILY[family]}
+    assert dict(running.checked) == {name: name in ready for name in obstacles}
 
 
 async def test_another_server_under_the_same_name_is_not_taken_for_the_exporter(tmp_path: Path) -> None:

@@ -10,13 +10,16 @@ from typing import Any
 import pytest
 
 from exporter.judging.warnings import WarningName
-from exporter.model.findings import Delegation, SigningKeys
-from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.findings import CameBack, Delegation, SigningKeys
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.reports.report_json import report_json, server_state_json
 from exporter.reports.server_state import ServerState
 from tests.sample_reports import (
+    CAME_OVER_IPV4,
+    CAME_OVER_IPV6,
+    DID_NOT_COME,
     ENDED_AT,
     behind_expired_certificate,
     delegated_by_well_known,
@@ -25,6 +28,7 @@ from tests.sample_reports import (
     nothing_resolved,
     two_families,
     watched_server,
+    with_families,
 )
 
 EXPECTED = Path(__file__).parent / "expected"
@@ -102,6 +106,14 @@ def test_a_well_known_is_valid_absent_failed_or_not_requested(outcome: Any, expe
     """An absent well-known has a reason too."""
     report = replace(delegated_by_well_known(), well_known=outcome)
     assert parsed(report)["delegation"]["well_known"] == expected
+
+
+@pytest.mark.parametrize(("ipv6", "ok"), [(CAME_OVER_IPV6, True), (DID_NOT_COME, False), (SKIPPED, None)])
+def test_the_other_direction_has_a_result_for_each_ip_family(ipv6: Outcome[CameBack], ok: object) -> None:
+    """None of them decides whether the server federates."""
+    document = parsed(with_families(delegated_by_well_known(), CAME_OVER_IPV4, ipv6))
+    assert document["outbound"]["by_family"] == {"ipv4": True, "ipv6": ok}
+    assert (document["outbound"]["ok"], document["federation"]) == (True, "full")
 
 
 def test_durations_are_rounded_to_microseconds() -> None:

@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Collection
 from dataclasses import replace
+from ipaddress import ip_address
 from typing import Any
 
 from exporter.demo.federation import Federation
@@ -22,7 +23,7 @@ from tests.siege.attacks import LISTS, servers_of
 from tests.siege.servers import restless, slow
 
 SILENCE, SPEAK = "silence", "speak"
-OWN_NAME, _OWN_IP = "exporter.siege.test", "192.0.2.240"
+OWN_NAME, _OWN_IP = "exporter.siege.test", ip_address("192.0.2.240")
 SLOW = 2
 
 
@@ -31,7 +32,7 @@ async def serve_good(size: int, attacks: Collection[str]) -> None:
     names_only = (replace(server, ports={}, on_started=None) for server in servers_of(attacks))
     async with Federation((*crowd(size), *restless(size), *slow(SLOW), *names_only)) as federation:
         port = free_port()
-        certificate = federation.introduce(OWN_NAME, _OWN_IP, port)
+        certificate = federation.introduce({OWN_NAME: [_OWN_IP]}, port)
         _say(federation.config() | {"peer": {"listen": f"{LOOPBACK}:{port}", "pem": certificate.pem.decode()}})
         listening = {server.server_name: federation.server(server.server_name) for server in restless(size)}
         handlers = {name: server.listener._listener.handler for name, server in listening.items()}

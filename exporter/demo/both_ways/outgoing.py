@@ -8,7 +8,7 @@ import json
 import re
 import ssl
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +18,7 @@ import h11
 
 from exporter.demo.homeserver import KEYS, Homeserver, JsonObject, error, key_id, sign_as
 from exporter.demo.https_server import Request, Response, json_response, next_event
-from exporter.model.enums import OutboundMethod
+from exporter.model.enums import IPFamily, OutboundMethod
 from exporter.outbound.signing import SigningKey, parse_authorization
 
 _ALIAS: Final = re.compile(r"/_matrix/client/v3/directory/room/([^/]+)")
@@ -31,11 +31,12 @@ _EMPTY: Final = Response(404, (("Content-Type", "application/json"),), b'""')
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """The one other server that a homeserver of the embedded federation connects to."""
+    """The one other server that a homeserver of the embedded federation connects to, under one or more names."""
 
-    server_name: str
+    names: Mapping[str, Collection[IPFamily]]
+    """The IP families of the addresses of each name."""
     address: str
-    """`127.0.0.1:port`, with TLS."""
+    """`127.0.0.1:port`, with TLS, which stands for all of them."""
     ca_file: Path
 
 
@@ -45,8 +46,8 @@ class OutgoingRequests:
 
     homeserver: Homeserver
     neighbour: Neighbour
-    reaches: bool = True
-    """False: a firewall stops every connection to others."""
+    reaches: Collection[IPFamily] = frozenset(IPFamily)
+    """A firewall or a missing route stops connections to others over the other IP families."""
     allows: bool = True
     """False: the neighbour is not on the allow-list."""
     clock_ahead_seconds: float = 0.0
@@ -65,14 +66,15 @@ class OutgoingRequests:
 
     async def _look_up(self, alias: str) -> Response:
         uri = f"{_DIRECTORY}?room_alias={quote(alias, safe='')}"
-        answer = await self._get(uri) if self.allows else None
+        answer = await self._get(uri, alias.partition(":")[2]) if self.allows else None
         if answer is None:
             return error(502, "M_UNKNOWN", "Failed to fetch alias")
         return json_response(answer) if "room_id" in answer else error(404, "M_NOT_FOUND", "Room alias not found")
 
     async def _query(self, request: Request) -> Response:
         wanted = json.loads(request.body)["server_keys"]
-        document = await self._get(KEYS) if self.allows and self.neighbour.server_name in wanted else None
+        name = next((each for each in self.neighbour.names if each in wanted), None)
+        document = await self._get(KEYS, name) if self.allows and name else None
         documents = [sign_as(self.homeserver, document)] if document and "verify_keys" in document else []
         return json_response({"server_keys": documents})
 
@@ -84,9 +86,9 @@ class OutgoingRequests:
         if not self.allows:
             return error(403, "M_FORBIDDEN", f"Federation denied with {credentials.origin}.")
         if self.notary:
-            await self._get(KEYS, self.notary)
+            await self._exchange(KEYS, credentials.origin, self.notary)
             return _EMPTY
-        document = await self._get(KEYS)
+        document = await self._get(KEYS, credentials.origin)
         now = (time.time() + self.clock_ahead_seconds) * 1000
         if document is None or document.get("valid_until_ts", 0) < now:
             return error(401, "M_UNAUTHORIZED", f"Failed to find any key to satisfy: {credentials.key_id}")
@@ -94,22 +96,23 @@ class OutgoingRequests:
         complaint = credentials.complaint(request.method, request.target, self.homeserver.server_name, keys)
         return error(401, "M_UNAUTHORIZED", f"Invalid signature for server: {complaint}") if complaint else _EMPTY
 
-    async def _get(self, uri: str, sender: str | None = None) -> JsonObject | None:
-        """Send a signed request to the neighbour. Return None if there is no answer.
-
-        If there is another `sender`, a firewall does not concern it.
-        """
-        if not self.reaches and not sender:
+    async def _get(self, uri: str, name: str) -> JsonObject | None:
+        """Send a signed request to a name of the neighbour. Return None if it cannot be reached."""
+        families = self.neighbour.names.get(name, ())
+        if not any(family in self.reaches for family in families):
             return None
+        return await self._exchange(uri, name, self.homeserver.server_name)
+
+    async def _exchange(self, uri: str, name: str, sender: str) -> JsonObject | None:
+        """Send a request that `sender` signs. Return None if there is no answer."""
         try:
             async with asyncio.timeout(_SECONDS):
-                return await self._exchange(uri, sender or self.homeserver.server_name)
+                return await self._send(uri, name, sender)
         except (OSError, ValueError):
             return None
 
-    async def _exchange(self, uri: str, sender: str) -> JsonObject:
+    async def _send(self, uri: str, name: str, sender: str) -> JsonObject:
         host, _, port = self.neighbour.address.rpartition(":")
-        name = self.neighbour.server_name
         key = SigningKey(sender, key_id(self.homeserver.key), self.homeserver.key)
         headers = [("Host", name), ("Authorization", key.authorization(uri, name)), ("Connection", "close")]
         context = ssl.create_default_context(cafile=self.neighbour.ca_file)

@@ -8,7 +8,7 @@ from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Request, Response, Site
 from exporter.demo.servers import HEALTHY, LabServer, Proxy, federates, pass_through
 from exporter.judging.warnings import WarningName
-from exporter.model.enums import Method, OutboundMethod, Stage
+from exporter.model.enums import IPFamily, Method, OutboundMethod, Stage
 from exporter.model.reasons import Reason
 
 
@@ -73,7 +73,28 @@ BOTH_WAYS_SERVERS = (
         "192.0.2.204",
         "a firewall that stops every connection to others",
         Reason.OUTBOUND_UNREACHABLE,
-        {"reaches": False},
+        {"reaches": frozenset()},
+    ),
+    LabServer(
+        "no-ipv6-egress.lab.test",
+        "a container without a route for IPv6, behind a proxy that has IPv6 addresses",
+        Method.DEFAULT_8448,
+        zone="""
+            no-ipv6-egress.lab.test A 192.0.2.210
+            no-ipv6-egress.lab.test AAAA 2001:db8::210
+        """,
+        ports=dict.fromkeys(("192.0.2.210:8448", "[2001:db8::210]:8448"), federates("no-ipv6-egress.lab.test")),
+        warnings=frozenset({WarningName.OUTBOUND_IPV6_BROKEN}),
+        outgoing={"reaches": {IPFamily.IPV4}},
+    ),
+    LabServer(
+        "no-ipv4-egress.lab.test",
+        "a machine that has only IPv6, without NAT64",
+        Method.DEFAULT_8448,
+        zone="no-ipv4-egress.lab.test AAAA 2001:db8::211",
+        ports={"[2001:db8::211]:8448": federates("no-ipv4-egress.lab.test")},
+        warnings=frozenset({WarningName.OUTBOUND_IPV4_BROKEN}),
+        outgoing={"reaches": {IPFamily.IPV6}},
     ),
     LabServer(
         "only-by-notary.lab.test",
@@ -82,7 +103,7 @@ BOTH_WAYS_SERVERS = (
         zone="only-by-notary.lab.test A 192.0.2.209",
         ports={"192.0.2.209:8448": federates("only-by-notary.lab.test")},
         warnings=frozenset({WarningName.OUTBOUND_BY_NOTARY_ONLY}),
-        outgoing={"reaches": False, "notary": "notary.lab.test", "offers": frozenset()},
+        outgoing={"reaches": frozenset(), "notary": "notary.lab.test", "offers": frozenset()},
     ),
     _server(
         "allow-list.lab.test",

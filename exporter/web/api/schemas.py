@@ -157,7 +157,12 @@ _OUTBOUND = object_schema(
     ok=described(nullable(BOOLEAN), "Whether the server reaches the exporter. null if that is inconclusive."),
     inconclusive_because=nullable(STRING),
     method=described(nullable(enum_schema(OutboundMethod)), "How the server was made to come."),
-    ip_family=described(nullable(enum_schema(IPFamily)), "Over which it came. null behind a reverse proxy."),
+    ip_family=described(nullable(enum_schema(IPFamily)), "Over which it came. null if a reverse proxy hides it."),
+    by_family=described(
+        _object_with_names({family.value: nullable(BOOLEAN) for family in IPFamily}, optional=set(IPFamily)),
+        "Whether it reaches the exporter over each IP family that outbound.by_family names. null if that is "
+        "inconclusive.",
+    ),
 )
 _REPORT = object_schema(
     server_name=STRING,

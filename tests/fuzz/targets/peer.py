@@ -53,7 +53,7 @@ def peer() -> Peer:
 
 @cache
 def config() -> uvicorn.Config:
-    return uvicorn_config(build_peer_site(peer(), None))
+    return uvicorn_config(build_peer_site([peer()], None))
 
 
 def strangers(data: bytes) -> None:

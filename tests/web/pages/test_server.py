@@ -7,11 +7,14 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from exporter.model.findings import Software
-from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
+from exporter.model.findings import CameBack, Software
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.sample_reports import (
+    CAME_OVER_IPV4,
+    CAME_OVER_IPV6,
+    DID_NOT_COME,
     ENDED_AT,
     behind_expired_certificate,
     delegated_by_well_known,
@@ -21,6 +24,7 @@ from tests.sample_reports import (
     two_families,
     watched_server,
     with_deep_look,
+    with_families,
     with_outbound,
 )
 from tests.scrapes import board_of
@@ -147,6 +151,21 @@ async def test_the_other_direction_is_a_step_too() -> None:
     assert "The other direction was looked at 2026-11-22 17:55 UTC" in (await page(came)).text
     assert "outbound ✗ failed outbound_unreachable nothing came back" in (await page(failed)).text
     assert "outbound \N{EN DASH} skipped inconclusive: it is not watched" in (await page(unknown)).text
+
+
+@pytest.mark.parametrize(
+    ("ipv6", "shown"),
+    [
+        (CAME_OVER_IPV6, "IPv6: it reaches the exporter too"),
+        (DID_NOT_COME, "IPv6: it does not reach the exporter"),
+        (SKIPPED, "IPv6: nothing shows whether it reaches the exporter"),
+    ],
+)
+async def test_the_other_direction_is_shown_for_each_ip_family(ipv6: Outcome[CameBack], shown: str) -> None:
+    """With a name for each of them."""
+    text = (await page(with_families(delegated_by_well_known(), CAME_OVER_IPV4, ipv6))).text
+    assert "it reaches the exporter over IPv4, after a signed request" in text
+    assert shown in text
 
 
 async def test_both_certificates_are_shown_with_their_chains() -> None:

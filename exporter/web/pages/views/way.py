@@ -1,7 +1,7 @@
 """The way from a server name to its endpoints, step by step, with what each found and how long it took. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from exporter.judging import peers
@@ -178,7 +178,8 @@ def _steps_beyond(report: Report, scale: _Scale) -> Iterator[Step]:
     yield from map(_notary_step, report.deep.notaries if report.deep else ())
     if seen := report.outbound:
         why_skipped = phrases.printable_text(f"inconclusive: {seen.inconclusive_because}")
-        yield _step(Stage.OUTBOUND, seen.outcome, scale, 0.0, why_skipped)
+        step = _step(Stage.OUTBOUND, seen.outcome, scale, 0.0, why_skipped)
+        yield replace(step, findings=(*step.findings, *phrases.describe_other_families(seen)))
 
 
 def _notary_step(result: NotaryResult) -> Step:
