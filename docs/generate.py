@@ -7,7 +7,7 @@ from pathlib import Path
 
 from prometheus_client import Metric
 
-from docs import comparison, references, remedies
+from docs import commands, comparison, references, remedies
 from exporter.config.schema import schema
 from exporter.demo.servers import LabServer
 from exporter.judging.warnings import WarningName
@@ -214,6 +214,7 @@ PAGES |= {
     f"{_CHART}/files/rules/values.yaml": rule_values.DEFAULTS_FILE.read_text,
     f"{_CHART}/values.schema.json": _chart_schema,
 }
+PAGES |= commands.FILES
 FOLDER = Path(__file__).parent
 
 if __name__ == "__main__":
