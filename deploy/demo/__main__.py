@@ -61,11 +61,11 @@ class Demo:
             synapses = [Synapse(name, folder / name, self._python) for name in NAMES]
             federation = await stack.enter_async_context(Federation(describe(synapses)))
             config_file = self._configure(federation, folder)
-            self._tell("Three Synapses start.")
             for synapse in synapses:
                 synapse.configure(federation.resolver, federation.ca_file)
                 synapse.route(federation.connect_to)
                 stack.push_async_callback(synapse.close)
+            self._tell("Three Synapses start.")
             await asyncio.gather(*(synapse.start() for synapse in synapses))
             async for sentence in meet(synapses):
                 self._tell(sentence)

@@ -7,10 +7,12 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import PIPE, STDOUT, Process, create_subprocess_exec
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 import pytest
@@ -27,8 +29,16 @@ pytestmark = pytest.mark.synapse
 
 ROOT = Path(__file__).parents[2]
 INTERVAL_SECONDS = 10.0
+MAX_SLOWNESS = 4.0  # the test takes ten intervals, and pytest ends it after ten minutes
 WAVES = (FAULTS[:3], FAULTS[3:])
 """Each fault of a wave breaks another homeserver, so they can be broken at the same time."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Return a folder with a short path, which the names of Unix sockets need."""
+    with TemporaryDirectory() as created:
+        yield Path(created)
 
 
 @dataclass
@@ -63,6 +73,13 @@ class RunningDemo:
         told = [f"{becomes:<10}{fault.server_name}: {fault.text}" for fault in faults]
         await until(lambda: all(any(text in line for line in self.printed[seen:]) for text in told))
 
+    async def shows_broken(self, number: int) -> None:
+        """Return when the menu, which any other input shows, marks so many faults as broken."""
+        assert self.process.stdin
+        seen = len(self.printed)
+        self.process.stdin.write(b"?\n")
+        await until(lambda: sum("<- broken" in line for line in self.printed[seen:]) == number)
+
     def children(self) -> list[int]:
         """Return the process IDs of the Synapses."""
         lists = Path(f"/proc/{self.process.pid}/task").glob("*/children")
@@ -70,11 +87,19 @@ class RunningDemo:
 
 
 @asynccontextmanager
-async def demo(*arguments: str) -> AsyncIterator[RunningDemo]:
+async def demo(folder: Path, *arguments: str) -> AsyncIterator[RunningDemo]:
+    """Run it. All its files are in `folder`, and its arguments override those of the test."""
     program(str(PYTHON))
-    interval = durations.text(INTERVAL_SECONDS * slowness())
-    command = [sys.executable, "-m", "deploy.demo", "--interval", interval, "--web.listen-address", "127.0.0.1:0"]
-    process = await create_subprocess_exec(*command, *arguments, cwd=ROOT, stdin=PIPE, stdout=PIPE, stderr=STDOUT)
+    interval = durations.text(INTERVAL_SECONDS * min(slowness(), MAX_SLOWNESS))
+    options = ["--interval", interval, "--web.listen-address", "127.0.0.1:0", *arguments]
+    process = await create_subprocess_exec(
+        *(sys.executable, "-m", "deploy.demo", *options),
+        cwd=ROOT,
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=STDOUT,
+    )
     running = RunningDemo(process)
     reading = asyncio.create_task(running.read())
     try:
@@ -94,7 +119,8 @@ class Found:
     probes: int
     problems: frozenset[tuple[str, str]]
     warnings: frozenset[str]
-    federates: bool
+    passed: frozenset[str]
+    """The stages that succeeded."""
 
 
 async def scrape(client: httpx.AsyncClient, name: str) -> Found | None:
@@ -107,15 +133,16 @@ async def scrape(client: httpx.AsyncClient, name: str) -> Found | None:
         if sample.labels.get("server_name") == name
     ]
     values = {sample.name.removeprefix("matrix_federation_"): sample.value for sample in samples}
-    problems = frozenset(
-        (sample.labels["probe_stage"], sample.labels["reason"])
-        for sample in samples
-        if sample.name == "matrix_federation_failure_info"
-    )
-    warnings = frozenset(sample.labels["warning"] for sample in samples if "warning" in sample.labels and sample.value)
     if "probe_success" not in values:
         return None
-    return Found(int(values["probes_total"]), problems, warnings, bool(values["probe_success"]))
+    return Found(
+        int(values["probes_total"]),
+        frozenset((each.labels["probe_stage"], each.labels["reason"]) for each in samples if "reason" in each.labels),
+        frozenset(each.labels["warning"] for each in samples if "warning" in each.labels),
+        frozenset(
+            each.labels["probe_stage"] for each in samples if each.name.endswith("_stage_success") and each.value
+        ),
+    )
 
 
 async def finds(client: httpx.AsyncClient, name: str, problems: frozenset[tuple[str, str]]) -> Found:
@@ -137,24 +164,36 @@ async def follows(client: httpx.AsyncClient, fault: Fault, becomes: str) -> None
     assert found.warnings == frozenset(fault.warnings if becomes == "broken" else ())
 
 
-async def test_every_break_is_named_and_every_repair_is_seen_within_an_interval() -> None:
-    """The messages arrive first, and Ctrl-C ends it, and every Synapse with it."""
-    async with demo() as running, httpx.AsyncClient(base_url=await running.page(), trust_env=False) as client:
+async def reaches_the_exporter(client: httpx.AsyncClient, name: str) -> bool:
+    """Return whether everything about a server is as it should be, in both directions."""
+    found = await scrape(client, name)
+    return found is not None and "outbound" in found.passed and not (found.problems or found.warnings)
+
+
+async def test_every_break_is_named_and_every_repair_is_seen_within_an_interval(folder: Path) -> None:
+    """The messages arrive first, and Ctrl-C ends it, with every Synapse and every file."""
+    async with demo(folder) as running, httpx.AsyncClient(base_url=await running.page(), trust_env=False) as client:
         assert [len(re.findall("has arrived", line)) for line in running.printed if "'Hello" in line] == [1, 1, 1]
         for name in NAMES:
-            assert (await finds(client, name, frozenset())).federates
+            await until_async(partial(reaches_the_exporter, client, name))
         for wave in WAVES:
             for becomes in ("broken", "repaired"):
                 await running.choose(wave, becomes)
                 await asyncio.gather(*(follows(client, fault, becomes) for fault in wave))
+                await running.shows_broken(len(wave) if becomes == "broken" else 0)
         synapses = running.children()
         running.process.send_signal(signal.SIGINT)
         assert await asyncio.wait_for(running.process.wait(), PATIENCE) == 0
     assert len(synapses) == len(NAMES)
-    assert [pid for pid in synapses if is_running(pid)] == []
+    assert leftovers(synapses, folder) == []
     for fault in FAULTS:
         told = ", ".join(f"{stage} {reason}" for stage, reason in sorted(fault.expected))
         assert running.said(f"exporter  {fault.server_name}: {told}")
+
+
+def leftovers(synapses: Sequence[int], folder: Path) -> list[int | Path]:
+    """Return what a demo has left behind: processes and files."""
+    return [*filter(is_running, synapses), *folder.iterdir()]
 
 
 def is_running(pid: int) -> bool:
@@ -165,34 +204,43 @@ def is_running(pid: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-async def test_nothing_is_left_of_a_demo_that_is_stopped_while_it_starts(number: signal.Signals) -> None:
-    """Not even if it cannot clean up."""
-    async with demo() as running:
+async def test_nothing_is_left_of_a_demo_that_is_stopped_while_it_starts(folder: Path) -> None:
+    """Ctrl-C does not have to wait for the Synapses."""
+    async with demo(folder) as running:
         synapses = await until(lambda: pids if len(pids := running.children()) == len(NAMES) else [])
-        running.process.send_signal(number)
-        assert await asyncio.wait_for(running.process.wait(), PATIENCE) == (0 if number == signal.SIGINT else -number)
-        await until(lambda: not any(map(is_running, synapses)))
+        running.process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(running.process.wait(), PATIENCE) == 0
+        assert leftovers(synapses, folder) == []
+    assert not running.said("http://")
 
 
-async def ends(*arguments: str) -> tuple[int | None, str]:
-    """Return the status and the last line of a demo that cannot run."""
-    async with demo(*arguments) as running:
+async def test_the_synapses_end_even_if_the_demo_is_killed(folder: Path) -> None:
+    """Only its files are left then."""
+    async with demo(folder) as running:
+        synapses = await until(lambda: pids if len(pids := running.children()) == len(NAMES) else [])
+        running.process.kill()
+        assert await until(lambda: not any(map(is_running, synapses)))
+
+
+async def ends(folder: Path, *arguments: str) -> tuple[int | None, list[str]]:
+    """Return the status and the output of a demo that cannot run."""
+    async with demo(folder, *arguments) as running:
         await asyncio.wait_for(running.process.wait(), PATIENCE)
-    return running.process.returncode, running.printed[-1]
+    return running.process.returncode, running.printed
 
 
-async def test_says_what_is_missing(tmp_path: Path) -> None:
+async def test_says_what_is_missing(folder: Path) -> None:
     """Before anything is started."""
-    python = tmp_path / "bin" / "python"
+    python = folder / "bin" / "python"
     complaint = f"demo-synapse: there is no {python}: `make demo-synapse` installs Synapse"
-    assert await ends("--synapse", str(python)) == (1, complaint)
+    assert await ends(folder, "--synapse", str(python)) == (1, [complaint])
 
 
-async def test_says_which_port_is_in_use() -> None:
+async def test_says_which_port_is_in_use(folder: Path) -> None:
     """Before anything is started."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        status, line = await ends("--web.listen-address", address)
-    assert status == 1
-    assert line.startswith(f"demo-synapse: cannot listen on {address}: another program is already listening there")
+        status, printed = await ends(folder, "--web.listen-address", address)
+    why = "another program is already listening there: stop it, or choose another address"
+    complaint = f"demo-synapse: cannot listen on {address}: {why} (choose the address with --web.listen-address)"
+    assert (status, printed) == (1, [complaint])
