@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.agreement.served import run_agreement
+from tests.namespaces import APART
 
-_UNSHARE: Final = ("unshare", "--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
 INSIDE: Final = "--inside"
 """The argument that tells a module that it is in there."""
 COULD_NOT_RUN: Final = 2
@@ -27,7 +27,7 @@ def run_inside(module: str, arguments: Sequence[str]) -> int:
     if missing := [program for program in ("ip", "mount", "unshare") if not shutil.which(program)]:
         sys.stderr.write(f"could not run: {', '.join(missing)} missing\n")
         return COULD_NOT_RUN
-    command = [*_UNSHARE, sys.executable, "-m", module, INSIDE, *arguments]
+    command = ["unshare", *APART, sys.executable, "-m", module, INSIDE, *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
         return process.wait()
 

@@ -44,22 +44,26 @@ _SERVER = """
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """`locations` is a part of nginx's configuration. A site without a certificate speaks plain HTTP."""
+    """`locations` is a part of nginx's configuration. A site without a certificate speaks plain HTTP.
+
+    `listen_on` is an IPv4 address and a port.
+    """
 
     certificate: IssuedCertificate | None
     locations: str
+    listen_on: tuple[str, int] = (LOOPBACK, 0)
 
 
 @contextmanager
 def nginx(folder: Path, sites: Sequence[Site]) -> Iterator[list[str]]:
-    """Yield the address of each site, as `127.0.0.1:port`.
+    """Yield the address of each site, such as `127.0.0.1:port`.
 
     The listening sockets are opened here and handed over, as from one nginx to the next in an upgrade: no other program
     can take a port, and the test need not wait for nginx to listen.
     """
     with ExitStack() as stack:
-        ports = [stack.enter_context(socket.create_server((LOOPBACK, 0))) for _ in sites]
-        addresses = [f"{LOOPBACK}:{port.getsockname()[1]}" for port in ports]
+        ports = [stack.enter_context(socket.create_server(site.listen_on)) for site in sites]
+        addresses = ["{}:{}".format(*port.getsockname()) for port in ports]
         files = [port.fileno() for port in ports]
         configuration = folder / "nginx.conf"
         configuration.write_text(_render(folder, sites, addresses))

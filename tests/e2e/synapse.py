@@ -1,5 +1,6 @@
 """Runs a real Synapse on two loopback ports: one as behind a reverse proxy, and one with TLS."""
 
+import base64
 import json
 import os
 import re
@@ -47,13 +48,17 @@ class Synapse:
 
 @contextmanager
 def synapse(folder: Path, server_name: str, certificate: IssuedCertificate, **changed: object) -> Iterator[Synapse]:
-    """Run it with all its files, including the database, in `folder`. `changed` replaces settings."""
+    """Run it with all its files, including the database, in `folder`. `changed` replaces settings.
+
+    In a folder where it ran before, it is the same homeserver again.
+    """
     python = program(str(PYTHON))
-    keys = {"ed25519:a_test": _write_signing_key(folder / "signing.key", "a_test")}
+    keys = {"ed25519:a_test": _signing_key(folder / "signing.key", "a_test")}
     (folder / "certificate.pem").write_bytes(certificate.pem)
     configuration, log = folder / "homeserver.yaml", folder / "synapse.log"
     configuration.write_text(json.dumps(settings(folder, server_name) | _listening(folder) | changed))
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        (folder / "notices.sock").unlink(missing_ok=True)
         notices.bind(str(folder / "notices.sock"))
         environment = os.environ | {
             "NOTIFY_SOCKET": str(folder / "notices.sock"),  # it reports there that it is ready, as to systemd
@@ -68,11 +73,12 @@ def synapse(folder: Path, server_name: str, certificate: IssuedCertificate, **ch
             yield Synapse(*_addresses(log.read_text()), log, Software("Synapse", version), keys)
 
 
-def _write_signing_key(file: Path, version: str) -> str:
-    """Return the public key, as unpadded base64."""
-    key = Ed25519PrivateKey.generate()
-    file.write_text(f"ed25519 {version} {encode_base64(key.private_bytes_raw())}\n")
-    return encode_public_key(key)
+def _signing_key(file: Path, version: str) -> str:
+    """Return the public key, as unpadded base64. Where there is no file yet, it is written."""
+    if not file.exists():
+        file.write_text(f"ed25519 {version} {encode_base64(Ed25519PrivateKey.generate().private_bytes_raw())}\n")
+    seed = file.read_text().split()[-1]
+    return encode_public_key(Ed25519PrivateKey.from_private_bytes(base64.b64decode(f"{seed}==")))
 
 
 def _listening(folder: Path) -> dict[str, object]:

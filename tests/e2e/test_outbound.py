@@ -41,7 +41,7 @@ pytestmark = pytest.mark.synapse
 
 NAME = names.parse("synapse.test:8448")
 SECONDS = 60.0
-LOOKS = 5
+LOOKS = 20
 WELL_KNOWN_FOR_CLIENTS = "/.well-known/matrix/client"
 
 
