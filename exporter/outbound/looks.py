@@ -160,11 +160,12 @@ class _Look:
         requests are enough for two names. If there are more, they make it come under the last name as well.
 
         If the signed request arrives changed, a signed lookup is sent as well: with this look if the server may get
-        another request, or else with the next one.
+        another request, or else with the next one, which makes the server come only if the signed request no longer
+        arrives changed.
         """
         first, last, deadline = self.evidence[0], self.evidence[-1], Deadline.for_probe(_LOOK_SECONDS)
         way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
-        method = None if way.rejects_signature else await self._find_method(first, way, deadline)
+        method = None if way.rejects_signature else await self._find_method(first, way, self.left - 1, deadline)
         if method and last is not first and self.left > 1:
             await self._provoke(last, method, way, deadline)
         await self._ask_for_event(last, deadline)
@@ -173,15 +174,19 @@ class _Look:
         if self.left and rejected:
             path = signed.new_lookup_path(self.report.server_name.text)
             last.lookup = await self._send_signed(last.peer, path, deadline)
+        elif way.rejects_signature and not rejected:
+            await self._find_method(first, way, self.left, deadline)
         elif self.left and last is not first and not method:
             await self._ask_for_event(first, deadline)
         first.ended_at = last.ended_at = last.peer.clock()
 
-    async def _find_method(self, seen: Evidence, way: _Way, deadline: Deadline) -> OutboundMethod | None:
-        """Make the server come by the first method that it supports, and return that; None if there is none, or if only
-        one request is left.
+    async def _find_method(
+        self, seen: Evidence, way: _Way, max_requests: int, deadline: Deadline
+    ) -> OutboundMethod | None:
+        """Make the server come by the first method that it supports, and return that; None if there is none, or if it
+        takes more requests.
         """
-        for method in way.methods[: self.left - 1]:
+        for method in way.methods[:max_requests]:
             await self._provoke(seen, method, way, deadline)
             if seen.result is not Provoked.UNSUPPORTED:
                 return method

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -170,6 +171,28 @@ async def test_a_proxy_that_stops_every_homeserver_is_told_from_one_that_lets_lo
             assert stopping(report) == ([(Stage.OUTBOUND, reason)] if reason else [])
             assert verdict.federates(report) is (reason is None)
             assert len(requests.since()) <= 2
+
+
+async def test_the_first_look_after_the_repair_of_a_proxy_makes_the_server_come_again(tmp_path: Path) -> None:
+    """It does not rely on the signed request: a server that still has the exporter's keys does not fetch them."""
+    repaired = False
+
+    def decode_until_repaired(homeserver: Homeserver) -> Site:
+        async def forward(request: Request) -> Response:
+            target = request.target if repaired else unquote(request.target)
+            return await homeserver.respond(replace(request, target=target))
+
+        return Site(fallback=forward)
+
+    async with both_ways([behind(decode_until_repaired)], tmp_path) as running:
+        assert await running.check()
+        rejected = await running.look_at(PROXIED)
+        repaired = True
+        passed = await running.look_at(PROXIED)
+    assert problems(rejected) == {(Stage.OUTBOUND, Reason.SIGNATURE_REJECTED)}
+    came_back = found(outbound(passed).outcome)
+    assert came_back is not None
+    assert came_back.method is OutboundMethod.ALIAS
 
 
 async def test_check_sends_the_lookup_at_once(tmp_path: Path) -> None:
