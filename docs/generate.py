@@ -8,7 +8,7 @@ from pathlib import Path
 from prometheus_client import Metric
 
 from docs import commands, comparison, references, remedies
-from exporter.config.schema import schema
+from docs.config_schema import schema
 from exporter.demo.servers import LabServer
 from exporter.judging.warnings import WarningName
 from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
@@ -29,7 +29,8 @@ This page is generated from the code by `make docs`.
 
 ## Metrics of watched servers
 
-Every series has the label `server_name`, as Synapse's own metrics do, so that you can join them.
+Every series has the label `server_name`, as Synapse's own metrics do, so that you can join them, and the labels that
+the server has from its group and its list. A server without such labels has no others than those below.
 
 The series of a server come only from its latest report:
 

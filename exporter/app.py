@@ -26,9 +26,9 @@ from exporter.scheduling.own_families import OwnFamilies
 from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ProbeRunner
-from exporter.server_lists import file_sd
 from exporter.server_lists.file_follower import FileFollower
-from exporter.server_lists.follow import ListFollower
+from exporter.server_lists.follow import ListFollower, log_overlaps
+from exporter.server_lists.merging import select_servers
 from exporter.web.api.queries import ReportQueries
 from exporter.web.guard import Guard
 from exporter.web.listeners import Listen, bind, bound_addresses, describe
@@ -295,23 +295,23 @@ class App:
 
     async def _watch(self) -> None:
         """Watch all servers. The event loop gets its turn in between, as there may be very many new ones."""
-        config = self._active.config
-        watched = await asyncio.to_thread(self._select_servers, config)
+        watched = await asyncio.to_thread(self._select_servers)
         event_loop.collect_garbage_for(len(watched))
         for start in range(0, len(watched), _BATCH):
             batch = watched[start : start + _BATCH]
             self.board.add(batch, await self.history.recall(self.board.new_among(batch)))
             await asyncio.sleep(0)
         self.board.watch(watched)
-        await self._schedule.watch(self.board.scheduled(), config.probe.concurrency)
+        await self._schedule.watch(self.board.scheduled(), self._active.config.probe.concurrency)
         self.exporter_metrics.servers.set(len(watched))
         log.info("watching", servers=len(watched))
 
-    def _select_servers(self, config: Config) -> Sequence[WatchedServer]:
+    def _select_servers(self) -> Sequence[WatchedServer]:
         """Return the servers of this shard, and remember those of all shards. It takes a while if there are many."""
-        configured = file_sd.merge_servers(config, (*self._files.names, *self._lists.names))
-        self._configured = frozenset(server.server_name for server in configured)
-        return self._shard.select(configured)
+        selection = select_servers(self._active.config, self._files.listings, self._lists.listing)
+        log_overlaps(selection.overlaps)
+        self._configured = frozenset(server.server_name for server in selection.servers)
+        return self._shard.select(selection.servers)
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:
         while True:

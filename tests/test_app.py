@@ -195,6 +195,67 @@ async def test_a_reload_changes_the_watched_servers(tmp_path: Path) -> None:
         assert (await probed(app, new))[series("probe_success", {"server_name": new.server_name})] == 1
 
 
+async def test_a_reload_that_moves_a_server_to_another_group_keeps_its_results(tmp_path: Path) -> None:
+    """All series have the new labels at once, and none the old ones. It is probed on, and no run is lost."""
+    name = HEALTHY.server_name
+
+    def groups(team: str) -> list[dict[str, object]]:
+        return [{"name": team, "labels": {"team": team}, "servers": [name]}]
+
+    async with exporter_of(tmp_path, HEALTHY, servers=[], groups=groups("a")) as (app, federation, file):
+        before = of_server(await probed_with(app, name, team="a"), name)
+        write_config(file, federation, servers=[], groups=groups("b"))
+        assert await app.reload() == ()
+        after = of_server(await metrics(app), name)
+        probes = after[series("probes_total", {"server_name": name, "team": "b"})]
+
+        async def probed_again() -> Series | None:
+            found = await metrics(app)
+            return found if found[series("probes_total", {"server_name": name, "team": "b"})] > probes else None
+
+        found = await until_async(probed_again)
+    assert {each.replace('team="a"', 'team="b"') for each in before} == set(after)
+    assert probes >= 1
+    assert found
+    assert sum(value for each, value in found.items() if each.startswith("exporter_probes_skipped_total")) == 0
+
+
+async def test_labels_of_a_server_file_change_without_ghosts(tmp_path: Path) -> None:
+    """The file is read again, and all series have the new labels. The results are kept."""
+    name, servers = HEALTHY.server_name, tmp_path / "servers.json"
+
+    def write(**labels: str) -> None:
+        servers.write_text(json.dumps([{"targets": [name], "labels": labels}]))
+
+    write(team="chat", env="prod")
+    stop, hangup = asyncio.Event(), asyncio.Event()
+    async with Federation([HEALTHY]) as federation:
+        file = write_config(tmp_path / "config.yaml", federation, servers=[], server_files=["servers.json"])
+        async with exporter(file, reread=0.05) as app:
+            running = asyncio.create_task(app.run(stop, hangup))
+            before = of_server(await probed_with(app, name, team="chat", env="prod"), name)
+            write(team="ops")
+            after = of_server(await probed_with(app, name, team="ops"), name)
+            stop.set()
+            await running
+    assert all('team="chat"' in each for each in before)
+    assert all('team="ops"' in each and "env=" not in each for each in after)
+    assert len(after) == len(before)
+
+
+async def probed_with(app: App, name: str, **labels: str) -> Series:
+    """Return the metrics as soon as the server has a result with these labels."""
+    result = series("probe_success", {"server_name": name, **labels})
+
+    async def complete() -> Series | None:
+        found = await metrics(app)
+        return found if result in found else None
+
+    found = await until_async(complete)
+    assert found
+    return found
+
+
 async def test_a_probe_that_ends_after_the_removal_of_its_server_is_ignored(tmp_path: Path) -> None:
     """The server has no series after the reload."""
     async with exporter_of(tmp_path, HEALTHY, SILENT) as (app, federation, file):

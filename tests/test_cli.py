@@ -217,6 +217,26 @@ def test_check_config_counts_the_servers(tmp_path: Path, capsys: pytest.CaptureF
     assert capsys.readouterr() == (f"{file}: 1 server, valid\n", "")
 
 
+def test_check_config_tells_of_labels_and_groups(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What `serve` would only log does not make the configuration invalid: nothing is lost but a label."""
+    file, more = tmp_path / "config.yaml", tmp_path / "more.yaml"
+    file.write_text(
+        "server_files: [more.yaml]\ngroups: [{name: ours, servers: [a.example], server_files: [more.yaml]}]"
+    )
+    more.write_text("- targets: [a.example, b.example]\n  labels: {job: matrix, team: chat}\n")
+    assert cli.main(["check-config", str(file)]) == 0
+    out, err = capsys.readouterr()
+    label, *overlaps = err.splitlines()
+    assert out == f"{file}: 2 servers, valid\n"
+    assert label.startswith(
+        f"label left out: {more}:2: [0].labels.job: expected a label name such as team, found `job`"
+    )
+    assert overlaps == [
+        "1 server of the group default is already in the group ours, and stays there",
+        "1 server of the group ours is already in the group default, and stays there",
+    ]
+
+
 def test_check_config_does_not_use_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Server lists that would have to be fetched are only counted."""
     file = tmp_path / "config.yaml"

@@ -10,6 +10,7 @@ from exporter import wiring
 from exporter.config import (
     AddressScope,
     Config,
+    Group,
     HostPort,
     ListSettings,
     NetworkSettings,
@@ -101,5 +102,7 @@ def test_server_lists_are_built_from_the_configuration() -> None:
         ServerUrl("https://example.org/list"),
         SynapseDestinations("https://matrix.example.org", Path("token")),
     )
-    config = Config(server_urls=(url,), synapse_destinations=(synapse,), lists=ListSettings(max_servers=5))
-    assert wiring.build_server_lists(config) == (HttpSdList(url, 5), SynapseList(synapse, 5))
+    other = ServerUrl("https://example.org/other")
+    groups = (Group(server_urls=(url,), synapse_destinations=(synapse,)), Group("others", server_urls=(other,)))
+    config = Config(groups, lists=ListSettings(max_servers=5))
+    assert wiring.build_server_lists(config) == (HttpSdList(url, 5), HttpSdList(other, 5), SynapseList(synapse, 5))

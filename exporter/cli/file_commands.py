@@ -25,14 +25,21 @@ def _add_check_config(add_parser: AddParser) -> None:
 def _check_config(chosen: Arguments) -> int:
     from exporter.config import ConfigError, load
     from exporter.reports.phrases import count_of
-    from exporter.server_lists import file_sd
+    from exporter.server_lists.file_sd import ServerFiles
+    from exporter.server_lists.merging import select_servers
+    from exporter.server_lists.source import Listing
 
     config = load(chosen.config)
-    files = file_sd.ServerFiles(config.server_files, config.lists.max_servers, max_complaints=sys.maxsize)
+    files = ServerFiles(config.server_files, config.lists.max_servers, max_complaints=sys.maxsize)
     files.refresh()
     if files.complaints:
         raise ConfigError(files.complaints)
-    servers = count_of(len(file_sd.merge_servers(config, files.names)), "server")
+    for complaint in files.left_out_labels:
+        sys.stderr.write(f"label left out: {complaint}\n")
+    selection = select_servers(config, files.listings, lambda _: Listing())
+    for overlap in selection.overlaps:
+        sys.stderr.write(f"{overlap}\n")
+    servers = count_of(len(selection.servers), "server")
     fetched = len(config.server_urls) + len(config.synapse_destinations)
     lists = f", {count_of(fetched, 'list')} to be fetched" if fetched else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")

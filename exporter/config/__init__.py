@@ -3,19 +3,19 @@
 from exporter.config.addresses import ALL_ADDRESSES, HostPort, IPNetwork, ListenAddress, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.dump import dump
+from exporter.config.groups import ServerUrl, SynapseDestinations
 from exporter.config.loading import load
 from exporter.config.settings import (
     Config,
     DormantSettings,
+    Group,
     ListSettings,
     NetworkSettings,
     OutboundNames,
     OutboundSettings,
     OutboundTls,
     ProbeSettings,
-    ServerUrl,
     StorageSettings,
-    SynapseDestinations,
     WebSettings,
 )
 from exporter.config.value_types import AddressScope
@@ -27,6 +27,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "DormantSettings",
+    "Group",
     "HostPort",
     "IPNetwork",
     "ListSettings",

@@ -5,28 +5,48 @@ from collections.abc import Iterator
 from dataclasses import fields
 from enum import StrEnum
 from pathlib import Path
+from textwrap import indent
 from typing import Any, Final
 
 import yaml
 
-from exporter.config.settings import Config, ServerUrl
+from exporter.config.groups import ServerUrl
+from exporter.config.settings import Config, Group
 from exporter.model import durations
 from exporter.model.servers import WatchedServer
 
 _BATCH: Final = 500  # servers in a piece: a few milliseconds
+_INDENT: Final = "  "
 _SECRET: Final = "<secret>"  # noqa: S105 - as Prometheus shows secrets
 
 
 def dump(config: Config) -> Iterator[str]:
     """Yield the text in pieces: there may be very many servers, each of which is on a line of its own."""
-    sections = {field.name: getattr(config, field.name) for field in fields(config)}
-    servers = sections.pop("servers")
-    yield yaml.safe_dump(
-        {key: _plain(value) for key, value in sections.items()}, sort_keys=False, allow_unicode=True, width=120
-    )
-    yield "servers:\n" if servers else "servers: []\n"
-    for start in range(0, len(servers), _BATCH):
-        yield "".join(f"- {json.dumps(_server(server))}\n" for server in servers[start : start + _BATCH])
+    default, *groups = config.groups
+    sections = {field.name: getattr(config, field.name) for field in fields(config) if field.name != "groups"}
+    yield _yaml(_lists(default) | sections)
+    yield from _servers(default)
+    if groups:
+        yield "groups:\n"
+    for group in groups:
+        keys = {"name": group.name, "labels": group.labels, "interval": group.interval, **_lists(group)}
+        yield "- " + indent(_yaml(keys), _INDENT).removeprefix(_INDENT)
+        yield from (indent(piece, _INDENT) for piece in _servers(group))
+
+
+def _yaml(keys: dict[str, Any]) -> str:
+    plain = {key: _plain(value) for key, value in keys.items()}
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _lists(group: Group) -> dict[str, Any]:
+    return {key: getattr(group, key) for key in ("server_files", "server_urls", "synapse_destinations")}
+
+
+def _servers(group: Group) -> Iterator[str]:
+    yield "servers:\n" if group.servers else "servers: []\n"
+    for start in range(0, len(group.servers), _BATCH):
+        yield "".join(f"- {json.dumps(_server(server))}\n" for server in group.servers[start : start + _BATCH])
 
 
 def _server(server: WatchedServer) -> dict[str, object]:

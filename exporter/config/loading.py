@@ -9,18 +9,18 @@ from exporter.config import files
 from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
+from exporter.config.groups import GroupSettings, ServerUrl, SynapseDestinations
 from exporter.config.rules import check_rules
 from exporter.config.settings import (
     Config,
+    Group,
     NetworkSettings,
     OutboundSettings,
     OutboundTls,
-    ServerUrl,
     Settings,
     StorageSettings,
-    SynapseDestinations,
 )
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import WatchedServer, sort_labels
 
 _Section = TypeVar(
     "_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations, OutboundSettings, OutboundTls
@@ -50,10 +50,10 @@ def _read(path: Path) -> Document:
 def _to_config(settings: Settings, folder: Path) -> Config:
     """Apply the defaults for single servers, and make relative paths relative to the folder of the file."""
     return Config(
-        servers=_watched_servers(settings),
-        server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
-        server_urls=tuple(_resolve_paths(folder, url) for url in settings.server_urls),
-        synapse_destinations=tuple(_resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
+        groups=(
+            _group(settings, Group(interval=settings.probe.interval, cadence=settings.probe.cadence), folder),
+            *(_group(group, _describe(group, settings), folder) for group in settings.groups),
+        ),
         lists=settings.lists,
         probe=settings.probe,
         network=_resolve_paths(folder, settings.network),
@@ -70,11 +70,31 @@ def _outbound(settings: Settings, folder: Path) -> OutboundSettings | None:
     return replace(_resolve_paths(folder, settings.outbound), tls=tls)
 
 
-def _watched_servers(settings: Settings) -> tuple[WatchedServer, ...]:
-    interval, cadence = settings.probe.interval, settings.probe.cadence
-    return tuple(
-        WatchedServer(server.server_name, server.interval or interval, server.expect.delegation, cadence)
-        for server in settings.servers
+def _describe(group: GroupSettings, settings: Settings) -> Group:
+    """Return a group without its servers."""
+    interval = group.interval or settings.probe.interval
+    return Group(group.name, group.labels, interval=interval, cadence=settings.probe.cadence)
+
+
+def _group(settings: Settings | GroupSettings, group: Group, folder: Path) -> Group:
+    """Return the group with its servers and lists."""
+    labels, cadence = sort_labels(group.labels), group.cadence
+    return replace(
+        group,
+        servers=tuple(
+            WatchedServer(
+                server.server_name,
+                server.interval or group.interval,
+                server.expect.delegation,
+                cadence,
+                labels,
+                group.name,
+            )
+            for server in settings.servers
+        ),
+        server_files=tuple(str(Path(glob.escape(str(folder))) / pattern) for pattern in settings.server_files),
+        server_urls=tuple(_resolve_paths(folder, url) for url in settings.server_urls),
+        synapse_destinations=tuple(_resolve_paths(folder, synapse) for synapse in settings.synapse_destinations),
     )
 
 

@@ -32,6 +32,7 @@ def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         _require_servers(document.root),
         _require_listen_address(root),
         _reject_duplicate_servers(root, document),
+        _reject_duplicate_groups(root, document),
         _require_timeout_below_intervals(root),
         _check_cadence(root),
         _reject_duplicate_destinations(root),
@@ -50,17 +51,30 @@ def as_mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _servers(root: dict[str, object]) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield the index of every server, and the server as a mapping."""
-    servers = root.get("servers")
-    for index, server in enumerate(servers if isinstance(servers, list) else []):
-        yield index, {"server_name": server} if isinstance(server, str) else as_mapping(server)
+def _sections(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+    """Yield everything that has servers and lists, with its path: the configuration itself, and then every group."""
+    yield (), root
+    groups = root.get("groups")
+    for index, group in enumerate(groups if isinstance(groups, list) else []):
+        yield ("groups", index), as_mapping(group)
+
+
+def _servers(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+    """Yield the path of every server, and the server as a mapping."""
+    for path, section in _sections(root):
+        servers = section.get("servers")
+        for index, server in enumerate(servers if isinstance(servers, list) else []):
+            yield (*path, "servers", index), as_mapping({"server_name": server} if isinstance(server, str) else server)
 
 
 def _require_servers(root: object) -> Violations:
-    if isinstance(root, dict) and not any(root.get(key) for key in ("servers", "server_files", *_LISTS)):
-        lists = "`server_files`, `server_urls` or `synapse_destinations`"
-        yield ("servers",), f"expected at least one server, found none: add one, or use {lists}"
+    """Every group has servers, and so has a configuration without groups."""
+    if not isinstance(root, dict):
+        return
+    for path, section in _sections(root):
+        if not any(section.get(key) for key in ("servers", "server_files", *_LISTS, *(() if path else ("groups",)))):
+            lists = "`server_files`, `server_urls` or `synapse_destinations`"
+            yield (*path, "servers"), f"expected at least one server, found none: add one, or use {lists}"
 
 
 def _require_listen_address(root: dict[str, object]) -> Violations:
@@ -70,11 +84,24 @@ def _require_listen_address(root: dict[str, object]) -> Violations:
 
 def _reject_duplicate_servers(root: dict[str, object], document: Document) -> Violations:
     first: dict[str, KeyPath] = {}
-    for index, server in _servers(root):
-        name, path = server.get("server_name"), ("servers", index)
+    for path, server in _servers(root):
+        name = server.get("server_name")
         if isinstance(name, str) and (there := first.setdefault(name, path)) != path:
-            where = f"{format_path(there)}, line {document.line(there)}"
+            where = _place(document, there)
             yield path, f"the server {describe(name)} is already listed at {where}: remove one of them"
+
+
+def _place(document: Document, path: KeyPath) -> str:
+    return f"{format_path(path)}, line {document.line(path)}"
+
+
+def _reject_duplicate_groups(root: dict[str, object], document: Document) -> Violations:
+    first: dict[str, KeyPath] = {}
+    for path, group in _sections(root):
+        name = group.get("name")
+        if path and isinstance(name, str) and (there := first.setdefault(name, path)) != path:
+            sentence = f"the group {describe(name)} is already at {_place(document, there)}: choose another name"
+            yield (*path, "name"), sentence
 
 
 def _require_timeout_below_intervals(root: dict[str, object]) -> Violations:
@@ -84,9 +111,9 @@ def _require_timeout_below_intervals(root: dict[str, object]) -> Violations:
     intervals: list[tuple[KeyPath, float | None]] = [
         (("probe", blamed), _seconds(probe.get("interval"), ProbeSettings().interval))
     ]
-    for index, server in _servers(root):
-        if "interval" in server:
-            intervals.append((("servers", index, "interval"), _seconds(server["interval"], None)))
+    for path, section in (*((path, group) for path, group in _sections(root) if path), *_servers(root)):
+        if "interval" in section:
+            intervals.append(((*path, "interval"), _seconds(section["interval"], None)))
     for path, interval in intervals:
         if timeout and interval and timeout >= interval:
             found = f"a timeout of {durations.text(timeout)} and an interval of {durations.text(interval)}"
@@ -135,10 +162,11 @@ def _canonical(key: str) -> str:
 
 def _lists(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
     """Yield the path of every list, and the list as a mapping."""
-    for key in _LISTS:
-        lists = root.get(key)
-        for index, written in enumerate(lists if isinstance(lists, list) else []):
-            yield (key, index), {"url": written} if isinstance(written, str) else as_mapping(written)
+    for path, section in _sections(root):
+        for key in _LISTS:
+            lists = section.get(key)
+            for index, written in enumerate(lists if isinstance(lists, list) else []):
+                yield (*path, key, index), {"url": written} if isinstance(written, str) else as_mapping(written)
 
 
 def _reject_duplicate_lists(root: dict[str, object], document: Document) -> Violations:
@@ -147,8 +175,7 @@ def _reject_duplicate_lists(root: dict[str, object], document: Document) -> Viol
     for path, written in _lists(root):
         url = written.get("url")
         if isinstance(url, str) and (there := first.setdefault(url.rstrip("/"), path)) != path:
-            where = f"{format_path(there)}, line {document.line(there)}"
-            yield path, f"this URL is already listed at {where}: remove one of them"
+            yield path, f"this URL is already listed at {_place(document, there)}: remove one of them"
 
 
 def _named_files(key: str, sections: Iterable[tuple[KeyPath, dict[str, object]]]) -> Iterator[tuple[KeyPath, str]]:

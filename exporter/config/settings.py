@@ -5,46 +5,31 @@ in seconds.
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
-from pydantic import BeforeValidator, ConfigDict, Field, with_config
+from pydantic import BeforeValidator, Field, with_config
 
 from exporter.config import value_types
 from exporter.config.addresses import HostPort, IPNetwork, ListenAddress
+from exporter.config.groups import (
+    STRICT,
+    GroupSettings,
+    Name,
+    ServerFiles,
+    Servers,
+    ServerUrl,
+    ServerUrls,
+    SynapseDestinations,
+)
 from exporter.config.value_types import AddressScope
 from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily
-from exporter.model.names import ServerName
-from exporter.model.servers import DEFAULT_CADENCE, Cadence, WatchedServer
+from exporter.model.servers import DEFAULT_CADENCE, DEFAULT_GROUP, Cadence, WatchedServer
 
-Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
-Url: TypeAlias = Annotated[str, value_types.URL]
 DEFAULT_LISTEN = HostPort("127.0.0.1", 10448)  # not public by default, because /metrics names every watched server
-
-STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
-
-
-@with_config(STRICT)
-@dataclass(frozen=True, slots=True)
-class ExpectSettings:
-    """Optional assertions about a server."""
-
-    delegation: Annotated[Target | None, value_types.TARGET] = None
-    """The only target that the delegation may have, as host:port."""
-
-
-@with_config(STRICT)
-@dataclass(frozen=True, slots=True)
-class ServerSettings:
-    """A server to watch, with its own settings."""
-
-    server_name: Name
-    """The Matrix server name, as in user IDs."""
-    interval: Annotated[float | None, value_types.DURATION] = None
-    """How often this server is probed. Overrides probe.interval."""
-    expect: ExpectSettings = field(default_factory=ExpectSettings)
 
 
 @with_config(STRICT)
@@ -141,43 +126,6 @@ class StorageSettings:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
-class ServerUrl:
-    """A URL that returns server names, in Prometheus's http_sd format."""
-
-    url: Url
-    """The URL of the list; http or https. It is shown in the log and on /metrics."""
-    refresh_interval: Annotated[float, value_types.DURATION] = 300.0
-    """How often the exporter fetches the list."""
-    token_file: Annotated[Path | None, value_types.TOKEN_FILE] = None
-    """File with a bearer token, which is read before every request. The path is relative to the configuration file."""
-    headers: Annotated[dict[str, str], value_types.HEADERS] = field(default_factory=dict, repr=False)
-    """Additional request headers. Their values are never shown."""
-    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
-    """PEM bundle that replaces the default trust store, for this URL only. The path is relative to the configuration
-    file."""
-
-
-@with_config(STRICT)
-@dataclass(frozen=True, slots=True)
-class SynapseDestinations:
-    """The servers that a Synapse federates with, from its admin API."""
-
-    url: Annotated[str, value_types.BASE_URL]
-    """The base URL of the admin API, without /_synapse/admin; http or https."""
-    token_file: Annotated[Path, value_types.TOKEN_FILE]
-    """File with the access token of an administrator, which is read before every request. The path is relative to the
-    configuration file."""
-    refresh_interval: Annotated[float, value_types.DURATION] = 3600.0
-    """How often the exporter fetches the list."""
-    failing_at_most: Annotated[float | None, value_types.DURATION] = None
-    """Excludes the servers that Synapse has failed to reach for longer than this. By default, no server is excluded."""
-    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
-    """PEM bundle that replaces the default trust store, for this URL only. The path is relative to the configuration
-    file."""
-
-
-@with_config(STRICT)
-@dataclass(frozen=True, slots=True)
 class ListSettings:
     """Limits of the server lists: of each file, URL and Synapse."""
 
@@ -230,35 +178,23 @@ class OutboundSettings:
     by_family: OutboundNames = field(default_factory=OutboundNames)
 
 
-def _expand_server(written: object) -> object:
-    """Expand a plain server name, which is short for a mapping with only that name."""
-    return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
-
-
-def _expand_server_url(written: object) -> object:
-    """Expand a plain URL, which is short for a mapping with only that URL."""
-    return written if isinstance(written, dict) else ServerUrl(value_types.URL(written))
-
-
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class Settings:
     """The configuration file of matrix-federation-exporter."""
 
-    servers: tuple[
-        Annotated[ServerSettings, BeforeValidator(_expand_server, json_schema_input_type=Name | ServerSettings)], ...
-    ] = ()
+    servers: Servers = ()
     """The Matrix servers to watch: server names, or mappings with a server name and its settings."""
-    server_files: tuple[Annotated[str, value_types.GLOB], ...] = ()
+    server_files: ServerFiles = ()
     """Files with more server names, in Prometheus's file_sd format: paths or patterns, relative to the configuration
     file."""
-    server_urls: tuple[
-        Annotated[ServerUrl, BeforeValidator(_expand_server_url, json_schema_input_type=Url | ServerUrl)], ...
-    ] = ()
+    server_urls: ServerUrls = ()
     """URLs that return more server names, in Prometheus's http_sd format: plain URLs, or mappings with a URL and its
     settings."""
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
     """Synapse homeservers. All servers that they federate with are watched."""
+    groups: tuple[GroupSettings, ...] = ()
+    """More servers, which have labels or settings of their own."""
     lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -268,17 +204,51 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
-    """A complete configuration, as the rest of the exporter uses it."""
+class Group:
+    """A group of servers, as the rest of the exporter uses it."""
 
+    name: str = DEFAULT_GROUP
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """An empty one removes that label."""
     servers: tuple[WatchedServer, ...] = ()
     server_files: tuple[str, ...] = ()
     """Paths or patterns, relative to the working directory."""
     server_urls: tuple[ServerUrl, ...] = ()
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
+    interval: float = ProbeSettings().interval
+    """Of the servers on lists, like `cadence`."""
+    cadence: Cadence = DEFAULT_CADENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A complete configuration, as the rest of the exporter uses it."""
+
+    groups: tuple[Group, ...] = (Group(),)
+    """The first is the default one."""
     lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     outbound: OutboundSettings | None = None
+
+    @property
+    def servers(self) -> tuple[WatchedServer, ...]:
+        """The servers of all groups that no list names."""
+        return tuple(server for group in self.groups for server in group.servers)
+
+    @property
+    def server_files(self) -> tuple[str, ...]:
+        """Those of all groups."""
+        return tuple(dict.fromkeys(pattern for group in self.groups for pattern in group.server_files))
+
+    @property
+    def server_urls(self) -> tuple[ServerUrl, ...]:
+        """Those of all groups."""
+        return tuple(url for group in self.groups for url in group.server_urls)
+
+    @property
+    def synapse_destinations(self) -> tuple[SynapseDestinations, ...]:
+        """Those of all groups."""
+        return tuple(synapse for group in self.groups for synapse in group.synapse_destinations)

@@ -17,6 +17,7 @@ from exporter.config.complaint import printable_value
 from exporter.config.yaml_reader import BOOLEANS, NULL, UnsupportedScalar
 from exporter.model import durations, names
 from exporter.model.enums import IPFamily
+from exporter.model.servers import DEFAULT_GROUP, MAX_LABEL_VALUE, parse_label_name, parse_label_value
 
 _MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descriptors and ports are limited
 
@@ -27,6 +28,7 @@ MAX_ANCHORS = 8  # they are tried one after the other before the exporter conclu
 _REMOVE_QUOTES = "remove the quotes"
 """The remedy for a number or a boolean that is written as a string."""
 
+_GROUP_NAME = re.compile("[A-Za-z0-9_.-]{1,64}")
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2
 _HEADER_VALUE = re.compile(r"[!-~]([ -~]*[!-~])?")
 _RESERVED_HEADERS = {"accept-encoding", "connection", "content-length", "host", "te", "transfer-encoding", "upgrade"}
@@ -133,6 +135,14 @@ def _parse_ip_family(written: str) -> IPFamily:
         raise ValueError from error
 
 
+def _parse_group_name(written: str) -> str:
+    if written == DEFAULT_GROUP:
+        raise ValueError("this is the group of the lists at the top level, so choose another name")
+    if not _GROUP_NAME.fullmatch(written):
+        raise ValueError("use at most 64 letters, digits, dots, hyphens and underscores")
+    return written
+
+
 def parse_path(written: str) -> Path:
     if not written or "\0" in written:
         raise ValueError
@@ -181,6 +191,13 @@ def _parse_headers(value: object) -> dict[str, str]:
 STRING: dict[str, object] = {"type": "string", "minLength": 1}
 
 SERVER_NAME = ValueType("a server name such as example.org or example.org:8448", parse_text(names.parse), STRING)
+GROUP_NAME = ValueType("the name of a group such as ours", parse_text(_parse_group_name), STRING)
+LABEL_NAME = ValueType("a label name such as team", parse_text(parse_label_name), STRING)
+LABEL_VALUE = ValueType(
+    f"a label value of at most {MAX_LABEL_VALUE} printable characters",
+    parse_text(parse_label_value),
+    {"type": "string", "maxLength": MAX_LABEL_VALUE},
+)
 DURATION = ValueType(
     "a duration such as 90s, 5m or 1h30m",
     parse_text(durations.parse),

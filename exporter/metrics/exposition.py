@@ -18,6 +18,7 @@ from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
+from exporter.model.servers import Labels
 from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
 from exporter.reports.server_state import ServerState
 
@@ -32,27 +33,34 @@ _GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
 
 def render_lines(state: ServerState) -> RenderedLines:
     """Return the sample lines of a server, as one text for each family. They are the same in both formats."""
-    server_name = _escape_label(str(state.watched.server_name))
+    server_name, labels = _escape_label(str(state.watched.server_name)), _render_labels(state.watched.labels)
     return tuple(
-        "".join([_render_line(layout, server_name, sample) for sample in family.samples(state)]).encode()
+        "".join([_render_line(layout, server_name, labels, sample) for sample in family.samples(state)]).encode()
         for family, layout in _LAYOUTS
     )
 
 
+def _render_labels(labels: Labels) -> str:
+    """Return the labels that all series of a server have, as they follow those of the family."""
+    return "".join([f',{name}="{_escape_label(value)}"' for name, value in labels])
+
+
 def _line_layout(family: Family) -> str:
-    """Return a format string: {0} is the server name, {1} the value, and the label values follow as in the table."""
-    positions = {"server_name": 0} | {label: position for position, label in enumerate(family.labels, start=2)}
+    """Return a format string: {0} is the server name, {1} the labels of the server, {2} the value, and the label values
+    of the family follow as in the table.
+    """
+    positions = {"server_name": 0} | {label: position for position, label in enumerate(family.labels, start=3)}
     labels = ",".join(f'{label}="{{{position}}}"' for label, position in sorted(positions.items()))
-    return f"{family.full_name}{{{{{labels}}}}} {{1}}\n"
+    return f"{family.full_name}{{{{{labels}{{1}}}}}} {{2}}\n"
 
 
 _LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)
 
 
-def _render_line(layout: str, server_name: str, sample: Sample) -> str:
+def _render_line(layout: str, server_name: str, labels: str, sample: Sample) -> str:
     label_values, value = sample
     formatted = floatToGoString(value)  # type: ignore[no-untyped-call]
-    return layout.format(server_name, formatted, *map(_escape_label, label_values))
+    return layout.format(server_name, labels, formatted, *map(_escape_label, label_values))
 
 
 def _escape_label(label_value: str) -> str:

@@ -14,6 +14,7 @@ from itertools import islice
 from operator import attrgetter
 from typing import Any, Final
 
+from exporter.model.servers import Labels
 from exporter.reports.board import RenderedState
 from exporter.reports.summary import State
 
@@ -41,6 +42,10 @@ class Query:
     words: str = ""
     """Each of these words is part of the name, of a stage, a reason, a warning or the software."""
     state: State | None = None
+    group: str = ""
+    """The name of the group; empty for all."""
+    labels: Labels = ()
+    """Each of these is among the labels of the server."""
     order: Order = Order.STATE
 
 
@@ -51,7 +56,7 @@ class Listing:
     totals: Mapping[State, int]
     """All servers, by state."""
     found: Mapping[State, int]
-    """Those that contain the words, by state."""
+    """Those that contain the words, and are in the group and have the labels, by state."""
     count: int
     """How many servers the query selects."""
     servers: Sequence[RenderedState]
@@ -61,9 +66,13 @@ class Listing:
 def select(servers: Sequence[RenderedState], query: Query, start: int, stop: int) -> Listing:
     """Return the servers of a query, in its order."""
     found, totals = servers, _count(servers)
+    if query.group:
+        found = [each for each in found if each.state.watched.group == query.group]
+    for label in query.labels:
+        found = [each for each in found if label in each.state.watched.labels]
     for word in query.words.lower().split():
         found = [each for each in found if word in each.summary.searched]
-    by_state = _count(found) if query.words else totals
+    by_state = totals if found is servers else _count(found)
     of_state = [each for each in found if each.summary.state is query.state] if query.state else found
     return Listing(totals, by_state, len(of_state), _sort(of_state, _KEYS[query.order], start, stop))
 

@@ -18,6 +18,8 @@ def server_json(server: RenderedState, now: datetime) -> JsonObject:
     state, summary = server.state, server.summary
     return {
         "server_name": summary.name,
+        "group": state.watched.group,
+        "labels": dict(state.watched.labels),
         "state": summary.state,
         "since": _rfc3339(state.since),
         "checked_at": _rfc3339(state.report.ended_at if state.report else None),

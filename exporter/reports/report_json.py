@@ -37,6 +37,8 @@ def server_state_json(state: ServerState) -> JsonObject:
     assert state.report is not None
     return {
         **report_json(state.report, state.well_known_last_seen),
+        "group": state.watched.group,
+        "labels": dict(state.watched.labels),
         "exporter_offline": state.exporter_offline,
         "history": [_result_json(earlier) for earlier in state.history],
         "last_failures": [_result_json(earlier) for earlier in state.last_failures],

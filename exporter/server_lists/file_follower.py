@@ -1,13 +1,13 @@
 """Reads the server files again and again, and records in metrics and in the log how that went."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import structlog
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.model.names import ServerName
 from exporter.server_lists.file_sd import ServerFile, ServerFiles
 from exporter.server_lists.parse_thread import parse
+from exporter.server_lists.source import Listing
 
 log = structlog.get_logger()
 
@@ -22,9 +22,9 @@ class FileFollower:
     def __repr__(self) -> str:
         return f"<FileFollower {', '.join(self._files.files) or 'none'}>"
 
-    @property
-    def names(self) -> Iterable[ServerName]:
-        return self._files.names
+    def listings(self, patterns: Sequence[str]) -> Sequence[Listing]:
+        """Return the contents of the files that match some of the patterns."""
+        return self._files.listings(patterns)
 
     def follow(self, patterns: Sequence[str], max_servers: int) -> None:
         """Read other files from now on."""
@@ -44,7 +44,7 @@ class FileFollower:
 
     def _record(self, path: str, file: ServerFile) -> None:
         self._exporter_metrics.add_list(path)
-        servers, rejected = len(file.listing.names), file.listing.rejected
+        servers, rejected = len(file.listing.servers), file.listing.rejected
         self._exporter_metrics.record_list(path, servers, rejected, is_applied=file.is_applied)
 
     def _log_complaints(self) -> None:
@@ -54,3 +54,5 @@ class FileFollower:
             event = "entry of a server list left out" if file.is_applied else "server file not applied"
             for complaint in file.listing.complaints:
                 log.warning(event, list=path, complaint=str(complaint))
+            for complaint in file.listing.left_out_labels:
+                log.warning("label of a server list left out", list=path, complaint=str(complaint))

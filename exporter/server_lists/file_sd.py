@@ -2,22 +2,31 @@
 
 import glob
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from exporter.config import Complaint, Config, ConfigError, ListSettings, files
+from exporter.config import Complaint, ConfigError, ListSettings, files
 from exporter.config.checking import NOT_A_LIST, NOT_A_MAPPING, expectation, not_a_mapping_with, unknown_key
 from exporter.config.complaint import KeyPath
 from exporter.config.document import Document, parse_json, parse_yaml
-from exporter.config.value_types import SERVER_NAME, UnexpectedError
-from exporter.model.names import ServerName
-from exporter.model.servers import WatchedServer
+from exporter.config.value_types import (
+    LABEL_NAME,
+    LABEL_VALUE,
+    SERVER_NAME,
+    UnexpectedError,
+    none_if_null,
+    original_text,
+)
+from exporter.model.servers import MAX_LABELS, Labels, sort_labels
 from exporter.server_lists.source import MAX_BYTES, MAX_COMPLAINTS, Listing, ListingBuilder
 
 _GROUP_KEYS = ("targets", "labels")
-"""The keys of a target group. The labels are for Prometheus, and the exporter ignores them."""
+"""The keys of a target group."""
+_FOR_RELABELING = "__"
+"""With this begin the labels that only Prometheus uses, and drops."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +38,16 @@ class ServerFile:
     max_servers: int = 0
     """The limit that applied to that content."""
     listing: Listing = field(default_factory=Listing)
-    """The names in its last usable content, and what is wrong with its current content."""
+    """The servers in its last usable content, and what is wrong with its current content."""
     is_applied: bool = True
-    """Whether the names are those of its current content."""
+    """Whether the servers are those of its current content."""
 
 
 class ServerFiles:
-    """The server names in all files that match the patterns.
+    """The servers in all files that match the patterns.
 
-    Invalid entries of a file are left out. A file that cannot be used keeps the names of its last usable content. A
-    file that was removed loses its names.
+    Invalid entries of a file are left out. A file that cannot be used keeps the servers of its last usable content. A
+    file that was removed loses its servers.
     """
 
     def __init__(
@@ -54,26 +63,33 @@ class ServerFiles:
         self._max_complaints = max_complaints
         self.files: dict[str, ServerFile] = {}
         self.unmatched: tuple[Complaint, ...] = ()
+        self._matches: dict[str, list[str]] = {}
+        """The paths that match each pattern."""
 
     def refresh(self) -> bool:
-        """Read the files that have changed. Return whether names or complaints may have changed. Blocks on the disk."""
+        """Read the files that have changed. Return whether servers or complaints may have. Blocks on the disk."""
         before = self.files, self.unmatched
         matches = {pattern: glob.glob(pattern) for pattern in self.patterns}  # noqa: PTH207 - they are absolute
         self.unmatched = tuple(_no_match(pattern) for pattern, paths in matches.items() if not paths)
+        self._matches = matches
         paths = sorted({path for paths in matches.values() for path in paths})
         self.files = {path: self._reread(path, self.files.get(path, ServerFile())) for path in paths}
         return (self.files, self.unmatched) != before
 
-    @property
-    def names(self) -> tuple[ServerName, ...]:
-        """The names in all files, sorted, without duplicates."""
-        return tuple(sorted({name for file in self.files.values() for name in file.listing.names}, key=str))
+    def listings(self, patterns: Sequence[str]) -> Sequence[Listing]:
+        """Return the contents of the files that match some of the patterns, sorted by path."""
+        paths = {path for pattern in patterns for path in self._matches.get(pattern, ())}
+        return [self.files[path].listing for path in sorted(paths)]
 
     @property
     def complaints(self) -> tuple[Complaint, ...]:
         return self.unmatched + tuple(
             complaint for file in self.files.values() for complaint in file.listing.complaints
         )
+
+    @property
+    def left_out_labels(self) -> tuple[Complaint, ...]:
+        return tuple(complaint for file in self.files.values() for complaint in file.listing.left_out_labels)
 
     def _reread(self, path: str, last: ServerFile) -> ServerFile:
         try:
@@ -98,7 +114,7 @@ def _no_match(pattern: str) -> Complaint:
 
 def _kept(last: ServerFile, digest: bytes, unusable: Listing) -> ServerFile:
     """Return the state of a file whose current content cannot be used."""
-    return replace(last, digest=digest, listing=replace(unusable, names=last.listing.names), is_applied=False)
+    return replace(last, digest=digest, listing=replace(unusable, servers=last.listing.servers), is_applied=False)
 
 
 # ---------------------------------------------------------------- format
@@ -137,12 +153,47 @@ def _read_group(document: Document, listing: ListingBuilder, index: int, group: 
     for path, sentence in _group_errors(group):
         listing.reject(partial(_complaint, document, (index, *path), sentence), left_out if is_valid else 0)
         is_valid = False
+    labels = _read_labels(document, listing, index, group) if is_valid else ()
     for position, target in enumerate(targets if is_valid else []):
         try:
-            listing.add(SERVER_NAME(target))
+            listing.add(SERVER_NAME(target), labels)
         except UnexpectedError as error:
             sentence = partial(expectation, error, target)
             listing.reject(partial(_complaint, document, (index, "targets", position), sentence))
+
+
+def _read_labels(document: Document, listing: ListingBuilder, index: int, group: object) -> Labels:
+    """Return the labels of a valid group. Those that cannot be used are left out."""
+    labels: dict[str, str] = {}
+    written = group.get("labels", {}) if isinstance(group, dict) else {}
+    for name, value in written.items():
+        if name.startswith(_FOR_RELABELING):
+            continue
+        if wrong := _label_error(name, value, len(labels)):
+            listing.leave_label_out(partial(_complaint, document, (index, "labels", name), wrong))
+        else:
+            labels[name] = _label_text(value)
+    return sort_labels(labels)
+
+
+def _label_error(name: str, value: object, labels_before: int) -> Callable[[], str] | None:
+    """Return a function that says why a label cannot be used, or None if it can."""
+    if labels_before >= MAX_LABELS:
+        return lambda: f"expected at most {MAX_LABELS} labels, found more: remove some"
+    for value_type, written in ((LABEL_NAME, name), (LABEL_VALUE, _label_text(value))):
+        try:
+            value_type(written)
+        except UnexpectedError as error:
+            return partial(expectation, error, written)
+    return None
+
+
+def _label_text(value: object) -> Any:
+    """Return the text of a scalar, as Prometheus does, an empty text for null, and other values as they are."""
+    if value is None or none_if_null(value) is None:
+        return ""
+    text = original_text(value)
+    return value if text is None else text
 
 
 def _group_errors(group: object) -> Iterator[tuple[KeyPath, Callable[[], str]]]:
@@ -165,14 +216,3 @@ def _constant(complaint: Complaint) -> Callable[[], Complaint]:
 
 def _complaint(document: Document, path: KeyPath, sentence: Callable[[], str]) -> Complaint:
     return document.complaint(path, sentence())
-
-
-# ---------------------------------------------------------------- configuration
-
-
-def merge_servers(config: Config, names: Iterable[ServerName]) -> tuple[WatchedServer, ...]:
-    """Return the servers of the configuration in their order, and then those that are only in `names`, sorted."""
-    configured = {server.server_name for server in config.servers}
-    interval, cadence = config.probe.interval, config.probe.cadence
-    others = sorted(set(names) - configured, key=str)
-    return (*config.servers, *(WatchedServer(name, interval, None, cadence) for name in others))

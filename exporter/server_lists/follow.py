@@ -1,4 +1,4 @@
-"""Fetches each server list at its own interval. Its names stay until it can be fetched again."""
+"""Fetches each server list at its own interval. Its servers stay until it can be fetched again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import structlog
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.model.names import ServerName
 from exporter.server_lists.fetch import ListError
+from exporter.server_lists.merging import Overlap
 from exporter.server_lists.source import Listing, ServerList
 
 RETRY_SECONDS = 60.0  # after a failure, as most are short
@@ -30,13 +30,13 @@ class _FollowedList:
 
     def __repr__(self) -> str:
         failing = ", failing" if self.failure else ""
-        return f"<_FollowedList: {self.source.url}, {len(self.listing.names)} names{failing}>"
+        return f"<_FollowedList: {self.source.url}, {len(self.listing.servers)} servers{failing}>"
 
 
 class ListFollower:
-    """Follows all lists. `on_change` is called whenever their names have changed.
+    """Follows all lists. `on_change` is called whenever their servers have changed.
 
-    A list that cannot be fetched keeps the names of its latest valid response. Lists are fetched one at a time.
+    A list that cannot be fetched keeps the servers of its latest valid response. Lists are fetched one at a time.
     """
 
     def __init__(self, on_change: Callable[[], Awaitable[None]], exporter_metrics: ExporterMetrics) -> None:
@@ -49,21 +49,22 @@ class ListFollower:
 
     def __repr__(self) -> str:
         failing = sum(bool(followed.failure) for followed in self._by_url.values())
-        return f"<ListFollower: {len(self._by_url)} lists, {failing} failing, {len(self.names)} names>"
+        servers = sum(len(followed.listing.servers) for followed in self._by_url.values())
+        return f"<ListFollower: {len(self._by_url)} lists, {failing} failing, {servers} servers>"
 
-    @property
-    def names(self) -> tuple[ServerName, ...]:
-        """The names on all lists, sorted, without duplicates."""
-        return tuple(sorted({name for followed in self._by_url.values() for name in followed.listing.names}, key=str))
+    def listing(self, url: str) -> Listing:
+        """Return the latest usable response of a list, which is empty as long as there is none."""
+        followed = self._by_url.get(url)
+        return followed.listing if followed else Listing()
 
     def follow(self, sources: Iterable[ServerList]) -> None:
         """Replace all lists.
 
         There are three cases of a list, which is identified by its URL:
 
-        - It is unchanged: it keeps its names, and is fetched when it was due before.
-        - Its settings have changed: it keeps its names, and is fetched at once.
-        - It is new: it has no names yet, and is fetched at once.
+        - It is unchanged: it keeps its servers, and is fetched when it was due before.
+        - Its settings have changed: it keeps its servers, and is fetched at once.
+        - It is new: it has no servers yet, and is fetched at once.
         """
         before = self._by_url
         self._by_url = {source.url: self._followed(source, before.get(source.url)) for source in sources}
@@ -116,7 +117,7 @@ class ListFollower:
         followed.failure = failure
         if not failure:
             followed.listing = listing
-        servers = len(followed.listing.names)
+        servers = len(followed.listing.servers)
         self._exporter_metrics.record_list(url, servers, listing.rejected, is_applied=not failure)
         if (followed.listing, failure) == before:
             return
@@ -126,8 +127,15 @@ class ListFollower:
         log.info("server list applied", list=url, servers=servers, rejected=listing.rejected)
         for complaint in listing.complaints:
             log.warning("entry of a server list left out", list=url, complaint=str(complaint))
-        if listing.names != before[0].names:
+        for complaint in listing.left_out_labels:
+            log.warning("label of a server list left out", list=url, complaint=str(complaint))
+        if listing.servers != before[0].servers:
             await self._on_change()
+
+
+def log_overlaps(overlaps: Iterable[Overlap]) -> None:
+    for overlap in overlaps:
+        log.warning("servers are in two groups", overlap=str(overlap))
 
 
 def _first_complaint(listing: Listing) -> str:

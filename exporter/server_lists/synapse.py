@@ -16,6 +16,7 @@ from exporter.config.complaint import printable_value
 from exporter.model import names
 from exporter.model.names import InvalidServerNameError
 from exporter.model.sanitize import printable
+from exporter.model.servers import Labels, sort_labels
 from exporter.server_lists.fetch import MAX_SHOWN, ListAccess, ListError, get
 from exporter.server_lists.parse_thread import parse
 from exporter.server_lists.source import Listing, ListingBuilder
@@ -63,11 +64,11 @@ class SynapseList:
 
     async def fetch(self) -> Listing:
         """Fetch all pages. If one fails, the whole list does: otherwise the servers on it would be dropped."""
-        listing = ListingBuilder(_RESPONSE, self.max_servers)
+        listing, labels = ListingBuilder(_RESPONSE, self.max_servers), sort_labels(self.settings.labels)
         start = count = 0
         while count < MAX_PAGES:
             page, count = await self._page(start), count + 1
-            _add(listing, (found.destination for found in page.destinations if not self._is_gone(found)))
+            _add(listing, (found.destination for found in page.destinations if not self._is_gone(found)), labels)
             if page.next_token is None:
                 return listing.listing()
             if page.next_token <= start:
@@ -100,10 +101,10 @@ def _read_page(content: bytes) -> _DestinationsPage:
     return page
 
 
-def _add(listing: ListingBuilder, destinations: Iterable[str]) -> None:
+def _add(listing: ListingBuilder, destinations: Iterable[str], labels: Labels) -> None:
     for text in destinations:
         try:
-            listing.add(names.parse(text))
+            listing.add(names.parse(text), labels)
         except InvalidServerNameError as error:
             listing.reject(partial(_not_a_name, text, str(error)))
 

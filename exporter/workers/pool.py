@@ -108,7 +108,7 @@ class WorkerProber:
     def __init__(self, workers: WorkerPool, config: Config, in_process: SupportsProbe) -> None:
         self._workers = workers
         self._in_process = in_process
-        self._use_config = UseConfig(next(_GENERATIONS), replace(config, servers=()), workers.size)
+        self._use_config = UseConfig(next(_GENERATIONS), _without_servers(config), workers.size)
 
     async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
         return await self._run(name, ProbeTask(name, max_seconds))
@@ -129,6 +129,10 @@ class WorkerProber:
             return await worker.run(task, self._use_config)
         except WorkerLostError:
             return await worker.run(task, self._use_config)
+
+
+def _without_servers(config: Config) -> Config:
+    return replace(config, groups=tuple(replace(group, servers=()) for group in config.groups))
 
 
 class WorkerHandle:

@@ -19,6 +19,7 @@ from exporter.config import (
     Config,
     ConfigError,
     DormantSettings,
+    Group,
     HostPort,
     ListSettings,
     NetworkSettings,
@@ -30,7 +31,8 @@ from exporter.config import (
     SynapseDestinations,
     WebSettings,
 )
-from exporter.config.settings import ExpectSettings, ServerSettings, Settings, StorageSettings
+from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings
+from exporter.config.settings import Settings, StorageSettings
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.servers import Cadence, WatchedServer
@@ -44,6 +46,7 @@ SECTIONS = {
     "servers[0].expect.": ExpectSettings,
     "server_urls[0].": ServerUrl,
     "synapse_destinations[0].": SynapseDestinations,
+    "groups[0].": GroupSettings,
     "lists.": ListSettings,
     "probe.": ProbeSettings,
     "probe.dormant.": DormantSettings,
@@ -115,6 +118,16 @@ synapse_destinations:
     refresh_interval: 1d
     failing_at_most: 7d
     ca_file: ca.pem
+    labels: {}
+groups:
+  - name: ours
+    labels: {team: chat, env: ""}
+    servers: [a.example, {server_name: b.example, interval: 2m}]
+    server_files: [ours.yaml]
+    server_urls: [https://inventory.example.org/ours]
+    synapse_destinations: [{url: "https://chat.example.org", token_file: token}]
+    interval: 1m
+  - {name: others, server_files: [others.yaml]}
 lists: {max_servers: 1000}
 probe:
   interval: 10m
@@ -136,7 +149,7 @@ network:
 web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 """)
     cadence = Cadence(60.0, dormant_after=86400.0, dormant_interval=7200.0)
-    assert config.load(path) == Config(
+    default = Group(
         servers=(
             WatchedServer(names.parse("matrix.org"), 600.0, None, cadence),
             WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, None, cadence),
@@ -160,8 +173,28 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
                 refresh_interval=86400.0,
                 failing_at_most=604800.0,
                 ca_file=tmp_path / "ca.pem",
+                labels={},
             ),
         ),
+        interval=600.0,
+        cadence=cadence,
+    )
+    ours = Group(
+        "ours",
+        {"team": "chat", "env": ""},
+        servers=(
+            WatchedServer(names.parse("a.example"), 60.0, None, cadence, (("team", "chat"),), "ours"),
+            WatchedServer(names.parse("b.example"), 120.0, None, cadence, (("team", "chat"),), "ours"),
+        ),
+        server_files=(f"{tmp_path}/ours.yaml",),
+        server_urls=(ServerUrl("https://inventory.example.org/ours"),),
+        synapse_destinations=(SynapseDestinations("https://chat.example.org", tmp_path / "token"),),
+        interval=60.0,
+        cadence=cadence,
+    )
+    others = Group("others", server_files=(f"{tmp_path}/others.yaml",), interval=600.0, cadence=cadence)
+    assert config.load(path) == Config(
+        groups=(default, ours, others),
         lists=ListSettings(max_servers=1000),
         probe=ProbeSettings(600.0, 0.5, 10, 86400.0, 60.0, DormantSettings(after=86400.0, interval=7200.0)),
         network=NetworkSettings(
@@ -189,8 +222,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 def test_only_the_servers_are_required(write: Write) -> None:
     """Every other key has a default."""
     assert config.load(write("servers: [example.org]")) == Config(
-        servers=(WatchedServer(names.parse("example.org"), 300.0, None),),
-        server_files=(),
+        groups=(Group(servers=(WatchedServer(names.parse("example.org"), 300.0, None),)),),
         lists=ListSettings(max_servers=50_000),
         probe=ProbeSettings(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
         network=NetworkSettings(
@@ -216,7 +248,7 @@ def test_no_server_is_dormant_where_that_is_null(write: Write) -> None:
 def test_server_files_can_replace_servers(write: Write) -> None:
     """`servers` may be empty, because the files may contain servers later."""
     assert config.load(write("servers: []\nserver_files: [/etc/servers.json]")) == Config(
-        server_files=("/etc/servers.json",)
+        groups=(Group(server_files=("/etc/servers.json",)),)
     )
 
 
@@ -224,9 +256,8 @@ def test_synapse_destinations_can_replace_servers(write: Write, tmp_path: Path) 
     """`servers` may be missing if a server list is configured."""
     (tmp_path / "token").write_text("syt_secret")
     path = write("synapse_destinations: [{url: 'http://127.0.0.1:8008', token_file: token}]")
-    assert config.load(path) == Config(
-        synapse_destinations=(SynapseDestinations("http://127.0.0.1:8008", tmp_path / "token", 3600.0, None, None),)
-    )
+    synapse = SynapseDestinations("http://127.0.0.1:8008", tmp_path / "token", 3600.0, None, None, {"role": "peer"})
+    assert config.load(path) == Config(groups=(Group(synapse_destinations=(synapse,)),))
 
 
 def test_repr_does_not_contain_the_values_of_headers() -> None:
@@ -293,6 +324,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "server_urls[0].": "server_urls:\n- ",
         "synapse_destinations[0].": "synapse_destinations:\n- ",
         "probe.dormant.": "probe:\n  dormant:\n    ",
+        "groups[0].": "groups:\n- ",
         "outbound.tls.": "outbound:\n  tls:\n    ",
         "outbound.by_family.": "outbound:\n  by_family:\n    ",
     }

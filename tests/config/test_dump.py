@@ -16,6 +16,13 @@ server_urls:
   - {url: "https://example.org/servers.json", refresh_interval: 1h30m, headers: {X-API-Key: hunter2}}
 synapse_destinations:
   - {url: "https://matrix.example.org", token_file: token, failing_at_most: 7d}
+groups:
+  - name: ours
+    labels: {team: chat, env: ""}
+    servers: [a.example, {server_name: b.example, interval: 7m}]
+    server_urls: [{url: "https://example.org/ours.json", headers: {X-API-Key: hunter2}}]
+    interval: 1m
+  - {name: others, server_files: [others.yaml], interval: 2m}
 lists: {max_servers: 10}
 probe: {interval: 2m, timeout: 500ms, concurrency: 7}
 network:
@@ -54,8 +61,9 @@ def test_what_is_written_is_the_same_configuration(tmp_path: Path, everything: C
     assert "hunter2" not in text
     assert "X-API-Key: <secret>" in text
     again = loaded(tmp_path, everything)
-    assert again.server_urls[0].headers == {"X-API-Key": "<secret>"}
-    everything.server_urls[0].headers["X-API-Key"] = "<secret>"
+    assert [url.headers for url in again.server_urls] == [{"X-API-Key": "<secret>"}] * 2
+    for url in everything.server_urls:
+        url.headers["X-API-Key"] = "<secret>"
     assert again == everything
 
 

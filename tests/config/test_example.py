@@ -11,23 +11,20 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
+from docs.config_schema import schema
 from exporter import config
-from exporter.config import Config
-from exporter.config.schema import schema
+from exporter.config import Config, Group
+from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings, ServerUrl, SynapseDestinations
 from exporter.config.settings import (
     DormantSettings,
-    ExpectSettings,
     ListSettings,
     NetworkSettings,
     OutboundNames,
     OutboundSettings,
     OutboundTls,
     ProbeSettings,
-    ServerSettings,
-    ServerUrl,
     Settings,
     StorageSettings,
-    SynapseDestinations,
     WebSettings,
 )
 from exporter.model import names
@@ -45,12 +42,11 @@ def keys(section: type[Any]) -> list[str]:
 
 def test_the_example_shows_the_defaults() -> None:
     """Apart from the servers, it has the same meaning as an empty file."""
-    assert config.load(EXAMPLE) == Config(
-        servers=(
-            WatchedServer(names.parse("matrix.org"), 300.0, None),
-            WatchedServer(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
-        )
+    servers = (
+        WatchedServer(names.parse("matrix.org"), 300.0, None),
+        WatchedServer(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
     )
+    assert config.load(EXAMPLE) == Config(groups=(Group(servers=servers),))
 
 
 def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
@@ -85,7 +81,11 @@ def test_the_example_explains_every_key() -> None:
 def test_the_example_contains_every_key_of_the_server_lists() -> None:
     """They are commented out, because a missing token file would make the example invalid."""
     text = EXAMPLE.read_text(encoding="utf-8")
-    for section, declaration in (("server_urls", ServerUrl), ("synapse_destinations", SynapseDestinations)):
+    for section, declaration in (
+        ("server_urls", ServerUrl),
+        ("synapse_destinations", SynapseDestinations),
+        ("groups", GroupSettings),
+    ):
         after = text.partition(f"\n# {section}:\n")[2].partition("\n\n")[0]
         lines = [line.removeprefix("# ") for line in after.splitlines() if line.startswith("#   ")]
         (written,) = yaml.safe_load("\n".join(lines))
@@ -157,6 +157,10 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         for key, value in written["properties"].items()
         if "default" in value
     } == {
+        "GroupSettings.servers": [],
+        "GroupSettings.server_files": [],
+        "GroupSettings.server_urls": [],
+        "GroupSettings.synapse_destinations": [],
         "ListSettings.max_servers": 50_000,
         "ProbeSettings.interval": "5m",
         "ProbeSettings.timeout": "30s",

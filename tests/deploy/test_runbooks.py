@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.schema import schema
+from docs.config_schema import schema
 from exporter.metrics.exporter_metrics import SkipReason
 from tests.deploy.rules import ROOT, RUNBOOKS
 

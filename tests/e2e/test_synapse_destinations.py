@@ -66,8 +66,8 @@ async def test_peers_of_a_real_synapse_are_a_list(
     )
     token.write_text(token_of(homeserver, "admin", admin=True))
     everything, alive = await PeersOfSynapse(plain).fetch(), await PeersOfSynapse(secured).fetch()
-    assert list(map(str, everything.names)) == PEERS
-    assert list(map(str, alive.names)) == [name for name in PEERS if name != "c.example"]
+    assert list(map(str, everything.servers)) == PEERS
+    assert list(map(str, alive.servers)) == [name for name in PEERS if name != "c.example"]
     for wrong, complaint in ((token_of(homeserver, "user", admin=False), "403"), ("syt_nonsense", "401")):
         token.write_text(wrong)
         with pytest.raises(ListError, match=f"expected status 200, found {complaint}: check"):

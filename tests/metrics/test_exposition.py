@@ -21,6 +21,7 @@ from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.servers import OWN_LABELS, sort_labels
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
 from tests.programs import program
@@ -125,6 +126,34 @@ def test_hostile_label_values_survive_escaping() -> None:
     (family,) = (metric for metric in parse_openmetrics(text) if metric.name == "matrix_federation_delegation")
     targets = [sample.labels["target"] for sample in family.samples]
     assert targets == ['a"b\\c d\\n:443', "münchen.example:1"]
+
+
+def test_all_series_of_a_server_have_its_labels() -> None:
+    """Whatever the values contain. Other servers have no additional label."""
+    values = {"env": 'a"b\\c', "team": "{münchen,}=1 # EOF"}
+    reports = [delegated_by_well_known("labelled.example"), delegated_by_well_known("plain.example"), hostile()]
+    watched = [
+        watched_server("labelled.example", labels=sort_labels(values)),
+        watched_server("plain.example"),
+        watched_server("hostile.example.org", labels=sort_labels(values)),
+    ]
+    labelled = text_of(board_of(watched, *reports), OPENMETRICS)
+    plain = text_of(board_of([watched_server(each.server_name.text) for each in watched], *reports), OPENMETRICS)
+
+    def samples(text: str) -> list[tuple[str, dict[str, str], float]]:
+        return [
+            (sample.name, sample.labels, sample.value) for each in parse_openmetrics(text) for sample in each.samples
+        ]
+
+    assert samples(labelled) == [
+        (name, labels if labels["server_name"] == "plain.example" else labels | values, value)
+        for name, labels, value in samples(plain)
+    ]
+
+
+def test_labels_that_servers_may_have_are_not_those_of_the_families() -> None:
+    """Otherwise a series would have two labels of one name, and the scrape would fail."""
+    assert {"server_name", *(label for family in FAMILIES for label in family.labels)} == OWN_LABELS
 
 
 def test_there_are_no_duplicate_series() -> None:

@@ -131,7 +131,7 @@ def test_every_warning_has_a_remedy() -> None:
 
 def test_a_state_has_the_history_besides_the_report() -> None:
     """The newest results are first, and failures are listed separately too."""
-    state = ServerState(watched_server("example.org"))
+    state = ServerState(watched_server("example.org", labels=(("env", "prod"), ("team", "chat")), group="ours"))
     failed = replace(expired_certificate(), ended_at=ENDED_AT - timedelta(minutes=5))
     for report in (failed, delegated_by_well_known()):
         state = state.with_report(report)
@@ -144,7 +144,8 @@ def test_a_state_has_the_history_besides_the_report() -> None:
     }
     success = failure | {"checked_at": "2026-11-22T18:00:00Z", "federation_ok": True, "problems": []}
     history = {"exporter_offline": False, "history": [success, failure], "last_failures": [failure]}
-    assert server_state_json(state) == report_json(delegated_by_well_known()) | history
+    watched = {"group": "ours", "labels": {"env": "prod", "team": "chat"}}
+    assert server_state_json(state) == report_json(delegated_by_well_known()) | watched | history
 
 
 def test_an_offline_probe_is_part_of_the_history() -> None:

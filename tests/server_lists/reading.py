@@ -63,7 +63,7 @@ def read(name: str) -> dict[str, object]:
         "mebibytes": (_memory("VmHWM") - before) / _MIB,
         "seconds": time.process_time() - started,
         "longest_stretch": max(stretches),
-        "names": len(listing.names),
+        "names": len(listing.servers),
         "rejected": listing.rejected,
         "complaints": len(listing.complaints),
     }

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import Complaint, Config, ProbeSettings
+from exporter.config import Complaint
 from exporter.model import names
-from exporter.model.addresses import Target
 from exporter.model.names import ServerName
-from exporter.model.servers import WatchedServer
-from exporter.server_lists.file_sd import ServerFiles, merge_servers, read_file
+from exporter.server_lists.file_sd import ServerFiles, read_file
 from exporter.server_lists.source import MAX_BYTES
 
 ONE_ENTRY_A_LINE = "write each entry as `key: value` on a line of its own"
@@ -21,6 +19,11 @@ BLANKS = "a server name has no blanks: remove them"
 
 def server_names(*texts: str) -> tuple[ServerName, ...]:
     return tuple(map(names.parse, texts))
+
+
+def names_of(files: ServerFiles) -> tuple[ServerName, ...]:
+    """Return the names in all files, sorted, without duplicates."""
+    return tuple(sorted({name for listing in files.listings(files.patterns) for name in listing.servers}, key=str))
 
 
 def complaints(files: ServerFiles) -> list[str]:
@@ -34,7 +37,7 @@ def server_files(tmp_path: Path) -> ServerFiles:
 
 
 def test_names_of_all_files_are_sorted_without_duplicates(server_files: ServerFiles, tmp_path: Path) -> None:
-    """Files may be YAML or JSON, with a byte order mark, with several groups, and with labels of any type."""
+    """Files may be YAML or JSON, with a byte order mark, with several groups, and with labels that cannot be used."""
     (tmp_path / "b.yaml").write_text("""
 - targets: [matrix.org, "[2001:db8::1]:8448"]
   labels: {team: chat, number: 5, nothing: }
@@ -46,17 +49,65 @@ def test_names_of_all_files_are_sorted_without_duplicates(server_files: ServerFi
     )
     (tmp_path / "empty.yaml").write_text("[]")
     assert server_files.refresh()
-    assert (server_files.names, complaints(server_files)) == (
+    assert (names_of(server_files), complaints(server_files)) == (
         server_names("[2001:db8::1]:8448", "a.example", "example.org", "matrix.org"),
         [],
     )
+
+
+def test_labels_are_kept(server_files: ServerFiles, tmp_path: Path) -> None:
+    """Scalars become text, as in Prometheus, and a label without a value is none. Labels for relabeling are dropped."""
+    (tmp_path / "servers.yaml").write_text("""
+- targets: [a.example, b.example]
+  labels: {team: chat, rack: 12, on: yes, empty: "", nothing: , __meta_zone: x}
+- targets: [c.example]
+- targets: [a.example]
+  labels: {team: other}
+""")
+    server_files.refresh()
+    (listing,) = server_files.listings(server_files.patterns)
+    labels = (("on", "yes"), ("rack", "12"), ("team", "chat"))
+    assert {str(name): of_name for name, of_name in listing.servers.items()} == {
+        "a.example": labels,
+        "b.example": labels,
+        "c.example": (),
+    }
+    assert (listing.complaints, listing.left_out_labels) == ((), ())
+
+
+def test_labels_that_cannot_be_used_are_left_out(server_files: ServerFiles, tmp_path: Path) -> None:
+    """Their servers are watched all the same, and each label is told with its line."""
+    file = tmp_path / "servers.json"
+    wrong = {"job": "x", "server_name": "x", "a-b": "x", "list": ["x"], "large": "x" * 129, "lines": "1\n2"}
+    file.write_text(json.dumps([{"targets": ["a.example"], "labels": {**wrong, "team": "chat"}}], indent=1))
+    server_files.refresh()
+    (listing,) = server_files.listings(server_files.patterns)
+    assert dict(listing.servers) == {names.parse("a.example"): (("team", "chat"),)}
+    assert (listing.rejected, listing.complaints) == (0, ())
+    assert [str(complaint).split(": ")[:2] for complaint in listing.left_out_labels] == [
+        [f"{file}:{line}", f"[0].labels.{name}" if name.isidentifier() else f'[0].labels["{name}"]']
+        for line, name in zip((7, 8, 9, 10, 13, 14), wrong, strict=True)
+    ]
+
+
+def test_labels_are_bounded() -> None:
+    """A list may be somebody else's, and each label stands in all series of a server."""
+    labels = {f"label_{number:02}": "x" * 128 for number in range(20)}
+    targets = [f"s{number}.example" for number in range(2000)]
+    listing = read_file("servers.json", json.dumps([{"targets": targets, "labels": labels}]).encode(), 5000)
+    sizes = [sum(map(len, (text for label in of_name for text in label))) for of_name in listing.servers.values()]
+    assert (len(sizes), listing.rejected) == (2000, 0)
+    assert sizes[0] == 16 * (8 + 128)
+    assert 2 * 2**20 - 16 * (8 + 128) < sum(sizes) <= 2 * 2**20
+    assert str(listing.left_out_labels[-1]).startswith("servers.json: found ")
+    assert len(listing.left_out_labels) == 21
 
 
 def test_a_pattern_that_matches_nothing_is_a_complaint(server_files: ServerFiles, tmp_path: Path) -> None:
     """Otherwise a typing error in a path would go unnoticed."""
     server_files.refresh()
     sentence = "expected a file, found none that matches: check the path in `server_files`"
-    assert (server_files.names, server_files.complaints) == (
+    assert (names_of(server_files), server_files.complaints) == (
         (),
         tuple(Complaint(f"{tmp_path}/*.{ending}", None, "", sentence) for ending in ("yaml", "json")),
     )
@@ -72,7 +123,7 @@ def test_only_changed_files_are_parsed(tmp_path: Path) -> None:
     assert not files.refresh()
     assert files.files[str(file)] is before[str(file)]
     file.write_text("- targets: [example.net]")
-    assert (files.refresh(), files.names) == (True, server_names("example.net"))
+    assert (files.refresh(), names_of(files)) == (True, server_names("example.net"))
 
 
 UNUSABLE = {
@@ -108,12 +159,12 @@ def test_an_unusable_file_keeps_the_names_of_its_last_usable_content(
     file.write_text("- targets: [example.org]")
     files.refresh()
     file.write_text(content)
-    assert (files.refresh(), files.names) == (True, server_names("example.org"))
+    assert (files.refresh(), names_of(files)) == (True, server_names("example.org"))
     assert [line.startswith(f"{file}{complaint}") for line in complaints(files)] == [True]
     assert (files.files[str(file)].is_applied, files.files[str(file)].listing.rejected) == (False, rejected)
     assert not files.refresh()
     file.write_text("- targets: [example.com]")
-    assert (files.refresh(), files.names, complaints(files)) == (True, server_names("example.com"), [])
+    assert (files.refresh(), names_of(files), complaints(files)) == (True, server_names("example.com"), [])
 
 
 PARTLY_INVALID = {
@@ -164,7 +215,7 @@ def test_invalid_entries_are_left_out(content: str, rejected: int, expected: lis
     file = tmp_path / "servers.yaml"
     file.write_text(content)
     files = ServerFiles([str(file)])
-    assert (files.refresh(), files.names) == (True, server_names("a.example", "b.example"))
+    assert (files.refresh(), names_of(files)) == (True, server_names("a.example", "b.example"))
     assert complaints(files) == [f"{file}{complaint}" for complaint in expected]
     assert (files.files[str(file)].is_applied, files.files[str(file)].listing.rejected) == (True, rejected)
 
@@ -174,7 +225,7 @@ def test_one_invalid_name_among_many_costs_only_itself() -> None:
     targets = [f"server-{number}.example.org" for number in range(249)]
     content = json.dumps([{"targets": [*targets[:100], "https://x.example.org", *targets[100:]]}], indent=1).encode()
     listing = read_file("servers.json", content, 1000)
-    assert (listing.names, listing.rejected) == (server_names(*targets), 1)
+    assert (tuple(listing.servers), listing.rejected) == (server_names(*targets), 1)
     (complaint,) = listing.complaints
     assert str(complaint) == (
         f"servers.json:104: [0].targets[100]: {EXPECTED_NAME}, found `https://x.example.org`: this is a URL:"
@@ -191,7 +242,7 @@ def test_only_the_first_complaints_are_kept() -> None:
         [{"targets": ["example.org", *(f"x_{number}" for number in range(50)), "example.net"]}]
     ).encode()
     listing = read_file("servers.json", content, 1000)
-    assert (len(listing.names), listing.rejected, len(listing.complaints)) == (2, 50, 21)
+    assert (len(tuple(listing.servers)), listing.rejected, len(listing.complaints)) == (2, 50, 21)
     assert str(listing.complaints[-1]) == "servers.json: found 30 more invalid entries"
     assert len(read_file("servers.json", content, 1000, max_complaints=1000).complaints) == 50
 
@@ -199,7 +250,7 @@ def test_only_the_first_complaints_are_kept() -> None:
 def test_servers_above_the_limit_are_left_out() -> None:
     """The first ones are watched. A name that is already among them is not left out."""
     listing = read_file("servers.yaml", b"- targets: [a.example, b.example, c.example, a.example, d.example]", 2)
-    assert (listing.names, listing.rejected) == (server_names("a.example", "b.example"), 2)
+    assert (tuple(listing.servers), listing.rejected) == (server_names("a.example", "b.example"), 2)
     (complaint,) = listing.complaints
     assert str(complaint) == (
         "servers.yaml: expected at most 2 servers, found 2 more, which are left out: shorten it or raise"
@@ -214,7 +265,7 @@ def test_a_new_limit_applies_to_a_file_that_has_not_changed(tmp_path: Path) -> N
     files = ServerFiles([str(file)], max_servers=1)
     files.refresh()
     files.max_servers = 2
-    assert (files.refresh(), files.names) == (True, server_names("a.example", "b.example"))
+    assert (files.refresh(), names_of(files)) == (True, server_names("a.example", "b.example"))
 
 
 def test_a_file_above_the_size_limit_is_not_used(tmp_path: Path) -> None:
@@ -235,7 +286,7 @@ def test_invalid_entries_of_a_file_do_not_affect_other_files(server_files: Serve
     (tmp_path / "a.yaml").write_text("- targets: [5 5]\n")
     (tmp_path / "b.json").write_text('[{"targets": ["example.org"]}]')
     server_files.refresh()
-    assert server_files.names == server_names("example.org")
+    assert names_of(server_files) == server_names("example.org")
     assert complaints(server_files) == [f"{tmp_path}/a.yaml:1: [0].targets[0]: {EXPECTED_NAME}, found `5 5`: {BLANKS}"]
 
 
@@ -247,11 +298,11 @@ def test_an_unreadable_file_keeps_the_names_of_its_last_valid_content(tmp_path: 
     files.refresh()
     file.unlink()
     file.mkdir()
-    assert (files.refresh(), files.names) == (True, server_names("example.org"))
+    assert (files.refresh(), names_of(files)) == (True, server_names("example.org"))
     assert complaints(files) == [f"{file}: expected a file, found a directory"]
     file.rmdir()
     file.write_text("- targets: [example.org]")
-    assert (files.refresh(), files.names, complaints(files)) == (True, server_names("example.org"), [])
+    assert (files.refresh(), names_of(files), complaints(files)) == (True, server_names("example.org"), [])
 
 
 def test_a_removed_file_loses_its_names(server_files: ServerFiles, tmp_path: Path) -> None:
@@ -263,7 +314,7 @@ def test_a_removed_file_loses_its_names(server_files: ServerFiles, tmp_path: Pat
     (tmp_path / "a.yaml").write_text("broken")
     server_files.refresh()
     (tmp_path / "a.yaml").unlink()
-    assert (server_files.refresh(), server_files.names, complaints(server_files)) == (
+    assert (server_files.refresh(), names_of(server_files), complaints(server_files)) == (
         True,
         server_names("b.example"),
         [],
@@ -279,7 +330,7 @@ def test_new_patterns_keep_the_state_of_files(tmp_path: Path) -> None:
     file.write_text("broken")
     files.patterns = (f"{tmp_path}/*.yaml",)
     files.refresh()
-    assert files.names == server_names("example.org")
+    assert names_of(files) == server_names("example.org")
 
 
 @pytest.mark.parametrize("file", ["servers.json", "servers.yaml"])
@@ -287,7 +338,7 @@ def test_the_last_one_of_duplicate_keys_counts(file: str) -> None:
     """Its values count, and so do their lines."""
     listing = read_file(file, b'[{"targets": [],\n"targets": ["example.org",\n"example_org"]}]', 10)
     wrong = f"[0].targets[1]: {EXPECTED_NAME}, found `example_org`: {NO_NAME}"
-    assert (listing.names, str(listing.complaints[-1])) == (server_names("example.org"), f"{file}:3: {wrong}")
+    assert (tuple(listing.servers), str(listing.complaints[-1])) == (server_names("example.org"), f"{file}:3: {wrong}")
 
 
 def test_a_key_with_an_unpaired_surrogate_is_unknown() -> None:
@@ -306,11 +357,3 @@ def test_complaints_about_json_have_lines(tmp_path: Path) -> None:
         files = ServerFiles([str(file)])
         files.refresh()
         assert complaints(files) == [f"{file}{line}: {wrong}"]
-
-
-def test_the_configuration_overrides_the_files() -> None:
-    """A server in both has the settings of the configuration."""
-    matrix, example = server_names("matrix.org", "example.org")
-    configured = WatchedServer(example, 60.0, Target("matrix.example.org", 443))
-    config = Config(servers=(configured,), probe=ProbeSettings(interval=120.0))
-    assert merge_servers(config, (example, matrix)) == (configured, WatchedServer(matrix, 120.0, None))

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from exporter.config import Complaint
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
+from exporter.model.names import ServerName
 from exporter.server_lists import follow
 from exporter.server_lists.fetch import ListError
 from exporter.server_lists.follow import ListFollower
@@ -57,7 +58,14 @@ class Recorder:
         self.lists = ListFollower(self.changed, self.exporter_metrics)
 
     async def changed(self) -> None:
-        self.changes.append(list(map(str, self.lists.names)))
+        self.changes.append(list(map(str, self.names)))
+
+    @property
+    def names(self) -> list[ServerName]:
+        """The names on all lists that the exporter knows of, sorted."""
+        (family,) = self.exporter_metrics.list_servers.collect()
+        urls = [sample.labels["list"] for sample in family.samples]
+        return sorted({name for url in urls for name in self.lists.listing(url).servers}, key=str)
 
     def value(self, name: str, url: str = URL) -> float | None:
         return self.exporter_metrics.registry.get_sample_value(f"matrix_federation_exporter_list_{name}", {"list": url})
@@ -177,7 +185,7 @@ async def test_new_lists_are_fetched_at_once() -> None:
     async with following(old) as recorder:
         await until(lambda: recorder.changes)
         recorder.lists.follow([new])
-        assert recorder.lists.names == ()
+        assert recorder.names == []
         await until(lambda: len(recorder.changes) == 2)
     assert recorder.changes[-1] == ["example.net"]
     assert (recorder.value("servers"), recorder.value("servers", new.url)) == (None, 1)
@@ -210,7 +218,7 @@ async def test_a_list_with_new_settings_keeps_its_names() -> None:
         await until(lambda: recorder.changes)
         recorder.lists.follow([new])
         await until(lambda: recorder.value("failures_total"))
-        assert list(map(str, recorder.lists.names)) == ["example.org"]
+        assert list(map(str, recorder.names)) == ["example.org"]
 
 
 async def test_an_unexpected_exception_is_raised() -> None:
@@ -254,11 +262,11 @@ class BlockingList(FakeList):
         return await super().fetch()
 
 
-async def test_repr_shows_lists_and_names() -> None:
+async def test_repr_shows_lists_and_servers() -> None:
     async with following(FakeList("!refused"), FakeList("a.example b.example", "https://example.net/")) as recorder:
         await until(lambda: recorder.value("failures_total") and recorder.changes)
-        assert repr(recorder.lists) == "<ListFollower: 2 lists, 1 failing, 2 names>"
+        assert repr(recorder.lists) == "<ListFollower: 2 lists, 1 failing, 2 servers>"
         assert list(map(repr, recorder.lists._by_url.values())) == [
-            f"<_FollowedList: {URL}, 0 names, failing>",
-            "<_FollowedList: https://example.net/, 2 names>",
+            f"<_FollowedList: {URL}, 0 servers, failing>",
+            "<_FollowedList: https://example.net/, 2 servers>",
         ]

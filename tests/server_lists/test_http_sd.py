@@ -33,7 +33,7 @@ async def test_the_names_of_all_groups_are_read_in_their_order() -> None:
     document = [{"targets": ["example.org", "[2001:db8::1]:8448"]}, {}, {"targets": ["example.net"], "labels": {}}]
     async with serving(lambda _: json_response(document)) as server:
         found = await HttpSdList(ServerUrl(f"{server.url}/servers?tag=a%20b")).fetch()
-    assert list(map(str, found.names)) == ["example.org", "[2001:db8::1]:8448", "example.net"]
+    assert list(map(str, found.servers)) == ["example.org", "[2001:db8::1]:8448", "example.net"]
     (head,) = server.heads
     assert head.splitlines()[0] == "GET /servers?tag=a%20b HTTP/1.1"
     sent = {name: server.header(name) for name in ("user-agent", "accept", "accept-encoding", "authorization")}
@@ -72,7 +72,7 @@ async def test_certificates_are_verified(tmp_path: Path) -> None:
     context = authority.issue(["localhost"]).server_context()
     async with serving(lambda _: target_groups("example.org"), context, "localhost") as server:
         listing = await HttpSdList(ServerUrl(server.url, ca_file=authority.ca_file)).fetch()
-        assert listing.names == (names.parse("example.org"),)
+        assert tuple(listing.servers) == (names.parse("example.org"),)
         assert "CERTIFICATE_VERIFY_FAILED" in await failure(HttpSdList(ServerUrl(server.url)))
         other = server.url.replace("localhost", "127.0.0.1")
         assert "IP address mismatch" in await failure(HttpSdList(ServerUrl(other, ca_file=authority.ca_file)))
@@ -138,7 +138,7 @@ async def test_invalid_entries_are_left_out() -> None:
     document = ["example.net", {"targets": ["example.org", "example org"]}]
     async with serving(lambda _: json_response(document)) as server:
         listing = await HttpSdList(ServerUrl(server.url)).fetch()
-    assert (listing.names, listing.rejected) == ((names.parse("example.org"),), 2)
+    assert (tuple(listing.servers), listing.rejected) == ((names.parse("example.org"),), 2)
     name = "expected a server name such as example.org or example.org:8448, found `example org`"
     assert list(map(str, listing.complaints)) == [
         "the response:1: [0]: expected a mapping with any of the keys targets, labels, found `example.net`",
@@ -159,7 +159,7 @@ async def test_the_size_of_a_body_is_limited() -> None:
 async def test_the_number_of_servers_is_limited() -> None:
     async with serving(lambda _: target_groups("a.example", "b.example", "c.example")) as server:
         listing = await HttpSdList(ServerUrl(server.url), max_servers=2).fetch()
-    assert (list(map(str, listing.names)), listing.rejected) == (["a.example", "b.example"], 1)
+    assert (list(map(str, listing.servers)), listing.rejected) == (["a.example", "b.example"], 1)
 
 
 async def test_compressed_responses_are_refused() -> None:

@@ -64,7 +64,7 @@ async def test_all_pages_are_read(count: int, token: Path, monkeypatch: pytest.M
     everything = [f"s{number}.example.org" for number in range(count)]
     async with serving(synapse_responses(list(map(destination, everything)))) as server:
         found = await SynapseList(SynapseDestinations(server.url, token)).fetch()
-    assert list(map(str, found.names)) == everything
+    assert list(map(str, found.servers)) == everything
     starts = range(0, max(1, count), 3)
     assert [head.splitlines()[0] for head in server.heads] == [
         f"GET {DESTINATIONS}?from={start}&limit=3 HTTP/1.1" for start in starts
@@ -77,7 +77,7 @@ async def test_invalid_server_names_are_left_out(token: Path) -> None:
     found = ["example.org", "exa mple.org", "", "https://example.org", "example.org\n", "example.net:8448"]
     async with serving(synapse_responses(list(map(destination, found)))) as server:
         listing = await SynapseList(SynapseDestinations(server.url, token)).fetch()
-    assert (list(map(str, listing.names)), listing.rejected) == (["example.org", "example.net:8448"], 4)
+    assert (list(map(str, listing.servers)), listing.rejected) == (["example.org", "example.net:8448"], 4)
     assert str(listing.complaints[2]) == (
         "the response: expected a server name, found `https://example.org`: this is a URL: drop the scheme and the path"
     )
@@ -88,8 +88,8 @@ async def test_destinations_that_have_failed_for_long_are_ignored_if_configured(
     async with serving(synapse_responses(destinations)) as server:
         everything = await SynapseList(SynapseDestinations(server.url, token)).fetch()
         alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).fetch()
-    assert list(map(str, everything.names)) == ["healthy.example", "late.example", "gone.example"]
-    assert list(map(str, alive.names)) == ["healthy.example", "late.example"]
+    assert list(map(str, everything.servers)) == ["healthy.example", "late.example", "gone.example"]
+    assert list(map(str, alive.servers)) == ["healthy.example", "late.example"]
 
 
 async def test_a_very_large_failure_time_is_in_the_future(token: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_very_large_failure_time_is_in_the_future(token: Path) -> None:
     far = destination("odd.example") | {"failure_ts": 10**400}
     async with serving(synapse_responses([far])) as server:
         alive = await SynapseList(SynapseDestinations(server.url, token, failing_at_most=7.0 * DAY)).fetch()
-    assert list(map(str, alive.names)) == ["odd.example"]
+    assert list(map(str, alive.servers)) == ["odd.example"]
 
 
 async def test_a_page_that_fails_makes_the_whole_list_fail(token: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,7 +158,7 @@ async def test_the_number_of_servers_is_limited(token: Path, monkeypatch: pytest
     everything = [f"s{number}.example.org" for number in range(7)]
     async with serving(synapse_responses(list(map(destination, everything)))) as server:
         listing = await SynapseList(SynapseDestinations(server.url, token), max_servers=3).fetch()
-    assert (list(map(str, listing.names)), listing.rejected) == (everything[:3], 4)
+    assert (list(map(str, listing.servers)), listing.rejected) == (everything[:3], 4)
 
 
 async def test_a_wrong_token_is_a_failure(token: Path) -> None:

@@ -10,7 +10,9 @@ from exporter.model.reasons import Reason
 from exporter.reports.summary import State
 from exporter.web.api.schemas import (
     BOOLEAN,
+    GROUP,
     INTEGER,
+    LABELS,
     MOMENT,
     STRING,
     Schema,
@@ -24,6 +26,8 @@ from exporter.web.api.schemas import (
 _CAUSE = object_schema(stage=enum_schema(Stage), reason=enum_schema(Reason))
 _LISTED_SERVER = object_schema(
     server_name=STRING,
+    group=GROUP,
+    labels=LABELS,
     state=described(enum_schema(State), "The verdict as in `federation` of a report, or unknown: no result yet."),
     since=described(nullable(MOMENT), "The time since which the server has been in this state."),
     checked_at=nullable(MOMENT),

@@ -16,7 +16,7 @@ from exporter.reports.board import Board, Snapshot
 from exporter.reports.listing import Order, Query
 from exporter.reports.lists_json import JsonObject, change_json, incident_json, server_json
 from exporter.reports.summary import State
-from exporter.web.api.parameters import parse_choice, parse_number, parse_text, parse_time
+from exporter.web.api.parameters import parse_choice, parse_labels, parse_number, parse_text, parse_time
 from exporter.web.api.queries import parse_server_name
 from exporter.web.api.responses import handle_refusals, json_refusal, json_response
 
@@ -32,7 +32,13 @@ def routes(board: Board, history: History) -> list[Route]:
 
     async def servers(request: Request) -> Response:
         """A list may be long: threads sort it and write it, and the event loop goes on."""
-        query = Query(parse_text(request, "q"), parse_choice(request, "state", State), Order.NAME)
+        query = Query(
+            parse_text(request, "q"),
+            parse_choice(request, "state", State),
+            parse_text(request, "group"),
+            parse_labels(request),
+            Order.NAME,
+        )
         after, limit = parse_text(request, "after"), _parse_limit(request)
         return await asyncio.to_thread(_list_servers, board.snapshot(), query, after, limit)
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from exporter import DISTRIBUTION, VERSION
+from exporter.model.servers import MAX_LABELS
 from exporter.reports.summary import State
 from exporter.web.api.list_schemas import LIST_SCHEMAS
 from exporter.web.api.lists import DEFAULT_LIMIT, MAX_LIMIT
@@ -68,7 +69,7 @@ def document() -> JsonObject:
                 {_PLAIN: {"type": "string"}},
             ),
             "/api/v1/servers": _list(
-                "The watched servers, in the order of their names", (_Q, _STATE, _AFTER), "Servers"
+                "The watched servers, in the order of their names", (_Q, _STATE, _GROUP, _LABEL, _AFTER), "Servers"
             ),
             "/api/v1/incidents": _list(
                 "What went wrong, the newest first", (_SINCE, _server_name(required=False)), "Incidents"
@@ -103,6 +104,12 @@ _Q: Final = _query(
     "Words, each of which is part of the name, of a stage, a reason, a warning or the software.",
 )
 _STATE: Final = _query("state", enum_schema(State), "Only the servers in this state.")
+_GROUP: Final = _query("group", {"type": "string"}, "Only the servers of this group.")
+_LABEL: Final = _query(
+    "label",
+    {"type": "array", "maxItems": MAX_LABELS, "items": {"type": "string"}},
+    "Only the servers with each of these labels, as NAME=VALUE. It may be given several times.",
+)
 _AFTER: Final = _query("after", {"type": "string"}, "Only the servers whose names come after this one.")
 _SINCE: Final = _query(
     "since", {"type": "string", "format": "date-time"}, "Only what happened, or lasted, at this time or later."

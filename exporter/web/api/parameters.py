@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from starlette.requests import Request
 
 from exporter.model.sanitize import printable
+from exporter.model.servers import MAX_LABELS, Labels
 from exporter.web.api.queries import RefusedError
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
@@ -34,6 +35,21 @@ def parse_choice(request: Request, parameter: str, choices: type[_Choice]) -> _C
     if text in {"", *choices}:
         return choices(text) if text else None
     raise _refusal(f"Expected {parameter} to be one of {', '.join(choices)}, found {printable(text, _MAX_SHOWN)}.")
+
+
+def parse_labels(request: Request) -> Labels:
+    """Return the labels that the parameters `label` name, each as NAME=VALUE. Empty parameters mean nothing."""
+    given = [text for text in request.query_params.getlist("label") if text]
+    if len(given) > MAX_LABELS:
+        raise _refusal(f"Expected at most {MAX_LABELS} parameters label, found {len(given)}.")
+    return tuple(map(_parse_label, given))
+
+
+def _parse_label(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if equals and value and len(text) <= MAX_WORDS:
+        return name, value
+    raise _refusal(f"Expected a label such as label=team=chat, found {printable(text, _MAX_SHOWN)}.")
 
 
 def parse_number(request: Request, parameter: str, least: int, most: int) -> int | None:

@@ -33,7 +33,7 @@ def array_schema(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def _map_schema(values: Schema) -> Schema:
+def map_schema(values: Schema) -> Schema:
     """An object with arbitrary keys."""
     return {"type": "object", "additionalProperties": values}
 
@@ -48,6 +48,10 @@ def nullable(schema: Schema) -> Schema:
 
 def described(schema: Schema, description: str) -> Schema:
     return {**schema, "description": description}
+
+
+GROUP: Final = described(STRING, "The group of the configuration that the server is in.")
+LABELS: Final = described(map_schema(STRING), "What all series of the server have in addition.")
 
 
 def reference(name: str) -> Schema:
@@ -102,7 +106,7 @@ _CERTIFICATE = object_schema(
 )
 _CHAIN_CERTIFICATE = object_schema(issuer=STRING, subject=STRING, fingerprint_sha256=_FINGERPRINT)
 _UNVERIFIED_KEYS = object_schema(
-    keys=nullable(_map_schema(STRING)),
+    keys=nullable(map_schema(STRING)),
     valid_until=nullable(MOMENT),
     problems=array_schema(object_schema(reason=enum_schema(Reason), detail=STRING)),
 )
@@ -119,7 +123,7 @@ _ENDPOINT = object_schema(
     tls_version=nullable(STRING),
     cipher=described(nullable(STRING), "The cipher suite, as OpenSSL names it."),
     server=nullable(object_schema(name=nullable(STRING), version=nullable(STRING))),
-    keys=described(nullable(_map_schema(STRING)), "The valid signing keys by key ID, in unpadded base64."),
+    keys=described(nullable(map_schema(STRING)), "The valid signing keys by key ID, in unpadded base64."),
     valid_until=nullable(MOMENT),
     behind_bad_certificate=described(
         nullable(_UNVERIFIED_KEYS),
@@ -132,7 +136,7 @@ _NOTARY = object_schema(
     server_name=STRING,
     ok=described(nullable(BOOLEAN), "null if the check was inconclusive."),
     inconclusive_because=nullable(STRING),
-    keys=nullable(_map_schema(STRING)),
+    keys=nullable(map_schema(STRING)),
     valid_until=nullable(MOMENT),
 )
 _CONTACT = object_schema(
@@ -145,7 +149,7 @@ _SUPPORT = object_schema(
 )
 _DEEP_LOOK = object_schema(
     checked_at=MOMENT,
-    well_known_by_address=described(_map_schema(STRING), "What each address of the server name returns as well-known."),
+    well_known_by_address=described(map_schema(STRING), "What each address of the server name returns as well-known."),
     srv=described(
         nullable(_SRV), "The SRV records of the server name itself, if a well-known takes precedence over them."
     ),
@@ -192,6 +196,8 @@ _REPORT = object_schema(
     timings_unreliable=described(
         BOOLEAN, "Whether the exporter was stalled, so that the durations of this probe are not reliable."
     ),
+    group=GROUP,
+    labels=LABELS,
     exporter_offline=described(
         BOOLEAN, "Whether the exporter's own network was down during the latest probe. The report is then older."
     ),
@@ -221,7 +227,7 @@ _TESTER_DNS = _object_with_names(
         "SRVCName": STRING,
         "SRVRecords": nullable(array_schema(_TESTER_SRV_RECORD)),
         "SRVError": described(nullable(_MESSAGE), "null if there are records, or if none are looked up."),
-        "Hosts": described(nullable(_map_schema(_TESTER_HOST)), "null if there is none."),
+        "Hosts": described(nullable(map_schema(_TESTER_HOST)), "null if there is none."),
         "Addrs": nullable(array_schema(STRING)),
     }
 )
@@ -240,7 +246,7 @@ _TESTER_CHECKS = _object_with_names(
         "FutureValidUntilTS": BOOLEAN,
         "HasEd25519Key": BOOLEAN,
         "AllEd25519ChecksOK": described(nullable(BOOLEAN), "null if there is no key to check."),
-        "Ed25519Checks": _map_schema(_object_with_names({"ValidEd25519": BOOLEAN, "MatchingSignature": BOOLEAN})),
+        "Ed25519Checks": map_schema(_object_with_names({"ValidEd25519": BOOLEAN, "MatchingSignature": BOOLEAN})),
         "ValidCertificates": BOOLEAN,
     }
 )
@@ -250,7 +256,7 @@ _TESTER_CONNECTION = _object_with_names(
         "Cipher": _object_with_names({"Version": STRING, "CipherSuite": STRING}),
         "Checks": _TESTER_CHECKS,
         "Errors": array_schema(_MESSAGE),
-        "Ed25519VerifyKeys": nullable(_map_schema(STRING)),
+        "Ed25519VerifyKeys": nullable(map_schema(STRING)),
         "Info": {"type": "object"},
         "Keys": described(
             {"type": ["object", "null"]},
@@ -263,8 +269,8 @@ _TESTER_REPORT = _object_with_names(
         "Error": described(STRING, "Present only if the name is invalid, or if nothing is known about the server."),
         "WellKnownResult": _TESTER_WELL_KNOWN,
         "DNSResult": _TESTER_DNS,
-        "ConnectionReports": _map_schema(_TESTER_CONNECTION),
-        "ConnectionErrors": _map_schema(_MESSAGE),
+        "ConnectionReports": map_schema(_TESTER_CONNECTION),
+        "ConnectionErrors": map_schema(_MESSAGE),
         "Version": _object_with_names(
             {"name": STRING, "version": STRING, "error": STRING}, ["name", "version", "error"]
         ),

@@ -13,12 +13,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from exporter.model.servers import Labels
 from exporter.probing.connectivity import Outage
 from exporter.reports import listing
 from exporter.reports.board import Board, RenderedState, Snapshot
 from exporter.reports.listing import Listing, Order, Query
 from exporter.reports.summary import State, Summary
-from exporter.web.api.parameters import parse_choice, parse_number, parse_text
+from exporter.web.api.parameters import parse_choice, parse_labels, parse_number, parse_text
 from exporter.web.api.queries import RefusedError, ReportQueries
 from exporter.web.pages import rendering
 from exporter.web.pages.views.strips import Drawing, draw_results
@@ -37,7 +38,7 @@ _ORDERS: Final[Mapping[Order, str]] = {
 }
 
 
-_OF_LIST: Final = {"q", "state", "sort"}  # parameters that change what is listed
+_OF_LIST: Final = {"q", "state", "group", "label", "sort"}  # parameters that change what is listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +56,15 @@ class View:
         if changes.keys() & _OF_LIST:
             del kept["page"]
         given = {name: value for name, value in {**kept, **changes}.items() if value}
-        return f"./?{urlencode(given)}" if given else "./"
+        return f"./?{urlencode(given, doseq=True)}" if given else "./"
 
     def _parameters(self) -> dict[str, object]:
         """Return all parameters. Those that say nothing are empty."""
         return {
             "q": self.query.words,
             "state": self.query.state,
+            "group": self.query.group,
+            "label": [f"{name}={value}" for name, value in self.query.labels],
             "sort": self.query.order if self.query.order is not Order.STATE else None,
             "page": self.page if self.page > 1 else None,
             "refresh": self.refresh,
@@ -80,6 +83,7 @@ def routes(board: Board, queries: ReportQueries, outage: Callable[[], Outage | N
             **content,
             latest=board.latest,
             outage=outage(),
+            groups=[group.name for group in queries.config().groups],
             probe_any=queries.config().web.probe_any,
         )
 
@@ -92,6 +96,8 @@ def _parse_view(request: Request) -> View:
         Query(
             parse_text(request, "q"),
             parse_choice(request, "state", State),
+            parse_text(request, "group"),
+            parse_labels(request),
             parse_choice(request, "sort", Order) or Order.STATE,
         ),
         parse_number(request, "page", 1, _MAX_PAGES) or 1,
@@ -104,6 +110,7 @@ class _Row:
     """One server in the list."""
 
     summary: Summary
+    labels: Labels
     since: datetime | None
     checked: datetime | None
     results: Drawing
@@ -115,7 +122,7 @@ def _row(server: RenderedState, now: datetime) -> _Row:
     state = server.state
     note = "the exporter was offline" if state.exporter_offline else "stale" if server.fresh_until < now else ""
     checked = state.report.ended_at if state.report else None
-    return _Row(server.summary, state.since, checked, draw_results(state.history), note)
+    return _Row(server.summary, state.watched.labels, state.since, checked, draw_results(state.history), note)
 
 
 def _select(snapshot: Snapshot, view: View) -> Listing:

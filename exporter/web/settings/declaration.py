@@ -14,7 +14,7 @@ from typing import Annotated
 from pydantic import Field, with_config
 
 from exporter.config import value_types
-from exporter.config.settings import STRICT
+from exporter.config.groups import STRICT
 from exporter.config.value_types import Parser, ValueType
 from exporter.config.yaml_reader import NULL, UnsupportedScalar
 from exporter.model import durations

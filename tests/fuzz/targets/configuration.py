@@ -91,8 +91,8 @@ def destinations(data: bytes) -> None:
 
 def check_listing(listing: Listing) -> None:
     """What is left out is counted, and has a complaint."""
-    assert all(isinstance(name, ServerName) for name in listing.names)
-    assert len(listing.names) <= 3
+    assert all(isinstance(name, ServerName) for name in listing.servers)
+    assert len(listing.servers) <= 3
     assert bool(listing.rejected) == bool(listing.complaints)
     for complaint in listing.complaints:
         check_sentence(str(complaint))

@@ -45,7 +45,13 @@ def with_software(report: Report, version: str) -> Report:
 
 
 BOARD = board_of(
-    map(watched_server, ("d.test", "b.test", "c.test", "a.test", "e.test")),
+    [
+        watched_server("d.test"),
+        watched_server("b.test", labels=(("env", "prod"), ("team", "chat")), group="ours"),
+        watched_server("c.test", labels=(("team", "chat"),)),
+        watched_server("a.test", group="ours"),
+        watched_server("e.test"),
+    ],
     renamed(delegated_by_well_known(), "a.test"),
     renamed(expired_certificate(), "b.test"),
     renamed(delegated_by_well_known(), "c.test"),
@@ -66,7 +72,8 @@ async def get(
     path: str, reports: Iterable[Report] = HAPPENED, board: Board = BOARD, **parameters: object
 ) -> httpx.Response:
     async with served(board, reports=reports) as address, client_of(address) as client:
-        return await client.get(path, params={name: str(value) for name, value in parameters.items()})
+        given = {name: value if isinstance(value, list) else str(value) for name, value in parameters.items()}
+        return await client.get(path, params=given)
 
 
 async def read(path: str, **parameters: Any) -> Any:
@@ -104,6 +111,8 @@ async def test_a_server_has_what_a_list_needs() -> None:
     _, failing, *_ = (await read("/api/v1/servers"))["servers"]
     assert failing == {
         "server_name": "b.test",
+        "group": "ours",
+        "labels": {"env": "prod", "team": "chat"},
         "state": "none",
         "since": "2026-11-22T18:00:00Z",
         "checked_at": "2026-11-22T18:00:00Z",
@@ -123,6 +132,13 @@ async def test_a_server_has_what_a_list_needs() -> None:
         ({"q": "certificate_expired"}, ["b.test"]),
         ({"q": "synapse", "state": "full"}, ["a.test", "c.test", "e.test"]),
         ({"q": "A.TEST"}, ["a.test"]),
+        ({"group": "ours"}, ["a.test", "b.test"]),
+        ({"group": "our"}, []),
+        ({"label": "team=chat"}, ["b.test", "c.test"]),
+        ({"label": ["team=chat", "env=prod"]}, ["b.test"]),
+        ({"label": "team=chat", "group": "ours", "state": "none"}, ["b.test"]),
+        ({"label": "team=cha"}, []),
+        ({"label": ""}, ["a.test", "b.test", "c.test", "d.test", "e.test"]),
         ({"q": "nothing"}, []),
         ({"limit": 2}, ["a.test", "b.test"]),
         ({"after": "c.test"}, ["d.test", "e.test"]),

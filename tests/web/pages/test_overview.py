@@ -3,11 +3,12 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote, urlencode
 
 import httpx
 import pytest
 
-from exporter.config import Config
+from exporter.config import Config, Group
 from exporter.config.settings import WebSettings
 from exporter.model import names
 from exporter.model.outcomes import Problem
@@ -125,6 +126,48 @@ async def test_the_list_is_filtered_and_sorted(parameters: str, found: list[str]
     assert await listed(f"/?{parameters}") == found
 
 
+HOSTILE = "<script>alert(1)</script>&\"'"
+GROUPS = Config((Group(), Group("ours"), Group("others")))
+LABELLED = board_of(
+    [
+        watched_server("a.example", labels=(("env", "prod"), ("team", "chat")), group="ours"),
+        watched_server("b.example", labels=(("team", HOSTILE),), group="others"),
+        watched_server("c.example"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        ("group=ours", ["a.example"]),
+        ("group=default", ["c.example"]),
+        ("label=team%3Dchat", ["a.example"]),
+        ("label=team%3Dchat&label=env%3Dprod", ["a.example"]),
+        ("label=team%3Dchat&label=env%3Dtest", []),
+        (f"label=team%3D{quote(HOSTILE)}", ["b.example"]),
+        ("label=&group=", ["a.example", "b.example", "c.example"]),
+    ],
+)
+async def test_servers_are_filtered_by_group_and_label(parameters: str, found: list[str]) -> None:
+    """By the whole value."""
+    assert await listed(f"/?{parameters}", LABELLED) == found
+
+
+async def test_labels_lead_to_the_servers_that_have_them() -> None:
+    """They are text, whatever a list elsewhere contains. The rest of the filter is kept."""
+    queries = ReportQueries(LABELLED, NO_RUNNER, lambda: GROUPS)
+    response = await requested("/?sort=name&group=others", board=LABELLED, queries=queries)
+    seen = Page(response.text)
+    assert f"b.example team={HOSTILE}" in seen.text
+    assert "<script" not in response.text
+    (link,) = [link for link in seen.links if "label=" in link]
+    assert link == f"./?{urlencode({'group': 'others', 'label': f'team={HOSTILE}', 'sort': 'name'})}"
+    assert await listed(link.removeprefix("."), LABELLED) == ["b.example"]
+    assert '<option value="others" selected>' in response.text
+    assert 'name="group"' not in (await requested(board=LABELLED)).text
+
+
 async def test_the_form_keeps_what_was_entered() -> None:
     """It is escaped."""
     text = (await requested("/?q=%22%3E%3Cscript%3E&state=none&sort=name&refresh=60")).text
@@ -154,6 +197,8 @@ async def test_a_page_has_a_hundred_servers() -> None:
         ("page=²", 400, "Expected page to be a whole number from 1 to 1000000, found ²."),
         ("page=7", 404, "There is no page 7: the list has 1."),
         ("refresh=1", 400, "Expected refresh to be a whole number from 5 to 3600, found 1."),
+        ("label=team", 400, "Expected a label such as label=team=chat, found team."),
+        ("&".join(["label=a=b"] * 17), 400, "Expected at most 16 parameters label, found 17."),
         ("q=a&q=b", 400, "Expected one parameter q, found 2."),
         (f"q={'a' * 301}", 400, "Expected at most 300 characters in q, found 301."),
     ],

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -50,6 +51,20 @@ async def page(*reports: Report) -> Page:
 
 def later(report: Report, minutes: int) -> Report:
     return replace(report, ended_at=report.ended_at + timedelta(minutes=minutes))
+
+
+async def test_the_group_and_the_labels_lead_to_the_servers_that_share_them() -> None:
+    """They are text, whatever a list elsewhere contains. A server of the default group without labels shows neither."""
+    hostile = "<script>alert(1)</script>"
+    watched = watched_server("example.org", labels=(("team", hostile),), group="ours")
+    response = await get("/servers/example.org", board=board_of([watched], delegated_by_well_known(), at=NOW))
+    seen = Page(response.text)
+    assert f"Group oursLabels team={hostile}" in seen.text  # in elements of their own
+    assert "<script" not in response.text
+    assert {"../?group=ours", f"../?label={quote(f'team={hostile}', safe='')}"} <= set(seen.links)
+    plain = (await page(delegated_by_well_known())).text
+    assert "Group" not in plain
+    assert "Labels" not in plain
 
 
 # ---------------------------------------------------------------- the verdict, and what to do

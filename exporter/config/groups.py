@@ -1,0 +1,120 @@
+"""The declaration of what a group of servers consists of, which is also what the top level of the file has."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from pydantic import BeforeValidator, ConfigDict, Field, with_config
+
+from exporter.config import value_types
+from exporter.model.addresses import Target
+from exporter.model.names import ServerName
+from exporter.model.servers import MAX_LABELS
+
+Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
+Url: TypeAlias = Annotated[str, value_types.URL]
+LabelSettings: TypeAlias = Annotated[
+    dict[Annotated[str, value_types.LABEL_NAME], Annotated[str, value_types.LABEL_VALUE]], Field(max_length=MAX_LABELS)
+]
+
+STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ExpectSettings:
+    """Optional assertions about a server."""
+
+    delegation: Annotated[Target | None, value_types.TARGET] = None
+    """The only target that the delegation may have, as host:port."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """A server to watch, with its own settings."""
+
+    server_name: Name
+    """The Matrix server name, as in user IDs."""
+    interval: Annotated[float | None, value_types.DURATION] = None
+    """How often this server is probed. Overrides probe.interval, and the interval of its group."""
+    expect: ExpectSettings = field(default_factory=ExpectSettings)
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ServerUrl:
+    """A URL that returns server names, in Prometheus's http_sd format."""
+
+    url: Url
+    """The URL of the list; http or https. It is shown in the log and on /metrics."""
+    refresh_interval: Annotated[float, value_types.DURATION] = 300.0
+    """How often the exporter fetches the list."""
+    token_file: Annotated[Path | None, value_types.TOKEN_FILE] = None
+    """File with a bearer token, which is read before every request. The path is relative to the configuration file."""
+    headers: Annotated[dict[str, str], value_types.HEADERS] = field(default_factory=dict, repr=False)
+    """Additional request headers. Their values are never shown."""
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
+    """PEM bundle that replaces the default trust store, for this URL only. The path is relative to the configuration
+    file."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class SynapseDestinations:
+    """The servers that a Synapse federates with, from its admin API."""
+
+    url: Annotated[str, value_types.BASE_URL]
+    """The base URL of the admin API, without /_synapse/admin; http or https."""
+    token_file: Annotated[Path, value_types.TOKEN_FILE]
+    """File with the access token of an administrator, which is read before every request. The path is relative to the
+    configuration file."""
+    refresh_interval: Annotated[float, value_types.DURATION] = 3600.0
+    """How often the exporter fetches the list."""
+    failing_at_most: Annotated[float | None, value_types.DURATION] = None
+    """Excludes the servers that Synapse has failed to reach for longer than this. By default, no server is excluded."""
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
+    """PEM bundle that replaces the default trust store, for this URL only. The path is relative to the configuration
+    file."""
+    labels: LabelSettings = field(default_factory=lambda: {"role": "peer"})
+    """Labels of the servers. The default tells them from your own servers, for which the alerts page somebody."""
+
+
+def _expand_server(written: object) -> object:
+    """Expand a plain server name, which is short for a mapping with only that name."""
+    return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
+
+
+def _expand_server_url(written: object) -> object:
+    """Expand a plain URL, which is short for a mapping with only that URL."""
+    return written if isinstance(written, dict) else ServerUrl(value_types.URL(written))
+
+
+Servers: TypeAlias = tuple[
+    Annotated[ServerSettings, BeforeValidator(_expand_server, json_schema_input_type=Name | ServerSettings)], ...
+]
+ServerFiles: TypeAlias = tuple[Annotated[str, value_types.GLOB], ...]
+ServerUrls: TypeAlias = tuple[
+    Annotated[ServerUrl, BeforeValidator(_expand_server_url, json_schema_input_type=Url | ServerUrl)], ...
+]
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class GroupSettings:
+    """Servers that belong together. The lists at the top level are the group `default`."""
+
+    name: Annotated[str, value_types.GROUP_NAME]
+    """The name of the group, on the pages and in the API."""
+    labels: LabelSettings = field(default_factory=dict)
+    """Labels of all series of the servers. They override the labels of the lists; an empty one removes a label."""
+    servers: Servers = ()
+    """The servers of the group: server names, or mappings with a server name and its settings."""
+    server_files: ServerFiles = ()
+    """Files with more servers of the group, in Prometheus's file_sd format. The labels in them are kept."""
+    server_urls: ServerUrls = ()
+    """URLs that return more servers of the group, in Prometheus's http_sd format. The labels in them are kept."""
+    synapse_destinations: tuple[SynapseDestinations, ...] = ()
+    """Synapse homeservers. All servers that they federate with are in the group."""
+    interval: Annotated[float | None, value_types.DURATION] = None
+    """How often each server of the group is probed. Overrides probe.interval."""
