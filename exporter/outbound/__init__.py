@@ -1,1 +1,1 @@
-"""The other direction: whether the watched servers reach this exporter, which takes part in the federation for that."""
+"""The other direction: whether the watched servers can connect to the exporter, which has a name in the federation."""

@@ -1,4 +1,4 @@
-"""What the evidence of a look says about the other direction. Pure."""
+"""Judges the other direction by the evidence of a look. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Evidence:
 
     @property
     def fetched_itself(self) -> Arrival | None:
-        """The request for the exporter's keys that bears the server's own signature, or None."""
+        """The request for the exporter's keys that the server itself has signed; None if there is none."""
         arrival = self.expected.came(Purpose.KEYS)
         return arrival if arrival and arrival.signature is Signature.GOOD else None
 
@@ -55,8 +55,8 @@ class Evidence:
 def judge(evidence: Sequence[Evidence], made_at: datetime, earlier: OutboundLook | None = None) -> OutboundLook:
     """Return the result of a look under one or more names of the exporter.
 
-    It is inconclusive if nothing shows that the server came, or that it cannot. Under a name for which that is so, the
-    look before counts.
+    It is inconclusive if nothing shows whether the server can connect to the exporter. For a name about which this look
+    is inconclusive, the result of the look before counts.
     """
     by_name = tuple(_by_name(each, made_at, earlier) for each in evidence)
     outcome = _combine([each.outcome for each in by_name])
@@ -69,7 +69,7 @@ def judge(evidence: Sequence[Evidence], made_at: datetime, earlier: OutboundLook
 
 
 def _by_name(evidence: Evidence, made_at: datetime, earlier: OutboundLook | None) -> ByName:
-    """Return what is found under one name, or else whether the server came in the look before."""
+    """Return the result for one name, or else whether the server connected to it in the look before."""
     found_now = ByName(evidence.peer.ip_family, made_at, _outcome(evidence))
     if found_now.outcome is not SKIPPED or earlier is None:
         return found_now
@@ -78,17 +78,17 @@ def _by_name(evidence: Evidence, made_at: datetime, earlier: OutboundLook | None
 
 
 def _tells_nothing_else(result: ByName) -> bool:
-    """Whether a result is about nothing but whether the server comes. The rest shows under any name, now or not."""
+    """Whether a result is only about connections. Everything else would show again, under any name."""
     return isinstance(result.outcome, Passed) or _reasons(result.outcome) == {Reason.OUTBOUND_UNREACHABLE}
 
 
 def _combine(outcomes: Sequence[Outcome[CameBack]]) -> Outcome[CameBack]:
     """Return the outcome of a look under several names. There are four cases:
 
-    - under one of them, something else is wrong than that the server does not come: that is wrong under all of them;
-    - it comes under one of them: it reaches others, if only over one IP family;
-    - it comes under none: it reaches nobody;
-    - it does not come under one, and nothing is known of another: that is inconclusive.
+    - for one of them, something other than the connection is wrong: that is wrong for all of them;
+    - the server connects to one of them: it can reach others, if only over one IP family;
+    - it connects to none of them: it can reach nobody;
+    - it does not connect to one, and nothing is known about another: inconclusive.
     """
     failed = [each for each in outcomes if isinstance(each, Failed)]
     problems = {problem.reason: problem for each in reversed(failed) for problem in each.problems}
@@ -104,7 +104,7 @@ def _reasons(outcome: Outcome[CameBack]) -> set[Reason]:
 
 
 def _outcome(evidence: Evidence) -> Outcome[CameBack]:
-    """Return what is found under one name."""
+    """Return the outcome for one name."""
     if problems := tuple(_problems(evidence)):
         asked_at = evidence.provoked_at if evidence.provoked else evidence.signed_at
         return Failed(evidence.ended_at - asked_at, problems, _came_back(evidence))
@@ -113,13 +113,13 @@ def _outcome(evidence: Evidence) -> Outcome[CameBack]:
 
 
 def _problems(evidence: Evidence) -> Iterator[Problem]:
-    """Yield what is wrong. Of what follows from one fault, only the cause is named. There are five cases:
+    """Yield the problems, without those that follow from another one. There are five cases:
 
-    - the server refuses the exporter's name, and therefore does not even try to come;
-    - the exporter's signature did not arrive as it was sent;
-    - the server's signature did not;
-    - the server fetched the exporter's keys, which were good for minutes, and found none that is valid;
-    - the server tried to come, and did not.
+    - the server refuses the exporter's name, so it does not even try to connect;
+    - what the exporter signed arrived changed;
+    - what the server signed arrived changed;
+    - the server fetched the exporter's keys, which were valid for minutes, and found them expired;
+    - the server tried to connect, and failed.
     """
     if evidence.accepted is Accepted.DENIED:
         yield Problem(Reason.FEDERATION_DENIED, _detail(evidence))
@@ -151,17 +151,17 @@ def _signature_problem(evidence: Evidence) -> Problem | None:
 def _stops_lookups(evidence: Evidence) -> bool:
     """Whether no homeserver gets through, not even with a lookup. There are three cases:
 
-    - no signed request keeps its Authorization header;
-    - a lookup arrives changed, as the request before it;
-    - anything else: if only paths are decoded, lookups get through, and joins and messages fail. A server that does not
-      have the exporter's keys, or refuses the exporter's name, may accept others.
+    - a signed request loses its Authorization header: so does every other one;
+    - a signed lookup arrives changed, like the request before it;
+    - anything else: lookups may get through. If only paths are decoded, just joins and messages fail, and a server that
+      refuses the exporter's name, or cannot fetch its keys, may accept others.
     """
     lookup = evidence.lookup.accepted if evidence.lookup else Accepted.UNKNOWN
     return Accepted.NO_AUTHORIZATION in (evidence.accepted, lookup) or lookup is Accepted.BAD_SIGNATURE
 
 
 def _did_not_come(evidence: Evidence) -> bool:
-    """Whether it tried to come, and did not. A server that was seen at the exporter is able to come."""
+    """Whether the server tried to connect, and failed. A server that fetched the keys itself can connect."""
     tried = evidence.result is Provoked.NOTHING or (
         evidence.result is Provoked.UNSUPPORTED and evidence.accepted is Accepted.NO_KEYS
     )
@@ -169,10 +169,10 @@ def _did_not_come(evidence: Evidence) -> bool:
 
 
 def _came_back(evidence: Evidence) -> CameBack | None:
-    """Return how the server came. There are three cases:
+    """Return how the server connected. There are three cases:
 
-    - it came back with what only it can know;
-    - it fetched the exporter's keys under its own signature, and accepted what they sign;
+    - it returned something that it can only have got from the exporter;
+    - it fetched the exporter's keys with a signed request, and accepted a signature by them;
     - neither: None.
     """
     if evidence.provoked and evidence.result is Provoked.CAME_BACK:
@@ -185,12 +185,12 @@ def _came_back(evidence: Evidence) -> CameBack | None:
 
 
 def _ip_family(evidence: Evidence, arrival: Arrival | None) -> IPFamily | None:
-    """Return that of the name, which holds behind a reverse proxy too, or else that of the connection."""
+    """Return the family of the name, which is also known behind a reverse proxy, or else that of the connection."""
     return evidence.peer.ip_family or (arrival.ip_family if arrival else None)
 
 
 def _seconds(evidence: Evidence, method: OutboundMethod) -> float:
-    """Return how long the server took to come."""
+    """Return how many seconds passed until the server connected."""
     asked_at = evidence.signed_at if method is OutboundMethod.SIGNED else evidence.provoked_at
     arrival = evidence.expected.came(Purpose.ALIAS if method is OutboundMethod.ALIAS else Purpose.KEYS)
     return max(0.0, (arrival.at if arrival else evidence.ended_at) - asked_at)
@@ -201,7 +201,7 @@ def _detail(evidence: Evidence) -> str:
 
 
 def _by_notary_only(evidence: Evidence) -> str | None:
-    """Return who came in the server's place, although the server accepts what the exporter signs."""
+    """Return which other servers requested the keys, if the server accepts the exporter's signature nevertheless."""
     strangers = printable(", ".join(sorted(evidence.expected.strangers)), _MAX_NAMES)
     if evidence.accepted is not Accepted.YES or not strangers:
         return None

@@ -1,4 +1,4 @@
-"""Looks at the other direction: a server is made to connect to the exporter, which watches who comes."""
+"""Looks at the other direction: makes servers connect to the exporter, and waits for their requests."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -36,16 +36,16 @@ _NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class _Way:
-    """What is remembered of a server: how it can be made to come."""
+    """How a server can be made to connect to the exporter, as far as earlier looks have shown."""
 
     methods: tuple[OutboundMethod, ...] = _METHODS
-    """Those that may work, the best first. Without any, it only gets the signed request."""
+    """The methods that may work, the best first. If there are none, only signed requests are sent."""
     client_api: Url | None = None
-    """None: its client API is looked for where it federates."""
+    """None if no well-known names it: then it is assumed to be where the server federates."""
     learned_at: float = 0.0
     rejects_signature: bool = False
-    """Whether the latest signed request arrived changed. Then the next look asks what else does, instead of making the
-    server come: to reject a signature, it has to have the exporter's keys."""
+    """Whether the latest signed request arrived changed. Then the next look finds out whether a lookup does too, before
+    it makes the server connect: to reject a signature, the server must have the exporter's keys."""
 
 
 class OutboundLooks:
@@ -82,8 +82,8 @@ class OutboundLooks:
     async def look(
         self, report: Report, earlier: OutboundLook | None = None, max_requests: int = _MAX_REQUESTS
     ) -> OutboundLook:
-        """Look at the server of a report that has just been made. It gets at most `max_requests` requests, of which the
-        last one is signed, and those before are to make it come.
+        """Look at the server of a report that has just been made. It gets at most `max_requests` requests: the first
+        ones make it connect to the exporter, and the last one is signed.
         """
         if self.not_ready_because:
             return OutboundLook(report.ended_at, inconclusive_because=self.not_ready_because, asked=False)
@@ -101,11 +101,11 @@ class OutboundLooks:
         return judge(evidence, report.ended_at, earlier)
 
     def _choose_peers(self, earlier: OutboundLook | None) -> list[Peer]:
-        """Return one or two names, and first the one whose result is the oldest: the first request tells most. There
-        are two cases:
+        """Return the names for a look: first the one with the oldest result, as the first request shows most. There are
+        two cases:
 
         - both IP families have a name: these two;
-        - fewer have: those, and the name that has addresses of both families.
+        - at most one of them has: that one, and the name with addresses of both families.
         """
         main, *others = self.peers
         ready = [peer for peer in others if not peer.obstacle]
@@ -118,7 +118,7 @@ class OutboundLooks:
     # ------------------------------------------------------------ what is remembered
 
     async def way(self, name: ServerName, deadline: Deadline) -> _Way:
-        """Return how the server can be made to come. Its client API is discovered once a day."""
+        """Return how the server can be made to connect. Its client API is discovered once a day."""
         way = self._ways.get(name)
         if way is None or self._clock() - way.learned_at > _REMEMBERED_SECONDS:
             way = _Way(client_api=await find_client_api(self.network, name, deadline), learned_at=self._clock())
@@ -154,14 +154,14 @@ class _Look:
     """The number of requests that the server may still get."""
 
     async def gather(self) -> None:
-        """Make the server come under the first name, and send it a signed request under the last one.
+        """Make the server connect to the first name, and send it a signed request under the last name.
 
-        Its answer to that tells whether it came, too, if it fetches the exporter's keys under its own signature. So two
-        requests are enough for two names. If there are more, they make it come under the last name as well.
+        For a signed request, the server fetches the exporter's keys. If it signs that fetch, as Synapse does, two
+        requests are enough for two names. If it may get more, they make it connect to the last name as well.
 
         If the signed request arrives changed, a signed lookup is sent as well: with this look if the server may get
-        another request, or else with the next one, which makes the server come only if the signed request no longer
-        arrives changed.
+        another request, or else with the next one. That one makes the server connect only if the signed request no
+        longer arrives changed.
         """
         first, last, deadline = self.evidence[0], self.evidence[-1], Deadline.for_probe(_LOOK_SECONDS)
         way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
@@ -183,8 +183,8 @@ class _Look:
     async def _find_method(
         self, seen: Evidence, way: _Way, max_requests: int, deadline: Deadline
     ) -> OutboundMethod | None:
-        """Make the server come by the first method that it supports, and return that; None if there is none, or if it
-        takes more requests.
+        """Make the server connect by the first method that it supports, and return the method. Return None if there is
+        none, or if it takes more requests.
         """
         for method in way.methods[:max_requests]:
             await self._provoke(seen, method, way, deadline)
@@ -208,7 +208,7 @@ class _Look:
         return provoking.evaluate_notary(await self._exchange(query, deadline), expected, peer.name.text)
 
     async def _ask_for_alias(self, alias: str, way: _Way, deadline: Deadline) -> HttpResponse | Problem:
-        """Ask the client API, which many servers have where they federate too, if no well-known says where it is."""
+        """Send the request to the client API. If no well-known names it, many servers have it where they federate."""
         if way.client_api:
             return await provoking.get_from_client_api(self.looks.network, way.client_api, alias, deadline)
         path = provoking.alias_path("", alias)

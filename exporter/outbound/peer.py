@@ -1,7 +1,7 @@
-"""The exporter as a homeserver that others connect to: what it answers, and who came.
+"""Answers other servers as a homeserver does, and records which of them connect during a look.
 
-It answers what the server-server API requires of every homeserver, and the one request that a look provokes. It needs
-no credentials for that, stores nothing, and knows no rooms and no users.
+It supports the requests that the server-server API requires of every homeserver, and the lookup that a look provokes.
+It stores nothing, and has no rooms and no users.
 """
 
 import json
@@ -23,7 +23,7 @@ _MIN_VALIDITY_SECONDS = 60  # of the keys, for clocks that differ slightly
 _VALID_SHARE = 0.8  # of the interval between looks: a server must have forgotten the keys by the next one
 _REFRESH_SECONDS = 1.0  # the keys are signed anew at most so often, unless a look begins
 _MAX_ARRIVALS = 16  # that are kept of one look
-_MAX_PARAMETERS = 8  # of a query: the one that counts, and some that nobody knows
+_MAX_PARAMETERS = 8  # of a query: room_alias, and some that are unknown and ignored
 _WELL_KNOWN_CACHE_SECONDS = 300
 _WELL_KNOWN_PORT = 443
 _NONCE_BYTES = 12
@@ -39,7 +39,7 @@ class PeerRequest:
     """The path and the query, exactly as they were sent: they are signed."""
     authorization: str | None = None
     ip_family: IPFamily | None = None
-    """Over which it came; None if a reverse proxy hides it."""
+    """The IP family of the connection; None if a reverse proxy hides it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class PeerResponse:
 
 
 class Purpose(StrEnum):
-    """What a server came for."""
+    """What a server requested."""
 
     KEYS = "keys"
     ALIAS = "alias"
@@ -72,7 +72,7 @@ class Signature(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request that a look has provoked."""
+    """A request that arrived during a look, and that the look may have provoked."""
 
     purpose: Purpose
     at: float
@@ -85,7 +85,7 @@ class Arrival:
 
 @dataclass(frozen=True, eq=False)
 class Expectation:
-    """What one look waits for, and what has arrived by now. Each is equal only to itself."""
+    """The requests that one look waits for, and those that have arrived so far. Compared by identity."""
 
     server_name: str
     keys: Mapping[str, str]
@@ -95,12 +95,12 @@ class Expectation:
     signed_after: int
     """Key documents whose `valid_until_ts` is greater were made for this look, or after it began."""
     localpart: str = field(default_factory=lambda: secrets.token_hex(_NONCE_BYTES))
-    """Of the room alias that only this look knows."""
+    """The local part of a room alias that only this look knows."""
     room: str = field(default_factory=lambda: secrets.token_hex(_NONCE_BYTES))
-    """The local part of the room ID that only who has asked for the alias can know."""
+    """The local part of a room ID that a server can only know from the response to a request for the alias."""
     arrivals: list[Arrival] = field(default_factory=list)
     strangers: set[str] = field(default_factory=set)
-    """Other servers that asked for the keys meanwhile, such as notaries. They did not get them."""
+    """Other servers that requested the keys during the look, such as notaries. They did not get them."""
 
     def came(self, purpose: Purpose) -> Arrival | None:
         """Return the first arrival with a good signature, or the first of all, or None."""
@@ -152,7 +152,7 @@ class Peer:
 
     @contextmanager
     def expect(self, server_name: str, public_keys: Mapping[str, str]) -> Iterator[Expectation]:
-        """Wait for a server, and verify what it signs with its public keys."""
+        """Record the requests of a server within `with`, and verify its signatures with its public keys."""
         self._document = None
         expected = Expectation(server_name, public_keys, self.clock(), self._valid_until)
         self._expected.add(expected)
@@ -185,17 +185,17 @@ class Peer:
         return PeerResponse(200, {"server": {"name": DISTRIBUTION, "version": VERSION}})
 
     def _well_known(self, _: PeerRequest) -> PeerResponse:
-        """Whoever reads this has come over port 443, and can come over it again."""
+        """A server that reads this has connected to port 443, so it can do so again."""
         host = f"[{self.name.host}]" if ":" in self.name.host else self.name.host
         return PeerResponse(200, {"m.server": f"{host}:{_WELL_KNOWN_PORT}"}, _WELL_KNOWN_CACHE_SECONDS)
 
     def _keys(self, request: PeerRequest) -> PeerResponse:
         """Return the keys. There are three cases:
 
-        - the request is not signed, as those of Dendrite and the Conduit family: it gets the keys;
-        - it is signed by a server that a look waits for, as Synapse does it: so does this one;
-        - it is signed by another one. A notary would answer in the place of the server that is looked at, and so hide
-          that this cannot come itself: it does not get them.
+        - the request is not signed, like those of Dendrite and the Conduit family: the keys are returned;
+        - it is signed by a server that a look waits for, like those of Synapse: the keys are returned;
+        - it is signed by another server: the keys are refused. A notary would pass them on to the server that is looked
+          at, and so hide that this server cannot connect to the exporter itself.
         """
         credentials = parse_authorization(request.authorization)
         if credentials is None:
@@ -210,7 +210,7 @@ class Peer:
         return self._signed_document()
 
     def _directory(self, request: PeerRequest) -> PeerResponse:
-        """Answer only who asks for the alias of a look: nobody else can know it."""
+        """Return a room only for the alias of a look in progress, which nobody can guess."""
         alias = _room_alias(request.uri)
         expected = next((each for each in self._expected if self.alias(each) == alias), None)
         if expected is None:
@@ -221,7 +221,7 @@ class Peer:
             return _error(401, "M_UNAUTHORIZED", f"Signature rejected: {arrival.complaint}")
         return PeerResponse(200, {"room_id": self.room_id(expected), "servers": [self.name.text]})
 
-    # ------------------------------------------------------------ who came
+    # ------------------------------------------------------------ arrivals
 
     def _arrival(
         self, purpose: Purpose, request: PeerRequest, expected: Expectation, credentials: Credentials | None
@@ -237,7 +237,7 @@ class Peer:
         return Arrival(purpose, self.clock(), signature, request.ip_family, complaint)
 
     def _note_unsigned(self) -> None:
-        """It may have come from any server that is waited for, or from none."""
+        """Any server that a look waits for may have sent it, or none of them."""
         for each in self._expected:
             each.add(Arrival(Purpose.KEYS, self.clock(), Signature.MISSING))
 
@@ -249,7 +249,7 @@ class Peer:
     # ------------------------------------------------------------ keys
 
     def _signed_document(self) -> PeerResponse:
-        """Return the keys. No two documents are valid until the same time, so that each can be told from the others."""
+        """Return the signed keys. Each document has another `valid_until_ts`, which shows when a copy was made."""
         if self._document is None or self.clock() - self._signed_at >= _REFRESH_SECONDS:
             self._valid_until = max(self._valid_until + 1, int((self._now() + self._validity) * 1000))
             self._signed_at = self.clock()

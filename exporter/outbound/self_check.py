@@ -1,4 +1,4 @@
-"""Whether the exporter reaches its own listener from outside, as the watched servers must: before it blames them."""
+"""Checks that other servers can reach the exporter's own listener, before any of them is blamed for not doing so."""
 
 from urllib.parse import quote
 
@@ -17,7 +17,7 @@ _SECONDS = 20.0  # for the signed request
 
 
 async def find_obstacle(prober: SupportsProbe, network: Network, peer: Peer) -> str | None:
-    """Return why other servers do not get through to the listener under a name; None if they do. There are five cases:
+    """Return why other servers cannot reach the listener under a name; None if they can. There are five cases:
 
     - a probe of the exporter's own name fails: its first problem;
     - a name for one IP family has addresses of the other one;
@@ -48,7 +48,7 @@ def _problem_of(report: Report) -> str | None:
 
 
 def _address_of_other_family(report: Report, peer: Peer) -> str | None:
-    """Return an address over which a server might come by another IP family than that of the name, if there is one."""
+    """Return an address of the name that is not of its IP family, so that servers may connect over the other one."""
     resolution = found(report.dns)
     endpoints = (*resolution.endpoints, *resolution.without_route) if resolution else ()
     return next((str(each.ip) for each in endpoints if peer.ip_family not in (None, each.ip_family)), None)
