@@ -93,7 +93,7 @@ def past(report: Report, healthy: Report, broken: Report, now: datetime) -> Iter
     failed = replace(broken, server_name=report.server_name)
     latest = now - timedelta(seconds=rng.uniform(1, INTERVAL.total_seconds()))
     for at in times(latest):
-        flaky = name in FLAKY and rng.random() < 0.06
+        flaky = name in FLAKY and at < latest and rng.random() < 0.06
         shown = failed if flaky else report if at >= broke_at else good
         yield replace(shown, ended_at=at)
 
