@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from subprocess import Popen
 from threading import Thread
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -120,11 +121,16 @@ def _prometheus(
 
 
 @contextmanager
-def alertmanager(folder: Path, *, receiver: str, factor: float = SPEED_UP) -> Iterator[str]:
-    """Yield its address. It does not look for other Alertmanagers. Its time runs faster by `factor`."""
+def alertmanager(
+    folder: Path, *, receiver: str, factor: float = SPEED_UP, changed: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[str]:
+    """Yield its address. It does not look for other Alertmanagers. Its time runs faster by `factor`.
+
+    `changed` maps texts of the shipped configuration to those that the operator has put in their place.
+    """
     folder.mkdir()
     configuration = folder / "alertmanager.yml"
-    configuration.write_text(_adapt(ALERTMANAGER, {_RECEIVER: receiver}, factor))
+    configuration.write_text(_adapt(ALERTMANAGER, {**changed, _RECEIVER: receiver}, factor))
     command = [program("prometheus-alertmanager"), f"--config.file={configuration}", "--cluster.listen-address="]
     with listening_program(folder, [*command, f"--storage.path={folder / 'state'}"]) as address:
         yield address
