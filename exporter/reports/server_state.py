@@ -52,7 +52,7 @@ class ServerState:
     warnings: tuple[ActiveWarning, ...] = ()
     """Those about `report`, which may also depend on earlier reports."""
     disagreements: int = 0
-    """How many results in a row had another verdict than the one before. 0 once two agree."""
+    """How many results in a row had another verdict than the one before. 0 once two agree. A first failure counts."""
     last_success: datetime | None = None
     probes: int = 0
     failures: int = 0
@@ -82,7 +82,7 @@ class ServerState:
             report=report,
             federation=federation,
             warnings=warnings.warnings(report, memory.well_known_last_seen),
-            disagreements=0 if self.memory.federation in (None, federation) else self.disagreements + 1,
+            disagreements=0 if federation is (self.memory.federation or Federation.FULL) else self.disagreements + 1,
             last_success=report.ended_at if succeeded else self.last_success,
             probes=self.probes + 1,
             failures=self.failures + (not succeeded),

@@ -11,7 +11,19 @@ from subprocess import PIPE, CalledProcessError, Popen
 
 from tests.bench.rows import Row, merge, parse, read, show, write
 
-BENCHMARKS = ("cost", "dns", "accuracy", "scrape", "pages", "growth", "start", "history", "workers", "load")
+BENCHMARKS = (
+    "cost",
+    "dns",
+    "accuracy",
+    "scrape",
+    "pages",
+    "growth",
+    "start",
+    "history",
+    "workers",
+    "load",
+    "alert_delay",
+)
 FILE = Path("build/bench.json")
 
 

@@ -39,7 +39,8 @@ def after(results: str, state: ServerState | None = None, *, each: timedelta = t
     [
         ("", 300),
         ("g", 300),
-        ("b", 300),
+        ("b", 30),
+        ("bb", 300),
         ("gb", 30),
         ("bg", 30),
         ("gbb", 300),
@@ -53,7 +54,7 @@ def after(results: str, state: ServerState | None = None, *, each: timedelta = t
     ],
 )
 def test_a_changed_verdict_is_confirmed_soon(results: str, interval: float) -> None:
-    """A first result is no change, and while the exporter is offline there is nothing to confirm."""
+    """A first failure too, but not a first success. While the exporter is offline, there is nothing to confirm."""
     assert after(results).interval == interval
 
 
