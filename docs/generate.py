@@ -61,6 +61,11 @@ There are also the usual `process_*` and `python_*` series of a Python program.
 
 ## Formats
 
+`/metrics?name[]=NAME&name[]=…` returns only these metrics, by their full names, as prometheus-client does. A name that
+does not exist is not an error. `metrics.disabled` in the configuration switches metrics of the servers off, on
+`/metrics` and `/probe`. [scaling.md](scaling.md) shows what that saves, and `check-config` names the rules that need
+them.
+
 `/metrics` serves the Prometheus text format 0.0.4 or OpenMetrics 1.0, depending on the `Accept` header, and compresses
 it with gzip if `Accept-Encoding` allows it. In the text format, a metric of type `info` is a gauge that is always 1.
 """

@@ -35,11 +35,11 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("exporter", "judging", "model", "probing", "probing.parsing", "probing.stages", "runtime"),
         *("canonicaljson", "cryptography"),
     },
-    "config": {"model", "pydantic", "pydantic_core", "structlog", "yaml"},
     "history": {"judging", "judging.peers", "model"},
-    "history.storage": {"config", "history", "judging", "model", "structlog"},
     "reports": {"history", "judging", "judging.peers", "model", "rich"},
     "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
+    "config": {"metrics", "model", "pydantic", "pydantic_core", "structlog", "yaml"},
+    "history.storage": {"config", "history", "judging", "model", "structlog"},
     "metrics.rules": {"config", "judging"},
     "scheduling": {
         "config",

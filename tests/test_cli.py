@@ -237,6 +237,20 @@ def test_check_config_tells_of_labels_and_groups(tmp_path: Path, capsys: pytest.
     ]
 
 
+def test_check_config_names_the_rules_that_need_a_disabled_metric(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those rules would never fire, and nobody would notice."""
+    file = tmp_path / "config.yaml"
+    disabled = "matrix_federation_peer_success", "matrix_federation_tls_version_info"
+    file.write_text(f"servers: [example.org]\nmetrics: {{disabled: [{', '.join(disabled)}]}}\n")
+    assert cli.main(["check-config", str(file)]) == 0
+    _, needed, needless = capsys.readouterr().out.splitlines()
+    assert needed.startswith(f"{disabled[0]} is disabled, and needed by MatrixFederation")
+    assert "MatrixFederationServerDown," in needed
+    assert needless == f"{disabled[1]} is disabled, and needed by no rule"
+
+
 def test_check_config_does_not_use_the_network(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Server lists that would have to be fetched are only counted."""
     file = tmp_path / "config.yaml"

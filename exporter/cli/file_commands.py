@@ -24,6 +24,7 @@ def _add_check_config(add_parser: AddParser) -> None:
 
 def _check_config(chosen: Arguments) -> int:
     from exporter.config import ConfigError, load
+    from exporter.metrics.rules import rendering
     from exporter.reports.phrases import count_of
     from exporter.server_lists.file_sd import ServerFiles
     from exporter.server_lists.merging import select_servers
@@ -43,6 +44,9 @@ def _check_config(chosen: Arguments) -> int:
     fetched = len(config.server_urls) + len(config.synapse_destinations)
     lists = f", {count_of(fetched, 'list')} to be fetched" if fetched else ""
     sys.stdout.write(f"{chosen.config}: {servers}{lists}, valid\n")
+    for metric in config.metrics.disabled:
+        rules = ", ".join(rendering.rules_that_need(metric)) or "no rule"
+        sys.stdout.write(f"{metric} is disabled, and needed by {rules}\n")
     return 0
 
 

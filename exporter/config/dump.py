@@ -73,8 +73,9 @@ def _plain(value: Any) -> object:
 
 
 def _section(value: Any) -> dict[str, object]:
-    """Return a section without keys that are not set and may not be written as null."""
-    written = {field.name: getattr(value, field.name) for field in fields(value)}
+    """Return a section without keys that are not set: some of them may not be written as null."""
+    unset = {field.name for field in fields(value) if field.default is getattr(value, field.name) is None}
+    written = {field.name: getattr(value, field.name) for field in fields(value) if field.name not in unset}
     if isinstance(value, ServerUrl):
         written["headers"] = dict.fromkeys(value.headers, _SECRET)
-    return {key: _plain(content) for key, content in written.items() if content is not None}
+    return {key: _plain(content) for key, content in written.items()}

@@ -57,6 +57,7 @@ def _to_config(settings: Settings, folder: Path) -> Config:
         lists=settings.lists,
         probe=settings.probe,
         network=_resolve_paths(folder, settings.network),
+        metrics=settings.metrics,
         web=settings.web,
         storage=_resolve_paths(folder, settings.storage),
         outbound=_outbound(settings, folder),

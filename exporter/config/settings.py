@@ -103,6 +103,15 @@ class NetworkSettings:
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """What the exporter exposes about the servers on /metrics and /probe."""
+
+    disabled: tuple[Annotated[str, value_types.METRIC], ...] = ()
+    """Metrics that are switched off, by their full names. The rules and dashboards that need them show nothing."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class WebSettings:
     """What the exporter serves over HTTP."""
 
@@ -198,6 +207,7 @@ class Settings:
     lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     outbound: Annotated[OutboundSettings | None, BeforeValidator(value_types.none_if_null)] = None
@@ -229,6 +239,7 @@ class Config:
     lists: ListSettings = field(default_factory=ListSettings)
     probe: ProbeSettings = field(default_factory=ProbeSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     outbound: OutboundSettings | None = None

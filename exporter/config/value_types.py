@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from exporter.config import addresses
 from exporter.config.addresses import SecretError
 from exporter.config.complaint import printable_value
 from exporter.config.yaml_reader import BOOLEANS, NULL, UnsupportedScalar
+from exporter.metrics.families import METRIC_NAMES
 from exporter.model import durations, names
 from exporter.model.enums import IPFamily
 from exporter.model.servers import DEFAULT_GROUP, MAX_LABEL_VALUE, parse_label_name, parse_label_value
@@ -143,6 +145,14 @@ def _parse_group_name(written: str) -> str:
     return written
 
 
+def _parse_metric(written: str) -> str:
+    """Return the full name of a metric of the servers."""
+    if written not in METRIC_NAMES:
+        nearest = get_close_matches(written, METRIC_NAMES, n=1)
+        raise ValueError(f"did you mean `{nearest[0]}`?" if nearest else "docs/metrics.md lists them")
+    return written
+
+
 def parse_path(written: str) -> Path:
     if not written or "\0" in written:
         raise ValueError
@@ -229,6 +239,7 @@ LIST_LENGTH = ValueType(
     whole_number(_MAX_SERVERS),
     {"type": "integer", "minimum": 1, "maximum": _MAX_SERVERS},
 )
+METRIC = ValueType("the name of a metric of the servers", parse_text(_parse_metric), {"enum": list(METRIC_NAMES)})
 PORT = ValueType(
     f"a port from 1 to {names.MAX_PORT}",
     whole_number(names.MAX_PORT),

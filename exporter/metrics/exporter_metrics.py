@@ -81,7 +81,8 @@ class ExporterMetrics:
     def __init__(self, shard: Shard | None = None, workers: ProcessGroup | None = None) -> None:
         # Otherwise every counter and histogram has a `_created` series too.
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        self.registry = registry = CollectorRegistry()
+        # The `process_*` metrics have no names before they are collected, and a scrape may ask for them by name.
+        self.registry = registry = CollectorRegistry(support_collectors_without_names=True)
         Info("build", "Version of the exporter. The value is always 1.", namespace=NAMESPACE, registry=registry).info(
             {"version": VERSION}
         )

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import RestrictedRegistry
 from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
@@ -75,7 +76,7 @@ def _escape_label(label_value: str) -> str:
 class _ExpositionFormat:
     content_type: str
     render_heading: Callable[[Family], bytes]
-    render_registry: Callable[[CollectorRegistry], bytes]
+    render_registry: Callable[[CollectorRegistry | RestrictedRegistry], bytes]
     """Renders a registry and the end of the exposition."""
 
 
@@ -102,6 +103,25 @@ _OPENMETRICS = _ExpositionFormat(openmetrics.CONTENT_TYPE_LATEST, _openmetrics_h
 # ---------------------------------------------------------------- scrapes
 
 
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which metrics are exposed."""
+
+    names: frozenset[str] | None = None
+    """The only ones, by their full names; None for all. As with prometheus-client, unknown names select nothing."""
+    disabled: frozenset[str] = frozenset()
+    """Families of the servers that are switched off."""
+
+    def includes(self, family: Family) -> bool:
+        return family.full_name not in self.disabled and (self.names is None or family.full_name in self.names)
+
+    def restrict(self, registry: CollectorRegistry) -> CollectorRegistry | RestrictedRegistry:
+        return registry if self.names is None else RestrictedRegistry(self.names, registry)
+
+
+_ALL = Selection()
+
+
 class Exposition(NamedTuple):
     """The response to a scrape."""
 
@@ -113,31 +133,41 @@ class Exposition(NamedTuple):
 
 
 def scrape(
-    board: Board, exporter_metrics: ExporterMetrics, accept: str | None, accept_encoding: str | None
+    board: Board,
+    exporter_metrics: ExporterMetrics,
+    accept: str | None,
+    accept_encoding: str | None,
+    selection: Selection = _ALL,
 ) -> Exposition:
-    """Return the whole of `/metrics`, in the format and encoding that the headers of a request ask for."""
-    return expose(board.snapshot(), exporter_metrics.registry, accept, accept_encoding)
+    """Return `/metrics`, in the format and encoding that the headers of a request ask for."""
+    return expose(board.snapshot(), exporter_metrics.registry, accept, accept_encoding, selection)
 
 
-def expose_one(state: ServerState, accept: str | None) -> Exposition:
-    """Return all families of one server, at the time of its report, without the metrics of the exporter itself."""
+def expose_one(state: ServerState, accept: str | None, selection: Selection = _ALL) -> Exposition:
+    """Return the families of one server, at the time of its report, without the metrics of the exporter itself."""
     assert state.report is not None
     rendered = RenderedState.of(state, render_lines(state))
-    return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, None)
+    return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, None, selection)
 
 
 def expose(
-    snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, accept_encoding: str | None
+    snapshot: Snapshot,
+    registry: CollectorRegistry,
+    accept: str | None,
+    accept_encoding: str | None,
+    selection: Selection = _ALL,
 ) -> Exposition:
     """Return the families of the servers in the snapshot, followed by the metrics in the registry."""
     exposition_format = _OPENMETRICS if wants_openmetrics(accept) else TEXT
-    chunks = join_chunks(_render(snapshot, registry, exposition_format))
+    chunks = join_chunks(_render(snapshot, registry, exposition_format, selection))
     if wants_gzip(accept_encoding):
         return Exposition(exposition_format.content_type, "gzip", gzip_chunks(chunks))
     return Exposition(exposition_format.content_type, None, chunks)
 
 
-def _render(snapshot: Snapshot, registry: CollectorRegistry, exposition_format: _ExpositionFormat) -> Iterator[bytes]:
+def _render(
+    snapshot: Snapshot, registry: CollectorRegistry, exposition_format: _ExpositionFormat, selection: Selection
+) -> Iterator[bytes]:
     """Yield the text family by family, as both formats require.
 
     A server whose latest result is too old has only the families that are kept when stale.
@@ -145,10 +175,12 @@ def _render(snapshot: Snapshot, registry: CollectorRegistry, exposition_format: 
     all_lines = [rendered.lines for rendered in snapshot.states]
     fresh_lines = [rendered.lines for rendered in snapshot.states if rendered.fresh_until >= snapshot.taken_at]
     for index, family in enumerate(FAMILIES):
+        if not selection.includes(family):
+            continue
         yield exposition_format.render_heading(family)
         for lines in all_lines if family.kept_when_stale else fresh_lines:
             yield lines[index]
-    yield exposition_format.render_registry(registry)
+    yield exposition_format.render_registry(selection.restrict(registry))
 
 
 def join_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:

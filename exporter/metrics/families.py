@@ -274,3 +274,4 @@ FAMILIES: tuple[Family, ...] = (
         samples.from_report(samples.keys_valid_until),
     ),
 )
+METRIC_NAMES = tuple(family.full_name for family in FAMILIES)

@@ -22,6 +22,7 @@ from exporter.config import (
     Group,
     HostPort,
     ListSettings,
+    MetricsSettings,
     NetworkSettings,
     OutboundNames,
     OutboundSettings,
@@ -51,6 +52,7 @@ SECTIONS = {
     "probe.": ProbeSettings,
     "probe.dormant.": DormantSettings,
     "network.": NetworkSettings,
+    "metrics.": MetricsSettings,
     "web.": WebSettings,
     "storage.": StorageSettings,
     "outbound.": OutboundSettings,
@@ -146,6 +148,7 @@ network:
     Example.ORG:443: 127.0.0.1:10443
     192.0.2.1:8448: "[::1]:10448"
     "[2001:DB8:0::1]:8448": 127.0.0.1:10449
+metrics: {disabled: [matrix_federation_stage_duration_seconds]}
 web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 """)
     cadence = Cadence(60.0, dormant_after=86400.0, dormant_interval=7200.0)
@@ -215,6 +218,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
                 "[2001:db8::1]:8448": HostPort("127.0.0.1", 10449),
             },
         ),
+        metrics=MetricsSettings(disabled=("matrix_federation_stage_duration_seconds",)),
         web=WebSettings(listen=(HostPort("localhost", 0), HostPort("::", 10448)), probe_any=True),
     )
 

@@ -24,7 +24,8 @@ groups:
     interval: 1m
   - {name: others, server_files: [others.yaml], interval: 2m}
 lists: {max_servers: 10}
-probe: {interval: 2m, timeout: 500ms, concurrency: 7}
+probe: {interval: 2m, timeout: 500ms, concurrency: 7, confirm_after: 1m, dormant: null}
+metrics: {disabled: [matrix_federation_signing_keys]}
 network:
   resolvers: ["192.0.2.53", "[2001:db8::53]:5353"]
   ip_families: [ipv4]

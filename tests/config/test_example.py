@@ -18,6 +18,7 @@ from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings
 from exporter.config.settings import (
     DormantSettings,
     ListSettings,
+    MetricsSettings,
     NetworkSettings,
     OutboundNames,
     OutboundSettings,
@@ -59,10 +60,11 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
         keys(ExpectSettings),
     ]
     assert list(written["probe"]["dormant"]) == keys(DormantSettings)
-    assert [list(written[name]) for name in ("lists", "probe", "network", "web", "storage")] == [
+    assert [list(written[name]) for name in ("lists", "probe", "network", "metrics", "web", "storage")] == [
         keys(ListSettings),
         keys(ProbeSettings),
         keys(NetworkSettings),
+        keys(MetricsSettings),
         keys(WebSettings),
         keys(StorageSettings),
     ]
@@ -71,7 +73,7 @@ def test_the_example_contains_every_key_in_the_order_of_the_code() -> None:
 def test_the_example_explains_every_key() -> None:
     """There is a comment above every key of a section."""
     lines = EXAMPLE.read_text(encoding="utf-8").splitlines()
-    for section in (ListSettings, ProbeSettings, NetworkSettings, WebSettings, StorageSettings):
+    for section in (ListSettings, ProbeSettings, NetworkSettings, MetricsSettings, WebSettings, StorageSettings):
         assert keys(section)
         for key in keys(section):
             above = next(before for before, line in pairwise(lines) if line.startswith(f"  {key}:"))
@@ -176,6 +178,7 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "NetworkSettings.allow_ports": [],
         "NetworkSettings.notaries": [],
         "NetworkSettings.connectivity_check": [],
+        "MetricsSettings.disabled": [],
         "StorageSettings.retention": "90d",
         "ServerUrl.refresh_interval": "5m",
         "SynapseDestinations.refresh_interval": "1h",

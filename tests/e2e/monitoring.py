@@ -62,9 +62,17 @@ def _adapt(file: Path, used_in_test: Mapping[str, str], factor: float) -> str:
 
 
 @contextmanager
-def prometheus(folder: Path, *, exporter: str, alertmanager: str, factor: float = SPEED_UP) -> Iterator[str]:
+def prometheus(
+    folder: Path,
+    *,
+    exporter: str,
+    alertmanager: str,
+    factor: float = SPEED_UP,
+    rules: Mapping[str, str] = SHIPPED_RULES,
+) -> Iterator[str]:
     """Yield its address. Its time runs faster by `factor`."""
-    with _prometheus(folder, "prometheus.yml", {_EXPORTER: exporter, _ALERTMANAGER: alertmanager}, factor) as address:
+    used_in_test = {_EXPORTER: exporter, _ALERTMANAGER: alertmanager}
+    with _prometheus(folder, "prometheus.yml", used_in_test, factor, rules) as address:
         yield address
 
 

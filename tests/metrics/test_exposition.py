@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.exposition import CHUNK_BYTES, Exposition, gzip_chunks, join_chunks, scrape
+from exporter.metrics.exposition import CHUNK_BYTES, Exposition, Selection, gzip_chunks, join_chunks, scrape
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
 from exporter.model.addresses import Target
 from exporter.model.findings import Software
@@ -33,7 +33,7 @@ from tests.sample_reports import (
     two_families,
     watched_server,
 )
-from tests.scrapes import OPENMETRICS, board_of, text_of
+from tests.scrapes import OPENMETRICS, board_of, samples_of, text_of
 
 CLASSES = {
     MetricType.GAUGE: GaugeMetricFamily,
@@ -107,6 +107,45 @@ def test_the_text_is_what_the_library_writes(accept: str | None, write: Callable
     registry = CollectorRegistry()
     registry.register(LibraryCollector(rendered.state for rendered in board.snapshot().states))
     assert text_of(board, accept) == write(registry).decode()
+
+
+@pytest.mark.parametrize("accept", [None, OPENMETRICS], ids=["text", "openmetrics"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["matrix_federation_probe_success"],
+        ["matrix_federation_probes_total", "matrix_federation_exporter_servers", "process_start_time_seconds"],
+        ["matrix_federation_probes", "matrix_federation_tls_cert", "unknown", ""],
+    ],
+)
+def test_a_scrape_may_name_what_it_wants(accept: str | None, names: list[str]) -> None:
+    """The samples are those that prometheus-client selects. An unknown name selects nothing, and is no error."""
+    board, exporter_metrics = full_board(), ExporterMetrics()
+    registry = CollectorRegistry(support_collectors_without_names=True)
+    registry.register(LibraryCollector(rendered.state for rendered in board.snapshot().states))
+    selection = Selection(frozenset(names))
+    found = body(scrape(board, exporter_metrics, accept, None, selection)).decode()
+    registries = registry, exporter_metrics.registry
+    whole = "".join(generate_latest(each.restricted_registry(names)).decode() for each in registries)
+    assert set(samples_of(found)) == set(samples_of(whole))
+    assert found.endswith(END) == (accept == OPENMETRICS)
+    assert body(scrape(board, exporter_metrics, accept, "gzip", selection)) != found.encode()
+
+
+def test_a_disabled_metric_is_not_exposed() -> None:
+    """Not even if a scrape names it. Everything else is."""
+    board, exporter_metrics = full_board(), ExporterMetrics()
+    disabled = "matrix_federation_stage_duration_seconds"
+    whole = body(scrape(board, exporter_metrics, None, None)).decode()
+    selection = Selection(disabled=frozenset({disabled}))
+    found = body(scrape(board, exporter_metrics, None, None, selection)).decode()
+    of_servers = [line for line in whole.splitlines() if "server_name=" in line]
+    assert [line for line in found.splitlines() if "server_name=" in line] == [
+        line for line in of_servers if not line.startswith(f"{disabled}{{")
+    ]
+    assert f"# TYPE {disabled} " not in found
+    named = Selection(frozenset({disabled}), frozenset({disabled}))
+    assert body(scrape(board, exporter_metrics, None, None, named)) == b""
 
 
 def test_both_formats_have_the_same_samples() -> None:

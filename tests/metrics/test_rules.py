@@ -10,7 +10,7 @@ from exporter import cli
 from exporter.config import ConfigError
 from exporter.metrics.rules import rendering
 from exporter.metrics.rules.values import defaults, load
-from tests.deploy.rules import ALERTS, RULE_FILES
+from tests.deploy.rules import ALERTS, RULE_FILES, RULES
 
 SLOW = "MatrixFederationSlow"
 
@@ -32,6 +32,13 @@ def test_without_values_the_command_writes_the_shipped_rules(tmp_path: Path) -> 
     assert cli.main(["rules", "--output", str(tmp_path)]) == 0
     written = {file.name: yaml.safe_load(file.read_text()) for file in tmp_path.iterdir()}
     assert written == {file.name: yaml.safe_load(file.read_text()) for file in RULE_FILES}
+
+
+def test_what_needs_a_metric_is_found_in_the_shipped_rules() -> None:
+    """In expressions and in the texts of alerts."""
+    for metric in ("matrix_federation_peer_success", "matrix_federation_srv_records", "matrix_federation_failure_info"):
+        expected = {rule.get("alert", rule.get("record")) for rule in RULES if metric in str(rule)}
+        assert set(rendering.rules_that_need(metric)) == expected
 
 
 def test_the_defaults_can_be_printed_and_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,6 +123,26 @@ async def test_metrics_as_openmetrics(accept: list[tuple[str, str]]) -> None:
     assert response.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("names", ["name[]={0}&name[]={1}", "name%5B%5D={0}&name%5B%5D={1}"], ids=["plain", "encoded"])
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_a_scrape_may_name_the_metrics_it_wants(names: str, encoding: str) -> None:
+    """Of the servers and of the exporter itself."""
+    query = names.format("matrix_federation_probe_success", "matrix_federation_exporter_probes_in_flight")
+    response = await get(f"/metrics?{query}", headers=[("Accept-Encoding", encoding)], board=BOARD)
+    lines = [line for line in response.text.splitlines() if not line.startswith("#")]
+    assert lines == [
+        'matrix_federation_probe_success{server_name="example.org"} 1.0',
+        'matrix_federation_probe_success{server_name="expired.example.org"} 0.0',
+        "matrix_federation_exporter_probes_in_flight 0.0",
+    ]
+
+
+async def test_a_metric_that_does_not_exist_is_no_error() -> None:
+    """The response is empty, as with prometheus-client."""
+    response = await get("/metrics?name[]=nothing&name[]=", board=BOARD)
+    assert (response.status_code, response.text) == (200, "")
+
+
 async def test_metrics_are_compressed_on_request() -> None:
     """The client accepts gzip."""
     response = await get("/metrics", headers=[("Accept-Encoding", "gzip")], board=BOARD)

@@ -12,6 +12,7 @@ from exporter.metrics.rules.values import Values
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _PLACEHOLDER: Final = re.compile(r"\[\[(\w+)\]\]")
 _ALERT: Final = re.compile(r"^ +- alert: (\w+)$", re.MULTILINE)
+_RULE: Final = re.compile(r"^ +- (?:alert|record): ", re.MULTILINE)
 _BLANK_LINE: Final = "\n\n"  # between two rules
 
 _FAILING_STAGES: Final = """\
@@ -70,3 +71,9 @@ def _rules(template: str, common: Mapping[str, str], values: Values) -> Iterator
 def _fill(template: str, texts: Mapping[str, str]) -> str:
     """Replace the placeholders that have a text, and leave the others."""
     return _PLACEHOLDER.sub(lambda found: texts.get(found[1], found[0]), template)
+
+
+def rules_that_need(metric: str) -> list[str]:
+    """Return the names of the alerts and the recording rules whose expression or text needs a metric."""
+    rules = (rule for template in templates().values() for rule in _RULE.split(template)[1:])
+    return [rule.split(maxsplit=1)[0] for rule in rules if re.search(rf"\b{metric}\b", rule)]

@@ -25,7 +25,8 @@ def routes(queries: ReportQueries) -> list[Route]:
         state = await queries.probe_now(name, parse_timeout(request.headers.get(_TIMEOUT_HEADER)))
         if debug:
             return text_response(_debug_text(state))
-        scrape = exposition.expose_one(state, request.headers.get("accept"))
+        selection = exposition.Selection(disabled=frozenset(queries.config().metrics.disabled))
+        scrape = exposition.expose_one(state, request.headers.get("accept"), selection)
         return Response(b"".join(scrape.chunks), headers={"Content-Type": scrape.content_type})
 
     return [Route("/probe", handle_refusals(probe, text_refusal))]
