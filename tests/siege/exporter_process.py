@@ -64,7 +64,12 @@ class ExporterProcess:
         assert self.process.stderr
         async with asyncio.timeout(PATIENCE):
             while line := await self.process.stderr.readline():
-                event: Mapping[str, Any] = json.loads(line)
+                try:
+                    event: Mapping[str, Any] = json.loads(line)
+                except ValueError as error:
+                    raise RuntimeError(
+                        f"not of the log: {line + await self.process.stderr.read(_MAX_LINE)!r}"
+                    ) from error
                 if event["msg"] == what:
                     return event
         raise EOFError(f"the exporter ended before it said {what!r}")
