@@ -1,17 +1,18 @@
 """A real Synapse and the exporter, in both directions. The exporter's name is an address, so Synapse needs no DNS."""
 
 import re
+import socket
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from exporter.config import HostPort, OutboundSettings, OutboundTls
+from exporter.config import HostPort, OutboundNames, OutboundSettings, OutboundTls
 from exporter.demo.authority import Authority
 from exporter.demo.listener import LOOPBACK, free_port
 from exporter.internet import Internet
@@ -19,6 +20,7 @@ from exporter.judging import verdict
 from exporter.model import names
 from exporter.model.enums import IPFamily, OutboundMethod, Stage
 from exporter.model.findings import CameBack
+from exporter.model.names import ServerName
 from exporter.model.outcomes import found
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
@@ -41,7 +43,8 @@ pytestmark = pytest.mark.synapse
 
 NAME = names.parse("synapse.test:8448")
 SECONDS = 60.0
-LOOKS = 20
+LOOKS = 5
+ONE_NAME = OutboundNames()
 WELL_KNOWN_FOR_CLIENTS = "/.well-known/matrix/client"
 
 
@@ -57,13 +60,15 @@ class BothWays:
 
 
 @asynccontextmanager
-async def both_ways(folder: Path, proxy: str | None = None, **changed: object) -> AsyncIterator[BothWays]:
-    """Run Synapse, with changed settings, and a listener that it can reach.
+async def both_ways(
+    folder: Path, proxy: str | None = None, by_family: OutboundNames = ONE_NAME, **changed: object
+) -> AsyncIterator[BothWays]:
+    """Run Synapse, with changed settings, and a listener that it can reach, by more names if there are any.
 
     `proxy` are the locations of an nginx in front of it, where SYNAPSE stands for its address.
     """
     authority = Authority(folder)
-    settings = write_settings(authority, folder)
+    settings = write_settings(authority, folder, by_family)
     trust = {"federation_custom_ca_list": [str(authority.ca_file)], "ip_range_blacklist": []}
     with ExitStack() as stack:
         certificate = authority.issue([NAME.host])
@@ -81,7 +86,7 @@ async def both_ways(folder: Path, proxy: str | None = None, **changed: object) -
             connect_to={
                 NAME.text: ip_endpoint(address),
                 f"{NAME.host}:443": ip_endpoint(address),  # where there is no well-known
-                settings.server_name.text: ip_endpoint(settings.server_name.text),
+                **{name.text: ip_endpoint(name.text) for name in own_names(settings)},
             },
         )
         service, prober = OutboundService(), Prober(network, SECONDS)
@@ -91,16 +96,22 @@ async def both_ways(folder: Path, proxy: str | None = None, **changed: object) -
             yield BothWays(prober, service.looks)
 
 
-def write_settings(authority: Authority, folder: Path) -> OutboundSettings:
-    port = free_port()
+def write_settings(authority: Authority, folder: Path, by_family: OutboundNames) -> OutboundSettings:
     write_private(folder / "own.key", str(generate_seed()))
-    (folder / "own.pem").write_bytes(authority.issue([LOOPBACK]).pem)
-    return OutboundSettings(
-        names.parse(f"{LOOPBACK}:{port}"),
+    settings = OutboundSettings(
+        names.parse(f"{LOOPBACK}:{free_port()}"),
         folder / "own.key",
-        (HostPort(LOOPBACK, port),),
-        OutboundTls(folder / "own.pem", folder / "own.pem"),
+        tls=OutboundTls(folder / "own.pem", folder / "own.pem"),
+        by_family=by_family,
     )
+    own = own_names(settings)
+    (folder / "own.pem").write_bytes(authority.issue([name.host for name in own]).pem)
+    return replace(settings, listen=tuple(HostPort(name.host, name.port or 0) for name in own))
+
+
+def own_names(settings: OutboundSettings) -> list[ServerName]:
+    more = settings.by_family
+    return [name for name in (settings.server_name, more.ipv4, more.ipv6) if name]
 
 
 def came_back(report: Report) -> CameBack | None:
@@ -167,6 +178,39 @@ async def test_looks_cost_a_synapse_two_requests_each_and_one_row(
         stored = rows(tmp_path / "synapse.db") - before
     assert len(requests_of_looks(log)) == 2 * LOOKS
     assert stored == ({} if refused else {"server_keys_json": 1, "server_signature_keys": 1})
+
+
+def by_family() -> OutboundNames:
+    """Return names with ports that are free: an address of each IP family."""
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as listening:
+        ipv6 = names.parse(f"[::1]:{listening.getsockname()[1]}")
+    return OutboundNames(names.parse(f"127.0.0.2:{free_port()}"), ipv6)
+
+
+@pytest.mark.parametrize(
+    ("refused", "reached"),
+    [
+        ([], {IPFamily.IPV4: True, IPFamily.IPV6: True}),
+        (["::1/128"], {IPFamily.IPV4: True, IPFamily.IPV6: False}),
+        (["127.0.0.0/8"], {IPFamily.IPV4: False, IPFamily.IPV6: True}),
+    ],
+    ids=["both", "IPv4", "IPv6"],
+)
+async def test_a_synapse_that_reaches_others_over_one_family_is_told_by_one_look(
+    tmp_path: Path, refused: list[str], reached: dict[IPFamily, bool]
+) -> None:
+    """It takes two requests, as with one name, and leaves a row for the name that a signed request was sent as."""
+    async with both_ways(tmp_path, by_family=by_family(), ip_range_blacklist=refused) as running:
+        before = rows(tmp_path / "synapse.db")
+        report = await running.look()
+        await until(lambda: len(requests_of_looks(tmp_path / "synapse.log")) >= 2)
+        stored = rows(tmp_path / "synapse.db") - before
+    assert report.outbound
+    assert {family: bool(found(each)) for family, each in report.outbound.by_family.items()} == reached
+    assert problems(report) == set()
+    assert len(requests_of_looks(tmp_path / "synapse.log")) == 2
+    row = {"server_keys_json": 1, "server_signature_keys": 1}
+    assert stored == (row if reached[IPFamily.IPV4] else {})
 
 
 FORWARDED = "location /_matrix/ { proxy_pass http://SYNAPSE; proxy_set_header Host $http_host; MORE }"
