@@ -172,7 +172,10 @@ async def reaches_the_exporter(client: httpx.AsyncClient, name: str) -> bool:
 
 async def test_every_break_is_named_and_every_repair_is_seen_within_an_interval(folder: Path) -> None:
     """The messages arrive first, and Ctrl-C ends it, with every Synapse and every file."""
-    async with demo(folder) as running, httpx.AsyncClient(base_url=await running.page(), trust_env=False) as client:
+    async with (
+        demo(folder) as running,
+        httpx.AsyncClient(base_url=await running.page(), trust_env=False, timeout=PATIENCE) as client,
+    ):
         assert [len(re.findall("has arrived", line)) for line in running.printed if "'Hello" in line] == [1, 1, 1]
         for name in NAMES:
             await until_async(partial(reaches_the_exporter, client, name))
