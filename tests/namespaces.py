@@ -62,22 +62,24 @@ rejects everything, and for 198.51.100.0/24 and 2001:db9:2::/64 as a router that
 APART: Final = ("--net", "--mount", "--pid", "--fork", "--kill-child=SIGKILL", "--mount-proc")
 """Options of `unshare` for a network, mounts and processes of one's own, none of which outlives what runs there."""
 STAR_CENTRE: Final = "10.16.0.1"
+STAR_CENTRE_IPV6: Final = "fd00:16::1"
 
 
 def star(names: Sequence[str]) -> list[str]:
     """Return the commands that connect a network for each name to this one, which is in the middle, at STAR_CENTRE.
 
-    The first is 10.16.1.2, the second 10.16.2.2, and the interfaces to them have their names. `ip rule` can filter what
-    comes from them, also to the middle, where their resolver has to be.
+    The first is 10.16.1.2 and fd00:16:1::2, the second 10.16.2.2 and fd00:16:2::2, and the interfaces to them have
+    their names. `ip rule` can filter what comes from them, also to the middle, where their resolver has to be.
     """
     commands = [
         "mount -t tmpfs tmpfs /run",
         f"printf 'nameserver {STAR_CENTRE}\\noptions timeout:2\\n' >/run/resolv.conf",
         "mount --bind /run/resolv.conf /etc/resolv.conf",
         f"ip addr add {STAR_CENTRE}/32 dev lo",
-        "ip rule add pref 1000 lookup local",  # after all rules that filter
-        "ip rule del pref 0",
-        "sysctl -qw net.ipv4.ip_forward=1",
+        f"ip addr add {STAR_CENTRE_IPV6}/128 dev lo nodad",
+        *(f"ip {family} rule add pref 1000 lookup local" for family in ("-4", "-6")),  # after all rules that filter
+        *(f"ip {family} rule del pref 0" for family in ("-4", "-6")),
+        "sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1",
     ]
     for number, name in enumerate(names, 1):
         commands += [
@@ -85,10 +87,13 @@ def star(names: Sequence[str]) -> list[str]:
             f"ip link add {name} type veth peer name out netns {name}",
             f"ip link set {name} up",
             f"ip addr add 10.16.{number}.1/24 dev {name}",
+            f"ip addr add fd00:16:{number}::1/64 dev {name} nodad",
             f"ip -n {name} link set lo up",
             f"ip -n {name} link set out up",
             f"ip -n {name} addr add 10.16.{number}.2/24 dev out",
+            f"ip -n {name} addr add fd00:16:{number}::2/64 dev out nodad",
             f"ip -n {name} route add default via 10.16.{number}.1",
+            f"ip -n {name} -6 route add default via fd00:16:{number}::1",
         ]
     return commands
 

@@ -24,21 +24,25 @@ from exporter.outbound.signing import generate_seed
 from tests.e2e.nginx import Site, nginx
 from tests.e2e.synapse import synapse
 from tests.endurance.serving import Exporter, Scrape, WallClock
-from tests.namespaces import STAR_CENTRE, inside, star
+from tests.namespaces import STAR_CENTRE, STAR_CENTRE_IPV6, inside, star
 from tests.outbound.both_ways import write_private
 from tests.waiting import slowness, until_async
 
 NETWORK: Final = star(["wk", "srv", "plain"])
 SERVERS: Final = ("wk.test", "srv.test", "plain.test")
 _OWN_NAME: Final = "probe.test"
+_BY_FAMILY: Final = {"ipv4": "ipv4.probe.test", "ipv6": "ipv6.probe.test"}
 _ZONE: Final = f"""
   wk.test                   A   10.16.1.2
   fed.wk.test               A   10.16.1.2
   srv.test                  A   10.16.2.2
   hs.srv.test               A   10.16.2.2
+  hs.srv.test               AAAA fd00:16:2::2
   _matrix-fed._tcp.srv.test SRV 10 5 8449 hs.srv.test.
   plain.test                A   10.16.3.2
   {_OWN_NAME}               A   {STAR_CENTRE}
+  {_BY_FAMILY["ipv4"]}      A   {STAR_CENTRE}
+  {_BY_FAMILY["ipv6"]}      AAAA {STAR_CENTRE_IPV6}
 """
 FORWARDED: Final = """
   location = /.well-known/matrix/server {
@@ -50,11 +54,13 @@ FORWARDED: Final = """
 
 Said: TypeAlias = dict[str, Any]
 """What the exporter says of one server."""
-HEALTHY: Final[Said] = {"outbound": 1.0, "failures": []}
+HEALTHY: Final[Said] = {"outbound": 1.0, "failures": [], "warnings": []}
 
 
 def said(scrape: Scrape, server_name: str) -> Said:
-    """Return whether the stage `outbound` passes (None if there is none yet), and why any stage fails."""
+    """Return whether the stage `outbound` passes (None if there is none yet), why any stage fails, and what
+    warnings there are about the other direction.
+    """
     samples = [sample for sample in scrape.samples if sample.labels.get("server_name") == server_name]
     outbound = (
         sample.value
@@ -66,7 +72,12 @@ def said(scrape: Scrape, server_name: str) -> Said:
         for sample in samples
         if sample.name == "matrix_federation_failure_info"
     )
-    return {"outbound": next(outbound, None), "failures": sorted(reasons)}
+    warnings = (sample.labels["warning"] for sample in samples if sample.name == "matrix_federation_warning_info")
+    return {
+        "outbound": next(outbound, None),
+        "failures": sorted(reasons),
+        "warnings": sorted(warning for warning in warnings if warning.startswith("outbound_")),
+    }
 
 
 class Restartable:
@@ -97,9 +108,23 @@ class Federation:
     """The Synapse of srv.test."""
     clock: WallClock
     """That of plain.test."""
+    configuration: dict[str, Any]
+    """That of the exporter."""
 
-    async def first_looks(self) -> dict[str, Said]:
-        """Return what the exporter says of each server after the first look at it that begins from now on."""
+    def name_families(self) -> None:
+        """Start the exporter again, with a name for each IP family."""
+        self.exporter.stop()
+        outbound = self.configuration["outbound"] | {"by_family": _BY_FAMILY}
+        self.exporter.configure(self.configuration | {"outbound": outbound})
+        self.exporter.start()
+
+    async def after_looks(self, number: int) -> dict[str, Said]:
+        """Return what the exporter says of each server after so many looks at it that begin from now on."""
+        for _ in range(number - 1):
+            await self._after_look()
+        return await self._after_look()
+
+    async def _after_look(self) -> dict[str, Said]:
         now, found = time.time(), dict[str, Said]()
 
         async def all_are_looked_at() -> bool:
@@ -125,9 +150,9 @@ def federation(folder: Path) -> Iterator[Federation]:
     """Run everything, with all files in `folder`. The exporter has not looked at any server yet."""
     authority, clock = Authority(folder), WallClock(folder)
     proxy = Restartable("wk", _nginx(folder / "nginx", authority))
-    wk = Restartable("wk", _synapse(folder / "wk", authority, 8008, "127.0.0.1:0"))
-    srv = Restartable("srv", _synapse(folder / "srv", authority, 0, "10.16.2.2:8449"))
-    plain = Restartable("plain", _synapse(folder / "plain", authority, 0, "10.16.3.2:8448", client_api=False))
+    wk = Restartable("wk", _synapse(folder / "wk", authority, 8008, [LOOPBACK], 0))
+    srv = Restartable("srv", _synapse(folder / "srv", authority, 0, ["10.16.2.2", "fd00:16:2::2"], 8449))
+    plain = Restartable("plain", _synapse(folder / "plain", authority, 0, ["10.16.3.2"], 8448, client_api=False))
     with ExitStack() as stack:
         stack.enter_context(_resolver())
         for each in (proxy, wk, srv):
@@ -138,10 +163,11 @@ def federation(folder: Path) -> Iterator[Federation]:
             plain.restart(trusted_key_servers=[{"server_name": "srv.test"}])
         (folder / "exporter").mkdir()
         exporter = Exporter(folder / "exporter", workers=1)
-        exporter.configure(_configuration(folder, authority))
+        configuration = _configuration(folder, authority)
+        exporter.configure(configuration)
         stack.callback(exporter.stop)
         exporter.start()
-        yield Federation(exporter, proxy, srv, clock)
+        yield Federation(exporter, proxy, srv, clock, configuration)
 
 
 def _nginx(folder: Path, authority: Authority) -> Callable[..., AbstractContextManager[object]]:
@@ -151,10 +177,10 @@ def _nginx(folder: Path, authority: Authority) -> Callable[..., AbstractContextM
 
 
 def _synapse(
-    folder: Path, authority: Authority, http_port: int, https_address: str, *, client_api: bool = True
+    folder: Path, authority: Authority, http_port: int, ips: list[str], https_port: int, *, client_api: bool = True
 ) -> Callable[..., AbstractContextManager[object]]:
     folder.mkdir()
-    name, (host, port) = f"{folder.name}.test", https_address.split(":")
+    name = f"{folder.name}.test"
     http = {
         "type": "http",
         "port": http_port,
@@ -162,7 +188,7 @@ def _synapse(
         "resources": [{"names": ["client", "federation"] if client_api else ["federation"]}],
     }
     settings = {
-        "listeners": [http, http | {"tls": True, "port": int(port), "bind_addresses": [host]}],
+        "listeners": [http, http | {"tls": True, "port": https_port, "bind_addresses": ips}],
         "federation_custom_ca_list": [str(authority.ca_file)],
         "ip_range_blacklist": [],
         "suppress_key_server_warning": True,
@@ -174,7 +200,7 @@ def _synapse(
 def _configuration(folder: Path, authority: Authority) -> dict[str, Any]:
     """Return that of the exporter, which looks at each server with every probe."""
     timeout = round(3 + 2 * slowness())  # a probe takes 50 ms on an idle machine
-    (folder / "own.pem").write_bytes(authority.issue([_OWN_NAME]).pem)
+    (folder / "own.pem").write_bytes(authority.issue([_OWN_NAME, *_BY_FAMILY.values()]).pem)
     write_private(folder / "own.key", str(generate_seed()))
     return {
         "servers": list(SERVERS),
@@ -182,12 +208,13 @@ def _configuration(folder: Path, authority: Authority) -> dict[str, Any]:
         "network": {
             "resolvers": [STAR_CENTRE],
             "ca_file": str(authority.ca_file),
-            "allow_networks": ["10.16.0.0/16"],
+            "allow_networks": ["10.16.0.0/16", "fd00:16::/32"],
+            "ip_families": ["ipv4", "ipv6"],
         },
         "outbound": {
             "server_name": _OWN_NAME,
             "signing_key_file": str(folder / "own.key"),
-            "listen": [f"{STAR_CENTRE}:8448"],
+            "listen": [f"{STAR_CENTRE}:8448", f"[{STAR_CENTRE_IPV6}]:8448"],
             "tls": {"cert_file": str(folder / "own.pem"), "key_file": str(folder / "own.pem")},
             "interval": f"{timeout + 1}s",
         },
