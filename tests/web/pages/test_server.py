@@ -77,7 +77,7 @@ async def test_the_verdict_is_the_title_the_heading_and_the_icon() -> None:
     assert seen.icon.startswith("../static/none.svg?")
     assert "✗ expired.example.org does not federate" in seen.text
     assert "Since 2026-11-22 18:00 UTC, for 2 minutes" in seen.text
-    assert "Checked 2 minutes ago, in 250 ms, every 5m" in seen.text
+    assert "Checked 2 minutes ago, in 250 ms, every 30s until two results agree" in seen.text
 
 
 async def test_the_page_says_why_a_server_is_probed_more_rarely_or_sooner() -> None:
