@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start fas
 NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo demo-synapse test check lint format docs chart screenshots bench faults agreement fuzz-federations \
+.PHONY: help demo demo-synapse test check lint format docs site chart screenshots bench faults agreement fuzz-federations \
   endurance siege fuzz mutate mutate-functions sbom audit lock clean
 
 help: ## show this list
@@ -19,7 +19,7 @@ demo: .venv/installed ## run the exporter against the embedded federation, until
 demo-synapse: .venv/installed .venv-synapse/installed ## run it beside three real Synapses, to break and to repair, until Ctrl-C
 	@exec $(RUN)/python -m deploy.demo
 
-test: .venv-test/installed .venv-synapse/installed .venv-supply/installed .venv-pythons/installed ## run everything that CI runs: system packages, linters, types, every test
+test: .venv-test/installed .venv-synapse/installed .venv-supply/installed .venv-site/installed .venv-pythons/installed ## run everything that CI runs: system packages, linters, types, every test
 	tests/install-programs
 	$(MAKE) --no-print-directory lint
 	$(TEST)/python -m pytest -n auto --cov
@@ -44,6 +44,12 @@ docs: .venv-test/installed ## generate pages and dashboards from the code
 	$(TEST)/python -m docs.generate
 	$(TEST)/python -m grafana.generate
 	$(MAKE) --no-print-directory chart
+
+SITE := build/site
+
+site: .venv-site/installed ## build the documentation as a web site, in build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet --strict --config-file docs/site/mkdocs.yml \
+	  --site-dir $(abspath $(SITE))
 
 CHART := deploy/helm/matrix-federation-exporter/files
 
@@ -116,9 +122,10 @@ lock: ## update all locked packages to their newest versions (needs uv)
 	$(LOCK) pyproject.toml --group build --group fuzz -o requirements/fuzz.txt
 	$(LOCK) --group synapse -o requirements/synapse.txt
 	$(LOCK) --group supply -o requirements/supply.txt
+	$(LOCK) --group site -o requirements/site.txt
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-supply .venv-synapse .venv-pythons build mutants .coverage
+	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-site .venv-supply .venv-synapse .venv-pythons build mutants .coverage
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
@@ -140,7 +147,8 @@ NO_WHEEL := atheris is available for Python 3.11 to 3.13, on Linux with an Intel
 
 .venv-synapse/installed: requirements/synapse.txt
 .venv-supply/installed: requirements/supply.txt
-.venv-synapse/installed .venv-supply/installed:
+.venv-site/installed: requirements/site.txt
+.venv-synapse/installed .venv-supply/installed .venv-site/installed:
 	@$(PYTHON) -c $(NEW_ENOUGH)
 	$(PYTHON) -m venv $(@D)
 	$(@D)/bin/python $(PIP) --require-hashes -r $<

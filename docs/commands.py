@@ -1,4 +1,4 @@
-"""The manual page and the completions of the shells, from the parser of the command line."""
+"""The manual page, the page of the commands and the completions of the shells, from the parser of the command line."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -90,7 +90,11 @@ def _heading(action: argparse.Action) -> str:
 
 
 def _help(command: argparse.ArgumentParser, action: argparse.Action) -> str:
-    return _escape((action.help or "") % {**vars(action), "prog": command.prog})
+    return _escape(_help_text(command, action))
+
+
+def _help_text(command: argparse.ArgumentParser, action: argparse.Action) -> str:
+    return (action.help or "") % {**vars(action), "prog": command.prog}
 
 
 def _escape(text: str) -> str:
@@ -99,7 +103,36 @@ def _escape(text: str) -> str:
     return f"\\&{escaped}" if escaped.startswith((".", "'")) else escaped
 
 
+# ---------------------------------------------------------------- the page of the commands
+
+_PAGE = """\
+# Commands
+
+This page is generated from the code by `make docs`. It is also there as a manual page
+(`man matrix-federation-exporter`).
+
+"""
+
+
+def page() -> str:
+    """Return docs/commands.md."""
+    return _PAGE + "\n".join(_markdown(name, command) for name, command in _commands(parser()).items())
+
+
+def _markdown(name: str, command: argparse.ArgumentParser) -> str:
+    actions = [action for action in command._actions if action.dest != "help"]  # noqa: SLF001 - as above
+    entries = "".join(f"- {_usage(action)}: {_help_text(command, action)}\n" for action in actions)
+    return f"## {name}\n\n{command.description}\n" + (f"\n{entries}" if entries else "")
+
+
+def _usage(action: argparse.Action) -> str:
+    value = action.metavar or "|".join(map(str, action.choices or ()))
+    usage = " ".join(filter(None, [*action.option_strings[:1], str(value)]))
+    return f"`{usage}`{' (required)' if action.option_strings and action.required else ''}"
+
+
 FILES: Final[Mapping[str, Callable[[], str]]] = {
+    "commands.md": page,
     f"../deploy/man/{DISTRIBUTION}.1": manual_page,
     **{f"../deploy/completions/{file}": partial(completion, shell) for shell, file in SHELLS.items()},
 }

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from prometheus_client import Metric
 
-from docs import commands, comparison, references, remedies
-from docs.config_schema import schema
+from docs import commands, comparison, config_schema, paths, references, remedies
 from exporter.demo.servers import LabServer
 from exporter.judging.warnings import WarningName
 from exporter.metrics.exporter_metrics import NAMESPACE, ExporterMetrics
@@ -203,7 +202,9 @@ PAGES: dict[str, Callable[[], str]] = {
     "metrics.md": metrics_page,
     "reasons.md": reasons_page,
     "warnings.md": warnings_page,
-    "config.schema.json": schema,
+    "configuration.md": config_schema.page,
+    "paths.md": paths.page,
+    "config.schema.json": config_schema.schema,
     "openapi.json": lambda: json.dumps(openapi.document(), indent=2) + "\n",
     **{f"runbooks/{page.name}": partial(remedies.runbook, page) for page in remedies.pages()},
 }

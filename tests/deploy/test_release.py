@@ -168,7 +168,7 @@ def test_jobs_may_do_no_more_than_they_need(file: Path) -> None:
     """The permissions of a workflow are to read; a job that publishes has those that it needs."""
     assert workflow(file)["permissions"] == {"contents": "read"}
     permissions = [job["permissions"] for job in workflow(file)["jobs"].values() if "permissions" in job]
-    assert all(set(each) <= {"contents", "packages", "id-token"} and len(each) <= 2 for each in permissions)
+    assert all(set(each) <= {"contents", "packages", "pages", "id-token"} and len(each) <= 2 for each in permissions)
 
 
 def test_nothing_is_published_before_the_tests_passed() -> None:

@@ -78,6 +78,7 @@ def test_every_example_is_found() -> None:
         "deploy/prometheus/prometheus.yml",
         "docs/api.md",
         "docs/scaling.md",
+        "docs/tutorials/own-server.md",
         "docs/vantage-points.md",
     }
 
