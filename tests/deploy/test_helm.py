@@ -218,7 +218,7 @@ def test_network_is_as_open_as_the_configuration(values: list[str], open_network
 def test_service_monitor() -> None:
     """The job has the name by which the rules know it."""
     assert rendered(*EVERYTHING)["ServiceMonitor", NAME]["spec"] == {
-        "sampleLimit": 601000,
+        "sampleLimit": 751000,
         "selector": {
             "matchLabels": {
                 "app.kubernetes.io/name": "matrix-federation-exporter",
