@@ -21,6 +21,7 @@ CHART = ROOT / "deploy/helm/matrix-federation-exporter"
 EVERYTHING = ["--values", str(Path(__file__).with_name("everything.yaml"))]
 NAME = "mine-matrix-federation-exporter"
 KUBERNETES = ("1.28", "1.37")  # the oldest that the chart is for, and the newest that is known here
+DROP_SERVERS = {"sourceLabels": ["server_name"], "regex": ".+", "action": "drop"}
 OPERATORS = "monitoring.coreos.com/v1"  # whose schemas are not known here
 
 Resource: TypeAlias = dict[str, Any]
@@ -232,10 +233,25 @@ def test_service_monitor() -> None:
                 "interval": "1m",
                 "scrapeTimeout": "30s",
                 "relabelings": [{"targetLabel": "job", "replacement": "matrix-federation"}],
+                "metricRelabelings": [DROP_SERVERS],
                 "tlsConfig": {"insecureSkipVerify": True},
             }
         ],
     }
+
+
+@pytest.mark.parametrize(
+    ("probe", "dropped"), [("true", [DROP_SERVERS]), ("false", [])], ids=["with the probe", "alone"]
+)
+def test_no_server_has_series_of_both_monitors(probe: str, dropped: list[Resource]) -> None:
+    """Else one exporter counts as two vantage points. What the values relabel besides remains."""
+    own = {"action": "labeldrop", "regex": "room"}
+    values = [
+        f"probe.enabled={probe}",
+        *(f"serviceMonitor.endpoint.metricRelabelings[0].{k}={v}" for k, v in own.items()),
+    ]
+    monitor = rendered(*EVERYTHING, "--set", ",".join(values))["ServiceMonitor", NAME]
+    assert monitor["spec"]["endpoints"][0]["metricRelabelings"] == [*dropped, own]
 
 
 def test_probe() -> None:
