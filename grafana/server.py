@@ -206,10 +206,11 @@ def _delegation_status() -> list[Json]:
     increases = f"max(increase({changed}[$__range]))"
     return [
         stat(
-            "Delegation as expected",
-            "Whether the server name delegates to the configured `expect.delegation`. Empty if none is configured.",
+            "As expected",
+            "Whether the server is as `expect` in the configuration says. Empty if nothing is configured.",
             EXPECTATION,
-            instant_query(f"min({select_server('delegation_as_expected')})"),
+            instant_query(min_by(select_server("as_expected"), "expectation"), "{{expectation}}"),
+            text_mode="value_and_name",
         ),
         stat(
             "Delegation changes",

@@ -19,14 +19,16 @@ RSA_KEY = rsa.generate_private_key(65537, 2048)
 INTERMEDIATE = "Test Intermediate"
 
 
-def distinguished(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def distinguished(common_name: str, organization: str | None = None) -> x509.Name:
+    attributes = {NameOID.ORGANIZATION_NAME: organization, NameOID.COMMON_NAME: common_name}
+    return x509.Name([x509.NameAttribute(oid, value) for oid, value in attributes.items() if value])
 
 
 def certificate(
     *names: str,
     subject: str = "example.test",
     issuer: str = INTERMEDIATE,
+    issuer_organization: str | None = None,
     key: PrivateKey = EC_KEY,
     signed_by: PrivateKey = EC_KEY,
     not_after: datetime = NOT_AFTER,
@@ -35,7 +37,7 @@ def certificate(
     draft = (
         x509.CertificateBuilder()
         .subject_name(distinguished(subject))
-        .issuer_name(distinguished(issuer))
+        .issuer_name(distinguished(issuer, issuer_organization))
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(NOT_BEFORE)

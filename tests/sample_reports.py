@@ -36,7 +36,7 @@ from exporter.model.report import (
     Way,
 )
 from exporter.model.routes import Route
-from exporter.model.servers import DEFAULT_CADENCE, Labels, WatchedServer
+from exporter.model.servers import DEFAULT_CADENCE, NOTHING_EXPECTED, Expectations, Labels, WatchedServer
 
 ENDED_AT = datetime(2026, 11, 22, 18, 0, 0, tzinfo=UTC)
 MATRIX_443 = Target("matrix.example.org", 443)
@@ -46,11 +46,11 @@ MATRIX_ENDPOINT = Endpoint(MATRIX_443, IPv4Address("192.0.2.1"))
 def watched_server(
     server_name: str,
     interval: float = 300,
-    expected_delegation: Target | None = None,
+    expected: Expectations = NOTHING_EXPECTED,
     labels: Labels = (),
     group: str = "default",
 ) -> WatchedServer:
-    return WatchedServer(names.parse(server_name), interval, expected_delegation, DEFAULT_CADENCE, labels, group)
+    return WatchedServer(names.parse(server_name), interval, expected, DEFAULT_CADENCE, labels, group)
 
 
 def certificate(host: str, days_left: int = 60, *, valid: bool = True) -> Certificate:

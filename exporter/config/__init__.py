@@ -1,6 +1,6 @@
 """The configuration file: from YAML to a frozen Config, or to a ConfigError with all complaints and their lines."""
 
-from exporter.config.addresses import ALL_ADDRESSES, HostPort, IPNetwork, ListenAddress, UnixPath, parse_listen_address
+from exporter.config.addresses import ALL_ADDRESSES, HostPort, ListenAddress, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.dump import dump
 from exporter.config.groups import ServerUrl, SynapseDestinations

@@ -5,15 +5,14 @@ there is none better than the description of the value type.
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from typing import NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from exporter.model import names
-from exporter.model.addresses import Target, host_port
+from exporter.model.addresses import IPNetwork, Target, host_port
 from exporter.model.names import ServerName
 
-IPNetwork: TypeAlias = IPv4Network | IPv6Network
 DNS_PORT = 53
 ALL_ADDRESSES = ""
 """The host of a HostPort to listen on, if it is every address of both IP families."""
@@ -117,6 +116,16 @@ def parse_network(text: str) -> IPNetwork:
     if network.network_address != address:
         raise ValueError(f"use {network} for the network, or {ip_network(address)} for the single address")
     return network
+
+
+def parse_address_or_network(text: str) -> IPNetwork:
+    """Parse a network. A single address is short for the network that consists of it."""
+    if "/" in text or "%" in text:
+        return parse_network(text)
+    try:
+        return ip_network(text)
+    except ValueError as error:
+        raise ValueError from error
 
 
 def parse_url(text: str) -> str:

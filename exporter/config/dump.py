@@ -13,7 +13,7 @@ import yaml
 from exporter.config.groups import ServerUrl
 from exporter.config.settings import Config, Group
 from exporter.model import durations
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import Expectations, WatchedServer
 
 _BATCH: Final = 500  # servers in a piece: a few milliseconds
 _INDENT: Final = "  "
@@ -30,6 +30,7 @@ def dump(config: Config) -> Iterator[str]:
         yield "groups:\n"
     for group in groups:
         keys = {"name": group.name, "labels": group.labels, "interval": group.interval, **_lists(group)}
+        keys["expect"] = _expect(group.expected)
         yield "- " + indent(_yaml(keys), _INDENT).removeprefix(_INDENT)
         yield from (indent(piece, _INDENT) for piece in _servers(group))
 
@@ -51,9 +52,14 @@ def _servers(group: Group) -> Iterator[str]:
 
 def _server(server: WatchedServer) -> dict[str, object]:
     written: dict[str, object] = {"server_name": str(server.server_name), "interval": durations.text(server.interval)}
-    if server.expected_delegation:
-        written["expect"] = {"delegation": str(server.expected_delegation)}
+    if expect := _expect(server.expected):
+        written["expect"] = _plain(expect)
     return written
+
+
+def _expect(expected: Expectations) -> dict[str, object]:
+    written = {field.name: getattr(expected, field.name) for field in fields(expected)}
+    return {key: value for key, value in written.items() if value}
 
 
 def _plain(value: Any) -> object:

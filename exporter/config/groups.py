@@ -7,9 +7,10 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import value_types
-from exporter.model.addresses import Target
+from exporter.model.addresses import IPNetwork, Target
 from exporter.model.names import ServerName
-from exporter.model.servers import MAX_LABELS
+from exporter.model.servers import MAX_LABELS, ExpectedSoftware
+from exporter.model.signing_keys import PinnedKey
 
 Name: TypeAlias = Annotated[ServerName, value_types.SERVER_NAME]
 Url: TypeAlias = Annotated[str, value_types.URL]
@@ -23,10 +24,22 @@ STRICT = ConfigDict(extra="forbid", use_attribute_docstrings=True)
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
 class ExpectSettings:
-    """Optional assertions about a server."""
+    """What is expected of a server. The exporter reports whatever differs, even if federation works."""
 
     delegation: Annotated[Target | None, value_types.TARGET] = None
     """The only target that the delegation may have, as host:port."""
+    signing_keys: Annotated[
+        tuple[Annotated[PinnedKey, value_types.PINNED_KEY], ...], Field(max_length=value_types.MAX_EXPECTED)
+    ] = ()
+    """The only signing keys that may be valid: key IDs, each with or without the key in base64."""
+    software: Annotated[ExpectedSoftware | None, value_types.SOFTWARE] = None
+    """The name of the homeserver in any case, with or without the beginning of its version, such as Synapse 1.163."""
+    issuer: Annotated[str | None, value_types.ISSUER] = None
+    """The common name or the organization of the authority that issued the certificates of the endpoints."""
+    addresses: Annotated[
+        tuple[Annotated[IPNetwork, value_types.ADDRESS_OR_NETWORK], ...], Field(max_length=value_types.MAX_EXPECTED)
+    ] = ()
+    """The addresses and networks that all endpoints must be in."""
 
 
 @with_config(STRICT)
@@ -39,6 +52,7 @@ class ServerSettings:
     interval: Annotated[float | None, value_types.DURATION] = None
     """How often this server is probed. Overrides probe.interval, and the interval of its group."""
     expect: ExpectSettings = field(default_factory=ExpectSettings)
+    """What is expected of this server. Each key overrides that of its group."""
 
 
 @with_config(STRICT)
@@ -118,3 +132,5 @@ class GroupSettings:
     """Synapse homeservers. All servers that they federate with are in the group."""
     interval: Annotated[float | None, value_types.DURATION] = None
     """How often each server of the group is probed. Overrides probe.interval."""
+    expect: ExpectSettings = field(default_factory=ExpectSettings)
+    """What is expected of every server of the group."""

@@ -9,7 +9,7 @@ from exporter.config import files
 from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
-from exporter.config.groups import GroupSettings, ServerUrl, SynapseDestinations
+from exporter.config.groups import ExpectSettings, GroupSettings, ServerUrl, SynapseDestinations
 from exporter.config.rules import check_rules
 from exporter.config.settings import (
     Config,
@@ -20,7 +20,7 @@ from exporter.config.settings import (
     Settings,
     StorageSettings,
 )
-from exporter.model.servers import WatchedServer, sort_labels
+from exporter.model.servers import NOTHING_EXPECTED, Expectations, WatchedServer, sort_labels
 
 _Section = TypeVar(
     "_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations, OutboundSettings, OutboundTls
@@ -74,7 +74,15 @@ def _outbound(settings: Settings, folder: Path) -> OutboundSettings | None:
 def _describe(group: GroupSettings, settings: Settings) -> Group:
     """Return a group without its servers."""
     interval = group.interval or settings.probe.interval
-    return Group(group.name, group.labels, interval=interval, cadence=settings.probe.cadence)
+    expected = _expectations(group.expect, NOTHING_EXPECTED)
+    return Group(group.name, group.labels, interval=interval, cadence=settings.probe.cadence, expected=expected)
+
+
+def _expectations(expect: ExpectSettings, otherwise: Expectations) -> Expectations:
+    """Return what is expected: each key that is set, and otherwise what the group expects."""
+    written: dict[str, Any] = {field.name: getattr(expect, field.name) for field in fields(expect)}
+    given = {key: value for key, value in written.items() if value}
+    return replace(otherwise, **given) if given else otherwise
 
 
 def _group(settings: Settings | GroupSettings, group: Group, folder: Path) -> Group:
@@ -86,7 +94,7 @@ def _group(settings: Settings | GroupSettings, group: Group, folder: Path) -> Gr
             WatchedServer(
                 server.server_name,
                 server.interval or group.interval,
-                server.expect.delegation,
+                _expectations(server.expect, group.expected),
                 cadence,
                 labels,
                 group.name,

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, with_config
 
 from exporter.config import value_types
-from exporter.config.addresses import HostPort, IPNetwork, ListenAddress
+from exporter.config.addresses import HostPort, ListenAddress
 from exporter.config.groups import (
     STRICT,
     GroupSettings,
@@ -25,9 +25,16 @@ from exporter.config.groups import (
     SynapseDestinations,
 )
 from exporter.config.value_types import AddressScope
-from exporter.model.addresses import Target
+from exporter.model.addresses import IPNetwork, Target
 from exporter.model.enums import IPFamily
-from exporter.model.servers import DEFAULT_CADENCE, DEFAULT_GROUP, Cadence, WatchedServer
+from exporter.model.servers import (
+    DEFAULT_CADENCE,
+    DEFAULT_GROUP,
+    NOTHING_EXPECTED,
+    Cadence,
+    Expectations,
+    WatchedServer,
+)
 
 DEFAULT_LISTEN = HostPort("127.0.0.1", 10448)  # not public by default, because /metrics names every watched server
 
@@ -226,8 +233,9 @@ class Group:
     server_urls: tuple[ServerUrl, ...] = ()
     synapse_destinations: tuple[SynapseDestinations, ...] = ()
     interval: float = ProbeSettings().interval
-    """Of the servers on lists, like `cadence`."""
+    """Of the servers on lists, like `cadence` and `expected`."""
     cadence: Cadence = DEFAULT_CADENCE
+    expected: Expectations = NOTHING_EXPECTED
 
 
 @dataclass(frozen=True, slots=True)

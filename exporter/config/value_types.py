@@ -17,7 +17,7 @@ from exporter.config.addresses import SecretError
 from exporter.config.complaint import printable_value
 from exporter.config.yaml_reader import BOOLEANS, NULL, UnsupportedScalar
 from exporter.metrics.families import METRIC_NAMES
-from exporter.model import durations, names
+from exporter.model import durations, names, servers, signing_keys
 from exporter.model.enums import IPFamily
 from exporter.model.servers import DEFAULT_GROUP, MAX_LABEL_VALUE, parse_label_name, parse_label_value
 
@@ -25,6 +25,7 @@ _MAX_CONCURRENCY = 10_000  # each probe has a few sockets open, and file descrip
 
 _MAX_SERVERS = 1_000_000  # of one list; for so many servers, there are dozens of exporters that share it
 MAX_NOTARIES = 3  # each of them is queried about every server
+MAX_EXPECTED = 32  # keys or networks of one server: each is compared with every one that is found
 MAX_ANCHORS = 8  # they are tried one after the other before the exporter concludes that it is offline
 
 _REMOVE_QUOTES = "remove the quotes"
@@ -199,6 +200,7 @@ def _parse_headers(value: object) -> dict[str, str]:
 # ---------------------------------------------------------------- types
 
 STRING: dict[str, object] = {"type": "string", "minLength": 1}
+STRING_OR_NULL: dict[str, object] = {"type": ["string", "null"], "minLength": 1}
 
 SERVER_NAME = ValueType("a server name such as example.org or example.org:8448", parse_text(names.parse), STRING)
 GROUP_NAME = ValueType("the name of a group such as ours", parse_text(_parse_group_name), STRING)
@@ -227,6 +229,24 @@ LISTEN_ADDRESS = ValueType(
     "an address and a port such as 127.0.0.1:10448, or unix:/path", parse_text(addresses.parse_listen_address), STRING
 )
 NETWORK = ValueType("a network such as 10.0.0.0/8 or fd00::/8", parse_text(addresses.parse_network), STRING)
+ADDRESS_OR_NETWORK = ValueType(
+    "an address or a network such as 192.0.2.1 or 2001:db8::/32", parse_text(addresses.parse_address_or_network), STRING
+)
+PINNED_KEY = ValueType(
+    "a key ID such as ed25519:a_1, with or without the key in base64",
+    parse_text(signing_keys.parse_pinned_key),
+    STRING,
+)
+SOFTWARE = ValueType(
+    "the name of a homeserver such as Synapse or Synapse 1.163, or null",
+    _or_null(parse_text(servers.parse_expected_software)),
+    STRING_OR_NULL,
+)
+ISSUER = ValueType(
+    "the name of a certificate authority such as Let's Encrypt, or null",
+    _or_null(parse_text(servers.parse_expected_name)),
+    STRING_OR_NULL,
+)
 ADDRESS_SCOPE = ValueType("`public` or `any`", parse_text(_parse_address_scope), {"enum": list(AddressScope)})
 IP_FAMILY = ValueType("`ipv4` or `ipv6`", parse_text(_parse_ip_family), {"enum": list(IPFamily)})
 CONCURRENCY = ValueType(
@@ -249,11 +269,9 @@ BOOLEAN = ValueType("`true` or `false`", _parse_boolean, {"type": "boolean"})
 CA_FILE = ValueType(
     "the path of a file with PEM certificates, or null",
     _or_null(parse_text(parse_path)),
-    {"type": ["string", "null"], "minLength": 1},
+    STRING_OR_NULL,
 )
-STORAGE_FILE = ValueType(
-    "the path of a file, or null", _or_null(parse_text(parse_path)), {"type": ["string", "null"], "minLength": 1}
-)
+STORAGE_FILE = ValueType("the path of a file, or null", _or_null(parse_text(parse_path)), STRING_OR_NULL)
 PEM_FILE = ValueType("the path of a PEM file", parse_text(parse_path), STRING)
 KEY_FILE = ValueType("the path of a file with a signing key", parse_text(parse_path), STRING)
 TOKEN_FILE = ValueType("the path of a file with a token", parse_text(parse_path), STRING)

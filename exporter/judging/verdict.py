@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.judging import peers
-from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
 from exporter.model.outcomes import Failed, NoRoute, Passed, ResourceShortage, Skipped, found
@@ -157,8 +156,3 @@ def signing_keys(report: Report) -> SigningKeys | None:
     """Return the keys of the endpoint whose keys expire first; endpoints without a valid key do not count."""
     published = [keys for endpoint in report.endpoints if (keys := found(endpoint.keys)) and keys.keys]
     return min(published, key=lambda keys: keys.valid_until, default=None)
-
-
-def leads_only_to(report: Report, expected: Target) -> bool:
-    """Whether the delegation leads to the expected target and to no other."""
-    return report.route.targets == (expected,)

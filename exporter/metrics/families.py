@@ -176,11 +176,11 @@ FAMILIES: tuple[Family, ...] = (
         samples.changes,
     ),
     Family(
-        "delegation_as_expected",
+        "as_expected",
         MetricType.GAUGE,
-        "1 if the delegation leads to the expected target and to no other, 0 if not.",
-        (),
-        samples.from_state(samples.delegation_as_expected),
+        "1 if what a probe finds is as `expect` in the configuration says, 0 if not. Missing while nothing is found.",
+        ("expectation",),
+        samples.as_expected,
     ),
     Family(
         "well_known_cache_seconds",

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeAlias
 
 from exporter.history.changes import Subject
-from exporter.judging import peers, verdict
+from exporter.judging import expectations, peers, verdict
 from exporter.judging.verdict import StageVerdict
 from exporter.model.enums import IPFamily, SrvService, Stage
 from exporter.model.findings import Certificate, TlsSession
@@ -148,9 +148,10 @@ def incident_start(state: ServerState) -> float | None:
     return incident.began.timestamp() if incident else None
 
 
-def delegation_as_expected(state: ServerState) -> float | None:
-    expected = state.watched.expected_delegation
-    return verdict.leads_only_to(state.report, expected) if state.report and expected else None
+def as_expected(state: ServerState) -> Iterator[Sample]:
+    if state.report:
+        for comparison in expectations.compare(state.watched.expected, state.report):
+            yield (comparison.expectation,), comparison.as_expected
 
 
 def well_known_cache(report: Report) -> float | None:

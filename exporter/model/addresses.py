@@ -1,12 +1,13 @@
 """Hosts, ports and the endpoints that a server name leads to."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TypeAlias
 
 from exporter.model.enums import IPFamily
 
 IPAddress: TypeAlias = IPv4Address | IPv6Address
+IPNetwork: TypeAlias = IPv4Network | IPv6Network
 
 
 def host_port(host: str, port: int) -> str:

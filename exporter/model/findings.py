@@ -26,6 +26,8 @@ class Certificate:
     """64 lower-case hexadecimal digits."""
     valid: bool
     """The chain, the name and the dates verify."""
+    issuer_organization: str | None = None
+    """None if the issuer's name contains none."""
 
 
 @dataclass(frozen=True, slots=True)

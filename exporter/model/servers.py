@@ -3,11 +3,13 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from enum import StrEnum
+from typing import Any, Final, TypeAlias
 
-from exporter.model.addresses import Target
+from exporter.model.addresses import IPNetwork, Target
 from exporter.model.names import ServerName
 from exporter.model.sanitize import printable
+from exporter.model.signing_keys import PinnedKey
 
 DEFAULT_GROUP: Final = "default"
 """The group of the lists at the top level of the configuration."""
@@ -15,12 +17,13 @@ DEFAULT_GROUP: Final = "default"
 MAX_LABELS: Final = 16  # of a server; each stands in all of its series
 _MAX_LABEL_NAME: Final = 64  # characters
 MAX_LABEL_VALUE: Final = 128  # characters
+_MAX_NAME: Final = 64  # characters, like those of a certificate that are kept
 _LABEL_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
 _NO_LABEL_CHARACTER = re.compile("[^a-zA-Z0-9_]+")
 
 OWN_LABELS: Final = frozenset(
     {
-        *("connection", "fingerprint_sha256", "implementation", "ip_family", "issuer", "method", "name"),
+        *("connection", "expectation", "fingerprint_sha256", "implementation", "ip_family", "issuer", "method", "name"),
         *("probe_stage", "reason", "server_name", "service", "subject", "target", "version", "warning"),
     }
 )
@@ -47,6 +50,50 @@ class Cadence:
 DEFAULT_CADENCE = Cadence()
 
 
+class Expectation(StrEnum):
+    """What a configuration may expect of a server, as the fields of `Expectations` are named."""
+
+    DELEGATION = "delegation"
+    SIGNING_KEYS = "signing_keys"
+    SOFTWARE = "software"
+    ISSUER = "issuer"
+    ADDRESSES = "addresses"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedSoftware:
+    """The name of a homeserver in any case, and how its version begins; None if any version is as expected."""
+
+    name: str
+    version: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}" if self.version else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Expectations:
+    """What the configuration expects of a server. Where a field is None or empty, it expects nothing."""
+
+    delegation: Target | None = None
+    """The only target."""
+    signing_keys: tuple[PinnedKey, ...] = ()
+    """The only valid keys, like those to come: not all of them need be published."""
+    software: ExpectedSoftware | None = None
+    issuer: str | None = None
+    """The common name or the organization of the authority that issued the certificates of the endpoints."""
+    addresses: tuple[IPNetwork, ...] = ()
+    """Where all endpoints are."""
+
+    def alternatives(self, expectation: Expectation) -> tuple[Any, ...]:
+        """Return the values one of which is expected; none if nothing is."""
+        value = getattr(self, expectation)
+        return value if isinstance(value, tuple) else (value,) if value else ()
+
+
+NOTHING_EXPECTED: Final = Expectations()
+
+
 @dataclass(frozen=True, slots=True)
 class WatchedServer:
     """A server that the configuration or a server list names."""
@@ -54,8 +101,7 @@ class WatchedServer:
     server_name: ServerName
     interval: float
     """Seconds from the start of one probe to the start of the next, unless `cadence` says otherwise."""
-    expected_delegation: Target | None
-    """The only target that the server should have; None where the configuration expects nothing."""
+    expected: Expectations = NOTHING_EXPECTED
     cadence: Cadence = DEFAULT_CADENCE
     labels: Labels = ()
     """What all of its series have in addition."""
@@ -78,6 +124,21 @@ def parse_label_value(text: str) -> str:
     """Raises ValueError."""
     if printable(text, MAX_LABEL_VALUE) != text:
         raise ValueError
+    return text
+
+
+def parse_expected_software(text: str) -> ExpectedSoftware:
+    """Parse a name, which the beginning of a version may follow. Raises ValueError."""
+    name, _, version = parse_expected_name(text).rpartition(" ")
+    return ExpectedSoftware(name, version) if name and version[:1].isdecimal() else ExpectedSoftware(text)
+
+
+def parse_expected_name(text: str) -> str:
+    """Raises ValueError, whose message is the remedy."""
+    if not text or printable(text, _MAX_NAME) != text:
+        raise ValueError(f"use 1 to {_MAX_NAME} printable characters")
+    if text != text.strip():
+        raise ValueError("remove the spaces around it")
     return text
 
 

@@ -9,6 +9,7 @@ from typing import Final
 ED25519_KEY_ID: Final = re.compile(r"ed25519:[!-~]{1,64}")
 """As peers read it; the specification allows letters, digits and underscores."""
 
+_KEY_BYTES: Final = 32  # RFC 8032, section 5.1.5
 _FROM_URL_SAFE: Final = str.maketrans("-_", "+/")
 
 
@@ -28,6 +29,38 @@ class SigningSeed:
         """Return the line of a file in Synapse's format."""
         algorithm, _, version = self.key_id.partition(":")
         return f"{algorithm} {version} {encode_base64(self.seed)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class PinnedKey:
+    """A key that a server may have; without `key`, only its ID is known."""
+
+    key_id: str
+    """With the algorithm, such as ed25519:a_1."""
+    key: str | None = None
+    """In unpadded base64."""
+
+    def __str__(self) -> str:
+        return f"{self.key_id} {self.key}" if self.key else self.key_id
+
+
+def parse_pinned_key(text: str) -> PinnedKey:
+    """Parse a key ID, which the key in base64 may follow. Raises ValueError, whose message is the remedy."""
+    key_id, space, key = text.partition(" ")
+    if not ED25519_KEY_ID.fullmatch(key_id):
+        better = f"ed25519:{key_id}"
+        raise ValueError(f"use {better}" if ":" not in key_id and ED25519_KEY_ID.fullmatch(better) else "")
+    return PinnedKey(key_id, _parse_public_key(key) if space else None)
+
+
+def _parse_public_key(text: str) -> str:
+    try:
+        raw = decode_base64(text)
+    except ValueError:
+        raw = b""
+    if len(raw) != _KEY_BYTES:
+        raise ValueError(f"write the key as the server publishes it, {_KEY_BYTES} bytes in base64")
+    return encode_base64(raw)
 
 
 def parse_seed(text: str) -> SigningSeed:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from exporter.judging import peers, remedies, verdict
+from exporter.judging import expectations, peers, remedies, verdict
 from exporter.judging.peers.peer import PeerVerdict
 from exporter.judging.verdict import StageVerdict
 from exporter.judging.warnings import ActiveWarning, warnings
@@ -39,6 +39,7 @@ def server_state_json(state: ServerState) -> JsonObject:
         **report_json(state.report, state.well_known_last_seen),
         "group": state.watched.group,
         "labels": dict(state.watched.labels),
+        "expectations": [asdict(each) for each in expectations.compare(state.watched.expected, state.report)],
         "exporter_offline": state.exporter_offline,
         "history": [_result_json(earlier) for earlier in state.history],
         "last_failures": [_result_json(earlier) for earlier in state.last_failures],

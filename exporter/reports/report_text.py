@@ -14,7 +14,7 @@ from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 from rich.tree import Tree
 
-from exporter.judging import peers, remedies, verdict
+from exporter.judging import expectations, peers, remedies, verdict
 from exporter.judging.peers import Obstacle
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning, WarningName, warnings
@@ -23,6 +23,7 @@ from exporter.model.enums import Stage
 from exporter.model.findings import Delegation, SrvRecords, Support
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, OutboundLook, Report
+from exporter.model.servers import NOTHING_EXPECTED, Expectations
 from exporter.reports import phrases
 from exporter.reports.details import describe_details
 from exporter.reports.phrases import printable_text
@@ -67,7 +68,9 @@ def _ascii_only(text: Text) -> Text:
     return replaced
 
 
-def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> Tree:
+def build_tree(
+    report: Report, delegation_last_seen: datetime | None = None, expected: Expectations = NOTHING_EXPECTED
+) -> Tree:
     """Return the report as a tree, which a rich console of any width can print, with or without colours.
 
     `delegation_last_seen` is when a valid well-known was last seen, if that is known.
@@ -85,16 +88,20 @@ def build_tree(report: Report, delegation_last_seen: datetime | None = None) -> 
             root.add(Group(*_notary_stage(result, report)))
     if report.outbound:
         root.add(Group(*_outbound_stage(report.outbound, report)))
+    for compared in expectations.compare(expected, report):
+        root.add(_Line(_PASSED if compared.as_expected else _WARNING, Text(str(compared))))
     for located in warned:
         root.add(Group(*_warning(located)))
     return root
 
 
-def render_plain(report: Report, delegation_last_seen: datetime | None = None) -> str:
+def render_plain(
+    report: Report, delegation_last_seen: datetime | None = None, expected: Expectations = NOTHING_EXPECTED
+) -> str:
     """Return the tree as plain text, regardless of the environment variables about terminals."""
     page = StringIO()
     console = Console(file=page, width=PLAIN_COLUMNS, color_system=None, force_terminal=False, _environ={})
-    console.print(build_tree(report, delegation_last_seen))
+    console.print(build_tree(report, delegation_last_seen, expected))
     return page.getvalue()
 
 

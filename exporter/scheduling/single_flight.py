@@ -169,7 +169,7 @@ class ProbeRunner:
         """Return the state on the board if it includes the report or a later one, and the state with it otherwise."""
         state = self._board.state(report.server_name)
         if state is None:
-            state = ServerState(WatchedServer(report.server_name, self._active().config.probe.interval, None))
+            state = ServerState(WatchedServer(report.server_name, self._active().config.probe.interval))
         return state if state.includes(report) else state.with_report(report)
 
     # ------------------------------------------------------------ all probes

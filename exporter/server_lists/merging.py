@@ -51,7 +51,9 @@ def select_servers(
             for name, labels in listing.servers.items():
                 server = named.get(name) or listed.get(name)
                 if server is None:
-                    listed[name] = WatchedServer(name, group.interval, None, group.cadence, combine[labels], group.name)
+                    listed[name] = WatchedServer(
+                        name, group.interval, group.expected, group.cadence, combine[labels], group.name
+                    )
                 elif server.group != group.name:
                     overlaps[group.name, server.group] += 1
     return Selection(

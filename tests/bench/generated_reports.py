@@ -26,7 +26,7 @@ SOFTWARE = ("Synapse", "Dendrite", "conduwuit", "Tuwunel")
 def generate_servers(count: int, seed: int = 1) -> list[WatchedServer]:
     """Return servers with different names, the same ones at every call."""
     rng = random.Random(seed)
-    return [WatchedServer(_generate_name(rng, number), INTERVAL_SECONDS, None) for number in range(count)]
+    return [WatchedServer(_generate_name(rng, number), INTERVAL_SECONDS) for number in range(count)]
 
 
 def _generate_name(rng: random.Random, number: int) -> ServerName:

@@ -127,7 +127,7 @@ def make_up_year(path: Path, servers: Sequence[WatchedServer]) -> None:
 
 
 def entry_of(report: Report) -> Entry:
-    state = ServerState(WatchedServer(report.server_name, 300, None)).with_report(report)
+    state = ServerState(WatchedServer(report.server_name, 300)).with_report(report)
     return Entry(report.server_name, NOW, Federation.FULL, state.memory)
 
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -36,9 +36,12 @@ from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings
 from exporter.config.settings import Settings, StorageSettings
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import Cadence, WatchedServer
+from exporter.model.servers import NOTHING_EXPECTED, Cadence, Expectations, ExpectedSoftware, WatchedServer
+from exporter.model.signing_keys import PinnedKey, encode_base64
 
 Write: TypeAlias = Callable[[str], Path]
+
+KEY = encode_base64(bytes(32))
 
 INVALID_FILES = sorted((Path(__file__).parent / "cases").glob("*.yaml"))
 SECTIONS = {
@@ -124,11 +127,16 @@ synapse_destinations:
 groups:
   - name: ours
     labels: {team: chat, env: ""}
-    servers: [a.example, {server_name: b.example, interval: 2m}]
+    servers: [a.example, {server_name: b.example, interval: 2m, expect: {software: Dendrite 0.14}}]
     server_files: [ours.yaml]
     server_urls: [https://inventory.example.org/ours]
     synapse_destinations: [{url: "https://chat.example.org", token_file: token}]
     interval: 1m
+    expect:
+      signing_keys: [ed25519:a_1, "ed25519:b AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
+      software: Synapse
+      issuer: Let's Encrypt
+      addresses: [192.0.2.1, "2001:db8::/32"]
   - {name: others, server_files: [others.yaml]}
 lists: {max_servers: 1000}
 probe:
@@ -154,9 +162,9 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
     cadence = Cadence(60.0, dormant_after=86400.0, dormant_interval=7200.0)
     default = Group(
         servers=(
-            WatchedServer(names.parse("matrix.org"), 600.0, None, cadence),
-            WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, None, cadence),
-            WatchedServer(names.parse("example.org"), 90.0, Target("matrix.example.org", 443), cadence),
+            WatchedServer(names.parse("matrix.org"), 600.0, NOTHING_EXPECTED, cadence),
+            WatchedServer(names.parse("[2001:db8::1]:8448"), 600.0, NOTHING_EXPECTED, cadence),
+            WatchedServer(names.parse("example.org"), 90.0, Expectations(Target("matrix.example.org", 443)), cadence),
         ),
         server_files=(f"{tmp_path}/servers.d/*.yaml", "/etc/servers.json"),
         server_urls=(
@@ -182,18 +190,26 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
         interval=600.0,
         cadence=cadence,
     )
+    expected_of_group = Expectations(
+        signing_keys=(PinnedKey("ed25519:a_1"), PinnedKey("ed25519:b", KEY)),
+        software=ExpectedSoftware("Synapse"),
+        issuer="Let's Encrypt",
+        addresses=(ip_network("192.0.2.1/32"), ip_network("2001:db8::/32")),
+    )
+    expected_of_b = replace(expected_of_group, software=ExpectedSoftware("Dendrite", "0.14"))
     ours = Group(
         "ours",
         {"team": "chat", "env": ""},
         servers=(
-            WatchedServer(names.parse("a.example"), 60.0, None, cadence, (("team", "chat"),), "ours"),
-            WatchedServer(names.parse("b.example"), 120.0, None, cadence, (("team", "chat"),), "ours"),
+            WatchedServer(names.parse("a.example"), 60.0, expected_of_group, cadence, (("team", "chat"),), "ours"),
+            WatchedServer(names.parse("b.example"), 120.0, expected_of_b, cadence, (("team", "chat"),), "ours"),
         ),
         server_files=(f"{tmp_path}/ours.yaml",),
         server_urls=(ServerUrl("https://inventory.example.org/ours"),),
         synapse_destinations=(SynapseDestinations("https://chat.example.org", tmp_path / "token"),),
         interval=60.0,
         cadence=cadence,
+        expected=expected_of_group,
     )
     others = Group("others", server_files=(f"{tmp_path}/others.yaml",), interval=600.0, cadence=cadence)
     assert config.load(path) == Config(
@@ -226,7 +242,7 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
 def test_only_the_servers_are_required(write: Write) -> None:
     """Every other key has a default."""
     assert config.load(write("servers: [example.org]")) == Config(
-        groups=(Group(servers=(WatchedServer(names.parse("example.org"), 300.0, None),)),),
+        groups=(Group(servers=(WatchedServer(names.parse("example.org"), 300.0),)),),
         lists=ListSettings(max_servers=50_000),
         probe=ProbeSettings(interval=300.0, timeout=30.0, concurrency=200, deep_interval=3600.0),
         network=NetworkSettings(

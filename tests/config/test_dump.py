@@ -10,7 +10,7 @@ from exporter.outbound.signing import generate_seed
 EVERYTHING = """
 servers:
   - example.org
-  - {server_name: "[2001:db8::1]:8448", interval: 90s, expect: {delegation: "matrix.example.org:443"}}
+  - {server_name: "[2001:db8::1]:8448", interval: 90s, expect: {delegation: "matrix.example.org:443", software: A 1.1}}
 server_files: [servers.d/*.yaml]
 server_urls:
   - {url: "https://example.org/servers.json", refresh_interval: 1h30m, headers: {X-API-Key: hunter2}}
@@ -22,6 +22,7 @@ groups:
     servers: [a.example, {server_name: b.example, interval: 7m}]
     server_urls: [{url: "https://example.org/ours.json", headers: {X-API-Key: hunter2}}]
     interval: 1m
+    expect: {signing_keys: ["ed25519:a_1"], issuer: Let's Encrypt, addresses: [192.0.2.1, 2001:db8::/32]}
   - {name: others, server_files: [others.yaml], interval: 2m}
 lists: {max_servers: 10}
 probe: {interval: 2m, timeout: 500ms, concurrency: 7, confirm_after: 1m, dormant: null}

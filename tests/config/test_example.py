@@ -30,7 +30,7 @@ from exporter.config.settings import (
 )
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import Expectations, WatchedServer
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "config.example.yaml"
@@ -44,8 +44,8 @@ def keys(section: type[Any]) -> list[str]:
 def test_the_example_shows_the_defaults() -> None:
     """Apart from the servers, it has the same meaning as an empty file."""
     servers = (
-        WatchedServer(names.parse("matrix.org"), 300.0, None),
-        WatchedServer(names.parse("example.org"), 60.0, Target("matrix.example.org", 443)),
+        WatchedServer(names.parse("matrix.org"), 300.0),
+        WatchedServer(names.parse("example.org"), 60.0, Expectations(Target("matrix.example.org", 443))),
     )
     assert config.load(EXAMPLE) == Config(groups=(Group(servers=servers),))
 
@@ -164,6 +164,8 @@ def test_the_schema_shows_the_defaults_as_they_are_written() -> None:
         "GroupSettings.server_urls": [],
         "GroupSettings.synapse_destinations": [],
         "ListSettings.max_servers": 50_000,
+        "ExpectSettings.signing_keys": [],
+        "ExpectSettings.addresses": [],
         "ProbeSettings.interval": "5m",
         "ProbeSettings.timeout": "30s",
         "ProbeSettings.concurrency": 200,

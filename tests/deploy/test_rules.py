@@ -37,7 +37,6 @@ NO_REASON = {
     "CertificateExpiryCritical": "nothing fails yet",
     "CertificateIssuerChanged": "nothing fails",
     "DelegationChanged": "nothing fails",
-    "DelegationUnexpected": "nothing fails",
     "ExporterAbsent": "concerns the exporter",
     "ExporterConfigReloadFailed": "concerns the exporter",
     "ExporterConnectivityLost": "concerns the exporter",
@@ -56,6 +55,7 @@ NO_REASON = {
     "SigningKeyChanged": "nothing fails",
     "Slow": "slow stages have no reason",
     "SoftwareChanged": "nothing fails",
+    "Unexpected": "nothing fails",
     "Warning": "nothing fails",
 }
 """Alerts whose description contains no stage and reason, and why."""

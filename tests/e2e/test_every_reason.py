@@ -76,7 +76,7 @@ async def probe_deeply(server: LabServer, federation: Federation) -> Report:
 
 async def state_of(server: LabServer, federation: Federation) -> ServerState:
     """Return the state after one probe, or after two if the server loses its well-known in between."""
-    state = ServerState(WatchedServer(names.parse(server.server_name), interval=300, expected_delegation=None))
+    state = ServerState(WatchedServer(names.parse(server.server_name), interval=300))
     if server.server_name == DELEGATION_LOST:
         state = state.with_report(await probe_deeply(server, federation))
         del federation.server(server.server_name).resources[WELL_KNOWN]

@@ -227,7 +227,7 @@ def by_server(world: World, before: Rest, after: Rest, events: list[Event]) -> d
 def grids(world: World) -> dict[str, Grid]:
     """Of the steady servers."""
     return {
-        name: Grid.of(WatchedServer(names.parse(name), durations.parse(troubles.interval(name)), None))
+        name: Grid.of(WatchedServer(names.parse(name), durations.parse(troubles.interval(name))))
         for name in world.steady
     }
 

@@ -50,7 +50,7 @@ def random_hex(size: int) -> str:
 def main() -> None:
     logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
     board = Board(exposition.render_lines, lambda: datetime.now(UTC))
-    watched = [WatchedServer(names.parse(f"server{number}.test"), 300, None) for number in range(SERVERS)]
+    watched = [WatchedServer(names.parse(f"server{number}.test"), 300) for number in range(SERVERS)]
     board.watch(watched)
     show_documents(board, WARM_UP)
     before = memory()

@@ -7,7 +7,6 @@ import pytest
 
 from exporter.judging import verdict
 from exporter.judging.verdict import StageVerdict
-from exporter.model.addresses import Target
 from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
 from exporter.model.findings import SigningKeys, Software
 from exporter.model.outcomes import Failed, Problem, ResourceShortage
@@ -15,7 +14,6 @@ from exporter.model.reasons import Reason
 from exporter.model.report import EndpointReport, LocatedProblem, Report
 from tests.sample_reports import (
     ENDED_AT,
-    MATRIX_443,
     MATRIX_ENDPOINT,
     delegated_by_well_known,
     expired_certificate,
@@ -172,13 +170,6 @@ def test_the_keys_that_expire_first_are_found() -> None:
     report = with_endpoints(healthy_at("192.0.2.1"), *endpoints)
     assert verdict.signing_keys(report) == soon
     assert verdict.signing_keys(nothing_resolved()) is None
-
-
-def test_a_delegation_must_lead_to_the_expected_target_only() -> None:
-    """Another port is another target, and a second target is one too many."""
-    assert verdict.leads_only_to(delegated_by_well_known(), MATRIX_443)
-    assert not verdict.leads_only_to(delegated_by_well_known(), Target("matrix.example.org", 8448))
-    assert not verdict.leads_only_to(two_families(), Target("one.example.org", 8448))
 
 
 SYNAPSE = Software("Synapse", "1.163.2")

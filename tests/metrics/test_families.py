@@ -14,6 +14,7 @@ from exporter.model.findings import CameBack, Delegation, Resolution, Software, 
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.servers import NOTHING_EXPECTED, Expectations
 from tests.sample_reports import (
     CAME_OVER_IPV4,
     CAME_OVER_IPV6,
@@ -45,9 +46,9 @@ KEPT_WHEN_STALE = [
 ]
 
 
-def samples(report: Report, name: str, expected_delegation: Target | None = None) -> list[str]:
+def samples(report: Report, name: str, expected: Expectations = NOTHING_EXPECTED) -> list[str]:
     """Return the samples of one family, without its name and the label `server_name`."""
-    board = board_of([watched_server(report.server_name.text, expected_delegation=expected_delegation)], report)
+    board = board_of([watched_server(report.server_name.text, expected=expected)], report)
     lines = [line.removeprefix("matrix_federation_") for line in samples_of(text_of(board))]
     server_name = re.compile(rf',?server_name="{re.escape(report.server_name.text)}"')
     family = [line for line in lines if line.startswith(f"{name}{{")]
@@ -150,14 +151,14 @@ def test_one_invalid_certificate_of_several_counts() -> None:
     assert samples(changed, "tls_cert_valid") == ['{connection="federation"} 0.0']
 
 
-@pytest.mark.parametrize(("expected", "value"), [(MATRIX_443, "1.0"), (Target("elsewhere.example.org", 443), "0.0")])
-def test_delegation_as_expected(expected: Target, value: str) -> None:
-    """The value is 1 if it leads to the expected target, and 0 if it leads to another one."""
-    assert samples(delegated_by_well_known(), "delegation_as_expected", expected) == [f"{{}} {value}"]
-
-
-def test_delegation_as_expected_is_missing_without_an_expected_target() -> None:
-    assert samples(delegated_by_well_known(), "delegation_as_expected") == []
+def test_every_expectation_has_a_sample() -> None:
+    """What the configuration does not expect has none."""
+    expected = Expectations(delegation=MATRIX_443, issuer="Elsewhere")
+    assert samples(delegated_by_well_known(), "as_expected", expected) == [
+        '{expectation="delegation"} 1.0',
+        '{expectation="issuer"} 0.0',
+    ]
+    assert samples(delegated_by_well_known(), "as_expected") == []
 
 
 def test_each_reason_of_a_stage_has_one_series() -> None:

@@ -26,7 +26,7 @@ SIMILAR = [
 
 
 def watched_servers(server_names: list[ServerName]) -> tuple[WatchedServer, ...]:
-    return tuple(WatchedServer(name, 300.0, None) for name in server_names)
+    return tuple(WatchedServer(name, 300.0) for name in server_names)
 
 
 SERVERS = watched_servers(SIMILAR)

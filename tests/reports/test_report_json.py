@@ -14,6 +14,7 @@ from exporter.model.findings import CameBack, Delegation, SigningKeys
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.servers import Expectations
 from exporter.reports.report_json import report_json, server_state_json
 from exporter.reports.server_state import ServerState
 from tests.sample_reports import (
@@ -144,8 +145,16 @@ def test_a_state_has_the_history_besides_the_report() -> None:
     }
     success = failure | {"checked_at": "2026-11-22T18:00:00Z", "federation_ok": True, "problems": []}
     history = {"exporter_offline": False, "history": [success, failure], "last_failures": [failure]}
-    watched = {"group": "ours", "labels": {"env": "prod", "team": "chat"}}
+    watched = {"group": "ours", "labels": {"env": "prod", "team": "chat"}, "expectations": []}
     assert server_state_json(state) == report_json(delegated_by_well_known()) | watched | history
+
+
+def test_what_is_expected_of_a_watched_server_is_part_of_its_report() -> None:
+    """With what was found."""
+    watched = watched_server("example.org", expected=Expectations(issuer="Elsewhere"))
+    assert server_state_json(ServerState(watched).with_report(delegated_by_well_known()))["expectations"] == [
+        {"expectation": "issuer", "expected": "Elsewhere", "found": "CN=Test Intermediate", "as_expected": False}
+    ]
 
 
 def test_an_offline_probe_is_part_of_the_history() -> None:

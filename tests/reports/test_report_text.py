@@ -16,6 +16,7 @@ from exporter.model.findings import Certificate, Resolution, SigningKeys, Softwa
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import EndpointDeepLook, EndpointReport, Report
+from exporter.model.servers import Expectations, ExpectedSoftware
 from exporter.reports.report_text import bar, build_tree, render_plain
 from tests.sample_reports import (
     ENDED_AT,
@@ -260,3 +261,12 @@ def test_an_earlier_look_behind_a_bad_certificate_does_not_show_once_the_certifi
     deep = behind_expired_certificate().endpoints[0].deep
     (endpoint,) = delegated_by_well_known().endpoints
     assert "unverified" not in text(with_endpoint(replace(endpoint, deep=deep)))
+
+
+def test_what_is_expected_stands_beside_what_was_found() -> None:
+    """At the end of the tree."""
+    expected = Expectations(software=ExpectedSoftware("Synapse"), issuer="Elsewhere")
+    assert render_plain(delegated_by_well_known(), expected=expected).splitlines()[-2:] == [
+        "├── ✓ software as expected: Synapse 1.163.2",
+        "└── ! issuer unexpected: expected Elsewhere, found CN=Test Intermediate",
+    ]

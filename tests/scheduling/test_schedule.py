@@ -14,7 +14,7 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
-from exporter.model.servers import WatchedServer
+from exporter.model.servers import Expectations, WatchedServer
 from exporter.scheduling.grid import Grid, ScheduleChanges, diff, fraction
 from exporter.scheduling.schedule import GridTrigger, Schedule
 from exporter.scheduling.wall_clock import WallClock
@@ -39,7 +39,7 @@ def test_diff_lists_added_rescheduled_and_removed_servers() -> None:
     new = [
         server(C),
         server(B, 120),
-        watched_server("d.example.org", expected_delegation=Target("hs.example.org", 443)),
+        watched_server("d.example.org", expected=Expectations(Target("hs.example.org", 443))),
     ]
     assert diff(old, new) == ScheduleChanges(added=(server(C),), rescheduled=(server(B, 120),), removed=(A,))
     assert diff(new, new) == ScheduleChanges((), (), ())

@@ -10,7 +10,7 @@ from exporter import config
 from exporter.config import Config, Group, ServerUrl, SynapseDestinations
 from exporter.model import names
 from exporter.model.addresses import Target
-from exporter.model.servers import DEFAULT_CADENCE, Labels, WatchedServer
+from exporter.model.servers import DEFAULT_CADENCE, NOTHING_EXPECTED, Expectations, Labels, WatchedServer
 from exporter.server_lists.merging import Overlap, Selection, select_servers
 from exporter.server_lists.source import Listing
 
@@ -20,7 +20,7 @@ PEER: Labels = (("role", "peer"),)
 
 
 def server(name: str, interval: float = 300.0, labels: Labels = (), group: str = "default") -> WatchedServer:
-    return WatchedServer(names.parse(name), interval, None, DEFAULT_CADENCE, labels, group)
+    return WatchedServer(names.parse(name), interval, NOTHING_EXPECTED, DEFAULT_CADENCE, labels, group)
 
 
 def listing(**servers: Labels) -> Listing:
@@ -38,7 +38,7 @@ def selected(groups: Sequence[Group], **lists: Listing) -> Selection:
 
 def test_the_configuration_overrides_the_lists() -> None:
     """A server in both has the settings of the configuration."""
-    configured = WatchedServer(names.parse("b.example"), 60.0, Target("matrix.example.org", 443))
+    configured = WatchedServer(names.parse("b.example"), 60.0, Expectations(Target("matrix.example.org", 443)))
     group = Group(servers=(configured,), server_files=("file",), interval=120.0)
     found = selected([group], file=listing(c=(), b=(), a=()))
     assert found == Selection((configured, server("a.example", 120.0), server("c.example", 120.0)), ())
@@ -118,7 +118,7 @@ probe: {interval: 10m}
     a, b, *others = found.servers
     assert (a, b) == (
         server("a.example", 600.0),
-        replace(server("b.example", 60.0), expected_delegation=Target("hs.b.example", 443)),
+        replace(server("b.example", 60.0), expected=Expectations(Target("hs.b.example", 443))),
     )
     assert others == [server("c.example", 600.0), server("d.example", 600.0), server("e.example", 600.0, PEER)]
     assert found.overlaps == ()

@@ -40,7 +40,7 @@ def scrapes(
     comes: Mapping[str, bool] = ALL_COME,
 ) -> Iterator[Scrape]:
     """A minute, in which a probe is made whenever one is due, `lost` of them not, and each is scraped `late`."""
-    grid = Grid.of(WatchedServer(names.parse(NAME), INTERVAL, None))
+    grid = Grid.of(WatchedServer(names.parse(NAME), INTERVAL))
     start = grid.at_or_after(1000.0)
     for second in range(61):
         done = max(0, second // int(INTERVAL) - lost)

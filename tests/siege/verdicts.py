@@ -53,7 +53,7 @@ def account(observed: Observed, servers: Collection[str], interval: float) -> Ac
 
 
 def _grid(name: str, interval: float) -> Grid:
-    return Grid.of(WatchedServer(names.parse(name), interval, None))
+    return Grid.of(WatchedServer(names.parse(name), interval))
 
 
 def oldest(observed: Observed, healthy: Collection[str]) -> float:

@@ -227,6 +227,7 @@ def _describe(chain: _Chain, *, valid: bool) -> Certificate:
         names=_limit_names(_subject_alternative_names(leaf)),
         fingerprint_sha256=leaf.fingerprint(SHA256()).hex(),
         valid=valid,
+        issuer_organization=next(_attributes(leaf.issuer, NameOID.ORGANIZATION_NAME), None),
     )
 
 
@@ -253,9 +254,13 @@ def _issuer(certificate: x509.Certificate) -> str:
 def _common_name(name: x509.Name) -> str:
     """Return the common name, or the organisation if there is none, or the whole name if there is neither."""
     for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME):
-        if attributes := name.get_attributes_for_oid(oid):
-            return printable(str(attributes[0].value), _MAX_NAME_CHARACTERS)
+        for value in _attributes(name, oid):
+            return value
     return printable(name.rfc4514_string(), _MAX_NAME_CHARACTERS)
+
+
+def _attributes(name: x509.Name, oid: x509.ObjectIdentifier) -> Iterator[str]:
+    return (printable(str(found.value), _MAX_NAME_CHARACTERS) for found in name.get_attributes_for_oid(oid))
 
 
 def _subject_alternative_names(leaf: x509.Certificate) -> tuple[str, ...]:

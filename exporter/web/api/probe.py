@@ -45,4 +45,5 @@ def _debug_text(state: ServerState) -> str:
     """Return a description of every step as text, followed by the metrics."""
     assert state.report is not None
     text = b"".join(exposition.expose_one(state, None).chunks).decode()
-    return f"{report_text.render_plain(state.report, state.well_known_last_seen)}\n{text}"
+    tree = report_text.render_plain(state.report, state.well_known_last_seen, state.watched.expected)
+    return f"{tree}\n{text}"

@@ -8,6 +8,7 @@ from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
 from exporter.model.enums import Implementation, IPFamily, Method, OutboundMethod, SrvService, Stage
 from exporter.model.reasons import Reason
+from exporter.model.servers import Expectation
 
 Schema: TypeAlias = dict[str, Any]
 
@@ -63,6 +64,13 @@ def reference(name: str) -> Schema:
 _SRV_RECORD = object_schema(target=STRING, port=INTEGER, priority=INTEGER, weight=INTEGER)
 _SRV = _object_with_names({service.value: array_schema(_SRV_RECORD) for service in SrvService})
 _STAGE = object_schema(stage=enum_schema(Stage), ok=BOOLEAN, duration_seconds=_SECONDS)
+_COMPARISON = object_schema(
+    expectation=enum_schema(Expectation),
+    expected=described(STRING, "As the configuration says it."),
+    found=described(STRING, "Everything of the kind that was found, in short."),
+    as_expected=BOOLEAN,
+)
+
 _RESULT = object_schema(
     checked_at=MOMENT,
     duration_seconds=_SECONDS,
@@ -198,6 +206,9 @@ _REPORT = object_schema(
     ),
     group=GROUP,
     labels=LABELS,
+    expectations=described(
+        array_schema(_COMPARISON), "What the configuration expects of the server and the probe found something of."
+    ),
     exporter_offline=described(
         BOOLEAN, "Whether the exporter's own network was down during the latest probe. The report is then older."
     ),

@@ -15,6 +15,7 @@ from starlette.routing import Route
 
 from exporter.history.history import History
 from exporter.history.incidents import Incident
+from exporter.judging import expectations
 from exporter.judging.warnings import WarningName
 from exporter.model.names import ServerName
 from exporter.model.report import Report
@@ -76,7 +77,7 @@ def _redirect(name: ServerName, folder: str = "./") -> Response:
 async def _respond(request: Request, state: ServerState, now: datetime, history: History | None) -> Response:
     """Return the page. `history` is None if the server is not watched."""
     happened = await _read_history(history, state.watched.server_name, now) if history else {}
-    content = await asyncio.to_thread(_report_content, state.report, now) if state.report else _NO_REPORT
+    content = await asyncio.to_thread(_report_content, state, state.report, now) if state.report else _NO_REPORT
     return await rendering.respond(
         request,
         "server.html",
@@ -92,13 +93,14 @@ async def _respond(request: Request, state: ServerState, now: datetime, history:
 
 
 _NO_REPORT: Final[Mapping[str, object]] = dict.fromkeys(
-    ("report", "peers", "problems", "way", "certificates", "keys", "support")
+    ("report", "expectations", "peers", "problems", "way", "certificates", "keys", "support")
 )
 
 
-def _report_content(report: Report, now: datetime) -> dict[str, object]:
+def _report_content(state: ServerState, report: Report, now: datetime) -> dict[str, object]:
     return {
         "report": report,
+        "expectations": expectations.compare(state.watched.expected, report),
         "peers": peer_views(report),
         "problems": problem_views(report),
         "way": way_view(report),

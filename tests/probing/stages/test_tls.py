@@ -67,6 +67,14 @@ def test_describes_the_certificate() -> None:
     assert evaluate(finished, "example.test") == TlsSession(leaf, "TLSv1.3", issuers=issuers(finished), leaf_key=KEY)
 
 
+def test_the_organization_of_the_issuer_is_kept() -> None:
+    """The names of intermediates change more often."""
+    leaf = certificate("example.test", issuer_organization="An Authority\n")
+    found = passed(Handshake((leaf,), (), "TLSv1.3")).certificate
+    assert (found.issuer, found.issuer_organization) == (INTERMEDIATE, "An Authority\ufffd")
+    assert passed(handshake("example.test")).certificate.issuer_organization is None
+
+
 def test_describes_a_bad_certificate_too() -> None:
     """The report shows it along with the problem."""
     finished = handshake("example.test", errors=[VerifyError(10, 0)])

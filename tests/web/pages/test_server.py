@@ -12,6 +12,7 @@ from exporter.model.findings import CameBack, Software
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.servers import Expectations, ExpectedSoftware
 from tests.sample_reports import (
     CAME_OVER_IPV4,
     CAME_OVER_IPV6,
@@ -65,6 +66,20 @@ async def test_the_group_and_the_labels_lead_to_the_servers_that_share_them() ->
     plain = (await page(delegated_by_well_known())).text
     assert "Group" not in plain
     assert "Labels" not in plain
+
+
+async def test_what_is_expected_is_shown_beside_what_was_found() -> None:
+    """Both are text, whatever the server says."""
+    hostile = Software("<script>alert(1)</script>", "1")
+    report = delegated_by_well_known()
+    changed = replace(report, endpoints=(replace(report.endpoints[0], version=Passed(0.03, hostile)),))
+    expected = Expectations(software=ExpectedSoftware("Synapse"), issuer="CN=Test Intermediate")
+    board = board_of([watched_server("example.org", expected=expected)], changed, at=NOW)
+    response = await get("/servers/example.org", board=board)
+    assert "software Synapse <script>alert(1)</script> 1" in Page(response.text).text
+    assert "issuer CN=Test Intermediate CN=Test Intermediate" in Page(response.text).text
+    assert "<script" not in response.text
+    assert "expected?" not in (await page(report)).text
 
 
 # ---------------------------------------------------------------- the verdict, and what to do
