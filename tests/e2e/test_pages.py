@@ -86,7 +86,7 @@ async def test_a_person_finds_what_is_wrong_and_what_to_do(site: Site, browser: 
             await page.wait_for_url(f"**/reasons#{REASON}")
             assert await page.locator(f"#{REASON}").is_visible()
             await page.get_by_role("link", name="Runbooks").click()
-            await page.get_by_role("link", name="MatrixFederationServerDown").click()
+            await page.get_by_role("link", name="MatrixFederationServerDown", exact=True).click()
             await page.wait_for_url("**/runbooks/MatrixFederationServerDown")
     assert {urlsplit(url)._replace(path="", query="", fragment="").geturl() for url in seen} == {site.url}
 
