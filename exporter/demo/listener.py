@@ -1,6 +1,7 @@
 """TCP ports on loopback that leave nothing behind: no socket, no task, no log line."""
 
 import asyncio
+import secrets
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, Protocol, TypeAlias
 
 LOOPBACK = "127.0.0.1"
+_PORTS = range(20_000, 32_000)  # below those that systems hand out: 32,768 and more (ip(7)), or 49,152 (RFC 6335)
 BACKLOG = 1024  # a thousand servers may share one port and be probed in one burst
 _TLS_CLOSE_SECONDS = 1.0  # how long a client may take to answer close_notify
 
@@ -16,9 +18,14 @@ ConnectionHandler: TypeAlias = Callable[[socket.socket], Awaitable[None]]
 
 
 def free_port() -> int:
-    """Return a port on loopback that nothing listens on at the moment."""
-    with socket.create_server((LOOPBACK, 0)) as listening:
-        return int(listening.getsockname()[1])
+    """Return a port on loopback that nothing listens on, to listen on it later.
+
+    It is none of those that the system hands out itself, so that no other program gets it by chance in the meantime.
+    """
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.create_server((LOOPBACK, port)):
+            return port
 
 
 class Port(Protocol):

@@ -67,4 +67,4 @@ def json_response(document: object) -> bytes:
 
 def target_groups(*names: str) -> bytes:
     """Return a response in the http_sd format."""
-    return json_response([{"targets": names, "labels": {"team": "chat"}}])
+    return json_response([{"targets": names, "labels": {}}])
