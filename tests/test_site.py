@@ -1,5 +1,6 @@
 """The documentation as a web site: what `make site` builds, in a real browser."""
 
+import re
 import shutil
 import subprocess
 import threading
@@ -16,6 +17,10 @@ from tests.programs import program
 
 ROOT: Final = Path(__file__).parents[1]
 MKDOCS: Final = str(ROOT / ".venv-site" / "bin" / "mkdocs")
+PAGES_OUTSIDE: Final = sorted(
+    page.relative_to(ROOT)
+    for page in (*ROOT.glob("*.md"), *(ROOT / "deploy").rglob("*.md"), *(ROOT / "grafana").glob("*.md"))
+)
 PAGES: Final = sorted(page.relative_to(ROOT / "docs") for page in (ROOT / "docs").rglob("*.md"))
 
 pytestmark = pytest.mark.subprocess
@@ -52,6 +57,13 @@ def test_every_page_is_on_the_site(built: Path) -> None:
     folders = [page.parent if page.name == "README.md" else page.with_suffix("") for page in PAGES]
     assert len(folders) > 50
     assert [folder for folder in folders if not (built / folder / "index.html").is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES_OUTSIDE, ids=str)
+def test_links_of_pages_outside_the_site_lead_somewhere(page: Path) -> None:
+    """As GitHub follows them: to files of the repository."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / page).read_text())
+    assert [link for link in links if not (ROOT / page.parent / link).exists()] == []
 
 
 def test_programs_are_not_published(built: Path) -> None:
