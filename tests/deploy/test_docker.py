@@ -2,21 +2,27 @@
 
 import os
 import re
+import ssl
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from subprocess import CompletedProcess, run
+from threading import Thread
 from typing import Any
 
 import pytest
 import yaml
 
 from exporter.config import load
+from exporter.demo.authority import Authority
 from tests.deploy.dockerfile import Stage, build
 from tests.e2e.processes import log_on_failure, running_program
 from tests.programs import program
 from tests.waiting import until
+from tests.web.pems import write_server
 
 pytestmark = pytest.mark.subprocess
 
@@ -71,6 +77,29 @@ async def started(image: Stage, folder: Path) -> AsyncIterator[str]:
         listening = await until(lambda: re.search(r"addresses=(\S+)", log.read_text()))
         assert listening
         yield f"http://{listening[1]}/-/healthy"
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """Answers 204 to every GET."""
+
+    def do_GET(self) -> None:
+        self.send_response(HTTPStatus.NO_CONTENT)
+        self.end_headers()
+
+
+def test_health_check_accepts_any_certificate(tmp_path: Path) -> None:
+    """As that of Kubernetes does: here one for another host, of an authority that nobody trusts."""
+    write_server(tmp_path, Authority(tmp_path))
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.timeout = 60.0
+        answering = Thread(target=server.handle_request)
+        answering.start()
+        url = f"https://127.0.0.1:{server.server_port}/-/ready"
+        assert said([sys.executable, str(FOLDER / "healthcheck.py"), url]) == (0, "")
+        answering.join()
 
 
 def health(image: Stage, url: str) -> tuple[int, str]:

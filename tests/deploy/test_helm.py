@@ -22,7 +22,7 @@ EVERYTHING = ["--values", str(Path(__file__).with_name("everything.yaml"))]
 NAME = "mine-matrix-federation-exporter"
 KUBERNETES = ("1.28", "1.37")  # the oldest that the chart is for, and the newest that is known here
 DROP_SERVERS = {"sourceLabels": ["server_name"], "regex": ".+", "action": "drop"}
-OPERATORS = "monitoring.coreos.com/v1"  # whose schemas are not known here
+UNKNOWN = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}  # whose schemas are not known here
 
 Resource: TypeAlias = dict[str, Any]
 
@@ -58,7 +58,7 @@ def test_helm_has_no_complaint(values: list[str]) -> None:
 @pytest.mark.parametrize("values", [[], EVERYTHING], ids=["default", "everything"])
 def test_kubernetes_knows_every_field(values: list[str], kubernetes: str) -> None:
     """By the schemas of its own API."""
-    native = [each for each in rendered(*values, kubernetes=kubernetes).values() if each["apiVersion"] != OPERATORS]
+    native = [each for each in rendered(*values, kubernetes=kubernetes).values() if each["apiVersion"] not in UNKNOWN]
     assert {"ConfigMap", "Service"} <= {resource["kind"] for resource in native}
     for resource in native:
         kubernetes_validate.validate(resource, kubernetes, strict=True)
@@ -77,6 +77,7 @@ def test_default_is_one_exporter() -> None:
         ("ConfigMap", NAME),
         ("Deployment", NAME),
         ("NetworkPolicy", NAME),
+        ("Pod", f"{NAME}-test"),
         ("Service", NAME),
     ]
 
@@ -86,7 +87,8 @@ def test_everything_is_a_sharded_exporter_with_rules_and_dashboards() -> None:
     assert sorted(rendered(*EVERYTHING)) == sorted(
         [
             *((kind, NAME) for kind in ("ConfigMap", "NetworkPolicy", "PodDisruptionBudget", "Probe", "Service")),
-            *((kind, NAME) for kind in ("ServiceMonitor", "StatefulSet")),
+            *((kind, NAME) for kind in ("HTTPRoute", "Ingress", "ServiceAccount", "ServiceMonitor", "StatefulSet")),
+            ("Pod", f"{NAME}-test"),
             *(("PrometheusRule", f"{NAME}-{file.stem}") for file in rules()),
             *(("ConfigMap", f"{NAME}-{file.stem}") for file in dashboards()),
         ]
@@ -98,21 +100,22 @@ def test_everything_is_a_sharded_exporter_with_rules_and_dashboards() -> None:
 
 @pytest.mark.parametrize(("values", "kind"), [([], "Deployment"), (EVERYTHING, "StatefulSet")])
 def test_exporter_may_do_nothing_but_its_work(values: list[str], kind: str) -> None:
-    """What Kubernetes calls the restricted profile, and no file system to write to."""
-    spec = pod(rendered(*values)[kind, NAME])
-    assert spec["automountServiceAccountToken"] is False
-    assert spec["securityContext"] == {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "runAsGroup": 65532,
-        "fsGroup": 65532,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    assert spec["containers"][0]["securityContext"] == {
-        "allowPrivilegeEscalation": False,
-        "readOnlyRootFilesystem": True,
-        "capabilities": {"drop": ["ALL"]},
-    }
+    """What Kubernetes calls the restricted profile, and no file system to write to. The same holds for `helm test`."""
+    resources = rendered(*values)
+    for spec in (pod(resources[kind, NAME]), resources["Pod", f"{NAME}-test"]["spec"]):
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"] == {
+            "runAsNonRoot": True,
+            "runAsUser": 65532,
+            "runAsGroup": 65532,
+            "fsGroup": 65532,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        assert spec["containers"][0]["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
 
 
 def test_command_line_is_understood() -> None:
@@ -143,7 +146,8 @@ def test_shard_is_the_index_of_its_pod() -> None:
             {
                 "name": "SHARD_INDEX",
                 "valueFrom": {"fieldRef": {"fieldPath": "metadata.labels['apps.kubernetes.io/pod-index']"}},
-            }
+            },
+            {"name": "TZ", "value": "Europe/Berlin"},
         ],
     )
 
@@ -211,6 +215,68 @@ def test_network_is_as_open_as_the_configuration(values: list[str], open_network
     """What the exporter refuses to connect to, Kubernetes refuses too."""
     blocks = [to["ipBlock"] for to in rendered(*values)["NetworkPolicy", NAME]["spec"]["egress"][1]["to"]]
     assert [f"{block['cidr']} but {len(block.get('except', ()))}" for block in blocks] == open_networks
+
+
+# ---------------------------------------------------------------- who reaches the exporter, and as whom
+
+
+def test_ingress_and_route_lead_to_the_service() -> None:
+    """By the port that the service has."""
+    resources = rendered(*EVERYTHING)
+    (port,) = resources["Service", NAME]["spec"]["ports"]
+    (rule,) = resources["Ingress", NAME]["spec"]["rules"]
+    backend = {"service": {"name": NAME, "port": {"name": port["name"]}}}
+    assert rule == {
+        "host": "exporter.example.org",
+        "http": {"paths": [{"path": "/", "pathType": "Prefix", "backend": backend}]},
+    }
+    assert resources["HTTPRoute", NAME]["spec"] == {
+        "parentRefs": [{"name": "public", "namespace": "gateways"}],
+        "hostnames": ["exporter.example.org"],
+        "rules": [{"backendRefs": [{"name": NAME, "port": port["port"]}]}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("values", "account"),
+    [
+        ([], "default"),
+        (["--set", "serviceAccount.create=true"], NAME),
+        (["--set", "serviceAccount.create=true,serviceAccount.name=prober"], "prober"),
+        (["--set", "serviceAccount.name=existing"], "existing"),
+    ],
+    ids=["default", "created", "named", "existing"],
+)
+def test_service_account(values: list[str], account: str) -> None:
+    """It is created only on request, and its token is for nobody."""
+    resources = rendered(*values)
+    assert pod(resources["Deployment", NAME])["serviceAccountName"] == account
+    created = [resource for (kind, _), resource in resources.items() if kind == "ServiceAccount"]
+    assert [(each["metadata"]["name"], each["automountServiceAccountToken"]) for each in created] == (
+        [(account, False)] if "create=true" in "".join(values) else []
+    )
+
+
+def test_host_aliases() -> None:
+    aliases = pod(rendered(*EVERYTHING)["StatefulSet", NAME])["hostAliases"]
+    assert aliases == [{"ip": "192.0.2.1", "hostnames": ["lists.example.org"]}]
+
+
+def test_helm_test_asks_the_exporter_through_its_service() -> None:
+    """The service does not select the pod that asks, and the network policy lets it in."""
+    resources = rendered(*EVERYTHING)
+    asking = resources["Pod", f"{NAME}-test"]
+    assert asking["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    (container,) = asking["spec"]["containers"]
+    assert container["command"] == [
+        "/usr/bin/python3.11",
+        "/app/healthcheck.py",
+        f"https://{NAME}:10448/-/ready",
+    ]
+    labels = asking["metadata"]["labels"]
+    assert not resources["Service", NAME]["spec"]["selector"].items() <= labels.items()
+    (ingress,) = resources["NetworkPolicy", NAME]["spec"]["ingress"]
+    assert {"podSelector": {"matchLabels": labels}} in ingress["from"]
 
 
 # ---------------------------------------------------------------- Prometheus and Grafana
@@ -353,6 +419,10 @@ def test_dashboards_arrive_whole() -> None:
         ("service.port=70000", "maximum"),
         ("serviceMonitor.interval=often", "pattern"),
         ("probe.enabled=true", "minItems"),
+        ("ingress.enabled=true", "minItems"),
+        ("httpRoute.enabled=true", "minItems"),
+        ("extraEnv[0].value=nameless", "missing property 'name'"),
+        ("hostAliases[0].ip=192.0.2.1", "missing property 'hostnames'"),
         ("prometheusRule.values.runbooks=runbooks", "pattern"),
         ("prometheusRule.values.alerts.MatrixFederationSlo.seconds=2", "additional properties 'MatrixFederationSlo'"),
         ("prometheusRule.values.alerts.MatrixFederationSlow.second=2", "additional properties 'second'"),

@@ -26,6 +26,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{- /* The labels of the pod of `helm test`: not those of the exporter, which the service selects. */ -}}
+{{- define "exporter.testSelector" -}}
+app.kubernetes.io/name: {{ include "exporter.name" . }}-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "exporter.serviceAccount" -}}
+{{- default (ternary (include "exporter.fullname" .) "default" .Values.serviceAccount.create) .Values.serviceAccount.name -}}
+{{- end }}
+
+{{- define "exporter.image" -}}
+{{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) | quote }}
+{{- end }}
+
 {{- /* The part of the configuration that says where the history is, unless the values say it themselves. */ -}}
 {{- define "exporter.storage" -}}
 {{- if .Values.persistence.enabled }}

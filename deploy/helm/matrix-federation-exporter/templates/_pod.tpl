@@ -1,3 +1,20 @@
+{{- /* Both conform to the restricted profile of the Pod Security Standards. */ -}}
+{{- define "exporter.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "exporter.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
 {{- /* The pod of both the Deployment and the StatefulSet. */ -}}
 {{- define "exporter.pod" -}}
 metadata:
@@ -13,22 +30,18 @@ metadata:
     {{- toYaml . | nindent 4 }}
     {{- end }}
 spec:
+  serviceAccountName: {{ include "exporter.serviceAccount" . }}
   automountServiceAccountToken: false
   enableServiceLinks: false
   securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    runAsGroup: 65532
-    fsGroup: 65532
-    seccompProfile:
-      type: RuntimeDefault
+    {{- include "exporter.podSecurity" . | nindent 4 }}
   {{- with .Values.imagePullSecrets }}
   imagePullSecrets:
     {{- toYaml . | nindent 4 }}
   {{- end }}
   containers:
     - name: exporter
-      image: {{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) | quote }}
+      image: {{ include "exporter.image" . }}
       imagePullPolicy: {{ .Values.image.pullPolicy }}
       args:
         - serve
@@ -44,12 +57,17 @@ spec:
       ports:
         - name: metrics
           containerPort: 10448
-      {{- if gt (int .Values.shards) 1 }}
+      {{- if or (gt (int .Values.shards) 1) .Values.extraEnv }}
       env:
+        {{- if gt (int .Values.shards) 1 }}
         - name: SHARD_INDEX
           valueFrom:
             fieldRef:
               fieldPath: metadata.labels['apps.kubernetes.io/pod-index']
+        {{- end }}
+        {{- with .Values.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
       readinessProbe:
         httpGet:
@@ -63,10 +81,7 @@ spec:
           scheme: {{ upper .Values.scheme }}
         timeoutSeconds: 5
       securityContext:
-        allowPrivilegeEscalation: false
-        readOnlyRootFilesystem: true
-        capabilities:
-          drop: [ALL]
+        {{- include "exporter.containerSecurity" . | nindent 8 }}
       resources:
         {{- toYaml .Values.resources | nindent 8 }}
       volumeMounts:
@@ -92,7 +107,7 @@ spec:
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- range $key := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
+  {{- range $key := list "hostAliases" "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "priorityClassName" }}
   {{- with get $.Values $key }}
   {{ $key }}:
     {{- toYaml . | nindent 4 }}
