@@ -119,10 +119,11 @@ class ExporterProcess:
                 total += _ticks(pid)
         return total / TICKS
 
-    def scheduled(self) -> tuple[float, float]:
-        """Return for how long the main thread has run, and for how long it has waited for a processor, in seconds."""
-        ran, waited, _ = Path(f"/proc/{self.process.pid}/schedstat").read_text().split()  # proc(5)
-        return int(ran) / 1e9, int(waited) / 1e9
+
+def scheduled(pid: int) -> tuple[float, float]:
+    """Return for how long the main thread has run, and for how long it has waited for a processor, in seconds."""
+    ran, waited, _ = Path(f"/proc/{pid}/schedstat").read_text().split()  # proc(5)
+    return int(ran) / 1e9, int(waited) / 1e9
 
 
 def _ticks(pid: int, *, with_ended_children: bool = False) -> int:

@@ -81,7 +81,7 @@ class Observed:
     cpu_seconds: float = 0.0
     """Of the exporter and its workers."""
     slowness: float = 1.0
-    """How many times as long the exporter's work took as it would have if no other process had been running."""
+    """How many times as long a request took, to send and to answer, as if no other process had been running."""
 
 
 # ---------------------------------------------------------------- who looks, until cancelled

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -19,7 +20,7 @@ from tests.outbound.both_ways import write_private
 from tests.siege import lists, observing
 from tests.siege.attacks import ATTACKS, LOG, STANDSTILL
 from tests.siege.clients import Besieged
-from tests.siege.exporter_process import PASSWORD, USER, ExporterProcess
+from tests.siege.exporter_process import PASSWORD, USER, ExporterProcess, scheduled
 from tests.siege.lab import OWN_NAME
 from tests.siege.observing import Observed
 from tests.siege.verdicts import MAX_NOTICED, Expected, Row, rows
@@ -214,11 +215,16 @@ async def observe(exporter: ExporterProcess, besieged: Besieged, seconds: float,
 
 @contextmanager
 def measured(exporter: ExporterProcess, observed: Observed) -> Iterator[None]:
-    started, cpu, (ran, waited) = time.monotonic(), exporter.cpu_seconds(), exporter.scheduled()
+    """The exporter waits for a processor, and so does whoever asks it from here."""
+    processes = (exporter.process.pid, os.getpid())
+    started, cpu, before = time.monotonic(), exporter.cpu_seconds(), [scheduled(pid) for pid in processes]
     yield
     observed.seconds, observed.cpu_seconds = time.monotonic() - started, exporter.cpu_seconds() - cpu
-    ran_since, waited_since = exporter.scheduled()
-    observed.slowness = 1 + (waited_since - waited) / (ran_since - ran)
+    since = [scheduled(pid) for pid in processes]
+    observed.slowness = 1 + sum(
+        (waited - waited_before) / (ran - ran_before)
+        for (ran_before, waited_before), (ran, waited) in zip(before, since, strict=True)
+    )
 
 
 def events(exporter: ExporterProcess, servers: Labs, plan: Plan, attacks: Collection[str]) -> Iterator[Event]:
