@@ -12,7 +12,7 @@ from deploy.demo.homeserver import DemoError, Synapse
 _USERS: Final = ("alice", "bob", "carol")
 _ALIAS = "demo"
 _PAUSE_SECONDS = 0.1
-_ARRIVAL_SECONDS = 120.0  # on a machine that does much else; otherwise it takes one
+_ARRIVAL_SECONDS = 300.0  # on a machine that does much else; otherwise it takes one
 
 
 class _User:

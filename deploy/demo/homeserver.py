@@ -15,7 +15,7 @@ from exporter.outbound.signing import generate_seed
 
 _LAUNCHER: Final = Path(__file__).with_name("launch_synapse.py")
 _SOCKET = "synapse.sock"
-_START_SECONDS = 120.0  # on a machine that does much else; otherwise it takes three
+_START_SECONDS = 300.0  # on a machine that does much else; otherwise it takes three
 _STOP_SECONDS = 20.0
 _PAUSE_SECONDS = 0.1
 _LOG_LINES = 10  # shown if it does not start

@@ -35,6 +35,7 @@ SETTLING_SECONDS = 11.0  # the longest interval, in which every probe that was p
 LOOKS = 5
 SAMPLE_SECONDS = 1.0
 POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)  # asyncio starts them one by one, and keeps them
+OWN_THREADS = 2  # of the process that serves: storage, and the parser of server lists
 NOT_MORE_SERIES = 0.1  # hostile servers fail now in one way, now in another
 NOT_MORE_MEMORY = 0.1  # of what there was: less is noise
 OUT_OF_DESCRIPTORS = "socket.accept() out of system resource"  # asyncio tells of it, and tries again a second later
@@ -256,8 +257,8 @@ def is_failure_of(servers: Counter[str], event: Event) -> bool:
 def of_what_it_holds(before: Rest, after: Rest) -> Iterator[Row]:
     yield row("descriptors", before.held.descriptors, after.held.descriptors)
     yield row("processes", before.held.processes, after.held.processes)
-    threads = after.held.threads
-    yield Row("threads", str(before.held.threads), str(threads), threads <= after.held.processes * (1 + POOL_THREADS))
+    threads, most = after.held.threads, after.held.processes * (1 + POOL_THREADS) + OWN_THREADS
+    yield Row("threads", str(before.held.threads), str(threads), threads <= most)
     yield row("series of the exporter itself", len(before.scrape.of_itself()), len(after.scrape.of_itself()))
     earlier, later = len(before.scrape.samples), len(after.scrape.samples)
     yield Row("series", str(earlier), str(later), later < earlier * (1 + NOT_MORE_SERIES))

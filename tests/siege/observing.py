@@ -69,7 +69,7 @@ class Observed:
     health_seconds: list[float] = field(default_factory=list)
     """How long each health check took."""
     scrapes: list[Scrape] = field(default_factory=list)
-    scrapes_failed: int = 0
+    scrape_failures: list[str] = field(default_factory=list)
     resident_bytes: list[int] = field(default_factory=list)
     patient: Counter[str] = field(default_factory=Counter)
     """What patient clients were told about healthy servers."""
@@ -127,8 +127,8 @@ async def scrape(besieged: Besieged, exporter: ExporterProcess, observed: Observ
             try:
                 response = await _get_metrics(client)
                 observed.scrapes.append(read_scrape(response.raise_for_status().text, time.time()))
-            except httpx.HTTPError:
-                observed.scrapes_failed += 1
+            except httpx.HTTPError as error:
+                observed.scrape_failures.append(repr(error))
             await asyncio.sleep(_SCRAPE_PAUSE_SECONDS)
 
 

@@ -82,7 +82,7 @@ def test_a_siege_that_changes_nothing_breaks_nothing() -> None:
         (observed(health_seconds=[0.1] * 97 + [1.1] * 3), "/-/healthy, p99"),
         (observed(health_seconds=[0.1] * 97 + [UNANSWERED_SECONDS] * 3), "/-/healthy, p99"),
         (observed(resident_bytes=[80 * MEBIBYTE, 181 * MEBIBYTE, 80 * MEBIBYTE]), "resident memory"),
-        (observed(scrapes_failed=1), "scrapes that failed"),
+        (observed(scrape_failures=["ReadTimeout()"]), "scrapes that failed"),
         (observed(scrapes=list(scrapes(late=12))), "oldest result of a healthy server"),
         (observed(scrapes=list(scrapes(success=0))), "healthy servers called down"),
         (observed(scrapes=list(scrapes(ready=False))), "own listener not reached"),

@@ -118,9 +118,9 @@ def _processes(calm: Observed, siege: Observed) -> Iterator[Row]:
     more, bound = f"{_mebibytes(peak - level)} more", f"{_mebibytes(MAX_GROWN_BYTES)} more"
     yield Row("resident memory", _mebibytes(level), more, bound, peak - level <= MAX_GROWN_BYTES)
     yield Row("CPU", _cores(calm), _cores(siege), "", holds=True)
-    failed = siege.scrapes_failed
-    scrapes = f"{failed} of {failed + len(siege.scrapes)}"
-    yield Row("scrapes that failed", str(calm.scrapes_failed), scrapes, "0", not failed)
+    failures = siege.scrape_failures
+    scrapes = " ".join([f"{len(failures)} of {len(failures) + len(siege.scrapes)}", *failures[:1]])
+    yield Row("scrapes that failed", str(len(calm.scrape_failures)), scrapes, "0", not failures)
 
 
 def _oldest(calm: Observed, siege: Observed, expected: Expected, slowness: float) -> Row:
