@@ -10,6 +10,7 @@ from exporter.history.incidents import Incident
 from exporter.judging.verdict import Federation
 from exporter.model.outcomes import found
 from exporter.model.report import Report
+from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class ServerMemory:
     """When a valid well-known was last seen."""
     incident: Incident | None = None
     """The incident that lasts."""
-    observed: Mapping[Subject, Observation] = field(default_factory=dict)
+    observed: Mapping[Subject, Observation] = field(default_factory=lambda: NOTHING)
     """What the latest good observation of each subject showed."""
 
     def after(

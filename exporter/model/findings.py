@@ -1,5 +1,6 @@
 """What each stage finds."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -8,6 +9,7 @@ from exporter.model.enums import IPFamily, Oddity, OutboundMethod, SrvService
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
+from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,10 @@ class SrvRecord:
 class SrvRecords:
     """The records of both services, each in the order in which a peer tries them."""
 
-    records: dict[SrvService, tuple[SrvRecord, ...]]
+    records: Mapping[SrvService, tuple[SrvRecord, ...]]
     decided_by: SrvService | None
     """The service whose records, or whose failed lookup, end the search; None if there is no record at all."""
-    failures: dict[SrvService, Problem] = field(default_factory=dict)
+    failures: Mapping[SrvService, Problem] = field(default_factory=lambda: NOTHING)
     """For each service whose lookup failed, why."""
     unavailable: frozenset[SrvService] = frozenset()
     """The services whose only targets are `.`."""
@@ -153,7 +155,7 @@ class Resolution:
     endpoints: tuple[Endpoint, ...]
     unresolved: tuple[Problem, ...] = ()
     """Why each of the other targets has no endpoint."""
-    aliases: dict[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     """For each target host that is an alias (CNAME), the name that it leads to."""
     partial_lookups: tuple[Problem, ...] = ()
     """Why A or AAAA of a target could not be looked up, although the other one could."""

@@ -1,6 +1,6 @@
 """The report of a probe, and what deep looks add to it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -30,6 +30,7 @@ from exporter.model.outcomes import (
 )
 from exporter.model.reasons import Reason
 from exporter.model.routes import Route
+from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +105,13 @@ class DeepLook:
 
     made_at: datetime
     """UTC."""
-    well_knowns: dict[str, str]
+    well_knowns: Mapping[str, str]
     """What each address of the server name returns for the well-known; an address that returns nothing is missing."""
     srv: SrvRecords | None
     """The server name's own SRV records, if a well-known takes precedence over them."""
     notaries: tuple[NotaryResult, ...] = ()
     """In the order of the configuration."""
-    well_known_over: dict[IPFamily, Outcome[Delegation]] = field(default_factory=dict)
+    well_known_over: Mapping[IPFamily, Outcome[Delegation]] = field(default_factory=lambda: NOTHING)
     """The well-known as a peer sees it that has only one IP family. Empty unless the endpoints accept connections over
     both."""
     support: Support | None = None
@@ -246,7 +247,7 @@ class Report:
     route: Route
     dns: Outcome[Resolution]
     endpoints: tuple[EndpointReport, ...]
-    detours: dict[Implementation, Way] = field(default_factory=dict)
+    detours: Mapping[Implementation, Way] = field(default_factory=lambda: NOTHING)
     """The way of each implementation that goes another one than the specification."""
     deep: DeepLook | None = None
     """The latest deep look, which may be older than this report."""

@@ -3,7 +3,7 @@ and each web server of the server name up to two, and one of them a third for th
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -17,6 +17,7 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
+from exporter.model.sanitize import NOTHING
 from exporter.probing.attempt import Deadline, attempt, with_slot
 from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import query_notaries
@@ -54,19 +55,19 @@ async def run(network: Network, report: Report, seconds: float, notaries: Sequen
 
 async def _fetch_each_well_known(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
-) -> dict[str, str]:
+) -> Mapping[str, str]:
     if not routes.uses_well_known(report.server_name):
-        return {}
+        return NOTHING
     return await web_servers.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
 
 
 async def _fetch_well_known_over_each_family(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
-) -> dict[IPFamily, Outcome[Delegation]]:
+) -> Mapping[IPFamily, Outcome[Delegation]]:
     """Look only where it matters: where the endpoints accept connections over both families."""
     reachable = {each.endpoint.ip_family for each in report.endpoints if isinstance(each.tcp, Passed)}
     if not routes.uses_well_known(report.server_name) or len(reachable) < len(IPFamily):
-        return {}
+        return NOTHING
     return await web_servers.fetch_over_each_family(network, report.server_name, tls_slots, deadline)
 
 

@@ -1,6 +1,6 @@
 """The ways of the homeservers that do not go where the specification says."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -14,6 +14,7 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, found
 from exporter.model.report import EndpointReport, LocatedProblem, Way
 from exporter.model.routes import Route
+from exporter.model.sanitize import NOTHING
 from exporter.probing.attempt import Deadline
 from exporter.probing.discovery import Discovery, fetch_srv, resolve
 from exporter.probing.network import Network
@@ -37,7 +38,7 @@ class Detours:
     _records: dict[str, SrvRecords | None] = field(default_factory=dict)
     _endpoints_left: int = MAX_ENDPOINTS
 
-    async def follow(self) -> dict[Implementation, Way]:
+    async def follow(self) -> Mapping[Implementation, Way]:
         """Return the way of each implementation that differs. Never raises: every failure is in the outcomes."""
         known = self.discovery
         delegated = found(known.well_known)
@@ -50,7 +51,7 @@ class Detours:
                 detours[peer.implementation] = Way(route)
             elif _key(route) != _key(known.route):
                 detours[peer.implementation] = await self._way(route)
-        return detours
+        return detours or NOTHING
 
     async def _srv(self, peer: Peer) -> SrvRecords | None:
         host = peer.srv_host(self.name, self.discovery.well_known)

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any, TypeAlias
 
+from exporter.history.results import Result
 from exporter.judging import expectations, peers, remedies, verdict
 from exporter.judging.peers.peer import PeerVerdict
 from exporter.judging.verdict import StageVerdict
@@ -26,7 +27,7 @@ from exporter.model.findings import (
 )
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, OutboundLook, Report
-from exporter.reports.server_state import Result, ServerState
+from exporter.reports.server_state import ServerState
 
 JsonObject: TypeAlias = dict[str, Any]
 _MICROSECONDS = 6  # decimal places

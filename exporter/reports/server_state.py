@@ -7,35 +7,21 @@ from datetime import UTC, datetime, timedelta
 from exporter.history.changes import Change, Subject
 from exporter.history.history import Entry, entry
 from exporter.history.memory import ServerMemory
+from exporter.history.results import Result, Results
 from exporter.judging import verdict, warnings
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import ActiveWarning
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.sanitize import NOTHING
 from exporter.model.servers import WatchedServer
 
 _STALE_AFTER_INTERVALS = 3  # one probe may be skipped and the next one late before a result counts as stale
 _STALE_AFTER_AT_LEAST = timedelta(minutes=5)  # the lookback of Prometheus
 _MAX_CONFIRMATIONS = 10  # in a row: a server whose verdict changes with every probe is not probed ten times as often
-RESULTS_KEPT, FAILURES_KEPT = 10, 5  # about 2 KiB for each server
+RESULTS_KEPT, FAILURES_KEPT = 10, 5
 NEVER = datetime.min.replace(tzinfo=UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What is kept of a report in the history."""
-
-    ended_at: datetime
-    seconds: float
-    federates: bool
-    federation: Federation | None
-    """None if the exporter's own network was down: neither a success nor a failure of the server."""
-    problems: tuple[tuple[Stage, Reason], ...]
-
-    @property
-    def exporter_offline(self) -> bool:
-        return self.federation is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +44,11 @@ class ServerState:
     failures: int = 0
     changes: tuple[Change, ...] = ()
     """What the latest report changed."""
-    change_counts: Mapping[Subject, int] = field(default_factory=dict)
+    change_counts: Mapping[Subject, int] = field(default_factory=lambda: NOTHING)
     """How often each subject has changed; those that never have are missing."""
-    history: tuple[Result, ...] = ()
+    history: Results = Results()  # noqa: RUF009 - it is frozen
     """The latest results, the newest first."""
-    last_failures: tuple[Result, ...] = ()
+    last_failures: Results = Results()  # noqa: RUF009 - likewise
     """The latest failures, the newest first. They are separate, so that successes do not displace them."""
 
     def with_report(self, report: Report) -> "ServerState":
@@ -88,15 +74,15 @@ class ServerState:
             failures=self.failures + (not succeeded),
             changes=changes,
             change_counts=_count(self.change_counts, changes),
-            history=(result, *self.history)[:RESULTS_KEPT],
-            last_failures=self.last_failures if succeeded else (result, *self.last_failures)[:FAILURES_KEPT],
+            history=self.history.with_newest(result, RESULTS_KEPT),
+            last_failures=self.last_failures if succeeded else self.last_failures.with_newest(result, FAILURES_KEPT),
         )
 
     def _with_offline_report(self, report: Report) -> "ServerState":
         result = Result(
             report.ended_at, report.seconds, federates=False, federation=None, problems=_failure_reasons(report)
         )
-        return replace(self, probes=self.probes + 1, changes=(), history=(result, *self.history)[:RESULTS_KEPT])
+        return replace(self, probes=self.probes + 1, changes=(), history=self.history.with_newest(result, RESULTS_KEPT))
 
     @property
     def since(self) -> datetime | None:

@@ -35,6 +35,8 @@ class Summary:
 
     name: str
     state: State
+    since: datetime | None
+    """The time since which the verdict has been the same."""
     causes: tuple[tuple[Stage, Reason], ...]
     """What stops homeservers, and then the other problems, in the order of the stages."""
     warnings: tuple[WarningName, ...]
@@ -42,12 +44,28 @@ class Summary:
     """When the first certificate of the server expires, or one that verifies it."""
     searched: str
     """The texts that a search looks into, in lower case."""
-    by_state: tuple[int, float, str]
-    """Sorts the worst state first, and then the latest change of the state. What is not known comes last in all."""
-    by_change: tuple[float, str]
-    by_expiry: tuple[float, str]
-    by_age: tuple[float, str]
-    """Sorts the oldest result first."""
+    checked: datetime | None
+    """When the latest report was made."""
+
+    # What is not known comes last in all orders.
+
+    @property
+    def by_state(self) -> tuple[int, float, str]:
+        """Sorts the worst state first, and then the latest change of the state."""
+        return _SEVERITY[self.state], *self.by_change
+
+    @property
+    def by_change(self) -> tuple[float, str]:
+        return -self.since.timestamp() if self.since else 0.0, self.name
+
+    @property
+    def by_expiry(self) -> tuple[float, str]:
+        return _seconds(self.expires), self.name
+
+    @property
+    def by_age(self) -> tuple[float, str]:
+        """Sorts the oldest result first."""
+        return _seconds(self.checked), self.name
 
 
 def summarize(state: ServerState) -> Summary:
@@ -56,18 +74,15 @@ def summarize(state: ServerState) -> Summary:
     causes = find_causes(state.report, listed) if state.report else ()
     warned = tuple(dict.fromkeys(each.warning for each in state.warnings))
     expires = min(_expiries(state.report), default=None) if state.report else None
-    change = -state.since.timestamp() if state.since else 0.0
     return Summary(
         name=name,
         state=listed,
+        since=state.since,
         causes=causes,
         warnings=warned,
         expires=expires,
         searched=" ".join((name, *(word for cause in causes for word in cause), *warned, *_software(state))).lower(),
-        by_state=(_SEVERITY[listed], change, name),
-        by_change=(change, name),
-        by_expiry=(_seconds(expires), name),
-        by_age=(_seconds(state.report.ended_at if state.report else None), name),
+        checked=state.report.ended_at if state.report else None,
     )
 
 

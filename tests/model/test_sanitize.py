@@ -1,8 +1,8 @@
-"""Text from remote servers, made safe to show."""
+"""What remote servers send, made safe to show and cheap to keep."""
 
 import pytest
 
-from exporter.model.sanitize import excerpt, printable
+from exporter.model.sanitize import excerpt, printable, shared
 
 
 @pytest.mark.parametrize(
@@ -37,3 +37,17 @@ def test_text_is_printable_and_bounded(text: str, shown: str) -> None:
 def test_an_excerpt_is_the_beginning_of_a_body(body: bytes, shown: str) -> None:
     """Blanks are shown once, and only a part is read."""
     assert excerpt(body, 10) == shown
+
+
+def test_equal_short_texts_are_one_object() -> None:
+    """Thousands of servers send the same, such as the name of their software."""
+    texts = [printable(b"Synapse".decode(), 64) for _ in range(2)]
+    assert texts[0] is texts[1]
+
+
+def test_what_is_shared_is_forgotten() -> None:
+    """Servers that send something else every time take no memory for ever."""
+    first = shared(b"Synapse".decode())
+    for number in range(10_000):
+        shared(str(number))
+    assert shared(b"Synapse".decode()) is not first

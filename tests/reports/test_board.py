@@ -8,6 +8,7 @@ import pytest
 
 from exporter.history.changes import Subject, observe
 from exporter.history.memory import ServerMemory
+from exporter.history.results import Result, Results
 from exporter.judging.verdict import Federation
 from exporter.judging.warnings import WarningName
 from exporter.model import names
@@ -18,7 +19,7 @@ from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.model.routes import Route
 from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
-from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, Result, ServerState
+from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, ServerState
 from tests.sample_reports import (
     ENDED_AT,
     delegated_by_well_known,
@@ -89,7 +90,9 @@ def test_a_report_becomes_the_state(board: Board) -> None:
         last_success=ENDED_AT,
         probes=1,
         failures=0,
-        history=(Result(ENDED_AT, 0.25, federates=True, federation=Federation.FULL, problems=()),),
+        history=Results().with_newest(
+            Result(ENDED_AT, 0.25, federates=True, federation=Federation.FULL, problems=()), 1
+        ),
     )
 
 
@@ -116,12 +119,12 @@ def test_the_history_is_bounded() -> None:
     state = ServerState(watched_server("example.org"))
     for report in (*failed, *succeeded):
         state = state.with_report(report)
-    assert state.history == tuple(
+    assert tuple(state.history) == tuple(
         Result(report.ended_at, 0.25, federates=True, federation=Federation.FULL, problems=())
         for report in reversed(succeeded)
     )
     why = ((Stage.TLS, Reason.CERTIFICATE_EXPIRED),)
-    assert state.last_failures == tuple(
+    assert tuple(state.last_failures) == tuple(
         Result(report.ended_at, 0.25, federates=False, federation=Federation.NONE, problems=why)
         for report in reversed(failed[1:])
     )

@@ -2,11 +2,12 @@
 
 from exporter.model.outcomes import Problem, ResponseSummary, UnexpectedResponse
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import excerpt, printable
+from exporter.model.sanitize import excerpt, printable, shared
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import intermediaries, lenient_json
 from exporter.probing.parsing.json_body import JsonObject, load_object
 
+_MAX_ERRCODE_CHARACTERS = 60
 _MAX_SERVER_CHARACTERS = 60
 _MAX_BODY_CHARACTERS = 120
 _MAX_ERROR_BYTES = 16 * 1024  # of an error, compressed or not; most take a hundred
@@ -42,7 +43,8 @@ def summarize(response: HttpResponse) -> ResponseSummary:
         origin.append(f"Server: {printable(server, _MAX_SERVER_CHARACTERS)}")
     if response.body and not response.content_encoding:
         origin.append(f"body: {excerpt(response.body, _MAX_BODY_CHARACTERS)}")
-    return ResponseSummary(response.status, code, intermediary, tuple(origin))
+    shown = None if code is None else printable(code, _MAX_ERRCODE_CHARACTERS)
+    return shared(ResponseSummary(response.status, shown, intermediary, tuple(origin)))
 
 
 def errcode(response: HttpResponse) -> str | None:

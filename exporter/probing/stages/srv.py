@@ -20,6 +20,7 @@ _NO_SERVICE = "."  # as a target: "the service is decidedly not available" (RFC 
 SrvLookups: TypeAlias = Mapping[SrvService, tuple[SrvRecord, ...] | BaseException]
 """What the lookup of each service returned or raised."""
 
+_NO_RECORDS = SrvRecords(dict.fromkeys(SrvService, ()), decided_by=None)
 UNANSWERED = SrvRecords({}, decided_by=SrvService.MATRIX_FED)
 """Neither lookup said anything. A peer gives up then, and does not fall back to port 8448."""
 
@@ -55,7 +56,7 @@ def evaluate(lookups: SrvLookups) -> SrvRecords | Failure[SrvRecords]:
             return Failure((refusal,), SrvRecords(records, service, failures, unavailable))
         if records[service]:
             return SrvRecords(records, service, failures, unavailable)
-    return SrvRecords(records, None)
+    return _NO_RECORDS  # as of most servers, which share it
 
 
 def _lookup_problem(service: SrvService, error: BaseException) -> Problem:

@@ -23,7 +23,7 @@ from exporter.model import names
 from exporter.model.findings import Certificate, ChainCertificate, LeafKey, TlsSession
 from exporter.model.outcomes import Problem, WeakKey
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable
+from exporter.model.sanitize import printable, shared
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache, ChainEvaluation
 from exporter.probing.evidence import Handshake, VerifyError, fingerprint_of
@@ -63,9 +63,8 @@ def evaluate(handshake: Handshake, tls_name: str, cache: ChainCache) -> TlsSessi
             cache.evaluations.put(key, evaluation)
     if evaluation.certificate is None:
         return Failure(evaluation.problems)
-    session = TlsSession(
-        evaluation.certificate, handshake.tls_version, handshake.cipher, evaluation.issuers, evaluation.leaf_key
-    )
+    version, cipher = shared(handshake.tls_version), shared(handshake.cipher)
+    session = TlsSession(evaluation.certificate, version, cipher, evaluation.issuers, evaluation.leaf_key)
     return Failure(evaluation.problems, session) if evaluation.problems else session
 
 
@@ -95,7 +94,9 @@ def _evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> C
         faults = (*errors, *_check_strength(chain), *_check_name(chain.leaf, tls_name))
         problems = tuple(dict.fromkeys(faults))[:MAX_PROBLEMS]
         issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain.presented[1:MAX_CHAIN])
-        return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers, _describe_key(chain.leaf))
+        return ChainEvaluation(
+            problems, _describe(chain, valid=not problems), issuers, shared(_describe_key(chain.leaf))
+        )
     except _PARSE_ERRORS as error:
         text = printable(f"the certificate cannot be parsed: {error}", 200)
         return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))
@@ -218,10 +219,11 @@ def _check_name(leaf: x509.Certificate, tls_name: str) -> Iterator[Problem]:
 
 def _describe(chain: _Chain, *, valid: bool) -> Certificate:
     leaf = chain.leaf
+    not_after = leaf.not_valid_after_utc
     return Certificate(
         not_before=leaf.not_valid_before_utc,
-        not_after=leaf.not_valid_after_utc,
-        chain_not_after=min(certificate.not_valid_after_utc for certificate in chain.verified),
+        not_after=not_after,
+        chain_not_after=min((not_after, *(certificate.not_valid_after_utc for certificate in chain.verified))),
         issuer=_issuer(leaf),
         subject=_common_name(leaf.subject),
         names=_limit_names(_subject_alternative_names(leaf)),

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -37,8 +38,8 @@ def board_with(servers: int) -> Board:
             kind.summary,
             name=name,
             searched=f"{name} synapse",
-            by_state=(kind.summary.by_state[0], -float(number), name),
-            by_expiry=(float(number % 97), name),
+            since=ENDED_AT + timedelta(minutes=number),
+            expires=ENDED_AT + timedelta(days=number % 97),
         )
         board._rendered[names.parse(name)] = replace(kind, summary=summary)
     return board

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 
+from exporter.history.results import Result
 from exporter.history.strips import Counts, Strip
 from exporter.judging.verdict import Federation
-from exporter.reports.server_state import RESULTS_KEPT, Result
+from exporter.reports.server_state import RESULTS_KEPT
 from exporter.web.pages.views.strips import HEIGHT, Bar, draw_results, draw_strip
 from tests.sample_reports import ENDED_AT
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from exporter.history.results import Result
 from exporter.history.strips import Counts, Strip
 from exporter.reports.phrases import count_of
-from exporter.reports.server_state import RESULTS_KEPT, Result
+from exporter.reports.server_state import RESULTS_KEPT
 from exporter.reports.summary import State
 
 _CELL_WIDTH: Final = 8  # of which the bar takes all but the gap
