@@ -22,6 +22,7 @@ from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.systemd import ServiceManager
+from exporter.scheduling import grid
 from exporter.scheduling.own_families import OwnFamilies
 from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
@@ -146,8 +147,7 @@ class App:
             server = Server(Guard(self._site, self._web), sockets, self._web.tls())
             self._server = await stack.enter_async_context(server)
             self.addresses = bound_addresses(sockets)
-            loop = type(asyncio.get_running_loop()).__module__  # such as uvloop
-            log.info("listening", addresses=describe(sockets), event_loop=loop)
+            log.info("listening", addresses=describe(sockets), event_loop=type(asyncio.get_running_loop()).__module__)
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
@@ -307,11 +307,11 @@ class App:
         log.info("watching", servers=len(watched))
 
     def _select_servers(self) -> Sequence[WatchedServer]:
-        """Return the servers of this shard, and remember those of all shards. It takes a while if there are many."""
+        """Return the servers of this shard, in the order in which they are due, and remember those of all shards."""
         selection = select_servers(self._active.config, self._files.listings, self._lists.listing)
         log_overlaps(selection.overlaps)
         self._configured = frozenset(server.server_name for server in selection.servers)
-        return self._shard.select(selection.servers)
+        return sorted(self._shard.select(selection.servers), key=grid.order)
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:
         while True:

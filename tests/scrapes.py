@@ -24,7 +24,7 @@ def board_of(watched: Iterable[WatchedServer], *reports: Report, at: datetime = 
 
 def text_of(board: Board, accept: str | None = None) -> str:
     """The servers alone, without the exporter's own series."""
-    return b"".join(expose(board.snapshot(), CollectorRegistry(), accept, None).chunks).decode()
+    return b"".join(expose(board.snapshot(), CollectorRegistry(), accept).chunks).decode()
 
 
 def samples_of(text: str) -> list[str]:

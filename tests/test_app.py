@@ -21,6 +21,7 @@ from exporter.demo.authority import Authority
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
 from exporter.model.shards import Shard
+from exporter.scheduling import grid
 from exporter.web.listeners import ListenError
 from tests.embedded_federation import (
     Series,
@@ -100,6 +101,17 @@ async def test_metrics_contain_every_server(tmp_path: Path) -> None:
     assert found['exporter_stage_duration_seconds_count{probe_stage="tls"}'] >= 2
     assert not app.ready
     assert leaked_tasks() == set()
+
+
+async def test_servers_are_exposed_in_the_order_in_which_they_are_due(tmp_path: Path) -> None:
+    """So those that change between two scrapes are next to each other, before and after a reload."""
+    async with exporter_of(tmp_path, HEALTHY, BROKEN, SILENT) as (app, federation, file):
+        for servers in ([HEALTHY, BROKEN], [SILENT, HEALTHY, BROKEN], [BROKEN, SILENT, HEALTHY]):
+            write_config(file, federation, servers=[server.server_name for server in servers])
+            assert await app.reload() == ()
+            watched = [rendered.state.watched for rendered in app.board.snapshot().states]
+            assert len(watched) == len(servers)
+            assert watched == sorted(watched, key=grid.order)
 
 
 async def test_certificate_expires_between_two_probes(tmp_path: Path) -> None:

@@ -3,19 +3,21 @@
 The lines of a server are rendered once, when its state changes. A scrape only joins them, family by family.
 """
 
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import RestrictedRegistry
 from prometheus_client.utils import floatToGoString
 
+from exporter.metrics.batches import Batch, RecentBatches, batches_of
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
+from exporter.metrics.gzip_stream import Deflated, gzip_stream
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
@@ -24,9 +26,8 @@ from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
 from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
-CHUNK_BYTES = 64 * 1024  # joining one takes about a tenth of a millisecond, and other tasks can run between two
-_GZIP_LEVEL = 1  # level 9 takes ten times as long for four fifths of the size
-_GZIP_WINDOW_BITS = 31  # 15, the largest window, and 16 for the header of gzip
+CHUNK_BYTES = 64 * 1024  # other tasks can run between two chunks, which takes 50 µs
+CHUNK_SECONDS = 0.002
 
 
 # ---------------------------------------------------------------- when the state of a server changes
@@ -76,8 +77,10 @@ def _escape_label(label_value: str) -> str:
 class _ExpositionFormat:
     content_type: str
     render_heading: Callable[[Family], bytes]
-    render_registry: Callable[[CollectorRegistry | RestrictedRegistry], bytes]
-    """Renders a registry and the end of the exposition."""
+    render_metric: Callable[[Any], bytes]
+    """Renders a registry, followed by `end`."""
+    end: bytes
+    """Of the exposition."""
 
 
 def _text_heading(family: Family) -> bytes:
@@ -96,8 +99,37 @@ def _render_heading(name: str, metric_type: MetricType, help_text: str) -> bytes
     return f"# HELP {name} {help_text}\n# TYPE {name} {metric_type}\n".encode()
 
 
-TEXT = _ExpositionFormat(CONTENT_TYPE_PLAIN_0_0_4, _text_heading, generate_latest)
-_OPENMETRICS = _ExpositionFormat(openmetrics.CONTENT_TYPE_LATEST, _openmetrics_heading, openmetrics.generate_latest)
+TEXT = _ExpositionFormat(CONTENT_TYPE_PLAIN_0_0_4, _text_heading, generate_latest, b"")
+_OPENMETRICS = _ExpositionFormat(
+    openmetrics.CONTENT_TYPE_LATEST, _openmetrics_heading, openmetrics.generate_latest, b"# EOF\n"
+)
+
+
+class _Single(NamedTuple):
+    """A metric as a registry, because the whole registry takes several milliseconds to render."""
+
+    metric: Metric
+
+    def collect(self) -> Iterator[Metric]:
+        yield self.metric
+
+
+# ---------------------------------------------------------------- the two encodings
+
+_Text = TypeVar("_Text", bytes, Deflated)
+
+
+@dataclass(frozen=True, slots=True)
+class _Encoding(Generic[_Text]):
+    name: str | None
+    lines: Callable[[Batch, int], _Text]
+    """Returns the encoded lines of a family, by its index."""
+    encode: Callable[[bytes], _Text]
+    stream: Callable[[Iterable[_Text]], Iterator[bytes]]
+
+
+_PLAIN: Final[_Encoding[bytes]] = _Encoding(None, Batch.lines, bytes, iter)
+_GZIP: Final[_Encoding[Deflated]] = _Encoding("gzip", Batch.deflated, Deflated.of, gzip_stream)
 
 
 # ---------------------------------------------------------------- scrapes
@@ -129,76 +161,78 @@ class Exposition(NamedTuple):
     encoding: str | None
     """The content encoding: gzip or None."""
     chunks: Iterator[bytes]
-    """The content. Each chunk is rendered when it is requested, which takes a fraction of a millisecond."""
+    """The content. Each chunk is rendered when it is requested, which takes at most a few milliseconds."""
 
 
-def scrape(
-    board: Board,
-    exporter_metrics: ExporterMetrics,
-    accept: str | None,
-    accept_encoding: str | None,
-    selection: Selection = _ALL,
-) -> Exposition:
-    """Return `/metrics`, in the format and encoding that the headers of a request ask for."""
-    return expose(board.snapshot(), exporter_metrics.registry, accept, accept_encoding, selection)
+class Exposer:
+    """Answers scrapes. It keeps what was compressed, as most of it is the same in the next scrape."""
+
+    def __init__(self, board: Board, exporter_metrics: ExporterMetrics) -> None:
+        self._board = board
+        self._registry = exporter_metrics.registry
+        self._recent = RecentBatches()
+
+    def scrape(self, accept: str | None, accept_encoding: str | None, selection: Selection = _ALL) -> Exposition:
+        """Return `/metrics`, in the format and encoding that the headers of a request ask for."""
+        snapshot = self._board.snapshot()
+        if wants_gzip(accept_encoding):
+            return _expose(self._recent.update(snapshot), _GZIP, self._registry, accept, selection)
+        return expose(snapshot, self._registry, accept, selection)
 
 
 def expose_one(state: ServerState, accept: str | None, selection: Selection = _ALL) -> Exposition:
     """Return the families of one server, at the time of its report, without the metrics of the exporter itself."""
     assert state.report is not None
     rendered = RenderedState.of(state, render_lines(state))
-    return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, None, selection)
+    return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, selection)
 
 
 def expose(
-    snapshot: Snapshot,
-    registry: CollectorRegistry,
-    accept: str | None,
-    accept_encoding: str | None,
-    selection: Selection = _ALL,
+    snapshot: Snapshot, registry: CollectorRegistry, accept: str | None, selection: Selection = _ALL
 ) -> Exposition:
     """Return the families of the servers in the snapshot, followed by the metrics in the registry."""
+    return _expose(tuple(batches_of(snapshot)), _PLAIN, registry, accept, selection)
+
+
+def _expose(
+    batches: Sequence[Batch],
+    encoding: _Encoding[_Text],
+    registry: CollectorRegistry,
+    accept: str | None,
+    selection: Selection,
+) -> Exposition:
     exposition_format = _OPENMETRICS if wants_openmetrics(accept) else TEXT
-    chunks = join_chunks(_render(snapshot, registry, exposition_format, selection))
-    if wants_gzip(accept_encoding):
-        return Exposition(exposition_format.content_type, "gzip", gzip_chunks(chunks))
-    return Exposition(exposition_format.content_type, None, chunks)
+    texts = _render(batches, encoding, registry, exposition_format, selection)
+    return Exposition(exposition_format.content_type, encoding.name, join_chunks(encoding.stream(texts)))
 
 
 def _render(
-    snapshot: Snapshot, registry: CollectorRegistry, exposition_format: _ExpositionFormat, selection: Selection
-) -> Iterator[bytes]:
-    """Yield the text family by family, as both formats require.
-
-    A server whose latest result is too old has only the families that are kept when stale.
-    """
-    all_lines = [rendered.lines for rendered in snapshot.states]
-    fresh_lines = [rendered.lines for rendered in snapshot.states if rendered.fresh_until >= snapshot.taken_at]
+    batches: Sequence[Batch],
+    encoding: _Encoding[_Text],
+    registry: CollectorRegistry,
+    exposition_format: _ExpositionFormat,
+    selection: Selection,
+) -> Iterator[_Text]:
+    """Yield the text family by family, as both formats require."""
     for index, family in enumerate(FAMILIES):
-        if not selection.includes(family):
-            continue
-        yield exposition_format.render_heading(family)
-        for lines in all_lines if family.kept_when_stale else fresh_lines:
-            yield lines[index]
-    yield exposition_format.render_registry(selection.restrict(registry))
+        if selection.includes(family):
+            yield encoding.encode(exposition_format.render_heading(family))
+            for batch in batches:
+                yield encoding.lines(batch, index)
+    for metric in selection.restrict(registry).collect():
+        rendered = exposition_format.render_metric(_Single(metric))
+        yield encoding.encode(rendered.removesuffix(exposition_format.end))
+    yield encoding.encode(exposition_format.end)
 
 
-def join_chunks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Join pieces to chunks of at most CHUNK_BYTES. A longer piece is a chunk of its own."""
+def join_chunks(pieces: Iterable[bytes], clock: Callable[[], float] = time.perf_counter) -> Iterator[bytes]:
+    """Join pieces to chunks. One ends with the piece that fills it, or whose rendering took it to CHUNK_SECONDS."""
     pending: list[bytes] = []
-    size = 0
+    size, begun = 0, clock()
     for piece in pieces:
-        if size + len(piece) > CHUNK_BYTES and pending:
-            yield b"".join(pending)
-            pending, size = [], 0
         pending.append(piece)
         size += len(piece)
+        if size >= CHUNK_BYTES or clock() - begun >= CHUNK_SECONDS:
+            yield b"".join(pending)
+            pending, size, begun = [], 0, clock()
     yield b"".join(pending)
-
-
-def gzip_chunks(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(_GZIP_LEVEL, wbits=_GZIP_WINDOW_BITS)
-    for chunk in chunks:
-        if compressed := compressor.compress(chunk):
-            yield compressed
-    yield compressor.flush()

@@ -42,6 +42,11 @@ def fraction(name: ServerName) -> float:
     return int.from_bytes(digest[:8]) / 2**64
 
 
+def order(server: WatchedServer) -> tuple[float, float]:
+    """Return a key that sorts servers so that those that are due one after the other are next to each other."""
+    return server.interval, fraction(server.server_name)
+
+
 @dataclass(frozen=True, slots=True)
 class Grid:
     """The times at which a server is due: `phase` seconds after each multiple of `interval` since the epoch."""

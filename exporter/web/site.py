@@ -47,13 +47,14 @@ class SiteContext:
 
 def build_site(context: SiteContext) -> Starlette:
     """Return the ASGI application."""
+    exposer = exposition.Exposer(context.board, context.exporter_metrics)
 
     async def metrics(request: Request) -> Response:
         accepted = (_join_header(request, "accept"), _join_header(request, "accept-encoding"))
         names = request.query_params.getlist("name[]")
         disabled = context.queries.config().metrics.disabled
         selection = exposition.Selection(frozenset(names) if names else None, frozenset(disabled))
-        scrape = exposition.scrape(context.board, context.exporter_metrics, *accepted, selection)
+        scrape = exposer.scrape(*accepted, selection)
         headers = {"Content-Type": scrape.content_type, "Vary": "Accept, Accept-Encoding"}
         if scrape.encoding:
             headers["Content-Encoding"] = scrape.encoding

@@ -166,7 +166,7 @@ class LibraryCollector(Collector):
 
 
 def consume(app: App) -> None:
-    deque(exposition.scrape(app.board, app.exporter_metrics, None, None).chunks, maxlen=0)
+    deque(exposition.Exposer(app.board, app.exporter_metrics).scrape(None, None).chunks, maxlen=0)
 
 
 def cost(work: Callable[[], object]) -> float:

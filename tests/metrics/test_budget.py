@@ -40,7 +40,7 @@ def board() -> Board:
 @pytest.mark.parametrize("row", SELECTIONS)
 def test_the_table_of_series_is_true(board: Board, row: str) -> None:
     """Of one server, of 20,000, and how many samples a second these are if each is scraped every minute."""
-    exposition = expose(board.snapshot(), CollectorRegistry(), None, None, SELECTIONS[row])
+    exposition = expose(board.snapshot(), CollectorRegistry(), None, SELECTIONS[row])
     of_one = len(samples_of(b"".join(exposition.chunks).decode()))
     of_all = of_one * 20_000
     assert f"| {row} | {of_one} | {of_all:,} | {round(of_all / 60):,} |" in SCALING.read_text()

@@ -1,21 +1,20 @@
 import gzip
-import os
 import subprocess
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import pytest
-from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
+from exporter.metrics.batches import batches_of
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.exposition import CHUNK_BYTES, Exposition, Selection, gzip_chunks, join_chunks, scrape
-from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
+from exporter.metrics.exposition import CHUNK_BYTES, CHUNK_SECONDS, Exposer, Exposition, Selection, expose, join_chunks
+from exporter.metrics.families import FAMILIES, METRIC_NAMES, SUFFIXES, Family, MetricType
 from exporter.model.addresses import Target
 from exporter.model.findings import Software
 from exporter.model.outcomes import Failed, Passed, Problem
@@ -124,28 +123,28 @@ def test_a_scrape_may_name_what_it_wants(accept: str | None, names: list[str]) -
     registry = CollectorRegistry(support_collectors_without_names=True)
     registry.register(LibraryCollector(rendered.state for rendered in board.snapshot().states))
     selection = Selection(frozenset(names))
-    found = body(scrape(board, exporter_metrics, accept, None, selection)).decode()
+    found = body(Exposer(board, exporter_metrics).scrape(accept, None, selection)).decode()
     registries = registry, exporter_metrics.registry
     whole = "".join(generate_latest(each.restricted_registry(names)).decode() for each in registries)
     assert set(samples_of(found)) == set(samples_of(whole))
     assert found.endswith(END) == (accept == OPENMETRICS)
-    assert body(scrape(board, exporter_metrics, accept, "gzip", selection)) != found.encode()
+    assert body(Exposer(board, exporter_metrics).scrape(accept, "gzip", selection)) != found.encode()
 
 
 def test_a_disabled_metric_is_not_exposed() -> None:
     """Not even if a scrape names it. Everything else is."""
     board, exporter_metrics = full_board(), ExporterMetrics()
     disabled = "matrix_federation_stage_duration_seconds"
-    whole = body(scrape(board, exporter_metrics, None, None)).decode()
+    whole = body(Exposer(board, exporter_metrics).scrape(None, None)).decode()
     selection = Selection(disabled=frozenset({disabled}))
-    found = body(scrape(board, exporter_metrics, None, None, selection)).decode()
+    found = body(Exposer(board, exporter_metrics).scrape(None, None, selection)).decode()
     of_servers = [line for line in whole.splitlines() if "server_name=" in line]
     assert [line for line in found.splitlines() if "server_name=" in line] == [
         line for line in of_servers if not line.startswith(f"{disabled}{{")
     ]
     assert f"# TYPE {disabled} " not in found
     named = Selection(frozenset({disabled}), frozenset({disabled}))
-    assert body(scrape(board, exporter_metrics, None, None, named)) == b""
+    assert body(Exposer(board, exporter_metrics).scrape(None, None, named)) == b""
 
 
 def test_both_formats_have_the_same_samples() -> None:
@@ -204,7 +203,7 @@ def test_there_are_no_duplicate_series() -> None:
 @pytest.mark.parametrize("accept", [None, OPENMETRICS])
 def test_a_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> None:
     """Only OpenMetrics has an end marker, and has it once."""
-    exposition = scrape(full_board(), ExporterMetrics(), accept, None)
+    exposition = Exposer(full_board(), ExporterMetrics()).scrape(accept, None)
     text = body(exposition).decode()
     parse = parse_openmetrics if accept else parse_text
     names = [metric.name for metric in parse(text)]
@@ -219,7 +218,7 @@ def test_a_scrape_ends_with_the_exporters_own_metrics(accept: str | None) -> Non
 @pytest.mark.system("promtool")
 def test_promtool_finds_no_problem() -> None:
     """Its linter checks names, types and help texts."""
-    text = body(scrape(full_board(), ExporterMetrics(), None, None))
+    text = body(Exposer(full_board(), ExporterMetrics()).scrape(None, None))
     promtool = subprocess.run([program("promtool"), "check", "metrics"], input=text, capture_output=True, check=False)
     assert (promtool.returncode, promtool.stdout, promtool.stderr) == (0, b"", b"")
 
@@ -227,51 +226,102 @@ def test_promtool_finds_no_problem() -> None:
 def test_gzip_contains_the_same_text() -> None:
     """Only the text of the servers is compared, as the process metrics change between two scrapes."""
     board = full_board()
-    exposition = scrape(board, ExporterMetrics(), OPENMETRICS, "br, gzip;q=0.8")
+    exposition = Exposer(board, ExporterMetrics()).scrape(OPENMETRICS, "br, gzip;q=0.8")
     assert (exposition.content_type, exposition.encoding) == (OPENMETRICS_TYPE, "gzip")
     expected = text_of(board, OPENMETRICS).removesuffix(END)
     assert gzip.decompress(body(exposition)).decode().startswith(expected)
 
 
-def test_gzip_is_flushed_at_the_end() -> None:
-    """Data that cannot be compressed is complete after decompression."""
-    chunks = [os.urandom(1000) for _ in range(200)]
-    assert zlib.decompress(b"".join(gzip_chunks(chunks)), wbits=31) == b"".join(chunks)
+@pytest.mark.parametrize("accept", [None, OPENMETRICS], ids=["text", "openmetrics"])
+def test_later_scrapes_with_gzip_contain_the_same_text_as_plain_ones(accept: str | None) -> None:
+    """Whatever an earlier one has compressed: in the other format, of other metrics, or before a result changed."""
+    board, disabled = full_board(), "matrix_federation_stage_success"
+    exposer = Exposer(board, ExporterMetrics())
+    without = Selection(disabled=frozenset({disabled}))
+    named = Selection(frozenset({"matrix_federation_peer_success", disabled}))
+    seen = []
+    for seconds, selection in enumerate((without, named, Selection(), without, named)):
+        for other in (None, OPENMETRICS):
+            gzip.decompress(body(exposer.scrape(other, "gzip", selection)))
+        board.put(replace(two_families(), seconds=float(seconds)))
+        compressed, plain = (body(exposer.scrape(accept, encoding, selection)) for encoding in ("gzip", None))
+        seen.append((lines_of_servers(gzip.decompress(compressed)), lines_of_servers(plain)))
+    assert [compressed for compressed, _ in seen] == [plain for _, plain in seen]
+    assert all(plain for _, plain in seen)
+
+
+def lines_of_servers(text: bytes) -> list[bytes]:
+    return [line for line in text.splitlines() if b"server_name=" in line]
 
 
 def test_a_header_that_raises_in_the_library_selects_the_text_format() -> None:
     """With `version=abc`, the library's own negotiation raises TypeError."""
-    exposition = scrape(full_board(), ExporterMetrics(), "application/openmetrics-text;version=abc", "gzip;q=abc")
+    exposition = Exposer(full_board(), ExporterMetrics()).scrape(
+        "application/openmetrics-text;version=abc", "gzip;q=abc"
+    )
     assert (exposition.content_type, exposition.encoding) == (TEXT_TYPE, None)
     assert body(exposition)
 
 
-def test_the_size_of_chunks_is_limited() -> None:
+@pytest.mark.parametrize("encoding", [None, "gzip"])
+def test_the_size_of_chunks_is_limited(encoding: str | None) -> None:
     """Other tasks can run between two of them."""
     servers = [watched_server(f"server{number}.example.org") for number in range(1000)]
     reports = [replace(two_families(), server_name=server.server_name) for server in servers]
     board = board_of(servers, *reports)
-    chunks = list(scrape(board, ExporterMetrics(), None, None).chunks)
-    assert max(map(len, chunks)) <= CHUNK_BYTES
-    assert b"".join(chunks).startswith(text_of(board).encode())
-    assert len(chunks) > 50
+    longest_piece = max(
+        len(batch.lines(index)) for batch in batches_of(board.snapshot()) for index in range(len(FAMILIES))
+    )
+    chunks = list(Exposer(board, ExporterMetrics()).scrape(None, encoding).chunks)
+    assert max(map(len, chunks)) < CHUNK_BYTES + longest_piece
+    assert len(chunks) > 2
 
 
 def test_every_piece_is_in_one_chunk() -> None:
-    """Small pieces are joined, and a piece that is larger than a chunk is a chunk of its own."""
+    """Small pieces are joined until a chunk is full, and a piece is never divided."""
     half, whole = b"h" * (CHUNK_BYTES // 2), b"w" * (CHUNK_BYTES + 1)
-    assert list(join_chunks([whole, half, half, b"", half, whole, b"end"])) == [whole, half + half, half, whole, b"end"]
+    pieces = [whole, half, half, b"", half, whole, b"end"]
+    assert list(join_chunks(pieces, clock=lambda: 0.0)) == [whole, half + half, half + whole, b"end"]
+
+
+def test_a_chunk_ends_when_it_has_taken_long() -> None:
+    """The pieces are rendered while they are joined: here, each takes three fifths of what a chunk may take."""
+    now = 0.0
+
+    def pieces() -> Iterator[bytes]:
+        nonlocal now
+        for piece in (b"1", b"2", b"3", b"4", b"5"):
+            now += 0.6 * CHUNK_SECONDS
+            yield piece
+
+    assert list(join_chunks(pieces(), clock=lambda: now)) == [b"12", b"34", b"5"]
 
 
 def test_a_scrape_shows_the_state_at_its_beginning() -> None:
     """Results that arrive during it are for the next scrape."""
     board = full_board()
     before = text_of(board)
-    chunks = scrape(board, ExporterMetrics(), None, None).chunks
+    chunks = Exposer(board, ExporterMetrics()).scrape(None, None).chunks
     first = next(chunks)
     board.put(replace(two_families(), dns=Failed(9.0, (Problem(Reason.DNS_TIMEOUT, ""),))))
     board.watch([])
     assert (first + b"".join(chunks)).decode().startswith(before)
+
+
+@pytest.mark.parametrize(
+    ("accept", "write"),
+    [(None, generate_latest), (OPENMETRICS, openmetrics.generate_latest)],
+    ids=["text", "openmetrics"],
+)
+def test_the_exporters_own_metrics_are_what_the_library_writes(
+    accept: str | None, write: Callable[[CollectorRegistry], bytes]
+) -> None:
+    """Although each of them is rendered on its own."""
+    registry = CollectorRegistry()
+    Histogram("h", "A histogram.", ["label"], registry=registry).labels("value").observe(1)
+    Counter("c", "A counter.", registry=registry).inc()
+    found = body(expose(board_of([]).snapshot(), registry, accept, Selection(disabled=frozenset(METRIC_NAMES))))
+    assert found == write(registry)
 
 
 def test_an_empty_board_has_families_without_samples() -> None:

@@ -15,7 +15,7 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import Expectations, WatchedServer
-from exporter.scheduling.grid import Grid, ScheduleChanges, diff, fraction
+from exporter.scheduling.grid import Grid, ScheduleChanges, diff, fraction, order
 from exporter.scheduling.schedule import GridTrigger, Schedule
 from exporter.scheduling.wall_clock import WallClock
 from tests.properties import PATIENT
@@ -55,6 +55,16 @@ def test_fractions_are_spread_evenly() -> None:
     tenths = Counter(int(fraction(names.parse(f"s{number}.example.org")) * 10) for number in range(1000))
     assert sorted(tenths) == list(range(10))
     assert all(70 <= count <= 130 for count in tenths.values())
+
+
+def test_servers_in_order_are_due_one_after_the_other() -> None:
+    """Those with one interval, as others come again sooner or later."""
+    servers = [server(names.parse(f"s{number}.example.org"), 60 * (1 + number % 2)) for number in range(100)]
+    in_order = sorted(servers, key=order)
+    assert [each.interval for each in in_order] == [60] * 50 + [120] * 50
+    for same_interval in (in_order[:50], in_order[50:]):
+        due = [Grid.of(each).at_or_after(0) for each in same_interval]
+        assert due == sorted(due)
 
 
 GRID = Grid(interval=300, phase=100)

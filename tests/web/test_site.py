@@ -1,7 +1,9 @@
 """The pages of the site, over a real socket."""
 
 import asyncio
+from asyncio.subprocess import PIPE
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -10,12 +12,13 @@ from exporter.config import Config
 from exporter.web.api.queries import ReportQueries
 from exporter.web.settings.location import Location
 from exporter.web.site import NOT_FOUND, RELOAD_DISABLED, yield_to_event_loop
+from tests.programs import program
 from tests.sample_reports import delegated_by_well_known, expired_certificate, watched_server
 from tests.scrapes import OPENMETRICS, board_of
 from tests.waiting import PATIENCE, until
 from tests.web.clients import client, open_descriptors
 from tests.web.pages.parsing import Page
-from tests.web.serving import NO_RUNNER, get, served
+from tests.web.serving import NO_RUNNER, client_of, get, served
 
 BOARD = board_of(
     [watched_server("example.org"), watched_server("expired.example.org")],
@@ -23,6 +26,8 @@ BOARD = board_of(
     expired_certificate(),
 )
 PLAIN = "text/plain; charset=utf-8"
+NAMES = [f"s{number}.example.org" for number in range(600)]
+"""More servers than are compressed together."""
 
 
 @pytest.mark.parametrize(
@@ -148,6 +153,34 @@ async def test_metrics_are_compressed_on_request() -> None:
     response = await get("/metrics", headers=[("Accept-Encoding", "gzip")], board=BOARD)
     assert (response.headers["content-encoding"], response.headers["vary"]) == ("gzip", "Accept, Accept-Encoding")
     assert 'probe_success{server_name="example.org"} 1.0' in response.text
+
+
+@pytest.mark.system("curl")
+@pytest.mark.parametrize("accept", ["text/plain", OPENMETRICS])
+async def test_clients_read_what_is_compressed_as_what_is_not(accept: str) -> None:
+    """Also of a later scrape, in which one result is new. curl reads a stream to the end of its first member only."""
+    board = board_of(map(watched_server, NAMES), *map(delegated_by_well_known, NAMES))
+    async with served(board) as address, client_of(address) as session:
+        for seconds in (1.0, 2.0):
+            board.put(replace(delegated_by_well_known(NAMES[0]), seconds=seconds))
+            plain = (await session.get("/metrics", headers={"Accept": accept, "Accept-Encoding": "identity"})).content
+            by_httpx = (await session.get("/metrics", headers={"Accept": accept})).content
+            by_curl = await curl("--compressed", "--header", f"Accept: {accept}", f"http://{address}/metrics")
+            of_servers = [line for line in plain.splitlines() if b"server_name=" in line]
+            for body in (by_httpx, by_curl):
+                assert [line for line in body.splitlines() if b"server_name=" in line] == of_servers
+                assert body.endswith(b"# EOF\n") is (accept == OPENMETRICS)
+            assert f'probe_duration_seconds{{server_name="{NAMES[0]}"}} {seconds}'.encode() in by_curl
+
+
+async def curl(*arguments: str) -> bytes:
+    """Return the body of a response. Raises AssertionError with the complaint of curl."""
+    process = await asyncio.create_subprocess_exec(
+        program("curl"), "--silent", "--show-error", "--fail", *arguments, stdout=PIPE, stderr=PIPE
+    )
+    body, complaint = await process.communicate()
+    assert (process.returncode, complaint) == (0, b"")
+    return body
 
 
 async def test_metrics_are_not_compressed_otherwise() -> None:

@@ -1,0 +1,69 @@
+"""Batches of servers, which keep their compressed lines until the state of one of them changes.
+
+Between two scrapes, a twentieth to a fifth of the servers change: those that were due. As the board holds servers in
+the order in which they are due, they are in few batches.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import chain, repeat
+from operator import is_
+from typing import Final, Self
+
+from exporter.metrics.families import FAMILIES
+from exporter.metrics.gzip_stream import Deflated
+from exporter.reports.board import RenderedState, Snapshot
+
+_SERVERS: Final = 256  # in a batch; more are compressed again without need, fewer are compressed badly
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """Servers that are next to each other on the board."""
+
+    states: tuple[RenderedState, ...]
+    fresh: tuple[RenderedState, ...]
+    """Those whose result is not too old."""
+    _deflated: dict[int, Deflated] = field(default_factory=dict, repr=False)
+    """By the index of the family."""
+
+    @classmethod
+    def of(cls, states: tuple[RenderedState, ...], at: datetime) -> Self:
+        return cls(states, tuple([rendered for rendered in states if rendered.fresh_until >= at]))
+
+    def is_same(self, other: "Batch") -> bool:
+        """Whether it has the same states. A state that changes is replaced; to compare their contents takes long."""
+        return _are_same(self.states, other.states) and _are_same(self.fresh, other.fresh)
+
+    def lines(self, family: int) -> bytes:
+        """Return the lines of the family with this index. A server whose result is too old has few families."""
+        states = self.states if FAMILIES[family].kept_when_stale else self.fresh
+        return b"".join([rendered.lines[family] for rendered in states])
+
+    def deflated(self, family: int) -> Deflated:
+        if family not in self._deflated:
+            self._deflated[family] = Deflated.of(self.lines(family))
+        return self._deflated[family]
+
+
+def _are_same(left: Sequence[object], right: Sequence[object]) -> bool:
+    return len(left) == len(right) and all(map(is_, left, right))
+
+
+def batches_of(snapshot: Snapshot) -> Iterator[Batch]:
+    for start in range(0, len(snapshot.states), _SERVERS):
+        yield Batch.of(snapshot.states[start : start + _SERVERS], snapshot.taken_at)
+
+
+class RecentBatches:
+    """The batches of the latest scrape."""
+
+    def __init__(self) -> None:
+        self._batches: Sequence[Batch] = ()
+
+    def update(self, snapshot: Snapshot) -> Sequence[Batch]:
+        """Return the batches of a snapshot. Those that are the same as before keep what was compressed of them."""
+        pairs = zip(batches_of(snapshot), chain(self._batches, repeat(None)), strict=False)
+        self._batches = [old if old and new.is_same(old) else new for new, old in pairs]
+        return self._batches
