@@ -1,19 +1,26 @@
 """The results of benchmarks are compared with their targets, saved and shown, and their parts work."""
 
 import asyncio
+import re
+import sys
 import time
 from pathlib import Path
+from types import FrameType
 
 import pytest
 from dns.message import from_wire, make_query
 
 from exporter.judging.verdict import federates
+from tests.bench import held_loop
 from tests.bench.app import BlockMeter
+from tests.bench.blackbox import PROGRAM, version_of
 from tests.bench.generated_reports import generate_reports, generate_servers
+from tests.bench.held_loop import Hold, WatchedLoopLag, places
 from tests.bench.load import measurement_errors
-from tests.bench.readme import BEGIN, END, with_rows
+from tests.bench.readme import BEGIN, END, HANDSHAKE, PROBE, machine_lines, target_lines, ten_times_lines, with_lines
 from tests.bench.responder import ADDRESS, answer
 from tests.bench.rows import Row, at_least, at_most, merge, parse, quantile, read, write
+from tests.programs import program
 
 ROWS = [
     Row("cost: a probe", 2.5, "ms"),
@@ -62,17 +69,31 @@ def test_values_are_formatted_with_their_unit(row: Row, formatted: str) -> None:
 
 def test_the_readme_shows_results_with_a_target() -> None:
     """The rest of the text and the markers stay, so the results can be replaced again."""
-    once = with_rows(f"Above\n{BEGIN}\nold\n{END}\nBelow\n", ROWS)
+    once = with_lines(f"Above\n{BEGIN}\nold\n{END}\nBelow\n", target_lines(ROWS))
     assert once == (
         f"Above\n{BEGIN}\n| | measured | target | met |\n|---|---|---|---|\n"
         "| load: CPU, share of one core | 25 % | <= 40 | yes |\n| load: probes skipped | 3 | <= 0 | NO |\n"
         f"{END}\nBelow\n"
     )
-    assert with_rows(once, ROWS) == once
+    assert with_lines(once, target_lines(ROWS)) == once
 
 
-def test_the_readme_has_the_markers() -> None:
-    text = Path("README.md").read_text()
+def test_costs_are_converted_by_the_handshake_of_a_machine() -> None:
+    """A probe of four handshakes of 1.5 ms takes 6 ms, 67 of them a second two fifths of a core."""
+    measured = [Row(HANDSHAKE, 1.5, "ms"), Row(PROBE, 4.0)]
+    _, _, fast, own, slow = machine_lines(measured)
+    assert own == "| measured | 1.5 ms | 6 ms | 40 % of a core | 111 |"
+    assert [line.split("|")[2:4] for line in (fast, slow)] == [[" 0.8 ms ", " 3.2 ms "], [" 3.2 ms ", " 13 ms "]]
+
+
+def test_ten_times_is_shown_without_its_name() -> None:
+    rows = [*ROWS, Row("ten_times: memory", 3.0, "MiB")]
+    assert list(ten_times_lines(rows))[2:] == ["| memory | 3 MiB |"]
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/scaling.md"])
+def test_the_documents_have_the_markers(file: str) -> None:
+    text = Path(file).read_text()
     assert (text.count(BEGIN), text.count(END)) == (1, 1)
 
 
@@ -92,7 +113,7 @@ def test_generated_reports_are_successes_and_differ() -> None:
 
 def test_measurement_errors_are_the_differences_from_the_true_durations() -> None:
     """Servers whose timings are unreliable have no durations, and are ignored."""
-    duration = 'matrix_federation_stage_duration_seconds{probe_stage="%s",server_name="a.test"} %s\n'
+    duration = 'matrix_federation_stage_duration_seconds{probe_stage="%s",server_name="a.test",team="a"} %s\n'
     text = (
         duration % ("tcp", 0.001)
         + duration % ("tls", 0.004)
@@ -104,6 +125,37 @@ def test_measurement_errors_are_the_differences_from_the_true_durations() -> Non
         stage: [round(error, 6) for error in measurement_errors(text, stage)] for stage in ("tcp", "tls", "version")
     }
     assert errors == {"tcp": [0.001], "tls": [0.001], "version": [0.002]}
+
+
+def test_the_place_that_holds_the_loop_is_named() -> None:
+    """The innermost function first; those of the event loop are left out."""
+
+    def inner() -> FrameType | None:
+        return sys._getframe()
+
+    first, second, *_ = places(inner())
+    assert (first, second) == ("tests.test_bench.inner", "tests.test_bench.test_the_place_that_holds_the_loop_is_named")
+
+
+async def test_the_longest_hold_is_its_own_work_and_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sleeping is no work: another process may have had the core."""
+    monkeypatch.setattr(WatchedLoopLag, "file", tmp_path / "held.json", raising=False)
+    assert held_loop.read(tmp_path / "held.json") == Hold()
+    async with WatchedLoopLag(lambda _: None):
+        await asyncio.sleep(0.06)
+        time.sleep(0.3)  # noqa: ASYNC251 - it must block
+        await asyncio.sleep(0.06)
+        end = time.thread_time() + 0.15
+        while time.thread_time() < end:
+            pass
+        await asyncio.sleep(0.06)
+    found = held_loop.read(tmp_path / "held.json")
+    assert 0.05 < found.seconds < 0.3
+    assert found.where.startswith("tests.test_bench.test_the_longest_hold")
+
+
+def test_blackbox_exporter_says_its_version() -> None:
+    assert re.fullmatch(r"blackbox_exporter \d+\.\d+\.\d+", version_of(program(PROGRAM)))
 
 
 async def test_the_longest_block_of_the_event_loop_is_measured_in_cpu_time() -> None:

@@ -21,7 +21,9 @@ BENCHMARKS = (
     "start",
     "history",
     "workers",
+    "pythons",
     "load",
+    "ten_times",
     "alert_delay",
 )
 FILE = Path("build/bench.json")

@@ -8,7 +8,7 @@ import socket
 import time
 from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL, Popen
+from subprocess import DEVNULL, STDOUT, Popen, check_output
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
@@ -53,9 +53,8 @@ class Blackbox:
         }
 
     def __enter__(self) -> Self:
-        program = shutil.which(PROGRAM)
-        if program is None:
-            raise SystemExit(f"{PROGRAM} is not installed: tests/install-programs installs it")
+        program = path_of_program()
+        self.version = version_of(program)
         self._folder = TemporaryDirectory(prefix="bench-")
         file = Path(self._folder.name) / "blackbox.yml"
         file.write_text(json.dumps({"modules": self._modules}))
@@ -102,6 +101,19 @@ class Blackbox:
                 return
             time.sleep(0.05)
         raise SystemExit(f"{PROGRAM} did not start")
+
+
+def path_of_program() -> str:
+    """Raises SystemExit if it is not installed."""
+    if program := shutil.which(PROGRAM):
+        return program
+    raise SystemExit(f"{PROGRAM} is not installed: tests/install-programs installs it")
+
+
+def version_of(program: str) -> str:
+    """Return its name and version, such as `blackbox_exporter 0.23.0`."""
+    output = check_output([program, "--version"], text=True, stderr=STDOUT)
+    return " ".join(output.replace(",", "").split()[:3:2])
 
 
 def https_module() -> dict[str, Any]:

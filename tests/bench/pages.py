@@ -16,6 +16,7 @@ from exporter.app import App
 from exporter.runtime import event_loop
 from tests.bench.app import running_app
 from tests.bench.generated_reports import generate_reports, generate_servers
+from tests.bench.handshakes import Handshakes
 from tests.bench.processes import SELF, cpu_seconds
 from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
 
@@ -32,7 +33,8 @@ PATHS: Final = {
 
 
 def main() -> None:
-    emit(event_loop.run(measure()))
+    handshakes = Handshakes()
+    emit(event_loop.run(measure(handshakes)))
 
 
 class WaitMeter:
@@ -69,7 +71,7 @@ class PageCost:
     size: int
 
 
-async def measure() -> list[Row]:
+async def measure(handshakes: Handshakes) -> list[Row]:
     servers = generate_servers(SERVERS)
     async with running_app(servers, list(generate_reports(servers))) as app:
         gc.collect()
@@ -78,20 +80,17 @@ async def measure() -> list[Row]:
         return [
             row
             for name, path in paths.items()
-            for row in rows_of(name, [await cost_of(app, path) for _ in range(RUNS)])
+            for row in rows_of(handshakes, name, [await cost_of(app, path) for _ in range(RUNS)])
         ]
 
 
-def rows_of(name: str, runs: list[PageCost]) -> Iterator[Row]:
-    full = not QUICK
+def rows_of(handshakes: Handshakes, name: str, runs: list[PageCost]) -> Iterator[Row]:
     of = f"pages: {SERVERS:,} servers, {name}"
-    yield Row.of(f"{of}: CPU", [run.cpu * 1000 for run in runs], "ms", at_most(50) if full else None)
-    yield Row.of(
-        f"{of}: longest wait of the event loop",
-        [run.waited * 1000 for run in runs],
-        "ms",
-        at_most(10) if full else None,
-    )
+    yield Row.of(f"{of}: CPU", [run.cpu * 1000 for run in runs], "ms")
+    yield handshakes.row(f"{of}: CPU", [run.cpu for run in runs], None if QUICK else at_most(30))
+    wait = f"{of}: longest wait of the event loop"
+    yield Row.of(wait, [run.waited * 1000 for run in runs], "ms")
+    yield handshakes.row(wait, [run.waited for run in runs], None if QUICK else at_most(6))
     yield Row.of(f"{of}: size", [run.size / 1024 for run in runs], "KiB")
 
 

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,14 +30,14 @@ class ExporterProcess:
 
 
 @contextmanager
-def serving(config: Path, *options: str) -> Iterator[ExporterProcess]:
-    """Yield an exporter that is ready."""
+def serving(config: Path, *options: str, program: Sequence[str] = ("exporter",)) -> Iterator[ExporterProcess]:
+    """Yield an exporter that is ready. `program` is the module that runs it, and its first arguments."""
     arguments = ["--config", str(config), "--web.listen-address", "127.0.0.1:0", "--log.format", "json", *options]
-    with Popen([sys.executable, "-m", "exporter", "serve", *arguments], stderr=PIPE, text=True) as process:
+    with Popen([sys.executable, "-m", *program, "serve", *arguments], stderr=PIPE, text=True) as process:
         try:
             assert process.stderr is not None
             address = read_address(process.stderr)
-            while get(address, "/-/ready")[0] != 200:
+            while not is_ready(address):
                 time.sleep(PAUSE_SECONDS)
             yield ExporterProcess(process.pid, address)
         finally:
@@ -51,6 +51,14 @@ def read_address(log: IO[str]) -> str:
         raise SystemExit("the exporter did not start")
     Thread(target=log.read, daemon=True).start()
     return str(address)
+
+
+def is_ready(address: str) -> bool:
+    """Whether it is, and says so in time: an exporter that starts with very many servers may be late."""
+    try:
+        return get(address, "/-/ready")[0] == 200
+    except TimeoutError:
+        return False
 
 
 def get(address: str, path: str, *, method: str = "GET", headers: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -68,6 +76,7 @@ class Scrape:
     """A scrape as Prometheus does it. The text stays compressed, as many scrapes are kept."""
 
     address: str
+    path: str = "/metrics"
     at: float = field(init=False)
     seconds: float = field(init=False)
     compressed: bytes = field(init=False)
@@ -75,7 +84,7 @@ class Scrape:
 
     def __post_init__(self) -> None:
         self.at = time.monotonic()
-        _, self.compressed = get(self.address, "/metrics", headers=AS_PROMETHEUS)
+        _, self.compressed = get(self.address, self.path, headers=AS_PROMETHEUS)
         self.seconds = time.monotonic() - self.at
         text = self.text()
         self._own = {}

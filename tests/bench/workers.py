@@ -39,7 +39,7 @@ def rows(results: dict[tuple[str, int], list[float]]) -> Iterator[Row]:
         "workers: probes per CPU second of the busiest process, 2 relative to 1",
         ratios(results, "low"),
         "",
-        at_least(1.7),
+        at_least(1.9),
     )
     for count in WORKERS:
         yield Row.of(f"workers: {count}, probes per second, with the responder on 2 cores", results["saturated", count])
