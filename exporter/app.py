@@ -15,9 +15,8 @@ from exporter.history.storage.storage import Storage
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
-from exporter.model.servers import WatchedServer
 from exporter.model.shards import Shard
-from exporter.reports.board import Board
+from exporter.reports.board import Board, Snapshot, WatchChanges
 from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
@@ -41,7 +40,7 @@ from exporter.workers.pool import WorkerPool
 
 _REST_SHARE = 4.0  # the rest after a reload, relative to how long it took
 _STOPPING = "the exporter is stopping: start it again"
-_BATCH = 200  # servers that the board renders, until the event loop gets its turn: 10 ms
+_BATCH = 25  # servers that the board renders, until the event loop gets its turn: 10 ms
 _REREAD_SECONDS = 30.0  # at most until a change of a server file is noticed
 
 log = structlog.get_logger()
@@ -295,23 +294,23 @@ class App:
 
     async def _watch(self) -> None:
         """Watch all servers. The event loop gets its turn in between, as there may be very many new ones."""
-        watched = await asyncio.to_thread(self._select_servers)
-        event_loop.collect_garbage_for(len(watched))
-        for start in range(0, len(watched), _BATCH):
-            batch = watched[start : start + _BATCH]
-            self.board.add(batch, await self.history.recall(self.board.new_among(batch)))
-            await asyncio.sleep(0)
-        self.board.watch(watched)
+        changes = await asyncio.to_thread(self._find_changes, self.board.snapshot())
+        event_loop.collect_garbage_for(len(changes.order))
+        async for removed in event_loop.in_batches(changes.removed, _BATCH):
+            self.board.remove(removed)
+        async for added in event_loop.in_batches(changes.added, _BATCH):
+            self.board.add(added, await self.history.recall(self.board.new_among(added)))
+        self.board.arrange(changes.order)
         await self._schedule.watch(self.board.scheduled(), self._active.config.probe.concurrency)
-        self.exporter_metrics.servers.set(len(watched))
-        log.info("watching", servers=len(watched))
+        self.exporter_metrics.servers.set(self.board.size)
+        log.info("watching", servers=self.board.size)
 
-    def _select_servers(self) -> Sequence[WatchedServer]:
-        """Return the servers of this shard, in the order in which they are due, and remember those of all shards."""
+    def _find_changes(self, before: Snapshot) -> WatchChanges:
+        """Select the servers of this shard, in the order in which they are due, and remember those of all shards."""
         selection = select_servers(self._active.config, self._files.listings, self._lists.listing)
         log_overlaps(selection.overlaps)
         self._configured = frozenset(server.server_name for server in selection.servers)
-        return sorted(self._shard.select(selection.servers), key=grid.order)
+        return before.compare(sorted(self._shard.select(selection.servers), key=grid.order))
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:
         while True:

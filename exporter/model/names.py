@@ -36,6 +36,9 @@ class ServerName:
     ip: IPAddress | None
     """The address, if the host is an IP literal."""
 
+    def __hash__(self) -> int:
+        return hash(self.text)  # the other fields follow from it
+
     def __str__(self) -> str:
         return self.text
 

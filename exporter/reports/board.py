@@ -1,6 +1,6 @@
 """The board: the state of every watched server."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
@@ -35,11 +35,33 @@ class RenderedState:
 
 
 @dataclass(frozen=True, slots=True)
+class WatchChanges:
+    """How the servers that are to be watched differ from those that are."""
+
+    added: Sequence[WatchedServer]
+    """Those that are new, or have other settings."""
+    removed: Sequence[ServerName]
+    order: Sequence[ServerName]
+    """All that are to be watched."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All states at one time, in the order in which the servers are watched."""
 
     taken_at: datetime
     states: tuple[RenderedState, ...]
+
+    def compare(self, watched: Sequence[WatchedServer]) -> WatchChanges:
+        """Return what has to change so that these servers are watched. It takes a while, and any thread may do it."""
+        before = {rendered.state.watched.server_name: rendered.state.watched for rendered in self.states}
+        names = {server.server_name for server in watched}
+        return WatchChanges(
+            added=[server for server in watched if before.get(server.server_name) != server],
+            removed=[name for name in before if name not in names],
+            # The same objects as before are found in half the time.
+            order=[before.get(server.server_name, server).server_name for server in watched],
+        )
 
 
 class Board:
@@ -67,20 +89,37 @@ class Board:
         reported = sum(rendered.state.report is not None for rendered in self._rendered.values())
         return f"<{type(self).__name__} {len(self._rendered)} servers, {reported} with a report>"
 
+    @property
+    def size(self) -> int:
+        """The number of watched servers."""
+        return len(self._rendered)
+
     def new_among(self, servers: Iterable[WatchedServer]) -> Sequence[ServerName]:
         """Return the names of the servers that are not watched yet."""
         return [server.server_name for server in servers if server.server_name not in self._rendered]
 
     def add(self, servers: Iterable[WatchedServer], memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> None:
-        """Watch more servers, or watch some with other settings. To render one takes 30 µs.
+        """Watch more servers, or watch some with other settings. To render one takes up to 0.5 ms.
 
         `memories` is what is remembered of servers that are new to the board.
         """
         self._rendered |= {server.server_name: self._kept(server, memories) for server in servers}
 
+    def remove(self, server_names: Iterable[ServerName]) -> None:
+        """Stop watching some servers. To free the state of one takes 10 µs."""
+        for name in server_names:
+            del self._rendered[name]
+
+    def arrange(self, order: Iterable[ServerName]) -> None:
+        """Put the watched servers in order, which takes half a microsecond for each."""
+        self._rendered = {name: self._rendered[name] for name in order}
+
     def watch(self, watched: Iterable[WatchedServer]) -> None:
-        """Replace the set of watched servers. Servers that remain keep their results."""
-        self._rendered = {server.server_name: self._kept(server) for server in watched}
+        """Replace the set of watched servers, if there are few. Servers that remain keep their results."""
+        changes = self.snapshot().compare(tuple(watched))
+        self.remove(changes.removed)
+        self.add(changes.added)
+        self.arrange(changes.order)
 
     def put(self, report: Report) -> bool:
         """Record a report. Return False, without recording it, if the server is not watched any more."""
@@ -103,9 +142,9 @@ class Board:
         """Return the states of all watched servers."""
         return Snapshot(self.now(), tuple(self._rendered.values()))
 
-    def scheduled(self) -> Sequence[WatchedServer]:
-        """Return the watched servers with the intervals in force."""
-        return [rendered.state.scheduled for rendered in self._rendered.values()]
+    def scheduled(self) -> Iterator[WatchedServer]:
+        """Return the watched servers with the intervals in force as they are now. Any thread may iterate over them."""
+        return (rendered.state.scheduled for rendered in tuple(self._rendered.values()))
 
     def _kept(self, watched: WatchedServer, memories: Mapping[ServerName, ServerMemory] = _NOTHING) -> RenderedState:
         """Return the state of a server that is to be watched. There are three cases:

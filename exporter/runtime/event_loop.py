@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import gc
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
@@ -23,6 +23,7 @@ _M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
 _MAPPED_BYTES = 128 * 1024  # glibc's own default; a connection with TLS has buffers of twice that size
 
 _Result = TypeVar("_Result")
+_Item = TypeVar("_Item")
 
 
 def run(main: Coroutine[Any, Any, _Result]) -> _Result:
@@ -41,6 +42,13 @@ def _return_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
+async def in_batches(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:
+    """Yield parts of the items. Between two of them, the event loop gets its turn."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+        await asyncio.sleep(0)
 
 
 def collect_garbage_for(servers: int) -> None:

@@ -6,7 +6,7 @@ modulo its interval. So probes are spread evenly, and keep their times over relo
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,8 +24,8 @@ class ScheduleChanges:
     removed: tuple[ServerName, ...]
 
 
-def diff(old: Iterable[WatchedServer], new: Iterable[WatchedServer]) -> ScheduleChanges:
-    intervals = {server.server_name: server.interval for server in old}
+def diff(intervals: Mapping[ServerName, float], new: Iterable[WatchedServer]) -> ScheduleChanges:
+    """Return how servers differ from those that have been watched, at these intervals."""
     after = {server.server_name: server for server in new}
     return ScheduleChanges(
         added=tuple(server for name, server in after.items() if name not in intervals),

@@ -14,6 +14,7 @@ from apscheduler.triggers.base import BaseTrigger
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
+from exporter.runtime import event_loop
 from exporter.scheduling.grid import Grid, diff, fraction
 from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_cancel
 from exporter.scheduling.wall_clock import WallClock
@@ -76,8 +77,8 @@ class Schedule:
         self._first_round = first_round
         self._grace = grace
         self._clock = clock or WallClock()
-        self._watched: dict[ServerName, WatchedServer] = {}
-        """With the intervals in force."""
+        self._intervals: dict[ServerName, float] = {}
+        """Of the watched servers, those in force."""
         self._limiter = ProbeLimiter(1)
         self._due: dict[str, float] = {}
         """The times at which the probes that APScheduler has submitted were due, by server name."""
@@ -90,7 +91,7 @@ class Schedule:
 
     def __repr__(self) -> str:
         probes = f"{len(self._waiting)} waiting, {len(self._in_flight)} in flight"
-        return f"<Schedule: {len(self._watched)} servers, {probes}>"
+        return f"<Schedule: {len(self._intervals)} servers, {probes}>"
 
     async def __aenter__(self) -> Self:
         self._scheduler.start(paused=True)
@@ -114,21 +115,19 @@ class Schedule:
         Their intervals are those in force. This takes a tenth of a millisecond for each change, and the event loop gets
         its turn in between. A second call must wait for the first one.
         """
-        before, self._watched = self._watched, {server.server_name: server for server in servers}
         if concurrency != self._limiter.concurrency:
             self._limiter = ProbeLimiter(concurrency)
-        changes = await asyncio.to_thread(diff, before.values(), tuple(self._watched.values()))
-        await self._in_batches(changes.removed, lambda name: self._scheduler.remove_job(name.text))
+        changes = await asyncio.to_thread(diff, self._intervals.copy(), servers)
+        await self._in_batches(changes.removed, self._remove)
         await self._in_batches(changes.rescheduled, self._reschedule)
         first_round = max(self._first_round, len(changes.added) * FIRST_SPACING_SECONDS)
         await self._in_batches(changes.added, lambda server: self._add(server, first_round))
 
     async def _in_batches(self, changes: Sequence[_Change], apply: Callable[[_Change], object]) -> None:
-        for start in range(0, len(changes), _BATCH):
+        async for batch in event_loop.in_batches(changes, _BATCH):
             with self._paused():
-                for change in changes[start : start + _BATCH]:
+                for change in batch:
                     apply(change)
-            await asyncio.sleep(0)
 
     @property
     def limiter(self) -> ProbeLimiter:
@@ -144,7 +143,12 @@ class Schedule:
         finally:
             self._scheduler.resume()
 
+    def _remove(self, name: ServerName) -> None:
+        del self._intervals[name]
+        self._scheduler.remove_job(name.text)
+
     def _add(self, server: WatchedServer, first_round: float) -> None:
+        self._intervals[server.server_name] = server.interval
         wait = fraction(server.server_name) * min(first_round, server.interval)
         self._scheduler.add_job(
             self._run,
@@ -158,6 +162,7 @@ class Schedule:
 
     def _reschedule(self, server: WatchedServer) -> None:
         """Move a server to the grid of its new interval. Its next probe is not later than it was planned."""
+        self._intervals[server.server_name] = server.interval
         job, grid = self._scheduler.get_job(server.server_name.text), Grid.of(server)
         self._replan(job, grid, min(job.next_run_time.timestamp(), grid.at_or_after(self._clock.now())))
 
@@ -169,11 +174,10 @@ class Schedule:
         - The interval is shorter than before: the next probe comes one interval from now, to confirm the result.
         - It is longer: the next probe is on the grid, so that servers that become dormant together are spread.
         """
-        job = self._scheduler.get_job(server.server_name.text)
-        is_watched = job is not None and server.server_name in self._watched  # not while `watch` adds or removes it
-        if not is_watched or job.trigger.grid.interval == server.interval:
+        job = self._scheduler.get_job(server.server_name.text)  # None while `watch` adds or removes it
+        if job is None or job.trigger.grid.interval == server.interval:
             return
-        self._watched[server.server_name] = server
+        self._intervals[server.server_name] = server.interval
         grid, now = Grid.of(server), self._clock.now()
         is_shorter = server.interval < job.trigger.grid.interval
         self._replan(job, grid, now + server.interval if is_shorter else grid.following(now))
