@@ -10,7 +10,12 @@ from exporter.model.report import Report
 from exporter.outbound.looks import OutboundLooks
 from exporter.probing.prober import SupportsProbe
 from exporter.reports.board import Board
+from exporter.reports.server_state import ServerState
 from exporter.scheduling.costly_servers import CostlyServers
+from exporter.scheduling.grid import fraction
+
+_LOOKED_AT_ONCE = 1000  # servers of which each has its first deep look with its first probe
+_FIRST_LOOK_SPACING_SECONDS = 0.2  # of the others: 20,000 take an hour, which is the usual interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +52,25 @@ class RarerLooks:
             return report
         if self._costly.must_rest(report.server_name):
             return report
-        if _deep_look_is_due(report.with_looks_from(state.report), active.config.probe.deep_interval):
+        interval = active.config.probe.deep_interval
+        latest = report.with_looks_from(state.report)
+        if _deep_look_is_due(latest, interval) or (latest.deep is None and self._has_first_turn(state, interval)):
             deeper = await active.prober.run_deep_look(report)
             self._costly.record(deeper)
             report = report if verdict.exporter_starved(deeper) else deeper
         return await outbound.add_if_due(report, state.report) if outbound else report
 
+    def _has_first_turn(self, state: ServerState, interval: float) -> bool:
+        """Whether the first deep look at a server is due with its present probe.
+
+        If there are many servers, their first looks are spread over the interval of deep looks by their names:
+        otherwise, the first round of probes would take twice as much CPU time as those that follow.
+        """
+        spread = min(interval, max(0, self._board.size - _LOOKED_AT_ONCE) * _FIRST_LOOK_SPACING_SECONDS)
+        return fraction(state.watched.server_name) * spread < (state.probes + 1) * state.watched.interval
+
 
 def _deep_look_is_due(latest: Report, interval: float) -> bool:
     """It is if the latest one is too old, or if a certificate has stopped verifying since."""
-    return (
-        latest.deep is None
-        or latest.ended_at - latest.deep.made_at >= timedelta(seconds=interval)
-        or any(endpoint.lacks_keys_behind_bad_certificate for endpoint in latest.endpoints)
-    )
+    is_old = latest.deep is not None and latest.ended_at - latest.deep.made_at >= timedelta(seconds=interval)
+    return is_old or any(endpoint.lacks_keys_behind_bad_certificate for endpoint in latest.endpoints)

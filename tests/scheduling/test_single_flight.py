@@ -123,6 +123,18 @@ async def test_a_deep_look_is_made_when_the_latest_one_is_too_old() -> None:
     assert state.probes == 3
 
 
+async def test_the_first_deep_looks_at_many_servers_are_spread() -> None:
+    """Their names decide when: that of this one comes in the second round. At few servers, all come in the first."""
+    async with probing(later(0), later(5)) as (runner, prober, board):
+        board.add(watched_server(f"s{number}.example.org") for number in range(5000))
+        deep_looks = []
+        for _ in range(2):
+            prober.may_end.release()
+            await runner.run_scheduled(NAME)
+            deep_looks.append(prober.deep)
+    assert deep_looks == [0, 1]
+
+
 async def test_a_deep_look_is_made_when_a_certificate_stops_verifying() -> None:
     """It shows which keys are behind the certificate. An hour later, the next one is due."""
     broken = replace(expired_certificate(), server_name=NAME)
