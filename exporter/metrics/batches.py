@@ -11,35 +11,38 @@ from itertools import chain, repeat
 from operator import is_
 from typing import Final, Self
 
-from exporter.metrics.families import FAMILIES
+from exporter.metrics.families import FAMILIES, LINE_START
 from exporter.metrics.gzip_stream import Deflated
-from exporter.reports.board import RenderedState, Snapshot
+from exporter.reports.board import RenderedLines, RenderedState, Snapshot
 
+_LINE_START: Final = LINE_START.encode()
+_LINE_STARTS: Final = [family.line_start.encode() for family in FAMILIES]
 _SERVERS: Final = 256  # in a batch; more are compressed again without need, fewer are compressed badly
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Servers that are next to each other on the board."""
+    """The lines of servers that are next to each other on the board. Their states need not be kept until a scrape."""
 
-    states: tuple[RenderedState, ...]
-    fresh: tuple[RenderedState, ...]
-    """Those whose result is not too old."""
+    every: tuple[RenderedLines, ...]
+    fresh: tuple[RenderedLines, ...]
+    """Of the servers whose result is not too old."""
     _deflated: dict[int, Deflated] = field(default_factory=dict, repr=False)
     """By the index of the family."""
 
     @classmethod
     def of(cls, states: tuple[RenderedState, ...], at: datetime) -> Self:
-        return cls(states, tuple([rendered for rendered in states if rendered.fresh_until >= at]))
+        fresh = [rendered.lines for rendered in states if rendered.fresh_until >= at]
+        return cls(tuple([rendered.lines for rendered in states]), tuple(fresh))
 
     def is_same(self, other: "Batch") -> bool:
-        """Whether it has the same states. A state that changes is replaced; to compare their contents takes long."""
-        return _are_same(self.states, other.states) and _are_same(self.fresh, other.fresh)
+        """Whether it has the same lines. Those that change are replaced; to compare their contents takes long."""
+        return _are_same(self.every, other.every) and _are_same(self.fresh, other.fresh)
 
     def lines(self, family: int) -> bytes:
         """Return the lines of the family with this index. A server whose result is too old has few families."""
-        states = self.states if FAMILIES[family].kept_when_stale else self.fresh
-        return b"".join([rendered.lines[family] for rendered in states])
+        servers = self.every if FAMILIES[family].kept_when_stale else self.fresh
+        return b"".join([lines[family] for lines in servers]).replace(_LINE_START, _LINE_STARTS[family])
 
     def deflated(self, family: int) -> Deflated:
         if family not in self._deflated:

@@ -16,7 +16,7 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.batches import Batch, RecentBatches, batches_of
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.families import FAMILIES, SUFFIXES, Family, MetricType
+from exporter.metrics.families import FAMILIES, LINE_START, SUFFIXES, Family, MetricType
 from exporter.metrics.gzip_stream import Deflated, gzip_stream
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
@@ -34,7 +34,10 @@ CHUNK_SECONDS = 0.002
 
 
 def render_lines(state: ServerState) -> RenderedLines:
-    """Return the sample lines of a server, as one text for each family. They are the same in both formats."""
+    """Return the sample lines of a server, as one text for each family. They are the same in both formats.
+
+    Each line begins with LINE_START, in place of the `line_start` of its family.
+    """
     server_name, labels = _escape_label(str(state.watched.server_name)), _render_labels(state.watched.labels)
     return tuple(
         "".join([_render_line(layout, server_name, labels, sample) for sample in family.samples(state)]).encode()
@@ -53,7 +56,8 @@ def _line_layout(family: Family) -> str:
     """
     positions = {"server_name": 0} | {label: position for position, label in enumerate(family.labels, start=3)}
     labels = ",".join(f'{label}="{{{position}}}"' for label, position in sorted(positions.items()))
-    return f"{family.full_name}{{{{{labels}{{1}}}}}} {{2}}\n"
+    _, _, after_line_start = labels.partition('"')
+    return f"{LINE_START}{after_line_start}{{1}}}}}} {{2}}\n"
 
 
 _LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)

@@ -19,6 +19,10 @@ class MetricType(StrEnum):
 SUFFIXES: dict[str, str] = {MetricType.GAUGE: "", MetricType.COUNTER: "_total", MetricType.INFO: "_info"}
 
 
+LINE_START = "\0"
+"""Stands for the beginning of every line until a scrape: half of the text of all lines. No label value contains it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """A metric family."""
@@ -37,6 +41,11 @@ class Family:
     @property
     def full_name(self) -> str:
         return PREFIX + self.name
+
+    @property
+    def line_start(self) -> str:
+        """What all of its lines begin with, up to the value of the first label. Labels are sorted by their names."""
+        return f'{self.full_name}{{{min(("server_name", *self.labels))}="'
 
 
 FAMILIES: tuple[Family, ...] = (

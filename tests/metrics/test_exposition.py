@@ -81,7 +81,7 @@ def hostile() -> Report:
     session = tls_session("hostile.example.org")
     issuer = replace(session.certificate, issuer='CN="Ünï\\cödé", O={💥}\n# EOF')
     with_tls = replace(endpoint, tls=Passed(0.1, replace(session, certificate=issuer, tls_version='TLS"\\')))
-    with_version = replace(with_tls, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx 1")))
+    with_version = replace(with_tls, version=Passed(1e-7, Software('Syn"apse\\', "1.0\n# EOF\nx\0 1")))
     targets = (Target('a"b\\c d\\n', 443), Target("münchen.example", 1))
     return replace(report, route=replace(report.route, targets=targets), endpoints=(with_version,), seconds=12345678.9)
 

@@ -8,6 +8,7 @@ from prometheus_client import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.metrics.batches import Batch
 from exporter.metrics.exposition import MAX_LABEL_CHARACTERS, render_lines
 from exporter.metrics.families import FAMILIES
 from exporter.model.addresses import Target
@@ -15,6 +16,7 @@ from exporter.model.findings import Software, TlsSession
 from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.sanitize import printable
+from exporter.reports.board import RenderedState
 from exporter.reports.report_json import server_state_json
 from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
@@ -28,12 +30,12 @@ def metrics(data: bytes) -> None:
     """Texts separated by NUL. Parsers of both formats read the same samples, and the JSON documents are valid."""
     state = ServerState(watched_server("example.org")).with_report(report_with(*data.split(b"\0")))
     expected = sorted(samples_of(state))
-    lines = dict(zip(FAMILIES, render_lines(state), strict=True))
-    text = b"".join(lines[family] for family in REMOTE_FAMILIES).decode()
+    assert state.report
+    batch = Batch.of((RenderedState.of(state, render_lines(state)),), state.report.ended_at)
+    text = b"".join(batch.lines(FAMILIES.index(family)) for family in REMOTE_FAMILIES).decode()
     assert sorted(parsed_samples(text_string_to_metric_families(text))) == expected
     families = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]
     assert sorted(parsed_samples(families)) == expected
-    assert state.report
     for document in (server_state_json(state), tester_json(state.report)):
         assert json.loads(json.dumps(document, allow_nan=False)) is not None
 
