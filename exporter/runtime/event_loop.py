@@ -20,6 +20,7 @@ _DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python
 _SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
 _M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
+_M_ARENA_MAX: Final = -8
 _MAPPED_BYTES = 128 * 1024  # glibc's own default; a connection with TLS has buffers of twice that size
 
 _Result = TypeVar("_Result")
@@ -35,13 +36,16 @@ def run(main: Coroutine[Any, Any, _Result]) -> _Result:
 
 
 def _return_memory() -> None:
-    """Return large blocks of memory to the system as soon as they are free.
+    """Return large blocks of memory to the system as soon as they are free, and share what is free among threads.
 
-    glibc stops doing so once one of that size was freed: it then keeps the memory of all connections of a busy minute.
-    Other C libraries have no such setting (mallopt(3)).
+    glibc stops returning blocks once one of that size was freed: it then keeps the memory of all connections of a busy
+    minute. And it gives each thread a heap of its own, each of which keeps what its busiest minute took. Other C
+    libraries have no such settings (mallopt(3)).
     """
     with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, _MAPPED_BYTES)
+        mallopt(_M_ARENA_MAX, 1)
 
 
 async def in_batches(items: Sequence[_Item], size: int) -> AsyncIterator[Sequence[_Item]]:

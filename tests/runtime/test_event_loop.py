@@ -49,29 +49,44 @@ def test_full_garbage_collections_are_rarer_with_more_servers(servers: int, coll
 
 GROW_AND_FREE = """
 import asyncio, ctypes, os, sys
+from threading import Barrier, Lock
 from exporter.runtime import event_loop
 
-async def main():
-    malloc, free = (getattr(ctypes.CDLL(None), name) for name in ("malloc", "free"))
-    malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    free(malloc(1 << 20))  # glibc learns that blocks of this size come and go
-    for _ in range(200):
-        blocks.append(malloc(256 << 10))
-        ctypes.memset(ctypes.c_void_p(blocks[-1]), 1, 256 << 10)
-        malloc(1 << 10)  # something that stays behind
-    for block in blocks:
-        free(block)
+malloc, free = (getattr(ctypes.CDLL(None), name) for name in ("malloc", "free"))
+malloc.restype, free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
 
-blocks = []
-(event_loop.run if sys.argv[1] == "ours" else asyncio.run)(main())
+def grow_and_free(blocks, size):
+    addresses = []
+    for _ in range(blocks):
+        addresses.append(malloc(size))
+        ctypes.memset(ctypes.c_void_p(addresses[-1]), 1, size)
+        malloc(1 << 10)  # something that stays behind
+    for address in addresses:
+        free(address)
+
+async def large_blocks():
+    free(malloc(1 << 20))  # glibc learns that blocks of this size come and go
+    grow_and_free(200, 256 << 10)
+
+async def threads():
+    turn, all_were_busy = Lock(), Barrier(5)
+    def work():
+        with turn:
+            grow_and_free(320, 64 << 10)
+        all_were_busy.wait()
+    await asyncio.gather(*(asyncio.to_thread(work) for _ in range(5)))
+
+main = globals()[sys.argv[1]]
+(event_loop.run if sys.argv[2] == "ours" else asyncio.run)(main())
 print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE") >> 20)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures with /proc")
-def test_what_is_freed_is_returned_to_the_system() -> None:
-    """50 MiB of buffers of 256 KiB, between which something small is still in use."""
+@pytest.mark.parametrize("main", ["large_blocks", "threads"])
+def test_what_is_freed_is_returned_to_the_system(main: str) -> None:
+    """Buffers of 256 KiB, between which something small is still in use; 20 MiB in each of five threads, in turn."""
     ours, default = (
-        int(subprocess.check_output([sys.executable, "-c", GROW_AND_FREE, loop])) for loop in ("ours", "asyncio")
+        int(subprocess.check_output([sys.executable, "-c", GROW_AND_FREE, main, loop])) for loop in ("ours", "asyncio")
     )
     assert default - ours > 40
