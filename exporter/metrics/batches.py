@@ -5,53 +5,70 @@ the order in which they are due, they are in few batches.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain, repeat
-from operator import is_
 from typing import Final, Self
 
 from exporter.metrics.families import FAMILIES, LINE_START
 from exporter.metrics.gzip_stream import Deflated
-from exporter.reports.board import RenderedLines, RenderedState, Snapshot
+from exporter.reports.board import RenderedState, Snapshot
 
 _LINE_START: Final = LINE_START.encode()
 _LINE_STARTS: Final = [family.line_start.encode() for family in FAMILIES]
 _SERVERS: Final = 256  # in a batch; more are compressed again without need, fewer are compressed badly
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True)
 class Batch:
-    """The lines of servers that are next to each other on the board. Their states need not be kept until a scrape."""
+    """Servers that are next to each other on the board."""
 
-    every: tuple[RenderedLines, ...]
-    fresh: tuple[RenderedLines, ...]
-    """Of the servers whose result is not too old."""
-    _deflated: dict[int, Deflated] = field(default_factory=dict, repr=False)
-    """By the index of the family."""
+    states: tuple[RenderedState, ...]
+    fresh: tuple[RenderedState, ...]
+    """Those whose result is not too old."""
+    parts: dict[int, Deflated] = field(default_factory=dict)
+    """What is compressed, by the index of the family."""
 
     @classmethod
     def of(cls, states: tuple[RenderedState, ...], at: datetime) -> Self:
-        fresh = [rendered.lines for rendered in states if rendered.fresh_until >= at]
-        return cls(tuple([rendered.lines for rendered in states]), tuple(fresh))
-
-    def is_same(self, other: "Batch") -> bool:
-        """Whether it has the same lines. Those that change are replaced; to compare their contents takes long."""
-        return _are_same(self.every, other.every) and _are_same(self.fresh, other.fresh)
+        return cls(states, tuple([rendered for rendered in states if rendered.fresh_until >= at]))
 
     def lines(self, family: int) -> bytes:
         """Return the lines of the family with this index. A server whose result is too old has few families."""
-        servers = self.every if FAMILIES[family].kept_when_stale else self.fresh
-        return b"".join([lines[family] for lines in servers]).replace(_LINE_START, _LINE_STARTS[family])
+        states = self.states if FAMILIES[family].kept_when_stale else self.fresh
+        return b"".join([rendered.lines[family] for rendered in states]).replace(_LINE_START, _LINE_STARTS[family])
 
     def deflated(self, family: int) -> Deflated:
-        if family not in self._deflated:
-            self._deflated[family] = Deflated.of(self.lines(family))
-        return self._deflated[family]
+        if family not in self.parts:
+            self.parts[family] = Deflated.of(self.lines(family))
+        return self.parts[family]
 
 
-def _are_same(left: Sequence[object], right: Sequence[object]) -> bool:
-    return len(left) == len(right) and all(map(is_, left, right))
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is kept of a batch. It does not refer to the states, which would stay in memory after they were replaced."""
+
+    numbers: list[int]
+    """Those of the states."""
+    fresh: int
+    """How many of them are fresh. As one time decides for all, that says which."""
+    parts: dict[int, Deflated]
+
+    def restore(self, batch: Batch) -> Batch:
+        """Return the batch, with what was compressed of it if it is the same as before."""
+        is_same = self.fresh == len(batch.fresh) and self.numbers == _numbers(batch)
+        return replace(batch, parts=self.parts) if is_same else batch
+
+    @classmethod
+    def of(cls, batch: Batch) -> Self:
+        return cls(_numbers(batch), len(batch.fresh), batch.parts)
+
+
+def _numbers(batch: Batch) -> list[int]:
+    return [rendered.number for rendered in batch.states]
+
+
+_NOTHING: Final = _Kept([], 0, {})
 
 
 def batches_of(snapshot: Snapshot) -> Iterator[Batch]:
@@ -60,13 +77,16 @@ def batches_of(snapshot: Snapshot) -> Iterator[Batch]:
 
 
 class RecentBatches:
-    """The batches of the latest scrape."""
+    """What is kept of the latest scrape."""
 
     def __init__(self) -> None:
-        self._batches: Sequence[Batch] = ()
+        self._kept: Sequence[_Kept] = ()
 
-    def update(self, snapshot: Snapshot) -> Sequence[Batch]:
-        """Return the batches of a snapshot. Those that are the same as before keep what was compressed of them."""
-        pairs = zip(batches_of(snapshot), chain(self._batches, repeat(None)), strict=False)
-        self._batches = [old if old and new.is_same(old) else new for new, old in pairs]
-        return self._batches
+    def restore(self, snapshot: Snapshot) -> Iterator[Batch]:
+        """Yield the batches of a snapshot. Those that are the same as before have what was compressed of them."""
+        kept = []
+        for batch, before in zip(batches_of(snapshot), chain(self._kept, repeat(_NOTHING)), strict=False):
+            restored = before.restore(batch)
+            kept.append(_Kept.of(restored))
+            yield restored
+        self._kept = kept

@@ -1,8 +1,9 @@
 """The board: the state of every watched server."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import count
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -28,6 +29,8 @@ class RenderedState:
     fresh_until: datetime
     """The time from which on the report is stale."""
     summary: Summary
+    number: int = field(default_factory=count().__next__, compare=False)
+    """No two of them have the same."""
 
     @classmethod
     def of(cls, state: ServerState, lines: RenderedLines) -> "RenderedState":

@@ -43,6 +43,8 @@ def run(name: str) -> Iterator[Row]:
     with Popen([sys.executable, "-m", f"tests.bench.{name}"], stdout=PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
+            if not line.startswith("{"):  # the log of a program that the benchmark has run
+                continue
             row = parse(line)
             sys.stderr.write(f"  {row.name}: {row.formatted}\n")
             yield row

@@ -98,8 +98,11 @@ def rows_of(name: str, runs: list[ScrapeCost]) -> Iterator[Row]:
 
 
 async def measure_scrape(app: App, changes: Iterator[Report], name: str, encoding: str) -> ScrapeCost:
-    """Scrape twice: once for the costs, and once with a measurement of the event loop, which has a cost itself."""
+    """Scrape for the costs, and again with a measurement of the event loop, which has a cost itself. Before each of
+    these scrapes is another one, since which so many servers have changed.
+    """
     accept, accept_encoding = FORMATS[name], ENCODINGS[encoding]
+    await fetch(app, accept, accept_encoding)
     change(app, changes)
     before = resident_bytes()
     reset_peak()

@@ -1,5 +1,6 @@
 """What was compressed of servers is kept until they change, and no longer."""
 
+import gc
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -10,7 +11,7 @@ from exporter.metrics import batches
 from exporter.metrics.batches import RecentBatches
 from exporter.metrics.exposition import render_lines
 from exporter.metrics.families import FAMILIES
-from exporter.reports.board import Board
+from exporter.reports.board import Board, RenderedState
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, watched_server
 
 SERVERS = 10
@@ -45,7 +46,7 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def compressed(recent: RecentBatches, board: Board) -> list[object]:
-    return [batch.deflated(FAMILY) for batch in recent.update(board.snapshot())]
+    return [batch.deflated(FAMILY) for batch in recent.restore(board.snapshot())]
 
 
 def kept(before: Iterable[object], after: Iterable[object]) -> list[bool]:
@@ -64,7 +65,7 @@ def test_a_report_changes_the_batch_of_its_server(board: Board) -> None:
     board.put(replace(delegated_by_well_known("s4.example.org"), seconds=7.0))
     after = compressed(recent, board)
     assert kept(before, after) == [True, False, True, True]
-    assert b"7.0" in recent.update(board.snapshot())[1].lines(FAMILY)
+    assert b"7.0" in list(recent.restore(board.snapshot()))[1].lines(FAMILY)
 
 
 def test_a_result_that_has_become_too_old_changes_its_batch(board: Board, clock: Clock) -> None:
@@ -77,7 +78,7 @@ def test_a_result_that_has_become_too_old_changes_its_batch(board: Board, clock:
     before = compressed(recent, board)
     clock.now += timedelta(days=1)
     assert kept(before, compressed(recent, board)) == [False, True, True, True]
-    assert recent.update(board.snapshot())[0].lines(FAMILY) == b""
+    assert next(recent.restore(board.snapshot())).lines(FAMILY) == b""
 
 
 def test_a_server_that_is_gone_or_new_moves_those_behind_it(board: Board) -> None:
@@ -85,6 +86,21 @@ def test_a_server_that_is_gone_or_new_moves_those_behind_it(board: Board) -> Non
     before = compressed(recent, board)
     board.watch([watched_server(f"s{number}.example.org") for number in range(SERVERS) if number != 5])
     assert kept(before, compressed(recent, board)) == [True, False, False]
-    assert len(recent.update(board.snapshot())) == 3
+    assert len(list(recent.restore(board.snapshot()))) == 3
     board.watch([])
     assert compressed(recent, board) == []
+
+
+def test_states_that_were_replaced_are_not_kept(board: Board) -> None:
+    """Otherwise, they would take memory until the next scrape."""
+    recent = RecentBatches()
+    compressed(recent, board)
+    gc.collect()
+    before = count_states()
+    for number in range(SERVERS):
+        board.put(delegated_by_well_known(f"s{number}.example.org"))
+    assert count_states() == before
+
+
+def count_states() -> int:
+    return sum(isinstance(each, RenderedState) for each in gc.get_objects())
