@@ -167,7 +167,6 @@ def test_help_lists_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["serve", "--config", "f", "--workers", "all"], "argument --workers: expected a whole number from 1 to 64"),
         (["check"], "the following arguments are required: SERVER"),
         (["check", "example.org", "--format", "xml"], "argument --format: invalid choice: 'xml'"),
-        (["check", "a.test", "--format", "nagios", "--history"], "--history cannot be shown with --format nagios"),
         (["check-config"], "the following arguments are required: FILE"),
     ],
 )
@@ -179,6 +178,36 @@ def test_invalid_usage(arguments: list[str], complaint: str, capsys: pytest.Capt
     assert (raised.value.code, out) == (2, "")
     assert err.startswith(f"usage: {DISTRIBUTION}")
     assert complaint in err
+
+
+@pytest.mark.parametrize("chosen", [["--format", "nagios"], ["--format=nagios"]], ids=" ".join)
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "the following arguments are required: SERVER"),
+        (["a.test", "--history"], "--history cannot be shown with --format nagios"),
+        (["a.test", "--outbound"], "--outbound needs the section `outbound` of a configuration: add --config"),
+        (["a.test", "--config"], "argument --config: expected one argument"),
+        (["a.test", "--config", "missing.yaml"], "missing.yaml: expected a file, found none with this name"),
+        (["a.test", "--timeout", "5"], "unrecognized arguments: --timeout 5"),
+        (["a.test", "--outbound=no"], "argument --outbound: ignored explicit argument 'no'"),
+        (["a.test|'time'=0s", "--history"], "--history cannot be shown with --format nagios"),
+        (["--timeout=|5", "a.test"], "unrecognized arguments: --timeout=/5"),
+        (["https://a.test"], "'https://a.test' is not a server name: "),
+    ],
+)
+def test_invalid_usage_of_the_plugin_is_unknown_to_nagios(
+    arguments: list[str], complaint: str, chosen: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In one line, as Nagios shows only standard output. The usual status 2 would mean that a server is down."""
+    try:
+        status: object = cli.main(["check", *chosen, *arguments])
+    except SystemExit as raised:
+        status = raised.code
+    out, err = capsys.readouterr()
+    assert (status, err, out.count("\n"), out.count("|")) == (3, "", 1, 0)
+    assert out.startswith("MATRIX FEDERATION UNKNOWN: ")
+    assert complaint in out
 
 
 # ---------------------------------------------------------------- check

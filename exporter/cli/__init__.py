@@ -1,8 +1,8 @@
 """The command line.
 
 `serve` and `demo` return 0 after they were stopped and 1 if the exporter cannot listen on an address. All commands
-return 2 if the usage or a configuration is invalid. Each command imports what it needs when it runs, so that `--help`
-and `check-config` start quickly.
+return 2 if the usage or a configuration is invalid, and `check --format nagios` returns 3. Each command imports what it
+needs when it runs, so that `--help` and `check-config` start quickly.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from exporter import DISTRIBUTION, VERSION
 from exporter.cli import file_commands
-from exporter.cli.parsers import AddParser, Arguments, add_command
+from exporter.cli.parsers import AddParser, Arguments, PluginParser, add_command, is_plugin
 from exporter.runtime.log_options import LogFormat, LogLevel
 from exporter.workers import MAX_WORKERS
 
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if arguments[:1] == ["serve"]:  # its handler comes later: until then, a reload must not end it
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    chosen = parser().parse_args(arguments)
+    chosen = parser(PluginParser if is_plugin(arguments) else argparse.ArgumentParser).parse_args(arguments)
     from exporter.config import ConfigError
 
     try:
@@ -42,9 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Return the parser of all commands. The parsed arguments have an attribute `run`, the function of the command."""
-    top = argparse.ArgumentParser(
+    top = kind(
         prog=DISTRIBUTION,
         description="Prometheus exporter for the health of Matrix federation.",
         epilog=f"`{DISTRIBUTION} COMMAND --help` describes a command.",

@@ -1,8 +1,10 @@
 """What all commands need to declare their arguments."""
 
 import argparse
-from collections.abc import Callable
-from typing import TypeAlias
+import sys
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import NoReturn, TypeAlias
 
 Arguments: TypeAlias = argparse.Namespace
 AddParser: TypeAlias = Callable[..., argparse.ArgumentParser]
@@ -15,3 +17,20 @@ def add_command(
     added = add_parser(name, help=summary, description=details, allow_abbrev=False)
     added.set_defaults(run=run, refuse=added.error)
     return added
+
+
+def is_plugin(arguments: Sequence[str]) -> bool:
+    """Return whether Nagios runs the command, even if its arguments are invalid."""
+    chosen = "--format=nagios" in arguments or ("--format", "nagios") in pairwise(arguments)
+    return chosen and "check" in arguments[:1]
+
+
+class PluginParser(argparse.ArgumentParser):
+    """Reports invalid usage as a Nagios plugin does: to Nagios, the usual exit status 2 means that a server is down."""
+
+    def error(self, message: str) -> NoReturn:
+        from exporter.check import nagios
+
+        result = nagios.unknown(f"{self.prog}: {message}")
+        sys.stdout.write(result.text)
+        sys.exit(result.status)
