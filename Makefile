@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE := # compiled modules make the next run start fas
 NEW_ENOUGH := 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 PIP := -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo demo-synapse test check lint format docs site chart screenshots bench faults agreement fuzz-federations \
+.PHONY: help demo demo-synapse test check lint format docs site chart deb screenshots bench faults agreement fuzz-federations \
   endurance siege fuzz mutate mutate-functions sbom audit lock clean
 
 help: ## show this list
@@ -57,6 +57,9 @@ chart: ## copy the dashboards into the Helm chart
 	rm -rf $(CHART)/dashboards
 	mkdir -p $(CHART)/dashboards
 	cp grafana/dashboards/*.json $(CHART)/dashboards
+
+deb: ## build the Debian package in build/deb (needs Debian 12, build-essential, debhelper and python3-venv)
+	deploy/debian/build build/deb
 
 screenshots: .venv-test/installed ## take the screenshots of the pages for the README (needs chromium)
 	$(TEST)/python -m tests.e2e.screenshots

@@ -18,6 +18,7 @@ import yaml
 
 from exporter.config import load
 from exporter.demo.authority import Authority
+from tests.deploy.demos import assert_demo_probes
 from tests.deploy.dockerfile import Stage, build
 from tests.e2e.processes import log_on_failure, running_program
 from tests.programs import program
@@ -64,6 +65,13 @@ async def test_image_serves_and_knows_whether_it_does(image: Stage, tmp_path: Pa
         healthy = health(image, url)
     assert healthy == (0, "")
     assert health(image, url) == (1, f"{url}: <urlopen error [Errno 111] Connection refused>\n")
+
+
+@pytest.mark.system(PYTHON)
+@pytest.mark.timeout(BUILD_SECONDS)
+async def test_image_runs_the_demo(image: Stage, tmp_path: Path) -> None:
+    """By its entry point, as `docker run IMAGE demo` does."""
+    await assert_demo_probes(image.commands["ENTRYPOINT"], tmp_path / "log", image.environment)
 
 
 @asynccontextmanager

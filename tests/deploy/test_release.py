@@ -144,6 +144,16 @@ class TestFiles:
         assert [path for path in paths if not (source / path).exists()] == []
         assert f'version = "{VERSION}"' in (source / "pyproject.toml").read_text()
 
+    def test_the_debian_package_can_be_built_from_the_sources(self, release: Path) -> None:
+        """Everything that its program copies is there."""
+        source = release / "source"
+        (copied,) = re.findall(
+            r"^cp -R (.*?) \"\$target", (source / "deploy/debian/build").read_text(), re.DOTALL | re.MULTILINE
+        )
+        paths = copied.replace("\\\n", " ").split()
+        assert len(paths) > 8
+        assert [path for path in paths if not (source / path).exists()] == []
+
 
 # ---------------------------------------------------------------- the workflows
 
@@ -181,7 +191,8 @@ def test_nothing_is_published_before_the_tests_passed() -> None:
         "publish-chart": "build",
         "publish-python": "build",
     }
-    assert jobs["release"]["needs"] == [name for name in jobs if name.startswith("publish")]
+    assert jobs["release"]["needs"] == ["debian", *(name for name in jobs if name.startswith("publish"))]
+    assert jobs["debian"]["needs"] == "build"
 
 
 @pytest.mark.parametrize("file", WORKFLOWS, ids=lambda file: file.stem)
