@@ -52,11 +52,15 @@ def read_token(path: Path) -> str:
 def read_signing_key(path: Path) -> SigningSeed:
     """Return the key in a file of Synapse's format. Raises UnreadableError, whose message contains nothing of the key.
 
-    Only the owner of the file may have access to it: whoever can read the key can speak as its server.
+    Only the owner of the file may have access to it: whoever can read the key can speak as its server. If that is root,
+    the group may read it, as for PostgreSQL: that is how Kubernetes gives a secret to a process that is not root.
     """
     written = read_bytes(path, _MAX_KEY_FILE_BYTES)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    status = path.stat()
+    mode, forbidden = stat.S_IMODE(status.st_mode), stat.S_IRWXG | stat.S_IRWXO
+    if status.st_uid == 0:
+        forbidden &= ~stat.S_IRGRP
+    if mode & forbidden:
         found = f"found mode {mode:04o}: run chmod 600 on it"
         raise UnreadableError(f"expected a private key that only its owner can read, {found}")
     try:

@@ -6,15 +6,19 @@ from pathlib import Path
 from subprocess import CompletedProcess, run
 from typing import Any, TypeAlias
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
 
 from exporter.cli import parser
 from exporter.config import load
+from exporter.demo.authority import Authority
 from exporter.metrics.rules import rendering
 from exporter.metrics.rules.values import load as load_values
+from exporter.outbound.signing import generate_seed
 from tests.programs import program
+from tests.web.pems import write_server
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy/helm/matrix-federation-exporter"
@@ -22,7 +26,12 @@ EVERYTHING = ["--values", str(Path(__file__).with_name("everything.yaml"))]
 NAME = "mine-matrix-federation-exporter"
 KUBERNETES = ("1.28", "1.37")  # the oldest that the chart is for, and the newest that is known here
 DROP_SERVERS = {"sourceLabels": ["server_name"], "regex": ".+", "action": "drop"}
-UNKNOWN = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}  # whose schemas are not known here
+CUSTOM = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}  # which Kubernetes itself does not have
+HTTP_ROUTE = json.loads(Path(__file__).with_name("schemas").joinpath("httproute.json").read_text())
+OUTBOUND = [
+    "--set",
+    "outbound.enabled=true,outbound.signingKeySecret=key,config.outbound.server_name=probe.example.org",
+]
 
 Resource: TypeAlias = dict[str, Any]
 
@@ -55,10 +64,10 @@ def test_helm_has_no_complaint(values: list[str]) -> None:
 
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
-@pytest.mark.parametrize("values", [[], EVERYTHING], ids=["default", "everything"])
+@pytest.mark.parametrize("values", [[], EVERYTHING, OUTBOUND], ids=["default", "everything", "outbound"])
 def test_kubernetes_knows_every_field(values: list[str], kubernetes: str) -> None:
     """By the schemas of its own API."""
-    native = [each for each in rendered(*values, kubernetes=kubernetes).values() if each["apiVersion"] not in UNKNOWN]
+    native = [each for each in rendered(*values, kubernetes=kubernetes).values() if each["apiVersion"] not in CUSTOM]
     assert {"ConfigMap", "Service"} <= {resource["kind"] for resource in native}
     for resource in native:
         kubernetes_validate.validate(resource, kubernetes, strict=True)
@@ -69,6 +78,30 @@ def test_kubernetes_refuses_an_unknown_field() -> None:
     service["spec"]["invented"] = True
     with pytest.raises(kubernetes_validate.ValidationError, match="invented"):
         kubernetes_validate.validate(service, KUBERNETES[-1], strict=True)
+
+
+def without_unknown_fields(schema: Any) -> Any:
+    """Return the schema as a strict validation applies it: an object has no other fields than those that it names."""
+    if isinstance(schema, list):
+        return [without_unknown_fields(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {key: without_unknown_fields(value) for key, value in schema.items()}
+    return {"additionalProperties": False, **inner} if isinstance(schema.get("properties"), dict) else inner
+
+
+STRICT_HTTP_ROUTE = without_unknown_fields(
+    {**HTTP_ROUTE, "properties": {**HTTP_ROUTE["properties"], "metadata": {"type": "object"}}}
+)
+
+
+def test_the_gateway_api_knows_every_field_of_the_route() -> None:
+    """It refuses one that is unknown, and one of another type."""
+    route = rendered(*EVERYTHING)["HTTPRoute", NAME]
+    jsonschema.validate(route, STRICT_HTTP_ROUTE)
+    for wrong in ({"invented": True}, {"hostnames": "exporter.example.org"}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({**route, "spec": {**route["spec"], **wrong}}, STRICT_HTTP_ROUTE)
 
 
 def test_default_is_one_exporter() -> None:
@@ -235,6 +268,52 @@ def test_ingress_and_route_lead_to_the_service() -> None:
         "hostnames": ["exporter.example.org"],
         "rules": [{"backendRefs": [{"name": NAME, "port": port["port"]}]}],
     }
+
+
+# ---------------------------------------------------------------- the other direction
+
+
+def test_other_homeservers_reach_a_service_of_their_own() -> None:
+    """That of /metrics is not open to them. The network policy lets everyone in, at this port alone."""
+    resources = rendered(*OUTBOUND, "--set", "networkPolicy.from[0].podSelector.matchLabels.app=prometheus")
+    service = resources["Service", f"{NAME}-outbound"]["spec"]
+    assert service == {
+        "type": "LoadBalancer",
+        "ports": [{"name": "outbound", "port": 8448, "targetPort": "outbound"}],
+        "selector": resources["Service", NAME]["spec"]["selector"],
+    }
+    assert [port["name"] for port in resources["Service", NAME]["spec"]["ports"]] == ["metrics"]
+    (container,) = pod(resources["Deployment", NAME])["containers"]
+    assert {"name": "outbound", "containerPort": 8448} in container["ports"]
+    _, everyone = resources["NetworkPolicy", NAME]["spec"]["ingress"]
+    assert everyone == {"ports": [{"port": "outbound"}]}
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["behind a proxy", "with a certificate"])
+def test_secrets_of_the_other_direction_are_where_the_configuration_says(tls: bool, tmp_path: Path) -> None:  # noqa: FBT001
+    """They are mounted as files of root that the group of the exporter may read."""
+    resources = rendered(*OUTBOUND, *(["--set", "outbound.tlsSecret=certificate"] if tls else []))
+    spec = pod(resources["Deployment", NAME])
+    (volume,) = (volume["projected"] for volume in spec["volumes"] if volume["name"] == "outbound")
+    paths = [item["path"] for source in volume["sources"] for item in source["secret"]["items"]]
+    assert (volume["defaultMode"], paths) == (0o440, ["signing.key", *(["tls.crt", "tls.key"] if tls else [])])
+    write_server(tmp_path, Authority(tmp_path))
+    for name, content in (("tls.crt", "cert.pem"), ("tls.key", "key.pem")):
+        (tmp_path / content).rename(tmp_path / name)
+    (tmp_path / "signing.key").write_text(str(generate_seed()))
+    (tmp_path / "signing.key").chmod(0o400)
+    file = tmp_path / "config.yaml"
+    file.write_text(resources["ConfigMap", NAME]["data"]["config.yaml"].replace("/secrets/outbound", str(tmp_path)))
+    outbound = load(file).outbound
+    assert outbound
+    assert (str(outbound.server_name), list(map(str, outbound.listen)), bool(outbound.tls)) == (
+        "probe.example.org",
+        ["0.0.0.0:8448"],
+        tls,
+    )
+
+
+# ---------------------------------------------------------------- accounts and tests
 
 
 @pytest.mark.parametrize(
@@ -428,6 +507,10 @@ def test_dashboards_arrive_whole() -> None:
         ("prometheusRule.values.alerts.MatrixFederationSlow.second=2", "additional properties 'second'"),
         ("prometheusRule.values.alerts.MatrixFederationSlow.seconds=two", "number"),
         ("config=null", "missing property 'config'"),
+        ("outbound.enabled=true", "signingKeySecret"),
+        ("outbound.enabled=true,outbound.signingKeySecret=key", "missing property 'outbound'"),
+        (f"{OUTBOUND[1]},shards=2", "maximum"),
+        (f"{OUTBOUND[1]},outbound.service.type=ExternalName", "must be one of"),
     ],
 )
 def test_wrong_value_is_refused(wrong: str, complaint: str) -> None:

@@ -1,5 +1,6 @@
 """Before a server is blamed, the exporter reaches its own listener as others do: over real sockets and real DNS."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from exporter.demo.authority import EXPIRED
 from exporter.demo.both_ways.joining import BY_FAMILY, OWN_NAME
 from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.zone import SERVFAIL
+from exporter.model.signing_keys import SigningSeed
 from exporter.outbound.signing import generate_seed
 from tests.outbound.both_ways import BothWays, both_ways, write_private
 
@@ -77,12 +79,35 @@ async def test_another_server_under_the_same_name_is_not_taken_for_the_exporter(
             assert await running.check()
 
 
+IS_ROOT = os.geteuid() == 0
+AS_ROOT = pytest.mark.skipif(not IS_ROOT, reason="only root can have a file that belongs to root")
+NOBODY = 65534
+
+
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o660, 0o666, 0o700 | 0o010])
 def test_a_signing_key_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     """The message says what to do, and nothing about the key."""
     file, seed = tmp_path / "signing.key", generate_seed()
     write_private(file, str(seed))
     assert files.read_signing_key(file) == seed
+    if IS_ROOT:
+        os.chown(file, NOBODY, NOBODY)
+    assert_refused(file, mode, seed)
+
+
+@AS_ROOT
+def test_a_signing_key_of_root_may_be_readable_by_its_group(tmp_path: Path) -> None:
+    """So a secret of Kubernetes is mounted for a process that is not root. Nobody else may do more."""
+    file, seed = tmp_path / "signing.key", generate_seed()
+    write_private(file, str(seed))
+    for mode in (0o440, 0o640):
+        file.chmod(mode)
+        assert files.read_signing_key(file) == seed
+    for mode in (0o660, 0o444, 0o650):
+        assert_refused(file, mode, seed)
+
+
+def assert_refused(file: Path, mode: int, seed: SigningSeed) -> None:
     file.chmod(mode)
     with pytest.raises(files.UnreadableError, match=f"found mode {mode:04o}: run chmod 600 on it") as caught:
         files.read_signing_key(file)

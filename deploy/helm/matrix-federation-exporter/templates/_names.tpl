@@ -40,11 +40,21 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ printf "%s:%s" .Values.image.repository (default .Chart.AppVersion .Values.image.tag) | quote }}
 {{- end }}
 
-{{- /* The part of the configuration that says where the history is, unless the values say it themselves. */ -}}
-{{- define "exporter.storage" -}}
+{{- /* The parts of the configuration that name what this chart provides, unless the values name it themselves. */ -}}
+{{- define "exporter.provided" -}}
 {{- if .Values.persistence.enabled }}
 storage:
   path: /data/history.sqlite
+{{- end }}
+{{- if .Values.outbound.enabled }}
+outbound:
+  listen: [{{ printf "%s:8448" .Values.listen | quote }}]
+  signing_key_file: /secrets/outbound/signing.key
+  {{- if .Values.outbound.tlsSecret }}
+  tls:
+    cert_file: /secrets/outbound/tls.crt
+    key_file: /secrets/outbound/tls.key
+  {{- end }}
 {{- end }}
 {{- end }}
 

@@ -57,6 +57,10 @@ spec:
       ports:
         - name: metrics
           containerPort: 10448
+        {{- if .Values.outbound.enabled }}
+        - name: outbound
+          containerPort: 8448
+        {{- end }}
       {{- if or (gt (int .Values.shards) 1) .Values.extraEnv }}
       env:
         {{- if gt (int .Values.shards) 1 }}
@@ -92,6 +96,11 @@ spec:
         - name: history
           mountPath: /data
         {{- end }}
+        {{- if .Values.outbound.enabled }}
+        - name: outbound
+          mountPath: /secrets/outbound
+          readOnly: true
+        {{- end }}
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -103,6 +112,27 @@ spec:
     - name: history
       persistentVolumeClaim:
         claimName: {{ include "exporter.fullname" . }}
+    {{- end }}
+    {{- if .Values.outbound.enabled }}
+    # Kubernetes lets the group of the exporter read these files, which belong to root.
+    - name: outbound
+      projected:
+        defaultMode: 0440
+        sources:
+          - secret:
+              name: {{ .Values.outbound.signingKeySecret }}
+              items:
+                - key: signing.key
+                  path: signing.key
+          {{- with .Values.outbound.tlsSecret }}
+          - secret:
+              name: {{ . }}
+              items:
+                - key: tls.crt
+                  path: tls.crt
+                - key: tls.key
+                  path: tls.key
+          {{- end }}
     {{- end }}
     {{- with .Values.extraVolumes }}
     {{- toYaml . | nindent 4 }}
