@@ -38,6 +38,7 @@ NOT_RUN: Final = {
     "install": "writes into the machine; tests/deploy/test_debian.py installs the same files",
     "ip": "shows the routes of your machine",
     "journalctl": "needs the journal of systemd; tests/deploy/test_runbooks.py compares what is searched with the code",
+    "kubectl": "needs a cluster",
     "ln": "as `install`",
     "openssl": "asks your server",
     "python": "runs for minutes; the modules are those of tests/",

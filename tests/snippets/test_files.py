@@ -21,7 +21,8 @@ from tests.programs import program
 from tests.snippets.collecting import PAGES, SNIPPETS, Snippet, of_kind
 from tests.web.pems import write_server
 
-KINDS: Final = {"json", "markdown", "nginx", "promql", "sh", "yaml"}
+KINDS: Final = {"json", "markdown", "nginx", "nix", "promql", "sh", "yaml"}
+"""The snippets in Nix are those of tests/deploy/test_nix.py."""
 ELSEWHERE: Final = {
     ("docs/migrate.md", "icinga"): "tests/deploy/test_migrate.py runs its command",
     ("docs/migrate.md", "nagios"): "tests/deploy/test_migrate.py runs its command",
