@@ -210,6 +210,14 @@ def test_invalid_usage_of_the_plugin_is_unknown_to_nagios(
     assert complaint in out
 
 
+def test_the_help_of_the_plugin_is_unknown_to_nagios(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the guidelines for plugins have it: nothing was checked."""
+    with pytest.raises(SystemExit) as raised:
+        cli.main(["check", "--format", "nagios", "--help"])
+    assert raised.value.code == 3
+    assert capsys.readouterr().out.startswith("usage: ")
+
+
 # ---------------------------------------------------------------- check
 
 

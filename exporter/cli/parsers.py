@@ -26,11 +26,18 @@ def is_plugin(arguments: Sequence[str]) -> bool:
 
 
 class PluginParser(argparse.ArgumentParser):
-    """Reports invalid usage as a Nagios plugin does: to Nagios, the usual exit status 2 means that a server is down."""
+    """Ends as a Nagios plugin does that did not check anything.
+
+    To Nagios, the usual exit status 2 means that a server is down, and the status 0 of --help that it is fine.
+    """
 
     def error(self, message: str) -> NoReturn:
         from exporter.check import nagios
 
-        result = nagios.unknown(f"{self.prog}: {message}")
-        sys.stdout.write(result.text)
-        sys.exit(result.status)
+        self.exit(message=nagios.unknown(f"{self.prog}: {message}").text)
+
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        from exporter.check.nagios import Status
+
+        sys.stdout.write(message or "")
+        sys.exit(status or Status.UNKNOWN)

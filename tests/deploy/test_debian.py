@@ -19,7 +19,8 @@ pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can install packages"),
 ]
 
-SOURCES = "/etc/apt/sources.list.d/debian.sources"
+SOURCES = [str(path) for path in [Path("/etc/apt/sources.list.d/debian.sources")] if path.exists()]
+"""Where packages come from, instead of Debian's own servers."""
 LIBRARIES = f"usr/lib/{DISTRIBUTION}/lib/"
 
 
@@ -50,7 +51,7 @@ def debian(package: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         f'--customize-hook=chroot "$1" dpkg --install /tmp/{package.name}',
         "bookworm",
         root,
-        SOURCES,
+        *SOURCES,
     )
     return root
 

@@ -17,15 +17,19 @@ from tests.snippets.collecting import SNIPPETS
 
 pytestmark = pytest.mark.subprocess
 
-SOURCES: Final = ("exporter", "requirements", "pyproject.toml", "README.md", "LICENSE")
+SOURCES: Final = ("exporter", "requirements", "Makefile", "pyproject.toml", "README.md", "LICENSE")
 PYTHON_FOLDER: Final = Path(sys.executable).parent
 
 
+OUTSIDE: Final = {
+    **{name: value for name, value in os.environ.items() if not name.startswith("MAKE")},
+    "PATH": f"{PYTHON_FOLDER}:{os.environ['PATH']}",
+}
+"""The environment, with the Python of the tests, and without the variables of `make test`."""
+
+
 def run(command: list[str], folder: Path, **environment: str) -> None:
-    path = f"{PYTHON_FOLDER}:{os.environ['PATH']}"
-    subprocess.run(
-        command, cwd=folder, check=True, capture_output=True, env={**os.environ, "PATH": path, **environment}
-    )
+    subprocess.run(command, cwd=folder, check=True, capture_output=True, env={**OUTSIDE, **environment})
 
 
 def version_of(command: Path) -> str:
@@ -51,13 +55,27 @@ def test_the_tutorial_installs_as_the_readme_does() -> None:
     assert installation("docs/tutorials/own-server.md") == [*installation("README.md"), ". venv/bin/activate"]
 
 
-async def test_the_commands_of_the_readme(tmp_path: Path) -> None:
-    """They begin with the sources and a Python."""
+@pytest.fixture
+def sources(tmp_path: Path) -> Path:
+    folder = tmp_path / "sources"
+    folder.mkdir()
     for name in SOURCES:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
-    run(["sh", "-ec", "\n".join(installation("README.md"))], tmp_path)
-    await assert_works(tmp_path / "venv" / "bin" / DISTRIBUTION, tmp_path)
+        copy(ROOT / name, folder / name)
+    return folder
+
+
+async def test_the_commands_of_the_readme(sources: Path, tmp_path: Path) -> None:
+    """They begin with the sources and a Python."""
+    run(["sh", "-ec", "\n".join(installation("README.md"))], sources)
+    await assert_works(sources / "venv" / "bin" / DISTRIBUTION, tmp_path)
+
+
+async def test_make_demo(sources: Path, tmp_path: Path) -> None:
+    """It begins with the same, and creates an environment."""
+    make = [program("make"), f"--directory={sources}"]
+    run([*make, ".venv/installed"], sources)
+    await assert_demo_probes(make, tmp_path / "log", OUTSIDE)
 
 
 # ---------------------------------------------------------------- packages

@@ -81,7 +81,9 @@ def test_every_command_is_run_or_it_stands_here_why_not() -> None:
 
 @pytest.mark.parametrize("command", by("make"))
 def test_make_has_the_target(command: str) -> None:
-    """Its recipes run in CI, or for an hour."""
+    """tests/deploy/test_installation.py runs `make demo`, and CI runs `make test`. The others take too long, or need
+    people who look at what they print.
+    """
     words = command[command.index("make ") :].split()
     assert [target for target in words[1:] if f"\n{target}: " not in (ROOT / "Makefile").read_text()] == []
 
