@@ -40,7 +40,7 @@ NOT_RUN: Final = {
     "journalctl": "needs the journal of systemd; tests/deploy/test_runbooks.py compares what is searched with the code",
     "kubectl": "needs a cluster",
     "ln": "as `install`",
-    "openssl": "asks your server",
+    "openssl": "asks your server, or measures your machine; tests/bench/handshakes.py does the latter",
     "python": "runs for minutes; the modules are those of tests/",
     "python3": "tests/deploy/test_installation.py runs it, with the lines after it",
     "pip": "as `python3`",
