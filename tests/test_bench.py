@@ -17,7 +17,17 @@ from tests.bench.blackbox import PROGRAM, version_of
 from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.held_loop import Hold, WatchedLoopLag, places
 from tests.bench.load import measurement_errors
-from tests.bench.readme import BEGIN, END, HANDSHAKE, PROBE, machine_lines, target_lines, ten_times_lines, with_lines
+from tests.bench.readme import (
+    BEGIN,
+    END,
+    HANDSHAKE,
+    PROBE,
+    VERIFICATIONS,
+    machine_lines,
+    target_lines,
+    ten_times_lines,
+    with_lines,
+)
 from tests.bench.responder import ADDRESS, answer
 from tests.bench.rows import Row, at_least, at_most, merge, parse, quantile, read, write
 from tests.programs import program
@@ -80,8 +90,9 @@ def test_the_readme_shows_results_with_a_target() -> None:
 
 def test_costs_are_converted_by_the_handshake_of_a_machine() -> None:
     """A probe of four handshakes of 1.5 ms takes 6 ms, 67 of them a second two fifths of a core."""
-    measured = [Row(HANDSHAKE, 1.5, "ms"), Row(PROBE, 4.0)]
-    _, _, fast, own, slow = machine_lines(measured)
+    measured = [Row(HANDSHAKE, 1.5, "ms"), Row(PROBE, 4.0), Row(VERIFICATIONS, 2.4)]
+    sentence, _, _, _, fast, own, slow = machine_lines(measured)
+    assert sentence == "A bare handshake takes 2.4 verifications, and a probe takes 4 bare handshakes."
     assert own == "| measured | 1.5 ms | 6 ms | 40 % of a core | 111 |"
     assert [line.split("|")[2:4] for line in (fast, slow)] == [[" 0.8 ms ", " 3.2 ms "], [" 3.2 ms ", " 13 ms "]]
 

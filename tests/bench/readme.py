@@ -10,6 +10,7 @@ from tests.bench.rows import MET_LABELS, Row, read
 README, SCALING = Path("README.md"), Path("docs/scaling.md")
 BEGIN, END = "<!-- measured by `make bench` -->", "<!-- end of what was measured -->"
 HANDSHAKE, PROBE = "load: CPU of a bare handshake", "load: CPU for each probe, in bare handshakes"
+VERIFICATIONS = f"{HANDSHAKE}, in verifications of ecdsap384"
 FAST, SLOW = 0.8, 3.2  # milliseconds of a bare handshake
 PROBES_PER_SECOND = 20_000 / 300
 SHARE = 2 / 3  # of a core, which one process may take
@@ -19,6 +20,8 @@ def main() -> None:
     rows = read(FILE)
     if not rows:
         raise SystemExit(f"expected the results of a run in {FILE}, found none: run `make bench`")
+    if not {HANDSHAKE, PROBE, VERIFICATIONS} <= {row.name for row in rows}:
+        raise SystemExit(f"expected the results of `load` in {FILE}: run `python -m tests.bench load`")
     for file, lines in ((README, target_lines(rows)), (SCALING, [*machine_lines(rows), "", *ten_times_lines(rows)])):
         file.write_text(with_lines(file.read_text(encoding="utf-8"), lines), encoding="utf-8")
         sys.stdout.write(f"{file} has the results in {FILE}\n")
@@ -39,9 +42,11 @@ def target_lines(rows: Iterable[Row]) -> Iterator[str]:
 
 
 def machine_lines(rows: Sequence[Row]) -> Iterator[str]:
-    """Yield what a probe takes on a fast machine, the one that was measured, and a slow one. Raises KeyError."""
+    """Yield what a probe takes, and that on a fast machine, the one that was measured, and a slow one."""
     values = {row.name: row.value for row in rows}
-    probe = values[PROBE]
+    probe, verifications = values[PROBE], values[VERIFICATIONS]
+    yield f"A bare handshake takes {verifications:.2g} verifications, and a probe takes {probe:.2g} bare handshakes."
+    yield ""
     yield "| machine | a bare handshake | a probe | 20,000 servers every 5 minutes | probes a second of one process |"
     yield "|---|--:|--:|--:|--:|"
     for machine, handshake in (("fast", FAST), ("measured", values[HANDSHAKE]), ("slow", SLOW)):
