@@ -361,19 +361,19 @@ async def test_a_flood_of_reloads_is_a_few(tmp_path: Path, monkeypatch: pytest.M
         first = asyncio.create_task(app.reload())
         await asyncio.sleep(0)
         monkeypatch.setattr(app, "_read", read := Mock(side_effect=app._read))
-        await until(lambda: app._next_reload is None)
+        await until(lambda: app._reloads.next is None)
         write_config(file, federation, servers=[HEALTHY.server_name])
         assert {await first, *await asyncio.gather(*(app.reload() for _ in range(100)))} == {()}
         assert len(app.board.snapshot().states) == 1
         assert read.call_count <= 2
-        assert app._rested_at > asyncio.get_running_loop().time()
+        assert app._reloads.rested_at > asyncio.get_running_loop().time()
 
 
 async def test_a_reload_that_waits_ends_when_the_exporter_stops(tmp_path: Path) -> None:
     async with exporter_of(tmp_path, HEALTHY) as (app, _, _):
-        app._rested_at = asyncio.get_running_loop().time() + 3600
+        app._reloads.rested_at = asyncio.get_running_loop().time() + 3600
         waiting = asyncio.create_task(app.reload())
-        await until(lambda: app._next_reload)
+        await until(lambda: app._reloads.next)
         await app._prevent_reloads()
         (complaint,) = await waiting
     assert complaint.sentence == "the exporter is stopping: start it again"

@@ -10,6 +10,7 @@ from typing import Self
 import structlog
 
 from exporter import wiring
+from exporter.app.reloading import Complaints, Reloads
 from exporter.config import Complaint, Config, ConfigError, HostPort, load
 from exporter.history.storage.storage import Storage
 from exporter.metrics import exposition
@@ -38,7 +39,6 @@ from exporter.web.settings.live_config import LiveWebConfig
 from exporter.web.site import SiteContext, build_site
 from exporter.workers.pool import WorkerPool
 
-_REST_SHARE = 4.0  # the rest after a reload, relative to how long it took
 _STOPPING = "the exporter is stopping: start it again"
 _BATCH = 25  # servers that the board renders, until the event loop gets its turn: 10 ms
 _REREAD_SECONDS = 30.0  # at most until a change of a server file is noticed
@@ -117,11 +117,7 @@ class App:
         self._files = FileFollower(self.exporter_metrics)
         self._lists = ListFollower(self._watch_changed_lists, self.exporter_metrics)
         self._config_lock = asyncio.Lock()
-        self._reload_lock = asyncio.Lock()
-        self._next_reload: asyncio.Task[tuple[Complaint, ...]] | None = None
-        """A reload that has been asked for, and has not begun."""
-        self._rested_at = 0.0
-        """When the next reload may begin, on the event loop's clock."""
+        self._reloads = Reloads(self._reload_and_tell, (self._complaint(_STOPPING),))
         self._active: ActiveConfig
         self._server: Server
         self._stack: AsyncExitStack
@@ -167,8 +163,7 @@ class App:
         await self._stack.aclose()
 
     async def _prevent_reloads(self) -> None:
-        if self._next_reload:
-            self._next_reload.cancel()
+        self._reloads.cancel()
         async with self._config_lock:
             self.ready = False
 
@@ -201,44 +196,31 @@ class App:
         prober = wiring.build_prober(config, self._lag.stalled_seconds)
         return ActiveConfig(config, self._workers.prober(config, prober) if self._workers else prober)
 
-    async def reload(self) -> tuple[Complaint, ...]:
+    async def reload(self) -> Complaints:
         """Load and apply the configuration files. There are three cases:
 
         - Both files are valid: the configuration is applied, and there are no complaints.
         - One of them is invalid: the previous configuration stays in effect, and the complaints say why.
         - The exporter is stopping: nothing changes, and a complaint says so.
 
-        Whoever asks while a reload is in progress shares the next one. It comes after a rest, so that reloads take at
-        most a fifth of the time, however many are asked for.
+        Whoever asks while a reload is in progress shares the next one.
         """
-        if self._next_reload is None:
-            self._next_reload = asyncio.create_task(self._reload_after_rest())
-        reload = self._next_reload
+        return await self._reloads.request()
+
+    async def _reload_and_tell(self) -> Complaints:
+        """Reload, tell the service manager, and log what is wrong."""
+        self._service_manager.reloading()
         try:
-            return await asyncio.shield(reload)
-        except asyncio.CancelledError:
-            if reload.cancelled():
-                return (self._complaint(_STOPPING),)
-            raise
+            return await self._reload()
+        except ConfigError as error:
+            return self._record_refusal(error.complaints)
+        except Exception:
+            log.exception("internal error during a reload")
+            return self._record_refusal([self._complaint("internal error, see the log")])
+        finally:
+            self._service_manager.ready()
 
-    async def _reload_after_rest(self) -> tuple[Complaint, ...]:
-        now = asyncio.get_running_loop().time
-        async with self._reload_lock:
-            await asyncio.sleep(self._rested_at - now())
-            self._next_reload, started = None, now()
-            self._service_manager.reloading()
-            try:
-                return await self._reload()
-            except ConfigError as error:
-                return self._record_refusal(error.complaints)
-            except Exception:
-                log.exception("internal error during a reload")
-                return self._record_refusal([self._complaint("internal error, see the log")])
-            finally:
-                self._service_manager.ready()
-                self._rested_at = now() + _REST_SHARE * (now() - started)
-
-    async def _reload(self) -> tuple[Complaint, ...]:
+    async def _reload(self) -> Complaints:
         """Raises ConfigError."""
         async with self._config_lock:
             self._web.read()
@@ -252,7 +234,7 @@ class App:
     def _complaint(self, sentence: str) -> Complaint:
         return Complaint(str(self._config_file), None, "", sentence)
 
-    def _record_refusal(self, complaints: Sequence[Complaint]) -> tuple[Complaint, ...]:
+    def _record_refusal(self, complaints: Sequence[Complaint]) -> Complaints:
         self.exporter_metrics.config_last_reload_successful.set(0)
         for complaint in complaints:
             log.error("configuration not applied", complaint=str(complaint))
