@@ -58,17 +58,20 @@ _NO_DEFAULT: Final = object()
 def page() -> str:
     """Return docs/configuration.md."""
     root = json.loads(schema())
-    return _PAGE.format(rows="\n".join(_rows(root, root["$defs"], "", set())))
+    at_top_level = {section for value in root["properties"].values() if (section := _section(value))}
+    return _PAGE.format(rows="\n".join(_rows(root, root["$defs"], "", at_top_level)))
 
 
 def _rows(part: Any, definitions: Mapping[str, Any], prefix: str, described: set[str]) -> Iterator[str]:
-    """Yield a row for each key, followed by the keys of its section. A section that is used twice is listed once."""
+    """Yield a row for each key, followed by the keys of its section. A section that is used twice is listed once, at the
+    top level if it is there.
+    """
     for key, value in part["properties"].items():
         name = f"{prefix}{key}"
         section = _section(value)
         meaning = " ".join((value.get("description") or definitions[section]["description"]).split())
         yield f"| `{name}` | {_default(value, required=key in part.get('required', ()))} | {meaning} |"
-        if section and section not in described:
+        if section and (not prefix or section not in described):
             described.add(section)
             inner = f"{name}{'[]' if value.get('type') == 'array' else ''}."
             yield from _rows(definitions[section], definitions, inner, described)

@@ -1,43 +1,70 @@
 """Builds the parts of the exporter that a configuration describes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 
-from exporter.config import AddressScope, Config, HostPort
+from exporter.config import AddressScope, Config, HostPort, NetworkSettings
 from exporter.config.resolv_conf import SystemResolvers
-from exporter.internet import Internet, IPEndpoint, families_with_route
+from exporter.internet import Internet, IPEndpoint, SharedState, families_with_route
 from exporter.internet.address_policy import AddressPolicy
 from exporter.model.enums import IPFamily
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.probing.prober import Prober
 from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.source import ServerList
 from exporter.server_lists.synapse import SynapseList
 
 
-def build_prober(
-    config: Config,
-    stalled_seconds: Callable[[], float] = lambda: 0.0,
-    *,
-    remember_chains: bool = True,
-    processes: int = 1,
-) -> Prober:
-    """Return a prober that uses the real network.
+def build_prober(config: Config, *, remember_chains: bool = True) -> Prober:
+    """Return the prober of the servers at the top level, which uses the real network."""
+    return build_probers(config, build_networks(config, remember_chains=remember_chains))[DEFAULT_GROUP]
 
-    `stalled_seconds` returns for how long the event loop has been stalled so far. With `remember_chains`, a certificate
-    chain that was verified is not verified again while it is unchanged; benchmarks measure what that saves. `processes`
-    that probe share the limits of what the exporter sends to one address.
+
+def build_probers(
+    config: Config, networks: Mapping[str, Internet], stalled_seconds: Callable[[], float] = lambda: 0.0
+) -> dict[str, Prober]:
+    """Return the prober of each group, by its name. `networks` are those of the groups.
+
+    `stalled_seconds` returns for how long the event loop has been stalled so far.
     """
-    network = config.network
-    internet = build_network(config, remember_chains=remember_chains, processes=processes)
-    return Prober(internet, config.probe.timeout, network.notaries, network.connectivity_check, stalled_seconds)
+    return {
+        group.name: Prober(
+            networks[group.name],
+            config.timeout_of(group),
+            config.network_of(group).notaries,
+            config.network_of(group).connectivity_check,
+            stalled_seconds,
+        )
+        for group in config.groups
+    }
 
 
-def build_network(config: Config, *, remember_chains: bool = True, processes: int = 1) -> Internet:
-    """Return the real network, as `network` of the configuration describes it."""
-    network = config.network
+def build_networks(config: Config, *, remember_chains: bool = True, processes: int = 1) -> dict[str, Internet]:
+    """Return the real network of each group, by its name, as `network` describes it at the top level and in the group.
+
+    Groups share a network if nothing differs, so that they have one trust store, and the results of its verifications.
+    With `remember_chains`, a certificate chain that was verified is not verified again while it is unchanged;
+    benchmarks measure what that saves. `processes` that probe share the limits of what the exporter sends to one
+    address.
+    """
+    shared, names = SharedState(processes), config.networks()
+    built: dict[tuple[str, float], Internet] = {}
+    for group in config.groups:
+        key = names[group.name], config.timeout_of(group)
+        if key not in built:
+            built[key] = _build_network(config.network_of(group), config.timeout_of(group), shared, remember_chains)
+    return {group.name: built[names[group.name], config.timeout_of(group)] for group in config.groups}
+
+
+def _build_network(
+    network: NetworkSettings,
+    timeout: float,
+    shared: SharedState,
+    remember_chains: bool,  # noqa: FBT001 - passed on
+) -> Internet:
     resolvers, tcp_only = _resolvers(network.resolvers)
     return Internet(
-        timeout=config.probe.timeout,
+        timeout=timeout,
         resolvers=resolvers,
         tcp_only=tcp_only,
         ca_file=network.ca_file,
@@ -47,13 +74,18 @@ def build_network(config: Config, *, remember_chains: bool = True, processes: in
         connect_to={key: _ip_endpoint(value) for key, value in network.connect_to.items()},
         ip_families=network.ip_families,
         remember_chains=remember_chains,
-        processes=processes,
+        shared=shared,
     )
 
 
-def ip_families(config: Config) -> frozenset[IPFamily]:
-    """Return the IP families to probe over: those of the configuration, or those with a route to the Internet."""
-    return frozenset(config.network.ip_families) or families_with_route()
+def ip_families(config: Config) -> dict[str, frozenset[IPFamily]]:
+    """Return by network the IP families to probe over: those that it names, or those with a route to the Internet."""
+    with_route, names = families_with_route(), config.networks()
+    return {
+        group.name: frozenset(config.network_of(group).ip_families) or with_route
+        for group in config.groups
+        if names[group.name] == group.name
+    }
 
 
 def _resolvers(configured: Sequence[HostPort]) -> tuple[Callable[[], Sequence[IPEndpoint]], Callable[[], bool]]:

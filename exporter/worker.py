@@ -60,13 +60,14 @@ class _TaskRunner:
         self.lag = LoopLag(self._on_lag)
         self._running: dict[int, asyncio.Task[None]] = {}
         """By request ID."""
-        self._prober: Prober
+        self._probers: dict[str, Prober] = {}
+        """By the name of the group."""
 
     async def handle(self, message: object) -> None:
         match message:
             case UseConfig(config=config, workers=workers):
-                build = partial(wiring.build_prober, config, self.lag.stalled_seconds, processes=workers)
-                self._prober = await asyncio.to_thread(build)
+                networks = await asyncio.to_thread(partial(wiring.build_networks, config, processes=workers))
+                self._probers = wiring.build_probers(config, networks, self.lag.stalled_seconds)
             case Request(request_id):
                 running = asyncio.create_task(self._run_and_reply(message))
                 self._running[request_id] = running
@@ -83,17 +84,19 @@ class _TaskRunner:
     async def _run_and_reply(self, request: Request) -> None:
         report = None
         try:
-            report = await self._run(request.task)
+            if prober := self._probers.get(request.task.group):
+                report = await _run(prober, request.task)
         except Exception:
             log.exception("internal error in a worker")
         send(self._writer, Reply(request.request_id, report))
 
-    async def _run(self, task: WorkerTask) -> Report:
-        match task:
-            case ProbeTask(server_name, max_seconds):
-                return await self._prober.probe(server_name, max_seconds)
-            case DeepLookTask(report):
-                return await self._prober.run_deep_look(report)
+
+async def _run(prober: Prober, task: WorkerTask) -> Report:
+    match task:
+        case ProbeTask(server_name=server_name, max_seconds=max_seconds):
+            return await prober.probe(server_name, max_seconds)
+        case DeepLookTask(report=report):
+            return await prober.run_deep_look(report)
 
 
 if __name__ == "__main__":

@@ -328,7 +328,8 @@ async def test_a_reload_applies_the_ip_families(tmp_path: Path) -> None:
             with capture_logs() as logged:
                 assert await app.reload() == ()
             found = await metrics(app)
-            up = [found[series("exporter_ip_family_up", {"ip_family": family})] for family in ("ipv4", "ipv6")]
+            labels = [{"group": "default", "ip_family": family} for family in ("ipv4", "ipv6")]
+            up = [found[series("exporter_ip_family_up", each)] for each in labels]
             told.append((up, [entry["ip_family"] for entry in logged if entry["log_level"] == "warning"]))
         assert told == [([1, 1], []), ([0, 1], ["ipv4"])]
 

@@ -69,7 +69,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     },
     "web.pages.views": {"history", "judging", "judging.peers", "model", "reports"},
     "web.pages": {
-        *("exporter", "history", "judging", "model", "probing", "reports", "web.api", "web.pages.views"),
+        *("exporter", "history", "judging", "model", "reports", "web.api", "web.pages.views"),
         *("jinja2", "markupsafe", "starlette"),
     },
     "web.settings": {"config", "model", "runtime", "bcrypt", "cryptography", "pydantic", "structlog"},
@@ -82,11 +82,11 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "worker": {"model", "probing", "runtime", "wiring", "workers", "structlog"},
     "check": {
         *("config", "history.storage", "judging", "judging.peers", "metrics.rules", "model", "probing", "reports"),
-        *("web", "wiring", "rich", "structlog"),
+        *("scheduling", "server_lists", "web", "wiring", "rich", "structlog"),
     },
     "app": {
-        *("config", "history.storage", "metrics", "model", "reports", "runtime", "scheduling", "server_lists", "web"),
-        *("web.api", "web.settings", "wiring", "workers", "structlog"),
+        *("config", "history.storage", "metrics", "model", "probing", "reports", "runtime", "scheduling"),
+        *("server_lists", "web", "web.api", "web.settings", "wiring", "workers", "structlog"),
     },
     "demo": {
         "app",

@@ -42,8 +42,9 @@ def federation_of_one() -> Federation:
 @pytest.mark.parametrize("families", [(IPFamily.IPV4,), tuple(IPFamily)])
 def test_configured_ip_families_need_no_route(families: tuple[IPFamily, ...]) -> None:
     """Where none is configured, the routes decide."""
-    assert wiring.ip_families(Config(network=NetworkSettings(ip_families=families))) == set(families)
-    assert wiring.ip_families(Config()) == families_with_route()
+    config = Config(network=NetworkSettings(ip_families=families))
+    assert wiring.ip_families(config) == {"default": set(families)}
+    assert wiring.ip_families(Config()) == {"default": families_with_route()}
 
 
 def network_of(federation: Federation) -> NetworkSettings:

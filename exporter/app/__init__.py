@@ -1,8 +1,9 @@
 """The whole exporter: builds the parts of `serve`, and starts, reloads and stops them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -16,15 +17,18 @@ from exporter.history.storage.storage import Storage
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.names import ServerName
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.model.shards import Shard
+from exporter.probing.network import Network
+from exporter.probing.prober import SupportsProbe
 from exporter.reports.board import Board, Snapshot, WatchChanges
 from exporter.reports.report_json import report_json
 from exporter.runtime import event_loop
 from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.systemd import ServiceManager
 from exporter.scheduling import grid
+from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.own_families import OwnFamilies
-from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ProbeRunner
 from exporter.server_lists.file_follower import FileFollower
@@ -96,9 +100,12 @@ class App:
         )
         self._schedule = Schedule(self._runner.run_scheduled, self.exporter_metrics, first_round=first_round)
         self.board.follow = self._schedule.follow
-        self._configured: frozenset[ServerName] = frozenset()  # by any shard
         self.queries = ReportQueries(
-            self.board, self._runner, lambda: self._active.config, lambda name: name in self._configured
+            self.board,
+            self._runner,
+            lambda: self._active.config,
+            lambda name: self._active.timeout_of(name),  # noqa: PLW0108 - `_active` is replaced
+            lambda name: name in self._active.groups,
         )
         self._site = build_site(
             SiteContext(
@@ -108,7 +115,7 @@ class App:
                 self.reload if lifecycle else None,
                 self.queries,
                 self.history,
-                lambda: self._runner.outage_detector.outage,
+                lambda: self._runner.outages.down,
                 self._complaint_about_workers,
                 self._web.location.url,
             )
@@ -146,8 +153,7 @@ class App:
             await stack.enter_async_context(self._lag)
             if self._workers:
                 await stack.enter_async_context(self._workers)
-            network = wiring.build_network(self._active.config)
-            await stack.enter_async_context(self._outbound.run(self._active.config.outbound, network))
+            await stack.enter_async_context(self._outbound.run(self._active.config.outbound))
             await stack.enter_async_context(self._runner)
             await stack.enter_async_context(self._schedule)
             await self._apply(self._active)
@@ -176,7 +182,7 @@ class App:
                 self._reload_at_every(hangup),
                 self._reread_server_files(),
                 self._lists.run(),
-                self._outbound.keep_checking(lambda: self._active.prober),
+                self._outbound.keep_checking(self._at_top_level),
                 self._service_manager.keep_alive(self._complaint_about_workers),
             )
         ]
@@ -191,10 +197,18 @@ class App:
     # ------------------------------------------------------------ configuration
 
     def _read(self) -> ActiveConfig:
-        """Load the configuration file. Raises ConfigError. Blocks on the disk."""
+        """Load the configuration file. Raises ConfigError. Blocks on the disk.
+
+        The servers on lists, which are not read yet, are missing in its groups.
+        """
         config = load(self._config_file)
-        prober = wiring.build_prober(config, self._lag.stalled_seconds)
-        return ActiveConfig(config, self._workers.prober(config, prober) if self._workers else prober)
+        networks = wiring.build_networks(config)
+        probers = wiring.build_probers(config, networks, self._lag.stalled_seconds)
+        used = self._workers.probers(config, probers) if self._workers else probers
+        return ActiveConfig(config, used, networks, {each.server_name: each.group for each in config.servers})
+
+    def _at_top_level(self) -> tuple[SupportsProbe, Network]:
+        return self._active.probers[DEFAULT_GROUP], self._active.networks[DEFAULT_GROUP]
 
     async def reload(self) -> Complaints:
         """Load and apply the configuration files. There are three cases:
@@ -253,12 +267,9 @@ class App:
         """Probes in flight continue with the previous configuration."""
         self._files.follow(fresh.config.server_files, fresh.config.lists.max_servers)
         await self._files.refresh()
-        self._active = fresh
-        if self._outbound.looks:
-            self._outbound.looks.network = wiring.build_network(fresh.config)
         self._own_families.record(wiring.ip_families(fresh.config))
         self._lists.follow(wiring.build_server_lists(fresh.config))
-        await self._watch()
+        await self._watch(fresh)
         self.exporter_metrics.config_last_reload_successful.set(1)
         self.exporter_metrics.config_last_reload_success_timestamp.set_to_current_time()
 
@@ -268,31 +279,36 @@ class App:
             async with self._config_lock:
                 self._own_families.record(wiring.ip_families(self._active.config))
                 if await self._files.refresh():
-                    await self._watch()
+                    await self._watch(self._active)
 
     async def _watch_changed_lists(self) -> None:
         async with self._config_lock:
-            await self._watch()
+            await self._watch(self._active)
 
-    async def _watch(self) -> None:
-        """Watch all servers. The event loop gets its turn in between, as there may be very many new ones."""
-        changes = await asyncio.to_thread(self._find_changes, self.board.snapshot())
+    async def _watch(self, active: ActiveConfig) -> None:
+        """Watch all servers of a configuration, which becomes the active one with them: no server is probed over the
+        network of a group that it is not in. The event loop gets its turn in between, as there may be very many new
+        servers.
+        """
+        changes, groups = await asyncio.to_thread(self._find_changes, active.config, self.board.snapshot())
+        self._active = replace(active, groups=groups)
+        await self._runner.outages.follow(self._active)
         event_loop.collect_garbage_for(len(changes.order))
         async for removed in event_loop.in_batches(changes.removed, _BATCH):
             self.board.remove(removed)
         async for added in event_loop.in_batches(changes.added, _BATCH):
             self.board.add(added, await self.history.recall(self.board.new_among(added)))
         self.board.arrange(changes.order)
-        await self._schedule.watch(self.board.scheduled(), self._active.config.probe.concurrency)
+        await self._schedule.watch(self.board.scheduled(), active.config.probe.concurrency)
         self.exporter_metrics.servers.set(self.board.size)
         log.info("watching", servers=self.board.size)
 
-    def _find_changes(self, before: Snapshot) -> WatchChanges:
-        """Select the servers of this shard, in the order in which they are due, and remember those of all shards."""
-        selection = select_servers(self._active.config, self._files.listings, self._lists.listing)
+    def _find_changes(self, config: Config, before: Snapshot) -> tuple[WatchChanges, Mapping[ServerName, str]]:
+        """Select the servers of this shard, in the order in which they are due, and find the groups of all servers."""
+        selection = select_servers(config, self._files.listings, self._lists.listing)
         log_overlaps(selection.overlaps)
-        self._configured = frozenset(server.server_name for server in selection.servers)
-        return before.compare(sorted(self._shard.select(selection.servers), key=grid.order))
+        groups = {server.server_name: server.group for server in selection.servers}
+        return before.compare(sorted(self._shard.select(selection.servers), key=grid.order)), groups
 
     async def _reload_at_every(self, hangup: asyncio.Event) -> None:
         while True:

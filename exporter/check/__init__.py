@@ -15,8 +15,9 @@ import structlog
 from rich.console import Console
 from rich.text import Text
 
-from exporter import config, wiring
+from exporter import config
 from exporter.check import nagios
+from exporter.check.selection import Selection, UnknownGroupError, select
 from exporter.config import Config, ConfigError
 from exporter.history.storage.reading import ServerHistory, UnreadableHistoryError, read_histories
 from exporter.judging import verdict
@@ -24,12 +25,13 @@ from exporter.model import names
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
+from exporter.model.servers import DEFAULT_GROUP, Expectations, WatchedServer
 from exporter.probing.connectivity import DNS_REASONS, silent_failures
-from exporter.probing.prober import Prober
 from exporter.reports import report_text
 from exporter.reports.history_text import build_history_tree
 from exporter.reports.lists_json import change_json, incident_json
-from exporter.reports.report_json import report_json
+from exporter.reports.report_json import group_json, report_json
+from exporter.scheduling.active_config import ActiveConfig
 
 _ALL_FEDERATE, _SOME_DO_NOT, _UNUSABLE, _INTERRUPTED = 0, 1, 2, 130  # exit statuses; 130 is 128 + SIGINT
 _MAX_COLUMNS = 100  # longer lines are hard to read
@@ -62,15 +64,16 @@ class _InvalidArgumentsError(ValueError):
     """The message has one line for each argument that is not a server name."""
 
 
-def run(
+def run(  # noqa: PLR0913 - independent options
     servers: Sequence[str],
     config_file: Path | None,
     *,
     as_json: bool,
     with_history: bool = False,
     outbound: bool = False,
+    group: str | None = None,
 ) -> int:
-    """Return the exit status. There are four cases:
+    """Probe servers, as those of a group if `group` is the name of one. Return the exit status. There are four cases:
 
     - 0: all servers federate.
     - 1: some do not.
@@ -83,13 +86,16 @@ def run(
     try:
         server_names = _parse_server_names(servers)
         settings = _load(config_file, outbound=outbound)
-        prober = wiring.build_prober(settings)
+        selection = select(settings, server_names, group)
         histories = _read_histories(settings.storage.path, server_names) if with_history else None
-    except (_InvalidArgumentsError, ConfigError, UnreadableHistoryError) as error:
+    except (_InvalidArgumentsError, UnknownGroupError, ConfigError, UnreadableHistoryError) as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
+    if selection.unlisted:
+        names_of_them = ", ".join(map(str, selection.unlisted))
+        sys.stderr.write(f"probed like the servers at the top level, for want of --group: {names_of_them}\n")
     try:
-        return _probe_and_show(server_names, prober, settings, histories, as_json=as_json, outbound=outbound)
+        return _probe_and_show(selection, histories, as_json=as_json, outbound=outbound)
     except (KeyboardInterrupt, asyncio.CancelledError):
         return _INTERRUPTED
 
@@ -123,26 +129,19 @@ def _parse_server_names(servers: Sequence[str]) -> list[ServerName]:
     return server_names
 
 
-def _probe_and_show(  # noqa: PLR0913 - independent options
-    server_names: Sequence[ServerName],
-    prober: Prober,
-    settings: Config,
-    histories: _Histories | None,
-    *,
-    as_json: bool,
-    outbound: bool,
-) -> int:
-    several = len(server_names) > 1
+def _probe_and_show(selection: Selection, histories: _Histories | None, *, as_json: bool, outbound: bool) -> int:
+    several = len(selection.servers) > 1
 
     def show(report: Report) -> None:
         history = histories[report.server_name] if histories is not None else None
+        watched = selection.servers[report.server_name]
         if as_json:
-            _show_json(report, history)
+            _show_json(report, watched, history)
         else:
-            _show_text(report, history, blank_line=several)
+            _show_text(report, watched.expected, history, blank_line=several)
 
     try:
-        reports, is_offline = _probe_all(server_names, prober, settings, show, outbound=outbound)
+        reports, is_offline = _probe_all(selection.active, show, outbound=outbound)
     except _NotListeningError as error:
         sys.stderr.write(f"{error}\n")
         return _UNUSABLE
@@ -154,15 +153,17 @@ def _probe_and_show(  # noqa: PLR0913 - independent options
     return _ALL_FEDERATE if federating == len(reports) else _SOME_DO_NOT
 
 
-def run_nagios(servers: Sequence[str], config_file: Path | None, *, outbound: bool = False) -> int:
+def run_nagios(
+    servers: Sequence[str], config_file: Path | None, *, outbound: bool = False, group: str | None = None
+) -> int:
     """Print the result as a Nagios plugin does, and return its status, which is 3 if nothing was found out."""
     try:
         server_names = _parse_server_names(servers)
         settings = _load(config_file, outbound=outbound)
-        prober = wiring.build_prober(settings)
-        reports, is_offline = _probe_all(server_names, prober, settings, _show_nothing, outbound=outbound)
+        active = select(settings, server_names, group).active
+        reports, is_offline = _probe_all(active, _show_nothing, outbound=outbound)
         result = nagios.unknown(NO_RESOLVER_ANSWERS) if is_offline else nagios.summarize(reports)
-    except (_InvalidArgumentsError, ConfigError, _NotListeningError) as error:
+    except (_InvalidArgumentsError, UnknownGroupError, ConfigError, _NotListeningError) as error:
         result = nagios.unknown(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         result = nagios.unknown("interrupted")
@@ -177,56 +178,64 @@ def _show_nothing(_: Report) -> None:
     """Nagios gets one result of all reports."""
 
 
-def _probe_all(
-    server_names: Sequence[ServerName], prober: Prober, settings: Config, show: _Show, *, outbound: bool
-) -> _Checked:
+def _probe_all(active: ActiveConfig, show: _Show, *, outbound: bool) -> _Checked:
     """Raises _NotListeningError."""
-    check = partial(_check, server_names, prober, settings.probe.concurrency, show)
-    return asyncio.run(_check_both_ways(check, prober, settings) if outbound else check(_identity))
+    check = partial(_check, active, show)
+    return asyncio.run(_check_both_ways(check, active) if outbound else check(_identity))
 
 
 async def _identity(report: Report) -> Report:
     return report
 
 
-async def _check_both_ways(
-    check: Callable[[_Complete], Awaitable[_Checked]], prober: Prober, settings: Config
-) -> _Checked:
+async def _check_both_ways(check: Callable[[_Complete], Awaitable[_Checked]], active: ActiveConfig) -> _Checked:
     """Listen for the servers meanwhile, and look whether they come. Raises _NotListeningError."""
     from exporter.web.listeners import ListenError  # noqa: PLC0415 - the web server takes long to load
     from exporter.web.outbound_service import OutboundService  # noqa: PLC0415 - as above
 
     service = OutboundService()
+
+    async def complete(report: Report) -> Report:
+        return await service.complete(active.network_of(report.server_name), report)
+
     try:
-        async with service.run(settings.outbound, wiring.build_network(settings)):
-            await service.check(prober)
-            return await check(service.complete)
+        async with service.run(active.config.outbound):
+            await service.check(active.probers[DEFAULT_GROUP], active.networks[DEFAULT_GROUP])
+            return await check(complete)
     except ListenError as error:
         raise _NotListeningError(f"{error}\n{_USE_THE_API}") from error
 
 
-async def _check(
-    server_names: Sequence[ServerName], prober: Prober, concurrency: int, show: _Show, complete: _Complete
-) -> _Checked:
-    """Probe at most `concurrency` servers at a time, and show the reports in the given order, as soon as possible.
+async def _check(active: ActiveConfig, show: _Show, complete: _Complete) -> _Checked:
+    """Probe some servers at a time, and show the reports in the given order, as soon as possible.
 
     `complete` adds to a report what a probe and a deep look do not find.
     """
     _cancel_on_sigint()
-    slots = asyncio.Semaphore(concurrency)
+    slots = asyncio.Semaphore(active.config.probe.concurrency)
 
     async def probe(name: ServerName) -> Report:
+        prober = active.prober_of(name)
         async with slots:
             return await complete(await prober.run_deep_look(await prober.probe(name)))
 
-    probes = [asyncio.create_task(probe(name)) for name in server_names]
+    probes = {name: asyncio.create_task(probe(name)) for name in active.groups}
     reports = []
-    for name, probing in zip(server_names, probes, strict=True):
+    for name, probing in probes.items():
         with Console(stderr=True).status(Text(f"probing {name}")):  # on a terminal only
             reports.append(await probing)
         show(reports[-1])
-    lookups_fail = any(silent_failures(report) & DNS_REASONS for report in reports)
-    return reports, lookups_fail and await prober.find_outage((), check_dns=True) is not None
+    return reports, await _is_offline(active, reports)
+
+
+async def _is_offline(active: ActiveConfig, reports: Sequence[Report]) -> bool:
+    """Whether no resolver answers in a network in which lookups have failed."""
+    failing = {
+        active.network_names[active.group_of(report.server_name)]
+        for report in reports
+        if silent_failures(report) & DNS_REASONS
+    }
+    return any([await active.probers[each].find_outage((), check_dns=True) for each in sorted(failing)])
 
 
 def _cancel_on_sigint() -> None:
@@ -250,9 +259,10 @@ def _standard_output() -> Console:
     return Console(width=columns, markup=False, emoji=False, highlight=False)
 
 
-def _show_json(report: Report, history: ServerHistory | None) -> None:
+def _show_json(report: Report, watched: WatchedServer, history: ServerHistory | None) -> None:
     happened = _history_json(history) if history is not None else {}
-    _standard_output().out(json.dumps(report_json(report) | happened, separators=(",", ":")))
+    shown = report_json(report) | group_json(watched, report) | happened
+    _standard_output().out(json.dumps(shown, separators=(",", ":")))
 
 
 def _history_json(history: ServerHistory) -> dict[str, object]:
@@ -262,8 +272,8 @@ def _history_json(history: ServerHistory) -> dict[str, object]:
     }
 
 
-def _show_text(report: Report, history: ServerHistory | None, *, blank_line: bool) -> None:
-    trees = [report_text.build_tree(report)]
+def _show_text(report: Report, expected: Expectations, history: ServerHistory | None, *, blank_line: bool) -> None:
+    trees = [report_text.build_tree(report, expected=expected)]
     if history is not None:
         trees.append(build_history_tree(history.incidents, history.changes))
     _standard_output().print(*trees, *([""] if blank_line else []), sep="\n")

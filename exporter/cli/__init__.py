@@ -255,7 +255,12 @@ def _add_check(add_parser: AddParser) -> None:
         "--config",
         metavar="FILE",
         type=Path,
-        help="use the sections `probe`, `network`, `storage` and `outbound` of this file",
+        help="use the sections `probe`, `network`, `groups`, `storage` and `outbound` of this file",
+    )
+    added.add_argument(
+        "--group",
+        metavar="NAME",
+        help="the group of the servers, with its network and expectations, if the file does not say which it is",
     )
     added.add_argument("--history", action="store_true", help="also show the incidents and changes in `storage.path`")
     added.add_argument(
@@ -280,13 +285,14 @@ def _run_check(chosen: Arguments) -> int:
     if chosen.format == "nagios":
         if chosen.history:
             chosen.refuse("--history cannot be shown with --format nagios")
-        return check.run_nagios(chosen.servers, chosen.config, outbound=chosen.outbound)
+        return check.run_nagios(chosen.servers, chosen.config, outbound=chosen.outbound, group=chosen.group)
     return check.run(
         chosen.servers,
         chosen.config,
         as_json=chosen.format == "json",
         with_history=chosen.history,
         outbound=chosen.outbound,
+        group=chosen.group,
     )
 
 

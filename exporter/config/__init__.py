@@ -3,7 +3,7 @@
 from exporter.config.addresses import ALL_ADDRESSES, HostPort, ListenAddress, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.dump import dump
-from exporter.config.groups import ServerUrl, SynapseDestinations
+from exporter.config.groups import NetworkSettings, ServerUrl, SynapseDestinations
 from exporter.config.loading import load
 from exporter.config.settings import (
     Config,
@@ -11,7 +11,6 @@ from exporter.config.settings import (
     Group,
     ListSettings,
     MetricsSettings,
-    NetworkSettings,
     OutboundNames,
     OutboundSettings,
     OutboundTls,
@@ -30,7 +29,6 @@ __all__ = [
     "DormantSettings",
     "Group",
     "HostPort",
-    "IPNetwork",
     "ListSettings",
     "ListenAddress",
     "MetricsSettings",

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from exporter.config.groups import ServerUrl
+from exporter.config.groups import NetworkSettings, ServerUrl
 from exporter.config.settings import Config, Group
 from exporter.model import durations
 from exporter.model.servers import Expectations, WatchedServer
@@ -30,7 +30,11 @@ def dump(config: Config) -> Iterator[str]:
         yield "groups:\n"
     for group in groups:
         keys = {"name": group.name, "labels": group.labels, "interval": group.interval, **_lists(group)}
-        keys["expect"] = _expect(group.expected)
+        keys |= {"timeout": group.timeout} if group.timeout else {}
+        keys |= {
+            "network": _differing(config.network_of(group), config.network),
+            "expect": _expect(group.expected),
+        }
         yield "- " + indent(_yaml(keys), _INDENT).removeprefix(_INDENT)
         yield from (indent(piece, _INDENT) for piece in _servers(group))
 
@@ -55,6 +59,12 @@ def _server(server: WatchedServer) -> dict[str, object]:
     if expect := _expect(server.expected):
         written["expect"] = _plain(expect)
     return written
+
+
+def _differing(network: NetworkSettings, of_top_level: NetworkSettings) -> dict[str, object]:
+    """Return the keys of a group's network that override those of the top level."""
+    values = {field.name: getattr(network, field.name) for field in fields(network)}
+    return {key: value for key, value in values.items() if value != getattr(of_top_level, key)}
 
 
 def _expect(expected: Expectations) -> dict[str, object]:

@@ -7,7 +7,10 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import value_types
+from exporter.config.addresses import HostPort
+from exporter.config.value_types import AddressScope
 from exporter.model.addresses import IPNetwork, Target
+from exporter.model.enums import IPFamily
 from exporter.model.names import ServerName
 from exporter.model.servers import MAX_LABELS, ExpectedSoftware
 from exporter.model.signing_keys import PinnedKey
@@ -115,6 +118,37 @@ ServerUrls: TypeAlias = tuple[
 
 @with_config(STRICT)
 @dataclass(frozen=True, slots=True)
+class NetworkSettings:
+    """How the exporter connects to the servers."""
+
+    resolvers: tuple[Annotated[HostPort, value_types.RESOLVER], ...] = ()
+    """The DNS servers to use. If the list is empty, the exporter uses those of the system."""
+    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
+    """PEM bundle that replaces the default trust store. The path is relative to the configuration file."""
+    ip_families: tuple[Annotated[IPFamily, value_types.IP_FAMILY], ...] = ()
+    """The IP families to probe over, ipv4 or ipv6 or both. If the list is empty, the routes of the machine decide."""
+    address_policy: Annotated[AddressScope, value_types.ADDRESS_SCOPE] = AddressScope.PUBLIC
+    """public: refuse private, loopback, link-local and other special-purpose addresses, and the ports that browsers
+    block, such as 25, on every connection. any: allow all addresses and ports."""
+    allow_networks: tuple[Annotated[IPNetwork, value_types.NETWORK], ...] = ()
+    """Networks that are allowed although the policy is public."""
+    allow_ports: tuple[Annotated[int, value_types.PORT], ...] = ()
+    """Ports that are allowed although browsers block them and the policy is public."""
+    connect_to: dict[Annotated[str, value_types.DESTINATION], Annotated[HostPort, value_types.ADDRESS]] = field(
+        default_factory=dict
+    )
+    """Connects to a different address, like curl --connect-to. Keys are host:port or ip:port, values are ip:port."""
+    notaries: Annotated[tuple[Name, ...], Field(max_length=value_types.MAX_NOTARIES)] = ()
+    """Homeservers that every deep look asks whether they see the same signing keys. By default, it asks none."""
+    connectivity_check: Annotated[
+        tuple[Annotated[Target, value_types.TARGET], ...], Field(max_length=value_types.MAX_ANCHORS)
+    ] = ()
+    """Addresses, as host:port, at least one of which accepts connections whenever the exporter's own network is up. If
+    the list is empty, the exporter uses the watched servers, provided that at least three of them were healthy."""
+
+
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
 class GroupSettings:
     """Servers that belong together. The lists at the top level are the group `default`."""
 
@@ -132,5 +166,9 @@ class GroupSettings:
     """Synapse homeservers. All servers that they federate with are in the group."""
     interval: Annotated[float | None, value_types.DURATION] = None
     """How often each server of the group is probed. Overrides probe.interval."""
+    timeout: Annotated[float | None, value_types.DURATION] = None
+    """How long a whole probe of one of the servers may take. Overrides probe.timeout."""
+    network: NetworkSettings = field(default_factory=NetworkSettings)
+    """How the exporter connects to the servers of the group. Each key that is there overrides that of the top level."""
     expect: ExpectSettings = field(default_factory=ExpectSettings)
     """What is expected of every server of the group."""

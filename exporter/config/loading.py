@@ -1,6 +1,7 @@
 """Loads a configuration file: the result is a Config, or all complaints about the file."""
 
 import glob
+from collections.abc import Collection, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,12 +10,11 @@ from exporter.config import files
 from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
-from exporter.config.groups import ExpectSettings, GroupSettings, ServerUrl, SynapseDestinations
-from exporter.config.rules import check_rules
+from exporter.config.groups import ExpectSettings, GroupSettings, NetworkSettings, ServerUrl, SynapseDestinations
+from exporter.config.rules import as_mapping, check_rules, sections
 from exporter.config.settings import (
     Config,
     Group,
-    NetworkSettings,
     OutboundSettings,
     OutboundTls,
     Settings,
@@ -35,7 +35,9 @@ def load(path: str | Path) -> Config:
     complaints += [*document.complaints, *check_rules(document, path.parent)]
     if settings is None or complaints:
         raise ConfigError(complaints)
-    return _to_config(settings, path.parent)
+    _, *groups = sections(as_mapping(document.root))
+    written = [frozenset(as_mapping(group.get("network"))) for _, group in groups]
+    return _to_config(settings, written, path.parent)
 
 
 def _read(path: Path) -> Document:
@@ -47,12 +49,18 @@ def _read(path: Path) -> Document:
     return parse_yaml(file, files.decode(file, content))
 
 
-def _to_config(settings: Settings, folder: Path) -> Config:
-    """Apply the defaults for single servers, and make relative paths relative to the folder of the file."""
+def _to_config(settings: Settings, written: Sequence[Collection[str]], folder: Path) -> Config:
+    """Apply the defaults for single servers, and make relative paths relative to the folder of the file.
+
+    `written` has the keys of each group's network that are in the file.
+    """
     return Config(
         groups=(
             _group(settings, Group(interval=settings.probe.interval, cadence=settings.probe.cadence), folder),
-            *(_group(group, _describe(group, settings), folder) for group in settings.groups),
+            *(
+                _group(group, _describe(group, settings, _network(group, settings, keys, folder)), folder)
+                for group, keys in zip(settings.groups, written, strict=True)
+            ),
         ),
         lists=settings.lists,
         probe=settings.probe,
@@ -71,11 +79,25 @@ def _outbound(settings: Settings, folder: Path) -> OutboundSettings | None:
     return replace(_resolve_paths(folder, settings.outbound), tls=tls)
 
 
-def _describe(group: GroupSettings, settings: Settings) -> Group:
+def _network(
+    group: GroupSettings, settings: Settings, written: Collection[str], folder: Path
+) -> NetworkSettings | None:
+    """Return the network of the top level with the keys that are written in the group, or None if nothing differs."""
+    merged = replace(settings.network, **{key: getattr(group.network, key) for key in written})
+    return None if merged == settings.network else _resolve_paths(folder, merged)
+
+
+def _describe(group: GroupSettings, settings: Settings, network: NetworkSettings | None) -> Group:
     """Return a group without its servers."""
-    interval = group.interval or settings.probe.interval
-    expected = _expectations(group.expect, NOTHING_EXPECTED)
-    return Group(group.name, group.labels, interval=interval, cadence=settings.probe.cadence, expected=expected)
+    return Group(
+        group.name,
+        group.labels,
+        interval=group.interval or settings.probe.interval,
+        cadence=settings.probe.cadence,
+        expected=_expectations(group.expect, NOTHING_EXPECTED),
+        timeout=group.timeout,
+        network=network,
+    )
 
 
 def _expectations(expect: ExpectSettings, otherwise: Expectations) -> Expectations:

@@ -6,8 +6,9 @@ values. They ignore values of the wrong type, which are reported elsewhere.
 
 import ssl
 from collections.abc import Iterable, Iterator
+from itertools import chain, starmap
 from pathlib import Path as FilePath
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from exporter.config import addresses, files
 from exporter.config.complaint import Complaint, KeyPath, format_path
@@ -51,7 +52,7 @@ def as_mapping(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 
-def _sections(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+def sections(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
     """Yield everything that has servers and lists, with its path: the configuration itself, and then every group."""
     yield (), root
     groups = root.get("groups")
@@ -59,19 +60,18 @@ def _sections(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, obje
         yield ("groups", index), as_mapping(group)
 
 
-def _servers(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
-    """Yield the path of every server, and the server as a mapping."""
-    for path, section in _sections(root):
-        servers = section.get("servers")
-        for index, server in enumerate(servers if isinstance(servers, list) else []):
-            yield (*path, "servers", index), as_mapping({"server_name": server} if isinstance(server, str) else server)
+def _servers(path: KeyPath, section: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+    """Yield the path of every server of a section, and the server as a mapping."""
+    servers = section.get("servers")
+    for index, server in enumerate(servers if isinstance(servers, list) else []):
+        yield (*path, "servers", index), as_mapping({"server_name": server} if isinstance(server, str) else server)
 
 
 def _require_servers(root: object) -> Violations:
     """Every group has servers, and so has a configuration without groups."""
     if not isinstance(root, dict):
         return
-    for path, section in _sections(root):
+    for path, section in sections(root):
         if not any(section.get(key) for key in ("servers", "server_files", *_LISTS, *(() if path else ("groups",)))):
             lists = "`server_files`, `server_urls` or `synapse_destinations`"
             yield (*path, "servers"), f"expected at least one server, found none: add one, or use {lists}"
@@ -84,7 +84,7 @@ def _require_listen_address(root: dict[str, object]) -> Violations:
 
 def _reject_duplicate_servers(root: dict[str, object], document: Document) -> Violations:
     first: dict[str, KeyPath] = {}
-    for path, server in _servers(root):
+    for path, server in chain.from_iterable(starmap(_servers, sections(root))):
         name = server.get("server_name")
         if isinstance(name, str) and (there := first.setdefault(name, path)) != path:
             where = _place(document, there)
@@ -97,60 +97,96 @@ def _place(document: Document, path: KeyPath) -> str:
 
 def _reject_duplicate_groups(root: dict[str, object], document: Document) -> Violations:
     first: dict[str, KeyPath] = {}
-    for path, group in _sections(root):
+    for path, group in sections(root):
         name = group.get("name")
         if path and isinstance(name, str) and (there := first.setdefault(name, path)) != path:
             sentence = f"the group {describe(name)} is already at {_place(document, there)}: choose another name"
             yield (*path, "name"), sentence
 
 
+# ---------------------------------------------------------------- durations
+
+
+class _Setting(NamedTuple):
+    """A duration in seconds, or None if it is not valid; and the path at which it is written, if it is."""
+
+    key: str
+    seconds: float | None
+    path: KeyPath = ()
+
+    def overridden(self, path: KeyPath, section: dict[str, object]) -> "_Setting":
+        """Return the setting of a section, which is this one if the section has none."""
+        return _Setting(self.key, _seconds(section[self.key]), (*path, self.key)) if self.key in section else self
+
+    @property
+    def place(self) -> str:
+        return format_path(self.path) or f"probe.{self.key}"
+
+
+def _timings(root: dict[str, object]) -> Iterator[tuple[_Setting, _Setting]]:
+    """Yield the interval and the timeout of all probes, of those of every group, and of those of every server."""
+    probe, defaults = as_mapping(root.get("probe")), ProbeSettings()
+    interval = _Setting("interval", defaults.interval).overridden(("probe",), probe)
+    timeout = _Setting("timeout", defaults.timeout).overridden(("probe",), probe)
+    yield interval, timeout
+    for path, section in sections(root):
+        own = (interval.overridden(path, section), timeout.overridden(path, section)) if path else (interval, timeout)
+        yield own
+        yield from ((own[0].overridden(*server), own[1]) for server in _servers(path, section))
+
+
 def _require_timeout_below_intervals(root: dict[str, object]) -> Violations:
-    probe = as_mapping(root.get("probe"))
-    timeout = _seconds(probe.get("timeout"), ProbeSettings().timeout)
-    blamed = "interval" if "interval" in probe else "timeout"
-    intervals: list[tuple[KeyPath, float | None]] = [
-        (("probe", blamed), _seconds(probe.get("interval"), ProbeSettings().interval))
-    ]
-    for path, section in (*((path, group) for path, group in _sections(root) if path), *_servers(root)):
-        if "interval" in section:
-            intervals.append(((*path, "interval"), _seconds(section["interval"], None)))
-    for path, interval in intervals:
-        if timeout and interval and timeout >= interval:
-            found = f"a timeout of {durations.text(timeout)} and an interval of {durations.text(interval)}"
-            remedy = "decrease probe.timeout or increase the interval"
-            yield path, f"expected a timeout below the interval, found {found}: {remedy}"
+    for interval, timeout in dict.fromkeys(_timings(root)):
+        if interval.seconds and timeout.seconds and timeout.seconds >= interval.seconds:
+            found = (
+                f"a timeout of {durations.text(timeout.seconds)} and an interval of {durations.text(interval.seconds)}"
+            )
+            sentence = f"expected a timeout below the interval, found {found}"
+            blamed = max(interval.path, timeout.path, key=len)
+            yield blamed, f"{sentence}: decrease {timeout.place} or increase the interval"
 
 
 def _check_cadence(root: dict[str, object]) -> Violations:
     """A confirmation comes sooner than the next probe would, and a probe of a dormant server later."""
     probe = as_mapping(root.get("probe"))
-    interval = _seconds(probe.get("interval"), ProbeSettings().interval)
-    confirm_after = _seconds(probe.get("confirm_after"), None)
-    dormant_interval = _seconds(as_mapping(probe.get("dormant")).get("interval"), None)
-    if interval and confirm_after and confirm_after > interval:
-        found = f"{durations.text(confirm_after)} and an interval of {durations.text(interval)}"
-        yield ("probe", "confirm_after"), f"expected at most the interval, found {found}: decrease it"
-    if interval and dormant_interval and dormant_interval < interval:
-        found = f"{durations.text(dormant_interval)} and an interval of {durations.text(interval)}"
-        yield ("probe", "dormant", "interval"), f"expected at least probe.interval, found {found}: increase it"
+    confirm_after = _seconds(probe.get("confirm_after"))
+    dormant_interval = _seconds(as_mapping(probe.get("dormant")).get("interval"))
+    intervals = {interval: interval.seconds for interval, _ in _timings(root) if interval.seconds}
+    if not intervals:
+        return
+    shortest, longest = min(intervals, key=intervals.__getitem__), max(intervals, key=intervals.__getitem__)
+    if confirm_after and confirm_after > intervals[shortest]:
+        found = f"{durations.text(confirm_after)} and an interval of {durations.text(intervals[shortest])}"
+        yield ("probe", "confirm_after"), f"expected at most {shortest.place}, found {found}: decrease it"
+    if dormant_interval and dormant_interval < intervals[longest]:
+        found = f"{durations.text(dormant_interval)} and an interval of {durations.text(intervals[longest])}"
+        yield ("probe", "dormant", "interval"), f"expected at least {longest.place}, found {found}: increase it"
 
 
-def _seconds(written: object, default: float | None) -> float | None:
+def _seconds(written: object) -> float | None:
     """Return None if the value is not a duration."""
-    if written is None:
-        return default
     try:
         return durations.parse(written) if isinstance(written, str) else None
     except durations.InvalidDurationError:
         return None
 
 
+# ---------------------------------------------------------------- networks
+
+
+def _networks(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
+    """Yield the path of every network, and the network as a mapping."""
+    for path, section in sections(root):
+        yield (*path, "network"), as_mapping(section.get("network"))
+
+
 def _reject_duplicate_destinations(root: dict[str, object]) -> Violations:
-    first: dict[str, str] = {}
-    for key in as_mapping(as_mapping(root.get("network")).get("connect_to")):
-        if first.setdefault(_canonical(key), key) != key:
-            same = describe(first[_canonical(key)])
-            yield ("network", "connect_to", key), f"this is the same destination as {same}: remove one of them"
+    for path, network in _networks(root):
+        first: dict[str, str] = {}
+        for key in as_mapping(network.get("connect_to")):
+            if first.setdefault(_canonical(key), key) != key:
+                same = describe(first[_canonical(key)])
+                yield (*path, "connect_to", key), f"this is the same destination as {same}: remove one of them"
 
 
 def _canonical(key: str) -> str:
@@ -162,7 +198,7 @@ def _canonical(key: str) -> str:
 
 def _lists(root: dict[str, object]) -> Iterator[tuple[KeyPath, dict[str, object]]]:
     """Yield the path of every list, and the list as a mapping."""
-    for path, section in _sections(root):
+    for path, section in sections(root):
         for key in _LISTS:
             lists = section.get(key)
             for index, written in enumerate(lists if isinstance(lists, list) else []):
@@ -178,8 +214,8 @@ def _reject_duplicate_lists(root: dict[str, object], document: Document) -> Viol
             yield path, f"this URL is already listed at {_place(document, there)}: remove one of them"
 
 
-def _named_files(key: str, sections: Iterable[tuple[KeyPath, dict[str, object]]]) -> Iterator[tuple[KeyPath, str]]:
-    for path, section in sections:
+def _named_files(key: str, within: Iterable[tuple[KeyPath, dict[str, object]]]) -> Iterator[tuple[KeyPath, str]]:
+    for path, section in within:
         written = section.get(key)
         if isinstance(written, str) and written and "\0" not in written:
             yield (*path, key), written
@@ -195,8 +231,7 @@ def _check_token_files(root: dict[str, object], folder: FilePath) -> Violations:
 
 
 def _check_ca_files(root: dict[str, object], folder: FilePath) -> Violations:
-    sections = [(("network",), as_mapping(root.get("network"))), *_lists(root)]
-    for path, written in _named_files("ca_file", sections):
+    for path, written in _named_files("ca_file", (*_networks(root), *_lists(root))):
         yield from ((path, sentence) for sentence in _check_certificates(folder / written))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, with_config
+from pydantic import BeforeValidator, with_config
 
 from exporter.config import value_types
 from exporter.config.addresses import HostPort, ListenAddress
@@ -18,15 +18,13 @@ from exporter.config.groups import (
     STRICT,
     GroupSettings,
     Name,
+    NetworkSettings,
     ServerFiles,
     Servers,
     ServerUrl,
     ServerUrls,
     SynapseDestinations,
 )
-from exporter.config.value_types import AddressScope
-from exporter.model.addresses import IPNetwork, Target
-from exporter.model.enums import IPFamily
 from exporter.model.servers import (
     DEFAULT_CADENCE,
     DEFAULT_GROUP,
@@ -58,7 +56,7 @@ class ProbeSettings:
     interval: Annotated[float, value_types.DURATION] = 300.0
     """How often each server is probed. The probes are spread evenly over the interval."""
     timeout: Annotated[float, value_types.DURATION] = 30.0
-    """How long a whole probe may take. Must be below every interval."""
+    """How long a whole probe may take. Must be below the intervals."""
     concurrency: Annotated[int, value_types.CONCURRENCY] = 200
     """The maximum number of probes in flight."""
     deep_interval: Annotated[float, value_types.DURATION] = 3600.0
@@ -75,37 +73,6 @@ class ProbeSettings:
         if self.dormant is None:
             return Cadence(self.confirm_after, dormant_after=math.inf)
         return Cadence(self.confirm_after, self.dormant.after, self.dormant.interval)
-
-
-@with_config(STRICT)
-@dataclass(frozen=True, slots=True)
-class NetworkSettings:
-    """How the exporter connects to the servers."""
-
-    resolvers: tuple[Annotated[HostPort, value_types.RESOLVER], ...] = ()
-    """The DNS servers to use. If the list is empty, the exporter uses those of the system."""
-    ca_file: Annotated[Path | None, value_types.CA_FILE] = None
-    """PEM bundle that replaces the default trust store. The path is relative to the configuration file."""
-    ip_families: tuple[Annotated[IPFamily, value_types.IP_FAMILY], ...] = ()
-    """The IP families to probe over, ipv4 or ipv6 or both. If the list is empty, the routes of the machine decide."""
-    address_policy: Annotated[AddressScope, value_types.ADDRESS_SCOPE] = AddressScope.PUBLIC
-    """public: refuse private, loopback, link-local and other special-purpose addresses, and the ports that browsers
-    block, such as 25, on every connection. any: allow all addresses and ports."""
-    allow_networks: tuple[Annotated[IPNetwork, value_types.NETWORK], ...] = ()
-    """Networks that are allowed although the policy is public."""
-    allow_ports: tuple[Annotated[int, value_types.PORT], ...] = ()
-    """Ports that are allowed although browsers block them and the policy is public."""
-    connect_to: dict[Annotated[str, value_types.DESTINATION], Annotated[HostPort, value_types.ADDRESS]] = field(
-        default_factory=dict
-    )
-    """Connects to a different address, like curl --connect-to. Keys are host:port or ip:port, values are ip:port."""
-    notaries: Annotated[tuple[Name, ...], Field(max_length=value_types.MAX_NOTARIES)] = ()
-    """Homeservers that every deep look asks whether they see the same signing keys. By default, it asks none."""
-    connectivity_check: Annotated[
-        tuple[Annotated[Target, value_types.TARGET], ...], Field(max_length=value_types.MAX_ANCHORS)
-    ] = ()
-    """Addresses, as host:port, at least one of which accepts connections whenever the exporter's own network is up. If
-    the list is empty, the exporter uses the watched servers, provided that at least three of them were healthy."""
 
 
 @with_config(STRICT)
@@ -236,6 +203,10 @@ class Group:
     """Of the servers on lists, like `cadence` and `expected`."""
     cadence: Cadence = DEFAULT_CADENCE
     expected: Expectations = NOTHING_EXPECTED
+    timeout: float | None = None
+    """None: `probe.timeout`."""
+    network: NetworkSettings | None = None
+    """With every key; None if it is that of the top level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +222,24 @@ class Config:
     web: WebSettings = field(default_factory=WebSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     outbound: OutboundSettings | None = None
+
+    def timeout_of(self, group: Group) -> float:
+        return group.timeout or self.probe.timeout
+
+    def network_of(self, group: Group) -> NetworkSettings:
+        return group.network or self.network
+
+    def networks(self) -> dict[str, str]:
+        """Return for each group the network of its servers, which has the name of the first group that it is for."""
+        first: list[Group] = []
+        named = {}
+        for group in self.groups:
+            network = self.network_of(group)
+            same = next((each for each in first if self.network_of(each) == network), None)
+            if same is None:
+                first.append(group)
+            named[group.name] = (same or group).name
+        return named
 
     @property
     def servers(self) -> tuple[WatchedServer, ...]:

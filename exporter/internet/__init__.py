@@ -22,7 +22,7 @@ from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
 from exporter.runtime.pace import Pace
 
-__all__ = ["IPEndpoint", "Internet", "families_with_route"]
+__all__ = ["IPEndpoint", "Internet", "SharedState", "families_with_route"]
 
 _PUBLIC_ONLY = AddressPolicy()
 # To one address. 10,000 servers behind it, probed every five minutes, need 130, and twice as many while deep looks are
@@ -62,6 +62,17 @@ def _has_route(ip: IPAddress) -> bool:
     return leads_out or ip.is_link_local or ip.is_loopback
 
 
+class SharedState:
+    """What all networks of a process share: the limits of what it sends to one address, of which each of several
+    `processes` has its part, and what is the same for every network.
+    """
+
+    def __init__(self, processes: int = 1) -> None:
+        self.pace = Pace(_CONNECTIONS_PER_SECOND / processes)
+        self.chain_cache = ChainCache()
+        """An evaluation depends on what OpenSSL has found, and so on the trust store, but its key contains that."""
+
+
 class Internet:
     """The `Network` that probes use in production.
 
@@ -77,7 +88,7 @@ class Internet:
     With `remember_chains`, a certificate chain that OpenSSL has verified is not verified again while it is unchanged.
 
     Very many server names may lead to one address, whether or not its owner likes it. So connections to an address wait
-    for their turn, unless the operator has redirected them. `processes` of the exporter share the limit.
+    for their turn, unless the operator has redirected them. With `shared`, networks have the limit in common.
     """
 
     def __init__(  # noqa: PLR0913 - all but one have a default
@@ -91,15 +102,16 @@ class Internet:
         connect_to: Mapping[str, IPEndpoint] | None = None,
         ip_families: Collection[IPFamily] = (),
         remember_chains: bool = True,
-        processes: int = 1,
+        shared: SharedState | None = None,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE, tcp_only)
         self._tls_contexts = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
         self._policy = policy
-        self.chain_cache = ChainCache()
+        self._shared = shared or SharedState()
+        self.chain_cache = self._shared.chain_cache
         self._connect_to = connect_to or {}
         self._ip_families = frozenset(ip_families)
-        self._pace = Pace(_CONNECTIONS_PER_SECOND / processes, timeout * _MAX_TURN_WAIT_SHARE)
+        self._max_turn_wait = timeout * _MAX_TURN_WAIT_SHARE
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         return await self._resolver.srv(service, host)
@@ -127,7 +139,8 @@ class Internet:
         redirected = self._redirected(endpoint)
         ip, port = redirected or (endpoint.ip, endpoint.target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
-        return InternetConnection((ip, port), self._tls_contexts, refusal, None if redirected else self._pace)
+        pace = None if redirected else self._shared.pace
+        return InternetConnection((ip, port), self._tls_contexts, refusal, pace, self._max_turn_wait)
 
     def _redirected(self, endpoint: Endpoint) -> IPEndpoint | None:
         target = endpoint.target

@@ -40,16 +40,22 @@ class InternetConnection:
     """A connection that is opened, secured with TLS and used for HTTP requests, in this order.
 
     `refusal` says why the address policy forbids the endpoint: then no packet is ever sent there. Every attempt to
-    connect waits for its turn in the `pace` of the address, if there is one.
+    connect waits for its turn in the `pace` of the address, if there is one, for `max_turn_wait` seconds at most.
     """
 
     def __init__(
-        self, endpoint: IPEndpoint, tls_contexts: TlsContexts, refusal: str | None, pace: Pace | None = None
+        self,
+        endpoint: IPEndpoint,
+        tls_contexts: TlsContexts,
+        refusal: str | None,
+        pace: Pace | None = None,
+        max_turn_wait: float = 0.0,
     ) -> None:
         self._endpoint = endpoint
         self._tls_contexts = tls_contexts
         self._refusal = refusal
         self._pace = pace
+        self._max_turn_wait = max_turn_wait
         self._turn_wait = 0.0
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
@@ -77,7 +83,7 @@ class InternetConnection:
     async def _wait_for_turn(self, pace: Pace) -> None:
         ip, started = self._endpoint[0], time.monotonic()
         try:
-            await pace.turn(ip_network((ip, _SITE_PREFIX_BITS[ip.version]), strict=False))
+            await pace.turn(ip_network((ip, _SITE_PREFIX_BITS[ip.version]), strict=False), self._max_turn_wait)
         except TooManyWaitingError as error:
             raise AddressBusyError(f"too many probes connect to {ip}") from error
         finally:

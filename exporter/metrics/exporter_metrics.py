@@ -21,6 +21,7 @@ from exporter.model.enums import IPFamily, Resource, Stage
 from exporter.model.outcomes import Skipped
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.model.shards import Shard
 
 NAMESPACE = f"{PREFIX}exporter"
@@ -108,15 +109,17 @@ class ExporterMetrics:
         self.connectivity_up = Gauge(
             "connectivity_up",
             "1 if the exporter's own network is up, 0 if it is down. While it is 0, failures are not attributed to"
-            " servers.",
+            " servers. Each network has a sample, with the first group whose servers are probed over it.",
+            ("group",),
             namespace=NAMESPACE,
             registry=registry,
         )
         self.ip_family_up = Gauge(
             "ip_family_up",
             "1 if the exporter's machine has a route to the Internet over the IP family, or network.ip_families names"
-            " it; 0 otherwise. No server is blamed for addresses to which there is no route.",
-            ("ip_family",),
+            " it; 0 otherwise. No server is blamed for addresses to which there is no route. Each network has samples,"
+            " with the first group whose servers are probed over it.",
+            ("group", "ip_family"),
             namespace=NAMESPACE,
             registry=registry,
         )
@@ -277,8 +280,9 @@ class ExporterMetrics:
         """Create the series of all label values at 0: otherwise `increase()` does not see their first event."""
         for reason in SkipReason:
             self.probes_skipped.labels(reason)
+        self.connectivity_up.labels(DEFAULT_GROUP)
         for family in IPFamily:
-            self.ip_family_up.labels(family)
+            self.ip_family_up.labels(DEFAULT_GROUP, family)
         for stage in Stage:
             self.stage_duration.labels(stage)
 

@@ -55,10 +55,7 @@ class OutboundLooks:
     asked, and none is blamed. The others are used while there is none to them.
     """
 
-    def __init__(
-        self, network: Network, peers: Sequence[Peer], interval: float, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.network = network
+    def __init__(self, peers: Sequence[Peer], interval: float, clock: Callable[[], float] = time.monotonic) -> None:
         self.peers = tuple(peers)
         self.interval = interval
         self._clock = clock
@@ -71,19 +68,19 @@ class OutboundLooks:
     def not_ready_because(self) -> str | None:
         return self.peers[0].obstacle
 
-    async def add_if_due(self, report: Report, earlier: Report | None) -> Report:
-        """Return the report with a look, unless the one in an earlier report is recent enough."""
+    async def add_if_due(self, network: Network, report: Report, earlier: Report | None) -> Report:
+        """Return the report with a look over a network, unless the one in an earlier report is recent enough."""
         latest = earlier.outbound if earlier else None
         recent = latest and report.ended_at - latest.made_at < timedelta(seconds=_NEARLY * self.interval)
         if latest and latest.asked and recent and not self.not_ready_because:
             return report
-        return replace(report, outbound=await self.look(report, latest))
+        return replace(report, outbound=await self.look(network, report, latest))
 
     async def look(
-        self, report: Report, earlier: OutboundLook | None = None, max_requests: int = _MAX_REQUESTS
+        self, network: Network, report: Report, earlier: OutboundLook | None = None, max_requests: int = _MAX_REQUESTS
     ) -> OutboundLook:
-        """Look at the server of a report that has just been made. It gets at most `max_requests` requests: the first
-        ones make it connect to the exporter, and the last one is signed.
+        """Look at the server of a report that has just been made, over the same network. It gets at most `max_requests`
+        requests: the first ones make it connect to the exporter, and the last one is signed.
         """
         if self.not_ready_because:
             return OutboundLook(report.ended_at, inconclusive_because=self.not_ready_because, asked=False)
@@ -97,7 +94,7 @@ class OutboundLooks:
                 Evidence(peer, stack.enter_context(peer.expect(report.server_name.text, keys)))
                 for peer in self._choose_peers(earlier)
             ]
-            await _Look(self, report, endpoint, evidence, max_requests).gather()
+            await _Look(self, network, report, endpoint, evidence, max_requests).gather()
         return judge(evidence, report.ended_at, earlier)
 
     def _choose_peers(self, earlier: OutboundLook | None) -> list[Peer]:
@@ -117,11 +114,11 @@ class OutboundLooks:
 
     # ------------------------------------------------------------ what is remembered
 
-    async def way(self, name: ServerName, deadline: Deadline) -> _Way:
+    async def way(self, network: Network, name: ServerName, deadline: Deadline) -> _Way:
         """Return how the server can be made to connect. Its client API is discovered once a day."""
         way = self._ways.get(name)
         if way is None or self._clock() - way.learned_at > _REMEMBERED_SECONDS:
-            way = _Way(client_api=await find_client_api(self.network, name, deadline), learned_at=self._clock())
+            way = _Way(client_api=await find_client_api(network, name, deadline), learned_at=self._clock())
             self._ways.put(name, way)
         return way
 
@@ -147,6 +144,7 @@ class _Look:
     """One look at one server, under one or two names."""
 
     looks: OutboundLooks
+    network: Network
     report: Report
     endpoint: EndpointReport
     evidence: Sequence[Evidence]
@@ -164,7 +162,7 @@ class _Look:
         longer arrives changed.
         """
         first, last, deadline = self.evidence[0], self.evidence[-1], Deadline.for_probe(_LOOK_SECONDS)
-        way = await self.looks.way(self.report.server_name, deadline.capped(_WAIT_SECONDS))
+        way = await self.looks.way(self.network, self.report.server_name, deadline.capped(_WAIT_SECONDS))
         method = None if way.rejects_signature else await self._find_method(first, way, self.left - 1, deadline)
         if method and last is not first and self.left > 1:
             await self._provoke(last, method, way, deadline)
@@ -210,7 +208,7 @@ class _Look:
     async def _ask_for_alias(self, alias: str, way: _Way, deadline: Deadline) -> HttpResponse | Problem:
         """Send the request to the client API. If no well-known names it, many servers have it where they federate."""
         if way.client_api:
-            return await provoking.get_from_client_api(self.looks.network, way.client_api, alias, deadline)
+            return await provoking.get_from_client_api(self.network, way.client_api, alias, deadline)
         path = provoking.alias_path("", alias)
         return await self._exchange(getting(path, self.report.route.host_header), deadline)
 
@@ -228,4 +226,4 @@ class _Look:
         return signed.evaluate(response)
 
     async def _exchange(self, send: Send, deadline: Deadline) -> HttpResponse | Problem:
-        return await exchange(self.looks.network, self.report, self.endpoint, send, deadline)
+        return await exchange(self.network, self.report, self.endpoint, send, deadline)

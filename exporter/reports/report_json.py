@@ -27,6 +27,7 @@ from exporter.model.findings import (
 )
 from exporter.model.outcomes import Failed, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointReport, LocatedProblem, NotaryResult, OutboundLook, Report
+from exporter.model.servers import WatchedServer
 from exporter.reports.server_state import ServerState
 
 JsonObject: TypeAlias = dict[str, Any]
@@ -38,12 +39,19 @@ def server_state_json(state: ServerState) -> JsonObject:
     assert state.report is not None
     return {
         **report_json(state.report, state.well_known_last_seen),
-        "group": state.watched.group,
-        "labels": dict(state.watched.labels),
-        "expectations": [asdict(each) for each in expectations.compare(state.watched.expected, state.report)],
+        **group_json(state.watched, state.report),
         "exporter_offline": state.exporter_offline,
         "history": [_result_json(earlier) for earlier in state.history],
         "last_failures": [_result_json(earlier) for earlier in state.last_failures],
+    }
+
+
+def group_json(watched: WatchedServer, report: Report) -> JsonObject:
+    """Return the group of a server, and whether the report is as that expects."""
+    return {
+        "group": watched.group,
+        "labels": dict(watched.labels),
+        "expectations": [asdict(each) for each in expectations.compare(watched.expected, report)],
     }
 
 

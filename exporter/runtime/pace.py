@@ -14,25 +14,21 @@ class TooManyWaitingError(Exception):
 
 
 class Pace:
-    """Gives turns: for each key, at most `per_second`, evenly spaced, in the order in which they are asked for.
+    """Gives turns: for each key, at most `per_second`, evenly spaced, in the order in which they are asked for."""
 
-    Nobody waits for longer than `max_wait` seconds.
-    """
-
-    def __init__(self, per_second: float, max_wait: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, per_second: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._spacing = 1 / per_second
-        self._max_wait = max_wait
         self._clock = clock
         self._next_turns: LruCache[Hashable, float] = LruCache(_KEYS)
 
     def __repr__(self) -> str:
         return f"<Pace: {1 / self._spacing:g} per second, {len(self._next_turns)} keys>"
 
-    async def turn(self, key: Hashable) -> None:
-        """Wait for a turn. Raises TooManyWaitingError at once if that would take too long."""
+    async def turn(self, key: Hashable, max_wait: float) -> None:
+        """Wait for a turn. Raises TooManyWaitingError at once if that would take longer than `max_wait` seconds."""
         now = self._clock()
         at = max(now, self._next_turns.get(key) or now)
-        if at - now > self._max_wait:
+        if at - now > max_wait:
             raise TooManyWaitingError
         self._next_turns.put(key, at + self._spacing)
         if at > now:

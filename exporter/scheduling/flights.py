@@ -2,12 +2,15 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from exporter.model.names import ServerName
 from exporter.model.report import Report
 
 NEARLY_ALL = 0.95  # of the time that a probe could have: the rest may have been spent on waiting for a probe slot
+
+FlightKey: TypeAlias = tuple[str, ServerName]
+"""The group over whose network a server is probed, and the server: after a move, nobody joins a probe from before."""
 
 _Entry = TypeVar("_Entry")
 
@@ -45,14 +48,14 @@ class Flight(_Shared):
 
 
 def register_until_done(
-    table: dict[ServerName, _Entry], name: ServerName, entry: _Entry, future: asyncio.Future[Any]
+    table: dict[FlightKey, _Entry], key: FlightKey, entry: _Entry, future: asyncio.Future[Any]
 ) -> _Entry:
     """Keep the entry in the table until the future is done, unless another entry replaces it. Return the entry."""
 
     def remove(_: object) -> None:
-        if table.get(name) is entry:
-            del table[name]
+        if table.get(key) is entry:
+            del table[key]
 
-    table[name] = entry
+    table[key] = entry
     future.add_done_callback(remove)
     return entry

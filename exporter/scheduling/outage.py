@@ -6,7 +6,7 @@ Probes show whether the network is up. Where they fail without an answer, a chec
 import asyncio
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import structlog
@@ -16,6 +16,7 @@ from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model import names
 from exporter.model.addresses import IPAddress, Target
 from exporter.model.report import EndpointReport, Report
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.probing import connectivity
 from exporter.probing.connectivity import DNS_REASONS, Outage
 from exporter.probing.prober import SupportsProbe
@@ -68,13 +69,23 @@ def proves_network(report: Report) -> bool:
 class OutageDetector:
     """Decides for each report whether an outage of the exporter's own network explains it.
 
-    `prober` returns the current prober. All times are on the event loop's clock. `close` must be called at the end.
+    `network` is the name of the network. `prober` probes over it, and `groups` are those whose servers are probed over
+    it; both may be replaced. All times are on the event loop's clock. `close` must be called at the end.
     """
 
-    def __init__(self, board: Board, exporter_metrics: ExporterMetrics, prober: Callable[[], SupportsProbe]) -> None:
+    def __init__(
+        self,
+        board: Board,
+        exporter_metrics: ExporterMetrics,
+        prober: SupportsProbe,
+        groups: Collection[str] = (DEFAULT_GROUP,),
+        network: str = DEFAULT_GROUP,
+    ) -> None:
+        self.prober = prober
+        self.groups = groups
         self._board = board
-        self._prober = prober
-        self._up_metric = exporter_metrics.connectivity_up
+        self._network = network
+        self._up_metric = exporter_metrics.connectivity_up.labels(network)
         self._up_metric.set(1)
         self._check_locks = {check_dns: asyncio.Lock() for check_dns in (False, True)}
         """A check of the resolver is quick. It must not wait for one of the witnesses: the outage may end meanwhile."""
@@ -125,13 +136,13 @@ class OutageDetector:
 
     async def _check(self, *, check_dns: bool) -> None:
         started, witnesses = _now(), self._choose_witnesses()
-        if outage := await self._prober().find_outage(witnesses, check_dns=check_dns):
+        if outage := await self.prober.find_outage(witnesses, check_dns=check_dns):
             self._record_outage(outage, started)
         elif witnesses or check_dns or self.outage:  # otherwise the check has contacted nobody, and proves nothing
             self._record_network_up(started)
 
     def _choose_witnesses(self) -> tuple[Target, ...]:
-        rendered = self._board.snapshot().states
+        rendered = [each for each in self._board.snapshot().states if each.state.watched.group in self.groups]
         candidates = random.sample(rendered, min(len(rendered), _CANDIDATES))
         return choose_witnesses(each.state for each in candidates)
 
@@ -144,7 +155,7 @@ class OutageDetector:
         if self.outage and since > self._outage_since:
             self.outage, self._outage_ended_at = None, _now()
             self._up_metric.set(1)
-            log.info("the exporter's own network is up again")
+            log.info("the exporter's own network is up again", group=self._network)
 
     def _record_outage(self, outage: Outage, check_started: float) -> None:
         """Record an outage, unless a probe that began after the check shows that the network is up."""
@@ -154,7 +165,7 @@ class OutageDetector:
             self._outage_since = check_started
             self._up_metric.set(0)
             event = "the exporter's own network is down: failures are not attributed to servers"
-            log.error(event, because=outage.value)
+            log.error(event, because=outage.value, group=self._network)
         self.outage = outage
         if not self._recheck_task or self._recheck_task.done():
             self._recheck_task = asyncio.create_task(self._recheck_until_up())

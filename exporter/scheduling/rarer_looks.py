@@ -1,16 +1,14 @@
 """What scheduled probes include more rarely than the rest: the deep look, and the look at the other direction."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 
-from exporter.config import Config
 from exporter.judging import verdict
 from exporter.model.report import Report
 from exporter.outbound.looks import OutboundLooks
-from exporter.probing.prober import SupportsProbe
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
+from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import CostlyServers
 from exporter.scheduling.grid import fraction
 
@@ -18,47 +16,32 @@ _LOOKED_AT_ONCE = 1000  # servers of which each has its first deep look with its
 _FIRST_LOOK_SPACING_SECONDS = 0.2  # of the others: 20,000 take an hour, which is the usual interval
 
 
-@dataclass(frozen=True, slots=True)
-class ActiveConfig:
-    """A whole configuration, and the prober that was built from it."""
-
-    config: Config
-    prober: SupportsProbe
-
-
 class RarerLooks:
     """Adds the looks that are due to a report. The board has the latest ones."""
 
-    def __init__(
-        self,
-        board: Board,
-        active: Callable[[], ActiveConfig],
-        outbound: Callable[[], OutboundLooks | None],
-        costly: CostlyServers,
-    ) -> None:
+    def __init__(self, board: Board, outbound: Callable[[], OutboundLooks | None], costly: CostlyServers) -> None:
         self._board = board
-        self._active = active
         self._outbound = outbound
         self._costly = costly
 
-    async def add_to(self, report: Report) -> Report:
-        """Return the report with the looks that are due. A deep look does not count if the exporter starved during it,
-        and a costly server gets no look before it has rested.
+    async def add_to(self, report: Report, active: ActiveConfig) -> Report:
+        """Return the report with the looks that are due, which are made with the same configuration as the probe. A
+        deep look does not count if the exporter starved during it, and a costly server gets no look before it has
+        rested.
 
         Raises WorkerLostError.
         """
-        state, active, outbound = self._board.state(report.server_name), self._active(), self._outbound()
-        if state is None:
-            return report
-        if self._costly.must_rest(report.server_name):
+        name, outbound = report.server_name, self._outbound()
+        state = self._board.state(name)
+        if state is None or self._costly.must_rest(name):
             return report
         interval = active.config.probe.deep_interval
         latest = report.with_looks_from(state.report)
         if _deep_look_is_due(latest, interval) or (latest.deep is None and self._has_first_turn(state, interval)):
-            deeper = await active.prober.run_deep_look(report)
+            deeper = await active.prober_of(name).run_deep_look(report)
             self._costly.record(deeper)
             report = report if verdict.exporter_starved(deeper) else deeper
-        return await outbound.add_if_due(report, state.report) if outbound else report
+        return await outbound.add_if_due(active.network_of(name), report, state.report) if outbound else report
 
     def _has_first_turn(self, state: ServerState, interval: float) -> bool:
         """Whether the first deep look at a server is due with its present probe.

@@ -19,11 +19,12 @@ from exporter.probing.prober import SupportsProbe, WorkerLostError
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
 from exporter.scheduling import probe_log
+from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import CostlyServers
-from exporter.scheduling.flights import NEARLY_ALL, Flight, OnDemand, register_until_done
+from exporter.scheduling.flights import NEARLY_ALL, Flight, FlightKey, OnDemand, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
-from exporter.scheduling.outage import OutageDetector
-from exporter.scheduling.rarer_looks import ActiveConfig, RarerLooks
+from exporter.scheduling.outages import Outages
+from exporter.scheduling.rarer_looks import RarerLooks
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
 
@@ -56,16 +57,16 @@ class ProbeRunner:
         """`active`, `limiter` and `outbound` are called before each probe, as their results may be replaced."""
         self._board = board
         self._exporter_metrics = exporter_metrics
-        self.outage_detector = OutageDetector(board, exporter_metrics, lambda: active().prober)
+        self.outages = Outages(board, exporter_metrics)
         self._costly = CostlyServers(exporter_metrics)
         self._active = active
         self._limiter = limiter
-        self._rarer_looks = RarerLooks(board, active, outbound, self._costly)
-        self._in_flight: dict[ServerName, Flight] = {}
+        self._rarer_looks = RarerLooks(board, outbound, self._costly)
+        self._in_flight: dict[FlightKey, Flight] = {}
         """Of each server, the probe that has the most time."""
-        self._on_demand: dict[ServerName, OnDemand] = {}
+        self._on_demand: dict[FlightKey, OnDemand] = {}
         """Of each server, the request that has the most time."""
-        self._deep_looks: dict[ServerName, asyncio.Task[Report]] = {}
+        self._deep_looks: dict[FlightKey, asyncio.Task[Report]] = {}
         """Of each server, the deep look on demand that is being made."""
         self._tasks: set[asyncio.Task[Any]] = set()
         self._stopping = False
@@ -75,20 +76,29 @@ class ProbeRunner:
         return f"<ProbeRunner: {len(self._in_flight)} in flight, {len(self._on_demand)} on demand{state}>"
 
     async def __aenter__(self) -> Self:
+        await self.outages.follow(self._active())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._stopping = True
         await wait_or_cancel(self._tasks, grace=0)
-        await self.outage_detector.close()
+        await self.outages.close()
 
     # ------------------------------------------------------------ scheduled probes
 
     async def run_scheduled(self, name: ServerName) -> None:
         """Probe a server. The caller has a probe slot.
 
-        A probe that is already in flight counts as the scheduled one if its report goes to the board.
+        A probe that is already in flight counts as the scheduled one if its report goes to the board. A server that has
+        moved to another group when it ends is probed once more, over the network of that group. One that is not watched
+        any more is not probed: nothing says over which network.
         """
+        probed_in = None
+        while (group := self._active().groups.get(name)) not in (None, probed_in):
+            probed_in = group
+            await self._join_or_launch(name)
+
+    async def _join_or_launch(self, name: ServerName) -> None:
         while (flight := self._flight(name, math.inf)) and not flight.finished.done():
             if await asyncio.shield(flight.finished):
                 return
@@ -105,7 +115,7 @@ class ProbeRunner:
         if self._stopping:
             raise ShuttingDownError
         deadline = asyncio.get_running_loop().time() + max_seconds
-        shared = self._on_demand.get(name)
+        shared = self._on_demand.get(self._key(name))
         probe = shared.report if shared and shared.is_for(deadline) else self._start_on_demand(name, deadline)
         return self._state_with(await self._wait_for(probe, deadline))
 
@@ -117,7 +127,7 @@ class ProbeRunner:
         if self._stopping:
             raise ShuttingDownError
         deadline = asyncio.get_running_loop().time() + max_seconds
-        look = self._deep_looks.get(report.server_name) or self._start_deep_look(report, deadline)
+        look = self._deep_looks.get(self._key(report.server_name)) or self._start_deep_look(report, deadline)
         return await self._wait_for(look, deadline)
 
     async def _wait_for(self, task: asyncio.Task[Report], deadline: float) -> Report:
@@ -134,11 +144,11 @@ class ProbeRunner:
 
     def _start_on_demand(self, name: ServerName, deadline: float) -> asyncio.Task[Report]:
         probe = self._start(self._wait_and_probe(name, deadline))
-        return register_until_done(self._on_demand, name, OnDemand(deadline, probe), probe).report
+        return register_until_done(self._on_demand, self._key(name), OnDemand(deadline, probe), probe).report
 
     def _start_deep_look(self, report: Report, deadline: float) -> asyncio.Task[Report]:
         look = self._start(self._wait_and_look(report, deadline))
-        return register_until_done(self._deep_looks, report.server_name, look, look)
+        return register_until_done(self._deep_looks, self._key(report.server_name), look, look)
 
     def _start(self, work: Coroutine[Any, Any, Report]) -> asyncio.Task[Report]:
         task = self._track(asyncio.create_task(work))
@@ -149,7 +159,7 @@ class ProbeRunner:
         """Raises TimeoutError. If the exporter is starved or loses the worker, the report is returned as it is."""
         async with asyncio.timeout_at(deadline), self._limiter():
             try:
-                deeper = await self._active().prober.run_deep_look(report)
+                deeper = await self._active().prober_of(report.server_name).run_deep_look(report)
             except WorkerLostError:
                 return report
         return report if verdict.exporter_starved(deeper) else deeper
@@ -174,18 +184,21 @@ class ProbeRunner:
 
     # ------------------------------------------------------------ all probes
 
+    def _key(self, name: ServerName) -> FlightKey:
+        return self._active().group_of(name), name
+
     def _flight(self, name: ServerName, deadline: float) -> Flight | None:
         """Return the probe in flight if a request until this deadline may join it."""
-        flight = self._in_flight.get(name)
+        flight = self._in_flight.get(self._key(name))
         return flight if flight and flight.is_for(deadline) else None
 
     def _launch(self, name: ServerName, max_seconds: float | None) -> Flight:
-        loop = asyncio.get_running_loop()
+        loop, active = asyncio.get_running_loop(), self._active()
         report: asyncio.Future[Report] = loop.create_future()
-        finished = self._track(asyncio.create_task(self._run(name, max_seconds, report)))
-        hurried = _is_hurried(max_seconds, self._active().config.probe.timeout)
+        finished = self._track(asyncio.create_task(self._run(name, active, max_seconds, report)))
+        hurried = _is_hurried(max_seconds, active.timeout_of(name))
         deadline = loop.time() + max_seconds if max_seconds is not None and hurried else math.inf
-        return register_until_done(self._in_flight, name, Flight(deadline, report, finished), finished)
+        return register_until_done(self._in_flight, self._key(name), Flight(deadline, report, finished), finished)
 
     def _track(self, task: asyncio.Task[Any]) -> asyncio.Task[Any]:
         """Cancel the task at the end, if it is not done by then."""
@@ -193,29 +206,31 @@ class ProbeRunner:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run(self, name: ServerName, max_seconds: float | None, ended: asyncio.Future[Report]) -> bool:
-        """Probe a server. Return whether the report went to the board.
+    async def _run(
+        self, name: ServerName, active: ActiveConfig, max_seconds: float | None, ended: asyncio.Future[Report]
+    ) -> bool:
+        """Probe a server with a configuration. Return whether the report went to the board.
 
         `max_seconds` is None for a scheduled probe: it has the configured timeout, and is the only one that a deep look
         may follow. A probe ends in one of these ways:
 
         - It does not begin, as the server is a costly one that has to rest; or the worker was lost, or the exporter was
           starved: there is no report.
-        - The probe was cut short: its report is only for those who requested it.
+        - The probe was cut short, or the server is in another group now, which may have another network: the report is
+          only for those who requested it.
         - An outage of the exporter's network, or an IP family that its machine lacks, explains its failures: the report
           goes to the board and says so.
         - Otherwise the report goes to the board. The rarer looks that are due are made before, and are a part of it.
         """
-        active = self._active()
         try:
             if self._costly.must_rest(name):
                 self._count_lost(name, max_seconds, SkipReason.COSTLY)
                 return False
-            report = await self._probe(active.prober, name, max_seconds)
+            report = await self._probe(active.prober_of(name), name, max_seconds)
             if resource := verdict.missing_resource(report):
                 self._count_lost(name, max_seconds, SkipReason.lacking(resource))
                 return False
-            explained = await self.outage_detector.explains(report) or verdict.exporter_lacks_route(report)
+            explained = await self.outages.explains(report, active) or verdict.exporter_lacks_route(report)
             report = replace(report, exporter_offline=explained)
             ended.set_result(report)
         except WorkerLostError:
@@ -224,8 +239,10 @@ class ProbeRunner:
         finally:
             ended.cancel()  # has no effect if it is done
         if max_seconds is None and not report.exporter_offline:
-            report = await self._rarer_looks.add_to(report)
-        return not was_cut_short(report, max_seconds, active.config.probe.timeout) and self._publish(report)
+            report = await self._rarer_looks.add_to(report, active)
+        has_moved = self._active().group_of(name) != active.group_of(name)
+        cut_short = was_cut_short(report, max_seconds, active.timeout_of(name))
+        return not has_moved and not cut_short and self._publish(report)
 
     async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
         """Probe a server, and once more if the event loop stalled too long while there are costly servers to avoid."""

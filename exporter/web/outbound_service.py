@@ -50,7 +50,7 @@ class OutboundService:
         return f"<OutboundService {self.looks}>"
 
     @asynccontextmanager
-    async def run(self, settings: OutboundSettings | None, network: Network) -> AsyncIterator[None]:
+    async def run(self, settings: OutboundSettings | None) -> AsyncIterator[None]:
         """Listen within `async with`. Nothing is looked at before `check` has reached the listener.
 
         Raises ListenError, or ConfigError if a file has become invalid since it was checked.
@@ -63,7 +63,7 @@ class OutboundService:
             async with listen_as_peer(peers, settings) as addresses:
                 own_names = ", ".join(peer.name.text for peer in peers)
                 log.info("listening for other servers", addresses=addresses, own_names=own_names)
-                self.looks = OutboundLooks(network, peers, settings.interval)
+                self.looks = OutboundLooks(peers, settings.interval)
                 for peer in peers:
                     self._on_checked(peer.name.text, ready=False)
                 yield
@@ -72,29 +72,32 @@ class OutboundService:
         finally:
             self.looks = None
 
-    async def keep_checking(self, prober: Callable[[], SupportsProbe]) -> None:
-        """Check again and again whether the listener can be reached. `prober` is called before each check."""
+    async def keep_checking(self, current: Callable[[], tuple[SupportsProbe, Network]]) -> None:
+        """Check again and again whether the listener can be reached. `current` is called before each check."""
         while self.looks:
-            ready = await self.check(prober())
+            ready = await self.check(*current())
             await asyncio.sleep(_CHECK_SECONDS if ready else _RETRY_SECONDS)
         await asyncio.Event().wait()
 
-    async def check(self, prober: SupportsProbe) -> bool:
-        """Check whether the listener can be reached under each of the own names. It must be configured."""
+    async def check(self, prober: SupportsProbe, network: Network) -> bool:
+        """Check whether the listener can be reached under each of the own names. It must be configured.
+
+        The prober and the network are those of the top level: other servers have to reach the exporter there.
+        """
         looks = self.looks
         assert looks
         for peer in looks.peers:
-            obstacle = await self_check.find_obstacle(prober, looks.network, peer)
+            obstacle = await self_check.find_obstacle(prober, network, peer)
             if obstacle != peer.obstacle:
                 _log(peer, obstacle)
             peer.obstacle = obstacle
             self._on_checked(peer.name.text, ready=obstacle is None)
         return not any(peer.obstacle for peer in looks.peers)
 
-    async def complete(self, report: Report) -> Report:
+    async def complete(self, network: Network, report: Report) -> Report:
         """Return the report of a probe that has just ended with a look, in which every method is tried."""
         assert self.looks
-        return replace(report, outbound=await self.looks.look(report, max_requests=_CHECK_REQUESTS))
+        return replace(report, outbound=await self.looks.look(network, report, max_requests=_CHECK_REQUESTS))
 
 
 def _build_peers(settings: OutboundSettings) -> list[Peer]:

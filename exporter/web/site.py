@@ -14,7 +14,6 @@ from exporter.config import dump
 from exporter.history.history import History
 from exporter.metrics import exposition
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.web.api import lists, probe, report, tester
 from exporter.web.api.queries import ReportQueries
@@ -37,7 +36,7 @@ class SiteContext:
     """Reloads the configuration, and returns the complaints if it is not applied. None if this is not allowed."""
     queries: ReportQueries
     history: History
-    outage: Callable[[], Outage | None] = lambda: None
+    outage: Callable[[], str | None] = lambda: None
     """Returns why the exporter is offline, or None if it is not."""
     complaint: Callable[[], str | None] = lambda: None
     """Returns why the exporter is not healthy, or None if it is."""

@@ -33,16 +33,18 @@ class UseConfig:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """Probe a server. `max_seconds` is None for the configured timeout."""
+    """Probe a server as those of a group. `max_seconds` is None for the configured timeout."""
 
+    group: str
     server_name: ServerName
     max_seconds: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class DeepLookTask:
-    """Take a deep look at the server of a report."""
+    """Take a deep look at the server of a report, as at those of a group."""
 
+    group: str
     report: Report
 
 
@@ -88,7 +90,7 @@ class Reply:
 
     request_id: int
     report: Report | None
-    """None if the task raised an exception, which the worker has logged."""
+    """None if the task raised an exception, which the worker has logged, or if its group is not there any more."""
 
 
 MessageFromWorker: TypeAlias = Ready | LagSamples | Reply

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import sys
 from asyncio.subprocess import DEVNULL
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from itertools import count
@@ -95,28 +95,31 @@ class WorkerPool:
         for lag in lags:
             self.on_lag(lag)
 
-    def prober(self, config: Config, in_process: SupportsProbe) -> "WorkerProber":
-        return WorkerProber(self, config, in_process)
+    def probers(self, config: Config, in_process: Mapping[str, SupportsProbe]) -> dict[str, "WorkerProber"]:
+        """Return the prober of each group, by its name. `in_process` are those of this process."""
+        use_config = UseConfig(next(_GENERATIONS), _without_servers(config), self.size)
+        return {group: WorkerProber(self, use_config, group, prober) for group, prober in in_process.items()}
 
 
 class WorkerProber:
-    """Probes in workers. Raises WorkerLostError if two workers in a row end during a probe.
+    """Probes the servers of a group in workers. Raises WorkerLostError if two workers in a row end during a probe.
 
-    All workers use the same network, so the `in_process` prober finds outages.
+    All workers use the same networks, so the `in_process` prober finds outages.
     """
 
-    def __init__(self, workers: WorkerPool, config: Config, in_process: SupportsProbe) -> None:
+    def __init__(self, workers: WorkerPool, use_config: UseConfig, group: str, in_process: SupportsProbe) -> None:
         self._workers = workers
+        self._use_config = use_config
+        self._group = group
         self._in_process = in_process
-        self._use_config = UseConfig(next(_GENERATIONS), _without_servers(config), workers.size)
 
     async def probe(self, name: ServerName, max_seconds: float | None = None) -> Report:
-        return await self._run(name, ProbeTask(name, max_seconds))
+        return await self._run(name, ProbeTask(self._group, name, max_seconds))
 
     async def run_deep_look(self, report: Report) -> Report:
         """Return the report with a deep look, and the same report if the worker is lost."""
         try:
-            return await self._run(report.server_name, DeepLookTask(report))
+            return await self._run(report.server_name, DeepLookTask(self._group, report))
         except WorkerLostError:
             return report
 

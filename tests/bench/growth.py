@@ -32,7 +32,8 @@ def main() -> None:
     logs.configure(LogLevel.ERROR, LogFormat.LOGFMT)
     with ExitStack() as stack:
         files = {size: stack.enter_context(served_by("tests.bench.responder", *options(size))) for size in SIZES}
-        stack.enter_context(patch.object(wiring, "build_prober", partial(wiring.build_prober, remember_chains=False)))
+        forgetful = partial(wiring.build_networks, remember_chains=False)
+        stack.enter_context(patch.object(wiring, "build_networks", forgetful))
         rounds = [{size: asyncio.run(cost(file)) for size, file in files.items()} for _ in range(RUNS)]
     emit(rows(rounds))
 

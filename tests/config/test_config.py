@@ -132,12 +132,14 @@ groups:
     server_urls: [https://inventory.example.org/ours]
     synapse_destinations: [{url: "https://chat.example.org", token_file: token}]
     interval: 1m
+    timeout: 5s
+    network: {resolvers: [10.0.0.53], allow_ports: [], ca_file: null}
     expect:
       signing_keys: [ed25519:a_1, "ed25519:b AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="]
       software: Synapse
       issuer: Let's Encrypt
       addresses: [192.0.2.1, "2001:db8::/32"]
-  - {name: others, server_files: [others.yaml]}
+  - {name: others, server_files: [others.yaml], network: {address_policy: any}}
 lists: {max_servers: 1000}
 probe:
   interval: 10m
@@ -197,6 +199,24 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
         addresses=(ip_network("192.0.2.1/32"), ip_network("2001:db8::/32")),
     )
     expected_of_b = replace(expected_of_group, software=ExpectedSoftware("Dendrite", "0.14"))
+    network = NetworkSettings(
+        resolvers=(
+            HostPort("192.0.2.53", 53),
+            HostPort("192.0.2.53", 5353),
+            HostPort("2001:db8::53", 53),
+            HostPort("2001:db8::53", 5353),
+            HostPort("2001:db8::54", 53),
+        ),
+        ca_file=tmp_path / "ca.pem",
+        address_policy=AddressScope.ANY,
+        allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
+        allow_ports=(6697, 25),
+        connect_to={
+            "example.org:443": HostPort("127.0.0.1", 10443),
+            "192.0.2.1:8448": HostPort("::1", 10448),
+            "[2001:db8::1]:8448": HostPort("127.0.0.1", 10449),
+        },
+    )
     ours = Group(
         "ours",
         {"team": "chat", "env": ""},
@@ -210,33 +230,44 @@ web: {listen: [localhost:0, "[::]:10448"], probe_any: true}
         interval=60.0,
         cadence=cadence,
         expected=expected_of_group,
+        timeout=5.0,
+        network=replace(network, resolvers=(HostPort("10.0.0.53", 53),), allow_ports=(), ca_file=None),
     )
     others = Group("others", server_files=(f"{tmp_path}/others.yaml",), interval=600.0, cadence=cadence)
     assert config.load(path) == Config(
         groups=(default, ours, others),
         lists=ListSettings(max_servers=1000),
         probe=ProbeSettings(600.0, 0.5, 10, 86400.0, 60.0, DormantSettings(after=86400.0, interval=7200.0)),
-        network=NetworkSettings(
-            resolvers=(
-                HostPort("192.0.2.53", 53),
-                HostPort("192.0.2.53", 5353),
-                HostPort("2001:db8::53", 53),
-                HostPort("2001:db8::53", 5353),
-                HostPort("2001:db8::54", 53),
-            ),
-            ca_file=tmp_path / "ca.pem",
-            address_policy=AddressScope.ANY,
-            allow_networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")),
-            allow_ports=(6697, 25),
-            connect_to={
-                "example.org:443": HostPort("127.0.0.1", 10443),
-                "192.0.2.1:8448": HostPort("::1", 10448),
-                "[2001:db8::1]:8448": HostPort("127.0.0.1", 10449),
-            },
-        ),
+        network=network,
         metrics=MetricsSettings(disabled=("matrix_federation_stage_duration_seconds",)),
         web=WebSettings(listen=(HostPort("localhost", 0), HostPort("::", 10448)), probe_any=True),
     )
+
+
+def test_a_network_of_a_group_has_the_keys_of_the_top_level_that_it_does_not_override(write: Write) -> None:
+    """Groups with the same network share it, and it has the name of the first of them."""
+    loaded = config.load(
+        write("""
+groups:
+  - {name: same, servers: [a.example], network: {allow_networks: [10.0.0.0/8]}}
+  - {name: plant, servers: [b.example], network: {resolvers: [10.1.0.53]}}
+  - {name: open, servers: [c.example], network: {resolvers: [], allow_networks: []}}
+  - {name: office, servers: [d.example], network: {resolvers: [10.1.0.53]}, timeout: 10s}
+network: {resolvers: [10.0.0.53], allow_networks: [10.0.0.0/8]}
+""")
+    )
+    default, same, plant, open_, office = loaded.groups
+    assert loaded.networks() == {
+        "default": "default",
+        "same": "default",
+        "plant": "plant",
+        "open": "open",
+        "office": "plant",
+    }
+    assert (same.network, loaded.network_of(same)) == (None, loaded.network)
+    assert plant.network == office.network == replace(loaded.network, resolvers=(HostPort("10.1.0.53", 53),))
+    assert open_.network == NetworkSettings()
+    assert [loaded.timeout_of(group) for group in (default, same, office)] == [30.0, 30.0, 10.0]
 
 
 def test_only_the_servers_are_required(write: Write) -> None:

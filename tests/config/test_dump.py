@@ -23,7 +23,10 @@ groups:
     server_urls: [{url: "https://example.org/ours.json", headers: {X-API-Key: hunter2}}]
     interval: 1m
     expect: {signing_keys: ["ed25519:a_1"], issuer: Let's Encrypt, addresses: [192.0.2.1, 2001:db8::/32]}
-  - {name: others, server_files: [others.yaml], interval: 2m}
+  - {name: others, server_files: [others.yaml], interval: 2m, timeout: 1s}
+  - name: closed
+    servers: [c.example]
+    network: {resolvers: [], ip_families: [ipv6], address_policy: public, connect_to: {}, notaries: [c.example]}
 lists: {max_servers: 10}
 probe: {interval: 2m, timeout: 500ms, concurrency: 7, confirm_after: 1m, dormant: null}
 metrics: {disabled: [matrix_federation_signing_keys]}

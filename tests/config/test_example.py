@@ -14,12 +14,18 @@ from jsonschema.exceptions import best_match
 from docs.config_schema import schema
 from exporter import config
 from exporter.config import Config, Group
-from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings, ServerUrl, SynapseDestinations
+from exporter.config.groups import (
+    ExpectSettings,
+    GroupSettings,
+    NetworkSettings,
+    ServerSettings,
+    ServerUrl,
+    SynapseDestinations,
+)
 from exporter.config.settings import (
     DormantSettings,
     ListSettings,
     MetricsSettings,
-    NetworkSettings,
     OutboundNames,
     OutboundSettings,
     OutboundTls,

@@ -52,11 +52,12 @@ WELL_KNOWN_FOR_CLIENTS = "/.well-known/matrix/client"
 class BothWays:
     """A running Synapse, and the exporter's side of it."""
 
+    network: Internet
     prober: Prober
     looks: OutboundLooks
 
     async def look(self) -> Report:
-        return await self.looks.add_if_due(await self.prober.probe(NAME), None)
+        return await self.looks.add_if_due(self.network, await self.prober.probe(NAME), None)
 
 
 @asynccontextmanager
@@ -90,10 +91,10 @@ async def both_ways(
             },
         )
         service, prober = OutboundService(), Prober(network, SECONDS)
-        async with service.run(settings, network):
-            assert await service.check(prober)
+        async with service.run(settings):
+            assert await service.check(prober, network)
             assert service.looks
-            yield BothWays(prober, service.looks)
+            yield BothWays(network, prober, service.looks)
 
 
 def write_settings(authority: Authority, folder: Path, by_family: OutboundNames) -> OutboundSettings:
@@ -127,7 +128,7 @@ def problems(report: Report) -> set[tuple[Stage, Reason]]:
 async def test_each_accepts_what_the_other_signs(tmp_path: Path, method: OutboundMethod) -> None:
     """Synapse comes back whichever way it is made to: for an alias, as a notary, or for the keys alone."""
     async with both_ways(tmp_path) as running:
-        await running.looks.way(NAME, Deadline.for_probe(SECONDS))
+        await running.looks.way(running.network, NAME, Deadline.for_probe(SECONDS))
         for better in list(OutboundMethod)[: list(OutboundMethod).index(method)]:
             running.looks.rule_out(NAME, better)
         report = await running.look()

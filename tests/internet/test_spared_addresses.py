@@ -12,7 +12,7 @@ import pytest
 from exporter import internet as real_network
 from exporter.demo.dns_server import DnsServer
 from exporter.demo.listener import streams
-from exporter.internet import Internet, IPEndpoint
+from exporter.internet import Internet, IPEndpoint, SharedState
 from exporter.internet.address_policy import AddressPolicy
 from exporter.judging import verdict
 from exporter.model import names
@@ -169,4 +169,12 @@ async def test_where_the_operator_redirects_connections_nobody_waits(victim_at: 
 
 
 def test_processes_share_the_limit() -> None:
-    assert repr(internet_with(processes=2)._pace) == f"<Pace: {PER_SECOND / 2:g} per second, 0 keys>"
+    assert repr(SharedState(processes=2).pace) == f"<Pace: {PER_SECOND / 2:g} per second, 0 keys>"
+
+
+async def test_networks_of_a_process_share_the_limit(victim: Victim, victim_at: IPEndpoint) -> None:
+    """An address may be watched over several of them."""
+    shared, endpoint = SharedState(), Endpoint(Target("127.0.0.1", victim_at[1]), victim_at[0])
+    networks = [internet_with(shared=shared) for _ in range(3)]
+    await asyncio.gather(*(turn_waits(network, [endpoint] * 10) for network in networks))
+    assert max(victim.accepted_at) - min(victim.accepted_at) >= 0.9 * (NAMES - 1) / PER_SECOND

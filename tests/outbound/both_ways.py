@@ -12,8 +12,10 @@ from exporter.config import load
 from exporter.demo.both_ways.joining import join
 from exporter.demo.federation import Federation
 from exporter.demo.servers import LabServer
+from exporter.internet import Internet
 from exporter.model import names
 from exporter.model.report import Report
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.outbound.looks import OutboundLooks
 from exporter.probing.prober import Prober
 from exporter.web.outbound_service import OutboundService
@@ -39,6 +41,7 @@ class BothWays:
     """A running federation, and the exporter's side of it."""
 
     federation: Federation
+    network: Internet
     prober: Prober
     service: OutboundService
     checked: list[tuple[str, bool]] = field(default_factory=list)
@@ -51,10 +54,10 @@ class BothWays:
     async def look_at(self, server_name: str, earlier: Report | None = None) -> Report:
         """Probe a server and look at the other direction, as the schedule does it an interval after an earlier look."""
         report = await self.prober.probe(names.parse(server_name))
-        return await self.looks.add_if_due(report, _an_interval_ago(earlier) if earlier else None)
+        return await self.looks.add_if_due(self.network, report, _an_interval_ago(earlier) if earlier else None)
 
     async def check(self) -> bool:
-        return await self.service.check(self.prober)
+        return await self.service.check(self.prober, self.network)
 
 
 def _an_interval_ago(report: Report) -> Report:
@@ -71,5 +74,7 @@ async def both_ways(servers: Sequence[LabServer], folder: Path, **changed: objec
         config = load(configure(federation, folder, **changed))
         checked: list[tuple[str, bool]] = []
         service = OutboundService(lambda own_name, *, ready: checked.append((own_name, ready)))
-        async with service.run(config.outbound, wiring.build_network(config)):
-            yield BothWays(federation, wiring.build_prober(config), service, checked)
+        networks = wiring.build_networks(config)
+        prober = wiring.build_probers(config, networks)[DEFAULT_GROUP]
+        async with service.run(config.outbound):
+            yield BothWays(federation, networks[DEFAULT_GROUP], prober, service, checked)

@@ -198,7 +198,7 @@ async def test_the_first_look_after_the_repair_of_a_proxy_makes_the_server_come_
 async def test_check_sends_the_lookup_at_once(tmp_path: Path) -> None:
     async with both_ways([behind(lose_query)], tmp_path) as running:
         assert await running.check()
-        report = await running.service.complete(await running.prober.probe(names.parse(PROXIED)))
+        report = await running.service.complete(running.network, await running.prober.probe(names.parse(PROXIED)))
     assert stopping(report) == [(Stage.OUTBOUND, Reason.SIGNATURE_REJECTED)]
 
 
@@ -210,11 +210,11 @@ async def test_what_a_signed_request_showed_holds_until_the_next_look(tmp_path: 
         server = running.federation.server(PROXIED)
         server.listener.sites[PROXIED] = pass_through(server.homeserver)
         latest = await running.prober.probe(names.parse(PROXIED))
-        kept = (await running.looks.add_if_due(latest, broken)).with_looks_from(broken)
+        kept = (await running.looks.add_if_due(running.network, latest, broken)).with_looks_from(broken)
         later = replace(latest, ended_at=latest.ended_at + timedelta(seconds=running.looks.interval))
-        repaired = await running.looks.add_if_due(later, broken)
+        repaired = await running.looks.add_if_due(running.network, later, broken)
         running.looks.peers[0].obstacle = "a firewall"
-        unknown = (await running.looks.add_if_due(latest, broken)).with_looks_from(broken)
+        unknown = (await running.looks.add_if_due(running.network, latest, broken)).with_looks_from(broken)
     assert [verdict.federates(each) for each in (broken, kept, repaired, unknown)] == [False, False, True, True]
 
 

@@ -14,8 +14,12 @@ class Simulation:
     def __init__(self, per_second: float, max_wait: float, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
         self.waits: list[float] = []
-        self.pace = Pace(per_second, max_wait, clock=lambda: self.now)
+        self.pace = Pace(per_second, clock=lambda: self.now)
+        self._max_wait = max_wait
         monkeypatch.setattr("exporter.runtime.pace.asyncio.sleep", self._sleep)
+
+    async def turn(self, key: object) -> None:
+        await self.pace.turn(key, self._max_wait)
 
     async def _sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
@@ -25,37 +29,37 @@ async def test_turns_are_evenly_spaced(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first one need not wait, nor does one that comes later."""
     simulation = Simulation(4, 10, monkeypatch)
     for _ in range(4):
-        await simulation.pace.turn("a")
+        await simulation.turn("a")
     assert simulation.waits == [0.25, 0.5, 0.75]
     simulation.now += 1
-    await simulation.pace.turn("a")
+    await simulation.turn("a")
     assert simulation.waits == [0.25, 0.5, 0.75]
 
 
 async def test_keys_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = Simulation(1, 10, monkeypatch)
     for key in range(100):
-        await simulation.pace.turn(key)
+        await simulation.turn(key)
     assert simulation.waits == []
 
 
 async def test_nobody_waits_for_too_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever is refused takes no turn."""
     simulation = Simulation(1, 1.5, monkeypatch)
-    await simulation.pace.turn("a")
-    await simulation.pace.turn("a")
+    await simulation.turn("a")
+    await simulation.turn("a")
     for _ in range(3):
         with pytest.raises(TooManyWaitingError):
-            await simulation.pace.turn("a")
+            await simulation.turn("a")
     simulation.now += 0.5
-    await simulation.pace.turn("a")
+    await simulation.turn("a")
     assert simulation.waits == [1.0, 1.5]
 
 
 async def test_the_keys_that_are_remembered_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     simulation = Simulation(1, 10, monkeypatch)
     for key in range(20_000):
-        await simulation.pace.turn(key)
+        await simulation.turn(key)
     assert repr(simulation.pace) == "<Pace: 1 per second, 10000 keys>"
 
 
@@ -65,19 +69,19 @@ async def test_a_hoster_of_ten_thousand_servers_hardly_waits(monkeypatch: pytest
     connections = 10_000 * 3 + 10_000 * 12 // 12
     for at in sorted(rng.uniform(0, 300) for _ in range(connections)):
         simulation.now = at
-        await simulation.pace.turn("192.0.2.1")
+        await simulation.turn("192.0.2.1")
     assert sum(simulation.waits) / connections < 0.005
     assert max(simulation.waits) < 0.1
 
 
 async def test_turns_take_real_time() -> None:
     """They are in the order in which they were asked for."""
-    pace, turns = Pace(1000, 10), list[int]()
+    pace, turns = Pace(1000), list[int]()
     loop = asyncio.get_running_loop()
     started = loop.time()
 
     async def take(number: int) -> None:
-        await pace.turn("a")
+        await pace.turn("a", 10)
         turns.append(number)
 
     await asyncio.gather(*(take(number) for number in range(50)))

@@ -38,7 +38,7 @@ from tests.waiting import PATIENCE, leaked_tasks, slowness, until_async
 
 pytestmark = pytest.mark.silence
 
-UP = "exporter_connectivity_up"
+UP = 'exporter_connectivity_up{group="default"}'
 FRESH = ("v1/report", "report", "federation-ok")
 
 

@@ -65,14 +65,16 @@ async def detecting(
     prober: Any = FakeProber(down)
     prober.may_end.set()
     exporter_metrics = ExporterMetrics()
-    detector = OutageDetector(board or board_of([]), exporter_metrics, lambda: prober)
+    detector = OutageDetector(board or board_of([]), exporter_metrics, prober)
     yield detector, prober, exporter_metrics
     await detector.close()
     assert leaked_tasks() == set()
 
 
 def up_metric(exporter_metrics: ExporterMetrics) -> float | None:
-    return exporter_metrics.registry.get_sample_value("matrix_federation_exporter_connectivity_up")
+    return exporter_metrics.registry.get_sample_value(
+        "matrix_federation_exporter_connectivity_up", {"group": "default"}
+    )
 
 
 async def test_a_silent_failure_is_explained_by_nothing_if_the_network_is_up() -> None:

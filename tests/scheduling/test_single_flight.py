@@ -25,10 +25,10 @@ from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
+from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import COSTLY_SECONDS
-from exporter.scheduling.flights import register_until_done
+from exporter.scheduling.flights import FlightKey, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter
-from exporter.scheduling.rarer_looks import ActiveConfig
 from exporter.scheduling.single_flight import (
     DeadlineExceededError,
     ProbeRunner,
@@ -94,9 +94,9 @@ class FakeProber:
 async def probing(*reports: Report, concurrency: int = 5) -> AsyncIterator[tuple[ProbeRunner, FakeProber, Board]]:
     prober: Any = FakeProber(list(reports))
     board, limiter = board_of([watched_server("example.org")]), ProbeLimiter(concurrency)
-    async with ProbeRunner(
-        board, ExporterMetrics(), lambda: ActiveConfig(Config(probe=SETTINGS), prober), lambda: limiter
-    ) as runner:
+    watched = {NAME, *(report.server_name for report in reports)}
+    active = ActiveConfig(Config(probe=SETTINGS), {"default": prober}, {}, dict.fromkeys(watched, "default"))
+    async with ProbeRunner(board, ExporterMetrics(), lambda: active, lambda: limiter) as runner:
         yield runner, prober, board
     assert leaked_tasks() == set()
 
@@ -349,13 +349,14 @@ async def test_an_exception_of_the_prober_is_raised() -> None:
 
 async def test_a_flight_replaces_one_that_has_just_ended() -> None:
     """The callback of the earlier one does not remove the later one."""
-    table: dict[ServerName, str] = {}
+    table: dict[FlightKey, str] = {}
+    key = ("default", NAME)
     earlier, later = (asyncio.get_running_loop().create_future() for _ in range(2))
-    register_until_done(table, NAME, "earlier", earlier)
+    register_until_done(table, key, "earlier", earlier)
     earlier.set_result(None)
-    register_until_done(table, NAME, "later", later)
+    register_until_done(table, key, "later", later)
     await asyncio.sleep(0)
-    assert table == {NAME: "later"}
+    assert table == {key: "later"}
     later.set_result(None)
     await asyncio.sleep(0)
     assert table == {}

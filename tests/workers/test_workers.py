@@ -21,11 +21,12 @@ from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import SkipReason
 from exporter.model.names import parse
 from exporter.model.report import Report
+from exporter.model.servers import DEFAULT_GROUP
 from exporter.model.shards import Shard
 from exporter.probing.prober import WorkerLostError
 from exporter.wiring import build_prober
 from exporter.workers import pool
-from exporter.workers.pool import WorkerPool
+from exporter.workers.pool import WorkerPool, WorkerProber
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -45,6 +46,10 @@ HEALTHY, BROKEN, SRV, SILENT = lab_servers(
 )
 NAME, SILENT_NAME = parse(HEALTHY.server_name), parse(SILENT.server_name)
 SLOW = {"interval": "1h", "timeout": "10m"}
+
+
+def prober_in(workers: WorkerPool, config: Config) -> WorkerProber:
+    return workers.probers(config, {DEFAULT_GROUP: build_prober(config)})[DEFAULT_GROUP]
 
 
 def worker_pool(size: int) -> WorkerPool:
@@ -101,7 +106,7 @@ async def test_a_worker_reports_what_a_probe_in_the_process_reports(tmp_path: Pa
     """Healthy and broken servers are probed, with a deep look."""
     async with running_workers(tmp_path, HEALTHY, BROKEN, SRV) as (workers, config):
         for server in (HEALTHY, BROKEN, SRV):
-            in_process, in_worker = build_prober(config), workers.prober(config, build_prober(config))
+            in_process, in_worker = build_prober(config), prober_in(workers, config)
             expected = await in_process.run_deep_look(await in_process.probe(parse(server.server_name)))
             report = await in_worker.run_deep_look(await in_worker.probe(parse(server.server_name)))
             assert facts(report) == facts(expected)
@@ -122,8 +127,8 @@ async def test_the_latest_configuration_is_used(tmp_path: Path) -> None:
     async with running_workers(tmp_path, HEALTHY, size=1) as (workers, config):
         old_config = replace(config, network=replace(config.network, connect_to={}))
         older, newer = (
-            workers.prober(old_config, build_prober(old_config)),
-            workers.prober(config, build_prober(config)),
+            prober_in(workers, old_config),
+            prober_in(workers, config),
         )
         assert not verdict.federates(await older.probe(NAME))
         assert verdict.federates(await newer.probe(NAME))
@@ -133,7 +138,7 @@ async def test_the_latest_configuration_is_used(tmp_path: Path) -> None:
 async def test_a_cancelled_request_is_cancelled_in_the_worker(tmp_path: Path) -> None:
     """The worker runs other tasks meanwhile."""
     async with running_workers(tmp_path, HEALTHY, SILENT, size=1, probe=SLOW) as (workers, config):
-        worker_prober = workers.prober(config, build_prober(config))
+        worker_prober = prober_in(workers, config)
         silent = asyncio.create_task(worker_prober.probe(SILENT_NAME))
         assert verdict.federates(await worker_prober.probe(NAME))
         worker = workers.worker_for(SILENT_NAME)
@@ -154,7 +159,7 @@ async def test_a_worker_that_is_killed_is_replaced(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with running_workers(tmp_path, HEALTHY, size=1) as (workers, config):
         with capture_logs() as logs:
-            probe = asyncio.create_task(workers.prober(config, build_prober(config)).probe(NAME))
+            probe = asyncio.create_task(prober_in(workers, config).probe(NAME))
             await until(lambda: workers.worker_for(NAME)._pending)
             kill_all(workers)
             assert verdict.federates(await probe)
@@ -209,7 +214,7 @@ async def test_a_probe_is_lost_if_a_second_worker_ends(tmp_path: Path, monkeypat
     monkeypatch.setattr(pool, "RESTART_SECONDS", 0.01)
     async with running_workers(tmp_path, SILENT, size=1, probe=SLOW) as (workers, config):
         worker = workers.worker_for(SILENT_NAME)
-        probe = asyncio.create_task(workers.prober(config, build_prober(config)).probe(SILENT_NAME))
+        probe = asyncio.create_task(prober_in(workers, config).probe(SILENT_NAME))
         for _ in range(2):
             await until(lambda: worker._pending)
             kill_all(workers)
@@ -220,7 +225,7 @@ async def test_a_probe_is_lost_if_a_second_worker_ends(tmp_path: Path, monkeypat
 
 async def test_a_report_is_kept_if_its_deep_look_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running_workers(tmp_path, HEALTHY, size=1) as (workers, config):
-        worker_prober = workers.prober(config, build_prober(config))
+        worker_prober = prober_in(workers, config)
         report = await worker_prober.probe(NAME)
         monkeypatch.setattr(pool.WorkerHandle, "run", AsyncMock(side_effect=WorkerLostError))
         assert await worker_prober.run_deep_look(report) is report
@@ -239,7 +244,7 @@ def has_loaded_uvloop(pid: int) -> bool:
 async def test_no_worker_outlives_the_exporter(tmp_path: Path) -> None:
     """A worker that was not stopped ends when the other end of its socket is closed."""
     async with running_workers(tmp_path, HEALTHY) as (workers, config):
-        await workers.prober(config, build_prober(config)).probe(NAME)
+        await prober_in(workers, config).probe(NAME)
         pids = list(workers.pids())
         worker = workers.worker_for(NAME)
         worker._supervisor.cancel()

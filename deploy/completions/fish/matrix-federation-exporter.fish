@@ -51,7 +51,7 @@ function _shtab_matrix_federation_exporter_using
 end
 
 set -g _shtab_matrix_federation_exporter_commands serve check check-config check-web-config generate-signing-key rules demo
-set -g _shtab_matrix_federation_exporter_opts_with_value --config --format --log.format --log.level --output --shard.count --shard.index --values --web.config.file --web.external-url --web.listen-address --web.route-prefix --workers
+set -g _shtab_matrix_federation_exporter_opts_with_value --config --format --group --log.format --log.level --output --shard.count --shard.index --values --web.config.file --web.external-url --web.listen-address --web.route-prefix --workers
 
 complete -c matrix-federation-exporter -e
 complete -c matrix-federation-exporter -f
@@ -75,7 +75,8 @@ complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_usi
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using serve' -l log.format -xka "logfmt json" -d 'the format of the log (default: logfmt)'
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using; and test $_shtab_matrix_federation_exporter_npos -eq 0' -a check -d 'Probes servers once, immediately, and prints a report of every stage and a remedy for each problem. The exit status is 0 if Synapse and Dendrite can federate with all, 1 if not, 2 if usage or configuration is invalid.'
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -s h -l help -d 'show this help message and exit'
-complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'use the sections `probe`, `network`, `storage` and `outbound` of this file'
+complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l config -xka "(__fish_complete_path (commandline -ct))" -d 'use the sections `probe`, `network`, `groups`, `storage` and `outbound` of this file'
+complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l group -x -d 'the group of the servers, with its network and expectations, if the file does not say which it is'
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l history -d 'also show the incidents and changes in `storage.path`'
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l format -xka "text json nagios" -d 'text, one JSON object per line and server, or the output and the exit status of a Nagios plugin (default: text)'
 complete -c matrix-federation-exporter -n '_shtab_matrix_federation_exporter_using check' -l outbound -d 'look at the other direction too, as the section `outbound` of the configuration describes it'

@@ -94,6 +94,8 @@ class ReportQueries:
     runner: ProbeRunner = field(repr=False)
     config: Callable[[], Config] = field(repr=False)
     """Returns the configuration in effect."""
+    timeout_of: Callable[[ServerName], float] = field(default=lambda _: MAX_PROBE_SECONDS, repr=False)
+    """Returns how long a whole probe of a server may take, in seconds."""
     is_configured: Callable[[ServerName], bool] = field(default=lambda _: False, repr=False)
     """Whether a server is watched by any shard: clients do not have to know which shard watches it."""
     limit: RateLimit = field(default_factory=lambda: RateLimit(_UNWATCHED_PER_MINUTE, _UNWATCHED_BURST))
@@ -124,12 +126,12 @@ class ReportQueries:
     async def probe_now(self, name: ServerName, seconds: float = math.inf) -> ServerState:
         """Return the state of a server after a fresh probe, or its latest state if fresh probes are beyond a limit.
 
-        The probe takes at most `seconds`, and not longer than `probe.timeout` and MAX_PROBE_SECONDS.
+        The probe takes at most `seconds`, and not longer than the timeout of the server and MAX_PROBE_SECONDS.
         """
         state = self._instead_of_probe(name)
         if state is None:
             with self._running(name):
-                state = await self.runner.probe_now(name, self._bounded(seconds))
+                state = await self.runner.probe_now(name, self._bounded(name, seconds))
         if state.exporter_offline:
             sentence = (
                 f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up. Nor "
@@ -146,10 +148,10 @@ class ReportQueries:
         - They are not, but the latest result is as recent as those on /metrics: the latest state.
         - They are not, and there is no recent result: the request is refused.
         """
-        state = self.board.state(name)
-        if state is None and not self.is_configured(name):
+        if not self.is_configured(name):
             self._admit_unwatched(name)
             return None
+        state = self.board.state(name)
         wait = self.fresh_limit.take(name)
         if (wait or self.pending >= MAX_PENDING) and state and _is_recent(state):
             return state
@@ -169,10 +171,10 @@ class ReportQueries:
         if self.fresh_limit.take(report.server_name):
             return report
         with self._running(report.server_name):
-            return await self.runner.look_deeper(report, self._bounded(math.inf))
+            return await self.runner.look_deeper(report, self._bounded(report.server_name, math.inf))
 
-    def _bounded(self, seconds: float) -> float:
-        return min(seconds, self.config().probe.timeout, MAX_PROBE_SECONDS)
+    def _bounded(self, name: ServerName, seconds: float) -> float:
+        return min(seconds, self.timeout_of(name), MAX_PROBE_SECONDS)
 
     @contextmanager
     def _running(self, name: ServerName) -> Iterator[None]:

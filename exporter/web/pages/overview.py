@@ -14,7 +14,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from exporter.model.servers import Labels
-from exporter.probing.connectivity import Outage
 from exporter.reports import listing
 from exporter.reports.board import Board, RenderedState, Snapshot
 from exporter.reports.listing import Listing, Order, Query
@@ -71,7 +70,7 @@ class View:
         }
 
 
-def routes(board: Board, queries: ReportQueries, outage: Callable[[], Outage | None]) -> list[Route]:
+def routes(board: Board, queries: ReportQueries, outage: Callable[[], str | None]) -> list[Route]:
     """Return the route of the page."""
 
     async def overview(request: Request) -> Response:

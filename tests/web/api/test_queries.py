@@ -65,7 +65,8 @@ def queries_with(
     reports = [delegated_by_well_known(WATCHED.text)] if reported else []
     config = Config(probe=ProbeSettings(timeout=timeout), web=WebSettings(probe_any=probe_any))
     any_runner: Any = runner
-    return ReportQueries(board_of([watched_server(WATCHED.text)], *reports), any_runner, lambda: config)
+    board = board_of([watched_server(WATCHED.text)], *reports)
+    return ReportQueries(board, any_runner, lambda: config, lambda _: timeout, lambda name: name == WATCHED)
 
 
 async def refusal_of(query: Any) -> RefusedError:
@@ -197,7 +198,7 @@ def limited_queries(runner: FakeRunner, clock: list[float], *, all_burst: int = 
     """Return queries with a recent result of one watched server, and another shard's server, in simulated time."""
     found = queries_with(runner)
     found.board.put(replace(delegated_by_well_known(WATCHED.text), ended_at=datetime.now(UTC)))
-    found.is_configured = lambda name: name == SHARDED
+    found.is_configured = lambda name: name in (SHARDED, WATCHED)
     limit = partial(RateLimit, clock=lambda: clock[0])
     found.fresh_limit = RateLimits(
         partial(limit, queries._FRESH_PER_MINUTE, queries._FRESH_BURST), limit(queries._ALL_FRESH_PER_MINUTE, all_burst)

@@ -1,5 +1,6 @@
 """The button of a server's page that probes it, over the embedded federation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ async def test_any_server_is_probed_where_that_is_allowed(tmp_path: Path) -> Non
     """The page is the same, and nothing is kept."""
     async with lab_site(tmp_path, BROKEN, HEALTHY, web=open_to_all()) as site:
         site.app.board.watch(())
-        site.app._configured = frozenset()
+        site.app._active = replace(site.app._active, groups={})
         page = Page((await site.client.get(f"/servers/{HEALTHY.server_name}")).text)
         status, again = await press(site, HEALTHY.server_name)
     assert page.title == f"✓ {HEALTHY.server_name} federates"
