@@ -59,7 +59,7 @@ def write_config(world: World, folder: Path, servers: Mapping[str, Mapping[str, 
     document = {
         "servers": list(servers["default"]),
         "groups": groups,
-        "probe": {"concurrency": CONCURRENCY, "interval": "1h"},
+        "probe": {"concurrency": CONCURRENCY, "interval": "1h", "timeout": "2m"},
         "network": world.network(),
         "web": {"listen": ["127.0.0.1:0"]},
     }

@@ -16,7 +16,7 @@ from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import CostlyServers
-from exporter.scheduling.outages import Outages
+from exporter.scheduling.outage import Outages
 from exporter.scheduling.rarer_looks import RarerLooks
 from tests.sample_reports import MATRIX_ENDPOINT, delegated_by_well_known, healthy, tls_session, watched_server
 from tests.scrapes import board_of
