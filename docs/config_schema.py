@@ -63,8 +63,8 @@ def page() -> str:
 
 
 def _rows(part: Any, definitions: Mapping[str, Any], prefix: str, described: set[str]) -> Iterator[str]:
-    """Yield a row for each key, followed by the keys of its section. A section that is used twice is listed once, at the
-    top level if it is there.
+    """Yield a row for each key, followed by the keys of its section. One that is used twice is listed once, at the top
+    level if it is there.
     """
     for key, value in part["properties"].items():
         name = f"{prefix}{key}"

@@ -238,11 +238,14 @@ class ProbeRunner:
             return False
         finally:
             ended.cancel()  # has no effect if it is done
-        if max_seconds is None and not report.exporter_offline:
+        if max_seconds is None and not report.exporter_offline and not self._has_moved(name, active):
             report = await self._rarer_looks.add_to(report, active)
-        has_moved = self._active().group_of(name) != active.group_of(name)
         cut_short = was_cut_short(report, max_seconds, active.timeout_of(name))
-        return not has_moved and not cut_short and self._publish(report)
+        return not cut_short and not self._has_moved(name, active) and self._publish(report)
+
+    def _has_moved(self, name: ServerName, began_with: ActiveConfig) -> bool:
+        """Whether a server has come into another group since its probe began."""
+        return self._active().group_of(name) != began_with.group_of(name)
 
     async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
         """Probe a server, and once more if the event loop stalled too long while there are costly servers to avoid."""
