@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> Path:
     for name, copies in (("cert.pem", ["fullchain.pem"]), ("key.pem", ["privkey.pem"])):
         for copy in copies:
             (tmp_path / copy).write_bytes((tmp_path / name).read_bytes())
-    for name in ("private-ca.pem", "clients.pem"):
+    for name in ("private-ca.pem", "office-ca.pem", "plant-ca.pem", "clients.pem"):
         (tmp_path / name).write_bytes(authority.ca_file.read_bytes())
     for name in ("synapse.token", "remote-write.password"):
         (tmp_path / name).write_text("secret")
