@@ -27,7 +27,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
     "probing": {"judging", "judging.peers", "model", "runtime", "OpenSSL", "h11", "structlog"},
     "probing.parsing": {"model", "probing", "OpenSSL", "cryptography"},
     "probing.stages": {
-        *("model", "probing", "probing.parsing"),
+        *("model", "probing", "probing.parsing", "runtime"),
         *("OpenSSL", "canonicaljson", "cryptography", "httpx", "service_identity"),
     },
     "internet": {"exporter", "model", "probing", "runtime", "OpenSSL", "dns", "h11"},

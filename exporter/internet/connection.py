@@ -138,7 +138,7 @@ class InternetConnection:
     async def speaks_http2(self, tls_name: str) -> bool | None:
         """After the client's preface, the server must send its own, which is a SETTINGS frame (RFC 9113, 3.4)."""
         stream = TlsStream(self._tcp, self._tls_contexts.http2)
-        await stream.handshake(tls_name)
+        check_chain_size((await stream.handshake(tls_name)).chain)
         if stream.selected_protocol() != b"h2":
             return None
         await stream.send(_HTTP2_PREFACE)

@@ -10,6 +10,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final, NamedTuple, TypeAlias
 
@@ -22,11 +23,12 @@ from exporter.model.findings import SrvRecord
 from exporter.probing.network import DnsFailureError
 
 UDP_BYTES = 1232  # "DNS flag day 2020": fits every path
-_MAX_NAME_BYTES = 255
+MAX_NAME_BYTES = 255
 _MAX_LABEL_BYTES = 63
 _MAX_LABELS = 4096  # and pointers, of all names together: MAX_RECORDS with 16 in each are more than anybody has
 _MAX_ALIASES = 16  # as dnspython and most resolvers follow
 MAX_RECORDS = 256  # in all sections: a probe uses 16
+_NAMES_KEPT = 256  # that were converted lately: a probe looks up several things about one name
 
 _HEADER: Final = struct.Struct("!HHHHHH")
 _TYPE_AND_CLASS: Final = struct.Struct("!HH")
@@ -106,6 +108,7 @@ class _RawRecord(NamedTuple):
     end: int
 
 
+@lru_cache(_NAMES_KEPT)
 def name_to_wire(text: str) -> bytes:
     """Return an absolute name, written with or without the dot at its end, in wire format.
 
@@ -283,7 +286,7 @@ class _Message:
             end = end or part_end
             if part_end > limit:
                 raise MalformedAnswerError("its answer has a name that ends too late")
-            if len(name + ROOT) > _MAX_NAME_BYTES:
+            if len(name + ROOT) > MAX_NAME_BYTES:
                 raise MalformedAnswerError("its answer has a name that is too long")
             if not self.wire[labels_end]:
                 return name + ROOT, end
@@ -295,7 +298,7 @@ class _Message:
         while 0 < (length := self.wire[offset]) < _POINTER:
             offset += 1 + length
             labels += 1
-            if length > _MAX_LABEL_BYTES or offset - begin > _MAX_NAME_BYTES:
+            if length > _MAX_LABEL_BYTES or offset - begin > MAX_NAME_BYTES:
                 raise MalformedAnswerError("its answer has a label or a name that is too long")
         self._labels_left -= labels
         if self._labels_left < 0:

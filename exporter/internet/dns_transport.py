@@ -87,14 +87,12 @@ async def _query_over_udp(server: IPEndpoint, query: Query, deadline: float) -> 
     with closing(new_socket(server, socket.SOCK_DGRAM)) as sock:
         _connect_udp(sock, server)
         sock.send(query.wire)
-        pending = PendingQuery(sock, query, loop.create_future())
+        pending = PendingQuery(sock, query, loop.create_future(), deadline)
         loop.add_reader(sock.fileno(), pending.on_readable)
-        timers = (loop.call_later(_RESEND_SECONDS, pending.resend), loop.call_at(deadline, pending.on_deadline))
         try:
             return await pending.answer
         finally:
-            for timer in timers:
-                timer.cancel()
+            pending.stop_waiting()
             loop.remove_reader(sock.fileno())
 
 
@@ -119,9 +117,12 @@ class PendingQuery:
     not stall the event loop.
     """
 
-    def __init__(self, sock: socket.socket, query: Query, answer: "asyncio.Future[Answer]") -> None:
+    def __init__(self, sock: socket.socket, query: Query, answer: "asyncio.Future[Answer]", deadline: float) -> None:
         self.answer = answer
         self._sock, self._query = sock, query
+        self._deadline = deadline
+        loop = answer.get_loop()
+        self._timer = loop.call_at(min(loop.time() + _RESEND_SECONDS, deadline), self._on_timer)
         self._malformed: MalformedAnswerError | None = None
 
     def on_readable(self) -> None:
@@ -141,6 +142,18 @@ class PendingQuery:
         except Exception as error:  # noqa: BLE001 - the event loop would only log it
             self.answer.set_exception(error)
         return True
+
+    def _on_timer(self) -> None:
+        """Send the query again, and then wait until the deadline."""
+        loop = self.answer.get_loop()
+        if loop.time() < self._deadline:
+            self.resend()
+            self._timer = loop.call_at(self._deadline, self.on_deadline)
+        else:
+            self.on_deadline()
+
+    def stop_waiting(self) -> None:
+        self._timer.cancel()
 
     def resend(self) -> None:
         """Send the same message again: its answer counts like one to the first. Errors arrive at the socket."""

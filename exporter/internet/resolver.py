@@ -9,12 +9,13 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count, islice
+from typing import Final
 
 import dns.name
 from dns.rcode import Rcode
 from dns.rdatatype import RdataType
 
-from exporter.internet.dns_message import Answer, name_to_text, name_to_wire
+from exporter.internet.dns_message import MAX_NAME_BYTES, ROOT, Answer, name_to_text, name_to_wire
 from exporter.internet.dns_transport import exchange, responds
 from exporter.internet.tcp import IPEndpoint
 from exporter.model.addresses import host_port
@@ -33,6 +34,7 @@ MOMENT_SECONDS = 1.0
 _MOMENT_SHARE = 0.25  # of a lookup's lifetime, where that is less
 _FAMILIES = (RdataType.A, RdataType.AAAA)
 
+_SERVICES: Final = {service: name_to_wire(f"_{service}._tcp").removesuffix(ROOT) for service in SrvService}
 _UNREPRESENTABLE = (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel)
 
 
@@ -65,7 +67,7 @@ class Resolver:
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Return the SRV records, none if there are none or DNS cannot represent the name. Raises as `_query`."""
         try:
-            name = name_to_wire(f"_{service}._tcp.{host}")
+            name = _service_name(service, host)
         except _UNREPRESENTABLE:
             return ()
         answer = await self._query(name, RdataType.SRV)
@@ -94,21 +96,23 @@ class Resolver:
         - It has records: the other family has only a moment left (RFC 8305, section 3).
         - It has none: the other family has the rest of the lifetime.
         """
-        tasks = [asyncio.create_task(self._query(name, rdtype)) for rdtype in _FAMILIES]
+        tasks = {rdtype: asyncio.create_task(self._query(name, rdtype)) for rdtype in _FAMILIES}
+        pending = set(tasks.values())
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            has_records = any(not task.exception() and task.result().records for task in done)
-            await asyncio.wait(tasks, timeout=self._moment if has_records else None)
+            done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+            if pending:
+                has_records = any(not task.exception() and task.result().records for task in done)
+                _, pending = await asyncio.wait(pending, timeout=self._moment if has_records else None)
         finally:
-            for task in tasks:
+            for task in pending:
                 task.cancel()
-            outcomes = await asyncio.gather(*tasks, return_exceptions=True)
-        return [
-            self._too_late(rdtype) if isinstance(outcome, asyncio.CancelledError) else outcome
-            for rdtype, outcome in zip(_FAMILIES, outcomes, strict=True)
-        ]
+            if pending:
+                await asyncio.wait(pending)
+        return [self._outcome(task, rdtype) for rdtype, task in tasks.items()]
 
-    def _too_late(self, rdtype: RdataType) -> DnsTimeoutError:
+    def _outcome(self, lookup: asyncio.Task[Answer], rdtype: RdataType) -> Answer | BaseException:
+        if not lookup.cancelled():
+            return lookup.exception() or lookup.result()
         return DnsTimeoutError(
             f"{rdtype.name} lookup failed: no valid answer {self._moment:g} s after that of the other family"
         )
@@ -192,6 +196,14 @@ class Resolver:
             self._silent_over_udp.add(server)
         else:
             self._silent_over_udp.discard(server)
+
+
+def _service_name(service: SrvService, host: str) -> bytes:
+    """Return the name at which the SRV records of a host are, in wire format. Raises as `name_to_wire`."""
+    name = _SERVICES[service] + name_to_wire(host)
+    if len(name) > MAX_NAME_BYTES:
+        raise dns.name.NameTooLong
+    return name
 
 
 async def _try(

@@ -6,6 +6,7 @@ The lines of a server are rendered once, when its state changes. A scrape only j
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
@@ -26,6 +27,7 @@ from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
 from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
+_TEXTS_KEPT = 1024  # of label values and of numbers each: most are the same for all servers
 CHUNK_BYTES = 64 * 1024  # other tasks can run between two chunks, which takes 50 µs
 CHUNK_SECONDS = 0.001
 
@@ -65,10 +67,16 @@ _LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)
 
 def _render_line(layout: str, server_name: str, labels: str, sample: Sample) -> str:
     label_values, value = sample
-    formatted = floatToGoString(value)  # type: ignore[no-untyped-call]
-    return layout.format(server_name, labels, formatted, *map(_escape_label, label_values))
+    return layout.format(server_name, labels, _format_number(value), *map(_escape_label, label_values))
 
 
+@lru_cache(_TEXTS_KEPT)
+def _format_number(value: float) -> str:
+    formatted: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return formatted
+
+
+@lru_cache(_TEXTS_KEPT)
 def _escape_label(label_value: str) -> str:
     """Escape a label value, which a remote server may have chosen."""
     return printable(label_value, MAX_LABEL_CHARACTERS).replace("\\", r"\\").replace('"', r"\"")

@@ -87,6 +87,8 @@ def _ipv4(host: str) -> IPAddress | None:
 
     A dotted quad out of range, such as 256.1.1.1, is a DNS name to real servers.
     """
+    if not host[-1:].isdecimal():  # as nearly always, and known without an exception
+        return None
     try:
         return IPv4Address(host)
     except AddressValueError:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from exporter.model.outcomes import Failed, Found, Passed, Problem
 from exporter.model.reasons import Reason
@@ -17,6 +17,7 @@ Evidence = TypeVar("Evidence")
 Result = TypeVar("Result")
 
 MAX_CPU_SECONDS = 1.0  # of a probe, and of a deep look; 5 ms are usual, and 200 ms for 32 endpoints
+_COSTLY: Final = {Step.TLS, Step.HTTP}  # a DNS answer is small, and a connection brings nothing yet
 STAGE_SHARE = 1 / 3  # of the whole probe: a dead well-known must leave time for the stages after it
 
 
@@ -95,7 +96,7 @@ async def attempt(
     try:
         try:
             async with asyncio.timeout(deadline.remaining()):
-                evidence = await deadline.cpu.charge(fetch)
+                evidence = await (deadline.cpu.charge(fetch) if step in _COSTLY else fetch)
         finally:
             seconds = clock() - started
         finding = deadline.cpu.step(partial(evaluate, evidence))

@@ -28,9 +28,10 @@ class LruCache(Generic[_Key, _Value]):
 
     def get(self, key: _Key) -> _Value | None:
         """Return the value, which counts as a use, or None."""
-        if key in self._entries:
+        value = self._entries.get(key)
+        if value is not None:
             self._entries.move_to_end(key)
-        return self._entries.get(key)
+        return value
 
     def put(self, key: _Key, value: _Value) -> None:
         """Add a value, or replace the one with the same key."""

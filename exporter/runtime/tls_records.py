@@ -4,7 +4,10 @@ Messages of TLS itself, such as KeyUpdate and NewSessionTicket, may come at any 
 has some 30 bytes and takes up to 50 µs of CPU, and OpenSSL works through all that it is given in one call.
 """
 
+from itertools import islice
+
 _HEADER_BYTES, _LENGTH_AT = 5, 3
+_FLIGHT_RECORDS = 8  # a server sends six to complete a handshake
 
 
 class IdleRecordsError(Exception):
@@ -12,9 +15,10 @@ class IdleRecordsError(Exception):
 
 
 class TlsRecords:
-    """What was received, and is given to OpenSSL one record at a time.
+    """What was received, and is given to OpenSSL one record at a time, or a few while the handshake lasts.
 
-    After the handshake, `max_idle` records may carry no data of the application, of `max_idle_bytes` bytes in all.
+    After the handshake, `max_idle` records may carry no data of the application, of `max_idle_bytes` bytes in all, and
+    those that are taken together with the last one of the handshake.
     """
 
     def __init__(self, max_idle: int, max_idle_bytes: int) -> None:
@@ -41,8 +45,14 @@ class TlsRecords:
     def take(self) -> bytes:
         """Return the next record, or as much of it as was received; nothing if there is no more.
 
-        After the handshake, it counts as idle until `carried_data` is called. Raises IdleRecordsError.
+        In the handshake, a few are returned together: OpenSSL stops after each flight. Afterwards, a record counts as
+        idle until `carried_data` is called. Raises IdleRecordsError.
         """
+        if self._handshake_ended:
+            return self._take_one()
+        return b"".join(islice(iter(self._take_one, b""), _FLIGHT_RECORDS))
+
+    def _take_one(self) -> bytes:
         if not self._left and not self._begin_record():
             return b""
         part = bytes(self._received[: self._left])

@@ -17,6 +17,7 @@ from tests.addresses import ip_endpoint
 from tests.fake_world import srv_record
 from tests.internet.raw_https import listening
 from tests.internet.scripted_resolver import answer
+from tests.waiting import PATIENCE
 
 PAUSE = 0.02  # seconds between two pieces, so that each arrives alone
 QUERY = Query(name_to_wire("x.test"), RdataType.SRV)
@@ -29,7 +30,7 @@ async def test_a_datagram_after_the_answer_is_ignored() -> None:
     """It may arrive before the task that waits for the answer runs."""
     resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
     with resolver, client:
-        pending = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
+        pending = pending_query(client)
         for _ in range(2):
             resolver.send(WIRE)
             pending.on_readable()
@@ -55,13 +56,18 @@ async def test_a_flood_does_not_delay_the_end_of_a_lookup() -> None:
     resolver, client = socket.socketpair(type=socket.SOCK_DGRAM)
     with resolver, client:
         client.setblocking(False)  # noqa: FBT003 - the name of the method says what is false
-        pending = PendingQuery(client, QUERY, asyncio.get_running_loop().create_future())
+        pending = pending_query(client)
         for _ in range(dns_transport._MAX_UNREAD):
             resolver.send(b"a mismatched message")
         resolver.send(WIRE)
         pending.on_deadline()
         with pytest.raises(TimeoutError):
             await pending.answer
+
+
+def pending_query(client: socket.socket) -> PendingQuery:
+    loop = asyncio.get_running_loop()
+    return PendingQuery(client, QUERY, loop.create_future(), loop.time() + PATIENCE)
 
 
 def endpoint_of(resolver: socket.socket) -> IPEndpoint:

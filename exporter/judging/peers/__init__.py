@@ -1,8 +1,10 @@
 """What real homeservers make of a server: a verdict of each implementation, derived from one report. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 from exporter.judging.peers.conduit import Conduit
@@ -15,6 +17,7 @@ from exporter.model.report import EndpointReport, LocatedProblem, Report, Way
 _DECISIVE: Final[tuple[Peer, ...]] = (Synapse(), Dendrite())
 """Those that `verdict.federates` depends on: the Conduit family is modelled from its library for discovery alone."""
 PEERS: Final[tuple[Peer, ...]] = (*_DECISIVE, Conduit())
+_REPORTS_KEPT = 4  # a probe makes a few, each from the one before
 DECISIVE: Final = frozenset(peer.implementation for peer in _DECISIVE)
 
 
@@ -37,8 +40,29 @@ class Obstacle:
         return f"{text} at {self.problem.stage}{of_endpoint} ({found.reason}): {found.detail}"
 
 
-def verdicts(report: Report) -> dict[Implementation, PeerVerdict]:
-    return {peer.implementation: peer.verdict(report) for peer in PEERS}
+def verdicts(report: Report) -> Mapping[Implementation, PeerVerdict]:
+    """Return the verdict of each implementation. Those on the latest reports are kept: one after the other, the state,
+    the warnings, the log and the metrics of a server begin with them.
+    """
+    return _verdicts(_Same(report))
+
+
+class _Same:
+    """A report that equals itself alone, as comparing two of them costs more than a verdict."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def __hash__(self) -> int:
+        return id(self.report)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.report is self.report
+
+
+@lru_cache(_REPORTS_KEPT)
+def _verdicts(same: _Same) -> Mapping[Implementation, PeerVerdict]:
+    return MappingProxyType({peer.implementation: peer.verdict(same.report) for peer in PEERS})
 
 
 def obstacles(report: Report) -> list[Obstacle]:

@@ -234,11 +234,12 @@ class Peer:
             return _at(seen, Stage.KEYS, problems[0]) if problems else None
         if fatal := [problem for problem in problems if problem.reason in _FATAL_FOR_KEYS]:
             return _at(seen, Stage.KEYS, fatal[0])
-        for oddity in Oddity:
-            if oddity in published.oddities and oddity in self.refused_keys:
-                why = f"{self.name} refuses the keys: {self.refused_keys[oddity]}"
-                return _at(seen, Stage.KEYS, Problem(Reason.INVALID_CONTENT, why))
-        return None
+        refused = published.oddities & self.refused_keys.keys()
+        if not refused:
+            return None
+        first = next(oddity for oddity in Oddity if oddity in refused)
+        why = f"{self.name} refuses the keys: {self.refused_keys[first]}"
+        return _at(seen, Stage.KEYS, Problem(Reason.INVALID_CONTENT, why))
 
 
 def _with_target(chosen: SrvRecords | LocatedProblem) -> SrvRecords | LocatedProblem:

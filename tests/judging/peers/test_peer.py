@@ -160,6 +160,15 @@ def test_a_detour_is_followed_by_those_that_take_it() -> None:
     assert verdicts[Implementation.DENDRITE].federates
 
 
+def test_the_verdicts_on_a_report_are_kept_and_those_on_another_are_not_confused_with_them() -> None:
+    """They cannot be changed, as everything about the report reads the same ones."""
+    good, equal, bad = delegated_by_well_known(), delegated_by_well_known(), nothing_resolved()
+    first = [peers.verdicts(report) for report in (good, equal, bad)]
+    assert [peers.verdicts(report) for report in (good, equal, bad)] == first
+    assert peers.verdicts(good) is first[0] is not first[1]
+    assert not isinstance(first[0], dict)
+
+
 @pytest.mark.parametrize(
     ("report", "stage", "reason"),
     [

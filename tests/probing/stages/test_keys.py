@@ -15,6 +15,7 @@ from exporter.model.enums import Oddity
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
+from exporter.model.signing_keys import decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.stages import keys
@@ -202,6 +203,17 @@ def test_padding_is_tolerated(padding: str) -> None:
     """Real servers send it, although the specification does not have it."""
     content = document(verify_keys={"ed25519:1": {"key": PUBLIC + padding}})
     assert complaints(signed(content)) == []
+
+
+def test_a_signature_that_has_verified_counts_for_its_document_and_key_alone() -> None:
+    """It is not checked again for the same bytes, wherever one of them ends and the next one begins."""
+    message, sound = encode_canonical_json(document()), signature(document())
+    point, raw = decode_base64(PUBLIC), decode_base64(sound)
+    for _ in range(2):
+        assert check_signature(PUBLIC, sound, message) is None
+        assert check_signature(PUBLIC, sound, message + b" ") == "the signature does not match the document"
+        assert check_signature(unpadded(point + raw[:1]), unpadded(raw[1:]), message) is not None
+        assert check_signature(PUBLIC, unpadded(raw + message[:1]), message[1:]) is not None
 
 
 def test_url_safe_base64_is_tolerated() -> None:
