@@ -15,6 +15,7 @@ from tests.programs import program
 
 pytestmark = [
     pytest.mark.subprocess,
+    pytest.mark.timeout(1800.0),  # on a busy machine
     pytest.mark.system("mmdebstrap"),
     pytest.mark.skipif(os.geteuid() != 0, reason="only root can install packages"),
 ]
@@ -24,8 +25,11 @@ SOURCES = [str(path) for path in [Path("/etc/apt/sources.list.d/debian.sources")
 LIBRARIES = f"usr/lib/{DISTRIBUTION}/lib/"
 
 
+QUICKLY = {**os.environ, "DPKG_DEB_COMPRESSOR_LEVEL": "1"}
+
+
 def output(*command: str | Path) -> str:
-    return check_output(command, text=True, stderr=STDOUT)
+    return check_output(command, text=True, stderr=STDOUT, env=QUICKLY)
 
 
 @pytest.fixture(scope="module")
