@@ -7,10 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.gzip_stream import Deflated, gzip_stream
+from tests.properties import PATIENT
 
 ONE_MEMBER = 31  # the header of gzip, and no more than one member
 
 
+@PATIENT
 @given(st.lists(st.builds(lambda text, times: text * times, st.binary(max_size=200), st.integers(0, 500))))
 def test_any_texts_are_one_member(texts: list[bytes]) -> None:
     """Its checksum and its size are right: gzip compares them."""
