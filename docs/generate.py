@@ -116,7 +116,7 @@ in the log. The list is closed. `check` and the report show the remedy; in some 
 The examples are servers of the test federation, and the stages are those in which these servers cause the reason; it
 may occur in others too. The tests cause every reason over real sockets. The stages `proxy` and `notary` belong to the
 deep look, which is made more rarely than a probe. The stage `outbound` is the [other direction](outbound.md), which is
-off by default.
+off by default, and `tunnel` takes the place of `tcp` [through a proxy](proxy.md).
 
 | reason | stages | for example | remedy |
 |---|---|---|---|
@@ -143,6 +143,12 @@ GENERATED_RULES = """\
 """
 WITHOUT_SERVER = {
     Reason.CONNECT_PROHIBITED: ("`well_known`, `tcp`", "a firewall that rejects packets (REJECT, not DROP)"),
+    Reason.TUNNEL_FAILED: ("`tunnel`", "a proxy that answers with status 502 or 503"),
+    Reason.TUNNEL_TIMEOUT: ("`well_known`, `tunnel`", "a proxy that answers with status 504, or not at all"),
+    Reason.PROXY_UNREACHABLE: ("`well_known`, `tunnel`", "a proxy that is down"),
+    Reason.PROXY_AUTHENTICATION: ("`well_known`, `tunnel`", "a proxy that answers with status 407"),
+    Reason.PROXY_FORBIDDEN: ("`well_known`, `tunnel`", "a proxy that answers with status 403"),
+    Reason.PROXY_PROTOCOL: ("`well_known`, `tunnel`", "an SSH server in the place of the proxy"),
     Reason.INTERNAL_ERROR: ("any", "an unforeseen error"),
 }
 """The stages and the example of reasons that no server of the test federation causes."""

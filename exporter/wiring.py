@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from ipaddress import ip_address
 
-from exporter.config import AddressScope, Config, HostPort, NetworkSettings
+from exporter.config import AddressScope, Config, HostPort, NetworkSettings, ProxySettings, files
 from exporter.config.resolv_conf import SystemResolvers
-from exporter.internet import Internet, IPEndpoint, SharedState, families_with_route
+from exporter.internet import Internet, IPEndpoint, ProxyAccess, SharedState, families_with_route
 from exporter.internet.address_policy import AddressPolicy
+from exporter.model.addresses import Target
 from exporter.model.enums import IPFamily
 from exporter.model.servers import DEFAULT_GROUP
 from exporter.probing.prober import Prober
@@ -75,16 +76,39 @@ def _build_network(
         ip_families=network.ip_families,
         remember_chains=remember_chains,
         shared=shared,
+        proxy=_proxy(network.proxy),
     )
 
 
+def _proxy(settings: ProxySettings | None) -> ProxyAccess | None:
+    """Raises UnreadableError if the file of the credentials cannot be used any more."""
+    if settings is None:
+        return None
+    credentials = files.read_credentials(settings.credentials_file) if settings.credentials_file else None
+    return ProxyAccess(_target(settings), credentials)
+
+
+def proxies(config: Config) -> frozenset[str]:
+    """Return the host and port of each proxy that the configuration names."""
+    settings = (config.network_of(group).proxy for group in config.groups)
+    return frozenset(str(_target(proxy)) for proxy in settings if proxy)
+
+
+def _target(proxy: ProxySettings) -> Target:
+    return Target(proxy.url.host, proxy.url.port)
+
+
 def ip_families(config: Config) -> dict[str, frozenset[IPFamily]]:
-    """Return by network the IP families to probe over: those that it names, or those with a route to the Internet."""
+    """Return by network the IP families to probe over: those that it names, or those with a route to the Internet.
+
+    A proxy may have both.
+    """
     with_route, names = families_with_route(), config.networks()
     return {
-        group.name: frozenset(config.network_of(group).ip_families) or with_route
+        group.name: frozenset(network.ip_families) or (frozenset(IPFamily) if network.proxy else with_route)
         for group in config.groups
         if names[group.name] == group.name
+        for network in [config.network_of(group)]
     }
 
 

@@ -155,6 +155,16 @@ def _connectivity() -> Json:
     )
 
 
+def _proxy_failures() -> Json:
+    return time_series(
+        "Proxy failures",
+        "Rate of probes that say nothing about their server, because the exporter's own proxy failed. Empty without a "
+        "proxy.",
+        PER_SECOND,
+        range_query(_rate(select_exporters("proxy_failures_total")), "{{proxy}} {{reason}}"),
+    )
+
+
 # ---------------------------------------------------------------- probing
 
 
@@ -293,7 +303,7 @@ def exporters_dashboard() -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status()),
-                    line(6, (12, _instances()), (6, _scrapes()), (6, _connectivity())),
+                    line(6, (12, _instances()), (4, _scrapes()), (4, _connectivity()), (4, _proxy_failures())),
                     even_line(6, _server_lists()),
                 ),
             ),

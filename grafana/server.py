@@ -1,5 +1,7 @@
 """The dashboard of one server: stages, delegation, endpoints, certificates and keys."""
 
+from collections.abc import Iterator
+
 from exporter.model.enums import Stage
 from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, changes, server_variables
 from grafana.layout import Row, even_line, line
@@ -149,15 +151,23 @@ def _stages() -> Json:
     return state_timeline(
         "Stages",
         "The stages in the order of a probe. A gap means that the stage did not run: an earlier stage failed, or the "
-        "server does not need it. From tcp on, a stage covers all endpoints. proxy and notary show the latest deep "
-        "look, and outbound whether the server reached the exporter when it was last made to.",
+        "server does not need it. From tcp on, or tunnel if the exporter uses a proxy, a stage covers all endpoints. "
+        "proxy and notary show the latest deep look, and outbound whether the server reached the exporter when it was "
+        "last made to.",
         SUCCESS,
-        *(range_query(f"avg({_stage_success(stage)})", stage) for stage in Stage),
+        *(range_query(f"avg({_stage_success(*row)})", " or ".join(row)) for row in _stage_rows()),
     )
 
 
-def _stage_success(stage: Stage) -> str:
-    return select_server("stage_success", f'probe_stage="{stage}"')
+def _stage_rows() -> Iterator[tuple[Stage, ...]]:
+    """Yield the stages of each row: `tunnel` takes the place of `tcp`."""
+    for stage in Stage:
+        if stage is not Stage.TUNNEL:
+            yield (stage, Stage.TUNNEL) if stage is Stage.TCP else (stage,)
+
+
+def _stage_success(*stages: Stage) -> str:
+    return select_server("stage_success", f'probe_stage=~"{"|".join(stages)}"')
 
 
 def _failures_over_time() -> Json:

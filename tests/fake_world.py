@@ -85,6 +85,7 @@ class FakeNetwork:
         self.resolver_is_up = True
         self.families_without_route: set[IPFamily] = set()
         self.chain_cache = ChainCache()
+        self.proxy: str | None = None
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         name = f"_{service}._tcp.{host}"

@@ -114,8 +114,8 @@ NESTED: Final = {("probing", "probing.stages"), ("demo", "demo.both_ways")}
 
 # Where no function waits, nothing touches the network: what these decide can be tested as a table.
 PURE: Final = (
-    *("model", "judging", "judging.peers", "probing.parsing", "internet.der", "internet.dns_message"),
-    *("history.changes", "history.incidents", "history.memory", "history.strips", "internet.key_exchange"),
+    *("model", "judging", "judging.peers", "probing.parsing", "internet.costs", "internet.dns_message"),
+    *("history.changes", "history.incidents", "history.memory", "history.strips"),
     *(f"probing.stages.{stage}" for stage in ("keys", "tls", "version")),
 )
 

@@ -21,6 +21,7 @@ from exporter.demo.both_ways.servers import BOTH_WAYS_SERVERS
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.homeserver import Homeserver
 from exporter.demo.https_server import Request, Response, Site
+from tests.lab.connect_proxy import connect_proxy, demand
 from tests.lab.crowd import crowd
 from tests.outbound.both_ways import both_ways
 from tests.outbound.both_ways import configure as configure_outbound
@@ -159,6 +160,25 @@ async def test_status_is_2_for_an_invalid_configuration(tmp_path: Path, capsys: 
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.startswith(f"{file}:2: probe.timeuot: unknown key")
+
+
+async def test_a_proxy_that_fails_is_told(
+    federation: Federation, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise the servers would be blamed. Through one that works, they are probed as usual."""
+    async with connect_proxy() as proxy:
+        settings = federation.config()
+        settings["network"]["proxy"] = proxy.url
+        file = write_config(settings, tmp_path)
+        assert await run(file, HEALTHY) == 0
+        (report,) = reports(capsys)
+        assert report["endpoints"][0]["stages"][0]["stage"] == "tunnel"
+        proxy.rule = demand("user:hunter2")
+        assert await run(file, HEALTHY, OVER_SRV) == 1
+        (told,) = capsys.readouterr().err.splitlines()
+        assert told.startswith(
+            f"the proxy {proxy.address} answers 407 Who are you, as it gets no credentials. This says"
+        )
 
 
 def test_a_configuration_is_not_required(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from exporter.check.nagios import Result, Status, summarize, unknown
 from exporter.model.enums import Resource
-from exporter.model.outcomes import Failed, Passed, Problem, ResourceShortage
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem, ProxyFailure, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from tests.sample_reports import (
@@ -36,6 +36,11 @@ def starved() -> Report:
     return with_endpoints(replace(healthy_at("192.0.2.1"), tcp=Failed(0.01, (shortage,))))
 
 
+def without_proxy() -> Report:
+    failure = ProxyFailure(Reason.PROXY_UNREACHABLE, "the proxy a:1 cannot be connected to: Connection refused", "a:1")
+    return with_endpoints(replace(healthy_at("192.0.2.1"), tcp=SKIPPED, tunnel=Failed(0.01, (failure,))))
+
+
 def first_line(result: Result) -> str:
     return result.text.splitlines()[0]
 
@@ -51,6 +56,7 @@ def first_line(result: Result) -> str:
         (expiring(6), Status.CRITICAL, "example.org federates, and a certificate expires in 6.0 days"),
         (expiring(18), Status.OK, "example.org federates"),
         (starved(), Status.UNKNOWN, "example.org could not be checked: this machine ran out of file descriptors"),
+        (without_proxy(), Status.UNKNOWN, "example.org could not be checked: the proxy a:1 cannot be connected to"),
     ],
 )
 def test_the_status_is_that_of_the_server(report: Report, status: Status, sentence: str) -> None:

@@ -15,6 +15,8 @@ from exporter.config import (
     ListSettings,
     NetworkSettings,
     ProbeSettings,
+    ProxySettings,
+    ProxyUrl,
     ServerUrl,
     SynapseDestinations,
 )
@@ -27,6 +29,7 @@ from exporter.model.names import parse
 from exporter.model.reasons import Reason
 from exporter.server_lists.http_sd import HttpSdList
 from exporter.server_lists.synapse import SynapseList
+from tests.lab.connect_proxy import connect_proxy, demand
 from tests.lab.dns_faults import drop
 
 pytestmark = pytest.mark.lab
@@ -87,6 +90,26 @@ async def test_the_address_policy_applies(network: NetworkSettings, reason: Reas
     finally:
         await closed.stop()
     assert [(located.stage, located.problem.reason) for located in verdict.problems(report)] == [(Stage.TCP, reason)]
+
+
+def test_the_families_through_a_proxy_are_up_to_it() -> None:
+    """Unless the configuration names them."""
+    proxy = ProxySettings(ProxyUrl("192.0.2.9", 3128))
+    assert wiring.ip_families(Config(network=NetworkSettings(proxy=proxy))) == {"default": set(IPFamily)}
+    only_ipv4 = NetworkSettings(proxy=proxy, ip_families=(IPFamily.IPV4,))
+    assert wiring.ip_families(Config(network=only_ipv4)) == {"default": {IPFamily.IPV4}}
+
+
+async def test_a_prober_uses_the_proxy_and_its_credentials(tmp_path: Path) -> None:
+    """The file is read when the prober is built."""
+    (tmp_path / "credentials").write_text("user:secret\n")
+    async with federation_of_one() as federation, connect_proxy(demand("user:secret")) as proxy:
+        address = ProxyUrl(*host_port(proxy.address))
+        settings = replace(network_of(federation), proxy=ProxySettings(address, tmp_path / "credentials"))
+        config = Config(network=settings)
+        assert verdict.federates(await wiring.build_prober(config).probe(parse(SERVER)))
+        assert wiring.proxies(config) == {proxy.address}
+    assert wiring.proxies(Config()) == set()
 
 
 async def test_a_lookup_has_a_share_of_the_timeout() -> None:

@@ -268,6 +268,7 @@ class App:
         self._files.follow(fresh.config.server_files, fresh.config.lists.max_servers)
         await self._files.refresh()
         self._own_families.record(wiring.ip_families(fresh.config))
+        self.exporter_metrics.use_proxies(wiring.proxies(fresh.config))
         self._lists.follow(wiring.build_server_lists(fresh.config))
         await self._watch(fresh)
         self.exporter_metrics.config_last_reload_successful.set(1)

@@ -147,6 +147,8 @@ def _probe_and_show(selection: Selection, histories: _Histories | None, *, as_js
         return _UNUSABLE
     if is_offline:
         sys.stderr.write(f"{NO_RESOLVER_ANSWERS}\n")
+    if failure := next(filter(None, map(verdict.proxy_failure, reports)), None):
+        sys.stderr.write(f"{failure.detail}. {failure.reason.remedy}\n")
     federating = sum(map(verdict.federates, reports))
     if several and not as_json:
         _standard_output().print(report_text.summarize(list(map(verdict.federation, reports))))

@@ -89,6 +89,8 @@ def _judge(report: Report) -> tuple[Status, str]:
         return Status.UNKNOWN, f"could not be checked: this machine ran out of {missing.replace('_', ' ')}"
     if verdict.exporter_lacks_route(report):
         return Status.UNKNOWN, "could not be checked: this machine lacks a route to the server's addresses"
+    if failure := verdict.proxy_failure(report):
+        return Status.UNKNOWN, f"could not be checked: {failure.detail}"
     federation = verdict.federation(report)
     status, sentence = _OF_FEDERATION[federation]
     if federation is not Federation.FULL:

@@ -1,9 +1,9 @@
 """The configuration file: from YAML to a frozen Config, or to a ConfigError with all complaints and their lines."""
 
-from exporter.config.addresses import ALL_ADDRESSES, HostPort, ListenAddress, UnixPath, parse_listen_address
+from exporter.config.addresses import ALL_ADDRESSES, HostPort, ListenAddress, ProxyUrl, UnixPath, parse_listen_address
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.dump import dump
-from exporter.config.groups import NetworkSettings, ServerUrl, SynapseDestinations
+from exporter.config.groups import NetworkSettings, ProxySettings, ServerUrl, SynapseDestinations
 from exporter.config.loading import load
 from exporter.config.settings import (
     Config,
@@ -37,6 +37,8 @@ __all__ = [
     "OutboundSettings",
     "OutboundTls",
     "ProbeSettings",
+    "ProxySettings",
+    "ProxyUrl",
     "ServerUrl",
     "StorageSettings",
     "SynapseDestinations",

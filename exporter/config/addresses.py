@@ -37,6 +37,16 @@ class HostPort(NamedTuple):
         return host_port(self.host, self.port)
 
 
+class ProxyUrl(NamedTuple):
+    """The URL of an HTTP proxy. An IPv6 address has no brackets in `host`."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"http://{host_port(self.host, self.port)}"
+
+
 class UnixPath(NamedTuple):
     """A socket in the file system to listen on."""
 
@@ -75,6 +85,20 @@ def parse_address(text: str, default_port: int | None = None) -> HostPort:
 def parse_resolver(text: str) -> HostPort:
     bare_ipv6 = text.count(":") > 1 and "[" not in text
     return parse_address(f"[{text}]" if bare_ipv6 else text, DNS_PORT)
+
+
+def parse_proxy_url(text: str) -> ProxyUrl:
+    if "@" in text:
+        raise SecretError("remove the user and the password, and use credentials_file instead")
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        raise ValueError("it must start with http://")
+    if scheme.lower() == "https":
+        raise ValueError("the exporter speaks to the proxy without TLS only, so use http://")
+    if scheme.lower() != "http":
+        raise ValueError("only HTTP proxies are supported, so use http://")
+    name, port = _parse_host_port(rest.removesuffix("/"))
+    return ProxyUrl(str(name.ip) if name.ip else name.host, port)
 
 
 def canonical_destination(text: str) -> str:

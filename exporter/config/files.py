@@ -8,8 +8,9 @@ from exporter.config.complaint import Complaint, ConfigError
 from exporter.model.signing_keys import SigningSeed, parse_seed
 
 MAX_BYTES = 64 * 1024 * 1024  # 20,000 servers take 2 MiB
-_MAX_KEY_FILE_BYTES = 2**20
+_MAX_SECRET_FILE_BYTES = 2**20
 _TOKEN = re.compile(rb"[!-~]{1,4096}")
+_CREDENTIALS = re.compile(r"[^\x00-\x1f\x7f:]{1,255}:[^\x00-\x1f\x7f]{0,1024}")  # RFC 7617, section 2
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]")  # YAML does not allow them either
 
 
@@ -49,13 +50,24 @@ def read_token(path: Path) -> str:
     return written.decode("ascii")
 
 
+def read_credentials(path: Path) -> str:
+    """Return the user and the password in a file, with a colon between them. Raises UnreadableError, whose message
+    contains neither.
+    """
+    written = read_bytes(path, _MAX_SECRET_FILE_BYTES).decode(errors="replace").strip("\r\n")
+    if not _CREDENTIALS.fullmatch(written) or "\ufffd" in written:
+        found = "something else" if written else "an empty file"
+        raise UnreadableError(f"expected one line with a user, a colon and a password in UTF-8, found {found}")
+    return written
+
+
 def read_signing_key(path: Path) -> SigningSeed:
     """Return the key in a file of Synapse's format. Raises UnreadableError, whose message contains nothing of the key.
 
     Only the owner of the file may have access to it: whoever can read the key can speak as its server. If that is root,
     the group may read it, as for PostgreSQL: that is how Kubernetes gives a secret to a process that is not root.
     """
-    written = read_bytes(path, _MAX_KEY_FILE_BYTES)
+    written = read_bytes(path, _MAX_SECRET_FILE_BYTES)
     status = path.stat()
     mode, forbidden = stat.S_IMODE(status.st_mode), stat.S_IRWXG | stat.S_IRWXO
     if status.st_uid == 0:

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, with_config
 
 from exporter.config import value_types
-from exporter.config.addresses import HostPort
+from exporter.config.addresses import HostPort, ProxyUrl
 from exporter.config.value_types import AddressScope
 from exporter.model.addresses import IPNetwork, Target
 from exporter.model.enums import IPFamily
@@ -97,6 +97,31 @@ class SynapseDestinations:
     """Labels of the servers. The default tells them from your own servers, for which the alerts page somebody."""
 
 
+@with_config(STRICT)
+@dataclass(frozen=True, slots=True)
+class ProxySettings:
+    """The HTTP proxy through which probes connect, where the network lets nothing else out."""
+
+    url: Annotated[ProxyUrl, value_types.PROXY_URL]
+    """The URL of the proxy, with its port; http only."""
+    credentials_file: Annotated[Path | None, value_types.CREDENTIALS_FILE] = None
+    """File with one line, user:password, for a proxy that demands Basic authentication. It is read when the exporter
+    loads its configuration. The path is relative to the configuration file."""
+
+
+def _expand_proxy(written: object) -> object:
+    """Expand a plain URL, which is short for a mapping with only that URL; null is None."""
+    if isinstance(written, dict) or (written := value_types.none_if_null(written)) is None:
+        return written
+    return ProxySettings(value_types.PROXY_URL(written))
+
+
+_ProxyOrNone: TypeAlias = Annotated[
+    ProxySettings | None,
+    BeforeValidator(_expand_proxy, json_schema_input_type=Annotated[str, value_types.PROXY_URL] | ProxySettings | None),
+]
+
+
 def _expand_server(written: object) -> object:
     """Expand a plain server name, which is short for a mapping with only that name."""
     return written if isinstance(written, dict) else ServerSettings(value_types.SERVER_NAME(written))
@@ -138,6 +163,9 @@ class NetworkSettings:
         default_factory=dict
     )
     """Connects to a different address, like curl --connect-to. Keys are host:port or ip:port, values are ip:port."""
+    proxy: _ProxyOrNone = None
+    """HTTP proxy through which every connection of a probe is made: a plain URL, or a mapping with a URL and the file
+    of its credentials. The exporter still resolves names itself. null: connect directly."""
     notaries: Annotated[tuple[Name, ...], Field(max_length=value_types.MAX_NOTARIES)] = ()
     """Homeservers that every deep look asks whether they see the same signing keys. By default, it asks none."""
     connectivity_check: Annotated[

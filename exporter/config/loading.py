@@ -10,7 +10,14 @@ from exporter.config import files
 from exporter.config.checking import validate
 from exporter.config.complaint import Complaint, ConfigError
 from exporter.config.document import Document, parse_yaml
-from exporter.config.groups import ExpectSettings, GroupSettings, NetworkSettings, ServerUrl, SynapseDestinations
+from exporter.config.groups import (
+    ExpectSettings,
+    GroupSettings,
+    NetworkSettings,
+    ProxySettings,
+    ServerUrl,
+    SynapseDestinations,
+)
 from exporter.config.rules import as_mapping, check_rules, sections
 from exporter.config.settings import (
     Config,
@@ -23,7 +30,14 @@ from exporter.config.settings import (
 from exporter.model.servers import NOTHING_EXPECTED, Expectations, WatchedServer, sort_labels
 
 _Section = TypeVar(
-    "_Section", NetworkSettings, ServerUrl, StorageSettings, SynapseDestinations, OutboundSettings, OutboundTls
+    "_Section",
+    NetworkSettings,
+    ProxySettings,
+    ServerUrl,
+    StorageSettings,
+    SynapseDestinations,
+    OutboundSettings,
+    OutboundTls,
 )
 
 
@@ -64,7 +78,7 @@ def _to_config(settings: Settings, written: Sequence[Collection[str]], folder: P
         ),
         lists=settings.lists,
         probe=settings.probe,
-        network=_resolve_paths(folder, settings.network),
+        network=_resolve_network(folder, settings.network),
         metrics=settings.metrics,
         web=settings.web,
         storage=_resolve_paths(folder, settings.storage),
@@ -84,7 +98,12 @@ def _network(
 ) -> NetworkSettings | None:
     """Return the network of the top level with the keys that are written in the group, or None if nothing differs."""
     merged = replace(settings.network, **{key: getattr(group.network, key) for key in written})
-    return None if merged == settings.network else _resolve_paths(folder, merged)
+    return None if merged == settings.network else _resolve_network(folder, merged)
+
+
+def _resolve_network(folder: Path, network: NetworkSettings) -> NetworkSettings:
+    proxy = network.proxy and _resolve_paths(folder, network.proxy)
+    return replace(_resolve_paths(folder, network), proxy=proxy)
 
 
 def _describe(group: GroupSettings, settings: Settings, network: NetworkSettings | None) -> Group:

@@ -39,7 +39,7 @@ def check_rules(document: Document, folder: FilePath) -> Iterator[Complaint]:
         _reject_duplicate_destinations(root),
         _reject_duplicate_lists(root, document),
         _check_ca_files(root, folder),
-        _check_token_files(root, folder),
+        _check_secret_files(root, folder),
         _check_signing_key(root, folder),
         _check_outbound_certificate(root, folder),
         _reject_shared_listener(root),
@@ -221,11 +221,16 @@ def _named_files(key: str, within: Iterable[tuple[KeyPath, dict[str, object]]]) 
             yield (*path, key), written
 
 
-def _check_token_files(root: dict[str, object], folder: FilePath) -> Violations:
-    """The path is not shown, because some people write the token itself there."""
-    for path, written in _named_files("token_file", _lists(root)):
+def _check_secret_files(root: dict[str, object], folder: FilePath) -> Violations:
+    """The path is not shown, because some people write the secret itself there."""
+    proxies = (((*path, "proxy"), as_mapping(network.get("proxy"))) for path, network in _networks(root))
+    tokens, credentials = _named_files("token_file", _lists(root)), _named_files("credentials_file", proxies)
+    for (path, written), read in (
+        *((each, files.read_token) for each in tokens),
+        *((each, files.read_credentials) for each in credentials),
+    ):
         try:
-            files.read_token(folder / written)
+            read(folder / written)
         except files.UnreadableError as error:
             yield path, f"cannot use this file: {error}"
 

@@ -275,6 +275,10 @@ STORAGE_FILE = ValueType("the path of a file, or null", _or_null(parse_text(pars
 PEM_FILE = ValueType("the path of a PEM file", parse_text(parse_path), STRING)
 KEY_FILE = ValueType("the path of a file with a signing key", parse_text(parse_path), STRING)
 TOKEN_FILE = ValueType("the path of a file with a token", parse_text(parse_path), STRING)
+PROXY_URL = ValueType(
+    "the URL of an HTTP proxy such as http://proxy.example.org:3128", parse_text(addresses.parse_proxy_url), STRING
+)
+CREDENTIALS_FILE = ValueType("the path of a file with a user and a password", parse_text(parse_path), STRING)
 URL = ValueType("a URL such as https://example.org/servers.json", parse_text(addresses.parse_url), STRING)
 BASE_URL = ValueType("a URL such as https://matrix.example.org", parse_text(addresses.parse_base_url), STRING)
 HEADERS = ValueType(

@@ -12,6 +12,7 @@ from exporter.internet.address_policy import AddressPolicy
 from exporter.internet.connection import InternetConnection
 from exporter.internet.dns_transport import new_socket
 from exporter.internet.known_chains import KnownChains
+from exporter.internet.proxy import Proxy, ProxyAccess
 from exporter.internet.resolver import Resolver
 from exporter.internet.tcp import IPEndpoint
 from exporter.internet.tls_contexts import TlsContexts
@@ -22,13 +23,14 @@ from exporter.probing.chain_cache import ChainCache
 from exporter.probing.evidence import Addresses
 from exporter.runtime.pace import Pace
 
-__all__ = ["IPEndpoint", "Internet", "SharedState", "families_with_route"]
+__all__ = ["IPEndpoint", "Internet", "ProxyAccess", "SharedState", "families_with_route"]
 
 _PUBLIC_ONLY = AddressPolicy()
 # To one address. 10,000 servers behind it, probed every five minutes, need 130, and twice as many while deep looks are
 # due for all of them.
 _CONNECTIONS_PER_SECOND = 300
 _MAX_TURN_WAIT_SHARE = 1 / 6  # of a probe's timeout: half of what a stage has
+_PROXY_SHARE = 1 / 6  # of a probe's timeout, to connect to the proxy: the other half of what a stage has
 _LOOKUP_SHARE = 0.25  # of a probe's timeout: less than a stage has, so that a silent lookup of A leaves time for AAAA
 
 _ANY_PORT = 9
@@ -87,6 +89,9 @@ class Internet:
 
     With `remember_chains`, a certificate chain that OpenSSL has verified is not verified again while it is unchanged.
 
+    With a `proxy`, that makes all connections. The exporter looks addresses up itself, and asks for those that the
+    policy permits, so that the proxy reaches nothing else.
+
     Very many server names may lead to one address, whether or not its owner likes it. So connections to an address wait
     for their turn, unless the operator has redirected them. With `shared`, networks have the limit in common.
     """
@@ -103,6 +108,7 @@ class Internet:
         ip_families: Collection[IPFamily] = (),
         remember_chains: bool = True,
         shared: SharedState | None = None,
+        proxy: ProxyAccess | None = None,
     ) -> None:
         self._resolver = Resolver(resolvers, timeout * _LOOKUP_SHARE, tcp_only)
         self._tls_contexts = TlsContexts(ca_file, KnownChains() if remember_chains else KnownChains(capacity=0))
@@ -112,6 +118,11 @@ class Internet:
         self._connect_to = connect_to or {}
         self._ip_families = frozenset(ip_families)
         self._max_turn_wait = timeout * _MAX_TURN_WAIT_SHARE
+        self._proxy = Proxy(proxy, self._resolver.addresses, timeout * _PROXY_SHARE) if proxy else None
+
+    @property
+    def proxy(self) -> str | None:
+        return self._proxy.name if self._proxy else None
 
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         return await self._resolver.srv(service, host)
@@ -128,10 +139,12 @@ class Internet:
         """Return whether the family is one of `ip_families`, or else whether there is a route.
 
         Where the operator redirects the connection, the address needs none; and what the policy refuses, it refuses
-        whatever the routes are.
+        whatever the routes are. Through a proxy, the address needs none either.
         """
         if self._ip_families:
             return endpoint.ip_family in self._ip_families
+        if self._proxy:
+            return True
         refused = self._policy.refusal(endpoint.ip, endpoint.target.port) is not None
         return refused or self._redirected(endpoint) is not None or _has_route(endpoint.ip)
 
@@ -140,7 +153,7 @@ class Internet:
         ip, port = redirected or (endpoint.ip, endpoint.target.port)
         refusal = None if redirected else self._policy.refusal(ip, port)
         pace = None if redirected else self._shared.pace
-        return InternetConnection((ip, port), self._tls_contexts, refusal, pace, self._max_turn_wait)
+        return InternetConnection((ip, port), self._tls_contexts, refusal, pace, self._max_turn_wait, proxy=self._proxy)
 
     def _redirected(self, endpoint: Endpoint) -> IPEndpoint | None:
         target = endpoint.target

@@ -13,6 +13,7 @@ from OpenSSL import SSL
 from exporter import USER_AGENT
 from exporter.internet.http import HttpExchange, HttpRequest
 from exporter.internet.peer_clock import PeerClock
+from exporter.internet.proxy import Proxy
 from exporter.internet.tcp import IPEndpoint, TcpStream
 from exporter.internet.tls import TlsStream, check_chain_size
 from exporter.internet.tls_contexts import TlsContexts
@@ -40,22 +41,26 @@ class InternetConnection:
     """A connection that is opened, secured with TLS and used for HTTP requests, in this order.
 
     `refusal` says why the address policy forbids the endpoint: then no packet is ever sent there. Every attempt to
-    connect waits for its turn in the `pace` of the address, if there is one, for `max_turn_wait` seconds at most.
+    connect waits for its turn in the `pace` of the address, if there is one, for `max_turn_wait` seconds at most. It is
+    made through the `proxy`, if there is one.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - half of them have a default
         self,
         endpoint: IPEndpoint,
         tls_contexts: TlsContexts,
         refusal: str | None,
         pace: Pace | None = None,
         max_turn_wait: float = 0.0,
+        *,
+        proxy: Proxy | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._tls_contexts = tls_contexts
         self._refusal = refusal
         self._pace = pace
         self._max_turn_wait = max_turn_wait
+        self._proxy = proxy
         self._turn_wait = 0.0
         self._clock = PeerClock()
         self._tcp = TcpStream(self._clock)
@@ -75,7 +80,10 @@ class InternetConnection:
             raise BlockedAddressError(self._refusal)
         if self._pace:
             await self._wait_for_turn(self._pace)
-        await self._tcp.open(self._endpoint)
+        if self._proxy:
+            await self._proxy.open_tunnel(self._tcp, self._clock, self._endpoint)
+        else:
+            await self._tcp.open(self._endpoint)
 
     def turn_wait(self) -> float:
         return self._turn_wait

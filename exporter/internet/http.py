@@ -122,6 +122,22 @@ class HttpExchange:
             return event.status_code
         raise ClosedEarlyError("the connection was closed without a response")
 
+    async def connect(self, authority: str, authorization: str | None) -> tuple[h11.Response, bytes]:
+        """Send CONNECT, and return the final response, and what was received after it. Raises like `request`.
+
+        After a response of success, the stream is a tunnel. The body of any other response is not received.
+        """
+        headers = {"Host": authority, "User-Agent": USER_AGENT}
+        if authorization is not None:
+            headers["Proxy-Authorization"] = authorization
+        self._header_lines, self._bytes_left = 0, MAX_HEADER_BYTES
+        request = h11.Request(method="CONNECT", target=authority, headers=list(headers.items()))
+        await self._stream.send(self._http.send(request))
+        self._http.send(h11.EndOfMessage())
+        head = await self._receive_head()
+        surplus, _ = self._http.trailing_data
+        return head, surplus
+
     async def _receive_head(self) -> h11.Response:
         for _ in range(MAX_INTERIM_RESPONSES + 1):
             event = await self._next_event()

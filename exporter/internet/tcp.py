@@ -39,6 +39,7 @@ class TcpStream:
         self._unexpected_wakeups = 0
         """How often the event loop has reported data since `receive` last waited."""
         self._yield_before_read = False
+        self._unread = b""
 
     def __repr__(self) -> str:
         state = "closed" if self._socket is None else f"open, fd {self._socket.fileno()}"
@@ -75,6 +76,9 @@ class TcpStream:
         Between two reads other tasks and timers run: a peer that sends faster than we read must not hold up deadlines.
         """
         sock = self._connected_socket()
+        if self._unread:
+            content, self._unread = self._unread, b""
+            return content
         if self._yield_before_read:
             await asyncio.sleep(0)
         self._yield_before_read = True
@@ -87,6 +91,10 @@ class TcpStream:
             else:
                 self._clock.data_received(peer_clock.queueing_delay(ancillary))
                 return content
+
+    def unread(self, content: bytes) -> None:
+        """Let the next `receive` return what was received beyond the end of a proxy's response."""
+        self._unread = content
 
     async def _wait_until_readable(self, sock: socket.socket) -> None:
         """Wait for data. The event loop goes on watching the socket afterwards, until data arrives unexpectedly."""
@@ -118,6 +126,7 @@ class TcpStream:
 
     def close(self) -> None:
         self._stop_watching()
+        self._unread = b""
         if self._socket:
             self._socket.close()
             self._socket = None

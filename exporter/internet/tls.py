@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from OpenSSL import SSL, crypto
 
-from exporter.internet.der import count_values
-from exporter.internet.key_exchange import group_bits
+from exporter.internet.costs import count_values, group_bits
 from exporter.internet.tcp import READ_BYTES, TcpStream
 from exporter.model import names
 from exporter.model.sanitize import excerpt

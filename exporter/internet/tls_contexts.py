@@ -6,7 +6,7 @@ from pathlib import Path
 
 from OpenSSL import SSL, crypto
 
-from exporter.internet.der import rsa_exponent
+from exporter.internet.costs import rsa_exponent
 from exporter.internet.known_chains import KnownChains
 from exporter.probing.evidence import VerifyError
 from exporter.probing.network import CertificateRefusedError, TooLargeError

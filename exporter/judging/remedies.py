@@ -77,6 +77,8 @@ STAGE_REMEDIES: Final[dict[tuple[Stage, Reason], str]] = {
     "with a TCP reset instead.",
     (Stage.WELL_KNOWN, Reason.CONNECT_TIMEOUT): ON_WEB_SERVER
     + "open port 443 in the firewall. If there is no well-known, make the port refuse connections instead.",
+    (Stage.WELL_KNOWN, Reason.TUNNEL_TIMEOUT): ON_WEB_SERVER
+    + "open port 443 in the firewall. If there is no well-known, make the port refuse connections instead.",
     (Stage.WELL_KNOWN, Reason.UNREACHABLE): (
         "If it is the exporter's own machine that has no route, this says nothing about the server: give the machine "
         "IPv4 and IPv6. Otherwise check the address of the server name's own web server in DNS, its network and its "
@@ -169,6 +171,8 @@ def _of_response(report: Report, located: LocatedProblem) -> str | None:
 def _follows_from_well_known(report: Report, located: LocatedProblem) -> bool:
     """Whether nothing that is meant for peers is where they fall back to from a broken well-known."""
     broken = isinstance(report.well_known, Failed) and report.well_known.problems[0].reason not in _NO_CONTACT
-    nothing_there = located.stage in (Stage.DNS, Stage.TCP) or located.problem.reason in _NOT_MEANT_FOR_PEERS
+    nothing_there = (
+        located.stage in (Stage.DNS, Stage.TCP, Stage.TUNNEL) or located.problem.reason in _NOT_MEANT_FOR_PEERS
+    )
     fallback = located.stage is not Stage.WELL_KNOWN and not any(seen.ok for seen in report.endpoints)
     return broken and nothing_there and fallback

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import chain
 from typing import Final
 
 from exporter.judging import peers
 from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
 from exporter.model.findings import Certificate, SigningKeys, Software, TlsSession
-from exporter.model.outcomes import Failed, NoRoute, Passed, ResourceShortage, Skipped, found
+from exporter.model.outcomes import Failed, NoRoute, Outcome, Passed, ProxyFailure, ResourceShortage, Skipped, found
 from exporter.model.reasons import RAN_OUT_OF_TIME
 from exporter.model.report import LocatedProblem, Report
 
@@ -55,6 +56,14 @@ def missing_resource(report: Report) -> Resource | None:
 def exporter_lacks_route(report: Report) -> bool:
     """Whether the exporter's machine lacks the only IP family of a host, so that the report says nothing."""
     return any(isinstance(located.problem, NoRoute) for located in problems(report))
+
+
+def proxy_failure(report: Report) -> ProxyFailure | None:
+    """Return what is wrong with the exporter's own proxy, so that the report says nothing; None if nothing is."""
+    endpoints = chain(report.endpoints, *(way.endpoints for way in report.detours.values()))
+    outcomes: Iterable[Outcome[object]] = (report.well_known, *(endpoint.tunnel for endpoint in endpoints))
+    failed = (problem for outcome in outcomes if isinstance(outcome, Failed) for problem in outcome.problems)
+    return next((problem for problem in failed if isinstance(problem, ProxyFailure)), None)
 
 
 def families_without_route(report: Report) -> set[IPFamily]:

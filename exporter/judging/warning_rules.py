@@ -38,7 +38,7 @@ _MAX_OLD_KEY_FAULTS = 5  # in one detail
 _NOT_CONNECTED = {
     *(Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.DNS_FAILURE, Reason.DNS_TIMEOUT),
     *(Reason.CONNECT_REFUSED, Reason.CONNECT_TIMEOUT, Reason.CONNECT_PROHIBITED),
-    *(Reason.UNREACHABLE, Reason.BLOCKED_ADDRESS),
+    *(Reason.UNREACHABLE, Reason.BLOCKED_ADDRESS, Reason.TUNNEL_FAILED, Reason.TUNNEL_TIMEOUT),
 }
 """Why no address of a web server accepted a connection, so that peers go on to the other IP family."""
 
@@ -173,7 +173,7 @@ def no_failover(report: Report) -> Details:
         faults = {
             seen.endpoint.address: peers.fault_at(seen)
             for seen in report.endpoints
-            if seen.endpoint.target == target and isinstance(seen.tcp, Passed)
+            if seen.endpoint.target == target and seen.accepts
         }
         broken = [f"{address} ({fault.stage}: {fault.problem.reason})" for address, fault in faults.items() if fault]
         if broken and len(broken) < len(faults):

@@ -1,5 +1,6 @@
 """The metrics of the exporter itself. They are set when something happens, unlike the metrics of the servers."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
@@ -19,6 +20,7 @@ from exporter.metrics.families import PREFIX
 from exporter.metrics.processes import ProcessGroup, ProcessMetrics
 from exporter.model.enums import IPFamily, Resource, Stage
 from exporter.model.outcomes import Skipped
+from exporter.model.reasons import REASONS_OF_PROXY, Reason
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
 from exporter.model.servers import DEFAULT_GROUP
@@ -123,6 +125,15 @@ class ExporterMetrics:
             namespace=NAMESPACE,
             registry=registry,
         )
+        self._proxy_failures = Counter(
+            "proxy_failures",
+            "Number of probes that say nothing about a server, because a proxy of network.proxy failed. Missing without"
+            " a proxy.",
+            ("proxy", "reason"),
+            namespace=NAMESPACE,
+            registry=registry,
+        )
+        self._proxies: frozenset[str] = frozenset()
         self.outbound_ready = Gauge(
             "outbound_ready",
             "1 if the exporter reaches its own listener for other servers under its own name, 0 if not. While it is 0"
@@ -253,6 +264,20 @@ class ExporterMetrics:
     def record_outbound(self, own_name: str, *, ready: bool) -> None:
         """Record whether the listener for other servers was reached under the exporter's own name."""
         self.outbound_ready.labels(own_name).set(ready)
+
+    def use_proxies(self, proxies: Iterable[str]) -> None:
+        """Create the series of the proxies that are configured, and remove those of others."""
+        before, self._proxies = self._proxies, frozenset(proxies)
+        for reason in REASONS_OF_PROXY:
+            for proxy in before - self._proxies:
+                self._proxy_failures.remove(proxy, reason)
+            for proxy in self._proxies:
+                self._proxy_failures.labels(proxy, reason)
+
+    def record_proxy_failure(self, proxy: str, reason: Reason) -> None:
+        """Count a probe that a proxy spoiled. One that is not configured any more has no series."""
+        if proxy in self._proxies:
+            self._proxy_failures.labels(proxy, reason).inc()
 
     def add_list(self, name: str) -> None:
         """Create the series of a server list, so that one that never responds is seen. Its name is a path or a URL."""

@@ -24,6 +24,8 @@ class Stage(StrEnum):
     SRV = "srv"
     DNS = "dns"
     TCP = "tcp"
+    TUNNEL = "tunnel"
+    """In place of TCP, if the exporter connects through a proxy: whether that reaches the endpoint."""
     TLS = "tls"
     VERSION = "version"
     KEYS = "keys"

@@ -30,6 +30,14 @@ class NoRoute(Problem):
 
 
 @dataclass(frozen=True, slots=True)
+class ProxyFailure(Problem):
+    """The exporter's own proxy does not do what it should, so the problem says nothing about the server."""
+
+    proxy: str
+    """Its host and port."""
+
+
+@dataclass(frozen=True, slots=True)
 class WeakKey(Problem):
     """A certificate has a public key that is too small; how small is tolerated differs between homeservers."""
 

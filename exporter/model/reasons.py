@@ -75,6 +75,40 @@ class Reason(WithRemedy):
         "unreachable",
         "There is no route to this address: check the address in DNS, and the server's network and firewall.",
     )
+    TUNNEL_FAILED = (
+        "tunnel_failed",
+        "The exporter's proxy cannot connect to this address and port: start the homeserver or its reverse proxy "
+        "there, open the port in the firewall, or correct the port in the well-known or SRV record. If the server "
+        "works for others, check what the proxy's own network lets through, such as IPv6 or port 8448.",
+    )
+    TUNNEL_TIMEOUT = (
+        "tunnel_timeout",
+        "The exporter's proxy gets no answer from this address and port: open the port in the firewall and at the "
+        "hosting provider, and check that DNS has the server's current address. If the server works for others, check "
+        "what the proxy's own network lets through.",
+    )
+    PROXY_UNREACHABLE = (
+        "proxy_unreachable",
+        "This says nothing about the server: the exporter cannot connect to its own proxy. Start the proxy, and check "
+        "network.proxy in the exporter's configuration, and the firewall between them.",
+    )
+    PROXY_AUTHENTICATION = (
+        "proxy_authentication",
+        "This says nothing about the server: the exporter's own proxy demands a user and a password, or rejects those "
+        "that it gets. Set network.proxy.credentials_file in the exporter's configuration, correct the file, and "
+        "reload.",
+    )
+    PROXY_FORBIDDEN = (
+        "proxy_forbidden",
+        "This says nothing about the server: the exporter's own proxy refuses to connect there. Allow CONNECT to this "
+        "address and port in the proxy; many allow port 443 only (Squid: `acl SSL_ports port 8448`; tinyproxy: "
+        "`ConnectPort 8448`; Apache: `AllowCONNECT 443 8448`).",
+    )
+    PROXY_PROTOCOL = (
+        "proxy_protocol",
+        "This says nothing about the server: what the exporter takes for its proxy does not answer as an HTTP proxy. "
+        "Check the host and the port of network.proxy in the exporter's configuration, and the proxy's log.",
+    )
     TLS_HANDSHAKE = (
         "tls_handshake",
         "The TLS handshake fails: check the error log of the reverse proxy and its TLS configuration for this name "
@@ -252,7 +286,16 @@ REASONS_OF_TLS: Final = frozenset(
 )
 """The reasons that are about TLS whenever they are found."""
 
+REASONS_OF_PROXY: Final = (
+    *(Reason.PROXY_UNREACHABLE, Reason.PROXY_AUTHENTICATION, Reason.PROXY_FORBIDDEN),
+    Reason.PROXY_PROTOCOL,
+)
+"""The reasons for which the exporter's own proxy is at fault, and no server."""
+
 RAN_OUT_OF_TIME: Final = frozenset(
-    {Reason.DNS_TIMEOUT, Reason.CONNECT_TIMEOUT, Reason.TLS_TIMEOUT, Reason.HTTP_TIMEOUT, Reason.TIMEOUT}
+    {
+        *(Reason.DNS_TIMEOUT, Reason.CONNECT_TIMEOUT, Reason.TUNNEL_TIMEOUT, Reason.TLS_TIMEOUT, Reason.HTTP_TIMEOUT),
+        Reason.TIMEOUT,
+    }
 )
 """The reasons that more time might have prevented."""

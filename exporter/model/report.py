@@ -161,6 +161,7 @@ class EndpointReport:
 
     endpoint: Endpoint
     tcp: Outcome[None]
+    """Skipped if the exporter connects through a proxy: then it learns nothing about TCP to the endpoint."""
     tls: Outcome[TlsSession] = SKIPPED
     version: Outcome[Software] = SKIPPED
     keys: Outcome[SigningKeys] = SKIPPED
@@ -168,10 +169,22 @@ class EndpointReport:
     """The headers of the response for the keys."""
     deep: EndpointDeepLook | None = None
     """The latest deep look at this endpoint, which may be older than this report."""
+    tunnel: Outcome[str] = SKIPPED
+    """Whether the exporter's proxy connects to it, and which proxy. Skipped if there is none."""
+
+    @property
+    def connecting(self) -> tuple[Stage, Outcome[object]]:
+        """The first stage, by which the exporter connects, with its outcome."""
+        return (Stage.TCP, self.tcp) if isinstance(self.tunnel, Skipped) else (Stage.TUNNEL, self.tunnel)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it accepts connections."""
+        return isinstance(self.connecting[1], Passed)
 
     def probe_outcomes(self) -> tuple[tuple[Stage, Outcome[object]], ...]:
         """Return the stages of the probe itself, in order, with their outcomes."""
-        return (Stage.TCP, self.tcp), (Stage.TLS, self.tls), (Stage.VERSION, self.version), (Stage.KEYS, self.keys)
+        return self.connecting, (Stage.TLS, self.tls), (Stage.VERSION, self.version), (Stage.KEYS, self.keys)
 
     def outcomes(self) -> Iterator[tuple[Stage, Outcome[object]]]:
         """Yield every stage in order with its outcome, those of the deep look included."""
@@ -258,7 +271,8 @@ class Report:
     cpu_seconds: float = 0.0
     """CPU time of the exporter that the probe took, and the deep look if it was made with it."""
     exporter_offline: bool = False
-    """The exporter's own network was down or lacks the server's IP family: the report says nothing about the server."""
+    """The exporter's own network was down or lacks the server's IP family, or its proxy failed: the report says nothing
+    about the server."""
 
     @property
     def timings_unreliable(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Final
 
 from exporter.judging import verdict
 from exporter.model.addresses import Target
-from exporter.model.outcomes import Failed, Passed
+from exporter.model.outcomes import Failed, Passed, ProxyFailure
 from exporter.model.reasons import RAN_OUT_OF_TIME, Reason
 from exporter.model.report import Report
 from exporter.probing import dialling, problems
@@ -25,8 +25,9 @@ NEXT_WITNESS_SECONDS = 0.25  # one answer is enough, so that normally only one w
 WITNESS_SECONDS = 4.0  # lost packets are sent again, after 1 s and after 3 s
 
 DNS_REASONS: Final = {Reason.DNS_TIMEOUT, Reason.DNS_FAILURE}
-_SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE}
-"""The reasons that an outage of the exporter's own network can cause. All others are an answer from outside."""
+_SILENT_REASONS: Final = {*DNS_REASONS, *RAN_OUT_OF_TIME, Reason.UNREACHABLE, Reason.TUNNEL_FAILED}
+"""The reasons that an outage of the exporter's own network can cause, or of that of its proxy. All others are an answer
+from outside, or a fault of the proxy, which needs no proof."""
 
 
 class Outage(StrEnum):
@@ -85,5 +86,8 @@ async def _contact(network: Network, witness: Target) -> None:
 
 
 def _raise_if_silent(outcome: Passed[object] | Failed[object]) -> None:
-    if isinstance(outcome, Failed) and any(problem.reason in _SILENT_REASONS for problem in outcome.problems):
+    """Raise _SilentError if nothing came back. A proxy that is at fault is silence too: nobody was asked."""
+    if isinstance(outcome, Failed) and any(
+        problem.reason in _SILENT_REASONS or isinstance(problem, ProxyFailure) for problem in outcome.problems
+    ):
         raise _SilentError

@@ -65,7 +65,7 @@ async def _fetch_well_known_over_each_family(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> Mapping[IPFamily, Outcome[Delegation]]:
     """Look only where it matters: where the endpoints accept connections over both families."""
-    reachable = {each.endpoint.ip_family for each in report.endpoints if isinstance(each.tcp, Passed)}
+    reachable = {each.endpoint.ip_family for each in report.endpoints if each.accepts}
     if not routes.uses_well_known(report.server_name) or len(reachable) < len(IPFamily):
         return NOTHING
     return await web_servers.fetch_over_each_family(network, report.server_name, tls_slots, deadline)
@@ -101,7 +101,7 @@ async def _check_endpoint(
     - the probe got a valid TLS session: all requests, and a second look if it did not get the keys;
     - it got none: only a second look.
     """
-    if not isinstance(endpoint.tcp, Passed):
+    if not endpoint.accepts:
         return None
     async with tls_slots:
         look = SecondLooks(network, report, endpoint, deadline)

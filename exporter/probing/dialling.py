@@ -19,6 +19,17 @@ from exporter.probing.stages import tls
 NEXT_ADDRESS_SECONDS = 0.25  # RFC 8305, section 5: "Connection Attempt Delay"
 
 
+async def open_connection(
+    network: Network, connection: Connection, deadline: Deadline, clock: Callable[[], float] = time.perf_counter
+) -> Passed[None] | Failed[None]:
+    """Return the outcome of opening a connection of the network."""
+    return await attempt(_step(network), connection.open(), identity, deadline, clock)
+
+
+def _step(network: Network) -> Step:
+    return Step.TUNNEL if network.proxy else Step.TCP
+
+
 async def connect(
     network: Network, endpoints: Sequence[Endpoint], deadline: Deadline
 ) -> Passed[Connection] | Failed[Connection]:
@@ -32,7 +43,7 @@ async def connect(
     def clock() -> float:
         return time.perf_counter() - max((connection.turn_wait() for connection in connections), default=0.0)
 
-    return await attempt(Step.TCP, connect_any(make_connection, endpoints), identity, deadline, clock)
+    return await attempt(_step(network), connect_any(make_connection, endpoints), identity, deadline, clock)
 
 
 async def connect_any(make_connection: Callable[[Endpoint], Connection], endpoints: Sequence[Endpoint]) -> Connection:

@@ -63,6 +63,38 @@ class OtherCertificateError(Exception):
         self.problem = problem
 
 
+class TunnelFailedError(Exception):
+    """The exporter's proxy answered that it cannot connect to the server."""
+
+
+class TunnelTimeoutError(Exception):
+    """The exporter's proxy answered that the server does not answer."""
+
+
+class ProxyError(Exception):
+    """The exporter's own proxy does not do what it should, whatever server it is asked for. `proxy` is its address."""
+
+    def __init__(self, proxy: str, sentence: str) -> None:
+        super().__init__(f"the proxy {proxy} {sentence}")
+        self.proxy = proxy
+
+
+class ProxyUnreachableError(ProxyError):
+    """It cannot be connected to. The cause is the error of that connection."""
+
+
+class ProxyAuthenticationError(ProxyError):
+    """It demands a user and a password, or rejects those that it gets."""
+
+
+class ProxyForbiddenError(ProxyError):
+    """It refuses to connect there."""
+
+
+class ProxyProtocolError(ProxyError):
+    """It does not answer as an HTTP proxy, or with too much."""
+
+
 CertificateCheck: TypeAlias = Callable[[Handshake], Problem | None]
 """Returns what is wrong with a certificate, if anything is."""
 
@@ -77,7 +109,10 @@ class Connection(Protocol):
         """Return the seconds spent waiting for a turn to connect: addresses that many probes use are spared."""
 
     async def open(self) -> None:
-        """Connect over TCP, when it is the probe's turn. Raises AddressBusyError if that would take too long."""
+        """Connect over TCP, or through the proxy of the network, when it is the probe's turn.
+
+        Raises AddressBusyError if that would take too long, and ProxyError if the proxy is at fault.
+        """
 
     async def start_tls(self, tls_name: str, check_other: CertificateCheck) -> Handshake:
         """Perform the TLS handshake. `tls_name` is sent as SNI unless it is an IP address.
@@ -134,6 +169,10 @@ class Network(Protocol):
     def chain_cache(self) -> ChainCache:
         """The evaluations of certificate chains that were presented over this network before."""
 
+    @property
+    def proxy(self) -> str | None:
+        """The host and port of the proxy through which every connection is made; None if there is none."""
+
     async def srv(self, service: SrvService, host: str) -> tuple[SrvRecord, ...]:
         """Look up `_service._tcp.host`. The records are in no particular order; there may be none.
 
@@ -147,7 +186,10 @@ class Network(Protocol):
         """Whether any resolver responds, if only with an error, to a query that it can answer without forwarding it."""
 
     def has_route(self, endpoint: Endpoint) -> bool:
-        """Whether the exporter's machine has a route to the endpoint, and its IP family. This causes no traffic."""
+        """Whether the exporter's machine has a route to the endpoint, and its IP family. This causes no traffic.
+
+        Through a proxy, it is up to that.
+        """
 
     def connection(self, endpoint: Endpoint) -> Connection:
         """Return a connection that is not open yet. This causes no traffic."""

@@ -13,16 +13,16 @@ from typing import Protocol
 from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.findings import SigningKeys
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Outcome, Passed, Problem
+from exporter.model.outcomes import SKIPPED, Failed, Outcome, Passed, Problem
 from exporter.model.reasons import REASONS_OF_TLS
 from exporter.model.report import EndpointReport, Report
 from exporter.model.routes import Route
 from exporter.probing import connectivity, deep_look
-from exporter.probing.attempt import Deadline, attempt, gather_all, identity
+from exporter.probing.attempt import Deadline, attempt, gather_all
 from exporter.probing.connectivity import Outage
 from exporter.probing.deep_look import MAX_DIALLED, MAX_TLS_SESSIONS
 from exporter.probing.detours import Detours
-from exporter.probing.dialling import start_tls
+from exporter.probing.dialling import open_connection, start_tls
 from exporter.probing.discovery import discover
 from exporter.probing.network import Network
 from exporter.probing.problems import Step
@@ -59,26 +59,36 @@ class _EndpointProber:
     async def probe(self, route: Route, endpoint: Endpoint) -> EndpointReport:
         """Run all stages of an endpoint over one connection. There are three cases:
 
-        - TCP fails: the other stages are skipped;
+        - connecting fails: the other stages are skipped;
         - TLS fails: nothing is sent over the connection, and version and keys are skipped, as they are if TLS turns
           out to have failed only then;
         - TLS passes: both version and keys are requested, as each of them says something of its own.
         """
         with closing(self.network.connection(endpoint)) as connection:
             clock, stage_deadline = connection.peer_wait, self.deadline.for_stage
-            tcp = await attempt(Step.TCP, connection.open(), identity, stage_deadline(), clock)
-            if not isinstance(tcp, Passed):
-                return EndpointReport(endpoint, tcp)
+            opened = await open_connection(self.network, connection, stage_deadline(), clock)
+            connected = self._connected(endpoint, opened)
+            if not connected.accepts:
+                return connected
             async with self.tls_slots:
                 session = await start_tls(connection, route.tls_name, self.network.chain_cache, stage_deadline())
                 if not isinstance(session, Passed):
-                    return EndpointReport(endpoint, tcp, session)
+                    return replace(connected, tls=session)
                 response = connection.get(version.PATH, route.host_header, version.MAX_BYTES)
                 software = await attempt(Step.HTTP, response, version.evaluate, stage_deadline(), clock)
                 published, shape = await fetch_keys(connection, self.name, route.host_header, stage_deadline())
                 if faults := _tls_faults(software, published):
-                    return EndpointReport(endpoint, tcp, Failed(session.seconds, faults, session.found))
-                return EndpointReport(endpoint, tcp, session, software, self._with_shared_document(published), shape)
+                    return replace(connected, tls=Failed(session.seconds, faults, session.found))
+                keys = self._with_shared_document(published)
+                return replace(connected, tls=session, version=software, keys=keys, keys_shape=shape)
+
+    def _connected(self, endpoint: Endpoint, opened: Passed[None] | Failed[None]) -> EndpointReport:
+        """Return the report of an endpoint with its first stage, which is `tunnel` if there is a proxy."""
+        if self.network.proxy is None:
+            return EndpointReport(endpoint, opened)
+        if isinstance(opened, Failed):
+            return EndpointReport(endpoint, SKIPPED, tunnel=Failed(opened.seconds, opened.problems))
+        return EndpointReport(endpoint, SKIPPED, tunnel=Passed(opened.seconds, self.network.proxy))
 
     def _with_shared_document(self, published: Outcome[SigningKeys]) -> Outcome[SigningKeys]:
         """Let equal documents be one string: a server may have many endpoints, and there may be 20,000 servers."""

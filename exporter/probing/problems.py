@@ -15,7 +15,7 @@ import structlog
 from OpenSSL import SSL
 
 from exporter.model.enums import Resource
-from exporter.model.outcomes import Problem, ResourceShortage
+from exporter.model.outcomes import Problem, ProxyFailure, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.sanitize import printable, without_bytes_literal
 from exporter.probing.network import (
@@ -29,7 +29,14 @@ from exporter.probing.network import (
     NoFreePortError,
     NotTlsError,
     OtherCertificateError,
+    ProxyAuthenticationError,
+    ProxyError,
+    ProxyForbiddenError,
+    ProxyProtocolError,
+    ProxyUnreachableError,
     TooLargeError,
+    TunnelFailedError,
+    TunnelTimeoutError,
 )
 from exporter.runtime.cpu_budget import CpuBudgetExceededError
 
@@ -42,6 +49,7 @@ class Step(Enum):
 
     DNS = auto()
     TCP = auto()
+    TUNNEL = auto()
     TLS = auto()
     HTTP = auto()
 
@@ -49,6 +57,7 @@ class Step(Enum):
 TIMEOUTS: Final = {
     Step.DNS: Reason.DNS_TIMEOUT,
     Step.TCP: Reason.CONNECT_TIMEOUT,
+    Step.TUNNEL: Reason.TUNNEL_TIMEOUT,
     Step.TLS: Reason.TLS_TIMEOUT,
     Step.HTTP: Reason.HTTP_TIMEOUT,
 }
@@ -56,6 +65,7 @@ TIMEOUTS: Final = {
 _ABORTED: Final = {
     Step.DNS: Reason.DNS_FAILURE,
     Step.TCP: Reason.CONNECT_REFUSED,
+    Step.TUNNEL: Reason.TUNNEL_FAILED,
     Step.TLS: Reason.TLS_HANDSHAKE,
     Step.HTTP: Reason.HTTP_PROTOCOL,
 }
@@ -67,6 +77,12 @@ _SPECIFIC: Final = {
     CpuBudgetExceededError: Reason.TOO_LARGE,
     NotTlsError: Reason.NOT_TLS,
     CertificateRefusedError: Reason.CERTIFICATE_INVALID,
+    TunnelFailedError: Reason.TUNNEL_FAILED,
+    TunnelTimeoutError: Reason.TUNNEL_TIMEOUT,
+    ProxyUnreachableError: Reason.PROXY_UNREACHABLE,
+    ProxyAuthenticationError: Reason.PROXY_AUTHENTICATION,
+    ProxyForbiddenError: Reason.PROXY_FORBIDDEN,
+    ProxyProtocolError: Reason.PROXY_PROTOCOL,
     DnsTimeoutError: Reason.DNS_TIMEOUT,
     DnsFailureError: Reason.DNS_FAILURE,
 }
@@ -82,10 +98,11 @@ _RESOURCES: Final = {
 
 
 def classify(error: BaseException, step: Step) -> Problem:
-    """Return the problem that an exception means in a step. There are four cases:
+    """Return the problem that an exception means in a step. There are five cases:
 
     - another certificate was presented, and is bad: the problem with it;
     - the exporter ran out of a resource: a ResourceShortage;
+    - the exporter's own proxy is at fault: a ProxyFailure;
     - an unforeseen exception: `internal_error`. This is a bug in the exporter, so the traceback is logged;
     - any other exception: the problem of the server that it stands for.
     """
@@ -94,6 +111,8 @@ def classify(error: BaseException, step: Step) -> Problem:
     if resource := missing_resource(error):
         detail = f"the exporter has no {resource.replace('_', ' ')} left"
         return ResourceShortage(Reason.INTERNAL_ERROR, detail, resource)
+    if isinstance(error, ProxyError):
+        return ProxyFailure(reason(error, step), describe(error, step), error.proxy)
     problem = Problem(reason(error, step), describe(error, step))
     if problem.reason is Reason.INTERNAL_ERROR:
         log.error("internal error", step=step.name, exc_info=error)
@@ -109,6 +128,8 @@ def missing_resource(error: BaseException) -> Resource | None:
             return Resource.LOCAL_PORTS
         case AddressBusyError():
             return Resource.CONNECTIONS
+        case ProxyUnreachableError(__cause__=Exception() as cause):
+            return missing_resource(cause)
         case OSError(errno=int(number)):
             return _RESOURCES.get(number)
         case _:

@@ -11,7 +11,7 @@ from exporter.model.outcomes import Failed, Outcome, Passed, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointReport, Report, SecondLook
 from exporter.probing.attempt import Deadline, attempt, identity
-from exporter.probing.dialling import start_tls
+from exporter.probing.dialling import open_connection, start_tls
 from exporter.probing.network import Connection, Network
 from exporter.probing.problems import Step
 from exporter.probing.stages import directory
@@ -48,7 +48,7 @@ class SecondLooks:
     async def http2_broken(self) -> bool:
         """Whether the server selects HTTP/2 when that is offered, and does not speak it."""
         with closing(self.network.connection(self.endpoint.endpoint)) as connection:
-            opened = await attempt(Step.TCP, connection.open(), identity, self.deadline.for_stage())
+            opened = await open_connection(self.network, connection, self.deadline.for_stage())
             if not isinstance(opened, Passed):
                 return False
             spoken = connection.speaks_http2(self.report.route.tls_name)
@@ -72,7 +72,7 @@ class SecondLooks:
         """Connect, and yield the connection with the outcome of its TLS handshake."""
         tls_name = self.report.route.tls_name
         with closing(self.network.connection(self.endpoint.endpoint)) as connection:
-            opened = await attempt(Step.TCP, connection.open(), identity, self.deadline.for_stage())
+            opened = await open_connection(self.network, connection, self.deadline.for_stage())
             if not isinstance(opened, Passed):
                 yield connection, Failed(opened.seconds, opened.problems)
                 return

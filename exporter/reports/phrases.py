@@ -35,6 +35,7 @@ _MIN_AGE_SHOWN: Final = timedelta(minutes=1)  # a deep look ends slightly later 
 ABSENT: Final = {
     Reason.HTTP_STATUS: "there is no such file (status 404 or 410)",
     Reason.CONNECT_REFUSED: "nothing is listening on port 443",
+    Reason.TUNNEL_FAILED: "the exporter's proxy cannot connect to port 443",
     Reason.NXDOMAIN: "the name does not exist",
     Reason.NO_ADDRESSES: "the name has no address",
 }
@@ -127,7 +128,7 @@ def describe_names(report: Report) -> str:
 
 
 def explain_skip(stage: Stage, report: Report) -> str:
-    """Return why a stage before `tcp` was skipped."""
+    """Return why a stage of discovery was skipped."""
     delegated = delegated_server(report)
     match stage:
         case Stage.WELL_KNOWN:
@@ -169,6 +170,8 @@ def _describe_raw(seen: object, now: datetime) -> Iterator[str]:
             return _describe_signing_keys(seen)
         case CameBack():
             return _describe_coming_back(seen)
+        case str():
+            return iter((f"through the proxy {seen}",))
         case _:  # an open TCP connection
             return iter(())
 

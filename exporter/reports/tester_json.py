@@ -24,7 +24,7 @@ from exporter.reports.tester_checks import key_checks
 from exporter.reports.tls_names import CIPHER_SUITES, TLS_VERSIONS
 
 JsonObject: TypeAlias = dict[str, Any]
-_BEFORE_VERSION = (Stage.SRV, Stage.DNS, Stage.TCP, Stage.TLS, Stage.VERSION)
+_BEFORE_VERSION = (Stage.SRV, Stage.DNS, Stage.TCP, Stage.TUNNEL, Stage.TLS, Stage.VERSION)
 
 
 # ---------------------------------------------------------------- the document
@@ -221,7 +221,7 @@ def _keys(seen: EndpointReport) -> Outcome[SigningKeys]:
 def _first_problem(seen: EndpointReport) -> str:
     """Return the problem because of which the keys are unknown. The stage `version` does not affect them."""
     behind = seen.keys_behind_bad_certificate
-    stages = ((Stage.KEYS, behind), (Stage.TCP, seen.tcp), (Stage.TLS, seen.tls), (Stage.KEYS, seen.keys))
+    stages = ((Stage.KEYS, behind), seen.connecting, (Stage.TLS, seen.tls), (Stage.KEYS, seen.keys))
     for stage, outcome in stages:
         if isinstance(outcome, Failed):
             return f"{stage}: {_problem_text(outcome.problems[0])}"

@@ -24,6 +24,7 @@ from exporter.scheduling.costly_servers import CostlyServers
 from exporter.scheduling.flights import NEARLY_ALL, Flight, FlightKey, OnDemand, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import Outages
+from exporter.scheduling.own_proxies import OwnProxies
 from exporter.scheduling.rarer_looks import RarerLooks
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported
@@ -58,6 +59,7 @@ class ProbeRunner:
         self._board = board
         self._exporter_metrics = exporter_metrics
         self.outages = Outages(board, exporter_metrics)
+        self._proxies = OwnProxies(exporter_metrics)
         self._costly = CostlyServers(exporter_metrics)
         self._active = active
         self._limiter = limiter
@@ -218,8 +220,8 @@ class ProbeRunner:
           starved: there is no report.
         - The probe was cut short, or the server is in another group now, which may have another network: the report is
           only for those who requested it.
-        - An outage of the exporter's network, or an IP family that its machine lacks, explains its failures: the report
-          goes to the board and says so.
+        - An outage of the exporter's network, a failure of its proxy, or an IP family that its machine lacks, explains
+          its failures: the report goes to the board and says so.
         - Otherwise the report goes to the board. The rarer looks that are due are made before, and are a part of it.
         """
         try:
@@ -230,8 +232,7 @@ class ProbeRunner:
             if resource := verdict.missing_resource(report):
                 self._count_lost(name, max_seconds, SkipReason.lacking(resource))
                 return False
-            explained = await self.outages.explains(report, active) or verdict.exporter_lacks_route(report)
-            report = replace(report, exporter_offline=explained)
+            report = replace(report, exporter_offline=await self._is_explained(report, active))
             ended.set_result(report)
         except WorkerLostError:
             self._count_lost(name, max_seconds, SkipReason.WORKER_LOST)
@@ -246,6 +247,12 @@ class ProbeRunner:
     def _has_moved(self, name: ServerName, began_with: ActiveConfig) -> bool:
         """Whether a server has come into another group since its probe began."""
         return self._active().group_of(name) != began_with.group_of(name)
+
+    async def _is_explained(self, report: Report, active: ActiveConfig) -> bool:
+        """Whether the failures in a report are the exporter's own. It must be called as soon as the probe has ended."""
+        if self._proxies.explain(report):
+            return True
+        return await self.outages.explains(report, active) or verdict.exporter_lacks_route(report)
 
     async def _probe(self, prober: SupportsProbe, name: ServerName, max_seconds: float | None) -> Report:
         """Probe a server, and once more if the event loop stalled too long while there are costly servers to avoid."""

@@ -28,9 +28,12 @@ from exporter.config import (
     OutboundSettings,
     OutboundTls,
     ProbeSettings,
+    ProxySettings,
+    ProxyUrl,
     ServerUrl,
     SynapseDestinations,
     WebSettings,
+    files,
 )
 from exporter.config.groups import ExpectSettings, GroupSettings, ServerSettings
 from exporter.config.settings import Settings, StorageSettings
@@ -55,6 +58,7 @@ SECTIONS = {
     "probe.": ProbeSettings,
     "probe.dormant.": DormantSettings,
     "network.": NetworkSettings,
+    "network.proxy.": ProxySettings,
     "metrics.": MetricsSettings,
     "web.": WebSettings,
     "storage.": StorageSettings,
@@ -374,6 +378,7 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
         "servers[0].expect.": "servers:\n- expect:\n    ",
         "server_urls[0].": "server_urls:\n- ",
         "synapse_destinations[0].": "synapse_destinations:\n- ",
+        "network.proxy.": "network:\n  proxy:\n    ",
         "probe.dormant.": "probe:\n  dormant:\n    ",
         "groups[0].": "groups:\n- ",
         "outbound.tls.": "outbound:\n  tls:\n    ",
@@ -384,6 +389,41 @@ def test_every_section_suggests_the_right_key(section: str, write: Write) -> Non
     for field in fields(SECTIONS[section]):
         complaints = complaints_about(write(f"{head}{field.name}x: 1"))
         assert f"unknown key `{field.name}x`, did you mean `{field.name}`?" in complaints
+
+
+@pytest.mark.parametrize(
+    ("written", "settings"),
+    [
+        ("null", None),
+        ("http://proxy.example.org:3128", ProxySettings(ProxyUrl("proxy.example.org", 3128))),
+        ('{url: "HTTP://[2001:db8::1]:8080/"}', ProxySettings(ProxyUrl("2001:db8::1", 8080))),
+    ],
+)
+def test_a_proxy_is_a_url_or_a_mapping(write: Write, written: str, settings: ProxySettings | None) -> None:
+    """Its credentials are in a file."""
+    assert config.load(write(f"servers: [example.org]\nnetwork: {{proxy: {written}}}")).network.proxy == settings
+
+
+@pytest.mark.parametrize("content", ["user:secret", "user:secret\n", "üser:a b:c\r\n"])
+def test_credentials_are_one_line(content: str, write: Write, tmp_path: Path) -> None:
+    """The user, a colon, and the password, which may contain colons and blanks."""
+    (tmp_path / "credentials").write_bytes(content.encode())
+    path = write("servers: [a]\nnetwork: {proxy: {url: 'http://a:1', credentials_file: credentials}}")
+    settings = config.load(path).network.proxy
+    assert settings
+    assert settings.credentials_file == tmp_path / "credentials"
+    assert files.read_credentials(settings.credentials_file) == content.strip()
+
+
+@pytest.mark.parametrize("content", [b"user", b":secret", b"user:a\nuser:b", b"user:\xff", b"user:a\tb"])
+def test_anything_else_is_no_credentials(content: bytes, write: Write, tmp_path: Path) -> None:
+    """The complaint shows nothing of the file."""
+    (tmp_path / "credentials").write_bytes(content)
+    path = write("servers: [a]\nnetwork: {proxy: {url: 'http://a:1', credentials_file: credentials}}")
+    assert complaints_about(path) == (
+        "2: network.proxy.credentials_file: cannot use this file: expected one line with a user, a colon and a password"
+        " in UTF-8, found something else"
+    )
 
 
 def test_a_ca_file_must_contain_certificates(write: Write, tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ network:
   allow_networks: [10.0.0.0/8]
   allow_ports: [25]
   connect_to: {"example.org:443": "127.0.0.1:10443"}
+  proxy: {url: "http://proxy.example.org:3128", credentials_file: proxy.credentials}
   notaries: [matrix.org]
   connectivity_check: ["example.net:443"]
 web: {listen: [":10448", "unix:/run/web.sock"], probe_any: true}
@@ -49,6 +50,7 @@ outbound: {server_name: probe.example.org, signing_key_file: signing.key, listen
 def everything(tmp_path: Path) -> Config:
     """A configuration with every key."""
     (tmp_path / "token").write_text("token")
+    (tmp_path / "proxy.credentials").write_text("user:hunter2")
     (tmp_path / "signing.key").write_text(str(generate_seed()))
     (tmp_path / "signing.key").chmod(0o600)
     (tmp_path / "config.yaml").write_text(EVERYTHING)

@@ -46,6 +46,7 @@ NO_REASON = {
     "ExporterNoServers": "concerns the exporter",
     "ExporterOutboundNotReady": "concerns the exporter",
     "ExporterOverloaded": "concerns the exporter",
+    "ExporterProxyFailing": "concerns the exporter",
     "ExporterSampleLimitNear": "concerns the exporter",
     "ExporterSlow": "concerns the exporter",
     "ExporterStorageFailing": "concerns the exporter",

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from subprocess import Popen
+from tempfile import TemporaryDirectory
+
+import bcrypt
 
 from exporter.demo.authority import IssuedCertificate
 from exporter.demo.listener import LOOPBACK
@@ -18,12 +21,10 @@ _MODULES = "/usr/lib/apache2/modules"  # where Debian puts them
 _PAUSE_SECONDS = 0.01
 
 # `User` and `Group` have an effect only for root: Apache refuses to serve anything as root.
-_CONFIGURATION = """
+_BASICS = """
 LoadModule mpm_event_module {modules}/mod_mpm_event.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
-LoadModule ssl_module {modules}/mod_ssl.so
 LoadModule proxy_module {modules}/mod_proxy.so
-LoadModule proxy_http_module {modules}/mod_proxy_http.so
 User nobody
 Group nogroup
 StartServers 1
@@ -32,23 +33,57 @@ DefaultRuntimeDir {folder}
 PidFile {folder}/apache.pid
 ErrorLog /dev/stderr
 Listen {address}
+"""
+_REVERSE_PROXY = """
+LoadModule ssl_module {modules}/mod_ssl.so
+LoadModule proxy_http_module {modules}/mod_proxy_http.so
 <VirtualHost {address}>
   SSLEngine on
   SSLCertificateFile {folder}/apache.pem
   {directives}
 </VirtualHost>
 """
+_FORWARD_PROXY = """
+LoadModule proxy_connect_module {modules}/mod_proxy_connect.so
+LoadModule auth_basic_module {modules}/mod_auth_basic.so
+LoadModule authn_core_module {modules}/mod_authn_core.so
+LoadModule authn_file_module {modules}/mod_authn_file.so
+LoadModule authz_user_module {modules}/mod_authz_user.so
+ProxyRequests On
+AllowCONNECT {ports}
+<Proxy "*">
+  AuthType Basic
+  AuthName proxy
+  AuthUserFile {readable}/passwords
+  Require valid-user
+</Proxy>
+"""
 
 
 @contextmanager
 def apache(folder: Path, certificate: IssuedCertificate, directives: str) -> Iterator[str]:
     """Yield its address, as `127.0.0.1:port`; `directives` are added to its configuration."""
+    (folder / "apache.pem").write_bytes(certificate.pem)
+    with _running(folder, _REVERSE_PROXY, directives=directives) as address:
+        yield address
+
+
+@contextmanager
+def apache_as_forward_proxy(folder: Path, ports: str, user: str, password: str) -> Iterator[str]:
+    """Yield its address. It connects to these ports, for this user."""
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode()
+    with TemporaryDirectory() as readable:  # by the user that Apache runs as, which the folders of pytest are not
+        Path(readable).chmod(0o755)
+        (Path(readable) / "passwords").write_text(f"{user}:{hashed.replace('$2b$', '$2y$', 1)}\n")
+        with _running(folder, _FORWARD_PROXY, ports=ports, readable=readable) as address:
+            yield address
+
+
+@contextmanager
+def _running(folder: Path, role: str, **values: str) -> Iterator[str]:
     with _reserve_port() as address:
-        (folder / "apache.pem").write_bytes(certificate.pem)
         configuration, log = folder / "apache.conf", folder / "apache.log"
-        configuration.write_text(
-            _CONFIGURATION.format(modules=_MODULES, folder=folder, address=address, directives=directives)
-        )
+        configuration.write_text((_BASICS + role).format(modules=_MODULES, folder=folder, address=address, **values))
         command = [program("apache2"), "-DFOREGROUND", "-d", str(folder), "-f", str(configuration)]
         with running_program(command, log, os.environ) as process:
             if not _wait_until_listening(process, address):

@@ -40,6 +40,7 @@ RANGE_SECONDS, STEP_SECONDS = 30, 1
 MAY_BE_EMPTY = {
     "Exporter restarts": "the exporter of this test starts once",
     "Changes": "nothing about the servers of the lab changes",
+    "Proxy failures": "the exporter of this test uses no proxy",
     "Firing alerts": "this Prometheus has no rules: those of deploy/ have tests of their own",
 }
 """By title, with the reason why there is nothing to find; they are asked all the same."""

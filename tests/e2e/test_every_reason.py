@@ -18,7 +18,7 @@ from exporter.judging.warnings import WarningName
 from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.outcomes import Passed
-from exporter.model.reasons import Reason
+from exporter.model.reasons import REASONS_OF_PROXY, Reason
 from exporter.model.report import Report
 from exporter.model.servers import WatchedServer
 from exporter.probing.deep_look import run
@@ -37,6 +37,7 @@ SILENT_SECONDS = 3.0  # where a lookup, a connection or a response never ends
 
 NOT_SHOWN = Reason.INTERNAL_ERROR  # a fault of the exporter, which no server can show
 SHOWN_BY_A_ROUTER = Reason.CONNECT_PROHIBITED  # in `tests/internet/test_firewall.py`
+SHOWN_BY_A_PROXY = {Reason.TUNNEL_FAILED, Reason.TUNNEL_TIMEOUT, *REASONS_OF_PROXY}  # in `tests/internet/test_proxy.py`
 NOTARIES = [names.parse(NOTARY)]
 MAX_REQUESTS = 11  # from a deep look to one endpoint
 
@@ -179,7 +180,7 @@ async def test_the_last_problem_says_who_answers_and_what_to_do(name: str, feder
 async def test_every_reason_is_shown() -> None:
     """A new reason needs a server that shows it."""
     shown = {reason for server in WITH_BOTH_WAYS for _, reason in server.expected}
-    assert shown == set(Reason) - {NOT_SHOWN, SHOWN_BY_A_ROUTER}
+    assert shown == set(Reason) - {NOT_SHOWN, SHOWN_BY_A_ROUTER} - SHOWN_BY_A_PROXY
 
 
 async def test_every_warning_is_shown() -> None:

@@ -168,6 +168,7 @@ def known_metrics() -> set[str]:
     """Return the names of all series that Prometheus stores, with their suffixes."""
     exporter_metrics = ExporterMetrics()
     exporter_metrics.add_list("/etc/servers.json")
+    exporter_metrics.use_proxies(["proxy.test:3128"])
     own = {sample.name for family in exporter_metrics.registry.collect() for sample in family.samples}
     return {family.full_name for family in FAMILIES} | own | PROMETHEUS_METRICS
 

@@ -5,7 +5,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from exporter.demo.authority import IssuedCertificate
-from exporter.internet.der import count_values, rsa_exponent
+from exporter.internet.costs import count_values, rsa_exponent
 from tests.certificates import certificate
 from tests.lab.hostile.bad_certificates import der
 

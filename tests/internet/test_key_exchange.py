@@ -7,7 +7,7 @@ import pytest
 
 from exporter.demo.authority import Authority
 from exporter.demo.listener import streams
-from exporter.internet.key_exchange import group_bits
+from exporter.internet.costs import group_bits
 from exporter.internet.tls import MAX_GROUP_BITS
 from exporter.probing.network import TooLargeError
 from tests.certificates import check_nothing

@@ -25,7 +25,7 @@ from exporter.demo.authority import (
     new_p256_key,
 )
 from exporter.demo.listener import ConnectionHandler, streams
-from exporter.internet import der
+from exporter.internet import costs
 from exporter.internet.peer_clock import PeerClock
 from exporter.internet.tcp import TcpStream
 from exporter.internet.tls import MAX_CHAIN_VALUES, TlsStream
@@ -147,7 +147,7 @@ async def test_the_number_of_values_in_a_chain_is_limited(authority: Authority, 
 
 
 def count_chain_values(issued: IssuedCertificate) -> int:
-    return sum(der.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
+    return sum(costs.count_values(each.public_bytes(Encoding.DER)) for each in issued.chain)
 
 
 async def test_the_size_of_a_chain_is_checked_during_the_handshake(authority: Authority) -> None:

@@ -7,11 +7,11 @@ import pytest
 
 from exporter.judging import verdict
 from exporter.judging.verdict import StageVerdict
-from exporter.model.enums import CertificateOf, IPFamily, Resource, Stage
+from exporter.model.enums import CertificateOf, Implementation, IPFamily, Resource, Stage
 from exporter.model.findings import SigningKeys, Software
-from exporter.model.outcomes import Failed, Problem, ResourceShortage
+from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem, ProxyFailure, ResourceShortage
 from exporter.model.reasons import Reason
-from exporter.model.report import EndpointReport, LocatedProblem, Report
+from exporter.model.report import EndpointReport, LocatedProblem, Report, Way
 from tests.sample_reports import (
     ENDED_AT,
     MATRIX_ENDPOINT,
@@ -25,6 +25,33 @@ from tests.sample_reports import (
 )
 
 REFUSED: Failed[None] = Failed(0.5, (Problem(Reason.CONNECT_REFUSED, "connection refused"),))
+FORBIDDEN = ProxyFailure(Reason.PROXY_FORBIDDEN, "the proxy a:1 answers 403", "a:1")
+PROXIED = replace(healthy_at("192.0.2.1"), tcp=SKIPPED, tunnel=Passed(0.1, "a:1"))
+NOT_PROXIED = EndpointReport(PROXIED.endpoint, SKIPPED, tunnel=Failed(0.1, (FORBIDDEN,)))
+
+
+@pytest.mark.parametrize(
+    ("report", "failure"),
+    [
+        (delegated_by_well_known(), None),
+        (with_endpoints(PROXIED), None),
+        (with_endpoints(replace(PROXIED, tunnel=Failed(0.1, (Problem(Reason.TUNNEL_FAILED, "503"),)))), None),
+        (with_endpoints(PROXIED, NOT_PROXIED), FORBIDDEN),
+        (replace(with_endpoints(PROXIED), well_known=Failed(0.1, (FORBIDDEN,))), FORBIDDEN),
+        (
+            replace(
+                with_endpoints(PROXIED),
+                detours={Implementation.CONDUIT: Way(with_endpoints().route, endpoints=(NOT_PROXIED,))},
+            ),
+            FORBIDDEN,
+        ),
+    ],
+)
+def test_a_proxy_that_fails_anywhere_says_nothing_about_the_server(
+    report: Report, failure: ProxyFailure | None
+) -> None:
+    """Nor about where some implementations go. That a proxy does not reach a server is no failure of the proxy."""
+    assert verdict.proxy_failure(report) == failure
 
 
 # ---------------------------------------------------------------- federation

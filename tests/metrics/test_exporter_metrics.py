@@ -6,6 +6,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from exporter import VERSION
 from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.enums import Resource, Stage
+from exporter.model.reasons import REASONS_OF_PROXY, Reason
 from exporter.model.shards import Shard
 from tests.sample_reports import two_families
 
@@ -39,6 +40,7 @@ def test_observes_every_stage_that_ran() -> None:
         "srv": 1,
         "dns": 1,
         "tcp": 4,
+        "tunnel": 0,
         "tls": 2,
         "version": 2,
         "keys": 2,
@@ -103,6 +105,23 @@ def test_a_list_has_series_until_it_is_removed() -> None:
     }
     exporter_metrics.remove_list(url)
     assert series(exporter_metrics.registry) == before
+
+
+def test_a_proxy_has_series_while_it_is_configured() -> None:
+    """They are 0 from the beginning, so that the first failure is an increase. A late one brings no series back."""
+    exporter_metrics, counter = ExporterMetrics(), "matrix_federation_exporter_proxy_failures_total"
+
+    def failures(proxy: str) -> list[float | None]:
+        return [value(exporter_metrics.registry, counter, proxy=proxy, reason=reason) for reason in REASONS_OF_PROXY]
+
+    exporter_metrics.use_proxies(["a:3128"])
+    assert failures("a:3128") == [0, 0, 0, 0]
+    exporter_metrics.record_proxy_failure("a:3128", Reason.PROXY_FORBIDDEN)
+    exporter_metrics.use_proxies(["a:3128", "b:3128"])
+    assert (sorted(map(float, filter(None, failures("a:3128")))), failures("b:3128")) == ([1], [0, 0, 0, 0])
+    exporter_metrics.use_proxies(["b:3128"])
+    exporter_metrics.record_proxy_failure("a:3128", Reason.PROXY_FORBIDDEN)
+    assert (failures("a:3128"), failures("b:3128")) == ([None] * 4, [0, 0, 0, 0])
 
 
 def test_a_path_that_is_not_valid_utf_8_can_be_exported() -> None:

@@ -37,13 +37,24 @@ def test_outcomes_come_in_the_order_of_the_stages() -> None:
         (Stage.NOTARY, None),
         (Stage.OUTBOUND, None),
     ]
-    assert {stage for stage, _, _ in report.outcomes()} == set(Stage)
+    assert {stage for stage, _, _ in report.outcomes()} == set(Stage) - {Stage.TUNNEL}
     assert [outcome for _, _, outcome in report.outcomes()][3:7] == [
         endpoint.tcp,
         endpoint.tls,
         endpoint.version,
         endpoint.keys,
     ]
+
+
+def test_a_tunnel_takes_the_place_of_tcp() -> None:
+    """An endpoint has either one. Whether it accepts connections follows from that."""
+    (direct,) = with_deep_look().endpoints
+    proxied = replace(direct, tcp=SKIPPED, tunnel=Passed(0.1, "proxy.test:3128"))
+    refused = replace(proxied, tunnel=Failed(0.1, (Problem(Reason.TUNNEL_FAILED, "answers 503"),)))
+    of_endpoint = [Stage.TLS, Stage.VERSION, Stage.KEYS, Stage.PROXY]
+    assert [stage for stage, _ in proxied.outcomes()] == [Stage.TUNNEL, *of_endpoint]
+    assert [each.accepts for each in (direct, proxied, refused)] == [True, True, False]
+    assert [each.ok for each in (direct, proxied, refused)] == [True, True, False]
 
 
 def test_without_a_deep_look_its_stages_are_missing() -> None:

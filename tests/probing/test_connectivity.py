@@ -121,6 +121,8 @@ def failed_with(reason: Reason) -> Report:
             replace(nothing_resolved(), dns=Failed(1.0, (Problem(Reason.DNS_FAILURE, "SERVFAIL"),))),
             {Reason.DNS_FAILURE},
         ),
+        (failed_with(Reason.TUNNEL_FAILED), {Reason.TUNNEL_FAILED}),
+        (failed_with(Reason.PROXY_FORBIDDEN), set()),
         (failed_with(Reason.CONNECT_REFUSED), set()),
         (nothing_resolved(), set()),
         (expired_certificate(), set()),

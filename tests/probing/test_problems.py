@@ -22,7 +22,13 @@ from exporter.probing.network import (
     DnsTimeoutError,
     NoFreePortError,
     NotTlsError,
+    ProxyAuthenticationError,
+    ProxyForbiddenError,
+    ProxyProtocolError,
+    ProxyUnreachableError,
     TooLargeError,
+    TunnelFailedError,
+    TunnelTimeoutError,
 )
 from exporter.probing.problems import Step
 
@@ -38,6 +44,12 @@ EVERYWHERE = (
     (NotTlsError("greets with b'HTTP'"), Reason.NOT_TLS),
     (DnsTimeoutError("no resolver answers"), Reason.DNS_TIMEOUT),
     (DnsFailureError("SERVFAIL"), Reason.DNS_FAILURE),
+    (TunnelFailedError("answers 503"), Reason.TUNNEL_FAILED),
+    (TunnelTimeoutError("answers 504"), Reason.TUNNEL_TIMEOUT),
+    (ProxyUnreachableError("a:1", "is down"), Reason.PROXY_UNREACHABLE),
+    (ProxyAuthenticationError("a:1", "answers 407"), Reason.PROXY_AUTHENTICATION),
+    (ProxyForbiddenError("a:1", "answers 403"), Reason.PROXY_FORBIDDEN),
+    (ProxyProtocolError("a:1", "hangs up"), Reason.PROXY_PROTOCOL),
     (h11.RemoteProtocolError("illegal status line"), Reason.HTTP_PROTOCOL),
     (h11.RemoteProtocolError("Receive buffer too long", error_status_hint=431), Reason.TOO_LARGE),
     (h11.LocalProtocolError("we sent nonsense"), Reason.INTERNAL_ERROR),
@@ -52,6 +64,7 @@ EVERYWHERE = (
 BY_STEP = {
     Step.DNS: (Reason.DNS_TIMEOUT, Reason.DNS_FAILURE),
     Step.TCP: (Reason.CONNECT_TIMEOUT, Reason.CONNECT_REFUSED),
+    Step.TUNNEL: (Reason.TUNNEL_TIMEOUT, Reason.TUNNEL_FAILED),
     Step.TLS: (Reason.TLS_TIMEOUT, Reason.TLS_HANDSHAKE),
     Step.HTTP: (Reason.HTTP_TIMEOUT, Reason.HTTP_PROTOCOL),
 }

@@ -20,6 +20,7 @@ from exporter.demo.servers import LabServer
 from exporter.judging import verdict
 from exporter.metrics.exporter_metrics import SkipReason
 from exporter.model.names import parse
+from exporter.model.reasons import Reason
 from exporter.model.report import Report
 from exporter.model.servers import DEFAULT_GROUP
 from exporter.model.shards import Shard
@@ -32,11 +33,13 @@ from tests.embedded_federation import (
     expected_failures,
     failures,
     lab_servers,
+    network,
     scraped,
     series,
     successes,
     write_config,
 )
+from tests.lab.connect_proxy import connect_proxy, demand
 from tests.waiting import leaked_tasks, until, until_async
 
 pytestmark = pytest.mark.subprocess
@@ -112,6 +115,22 @@ async def test_a_worker_reports_what_a_probe_in_the_process_reports(tmp_path: Pa
             assert facts(report) == facts(expected)
             assert report.deep is not None
     assert leaked_tasks() == set()
+
+
+async def test_a_worker_probes_through_the_proxy(tmp_path: Path) -> None:
+    """It reads the credentials itself. If the proxy fails, the report names it."""
+    (tmp_path / "credentials").write_text("user:secret")
+    async with connect_proxy(demand("user:secret")) as proxy, Federation([HEALTHY]) as federation:
+        through = {"url": proxy.url, "credentials_file": "credentials"}
+        changed = network(federation, proxy=through)
+        config = load(write_config(tmp_path / "config.yaml", federation, network=changed))
+        async with worker_pool(1) as workers:
+            prober = prober_in(workers, config)
+            assert verdict.federates(await prober.run_deep_look(await prober.probe(NAME)))
+            proxy.rule = demand("user:other")
+            failure = verdict.proxy_failure(await prober.probe(NAME))
+        assert failure
+        assert (failure.reason, failure.proxy) == (Reason.PROXY_AUTHENTICATION, proxy.address)
 
 
 async def test_a_server_keeps_its_worker() -> None:

@@ -11,7 +11,7 @@ from exporter.model import names, routes
 from exporter.model.enums import Implementation, Means, Oddity, SrvService, Stage
 from exporter.model.findings import Delegation, HttpShape, SrvRecord, SrvRecords, TlsSession, WellKnownResponse
 from exporter.model.names import ServerName
-from exporter.model.outcomes import Failed, Outcome, Passed, Problem, Skipped, found
+from exporter.model.outcomes import Failed, Outcome, Problem, Skipped, found
 from exporter.model.reasons import Reason
 from exporter.model.report import Answers, EndpointReport, LocatedProblem, Report, Way
 from exporter.model.routes import Route
@@ -250,8 +250,8 @@ def _with_target(chosen: SrvRecords | LocatedProblem) -> SrvRecords | LocatedPro
 
 
 def preferred_endpoints(endpoints: Sequence[EndpointReport]) -> list[EndpointReport]:
-    """Return those of a target that a dual-stack peer takes one of (RFC 8305): TCP decides, IPv6 comes first."""
-    accepting = [each for each in endpoints if isinstance(each.tcp, Passed)]
+    """Return those of a target that a dual-stack peer takes one of (RFC 8305): accepting decides, IPv6 comes first."""
+    accepting = [each for each in endpoints if each.accepts]
     families = [each.endpoint.ip.version for each in accepting]
     return [each for each in accepting if each.endpoint.ip.version == max(families)]
 
@@ -295,6 +295,7 @@ def _at(seen: EndpointReport, stage: Stage, problem: Problem) -> LocatedProblem:
 def _not_reached(way: Way) -> LocatedProblem | None:
     """Return why no endpoint accepts a connection."""
     for each in way.endpoints:
-        if isinstance(each.tcp, Failed):
-            return _at(each, Stage.TCP, each.tcp.problems[0])
+        stage, outcome = each.connecting
+        if isinstance(outcome, Failed):
+            return _at(each, stage, outcome.problems[0])
     return LocatedProblem(Stage.DNS, None, way.dns.problems[0]) if isinstance(way.dns, Failed) else None

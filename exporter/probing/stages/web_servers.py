@@ -10,9 +10,9 @@ from exporter.model.findings import Delegation
 from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome
 from exporter.model.sanitize import printable
-from exporter.probing.attempt import Deadline, Failure, attempt, identity, with_slot
+from exporter.probing.attempt import Deadline, Failure, with_slot
+from exporter.probing.dialling import open_connection
 from exporter.probing.network import Network
-from exporter.probing.problems import Step
 from exporter.probing.stages import well_known
 from exporter.probing.stages.well_known import PATH, REDIRECTS, Hop, Url
 
@@ -55,7 +55,7 @@ async def _fetch_from_address(
 ) -> str | None:
     """Return a summary of what one address returns, or None if there is neither a response nor a certificate."""
     with closing(network.connection(endpoint)) as connection:
-        opened = await attempt(Step.TCP, connection.open(), identity, deadline.for_stage(), connection.peer_wait)
+        opened = await open_connection(network, connection, deadline.for_stage())
         if isinstance(opened, Failed):
             return None
         async with tls_slots:

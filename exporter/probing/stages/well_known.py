@@ -45,7 +45,7 @@ _MAX_M_SERVER_CHARACTERS = 300
 REDIRECTS = {301, 302, 303, 307, 308}
 _ABSENT_STATUSES = {404, 410}
 _INVALID = Reason.INVALID_DELEGATION
-_ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED}
+_ABSENT_REASONS = {Reason.NXDOMAIN, Reason.NO_ADDRESSES, Reason.CONNECT_REFUSED, Reason.TUNNEL_FAILED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,8 +219,8 @@ def evaluate(
 
     - a redirect was not as it should be: a failure, with what some homeservers find behind it all the same;
 
-    - no response, because the host does not exist, has no address or refuses connections: there is no well-known. After
-      a redirect it is a failure instead: a well-known exists, but nobody can read it;
+    - no response, because the host does not exist, has no address or refuses connections, or a proxy finds that: there
+      is no well-known. After a redirect it is a failure instead: a well-known exists, but nobody can read it;
     - no response for any other reason: a failure;
     - status 404 or 410: there is no well-known;
     - any other response: a valid delegation, or a failure that says what is wrong with it.

@@ -32,7 +32,9 @@ _LISTED_SERVER = object_schema(
     since=described(nullable(MOMENT), "The time since which the server has been in this state."),
     checked_at=nullable(MOMENT),
     stale=described(BOOLEAN, "Whether the result is too old to be exposed as metrics."),
-    exporter_offline=described(BOOLEAN, "Whether the exporter's own network was down during the latest probe."),
+    exporter_offline=described(
+        BOOLEAN, "Whether the exporter's own network was down during the latest probe, or its proxy failed."
+    ),
     causes=described(array_schema(_CAUSE), "What stops homeservers, and then the other problems."),
     warnings=array_schema(enum_schema(WarningName)),
     first_expiry=described(nullable(MOMENT), "When the first certificate of the server expires."),

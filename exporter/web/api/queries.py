@@ -135,7 +135,7 @@ class ReportQueries:
         if state.exporter_offline:
             sentence = (
                 f"The exporter's own network is down, so it cannot probe {name}: try again when the network is up. Nor "
-                "can it probe servers of an IP family that its machine lacks."
+                "can it probe servers of an IP family that its machine lacks, or through a proxy that fails."
             )
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, sentence)
         return state

@@ -77,7 +77,9 @@ _RESULT = object_schema(
     federation_ok=BOOLEAN,
     problems=array_schema(object_schema(stage=enum_schema(Stage), reason=enum_schema(Reason))),
     exporter_offline=described(
-        BOOLEAN, "Whether the exporter's own network was down, which is neither a success nor a failure of the server."
+        BOOLEAN,
+        "Whether the exporter's own network was down, or its proxy failed: neither a success nor a failure of the"
+        " server.",
     ),
 )
 _WELL_KNOWN = object_schema(
@@ -210,7 +212,9 @@ _REPORT = object_schema(
         array_schema(_COMPARISON), "What the configuration expects of the server and the probe found something of."
     ),
     exporter_offline=described(
-        BOOLEAN, "Whether the exporter's own network was down during the latest probe. The report is then older."
+        BOOLEAN,
+        "Whether the exporter's own network was down during the latest probe, or its proxy failed. The report is then"
+        " older.",
     ),
     history=described(array_schema(_RESULT), "The results of the latest probes, the newest first."),
     last_failures=described(array_schema(_RESULT), "The latest failures, the newest first."),

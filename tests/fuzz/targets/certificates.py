@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from exporter.internet.der import count_values
+from exporter.internet.costs import count_values
 from exporter.model import names
 from exporter.model.findings import TlsSession
 from exporter.model.names import InvalidServerNameError

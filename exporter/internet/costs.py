@@ -1,11 +1,17 @@
-"""What a certificate costs, read from its DER (ITU-T X.690): how many values it consists of, and an RSA key's exponent.
+"""What a handshake costs, read from its bytes before OpenSSL works with them. There are three costs:
 
-OpenSSL allocates some 100 bytes for each value, whether it is a long signature or an empty name, which has two bytes.
-So a chain's size does not predict its memory use.
+- the memory of a certificate: OpenSSL allocates some 100 bytes for each of its values (DER: ITU-T X.690), whether it is
+  a long signature or an empty name, which has two bytes, so that a chain's size does not predict its memory use;
+- the CPU time of a verification, which grows with the exponent of an RSA key;
+- the CPU time of a finite-field key exchange, which grows with the group that the server chooses (RFC 5246, section
+  7.4.3). Below TLS 1.3 its choice is not encrypted.
 """
 
 _CONSTRUCTED, _HIGH_TAG_NUMBER = 0x20, 0x1F  # bits of the identifier octet: values within; the tag number follows
 _OCTET_STRING, _CONSTRUCTED_OCTET_STRING = 0x04, 0x24
+
+_RECORD_HEADER, _MESSAGE_HEADER = 5, 4
+_HANDSHAKE, _SERVER_KEY_EXCHANGE = 22, 12
 
 
 def count_values(der: bytes) -> int:
@@ -57,3 +63,25 @@ def _read_header(der: bytes, offset: int) -> tuple[int, int, int]:
         begin += size & 0x7F
         size = int.from_bytes(der[offset + 2 : begin])
     return der[offset], begin, begin + size
+
+
+def group_bits(received: bytes) -> int:
+    """Return the bits of the prime in what a server has sent so far, 0 where it has not come yet."""
+    messages = _handshake_messages(received)
+    at = 0
+    while at + _MESSAGE_HEADER + 2 <= len(messages):
+        if messages[at] == _SERVER_KEY_EXCHANGE:
+            return 8 * int.from_bytes(messages[at + _MESSAGE_HEADER : at + _MESSAGE_HEADER + 2])
+        at += _MESSAGE_HEADER + int.from_bytes(messages[at + 1 : at + _MESSAGE_HEADER])
+    return 0
+
+
+def _handshake_messages(received: bytes) -> bytes:
+    """Return what the records of type handshake hold; messages may begin and end anywhere in them."""
+    content, at = b"", 0
+    while at + _RECORD_HEADER <= len(received):
+        end = at + _RECORD_HEADER + int.from_bytes(received[at + 3 : at + _RECORD_HEADER])
+        if received[at] == _HANDSHAKE:
+            content += received[at + _RECORD_HEADER : end]
+        at = end
+    return content
