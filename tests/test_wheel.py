@@ -15,6 +15,7 @@ pytestmark = pytest.mark.subprocess
 ROOT: Final = Path(__file__).parents[1]
 FOLDERS: Final = {
     "exporter",
+    "exporter/app",
     "exporter/check",
     "exporter/cli",
     "exporter/config",
