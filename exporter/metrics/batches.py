@@ -10,11 +10,12 @@ from datetime import datetime
 from itertools import chain, repeat
 from typing import Final, Self
 
-from exporter.metrics.families import FAMILIES, LINE_START
+from exporter.metrics.families import FAMILIES, LINE_START, SERVER_LABELS
 from exporter.metrics.gzip_stream import Deflated
 from exporter.reports.board import RenderedState, Snapshot
 
 _LINE_START: Final = LINE_START.encode()
+_SERVER_LABELS: Final = SERVER_LABELS.encode()
 _LINE_STARTS: Final = [family.line_start.encode() for family in FAMILIES]
 _SERVERS: Final = 256  # in a batch; more are compressed again without need, fewer are compressed badly
 
@@ -36,7 +37,9 @@ class Batch:
     def lines(self, family: int) -> bytes:
         """Return the lines of the family with this index. A server whose result is too old has few families."""
         states = self.states if FAMILIES[family].kept_when_stale else self.fresh
-        return b"".join([rendered.lines[family] for rendered in states]).replace(_LINE_START, _LINE_STARTS[family])
+        every = [rendered.lines for rendered in states]
+        joined = b"".join([lines.families[family].replace(_SERVER_LABELS, lines.server_labels) for lines in every])
+        return joined.replace(_LINE_START, _LINE_STARTS[family])
 
     def deflated(self, family: int) -> Deflated:
         if family not in self.parts:

@@ -17,12 +17,12 @@ from prometheus_client.utils import floatToGoString
 
 from exporter.metrics.batches import Batch, RecentBatches, batches_of
 from exporter.metrics.exporter_metrics import ExporterMetrics
-from exporter.metrics.families import FAMILIES, LINE_START, SUFFIXES, Family, MetricType
+from exporter.metrics.families import FAMILIES, LINE_START, SERVER_LABELS, SUFFIXES, Family, MetricType
 from exporter.metrics.gzip_stream import Deflated, gzip_stream
 from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
-from exporter.model.servers import Labels
+from exporter.model.servers import WatchedServer
 from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
 from exporter.reports.server_state import ServerState
 
@@ -38,36 +38,36 @@ CHUNK_SECONDS = 0.001
 def render_lines(state: ServerState) -> RenderedLines:
     """Return the sample lines of a server, as one text for each family. They are the same in both formats.
 
-    Each line begins with LINE_START, in place of the `line_start` of its family.
+    LINE_START and SERVER_LABELS stand for what they have in common.
     """
-    server_name, labels = _escape_label(str(state.watched.server_name)), _render_labels(state.watched.labels)
-    return tuple(
-        "".join([_render_line(layout, server_name, labels, sample) for sample in family.samples(state)]).encode()
-        for family, layout in _LAYOUTS
+    return RenderedLines(
+        _render_server_labels(state.watched).encode(),
+        tuple(
+            "".join([_render_line(layout, sample) for sample in family.samples(state)]).encode()
+            for family, layout in _LAYOUTS
+        ),
     )
 
 
-def _render_labels(labels: Labels) -> str:
-    """Return the labels that all series of a server have, as they follow those of the family."""
-    return "".join([f',{name}="{_escape_label(value)}"' for name, value in labels])
+def _render_server_labels(watched: WatchedServer) -> str:
+    labels = (("server_name", watched.server_name.text), *watched.labels)
+    return ",".join([f'{name}="{_escape_label(value)}"' for name, value in labels])
 
 
 def _line_layout(family: Family) -> str:
-    """Return a format string: {0} is the server name, {1} the labels of the server, {2} the value, and the label values
-    of the family follow as in the table.
-    """
-    positions = {"server_name": 0} | {label: position for position, label in enumerate(family.labels, start=3)}
-    labels = ",".join(f'{label}="{{{position}}}"' for label, position in sorted(positions.items()))
-    _, _, after_line_start = labels.partition('"')
-    return f"{LINE_START}{after_line_start}{{1}}}}}} {{2}}\n"
+    """Return a format string: {0} is the value, and the label values of the family follow as in the table."""
+    written = {label: f'{label}="{{{position}}}"' for position, label in enumerate(family.labels, start=1)}
+    labels = ",".join(written.get(label, SERVER_LABELS) for label in family.sorted_labels)
+    after_line_start = labels if labels.startswith(SERVER_LABELS) else labels.partition('"')[2]
+    return f"{LINE_START}{after_line_start}}}}} {{0}}\n"
 
 
 _LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)
 
 
-def _render_line(layout: str, server_name: str, labels: str, sample: Sample) -> str:
+def _render_line(layout: str, sample: Sample) -> str:
     label_values, value = sample
-    return layout.format(server_name, labels, _format_number(value), *map(_escape_label, label_values))
+    return layout.format(_format_number(value), *map(_escape_label, label_values))
 
 
 @lru_cache(_TEXTS_KEPT)

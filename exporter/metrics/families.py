@@ -19,8 +19,12 @@ class MetricType(StrEnum):
 SUFFIXES: dict[str, str] = {MetricType.GAUGE: "", MetricType.COUNTER: "_total", MetricType.INFO: "_info"}
 
 
+# What many lines have in common is put into them by a scrape. It is two thirds of the text of all lines, and these
+# characters, which no label value contains, stand for it until then.
 LINE_START = "\0"
-"""Stands for the beginning of every line until a scrape: half of the text of all lines. No label value contains it."""
+"""The `line_start` of the family."""
+SERVER_LABELS = "\1"
+"""The labels of the server: its name, and the labels of its group or list."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,13 @@ class Family:
 
     @property
     def line_start(self) -> str:
-        """What all of its lines begin with, up to the value of the first label. Labels are sorted by their names."""
-        return f'{self.full_name}{{{min(("server_name", *self.labels))}="'
+        """What all of its lines begin with, up to the labels of the server or the value of another label."""
+        first = self.sorted_labels[0]
+        return self.full_name + "{" + ("" if first == "server_name" else f'{first}="')
+
+    @property
+    def sorted_labels(self) -> list[str]:
+        return sorted(("server_name", *self.labels))
 
 
 FAMILIES: tuple[Family, ...] = (

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import count
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from exporter.history.history import Entry
 from exporter.history.memory import ServerMemory
@@ -15,9 +15,16 @@ from exporter.model.servers import WatchedServer
 from exporter.reports.server_state import ServerState, history_entry
 from exporter.reports.summary import Summary, summarize
 
-RenderedLines: TypeAlias = tuple[bytes, ...]
-"""The lines of one server on `/metrics`: an entry for every metric family, in the order of the table of families."""
 _NOTHING: Final[Mapping[ServerName, ServerMemory]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedLines:
+    """The lines of one server on `/metrics`, without what a scrape puts into them."""
+
+    server_labels: bytes
+    families: tuple[bytes, ...]
+    """An entry for every metric family, in the order of the table of families."""
 
 
 @dataclass(frozen=True, slots=True)

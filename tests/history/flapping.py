@@ -13,7 +13,7 @@ from pathlib import Path
 from exporter.config import StorageSettings
 from exporter.history.storage.storage import Storage
 from exporter.model import names
-from exporter.reports.board import Board
+from exporter.reports.board import Board, RenderedLines
 from exporter.reports.report_json import report_json
 from tests.sample_reports import ENDED_AT, delegated_by_well_known, expired_certificate, watched_server
 
@@ -34,7 +34,7 @@ def fails(server: int, number: int) -> bool:
 async def flap(path: Path, first: int) -> None:
     history = Storage(report_json, lambda: datetime.now(UTC))
     async with history.open(StorageSettings(path)):
-        board = Board(lambda _: (), lambda: ENDED_AT, history.record)
+        board = Board(lambda _: RenderedLines(b"", ()), lambda: ENDED_AT, history.record)
         watched = [watched_server(server) for server in SERVERS]
         board.add(watched, await history.recall(board.new_among(watched)))
         for number in count(first):

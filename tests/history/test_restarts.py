@@ -13,7 +13,7 @@ from exporter.model.enums import Method
 from exporter.model.findings import Software
 from exporter.model.outcomes import Passed
 from exporter.model.report import Report
-from exporter.reports.board import Board
+from exporter.reports.board import Board, RenderedLines
 from tests.histories import history_of
 from tests.history.sequences import EXAMPLE, failing, good, minute, sequence
 from tests.sample_reports import ENDED_AT, healthy_at, nothing_resolved, watched_server, with_endpoints
@@ -21,7 +21,7 @@ from tests.sample_reports import ENDED_AT, healthy_at, nothing_resolved, watched
 
 async def restarted(history: Storage, *reports: Report) -> Board:
     """Return the board of an exporter that has started again and made these reports."""
-    board = Board(lambda _: (), lambda: ENDED_AT, history.record)
+    board = Board(lambda _: RenderedLines(b"", ()), lambda: ENDED_AT, history.record)
     watched = [watched_server(EXAMPLE.text)]
     board.add(watched, await history.recall(board.new_among(watched)))
     assert all(map(board.put, reports))

@@ -36,8 +36,12 @@ EXAMPLE = names.parse("example.org")
 LATER = ENDED_AT + timedelta(minutes=5)
 
 
+def lines_of(text: str) -> RenderedLines:
+    return RenderedLines(b"", (text.encode(),))
+
+
 def render(state: ServerState) -> RenderedLines:
-    return (f"{state.watched.server_name} {state.watched.interval:g} {state.probes}".encode(),)
+    return lines_of(f"{state.watched.server_name} {state.watched.interval:g} {state.probes}")
 
 
 @pytest.fixture
@@ -70,8 +74,8 @@ def test_a_new_server_has_an_empty_state(board: Board) -> None:
     assert board.snapshot() == Snapshot(
         ENDED_AT,
         (
-            RenderedState.of(first, (b"example.org 300 0",)),
-            RenderedState.of(second, (b"gone.example.org 300 0",)),
+            RenderedState.of(first, lines_of("example.org 300 0")),
+            RenderedState.of(second, lines_of("gone.example.org 300 0")),
         ),
     )
     assert {rendered.fresh_until for rendered in board.snapshot().states} == {NEVER}
@@ -232,7 +236,7 @@ def test_a_report_about_an_unwatched_server_is_refused(board: Board) -> None:
     board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert board.state(EXAMPLE) is None
-    assert [rendered.lines for rendered in board.snapshot().states] == [(b"gone.example.org 300 0",)]
+    assert [rendered.lines for rendered in board.snapshot().states] == [lines_of("gone.example.org 300 0")]
 
 
 def test_a_server_that_is_watched_again_has_an_empty_state(board: Board) -> None:
@@ -257,7 +261,7 @@ def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
     board.put(delegated_by_well_known())
     board.watch([watched_server("example.org", interval=3600)])
     (rendered,) = board.snapshot().states
-    assert rendered.lines == (b"example.org 3600 1",)
+    assert rendered.lines == lines_of("example.org 3600 1")
     assert rendered.fresh_until == ENDED_AT + timedelta(hours=3)
 
 
