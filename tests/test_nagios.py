@@ -5,11 +5,13 @@ from dataclasses import replace
 
 import pytest
 
-from exporter.check.nagios import Result, Status, summarize, unknown
+from exporter.check import nagios
+from exporter.check.nagios import Result, Status, unknown
 from exporter.model.enums import Resource
 from exporter.model.outcomes import SKIPPED, Failed, Passed, Problem, ProxyFailure, ResourceShortage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
+from exporter.model.servers import NOTHING_EXPECTED, Expectations, ExpectedSoftware, WatchedServer
 from tests.sample_reports import (
     MATRIX_443,
     delegated_by_well_known,
@@ -41,6 +43,11 @@ def without_proxy() -> Report:
     return with_endpoints(replace(healthy_at("192.0.2.1"), tcp=SKIPPED, tunnel=Failed(0.01, (failure,))))
 
 
+def summarize(*reports: Report, expected: Expectations = NOTHING_EXPECTED) -> Result:
+    names = (report.server_name for report in reports)
+    return nagios.summarize(reports, {name: WatchedServer(name, 60, expected) for name in names})
+
+
 def first_line(result: Result) -> str:
     return result.text.splitlines()[0]
 
@@ -61,14 +68,24 @@ def first_line(result: Result) -> str:
 )
 def test_the_status_is_that_of_the_server(report: Report, status: Status, sentence: str) -> None:
     """A certificate of 90 days expires soon when a fifth of its lifetime is left, as the alerts have it."""
-    result = summarize([report])
+    result = summarize(report)
     assert result.status is status
     assert first_line(result).startswith(f"MATRIX FEDERATION {status.name}: {sentence}")
 
 
+def test_what_is_not_as_expected_is_a_warning() -> None:
+    """As the alert on it has it. Without a configuration, nothing is expected."""
+    result = summarize(OK, expected=Expectations(software=ExpectedSoftware("Dendrite"), issuer="Nobody"))
+    assert result.status is Status.WARNING
+    assert first_line(result).startswith(
+        "MATRIX FEDERATION WARNING: example.org federates, but software unexpected: expected Dendrite, found Synapse"
+    )
+    assert "; issuer unexpected: expected Nobody, found " in first_line(result)
+
+
 def test_several_servers_have_the_status_of_the_worst() -> None:
     """The others follow, each on a line of its own."""
-    result = summarize([OK, expired_certificate(), PARTLY])
+    result = summarize(OK, expired_certificate(), PARTLY)
     lines = result.text.splitlines()
     assert result.status is Status.CRITICAL
     assert lines[0].startswith(
@@ -79,7 +96,7 @@ def test_several_servers_have_the_status_of_the_worst() -> None:
 
 def test_what_has_to_be_done_follows() -> None:
     """On lines of their own, which Nagios shows as the long output."""
-    _, obstacle, *_ = summarize([expired_certificate()]).text.splitlines()
+    _, obstacle, *_ = summarize(expired_certificate()).text.splitlines()
     assert obstacle.startswith(
         "Synapse, Dendrite and the Conduit family fail at tls of 192.0.2.1:443 (certificate_expired): expired a day "
     )
@@ -89,7 +106,7 @@ def test_what_has_to_be_done_follows() -> None:
 @pytest.mark.parametrize("reports", [(OK,), (two_families(),), (OK, expired_certificate()), (nothing_resolved(),)])
 def test_performance_data_has_its_format(reports: tuple[Report, ...]) -> None:
     """There is a bar before it, and none anywhere else."""
-    result = summarize(reports)
+    result = summarize(*reports)
     _, bar, data = first_line(result).partition(" | ")
     assert bar
     assert result.text.count("|") == 1
@@ -100,7 +117,7 @@ def test_performance_data_has_its_format(reports: tuple[Report, ...]) -> None:
 
 def test_performance_data_has_the_thresholds() -> None:
     """For graphs that show how far a value is from them."""
-    assert first_line(summarize([OK])).endswith(
+    assert first_line(summarize(OK)).endswith(
         " | 'time'=0.250s;;;0 'well_known_certificate_days'=30.0;18.0:;7.0: "
         "'federation_certificate_days'=60.0;18.0:;7.0: 'endpoints_healthy'=1;;;0;1"
     )
@@ -111,7 +128,7 @@ def test_a_text_of_a_server_cannot_be_taken_for_performance_data() -> None:
     report = expired_certificate()
     (endpoint,) = report.endpoints
     hostile = replace(report, endpoints=(replace(endpoint, tls=Failed(0.02, (problem,))),))
-    text = summarize([hostile]).text
+    text = summarize(hostile).text
     assert text.count("|") == 1
     assert "\x1b" not in text
     assert "a/b" in text

@@ -162,9 +162,10 @@ def run_nagios(
     try:
         server_names = _parse_server_names(servers)
         settings = _load(config_file, outbound=outbound)
-        active = select(settings, server_names, group).active
-        reports, is_offline = _probe_all(active, _show_nothing, outbound=outbound)
-        result = nagios.unknown(NO_RESOLVER_ANSWERS) if is_offline else nagios.summarize(reports)
+        selection = select(settings, server_names, group)
+        reports, is_offline = _probe_all(selection.active, _show_nothing, outbound=outbound)
+        offline = nagios.unknown(NO_RESOLVER_ANSWERS)
+        result = offline if is_offline else nagios.summarize(reports, selection.servers)
     except (_InvalidArgumentsError, UnknownGroupError, ConfigError, _NotListeningError) as error:
         result = nagios.unknown(str(error))
     except (KeyboardInterrupt, asyncio.CancelledError):

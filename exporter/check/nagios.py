@@ -3,17 +3,19 @@
 https://www.monitoring-plugins.org/doc/guidelines.html
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
-from exporter.judging import peers, remedies, verdict
+from exporter.judging import expectations, peers, remedies, verdict
 from exporter.judging.verdict import Federation
 from exporter.metrics.rules.values import defaults
 from exporter.model.findings import Certificate
+from exporter.model.names import ServerName
 from exporter.model.report import Report
 from exporter.model.sanitize import printable
+from exporter.model.servers import Expectations, WatchedServer
 from exporter.reports.summary import State, find_causes
 
 _SERVICE: Final = "MATRIX FEDERATION"
@@ -53,9 +55,9 @@ def unknown(reason: str) -> Result:
     return _result(Status.UNKNOWN, first, (), rest)
 
 
-def summarize(reports: Sequence[Report]) -> Result:
+def summarize(reports: Sequence[Report], servers: Mapping[ServerName, WatchedServer]) -> Result:
     """Return the result for all servers: the worst of them. There must be at least one."""
-    judged = [(report.server_name.text, *_judge(report)) for report in reports]
+    judged = [(report.server_name.text, *_judge(report, servers[report.server_name].expected)) for report in reports]
     worst = max(judged, key=lambda each: _WORST_LAST.index(each[1]))
     name, status, sentence = worst
     several = len(reports) > 1
@@ -77,12 +79,13 @@ def _result(status: Status, sentence: str, data: Iterable[str], details: Iterabl
 # ---------------------------------------------------------------- one server
 
 
-def _judge(report: Report) -> tuple[Status, str]:
-    """Return the status of a server and the rest of a sentence about it. There are four cases:
+def _judge(report: Report, expected: Expectations) -> tuple[Status, str]:
+    """Return the status of a server and the rest of a sentence about it. There are five cases:
 
     - The exporter lacked something: the status is unknown.
     - The server does not federate, or only in part.
     - It federates, and a certificate expires soon: as soon as the alerts on certificates say.
+    - It federates, and is not as the configuration expects it.
     - It federates.
     """
     if missing := verdict.missing_resource(report):
@@ -99,6 +102,8 @@ def _judge(report: Report) -> tuple[Status, str]:
     expiry = max((expiry for _, expiry in _expiries(report)), key=lambda each: (each.status, -each.left), default=None)
     if expiry and expiry.status:
         return expiry.status, f"federates, and a certificate expires in {expiry.left:.1f} days"
+    if unexpected := [str(each) for each in expectations.compare(expected, report) if not each.as_expected]:
+        return Status.WARNING, f"federates, but {'; '.join(unexpected)}"
     return status, sentence
 
 
