@@ -37,7 +37,7 @@ def shared(value: _Value) -> _Value:
     return cast("_Value", _first(value))
 
 
-@lru_cache(_MAX_SHARED)
+@lru_cache(_MAX_SHARED, typed=True)  # a member of an enumeration equals its text
 def _first(value: Hashable) -> Hashable:
     return value
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from exporter.model.reasons import Reason
 from exporter.model.sanitize import excerpt, printable, shared
 
 
@@ -51,3 +52,9 @@ def test_what_is_shared_is_forgotten() -> None:
     for number in range(10_000):
         shared(str(number))
     assert shared(b"Synapse".decode()) is not first
+
+
+def test_a_text_is_no_member_of_an_enumeration() -> None:
+    """They are equal, but only one of them has the methods of the other."""
+    shared(Reason.NXDOMAIN)
+    assert type(shared("nxdomain")) is str

@@ -31,6 +31,7 @@ NOT_RUN: Final = {
     "curl -6sv https": "asks your server",
     "curl -si https": "asks your server",
     "curl -sv https": "asks your server",
+    "curl -v --proxy": "asks your proxy",
     "docker": "needs a container engine; tests/deploy/test_docker.py carries out what it does",
     "env": "shows variables of your homeserver",
     "for": "makes a machine busy, for `make test`",
