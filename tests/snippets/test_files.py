@@ -74,8 +74,8 @@ def folder(tmp_path: Path) -> Path:
             (tmp_path / copy).write_bytes((tmp_path / name).read_bytes())
     for name in ("private-ca.pem", "office-ca.pem", "plant-ca.pem", "clients.pem"):
         (tmp_path / name).write_bytes(authority.ca_file.read_bytes())
-    for name in ("synapse.token", "remote-write.password"):
-        (tmp_path / name).write_text("secret")
+    for name in ("synapse.token", "remote-write.password", "proxy.credentials"):
+        (tmp_path / name).write_text("user:secret")
     for name in ("servers.d", "chat.d", "network.d"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "servers.yaml").write_text("[{targets: [example.net]}]")
