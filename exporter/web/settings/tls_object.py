@@ -41,7 +41,7 @@ class FrugalObject(ssl.SSLObject):
 
     def pending(self) -> int:
         """Return more than 0 while there may be something to read: uvloop asks for this before each `read`."""
-        return super().pending() + self._records.pending
+        return super().pending() + self._given.pending + self._records.pending
 
     def unwrap(self) -> Any:
         return self._with_records(super().unwrap)
