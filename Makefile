@@ -21,6 +21,7 @@ demo-synapse: .venv/installed .venv-synapse/installed ## run it beside three rea
 
 test: .venv-test/installed .venv-synapse/installed .venv-supply/installed .venv-site/installed .venv-pythons/installed ## run everything that CI runs: system packages, linters, types, every test
 	tests/install-programs
+	$(MAKE) --no-print-directory .npm-drawing/installed
 	$(MAKE) --no-print-directory lint
 	$(TEST)/python -m pytest -n auto --cov
 
@@ -61,8 +62,9 @@ chart: ## copy the dashboards into the Helm chart
 deb: ## build the Debian package in build/deb (needs Debian 12, build-essential, debhelper and python3-venv)
 	deploy/debian/build build/deb
 
-screenshots: .venv-test/installed ## take the screenshots of the pages for the README (needs chromium)
+screenshots: .venv-test/installed .npm-drawing/installed ## take the screenshots of pages and dashboards for the documentation (needs chromium, prometheus, npm)
 	$(TEST)/python -m tests.e2e.screenshots
+	$(TEST)/python -m tests.e2e.dashboard_screenshots
 
 bench: .venv-test/installed ## measure cost, load and accuracy, and compare with the targets (BENCH=quick: a few minutes)
 	$(TEST)/python -m tests.bench
@@ -128,7 +130,7 @@ lock: ## update all locked packages to their newest versions (needs uv)
 	$(LOCK) --group site -o requirements/site.txt
 
 clean: ## remove everything that the other targets created
-	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-site .venv-supply .venv-synapse .venv-pythons build mutants .coverage
+	rm -rf .venv .venv-test .venv-fuzz .venv-mutate .venv-site .venv-supply .venv-synapse .venv-pythons .npm-drawing build mutants .coverage
 
 .venv/installed: requirements/run.txt pyproject.toml
 .venv-test/installed: requirements/test.txt pyproject.toml
@@ -163,3 +165,11 @@ PYTHONS := 3.11 3.12 3.13
 	@mkdir -p $(@D)
 	tests/install-pythons $(PYTHONS)
 	@touch $@
+
+NPM := npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+NO_NPM := npm is not installed: the tests that draw dashboards will be skipped
+
+.npm-drawing/installed: tests/grafana/browser/package-lock.json
+	@mkdir -p $(@D)
+	@cp $(<D)/package.json $< $(@D)
+	@if command -v npm >/dev/null; then cd $(@D) && $(NPM) && touch $(@F); else echo "$(NO_NPM)"; fi

@@ -3,10 +3,20 @@
 from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, servers_variables
 from grafana.layout import Row, even_line, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
-from grafana.promql import count_or_zero, max_by, min_by, pick_one, select_servers, to_milliseconds
+from grafana.promql import count_or_zero, max_by, min_by, pick_one, select_servers, to_days, to_milliseconds
 from grafana.tables import LabelColumns, ValueColumn, table
 from grafana.thresholds import RenewalState, Thresholds, renewal_state
-from grafana.value_mappings import COUNT, DATE, FAILURE_COUNT, RENEWAL, TIME_LEFT, VALIDITY, WARNING_COUNT, Json
+from grafana.value_mappings import (
+    COUNT,
+    DATE,
+    DAYS_LEFT,
+    FAILURE_COUNT,
+    RENEWAL,
+    TIME_LEFT,
+    VALIDITY,
+    WARNING_COUNT,
+    Json,
+)
 
 _KEYS = ("server_name", "connection")
 _NOT_AFTER = select_servers("tls_cert_not_after_timestamp_seconds")
@@ -22,12 +32,12 @@ _KEYS_TIME_LEFT = min_by(f"{select_servers('signing_key_valid_until_timestamp_se
 _DAY = 86400
 _EXPIRY_BUCKETS = (
     ("expired", None, 0),
-    ("within 2 days", 0, 2),
+    ("0 to 2 days", 0, 2),
     ("2 to 7 days", 2, 7),
     ("7 to 14 days", 7, 14),
     ("14 to 30 days", 14, 30),
     ("30 to 90 days", 30, 90),
-    ("after 90 days", 90, None),
+    ("90 days or more", 90, None),
 )
 """Each with its bounds in days from now. The lower bound is included, the upper one is not."""
 
@@ -96,7 +106,7 @@ def _issuers() -> Json:
     return bar_gauge(
         "Issuers",
         "Number of certificates by issuer, for the 20 most frequent ones.",
-        COUNT,
+        COUNT.or_else("no certificates"),
         instant_query(f"sort_desc(topk(20, count by (issuer) ({_ISSUERS})))", "{{issuer}}"),
     )
 
@@ -105,8 +115,8 @@ def _tls_versions() -> Json:
     return bar_gauge(
         "TLS versions",
         "Number of connections by negotiated TLS version.",
-        COUNT,
-        instant_query(f"sort_desc(count by (connection, version) ({_TLS_VERSIONS}))", "{{connection}}: {{version}}"),
+        COUNT.or_else("no connections"),
+        instant_query(f"sort_desc(count by (version) ({_TLS_VERSIONS}))", "{{version}}"),
     )
 
 
@@ -132,6 +142,7 @@ def _all_certificates(thresholds: Thresholds) -> Json:
             LabelColumns(details, pick_one(_CERTIFICATES, ", ".join(_KEYS), *details)),
         ],
         sort_by="expires in",
+        empty="no certificates",
     )
 
 
@@ -145,16 +156,17 @@ def _invalid_certificates() -> Json:
             ValueColumn("expires in", f"{_TIME_LEFT} and on (server_name, connection) ({_VALID} == 0)", TIME_LEFT),
         ],
         sort_by="server_name",
+        empty="all certificates are valid",
     )
 
 
 def _next_expiries() -> Json:
     return time_series(
-        "Next ten expiries",
+        "Days until the next ten expiries",
         "Time left of the ten certificates that expire first. A jump upwards is a renewal. Below zero, the certificate "
         "has expired.",
-        TIME_LEFT,
-        range_query(f"bottomk(10, {_TIME_LEFT})", "{{server_name}} {{connection}}"),
+        DAYS_LEFT.or_else("no certificates"),
+        range_query(to_days(f"bottomk(10, {_TIME_LEFT})"), "{{server_name}} {{connection}}"),
     )
 
 
@@ -174,6 +186,7 @@ def _signing_keys() -> Json:
             ValueColumn("valid until", to_milliseconds(valid_until), DATE),
         ],
         sort_by="expire in",
+        empty="no keys",
     )
 
 
@@ -190,7 +203,7 @@ def certificates_dashboard(thresholds: Thresholds) -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status(thresholds)),
-                    even_line(9, _expiry_histogram(), _issuers(), _tls_versions()),
+                    line(9, (8, _expiry_histogram()), (10, _issuers()), (6, _tls_versions())),
                 ),
             ),
             Row(

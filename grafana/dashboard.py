@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from exporter.metrics.exporter_metrics import NAMESPACE
 from exporter.metrics.families import PREFIX
 from grafana.layout import Row, arrange
-from grafana.panels import DATA_SOURCE
-from grafana.promql import EXPORTER_MATCHERS, select
+from grafana.panels import DATA_SOURCE, EXPORTER_URL, exporter_page
+from grafana.promql import ALERT_NAMES, EXPORTER_MATCHERS, select
 from grafana.value_mappings import Json
 
 _SCHEMA_VERSION = 39  # of Grafana 10.4; later versions migrate it when they load the dashboard
@@ -16,6 +16,7 @@ _SCHEMA_VERSION = 39  # of Grafana 10.4; later versions migrate it when they loa
 
 _ALL_VALUES = ".+"
 _SERVERS_METRIC = f"{PREFIX}probe_interval_seconds"  # present before the first result, and while results are stale
+_DEFAULT_URL = "http://localhost:10448"
 _EXPORTERS_METRIC = f"{NAMESPACE}_build_info"
 
 
@@ -25,13 +26,15 @@ def exporter_variables() -> list[Json]:
 
 
 def servers_variables() -> list[Json]:
-    """Return the variables of a dashboard about several servers: data source, job, instance and servers."""
-    return [*_instance_variables(_SERVERS_METRIC), _allow_many(_server_variable())]
+    """Return the variables of a dashboard about several servers: source, job,
+    instance, servers, and the exporter's URL.
+    """
+    return [*_instance_variables(_SERVERS_METRIC), _allow_many(_server_variable()), _exporter_url()]
 
 
 def server_variables() -> list[Json]:
-    """Return the variables of a dashboard about one server: data source, job, instance and server."""
-    return [*_instance_variables(_SERVERS_METRIC), _server_variable()]
+    """Return the variables of a dashboard about one server: source, job, instance, server, and the exporter's URL."""
+    return [*_instance_variables(_SERVERS_METRIC), _server_variable(), _exporter_url()]
 
 
 def custom_variable(name: str, label: str, choices: Sequence[tuple[str, str]]) -> Json:
@@ -49,6 +52,13 @@ def _instance_variables(metric: str) -> list[Json]:
 
 def _server_variable() -> Json:
     return _query_variable("server_name", "Server", _SERVERS_METRIC, *EXPORTER_MATCHERS)
+
+
+def _exporter_url() -> Json:
+    """Return the variable with the exporter's URL, which the links to its pages begin with. It is typed in."""
+    default = {"text": _DEFAULT_URL, "value": _DEFAULT_URL, "selected": True}
+    variable = {"type": "textbox", "name": EXPORTER_URL, "label": "URL of the exporter"}
+    return variable | {"query": _DEFAULT_URL, "current": default, "options": [default]}
 
 
 def _data_source_variable() -> Json:
@@ -129,7 +139,7 @@ EXPORTER_RESTARTS = Annotation(
 )
 FIRING_ALERTS = Annotation(
     "Firing alerts",
-    f'ALERTS{{{EXPORTER_MATCHERS[0]}, alertname=~"MatrixFederation.+", alertstate="firing"}}',
+    f'ALERTS{{{EXPORTER_MATCHERS[0]}, {ALERT_NAMES}, alertstate="firing"}}',
     "red",
     "{{alertname}}",
     "{{severity}} {{server_name}}",
@@ -153,6 +163,16 @@ _DASHBOARDS_MENU = {
     "keepTime": True,
     "targetBlank": False,
 }
+LINK_TO_EXPORTER = {
+    "type": "link",
+    "title": "Page of the exporter",
+    "url": exporter_page("server_name"),
+    "icon": "external link",
+    "targetBlank": True,
+    "includeVars": False,
+    "keepTime": False,
+}
+"""Of the dashboard of one server."""
 
 # ---------------------------------------------------------------- dashboards
 
@@ -166,6 +186,7 @@ class Dashboard:
     variables: Sequence[Json]
     annotations: Sequence[Annotation]
     rows: Sequence[Row]
+    links: Sequence[Json] = ()
 
     def json(self) -> Json:
         """Return the dashboard as Grafana imports it."""
@@ -182,6 +203,6 @@ class Dashboard:
             "timezone": "browser",
             "templating": {"list": list(self.variables)},
             "annotations": {"list": [_BUILT_IN_ANNOTATION, *(each.json() for each in self.annotations)]},
-            "links": [_DASHBOARDS_MENU],
+            "links": [_DASHBOARDS_MENU, *self.links],
             "panels": arrange(self.rows),
         }

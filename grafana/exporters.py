@@ -2,7 +2,7 @@
 
 from exporter.metrics.families import PREFIX
 from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, exporter_variables
-from grafana.layout import Row, even_line, line
+from grafana.layout import Row, even_line
 from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
 from grafana.promql import EXPORTERS_UP, count_or_zero, max_by, select, select_exporters, to_milliseconds
 from grafana.tables import LabelColumns, ValueColumn, table
@@ -48,7 +48,7 @@ def _quantile(quantile: float, histogram: str, *labels: str) -> str:
 
 def _status() -> list[Json]:
     stale = f"{_select_all_servers('probe_interval_seconds')} unless {_select_all_servers('probe_success')}"
-    skipped = f"sum(increase({select_exporters('probes_skipped_total')}[$__range]))"
+    skipped = f"round(sum(increase({select_exporters('probes_skipped_total')}[$__range])))"
     return [
         stat(
             "Exporters",
@@ -78,7 +78,7 @@ def _status() -> list[Json]:
             "Skipped probes",
             "Probes within the time range that were due and did not run. The exporter is falling behind, or it was "
             "stopped.",
-            WARNING_COUNT,
+            WARNING_COUNT.or_else("0"),
             instant_query(skipped),
         ),
         stat(
@@ -109,11 +109,12 @@ def _instances() -> Json:
             ValueColumn("IPv4", max_by(select_exporters("ip_family_up", 'ip_family="ipv4"'), *_KEYS), UP),
             ValueColumn("IPv6", max_by(select_exporters("ip_family_up", 'ip_family="ipv6"'), *_KEYS), UP),
             ValueColumn("storage", max_by(select_exporters("storage_up"), *_KEYS), UP),
-            ValueColumn("history", max_by(select_exporters("storage_size_bytes"), *_KEYS), BYTES),
+            ValueColumn("history", max_by(select_exporters("storage_size_bytes"), *_KEYS), BYTES.or_else("not stored")),
             ValueColumn("last reload", to_milliseconds(reloaded), TIME_AGO),
             ValueColumn("started", to_milliseconds(started), TIME_AGO),
         ],
         sort_by="instance",
+        empty="no exporter",
     )
 
 
@@ -128,11 +129,14 @@ def _server_lists() -> Json:
         keys,
         [
             ValueColumn("servers", max_by(select_exporters("list_servers"), *keys), COUNT),
-            ValueColumn("left out", max_by(select_exporters("list_rejected_servers"), *keys), WARNING_COUNT),
-            ValueColumn("failures", max_by(failures, *keys), WARNING_COUNT),
+            ValueColumn(
+                "left out", max_by(select_exporters("list_rejected_servers"), *keys), WARNING_COUNT.or_else("0")
+            ),
+            ValueColumn("failures", max_by(failures, *keys), WARNING_COUNT.or_else("0")),
             ValueColumn("last success", to_milliseconds(fetched), TIME_AGO),
         ],
         sort_by="list",
+        empty="no lists",
     )
 
 
@@ -199,14 +203,14 @@ def _schedule_lag() -> Json:
 
 
 def _skipped_probes() -> Json:
-    expression = f"sum by (instance, reason) ({_rate(select_exporters('probes_skipped_total'))})"
+    expression = f"sum by (instance, reason) ({_rate(select_exporters('probes_skipped_total'))}) > 0"
     return time_series(
         "Skipped probes over time",
         "Rate of probes that were due and did not run. overlap: the previous probe was still running. missed: the "
         "probe would have started too late. no_file_descriptors, no_memory, no_local_ports, no_cpu_time: the exporter "
         "lacked this resource. no_connections: too many probes at once connected to one address. costly: the server "
         "takes much CPU time. worker_lost: the worker process ended. shutdown: the exporter stopped.",
-        PER_SECOND,
+        PER_SECOND.or_else("no probe was skipped"),
         range_query(expression, f"{_INSTANCE} {{{{reason}}}}"),
     )
 
@@ -303,7 +307,8 @@ def exporters_dashboard() -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status()),
-                    line(6, (12, _instances()), (4, _scrapes()), (4, _connectivity()), (4, _proxy_failures())),
+                    even_line(6, _instances()),
+                    even_line(6, _scrapes(), _connectivity(), _proxy_failures()),
                     even_line(6, _server_lists()),
                 ),
             ),

@@ -1,5 +1,6 @@
 """The dashboard of all servers: how many federate, which ones fail, why, and since when."""
 
+from grafana.alerts import alerts_of_servers
 from grafana.dashboard import (
     EXPORTER_RESTARTS,
     FIRING_ALERTS,
@@ -103,9 +104,9 @@ def _status() -> list[Json]:
             instant_query(count_or_zero(_WARNINGS)),
         ),
         stat(
-            "Next certificate expiry",
+            "Next expiry",
             "Time until the next certificate expires, and its server. “ago” means that it has expired.",
-            TIME_LEFT,
+            TIME_LEFT.or_else("no certificates"),
             instant_query(f"bottomk(1, {_TIME_LEFT})", "{{server_name}}"),
             text_mode="value_and_name",
         ),
@@ -129,6 +130,7 @@ def _current_failures() -> Json:
         ("server_name",),
         [LabelColumns(("probe_stage", "reason"), _FAILURES)],
         sort_by="server_name",
+        empty="no failures",
     )
 
 
@@ -137,7 +139,7 @@ def _failures_by_reason() -> Json:
         "Failures by reason",
         "Number of servers that fail in a stage for a reason. If many servers fail for the same reason, they may have "
         "a common cause: a hosting provider, a certificate authority, or the exporter's own network.",
-        COUNT,
+        COUNT.or_else("no failures"),
         instant_query(f"sort_desc(count by (probe_stage, reason) ({_FAILURES}))", "{{probe_stage}}: {{reason}}"),
     )
 
@@ -146,7 +148,7 @@ def _failures_over_time() -> Json:
     return time_series(
         "Failures over time",
         "Number of servers that fail in a stage for a reason.",
-        COUNT,
+        COUNT.or_else("no failures"),
         range_query(f"count by (probe_stage, reason) ({_FAILURES})", "{{probe_stage}}: {{reason}}"),
         stacked=True,
     )
@@ -159,6 +161,7 @@ def _current_warnings() -> Json:
         ("server_name",),
         [LabelColumns(("warning",), _WARNINGS)],
         sort_by="server_name",
+        empty="no warnings",
     )
 
 
@@ -171,7 +174,7 @@ def _history() -> Json:
         "✓: the server federated in the whole interval. !: at some time, it federated only in part. ✗: at some time, "
         "it did not federate at all, according to every exporter. Empty: no result. If you watch many servers, set "
         "“History shows” to “servers with failures”.",
-        FEDERATION_SYMBOL,
+        FEDERATION_SYMBOL.or_else("no failures"),
         _HISTORY_CELLS,
         range_query(f"{_STATE_IN_CELL} and on (server_name) ({_STATE_IN_RANGE} <= $shown)", "{{server_name}}"),
     )
@@ -216,25 +219,28 @@ def _servers(thresholds: Thresholds) -> Json:
         "endpoints. If a server runs several versions, one of them is shown.",
         ("server_name",),
         [
-            ValueColumn("state", _STATE, FEDERATION),
-            ValueColumn("failures", f"count by (server_name) ({_FAILURES})", COUNT),
-            ValueColumn("warnings", f"count by (server_name) ({_WARNINGS})", COUNT),
+            ValueColumn("state", _STATE, FEDERATION.or_else("no result")),
+            ValueColumn("failures", f"count by (server_name) ({_FAILURES})", COUNT.or_else("0")),
+            ValueColumn("warnings", f"count by (server_name) ({_WARNINGS})", COUNT.or_else("0")),
             ValueColumn("last success", to_milliseconds(last_success), TIME_AGO),
             ValueColumn("failing since", to_milliseconds(failing_since), TIME_AGO),
             ValueColumn("duration", _PROBE_DURATION, DURATION),
             ValueColumn("renewal", renewal, RENEWAL),
-            ValueColumn("certificate expires in", _TIME_LEFT, TIME_LEFT),
+            ValueColumn("expires in", _TIME_LEFT, TIME_LEFT),
             *healthy_endpoints,
             LabelColumns(
                 ("name", "version"), pick_one(select_servers("server_info"), "server_name", "name", "version")
             ),
         ],
         sort_by="state",
+        empty="no servers",
     )
 
 
 def _most_frequent(title: str, description: str, expression: str, legend: str) -> Json:
-    return bar_gauge(title, description, COUNT, instant_query(f"sort_desc(topk(20, {expression}))", legend))
+    return bar_gauge(
+        title, description, COUNT.or_else("none is known"), instant_query(f"sort_desc(topk(20, {expression}))", legend)
+    )
 
 
 def _software() -> Json:
@@ -266,8 +272,9 @@ def overview_dashboard(thresholds: Thresholds) -> Dashboard:
         [
             Row("Status", (even_line(4, *_status()),)),
             Row(
-                "Failures and warnings",
+                "Alerts, failures and warnings",
                 (
+                    line(8, (24, alerts_of_servers())),
                     line(9, (12, _current_failures()), (12, _failures_by_reason())),
                     line(9, (12, _current_warnings()), (12, _failures_over_time())),
                 ),

@@ -7,7 +7,9 @@ from typing import Any
 from grafana.value_mappings import FieldStyle, Json
 
 DATA_SOURCE = {"type": "prometheus", "uid": "${datasource}"}
-_VARIABLES = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${__url_time_range}"
+EXPORTER_URL = "exporter_url"
+"""The variable with the URL of the exporter, as browsers reach it."""
+_VARIABLES = "&".join(f"${{{name}:queryparam}}" for name in ("datasource", "job", "instance", EXPORTER_URL))
 _LAST_VALUE = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _HIDDEN_LEGEND = {"displayMode": "list", "placement": "bottom", "showLegend": False}
 _SINGLE_TOOLTIP = {"mode": "single", "sort": "none"}
@@ -68,18 +70,19 @@ def stat(title: str, description: str, style: FieldStyle, *queries: Json, text_m
     return add_field_options(made, color={"mode": "thresholds"})
 
 
-def bar_gauge(title: str, description: str, style: FieldStyle, *queries: Json) -> Json:
-    """Return a panel of horizontal bars, each with its name and number."""
+def bar_gauge(title: str, description: str, style: FieldStyle, *queries: Json, names: str = "left") -> Json:
+    """Return a panel of horizontal bars, each with its number. Its name is to the `left` of it, or on `top`."""
     options = {
         "reduceOptions": _LAST_VALUE,
         "orientation": "horizontal",
         "displayMode": "basic",
         "valueMode": "color",
         "showUnfilled": True,
-        "namePlacement": "auto",
+        "namePlacement": names,
         "minVizHeight": 16,
         "minVizWidth": 8,
-        "sizing": "auto",
+        "maxVizHeight": 32 if names == "left" else 64,
+        "sizing": "manual",
     }
     made = panel("bargauge", title, description, style, queries) | {"options": options}
     return add_field_options(made, color={"mode": "thresholds"})
@@ -103,13 +106,17 @@ def time_series(title: str, description: str, style: FieldStyle, *queries: Json,
     return add_field_options(made, color={"mode": "palette-classic"}, custom=custom)
 
 
-def state_timeline(title: str, description: str, style: FieldStyle, *queries: Json) -> Json:
-    """Return a panel with a row for each series: equal values are merged, missing values are gaps."""
+def state_timeline(title: str, description: str, style: FieldStyle, *queries: Json, rows: int = 8) -> Json:
+    """Return a panel with a row for each series: equal values are merged, missing values are gaps.
+
+    If there are more than `rows`, Grafana 11.2 and later divides them into pages.
+    """
     options = {
         "showValue": "always",
         "mergeValues": True,
         "alignValue": "left",
         "rowHeight": 0.9,
+        "perPage": rows,
         "legend": _HIDDEN_LEGEND,
         "tooltip": _SINGLE_TOOLTIP,
     }
@@ -117,12 +124,15 @@ def state_timeline(title: str, description: str, style: FieldStyle, *queries: Js
     return add_field_options(made, color={"mode": "thresholds"}, custom={"lineWidth": 0, "fillOpacity": 80})
 
 
-def status_history(title: str, description: str, style: FieldStyle, max_cells: int, *queries: Json) -> Json:
-    """Return a panel with a row of at most `max_cells` cells for each server."""
+def status_history(
+    title: str, description: str, style: FieldStyle, max_cells: int, *queries: Json, rows: int = 25
+) -> Json:
+    """Return a panel with a row of at most `max_cells` cells for each server, and with pages as in a timeline."""
     options = {
         "showValue": "always",
         "rowHeight": 0.9,
         "colWidth": 0.9,
+        "perPage": rows,
         "legend": _HIDDEN_LEGEND,
         "tooltip": _SINGLE_TOOLTIP,
     }
@@ -132,17 +142,25 @@ def status_history(title: str, description: str, style: FieldStyle, max_cells: i
         made,
         color={"mode": "thresholds"},
         custom={"lineWidth": 0, "fillOpacity": 80},
-        links=[link_to_server("__field.labels.server_name")],
+        links=links_to_server("__field.labels.server_name"),
     )
 
 
 # ---------------------------------------------------------------- links
 
 
-def link_to_server(field: str) -> Json:
-    """Return a link to the dashboard of the server named in `field`, with the same variables and time range."""
-    url = f"/d/mxfed-server?var-server_name=${{{field}}}&{_VARIABLES}"
-    return {"title": "Show this server", "url": url, "targetBlank": False}
+def links_to_server(field: str) -> list[Json]:
+    """Return links to the server named in `field`: to its dashboard, with the same variables and time range, and to its
+    page of the exporter.
+    """
+    url = f"/d/mxfed-server?var-server_name=${{{field}}}&{_VARIABLES}&${{__url_time_range}}"
+    dashboard = {"title": "Show this server", "url": url, "targetBlank": False}
+    return [dashboard, link_to_page("Open its page of the exporter", exporter_page(field))]
+
+
+def exporter_page(field: str) -> str:
+    """Return the URL of the exporter's page of the server named in `field`."""
+    return f"${{{EXPORTER_URL}:raw}}/servers/${{{field}}}"
 
 
 def link_to_page(title: str, url: str) -> Json:

@@ -12,6 +12,7 @@ from exporter.metrics.families import PREFIX
 from exporter.model.enums import Stage
 
 EXPORTER_MATCHERS = ('job=~"$job"', 'instance=~"$instance"')
+ALERT_NAMES = 'alertname=~"MatrixFederation.+"'
 _SERVERS_MATCHER = 'server_name=~"$server_name"'
 _SERVER_MATCHER = 'server_name="$server_name"'
 
@@ -86,9 +87,19 @@ def with_place(select: Callable[..., str]) -> Callable[..., str]:
     return select_with_place
 
 
+def or_named(expression: str, label: str, text: str) -> str:
+    """Return PromQL with one series whose `label` has the text if there is none, for panels that only show names."""
+    return f'{expression} or on () label_replace(vector(1), "{label}", "{text}", "__name__", "")'
+
+
 def count_or_zero(expression: str) -> str:
     """Return the number of series, and 0 instead of nothing if there is none."""
     return f"count({expression}) or vector(0)"
+
+
+def to_days(expression: str) -> str:
+    """Convert seconds to days."""
+    return f"{expression} / 86400"
 
 
 def to_milliseconds(expression: str) -> str:

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from exporter.model.enums import Stage
-from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, Dashboard, changes, server_variables
+from grafana.alerts import alerts_of_server
+from grafana.dashboard import EXPORTER_RESTARTS, FIRING_ALERTS, LINK_TO_EXPORTER, Dashboard, changes, server_variables
 from grafana.layout import Row, even_line, line
 from grafana.panels import instant_query, range_query, stat, state_timeline, time_series
-from grafana.promql import count_or_zero, federation_state, max_by, min_by, select_server, to_milliseconds
+from grafana.promql import count_or_zero, federation_state, max_by, min_by, or_named, select_server, to_milliseconds
 from grafana.server_certificates import CERTIFICATE_TIME_LEFT, certificates_row
 from grafana.tables import ValueColumn, table
 from grafana.thresholds import Thresholds
@@ -41,7 +42,7 @@ def _status() -> list[Json]:
             "✓: every implementation can federate with the server, according to every exporter. !: some cannot, or "
             "lookups work and joins or messages do not (stage proxy). ✗: neither Synapse nor Dendrite can, according "
             "to every exporter.",
-            FEDERATION,
+            FEDERATION.or_else("no result"),
             instant_query(federation_state(select_server)),
         ),
         stat(
@@ -59,15 +60,15 @@ def _status() -> list[Json]:
         ),
         stat(
             "Last success",
-            "Time since the last successful probe of any exporter. Empty if no probe succeeded since they started.",
+            "Time since the last successful probe of any exporter. “never”: none has since they started.",
             TIME_AGO,
             instant_query(to_milliseconds(last_success)),
         ),
         stat(
-            "Next certificate expiry",
+            "Next expiry",
             "Time until the next certificate expires, and its connection: well_known is HTTPS to the server name, "
             "federation is an endpoint.",
-            TIME_LEFT,
+            TIME_LEFT.or_else("no certificates"),
             instant_query(f"bottomk(1, {CERTIFICATE_TIME_LEFT})", "{{connection}}"),
             text_mode="value_and_name",
         ),
@@ -75,7 +76,7 @@ def _status() -> list[Json]:
             "Software",
             "Name and version that the server reports at each of its endpoints.",
             COUNT,
-            instant_query(software, "{{name}} {{version}}"),
+            instant_query(or_named(software, "name", "unknown"), "{{name}} {{version}}"),
             text_mode="name",
         ),
     ]
@@ -86,7 +87,7 @@ def _implementations() -> Json:
         "Implementations",
         "Whether each implementation of a homeserver can federate with the server, according to all exporters. conduit "
         "stands for the Conduit family, such as continuwuity and tuwunel.",
-        SUCCESS,
+        SUCCESS.or_else("no result"),
         instant_query(f"avg by (implementation) ({select_server('peer_success')})", "{{implementation}}"),
         text_mode="value_and_name",
     )
@@ -99,7 +100,7 @@ def _outbound() -> Json:
         "How the server was made to connect to the exporter when it last did, and over which IP family it came. The "
         "other direction is off by default.",
         COUNT,
-        instant_query(came, "{{method}} {{ip_family}}"),
+        instant_query(or_named(came, "method", "never"), "{{method}} {{ip_family}}"),
         text_mode="name",
     )
 
@@ -110,7 +111,7 @@ def _availability(thresholds: Thresholds) -> Json:
         "Ratio of successful probes to all probes of all exporters in each period. A probe succeeds if both Synapse "
         "and Dendrite can federate with the server. Green while the alert on low availability tolerates the failures: "
         f"up to {100 * thresholds.failure_ratio:g} % of the probes.",
-        availability(thresholds.failure_ratio),
+        availability(thresholds.failure_ratio).or_else("no probes"),
         *(instant_query(_success_ratio(period), period) for period in _AVAILABILITY_PERIODS),
         text_mode="value_and_name",
     )
@@ -133,7 +134,7 @@ def _exporters() -> Json:
         "Every exporter that watches this server. If only one of them fails, check its network first.",
         keys,
         [
-            ValueColumn("state", federation_state(select_server, *keys), FEDERATION),
+            ValueColumn("state", federation_state(select_server, *keys), FEDERATION.or_else("no result")),
             ValueColumn("duration", max_by(select_server("probe_duration_seconds"), *keys), DURATION),
             *(
                 ValueColumn(title, to_milliseconds(max_by(select_server(metric), *keys)), TIME_AGO)
@@ -141,6 +142,7 @@ def _exporters() -> Json:
             ),
         ],
         sort_by="state",
+        empty="no exporter",
     )
 
 
@@ -156,6 +158,7 @@ def _stages() -> Json:
         "last made to.",
         SUCCESS,
         *(range_query(f"avg({_stage_success(*row)})", " or ".join(row)) for row in _stage_rows()),
+        rows=len(Stage),
     )
 
 
@@ -174,7 +177,7 @@ def _failures_over_time() -> Json:
     return state_timeline(
         "Failures over time",
         "One row for each stage and reason, filled while the stage fails for this reason on any exporter.",
-        FAILING,
+        FAILING.or_else("no failures"),
         range_query(max_by(select_server("failure_info"), "probe_stage", "reason"), "{{probe_stage}}: {{reason}}"),
     )
 
@@ -183,7 +186,7 @@ def _warnings_over_time() -> Json:
     return state_timeline(
         "Warnings over time",
         "One row for each warning, filled while any exporter reports it.",
-        WARNING,
+        WARNING.or_else("no warnings"),
         range_query(max_by(select_server("warning_info"), "warning"), "{{warning}}"),
     )
 
@@ -217,27 +220,27 @@ def _delegation_status() -> list[Json]:
     return [
         stat(
             "As expected",
-            "Whether the server is as `expect` in the configuration says. Empty if nothing is configured.",
-            EXPECTATION,
+            "Whether the server is as `expect` in the configuration says.",
+            EXPECTATION.or_else("nothing is expected"),
             instant_query(min_by(select_server("as_expected"), "expectation"), "{{expectation}}"),
             text_mode="value_and_name",
         ),
         stat(
             "Delegation changes",
             "Number of changes of method or targets within the time range. Failed lookups do not count.",
-            WARNING_COUNT,
+            WARNING_COUNT.or_else("never"),
             instant_query(increases),
         ),
         stat(
             "Well-known cache time",
             "How long peers may cache the well-known response. A mistake in it lasts that long.",
-            TIME_LEFT,
+            TIME_LEFT.or_else("no well-known"),
             instant_query(f"min({select_server('well_known_cache_seconds')})"),
         ),
         stat(
             "SRV records",
             "Number of SRV records by service: matrix-fed is the current one, matrix is deprecated.",
-            COUNT,
+            COUNT.or_else("none"),
             instant_query(max_by(select_server("srv_records"), "service"), "{{service}}"),
             text_mode="value_and_name",
         ),
@@ -252,6 +255,7 @@ def _delegation() -> Json:
         ("method", "target"),
         [ValueColumn("exporters", f"count by (method, target) ({select_server('delegation_info')})", COUNT)],
         sort_by="method",
+        empty="no target was found",
     )
 
 
@@ -259,7 +263,7 @@ def _endpoints() -> Json:
     return time_series(
         "Endpoints",
         "Number of addresses of all targets: resolved addresses, and healthy ones, which passed every stage.",
-        COUNT,
+        COUNT.or_else("no endpoint was found"),
         range_query(max_by(select_server("endpoints"), "ip_family"), "{{ip_family}} resolved"),
         range_query(min_by(select_server("endpoints_healthy"), "ip_family"), "{{ip_family}} healthy"),
     )
@@ -278,10 +282,9 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
                 "Status",
                 (
                     even_line(4, *_status()),
-                    line(
-                        6, (4, _implementations()), (4, _outbound()), (6, _availability(thresholds)), (10, _exporters())
-                    ),
-                    line(5, (24, state_by_place())),
+                    line(5, (8, _implementations()), (6, _outbound()), (10, _availability(thresholds))),
+                    line(6, (24, alerts_of_server())),
+                    line(6, (16, _exporters()), (8, state_by_place())),
                 ),
             ),
             Row(
@@ -298,4 +301,5 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
             ),
             certificates_row(thresholds),
         ],
+        [LINK_TO_EXPORTER],
     )

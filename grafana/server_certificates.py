@@ -2,10 +2,10 @@
 
 from grafana.layout import Row, line
 from grafana.panels import bar_gauge, instant_query, range_query, stat, time_series
-from grafana.promql import min_by, pick_one, select_server, to_milliseconds
+from grafana.promql import min_by, pick_one, select_server, to_days, to_milliseconds
 from grafana.tables import LabelColumns, ValueColumn, table
 from grafana.thresholds import Thresholds, renewal_state
-from grafana.value_mappings import COUNT, DATE, RATIO, RENEWAL, TIME_LEFT, VALIDITY, Json
+from grafana.value_mappings import COUNT, DATE, DAYS_LEFT, RATIO, RENEWAL, TIME_LEFT, VALIDITY, Json
 
 _NOT_AFTER = select_server("tls_cert_not_after_timestamp_seconds")
 _NOT_BEFORE = select_server("tls_cert_not_before_timestamp_seconds")
@@ -43,6 +43,7 @@ def _certificates(thresholds: Thresholds) -> Json:
             LabelColumns(("version",), pick_one(select_server("tls_version_info"), "connection", "version")),
         ],
         sort_by="connection",
+        empty="no certificates",
     )
 
 
@@ -50,18 +51,19 @@ def _lifetime_left() -> Json:
     return bar_gauge(
         "Lifetime left",
         "Ratio of the remaining time to the certificate's lifetime: full when it is issued, empty when it expires.",
-        RATIO,
+        RATIO.or_else("no certificates"),
         instant_query(_LIFETIME_LEFT, "{{connection}}"),
+        names="top",
     )
 
 
 def _time_left() -> Json:
     return time_series(
-        "Certificate time left",
+        "Days until certificates expire",
         "Time until the certificate or one of its issuers expires. A jump upwards is a renewal. Below zero, it has "
         "expired.",
-        TIME_LEFT,
-        range_query(CERTIFICATE_TIME_LEFT, "{{connection}}"),
+        DAYS_LEFT.or_else("no certificates"),
+        range_query(to_days(CERTIFICATE_TIME_LEFT), "{{connection}}"),
     )
 
 
@@ -70,13 +72,13 @@ def _signing_keys() -> list[Json]:
         stat(
             "Signing keys",
             "Valid ed25519 verify keys that the server publishes.",
-            COUNT,
+            COUNT.or_else("none"),
             instant_query(f"min({select_server('signing_keys')})"),
         ),
         stat(
-            "Signing keys expire in",
+            "Keys expire in",
             "How long peers may cache the keys. “ago” means that the keys have expired and that peers refuse them.",
-            TIME_LEFT,
+            TIME_LEFT.or_else("no keys"),
             instant_query(f"min({_KEYS_VALID_UNTIL}) - time()"),
         ),
     ]

@@ -1,16 +1,23 @@
 """Tables: each column has a query, and rows are joined by the labels that the queries share."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from grafana.panels import add_field_options, link_to_page, link_to_server, panel, table_query
-from grafana.value_mappings import FieldStyle, Json
+from grafana.panels import add_field_options, link_to_page, links_to_server, panel, table_query
+from grafana.value_mappings import SEVERITY, FieldStyle, Json
 
-_REASONS_PAGE = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs/reasons.md"
-_LABEL_LINKS = {
-    "server_name": link_to_server("__value.raw"),
-    "reason": link_to_page("Show the remedy", _REASONS_PAGE),
+_DOCS = "https://github.com/matrix-federation-exporter/matrix-federation-exporter/blob/main/docs"
+_NO_VALUE = "-"
+_LABEL_OPTIONS: Mapping[str, Json] = {
+    "server_name": {"links": links_to_server("__value.raw"), "custom.minWidth": 180},
+    "reason": {"links": [link_to_page("Show the remedy", f"{_DOCS}/reasons.md")]},
+    "alertname": {"links": [link_to_page("Show the runbook", f"{_DOCS}/runbooks/${{__value.raw}}.md")]},
+    "severity": SEVERITY,
+    "alertstate": {"custom.width": 100},
+    "connection": {"custom.width": 115},
+    "name": {"custom.width": 100},
+    "version": {"custom.width": 90},
 }
 
 
@@ -34,10 +41,13 @@ class LabelColumns:
 _Columns = Sequence[ValueColumn | LabelColumns]
 
 
-def table(title: str, description: str, keys: Sequence[str], columns: _Columns, sort_by: str) -> Json:
+def table(  # noqa: PLR0913 - what a table is made of
+    title: str, description: str, keys: Sequence[str], columns: _Columns, sort_by: str, *, empty: str
+) -> Json:
     """Return a table sorted by the column titled `sort_by`.
 
-    The `keys` are the labels that all queries share. They are the first columns.
+    The `keys` are the labels that all queries share. They are the first columns. `empty` is what it means if there are
+    no rows.
     """
     options = {
         "showHeader": True,
@@ -46,10 +56,12 @@ def table(title: str, description: str, keys: Sequence[str], columns: _Columns, 
         "footer": {"show": False, "countRows": False, "enablePagination": True, "fields": "", "reducer": ["sum"]},
     }
     queries = [table_query(column.expression) for column in columns]
-    made = panel("table", title, description, FieldStyle(), queries) | {"options": options}
+    made = panel("table", title, description, FieldStyle(no_value=empty), queries) | {"options": options}
     made["transformations"] = [{"id": "merge", "options": {}}, _organize_fields(keys, columns)]
-    made["fieldConfig"]["overrides"] = [*_link_overrides(keys, columns), *_style_overrides(columns)]
-    return add_field_options(made, custom={"align": "auto", "filterable": True, "cellOptions": {"type": "auto"}})
+    made["fieldConfig"]["overrides"] = [*_label_overrides(keys, columns), *_style_overrides(columns)]
+    return add_field_options(
+        made, custom={"align": "auto", "minWidth": 80, "filterable": True, "cellOptions": {"type": "auto"}}
+    )
 
 
 def _organize_fields(keys: Sequence[str], columns: _Columns) -> Json:
@@ -78,18 +90,20 @@ def _order_fields(columns: _Columns) -> Iterator[str]:
         yield from column.labels if isinstance(column, LabelColumns) else (field,)
 
 
-def _link_overrides(keys: Sequence[str], columns: _Columns) -> Iterator[Json]:
+def _label_overrides(keys: Sequence[str], columns: _Columns) -> Iterator[Json]:
     labels = [*keys, *(label for column in columns if isinstance(column, LabelColumns) for label in column.labels)]
     for label in labels:
-        if label in _LABEL_LINKS:
-            yield _override(label, {"links": [_LABEL_LINKS[label]]})
+        yield _override(label, {"noValue": _NO_VALUE, **_LABEL_OPTIONS.get(label, {})})
 
 
 def _style_overrides(columns: _Columns) -> Iterator[Json]:
     for column in columns:
         if isinstance(column, ValueColumn):
             cell_type = "color-text" if column.style.has_colours else "auto"
-            options = column.style.field_options() | {"custom.cellOptions": {"type": cell_type}}
+            options = column.style.field_options(_NO_VALUE) | {
+                "custom.cellOptions": {"type": cell_type},
+                "custom.width": column.style.width,
+            }
             yield _override(column.title, options)
 
 

@@ -3,8 +3,8 @@
 A colour never stands alone: each value with a colour of its own also has a text, or is printed as a number.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 from grafana.thresholds import RenewalState
 
@@ -45,17 +45,25 @@ class FieldStyle:
     """The colour below every threshold."""
     minimum: float | None = None
     maximum: float | None = None
+    width: int = 90
+    """Of a column with such values, in pixels."""
+    no_value: str = ""
+    """What is shown in place of a value that does not exist, if that means something."""
+
+    def or_else(self, no_value: str) -> Self:
+        """Return the style with what a missing value means: `never`, if it is the time of something that never was."""
+        return replace(self, no_value=no_value)
 
     @property
     def has_colours(self) -> bool:
         return bool(self.mappings or self.thresholds)
 
-    def field_options(self) -> Json:
+    def field_options(self, no_value: str = "no data") -> Json:
         """Return Grafana's field options, as in `fieldConfig.defaults`."""
         limits = {"min": self.minimum, "max": self.maximum}
         return {
             "unit": self.unit,
-            "noValue": "no data",
+            "noValue": self.no_value or no_value,
             "mappings": [mapping.json(index) for index, mapping in enumerate(self.mappings)],
             "thresholds": {"mode": "absolute", "steps": self._threshold_steps()},
             **{name: value for name, value in limits.items() if value is not None},
@@ -84,9 +92,11 @@ DURATION = FieldStyle("s", minimum=0)
 BYTES = FieldStyle("bytes", minimum=0)
 PER_SECOND = FieldStyle("ops", minimum=0)
 RATIO = _ratio()
-TIME_LEFT = FieldStyle("dtdurations")
-DATE = FieldStyle("dateTimeAsIso")
-TIME_AGO = FieldStyle("dateTimeFromNow")
+TIME_LEFT = FieldStyle("dtdurations", width=100)
+DAYS_LEFT = FieldStyle("none")
+"""Of graphs, whose axis would say "2 months" at every line."""
+DATE = FieldStyle("dateTimeAsIso", width=165)
+TIME_AGO = FieldStyle("dateTimeFromNow", width=125, no_value="never")
 
 _SEVERE = 10  # times the failures that the alert tolerates: bad, and not only degraded
 
@@ -102,29 +112,30 @@ def availability(tolerated_failures: float) -> FieldStyle:
 _ALMOST_NONE, _ALMOST_ALL = 0.0001, 0.9999
 
 
-def _average_success(all_text: str, some_text: str, none_text: str) -> FieldStyle:
+def _average_success(all_text: str, some_text: str, none_text: str, width: int = 90) -> FieldStyle:
     """Return the style of the average of several successes, each 0 or 1."""
     return FieldStyle(
         mappings=(
             ValueMapping(1, 1, all_text, GOOD),
             ValueMapping(_ALMOST_NONE, _ALMOST_ALL, some_text, DEGRADED),
             ValueMapping(0, 0, none_text, BAD),
-        )
+        ),
+        width=width,
     )
 
 
-def _either(true_text: str, false_text: str) -> FieldStyle:
-    return FieldStyle(mappings=(ValueMapping(1, 1, true_text, GOOD), ValueMapping(0, 0, false_text, BAD)))
+def _either(true_text: str, false_text: str, width: int = 90) -> FieldStyle:
+    return FieldStyle(mappings=(ValueMapping(1, 1, true_text, GOOD), ValueMapping(0, 0, false_text, BAD)), width=width)
 
 
-FEDERATION = _average_success("✓ federates", "! in part", "✗ does not federate")
+FEDERATION = _average_success("✓ federates", "! in part", "✗ does not federate", width=150)
 FEDERATION_SYMBOL = _average_success("✓", "!", "✗")
 """FEDERATION, for cells that have room for one character."""
 SUCCESS = _average_success("✓ ok", "~ partial", "✗ failing")
 VALIDITY = _either("✓ valid", "✗ invalid")
 EXPECTATION = _either("✓ as expected", "✗ unexpected")
 UP = _either("✓ up", "✗ down")
-CONFIG_RELOAD = _either("✓ in use", "✗ rejected")
+CONFIG_RELOAD = _either("✓ in use", "✗ rejected", width=150)
 FAILING = FieldStyle(mappings=(ValueMapping(1, 1, "✗ failing", BAD),))
 WARNING = FieldStyle(mappings=(ValueMapping(1, 1, "! warning", DEGRADED),))
 RENEWAL = FieldStyle(
@@ -136,5 +147,16 @@ RENEWAL = FieldStyle(
             (RenewalState.RENEW_SOON, "~ renew soon", DEGRADED),
             (RenewalState.NOT_DUE, "✓ not due", GOOD),
         )
-    )
+    ),
+    width=115,
 )
+_SEVERITIES = (("critical", "✗ critical", BAD), ("warning", "! warning", DEGRADED), ("info", "info", NEUTRAL))
+SEVERITY: Json = {
+    "mappings": [
+        {"type": "value", "options": {severity: {"text": text, "color": colour, "index": index}}}
+        for index, (severity, text, colour) in enumerate(_SEVERITIES)
+    ],
+    "custom.cellOptions": {"type": "color-text"},
+    "custom.width": 110,
+}
+"""The options of a column with the severities of alerts."""

@@ -33,6 +33,7 @@ def _different_from_place_to_place() -> Json:
             LabelColumns(("probe_stage", "reason"), f"{_FAILURES} and on (server_name) ({_DIFFERENT})"),
         ],
         sort_by="server_name",
+        empty="all places agree",
     )
 
 

@@ -137,3 +137,20 @@ def test_threat_model_points_at_what_is_there() -> None:
     links = re.findall(r"\]\((?!https)([^)]+)\)", (ROOT / "SECURITY.md").read_text())
     assert len(links) > 30
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+PARTS: Final = ROOT / "tests" / "grafana" / "browser"
+
+
+def test_packages_from_npm_are_pinned_by_hash() -> None:
+    """All of them by the hash of what was seen when they were chosen, and from no particular registry."""
+    packages = json.loads((PARTS / "package-lock.json").read_text())["packages"]
+    pinned = {name: package for name, package in packages.items() if name}
+    assert [name for name, package in pinned.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in pinned.items() if "resolved" in package] == []
+
+
+def test_every_package_from_npm_has_its_reason() -> None:
+    chosen = json.loads((PARTS / "package.json").read_text())["devDependencies"]
+    assert [name for name in chosen if f"`{name}`" not in REASONS] == []
+    assert [version for version in chosen.values() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []

@@ -58,9 +58,10 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, exporters: Sequence[HostPort]) -> AsyncIterator[Prometheus]:
+async def prometheus(folder: Path, exporters: Sequence[HostPort], **changed: object) -> AsyncIterator[Prometheus]:
+    """Run Prometheus; `changed` replaces parts of its configuration."""
     configuration, log = folder / "prometheus.yml", folder / "prometheus.log"
-    configuration.write_text(json.dumps(_configuration(exporters)))
+    configuration.write_text(json.dumps(_configuration(exporters) | changed))
     command = [
         program("prometheus"),
         f"--config.file={configuration}",

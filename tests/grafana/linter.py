@@ -23,6 +23,7 @@ VALUES = {
     "instance": "$instance",
     "server_name": "some server",
     "shown": "1",
+    "exporter_url": "https://exporter.example.org",
 }
 RATES = {"rate", "irate"}
 INCREASES = {*RATES, "increase"}
@@ -32,6 +33,8 @@ UNITS = {
     *("dtdurations", "dateTimeAsIso", "dateTimeFromNow"),
 }
 """The units in use, all of which the linter knows."""
+OF_ALERTS = {"ALERTS", "ALERTS_FOR_STATE"}
+"""Series without the label `instance`: an alert is about what several exporters have found."""
 
 
 def template_datasource(dashboard: Json) -> Iterator[str]:
@@ -120,6 +123,8 @@ def check_target_matcher(dashboard: Json, label: str) -> Iterator[str]:
     for title, target in targets(dashboard):
         for selector in find_selectors(parse(target["expr"])):
             matchers = {(each.name, str(each.op), each.value) for each in selector.matchers.matchers}
+            if selector.name in OF_ALERTS and label == "instance":
+                continue
             if (label, "MatchOp.Re", f"${label}") not in matchers:
                 yield f'{title}: {selector.name} lacks {label}=~"${label}"'
 

@@ -12,6 +12,7 @@ import yaml
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.metrics.families import FAMILIES, SUFFIXES
+from exporter.metrics.rules.values import defaults
 from grafana.generate import DASHBOARDS_FOLDER, build_dashboards, render
 from grafana.layout import GRID_WIDTH, line
 from tests.grafana.dashboards import ALL, Json, annotations, interpolate, label_values, panels, targets, variables
@@ -19,13 +20,21 @@ from tests.grafana.linter import VALUES, find_selectors, parse
 
 REMOVED_KINDS = {"graph", "singlestat", "table-old"}  # removed from Grafana
 KINDS_WITH_NUMBERS = {"stat", "table", "bargauge"}
-PROMETHEUS_METRICS = {"up", "scrape_duration_seconds", "scrape_samples_scraped", "ALERTS"}  # which it adds itself
+PROMETHEUS_METRICS = {
+    "up",
+    "scrape_duration_seconds",
+    "scrape_samples_scraped",
+    "ALERTS",
+    "ALERTS_FOR_STATE",
+}  # which it adds itself
 UIDS = {
     "overview.json": "mxfed-overview",
     "server.json": "mxfed-server",
     "certificates.json": "mxfed-certs",
     "exporter.json": "mxfed-exporter",
 }
+CELL = "${__value.raw}"
+ALERTS = sorted(defaults().alerts)
 PROVISIONING = DASHBOARDS_FOLDER.parent / "provisioning"
 
 
@@ -213,15 +222,29 @@ def test_links_between_dashboards_have_a_target(name: str) -> None:
 
 @pytest.mark.parametrize("name", ALL)
 def test_links_to_the_documentation_have_a_target(name: str) -> None:
-    pages = [url.partition("/blob/main/")[2] for url in urls(ALL[name]) if not url.startswith("/")]
+    pages = [url.partition("/blob/main/")[2] for url in urls(ALL[name]) if url.startswith("https:")]
     assert [
-        page for page in pages if not (Path(page).suffix == ".md" and (DASHBOARDS_FOLDER.parents[1] / page).is_file())
+        page
+        for page in pages
+        for alert in ALERTS
+        if not (Path(page).suffix == ".md" and (DASHBOARDS_FOLDER.parents[1] / page.replace(CELL, alert)).is_file())
     ] == []
+
+
+@pytest.mark.parametrize("name", ["overview.json", "server.json", "certificates.json"])
+def test_servers_lead_to_their_page_of_the_exporter(name: str) -> None:
+    """Its URL is the value of a variable, because Grafana does not know it."""
+    assert f"${{exporter_url:raw}}/servers/{CELL}" in urls(ALL[name])
+    assert variables(ALL[name], "textbox").keys() == {"exporter_url"}
+
+
+def test_dashboard_of_a_server_leads_to_its_page_of_the_exporter() -> None:
+    assert ALL["server.json"]["links"][1]["url"] == "${exporter_url:raw}/servers/${server_name}"
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_menu_of_every_dashboard_lists_all_dashboards(name: str) -> None:
-    (link,) = ALL[name]["links"]
+    (link,) = [link for link in ALL[name]["links"] if link["type"] == "dashboards"]
     assert [name for name, dashboard in ALL.items() if set(link["tags"]) <= set(dashboard["tags"])] == list(ALL)
 
 
