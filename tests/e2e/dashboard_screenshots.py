@@ -38,7 +38,7 @@ from tests.waiting import until_async
 WIDTH: Final = 1400
 DAY, STEP = timedelta(days=1), timedelta(minutes=5)
 INSTANCE = "exporter.example.org:10448"
-LIVE_SECONDS, SCRAPE_SECONDS = 120, 5
+LIVE_SECONDS, SCRAPE_SECONDS = 60, 5
 PROBE = {"interval": "15s", "timeout": "10s", "deep_interval": "30s"}
 WATCHED = (*SERVERS, STORY_SERVER)
 
