@@ -216,7 +216,7 @@ def _probe_durations() -> Json:
 
 def _delegation_status() -> list[Json]:
     changed = select_server("changes_total", 'subject="delegation"')
-    increases = f"max(increase({changed}[$__range]))"
+    increases = f"round(max(increase({changed}[$__range])))"
     return [
         stat(
             "As expected",
