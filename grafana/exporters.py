@@ -162,9 +162,8 @@ def _connectivity() -> Json:
 def _proxy_failures() -> Json:
     return time_series(
         "Proxy failures",
-        "Rate of probes that say nothing about their server, because the exporter's own proxy failed. Empty without a "
-        "proxy.",
-        PER_SECOND,
+        "Rate of probes that say nothing about their server, because the exporter's own proxy failed.",
+        PER_SECOND.or_else("no failures"),
         range_query(_rate(select_exporters("proxy_failures_total")), "{{proxy}} {{reason}}"),
     )
 

@@ -23,7 +23,6 @@ RANGE_SECONDS, STEP_SECONDS = 30, 1
 MAY_BE_EMPTY = {
     "Exporter restarts": "the exporter of this test starts once",
     "Changes": "nothing about the servers of the lab changes",
-    "Proxy failures": "the exporter of this test uses no proxy",
     "Firing alerts": "this Prometheus has no rules: those of deploy/ have tests of their own",
 }
 """By title, with the reason why there is nothing to find; they are asked all the same."""
@@ -31,6 +30,7 @@ MAY_BE_EMPTY = {
 EMPTY_PANELS = {
     "Different from place to place": "it compares exporters, and this test has one: test_vantage_points.py has two",
     "Alerts": "this Prometheus has no rules: test_drawn_dashboards.py has them",
+    "Proxy failures": "the exporter of this test uses no proxy",
     "Skipped probes over time": "no probe of this test has to be skipped",
 }
 """By title, with the reason why their queries may find nothing; they are asked all the same."""

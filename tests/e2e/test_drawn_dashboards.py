@@ -43,6 +43,7 @@ def views(name: str) -> list[View]:
 
 
 MAY_BE_EMPTY = {
+    "Proxy failures": "the exporter of this test uses no proxy",
     "Different from place to place": "all exporters agree",
     "Skipped probes over time": "no probe of this test has to be skipped",
 }
