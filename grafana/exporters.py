@@ -102,7 +102,7 @@ def _instances() -> Json:
             LabelColumns(("version",), max_by(select_exporters("build_info"), *_KEYS, "version")),
             ValueColumn("servers", max_by(select_exporters("servers"), *_KEYS), COUNT),
             ValueColumn(
-                "latest configuration",
+                "configuration",
                 max_by(select_exporters("config_last_reload_successful"), *_KEYS),
                 CONFIG_RELOAD,
             ),

@@ -127,7 +127,7 @@ def _exporters() -> Json:
     times = [
         ("last probe", "probe_last_timestamp_seconds"),
         ("last deep look", "deep_look_timestamp_seconds"),
-        ("last look outbound", "outbound_timestamp_seconds"),
+        ("last outbound", "outbound_timestamp_seconds"),
     ]
     return table(
         "Exporters",

@@ -92,11 +92,11 @@ DURATION = FieldStyle("s", minimum=0)
 BYTES = FieldStyle("bytes", minimum=0)
 PER_SECOND = FieldStyle("ops", minimum=0)
 RATIO = _ratio()
-TIME_LEFT = FieldStyle("dtdurations", width=100)
+TIME_LEFT = FieldStyle("dtdurations", width=110)
 DAYS_LEFT = FieldStyle("none")
 """Of graphs, whose axis would say "2 months" at every line."""
 DATE = FieldStyle("dateTimeAsIso", width=165)
-TIME_AGO = FieldStyle("dateTimeFromNow", width=125, no_value="never")
+TIME_AGO = FieldStyle("dateTimeFromNow", width=138, no_value="never")
 
 _SEVERE = 10  # times the failures that the alert tolerates: bad, and not only degraded
 

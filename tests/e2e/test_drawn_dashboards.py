@@ -48,13 +48,15 @@ MAY_BE_EMPTY = {
     "Skipped probes over time": "no probe of this test has to be skipped",
 }
 """By title, with the reason. What the others show must exist for at least one of the servers."""
-MAY_BE_CUT = re.compile(r"[0-9a-f]{64}")
-"""Fingerprints: whoever needs the whole text opens the cell."""
+MAY_BE_CUT = re.compile(r"[0-9a-f]{64}|/.*/more\.json")
+"""Fingerprints, and the path in the folder of this test: whoever needs the whole text opens the cell."""
 
 READY = f"""
   count(count_over_time(matrix_federation_probe_success[1m]) >= 2) >= {len(LAB) + MANY}
   and on () count(ALERTS{{alertstate="firing", server_name="refused.lab.test"}})
+  and on () count(up offset 30s)
 """
+"""Panels show no data that is newer than their latest step, which is half a minute at most."""
 
 
 EVERY_SECOND = {"global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}}
