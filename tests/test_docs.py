@@ -36,7 +36,7 @@ async def test_the_page_that_compares_contains_what_the_programs_print(
     name = comparison.server_name
     servers = [server for server in WITH_BOTH_WAYS if server.server_name == name]
     async with lab_site(tmp_path, *servers) as site:
-        served = await site.get("/api/report", server_name=name, fresh="true")
+        served = await site.get_probed("/api/report", server_name=name, fresh="true")
         capsys.readouterr()
         await asyncio.to_thread(check.run, [name], site.config_file, as_json=False)
         printed = capsys.readouterr().out

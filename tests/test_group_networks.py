@@ -21,7 +21,7 @@ from exporter.workers.pool import WorkerPool
 from tests.embedded_federation import Series, failures, lab_servers, of_server, scraped, series
 from tests.lab.dns_faults import drop
 from tests.waiting import PATIENCE, leaked_tasks, slowness, until, until_async
-from tests.web.serving import client_of
+from tests.web.serving import client_of, get_probed
 
 pytestmark = pytest.mark.lab
 
@@ -132,7 +132,7 @@ async def test_contradicting_networks_live_side_by_side(in_workers: bool, tmp_pa
                     report = await fresh_report(client, server)
                     assert report["federation_ok"] is bool(ALL_AS_EXPECTED[server.server_name]), report["problems"]
                     assert problems_in(report) == (UNTRUSTED if server is MIXED else set())
-                    probed = await client.get("/probe", params={"target": server.server_name})
+                    probed = await get_probed(client, "/probe", {"target": server.server_name})
                     success = (
                         f'probe_success{{server_name="{server.server_name}"}} {ALL_AS_EXPECTED[server.server_name]}'
                     )
@@ -144,7 +144,7 @@ async def test_contradicting_networks_live_side_by_side(in_workers: bool, tmp_pa
 
 
 async def fresh_report(client: httpx.AsyncClient, server: LabServer) -> Any:
-    response = await client.get("/api/v1/report", params={"server_name": server.server_name, "fresh": "true"})
+    response = await get_probed(client, "/api/v1/report", {"server_name": server.server_name, "fresh": "true"})
     assert response.status_code == 200, response.text
     return response.json()
 

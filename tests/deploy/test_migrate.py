@@ -194,5 +194,6 @@ async def test_uptime_kuma_and_gatus_see_good_and_bad(tmp_path: Path) -> None:
     assert parameter == "server_name=example.org"
     assert endpoint["conditions"] == ["[STATUS] == 200", "[BODY] == GOOD"]
     async with lab_site(tmp_path, HEALTHY, BROKEN) as site:
-        answers = [await site.get(path, server_name=each.server_name, fresh="true") for each in (HEALTHY, BROKEN)]
+        both = (HEALTHY, BROKEN)
+        answers = [await site.get_probed(path, server_name=each.server_name, fresh="true") for each in both]
     assert [(answer.status_code, answer.text) for answer in answers] == [(200, "GOOD"), (200, "BAD")]

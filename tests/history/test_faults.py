@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -72,12 +72,12 @@ def cut_off(path: Path) -> None:
 
 def of_a_later_version(path: Path) -> None:
     fill(path)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA user_version = 99")
 
 
 def of_another_program(path: Path) -> None:
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("CREATE TABLE moz_places (id INTEGER)")
 
 
@@ -155,7 +155,7 @@ async def test_an_earlier_schema_is_migrated(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(schema, "_MIGRATIONS", migrated)
     async with storage(path) as (history, health):
         assert (await times(history), health.up) == ([(minute(0), minute(1))], True)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (2,)
         assert connection.execute("SELECT count(*) FROM notes").fetchone() == (0,)
 
@@ -166,7 +166,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(schema, "_MIGRATIONS", (*schema._MIGRATIONS, "CREATE TABLE notes (text TEXT); NONSENSE"))
     with pytest.raises(sqlite3.OperationalError):
         Database.in_file(path, report_json)
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         assert connection.execute("SELECT count(*) FROM sqlite_master WHERE name = 'notes'").fetchone() == (0,)
 

@@ -5,6 +5,7 @@ import random
 import sqlite3
 import sys
 from collections import defaultdict
+from contextlib import closing
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -51,7 +52,7 @@ async def test_a_killed_exporter_loses_nothing_that_it_has_shown(tmp_path: Path)
         kept, begun = run_until_killed(path, first, random.Random(kill).randrange(1, 30))
         lost |= set(range(kept + 1, begun + 1))
         first = begun + 1
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     async with history_of(path=path) as history:
         found = defaultdict(list)

@@ -17,7 +17,7 @@ from tests.policy.probing import CONCURRENCY, write_config
 from tests.policy.socket_activity import SocketActivity, recorded_activity
 from tests.policy.table import FORMS, REFUSED
 from tests.policy.world import World, hostile_world
-from tests.web.serving import client_of
+from tests.web.serving import client_of, get_probed
 
 pytestmark = pytest.mark.lab
 
@@ -41,7 +41,7 @@ async def request_all(
 
         async def request(name: str) -> httpx.Response:
             async with slots:
-                return await client.get(path, params={parameter: name, **parameters})
+                return await get_probed(client, path, {parameter: name, **parameters})
 
         with recorded_activity() as activity:
             responses = await asyncio.gather(*map(request, server_names))

@@ -23,7 +23,7 @@ from tests.policy.table import REFUSED
 from tests.policy.test_entry_points import assert_nothing_forbidden
 from tests.policy.world import World, hostile_world
 from tests.waiting import until
-from tests.web.serving import client_of
+from tests.web.serving import client_of, get_probed
 
 pytestmark = pytest.mark.lab
 
@@ -129,7 +129,7 @@ async def test_requests_keep_to_the_policy_of_each_group(path: str, parameter: s
 
             async def request(name: str) -> int:
                 async with slots:
-                    response = await client.get(path, params={parameter: name, "fresh": "true"})
+                    response = await get_probed(client, path, {parameter: name, "fresh": "true"})
                     return response.status_code
 
             with recorded_activity() as activity:

@@ -13,7 +13,7 @@ from exporter.demo.federation import Federation
 from exporter.demo.homeserver import VERSION
 from exporter.demo.servers import LabServer
 from tests.embedded_federation import lab_servers, network, write_config
-from tests.web.serving import client_of
+from tests.web.serving import client_of, get_probed
 
 HEALTHY, BROKEN, SILENT = lab_servers("default-port.lab.test", "expired.lab.test", "black-hole.lab.test")
 FAR_AWAY = 1e6  # seconds
@@ -29,9 +29,12 @@ class LabSite:
     async def get(self, path: str, headers: dict[str, str] | None = None, **parameters: str) -> httpx.Response:
         return await self.client.get(path, params=parameters, headers=headers)
 
+    async def get_probed(self, path: str, headers: dict[str, str] | None = None, **parameters: str) -> httpx.Response:
+        return await get_probed(self.client, path, parameters, headers)
+
     async def report(self, server: LabServer, fresh: str = "false") -> Any:
         """Return the exporter's own report as JSON."""
-        response = await self.get("/api/v1/report", server_name=server.server_name, fresh=fresh)
+        response = await self.get_probed("/api/v1/report", server_name=server.server_name, fresh=fresh)
         assert response.status_code == 200
         return response.json()
 

@@ -1,8 +1,9 @@
 """Servers on real sockets, and a client without proxies and retries."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
+from http import HTTPStatus
 from typing import Any, TypeAlias
 
 import httpx
@@ -26,7 +27,7 @@ from exporter.web.site import SiteContext, build_site, yield_to_event_loop
 from tests.histories import history_of
 from tests.sample_reports import delegated_by_well_known, watched_server
 from tests.scrapes import board_of
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until_async
 
 ANYWHERE = HostPort("127.0.0.1", 0)
 NO_RUNNER: Any = None  # for a site that is not asked for probes
@@ -46,6 +47,20 @@ Page: TypeAlias = Callable[[Request], Awaitable[Response]]
 async def client_of(*addresses: HostPort) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=f"http://{addresses[0]}", trust_env=False, timeout=PATIENCE) as client:
         yield client
+
+
+async def get_probed(
+    client: httpx.AsyncClient, path: str, parameters: Mapping[str, str], headers: Mapping[str, str] | None = None
+) -> httpx.Response:
+    """Request a probe, and again if it was lost: a busy machine may leave the exporter no CPU time for it."""
+
+    async def response() -> httpx.Response | None:
+        found = await client.get(path, params=parameters, headers=headers)
+        return None if found.status_code == HTTPStatus.GATEWAY_TIMEOUT else found
+
+    found = await until_async(response)
+    assert found is not None
+    return found
 
 
 @asynccontextmanager

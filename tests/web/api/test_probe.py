@@ -38,7 +38,7 @@ def values(response: httpx.Response) -> dict[str, float]:
 
 
 async def probe(site: LabSite, target: str, headers: dict[str, str] | None = None, **more: str) -> httpx.Response:
-    return await site.get("/probe", headers, target=target, **more)
+    return await site.get_probed("/probe", headers, target=target, **more)
 
 
 # ---------------------------------------------------------------- the response
@@ -196,7 +196,7 @@ async def test_a_running_probe_that_takes_too_long_is_status_504(tmp_path: Path)
     async with lab_site(tmp_path, SILENT, probe={"interval": "1y", "timeout": "1h"}) as site:
         earlier = asyncio.create_task(site.app._runner.run_scheduled(names.parse(SILENT.server_name)))
         await until(lambda: site.federation.dns.questions)
-        response = await probe(site, SILENT.server_name, {SCRAPE_TIMEOUT: "0.6"})
+        response = await site.get("/probe", {SCRAPE_TIMEOUT: "0.6"}, target=SILENT.server_name)
         assert response.status_code == 504
         assert response.text.startswith(f"{SILENT.server_name} was not probed in time")
         earlier.cancel()
@@ -208,6 +208,6 @@ async def test_without_a_free_probe_slot_the_status_is_504(tmp_path: Path) -> No
     async with lab_site(tmp_path, SILENT, HEALTHY, probe=settings) as site:
         first = asyncio.create_task(probe(site, SILENT.server_name))
         await until(lambda: site.federation.dns.questions)
-        response = await probe(site, HEALTHY.server_name, {SCRAPE_TIMEOUT: "0.6"})
+        response = await site.get("/probe", {SCRAPE_TIMEOUT: "0.6"}, target=HEALTHY.server_name)
         assert (response.status_code, site.probes(HEALTHY)) == (504, 0)
         first.cancel()

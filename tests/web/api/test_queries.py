@@ -255,8 +255,8 @@ async def test_a_client_in_a_loop_gets_results_and_the_server_is_left_in_peace(t
     """Neither /probe nor a fresh report lets a client contact a server as often as it likes."""
     async with lab_site(tmp_path, HEALTHY) as site:
         for _ in range(30):
-            probed = await site.get("/probe", target=HEALTHY.server_name)
-            reported = await site.get("/api/v1/report", server_name=HEALTHY.server_name, fresh="true")
+            probed = await site.get_probed("/probe", target=HEALTHY.server_name)
+            reported = await site.get_probed("/api/v1/report", server_name=HEALTHY.server_name, fresh="true")
             assert (probed.status_code, reported.status_code) == (200, 200)
         assert f'matrix_federation_probe_success{{server_name="{HEALTHY.server_name}"}} 1.0\n' in probed.text
         assert queries._FRESH_BURST <= site.probes(HEALTHY) < 60

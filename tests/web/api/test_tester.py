@@ -43,7 +43,7 @@ def recorded(name: str) -> Any:
 
 async def fetch_tester_report(site: LabSite, server_name: str) -> Any:
     """Return the report of a fresh probe in the format of the public tester."""
-    response = await site.get("/api/report", server_name=server_name, fresh="true")
+    response = await site.get_probed("/api/report", server_name=server_name, fresh="true")
     assert (response.status_code, response.headers["content-type"]) == (200, "application/json")
     return response.json()
 
@@ -164,7 +164,7 @@ async def test_a_host_without_an_address_has_an_error(tmp_path: Path) -> None:
 async def test_federation_ok_is_one_word(tmp_path: Path, server: Any, word: str) -> None:
     """It is the whole body, because scripts compare it. The status is 200 in both cases."""
     async with lab_site(tmp_path, server) as site:
-        response = await site.get("/api/federation-ok", server_name=server.server_name, fresh="true")
+        response = await site.get_probed("/api/federation-ok", server_name=server.server_name, fresh="true")
     assert (response.status_code, response.headers["content-type"]) == (200, "text/plain; charset=utf-8")
     assert response.text == word
 

@@ -240,7 +240,7 @@ READ = {
 async def test_programs_for_the_public_tester_can_read_it(site: LabSite, kind: str, fresh: str) -> None:
     """Nothing that they read is missing, and what they say is true. So is it of a probe that was made for them."""
     expected = READ[kind]
-    document = (await site.get("/api/report", server_name=f"{kind}.lab.test", fresh=fresh)).json()
+    document = (await site.get_probed("/api/report", server_name=f"{kind}.lab.test", fresh=fresh)).json()
     status, line = icinga_check(document)
     assert (status, stable(line)) == (expected.status, expected.line.format(kind))
     assert bot_reply(document) == expected.reply
