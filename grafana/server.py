@@ -284,7 +284,8 @@ def server_dashboard(thresholds: Thresholds) -> Dashboard:
                     even_line(4, *_status()),
                     line(5, (8, _implementations()), (6, _outbound()), (10, _availability(thresholds))),
                     line(6, (24, alerts_of_server())),
-                    line(6, (16, _exporters()), (8, state_by_place())),
+                    line(5, (24, _exporters())),
+                    line(5, (24, state_by_place())),
                 ),
             ),
             Row(

@@ -14,8 +14,11 @@ _LABEL_OPTIONS: Mapping[str, Json] = {
     "reason": {"links": [link_to_page("Show the remedy", f"{_DOCS}/reasons.md")]},
     "alertname": {"links": [link_to_page("Show the runbook", f"{_DOCS}/runbooks/${{__value.raw}}.md")]},
     "severity": SEVERITY,
+    "job": {"custom.width": 130},
+    "instance": {"custom.minWidth": 190},
     "alertstate": {"custom.width": 100},
     "connection": {"custom.width": 115},
+    "issuer": {"custom.minWidth": 240},
     "name": {"custom.width": 100},
     "version": {"custom.width": 90},
 }

@@ -23,7 +23,7 @@ from exporter.metrics.exposition import render_lines
 from exporter.model.report import Report
 from exporter.reports.board import Board
 from tests.e2e.browser import SCHEMES, Screen, chromium
-from tests.e2e.drawing import Drawing, DrawnDashboard, View, drawing_page
+from tests.e2e.drawing import WIDTH, Drawing, DrawnDashboard, View, drawing_page
 from tests.e2e.lab_exporter import running
 from tests.e2e.monitoring import SHIPPED_RULES
 from tests.e2e.scraping import JOB, Prometheus, prometheus
@@ -35,7 +35,6 @@ from tests.sample_reports import watched_server
 from tests.scrapes import samples_of, text_of
 from tests.waiting import until_async
 
-WIDTH: Final = 1400
 DAY, STEP = timedelta(days=1), timedelta(minutes=5)
 INSTANCE = "exporter.example.org:10448"
 LIVE_SECONDS, SCRAPE_SECONDS = 60, 5
@@ -113,13 +112,11 @@ async def scraped(folder: Path) -> AsyncIterator[Prometheus]:
         outbound = join(federation, folder, PROBE["interval"])
         file = write_config(folder / "config.yaml", federation, probe=PROBE, outbound=outbound)
         async with App(file, first_round=1) as app, running(app):
-            target = {"targets": [str(app.addresses[0])], "labels": {"instance": INSTANCE}}
             changed = {
                 "global": {"scrape_interval": seconds, "scrape_timeout": seconds, "evaluation_interval": seconds},
-                "scrape_configs": [{"job_name": JOB, "static_configs": [target]}],
                 "rule_files": ["rules/*.yml"],
             }
-            async with prometheus(folder, app.addresses, **changed) as asked:
+            async with prometheus(folder, {INSTANCE: app.addresses[0]}, **changed) as asked:
                 often = LIVE_SECONDS // SCRAPE_SECONDS
                 await until_async(lambda: asked.now(f"sum_over_time(up[10m]) >= {often} and on () count(ALERTS)"))
                 yield asked

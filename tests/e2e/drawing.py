@@ -24,7 +24,7 @@ from grafana.value_mappings import Json
 from tests.e2e.browser import Screen, opened, recorded
 from tests.programs import program
 
-WIDTH: Final = 1500
+WIDTH: Final = 1400
 _CELL_HEIGHT, _HEADING_HEIGHT = 38, 100  # pixels, as Grafana places panels; and of what is above them
 _NO_ICON: Final = '<svg xmlns="http://www.w3.org/2000/svg"/>'  # Grafana's icons are not among the parts
 _ROOT: Final = Path(__file__).parents[2]

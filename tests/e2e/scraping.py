@@ -4,7 +4,7 @@ import json
 import os
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,8 +58,10 @@ class Prometheus:
 
 
 @asynccontextmanager
-async def prometheus(folder: Path, exporters: Sequence[HostPort], **changed: object) -> AsyncIterator[Prometheus]:
-    """Run Prometheus; `changed` replaces parts of its configuration."""
+async def prometheus(
+    folder: Path, exporters: Sequence[HostPort] | Mapping[str, HostPort], **changed: object
+) -> AsyncIterator[Prometheus]:
+    """Run Prometheus; `changed` replaces parts of its configuration. The keys of a mapping are labels `instance`."""
     configuration, log = folder / "prometheus.yml", folder / "prometheus.log"
     configuration.write_text(json.dumps(_configuration(exporters) | changed))
     command = [
@@ -74,9 +76,12 @@ async def prometheus(folder: Path, exporters: Sequence[HostPort], **changed: obj
             yield Prometheus(client)
 
 
-def _configuration(exporters: Sequence[HostPort]) -> Json:
+def _configuration(exporters: Sequence[HostPort] | Mapping[str, HostPort]) -> Json:
     """Return the configuration, which is written as JSON, which is valid YAML."""
-    targets = [{"targets": [str(exporter) for exporter in exporters]}]
+    by_instance = exporters if isinstance(exporters, Mapping) else {str(exporter): exporter for exporter in exporters}
+    targets = [
+        {"targets": [str(exporter)], "labels": {"instance": instance}} for instance, exporter in by_instance.items()
+    ]
     return {
         "global": {"scrape_interval": f"{SCRAPE_SECONDS}s", "scrape_timeout": f"{SCRAPE_SECONDS}s"},
         "scrape_configs": [{"job_name": JOB, "static_configs": targets}],

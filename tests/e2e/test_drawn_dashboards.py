@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 MANY = 45
+NAME_OF_HOST = "exporter.example.org"  # about as long as those of users: it must not be cut
 READABLE_ROW = 14  # pixels, for letters of 12
 OVERVIEW, SERVER = ALL["overview.json"], "server.json"
 LIGHT = Screen(WIDTH, "light")
@@ -75,7 +76,12 @@ async def live(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Drawin
         async with (
             lab_exporter(folder) as app,
             served(board) as many,
-            prometheus(folder, [*app.addresses, many], rule_files=["rules/*.yml"], **EVERY_SECOND) as asked,
+            prometheus(
+                folder,
+                {f"{NAME_OF_HOST}:10448": app.addresses[0], f"{NAME_OF_HOST}:10449": many},
+                rule_files=["rules/*.yml"],
+                **EVERY_SECOND,
+            ) as asked,
             chromium() as browser,
         ):
             await until_async(lambda: asked.now(READY))

@@ -31,8 +31,6 @@ DOWN, SOMEWHERE = Alert("ServerDown", "refused.lab.test"), Alert("ServerDownSome
 VALUES = """
 alerts:
   MatrixFederationServerDownSomewhere: {severity: critical, for: 12m}
-  MatrixFederationExporterAbsent: {enabled: false}  # as on a busy machine, where time runs faster than scrapes arrive
-  MatrixFederationExporterDown: {enabled: false}
 """
 
 

@@ -5,8 +5,8 @@ import { FieldType, dateTimeFormat, getFieldDisplayName } from '@grafana/data';
 const AXIS_HEIGHT = 22;
 const PAGER_HEIGHT = 28;
 const TICK_WIDTH = 90;
-const LONGEST_NAME = 0.35; // of the width
-const CHARACTER_WIDTH = 6.5; // on average, of 12 pixels
+const LONGEST_NAME = 0.5; // of the width
+const CHARACTER_WIDTH = 7; // on average, of 12 pixels
 
 export function StateTimeline(props) {
   return <Timeline {...props} boxes={merged} />;
