@@ -9,12 +9,16 @@ import asyncio
 import os
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 
 import structlog
 
 _FIRST_INHERITED = 3  # SD_LISTEN_FDS_START: after standard input, output and error
 _PINGS_PER_TIMEOUT = 2  # as sd_watchdog_enabled(3) recommends
+_RETRY_SECONDS = 0.05
+_MAX_UNSENT = 10
 
 log = structlog.get_logger()
 
@@ -32,6 +36,8 @@ class ServiceManager:
         descriptors = int(environment.pop("LISTEN_FDS", "0"))
         self._inherited = descriptors if _is_own(environment.pop("LISTEN_PID", "")) else 0
         environment.pop("LISTEN_FDNAMES", None)
+        self._unsent: deque[str] = deque(maxlen=_MAX_UNSENT)
+        """States, the oldest first, while the queue of its socket is full. They are sent again."""
 
     def __repr__(self) -> str:
         address = self._address.replace("\0", "@") or "no systemd"
@@ -46,13 +52,13 @@ class ServiceManager:
 
     def ready(self) -> None:
         """Say that the exporter has started, or that a reload has ended."""
-        self._send("READY=1")
+        self._report("READY=1")
 
     def reloading(self) -> None:
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        self._report(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def stopping(self) -> None:
-        self._send("STOPPING=1")
+        self._report("STOPPING=1")
 
     async def keep_alive(self, complaint: Callable[[], str | None]) -> None:
         """Ping the watchdog for ever, but not while there is a complaint. The event loop has to run for every ping."""
@@ -62,16 +68,34 @@ class ServiceManager:
             if problem := complaint():
                 log.error("the watchdog of systemd gets no ping", problem=problem)
             else:
-                self._send("WATCHDOG=1")
+                with suppress(BlockingIOError):  # there are enough pings that systemd has not read yet
+                    self._send("WATCHDOG=1")
             await asyncio.sleep(self._ping_seconds)
 
+    def _report(self, state: str) -> None:
+        """Send a state, and again if there is no room: systemd stops a service whose reload seems never to end."""
+        self._unsent.append(state)
+        if len(self._unsent) == 1:
+            self._send_states()
+
+    def _send_states(self) -> None:
+        while self._unsent:
+            try:
+                self._send(self._unsent[0])
+            except BlockingIOError:
+                asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._send_states)
+                return
+            self._unsent.popleft()
+
     def _send(self, message: str) -> None:
-        """Never wait: the exporter works on while systemd does not listen."""
+        """Never wait: systemd may not listen. Raises BlockingIOError if the queue of its socket is full."""
         if not self._address:
             return
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
             try:
                 sock.sendto(message.encode(), self._address)
+            except BlockingIOError:
+                raise
             except OSError as error:
                 log.warning("cannot notify systemd", message=message, error=str(error))
 

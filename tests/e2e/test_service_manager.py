@@ -44,7 +44,7 @@ async def test_systemd_is_told_of_every_state_and_its_socket_is_used(tmp_path: P
         try:
             assert await next_state(systemd) == "READY=1"
             assert await next_message(systemd) == "WATCHDOG=1"
-            async with httpx.AsyncClient() as client:
+            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE) as client:
                 response = await client.get(f"http://{bound_address(opened)}/-/ready")
             assert response.text == "The exporter is ready.\n"
             process.send_signal(signal.SIGHUP)

@@ -14,6 +14,7 @@ from exporter.runtime.systemd import ServiceManager
 from tests.waiting import until
 
 SOON = 0.002  # seconds between two pings
+MORE_THAN_FIT = int(Path("/proc/sys/net/unix/max_dgram_qlen").read_text()) + 2  # messages in a socket
 
 
 @contextmanager
@@ -69,6 +70,22 @@ async def test_the_watchdog_is_pinged_unless_there_is_a_complaint(tmp_path: Path
         await until(lambda: set(received(sock)) == {"WATCHDOG=1"})
         pings.cancel()
     assert logs[0]["problem"] == "2 of 4 workers have not responded for up to 12 s"
+
+
+async def test_a_state_waits_until_the_queue_has_room(tmp_path: Path) -> None:
+    """Systemd may be slow to read pings, but it must hear of the beginning and of the end of a reload."""
+    with systemd(str(tmp_path / "notify")) as sock, capture_logs() as logs:
+        manager = ServiceManager(watched(tmp_path / "notify"))
+        asked: list[None] = []
+        pings = asyncio.create_task(manager.keep_alive(lambda: asked.append(None)))
+        await until(lambda: len(asked) > MORE_THAN_FIT)
+        pings.cancel()
+        manager.reloading()
+        manager.ready()
+        assert set(received(sock)) == {"WATCHDOG=1"}
+        states = await until(lambda: received(sock))
+    assert [state.partition("\n")[0] for state in states] == ["RELOADING=1", "READY=1"]
+    assert logs == []
 
 
 @pytest.mark.parametrize("changed", [{"WATCHDOG_USEC": "0"}, {"WATCHDOG_PID": "1"}])
