@@ -196,7 +196,14 @@ async def test_a_forbidden_address_is_not_asked_for() -> None:
         (status(403, "Forbidden", b"<html>"), Reason.PROXY_FORBIDDEN, "the proxy PROXY answers 403 Forbidden"),
         (status(302, "Found"), Reason.PROXY_FORBIDDEN, "the proxy PROXY answers 302 Found"),
         (status(403, "A\x1b[31m" + "b" * 99), Reason.PROXY_FORBIDDEN, r"the proxy PROXY answers 403 A\ufffd\[31mb*…"),
-        (status(405), Reason.PROXY_PROTOCOL, "the proxy PROXY answers 405, as servers do that are not proxies"),
+        *(
+            (
+                status(number),
+                Reason.PROXY_PROTOCOL,
+                f"the proxy PROXY answers {number}, as servers do that are not proxies",
+            )
+            for number in (400, 404, 405, 501, 505)
+        ),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", Reason.PROXY_PROTOCOL, "the proxy PROXY does not answer as an HTTP proxy: .*"),
         (b"HTTP/1.1 200", Reason.PROXY_PROTOCOL, "the proxy PROXY does not answer .*: the connection was closed .*"),
         (
@@ -302,8 +309,8 @@ async def test_credentials_are_not_shown() -> None:
 @asynccontextmanager
 async def dns_server(*addresses: str) -> AsyncIterator[DnsServer]:
     server = DnsServer()
-    for address in addresses:
-        server.zone.put("proxy.test", "A", address)
+    if addresses:
+        server.zone.put("proxy.test", "A", *addresses)
     await server.start()
     try:
         yield server
@@ -323,6 +330,20 @@ async def test_the_proxy_may_have_a_name() -> None:
         questions = [question.rdtype for question in server.questions]
     assert sorted(questions) == ["A", "AAAA"]
     assert proxy.asked == [NOWHERE] * 3
+
+
+async def test_the_proxy_may_move() -> None:
+    """Its name is looked up again after a minute."""
+    async with connect_proxy(always(status(502))) as proxy, dns_server("127.0.0.2") as server:
+        _, port = ip_endpoint(proxy.address)
+        internet = network(f"proxy.test:{port}", resolvers=lambda: [ip_endpoint(server.address)])
+        async with connection_to(NOWHERE, internet):
+            server.zone.put("proxy.test", "A", "127.0.0.1")
+        assert internet._proxy
+        for seconds, asked in ((59, []), (2, [NOWHERE])):
+            internet._proxy._looked_up_at -= seconds
+            async with connection_to(NOWHERE, internet):
+                assert proxy.asked == asked
 
 
 async def test_each_address_of_the_proxy_is_tried() -> None:
