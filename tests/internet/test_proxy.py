@@ -22,7 +22,8 @@ from exporter.model.outcomes import Failed, Passed, Problem, ProxyFailure, Resou
 from exporter.model.reasons import REASONS_OF_PROXY, Reason
 from exporter.probing.attempt import Deadline
 from exporter.probing.dialling import connect, open_connection
-from exporter.probing.network import Connection, NotTlsError
+from exporter.probing.evidence import Addresses
+from exporter.probing.network import Connection, DnsTimeoutError, FirewallRejectError, NotTlsError
 from tests.addresses import ip_endpoint
 from tests.certificates import check_nothing
 from tests.internet.raw_https import NAME, RawHttps, listening
@@ -251,6 +252,15 @@ async def test_nothing_listens_where_the_proxy_should_be() -> None:
     assert await problem(address) == ProxyFailure(Reason.PROXY_UNREACHABLE, sentence, address)
 
 
+async def test_a_firewall_rejects_connections_to_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def reject(*_: object) -> None:
+        raise FirewallRejectError("connections are prohibited by a firewall")
+
+    monkeypatch.setattr(TcpStream, "open", reject)
+    sentence = f"the proxy {NOWHERE} cannot be connected to: connections are prohibited by a firewall"
+    assert await problem(NOWHERE) == ProxyFailure(Reason.PROXY_UNREACHABLE, sentence, NOWHERE)
+
+
 async def test_a_proxy_that_cannot_be_connected_to_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Connecting to it has a share of the time, so that this is told from a proxy that waits for a server."""
 
@@ -364,6 +374,18 @@ async def test_a_proxy_whose_name_has_no_address() -> None:
             (found,) = outcome.problems
     detail = "the proxy proxy.test:3128 cannot be connected to: its name has no address"
     assert found == ProxyFailure(Reason.PROXY_UNREACHABLE, detail, "proxy.test:3128")
+
+
+async def test_the_resolver_does_not_answer_for_the_name_of_the_proxy() -> None:
+    async def silent(_: str) -> Addresses:
+        return Addresses("proxy.test", (), failures=(DnsTimeoutError("no answer"),))
+
+    internet = network("proxy.test:3128")
+    assert internet._proxy
+    internet._proxy._look_up = silent
+    async with connection_to(NOWHERE, internet) as (_, outcome):
+        assert isinstance(outcome, Failed)
+        assert outcome.problems[0].detail == "the proxy proxy.test:3128 cannot be connected to: no answer"
 
 
 async def test_the_addresses_are_looked_up_once_for_all_who_wait() -> None:
