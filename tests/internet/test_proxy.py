@@ -107,6 +107,12 @@ async def listening_on(loopback: str, server: RawHttps) -> AsyncIterator[str]:
             await asyncio.gather(*serving, return_exceptions=True)
 
 
+async def test_any_status_of_success_opens_a_tunnel() -> None:
+    """RFC 9110, section 9.3.6."""
+    async with connect_proxy(always(ESTABLISHED.replace(b" 200 ", b" 299 "))) as proxy:
+        assert await problem(proxy) is None
+
+
 async def test_a_connection_that_is_replaced_goes_through_the_proxy_too(
     authority: Authority, issued: IssuedCertificate
 ) -> None:
@@ -195,6 +201,7 @@ async def test_a_forbidden_address_is_not_asked_for() -> None:
         (status(504, "Gateway Timeout"), Reason.TUNNEL_TIMEOUT, "the proxy PROXY answers 504 Gateway Timeout"),
         (status(407), Reason.PROXY_AUTHENTICATION, "the proxy PROXY answers 407, as it gets no credentials"),
         (status(403, "Forbidden", b"<html>"), Reason.PROXY_FORBIDDEN, "the proxy PROXY answers 403 Forbidden"),
+        (status(300), Reason.PROXY_FORBIDDEN, "the proxy PROXY answers 300"),
         (status(302, "Found"), Reason.PROXY_FORBIDDEN, "the proxy PROXY answers 302 Found"),
         (status(403, "A\x1b[31m" + "b" * 99), Reason.PROXY_FORBIDDEN, r"the proxy PROXY answers 403 A\ufffd\[31mb*…"),
         *(
