@@ -17,8 +17,8 @@ import structlog
 
 _FIRST_INHERITED = 3  # SD_LISTEN_FDS_START: after standard input, output and error
 _PINGS_PER_TIMEOUT = 2  # as sd_watchdog_enabled(3) recommends
-_RETRY_SECONDS = 0.05
-_MAX_UNSENT = 10
+_RETRY_SECONDS = 0.05  # until a state is sent again
+_MAX_UNSENT = 10  # states, if systemd never reads them
 
 log = structlog.get_logger()
 
