@@ -122,7 +122,10 @@ class PendingQuery:
         self._sock, self._query = sock, query
         self._deadline = deadline
         loop = answer.get_loop()
-        self._timer = loop.call_at(min(loop.time() + _RESEND_SECONDS, deadline), self._on_timer)
+        resend_at = loop.time() + _RESEND_SECONDS
+        # Not decided when it fires: a timer of uvloop may be a little early, and the deadline would seem to be ahead.
+        on_timer = self._on_resend_time if resend_at < deadline else self.on_deadline
+        self._timer = loop.call_at(min(resend_at, deadline), on_timer)
         self._malformed: MalformedAnswerError | None = None
 
     def on_readable(self) -> None:
@@ -143,14 +146,10 @@ class PendingQuery:
             self.answer.set_exception(error)
         return True
 
-    def _on_timer(self) -> None:
+    def _on_resend_time(self) -> None:
         """Send the query again, and then wait until the deadline."""
-        loop = self.answer.get_loop()
-        if loop.time() < self._deadline:
-            self.resend()
-            self._timer = loop.call_at(self._deadline, self.on_deadline)
-        else:
-            self.on_deadline()
+        self.resend()
+        self._timer = self.answer.get_loop().call_at(self._deadline, self.on_deadline)
 
     def stop_waiting(self) -> None:
         self._timer.cancel()
