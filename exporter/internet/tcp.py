@@ -113,8 +113,8 @@ class TcpStream:
 
     def _on_readable(self) -> None:
         """Wake `receive` up. If it is not waiting, the event loop would report the same data again and again."""
-        if self._waiter and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter:
+            _end_wait(self._waiter)
         self._unexpected_wakeups += self._waiter is None
         if self._unexpected_wakeups > _MAX_UNEXPECTED_WAKEUPS:
             self._stop_watching()
@@ -140,11 +140,36 @@ class TcpStream:
 async def connect(sock: socket.socket, endpoint: IPEndpoint) -> None:
     """Connect a non-blocking socket. Raises NoFreePortError or another OSError."""
     try:
-        await asyncio.get_running_loop().sock_connect(sock, (str(endpoint[0]), endpoint[1]))
+        await _connect(sock, endpoint)
     except OSError as error:
         if error.errno == errno.EADDRNOTAVAIL and not _has_free_port(sock.family):
             raise NoFreePortError(error.errno, error.strerror) from error
         raise
+
+
+async def _connect(sock: socket.socket, endpoint: IPEndpoint) -> None:
+    """Do the same as `sock_connect` of the event loop, with which uvloop looks up even an IP address in a thread."""
+    try:
+        sock.connect((str(endpoint[0]), endpoint[1]))
+    except BlockingIOError:
+        await _wait_until_writable(sock)
+        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            raise OSError(error, os.strerror(error)) from None
+
+
+async def _wait_until_writable(sock: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    writable = loop.create_future()
+    loop.add_writer(sock.fileno(), _end_wait, writable)
+    try:
+        await writable
+    finally:
+        loop.remove_writer(sock.fileno())
+
+
+def _end_wait(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 def _has_free_port(family: int) -> bool:
