@@ -42,10 +42,7 @@ def render_lines(state: ServerState) -> RenderedLines:
     """
     return RenderedLines(
         _render_server_labels(state.watched).encode(),
-        tuple(
-            "".join([_render_line(layout, sample) for sample in family.samples(state)]).encode()
-            for family, layout in _LAYOUTS
-        ),
+        tuple([_render_samples(layout, tuple(family.samples(state))) for family, layout in _LAYOUTS]),
     )
 
 
@@ -63,6 +60,12 @@ def _line_layout(family: Family) -> str:
 
 
 _LAYOUTS: Final = tuple((family, _line_layout(family)) for family in FAMILIES)
+
+
+@lru_cache(_TEXTS_KEPT)
+def _render_samples(layout: str, samples: tuple[Sample, ...]) -> bytes:
+    """Return the lines of a family. Most are the same for thousands of servers: those are one object."""
+    return "".join([_render_line(layout, sample) for sample in samples]).encode()
 
 
 def _render_line(layout: str, sample: Sample) -> str:
