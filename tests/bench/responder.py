@@ -3,7 +3,8 @@ runs homeservers that need little CPU time, so that one core can run 20,000, and
 
 Each is found by a well-known that names it without a port. So a probe looks up both SRV services, which have no
 records, and the addresses of both families, of which IPv4 has one. All share one certificate with a wildcard. They
-simulate servers that need `--delay` seconds for every response, and report how long they really took, in seconds: the
+simulate servers that need `--delay` seconds for a response on average, some twice as long as others, so that probes
+that start together go on separately. They report how long they really took, in seconds: the
 version of their software is the time from the arrival of the request in the kernel until the response is sent, and its
 name is the time from the arrival of the ClientHello until the ServerHello is sent.
 """
@@ -11,6 +12,8 @@ name is the time from the arrival of the ClientHello until the ServerHello is se
 import argparse
 import asyncio
 import json
+import random
+import re
 import socket
 import ssl
 import time
@@ -31,8 +34,10 @@ from tests.lab.certificates import PUBLIC_CHAINS
 DOMAIN = "bench.test"
 ADDRESS = "203.0.113.250"
 WEB_PORT, FEDERATION_PORT = 443, 8448
+DELAY_FACTORS = (2 / 3, 4 / 3)
 READ_BYTES = 65536
 END_OF_HEAD = b"\r\n\r\n"
+CONTENT_LENGTH = re.compile(rb"\r\nContent-Length: (\d+)")
 RECEIVE_BUFFER_BYTES = 4 << 20  # hundreds of probes may start at the same time
 
 A_TYPE, SRV_TYPE = 1, 33
@@ -68,11 +73,14 @@ def answer(query: bytes) -> bytes:
 
 
 class Homeservers:
-    """The responses of all homeservers, each sent after `delay` seconds."""
+    """The responses of all homeservers, each sent after `delay` seconds on average."""
 
     def __init__(self, delay: float) -> None:
-        self.delay = delay
+        self._delay = delay
         self._keys: dict[str, bytes] = {}
+
+    def next_delay(self) -> float:
+        return self._delay * random.uniform(*DELAY_FACTORS)
 
     def response(self, path: str, host: str, handshake_seconds: float, response_seconds: float) -> bytes:
         if path == VERSION:
@@ -97,10 +105,15 @@ def json_response(content: dict[str, Any]) -> bytes:
     return http_response(json.dumps(content).encode())
 
 
-UNAUTHORIZED = http_response(
-    b'{"errcode": "M_UNAUTHORIZED", "error": "Missing"}', b"401 Unauthorized", b"Connection: close\r\n"
-)
-"""The response to all requests of deep looks. Bodies are not read, so the connection is closed."""
+UNAUTHORIZED = http_response(b'{"errcode": "M_UNAUTHORIZED", "error": "Missing"}', b"401 Unauthorized")
+"""The response to all requests of deep looks."""
+
+
+def is_complete(request: bytes) -> bool:
+    """Whether a request has come with its body, or expects a response before it sends that."""
+    head, end, body = request.partition(END_OF_HEAD)
+    length = CONTENT_LENGTH.search(head)
+    return bool(end) and (b"Expect:" in head or len(body) >= int(length[1] if length else 0))
 
 
 class ServerConnection:
@@ -139,9 +152,9 @@ class ServerConnection:
             self._flush()
             self._handshake_seconds = self._handshake_seconds or time.monotonic() - arrived_at
             return
-        if END_OF_HEAD in self._request:
+        if is_complete(self._request):
             request, self._request = self._request.decode(), b""
-            self._loop.call_later(self._homeservers.delay, self._respond, request, arrived_at)
+            self._loop.call_later(self._homeservers.next_delay(), self._respond, request, arrived_at)
 
     def _respond(self, request: str, arrived_at: float) -> None:
         path, host = request.split(" ", 2)[1], request.partition("Host: ")[2].partition("\r\n")[0]
