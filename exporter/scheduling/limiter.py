@@ -6,13 +6,16 @@ from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
-SPACING_SECONDS = 0.005  # between two starts: a probe takes some milliseconds of CPU, which would delay the next one
+SPACING_SECONDS = 0.005  # between two starts, on average: a probe takes some milliseconds of CPU
+STARTS_AT_ONCE = 8  # probes that run together find code and data in the caches, and many would delay each other
 
 Task: TypeAlias = asyncio.Task[Any]
 
 
 class ProbeLimiter:
-    """A semaphore with `concurrency` probe slots, whose acquisitions are spaced out by SPACING_SECONDS.
+    """A semaphore with `concurrency` probe slots. STARTS_AT_ONCE of its acquisitions may come together.
+
+    On average, they are spaced out by SPACING_SECONDS.
 
     It is used as an `asyncio.Semaphore`: with `async with`, or with `acquire` and `release`. It is fair.
     """
@@ -21,7 +24,8 @@ class ProbeLimiter:
         self.concurrency = concurrency
         self._semaphore = asyncio.Semaphore(concurrency)
         self._in_use = 0
-        self._next_start = 0.0
+        self._all_spaced = 0.0
+        """The time at which all starts so far would have been made if none had come together with another."""
 
     def __repr__(self) -> str:
         return f"<ProbeLimiter: {self._in_use} of {self.concurrency} slots in use>"
@@ -37,14 +41,13 @@ class ProbeLimiter:
         return self._semaphore.locked()
 
     async def acquire(self) -> None:
-        """Wait for a free slot, and then until the latest start is far enough away."""
+        """Wait for a free slot, and then until there have not been too many starts lately."""
         await self._semaphore.acquire()
         self._in_use += 1
         now = asyncio.get_running_loop().time()
-        start = max(now, self._next_start)
-        self._next_start = start + SPACING_SECONDS
+        self._all_spaced = max(now, self._all_spaced) + SPACING_SECONDS
         try:
-            await asyncio.sleep(start - now)
+            await asyncio.sleep(max(0.0, self._all_spaced - STARTS_AT_ONCE * SPACING_SECONDS - now))
         except asyncio.CancelledError:
             self.release()
             raise

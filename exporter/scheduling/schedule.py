@@ -15,7 +15,7 @@ from exporter.metrics.exporter_metrics import ExporterMetrics, SkipReason
 from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.runtime import event_loop
-from exporter.scheduling.grid import Grid, diff, fraction
+from exporter.scheduling.grid import Grid, diff, fraction, tick
 from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_cancel
 from exporter.scheduling.wall_clock import WallClock
 
@@ -152,7 +152,7 @@ class Schedule:
         wait = fraction(server.server_name) * min(first_round, server.interval)
         self._scheduler.add_job(
             self._run,
-            GridTrigger(Grid.of(server), self._clock.now() + wait),
+            GridTrigger(Grid.of(server), tick(self._clock.now() + wait)),
             args=[server.server_name],
             id=server.server_name.text,
             misfire_grace_time=None,  # a late probe is better than none

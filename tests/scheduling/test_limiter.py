@@ -5,13 +5,13 @@ import asyncio
 import pytest
 
 from exporter.scheduling import limiter
-from exporter.scheduling.limiter import SPACING_SECONDS, ProbeLimiter, wait_or_cancel
-from tests.waiting import PATIENCE
+from exporter.scheduling.limiter import SPACING_SECONDS, STARTS_AT_ONCE, ProbeLimiter, wait_or_cancel
+from tests.waiting import PATIENCE, until
 
 
 async def test_starts_are_spaced_out() -> None:
-    """However many tasks acquire a slot in the same instant."""
-    probe_limiter, loop = ProbeLimiter(10), asyncio.get_running_loop()
+    """However many tasks acquire a slot in the same instant. The first few start at once."""
+    probe_limiter, loop = ProbeLimiter(100), asyncio.get_running_loop()
     starts: list[float] = []
 
     async def start() -> None:
@@ -19,9 +19,21 @@ async def test_starts_are_spaced_out() -> None:
         starts.append(loop.time())
 
     before = loop.time()
-    await asyncio.gather(*(start() for _ in range(5)))
-    # The loop may wake any of them up late, the first one too, but none early.
-    assert all(start - before >= place * SPACING_SECONDS - 0.001 for place, start in enumerate(starts))
+    await asyncio.gather(*(start() for _ in range(STARTS_AT_ONCE + 5)))
+    # The loop may wake any of them up late, but none early.
+    spaced = starts[STARTS_AT_ONCE:]
+    assert all(start - before >= place * SPACING_SECONDS - 0.001 for place, start in enumerate(spaced, start=1))
+
+
+async def test_a_few_start_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others wait, although there are slots."""
+    monkeypatch.setattr(limiter, "SPACING_SECONDS", 3600)
+    probe_limiter = ProbeLimiter(100)
+    starting = [asyncio.create_task(probe_limiter.acquire()) for _ in range(STARTS_AT_ONCE + 5)]
+    await until(lambda: sum(task.done() for task in starting) == STARTS_AT_ONCE)
+    _, waiting = await asyncio.wait(starting, timeout=0.05)
+    assert len(waiting) == 5
+    await wait_or_cancel(waiting, grace=0)
 
 
 async def test_waiting_for_a_slot_can_be_cancelled() -> None:
@@ -43,6 +55,7 @@ async def test_waiting_for_a_slot_can_be_cancelled() -> None:
 async def test_waiting_for_the_spacing_can_be_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """The slot is free again."""
     monkeypatch.setattr(limiter, "SPACING_SECONDS", 3600)
+    monkeypatch.setattr(limiter, "STARTS_AT_ONCE", 1)
     probe_limiter = ProbeLimiter(2)
     await probe_limiter.acquire()
     waiting = asyncio.create_task(probe_limiter.acquire())

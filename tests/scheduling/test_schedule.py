@@ -15,7 +15,7 @@ from exporter.model import names
 from exporter.model.addresses import Target
 from exporter.model.names import ServerName
 from exporter.model.servers import Expectations, WatchedServer
-from exporter.scheduling.grid import Grid, ScheduleChanges, diff, fraction, order
+from exporter.scheduling.grid import TICK_SECONDS, Grid, ScheduleChanges, diff, fraction, order, tick
 from exporter.scheduling.schedule import GridTrigger, Schedule
 from exporter.scheduling.wall_clock import WallClock
 from tests.properties import PATIENT
@@ -65,6 +65,16 @@ def test_servers_in_order_are_due_one_after_the_other() -> None:
     for same_interval in (in_order[:50], in_order[50:]):
         due = [Grid.of(each).at_or_after(0) for each in same_interval]
         assert due == sorted(due)
+
+
+def test_servers_are_due_at_whole_ticks() -> None:
+    """So a few of thousands are due at exactly the same time, whatever their phases are."""
+    servers = [server(names.parse(f"s{number}.example.org")) for number in range(3000)]
+    due = Counter(Grid.of(each).at_or_after(NOW) for each in servers)
+    ticks = Counter(round((when - NOW) / TICK_SECONDS) for when in due)
+    assert set(ticks.values()) == {1}
+    assert all(abs((when - NOW) / TICK_SECONDS - round((when - NOW) / TICK_SECONDS)) < 1e-4 for when in due)
+    assert max(due.values()) > 1
 
 
 GRID = Grid(interval=300, phase=100)
@@ -128,7 +138,7 @@ def test_the_trigger_fires_at_first_and_then_on_the_grid() -> None:
         third = trigger.get_next_fire_time(second, second)
         assert (first, third - second) == (at(start), timedelta(seconds=300))
         phases.append(third.timestamp() % 300)
-    assert phases == pytest.approx([fraction(A) * 300] * 2, abs=1e-5)
+    assert phases == pytest.approx([tick(fraction(A) * 300)] * 2, abs=1e-5)
 
 
 def test_a_clock_that_is_set_forward_causes_one_probe() -> None:
@@ -180,12 +190,12 @@ def schedule_of(
 async def test_every_server_is_probed_at_its_own_interval() -> None:
     """All probes after the first one are on its grid. The lag of every start is observed."""
     probes, exporter_metrics = FakeProbes(), ExporterMetrics()
-    servers = [server(A, 0.2), server(B, 3600)]
+    servers = [server(A, 0.5), server(B, 3600)]
     async with schedule_of(probes.probe, exporter_metrics) as schedule:
         await schedule.watch(servers, concurrency=10)
         await until(lambda: probes.ended[A.text] >= 3 and probes.ended[B.text] == 1)
         planned = schedule._scheduler.get_job(A.text).next_run_time.timestamp()
-        assert planned % 0.2 == pytest.approx(fraction(A) * 0.2, abs=1e-5)
+        assert planned % 0.5 == pytest.approx(0.2, abs=1e-5)  # 0.517482 of the interval, which is in the third tick
     assert count(exporter_metrics, "schedule_lag_seconds_count") == probes.started.total()
     assert count(exporter_metrics, "probes_in_flight") == 0
     assert not schedule._scheduler.running
@@ -199,7 +209,7 @@ async def test_the_first_round_is_spread_by_the_hash_of_the_name() -> None:
         await schedule.watch([server(A, 3600), server(B, 10)], concurrency=10)
         schedule._scheduler.pause()
         planned = {job.id: job.next_run_time.timestamp() - NOW for job in schedule._scheduler.get_jobs()}
-    assert planned == pytest.approx({A.text: fraction(A) * 60, B.text: fraction(B) * 10}, abs=1e-5)
+    assert planned == pytest.approx({A.text: tick(fraction(A) * 60), B.text: tick(fraction(B) * 10)}, abs=1e-5)
 
 
 async def test_the_first_round_of_many_servers_takes_longer() -> None:
@@ -380,6 +390,7 @@ async def test_a_clock_that_is_set_forward_and_soon_back_reschedules_all_probes(
     clock = WallClock(lambda: time.time() + ahead)
     async with Schedule(probes.probe, ExporterMetrics(), first_round=0.05, clock=clock) as schedule:
         await schedule.watch([server(A, 0.1)], concurrency=10)
+        await until(lambda: probes.ended[A.text] > 0)
         ahead, before = 86400.0, probes.started[A.text]
         await until(lambda: probes.started[A.text] > before)
         schedule._scheduler.get_job(A.text).modify(next_run_time=datetime.now(UTC) + timedelta(days=1))
