@@ -106,7 +106,8 @@ class DeepLook:
     made_at: datetime
     """UTC."""
     well_knowns: Mapping[str, str]
-    """What each address of the server name returns for the well-known; an address that returns nothing is missing."""
+    """What each address of the server name returns for the well-known; an address that returns nothing is missing, and
+    so is the only one."""
     srv: SrvRecords | None
     """The server name's own SRV records, if a well-known takes precedence over them."""
     notaries: tuple[NotaryResult, ...] = ()

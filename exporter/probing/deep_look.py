@@ -1,5 +1,5 @@
-"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests,
-and each web server of the server name up to two, and one of them a third for the support document.
+"""The deep look: checks that would be impolite with every probe. Each endpoint gets up to fourteen small requests, each
+of several web servers of the server name up to two, and one of them another for the support document.
 """
 
 import asyncio

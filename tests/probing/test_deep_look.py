@@ -174,6 +174,15 @@ async def test_addresses_without_a_response_are_missing(server: Reaction[Server]
     assert deep_look(await probe_deeply(network)).well_knowns == {WEB: "hs.example.test:8449"}
 
 
+async def test_the_only_address_is_not_asked_again() -> None:
+    """The probe has seen what it returns."""
+    network = by_well_known()
+    network.hosts = {"example.test": ("192.0.2.1",), "hs.example.test": ("192.0.2.2",)}
+    report = await probe_deeply(network)
+    assert deep_look(report).well_knowns == {}
+    assert not [line for line in network.calls if well_known.PATH in line]
+
+
 @pytest.mark.parametrize("server_name", ["192.0.2.1", "example.test:8448"])
 async def test_an_address_or_port_has_no_well_known_and_no_records(server_name: str) -> None:
     """Peers request neither of them."""

@@ -37,13 +37,17 @@ async def fetch_over_each_family(
 async def fetch_from_each_address(
     network: Network, name: ServerName, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> dict[str, str]:
-    """Return a summary of what each address of the server name returns, by address.
+    """Return a summary of what each address of the server name returns, by address. There are three cases:
 
-    An address that returns nothing is missing: peers go on to the next one.
+    - the server name has one address: nothing, as the probe has seen what that returns;
+    - an address returns nothing: it is missing, as peers go on to the next one;
+    - otherwise: its summary.
     """
     url = Url(name, PATH)
     resolved = await well_known.resolve(network, url, deadline.for_stage())
     endpoints = resolved.found.endpoints if resolved.found else ()
+    if len(endpoints) == 1:
+        return {}
     summaries = await asyncio.gather(
         *(_fetch_from_address(network, endpoint, url, tls_slots, deadline) for endpoint in endpoints)
     )

@@ -159,7 +159,9 @@ _SUPPORT = object_schema(
 )
 _DEEP_LOOK = object_schema(
     checked_at=MOMENT,
-    well_known_by_address=described(map_schema(STRING), "What each address of the server name returns as well-known."),
+    well_known_by_address=described(
+        map_schema(STRING), "What each address of the server name returns as well-known, if it has several."
+    ),
     srv=described(
         nullable(_SRV), "The SRV records of the server name itself, if a well-known takes precedence over them."
     ),
