@@ -27,7 +27,7 @@ def main() -> None:
         config = load(file)
         names = [watched.server_name for watched in config.servers]
         reports: list[Report] = []
-        asyncio.run(probe_all(build_prober(config), names * ROUNDS, IN_FLIGHT, reports.append))
+        asyncio.run(probe_all(build_prober(config).probe, names * ROUNDS, IN_FLIGHT, reports.append))
     emit(rows(reports))
 
 

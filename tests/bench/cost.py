@@ -54,6 +54,7 @@ def main() -> None:
     event_loop.collect_garbage_for(20_000)  # as `serve` does
     for algorithm in PUBLIC_CHAINS:
         emit(healthy_rows(algorithm))
+    emit(deep_look_rows())
     emit(failing_rows())
     emit(memory_rows())
 
@@ -81,14 +82,23 @@ class ProbeRounds:
     def cost(self) -> float:
         """Return the CPU seconds of one probe."""
         before = cpu_seconds(SELF)
-        self._runner.run(probe_all(self._prober, self._names, IN_FLIGHT, self._board.put))
+        self._runner.run(probe_all(self._prober.probe, self._names, IN_FLIGHT, self._board.put))
         return (cpu_seconds(SELF) - before) / len(self._names)
+
+    def cost_of_deep_look(self) -> float:
+        """Return the CPU seconds of the deep look that may follow a probe."""
+        before = cpu_seconds(SELF)
+        self._runner.run(probe_all(self._prober.run_deep_look, self._latest, IN_FLIGHT, self._board.put))
+        return (cpu_seconds(SELF) - before) / len(self._names)
+
+    @property
+    def _latest(self) -> list[Report]:
+        return [rendered.state.report for rendered in self._board.snapshot().states if rendered.state.report]
 
     @property
     def successes(self) -> int:
         """Return how many of the latest reports are successes."""
-        reports = (rendered.state.report for rendered in self._board.snapshot().states)
-        return sum(report is not None and verdict.federates(report) for report in reports)
+        return sum(map(verdict.federates, self._latest))
 
 
 def healthy_rows(algorithm: str) -> Iterator[Row]:
@@ -122,6 +132,16 @@ def healthy_rows(algorithm: str) -> Iterator[Row]:
         )
 
 
+def deep_look_rows() -> Iterator[Row]:
+    with (
+        served_by("tests.bench.responder", str(SERVERS)) as file,
+        ProbeRounds(load(file), "asyncio", remember_chains=True) as probes,
+    ):
+        ratios = [probes.cost_of_deep_look() / probes.cost() for _ in range(RUNS)]
+        assert probes.successes == SERVERS
+        yield Row.of("cost: ecdsa, a deep look, relative to a probe", ratios)
+
+
 def milliseconds_row(name: str, rounds: Sequence[dict[Any, float]], measure: object) -> Row:
     return Row.of(f"cost: {name}", [costs[measure] * 1000 for costs in rounds], "ms")
 
@@ -153,7 +173,7 @@ async def bytes_of_probe_in_flight(config: Config) -> float:
     prober, names = build_prober(config), [watched.server_name for watched in config.servers]
     reports: list[Report] = []
     before = resident_bytes()
-    probing = asyncio.create_task(probe_all(prober, names, len(names), reports.append))
+    probing = asyncio.create_task(probe_all(prober.probe, names, len(names), reports.append))
     await asyncio.sleep(RESPONSE_SECONDS)
     assert not reports
     used = resident_bytes() - before

@@ -1,21 +1,27 @@
-"""Runs many probes with a limited number in flight."""
+"""Runs many probes, or deep looks, with a limited number in flight."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from typing import TypeVar
 
-from exporter.model.names import ServerName
 from exporter.model.report import Report
-from exporter.probing.prober import Prober
+
+_Item = TypeVar("_Item")
 
 
 async def probe_all(
-    prober: Prober, names: Iterable[ServerName], in_flight: int, keep: Callable[[Report], object]
+    probe: Callable[[_Item], Awaitable[Report]],
+    items: Iterable[_Item],
+    in_flight: int,
+    keep: Callable[[Report], object],
 ) -> None:
-    """Keep `in_flight` probes in flight until all names are probed."""
-    remaining = iter(names)
-    await asyncio.gather(*(probe_each(prober, remaining, keep) for _ in range(in_flight)))
+    """Keep `in_flight` probes in flight until all items are probed: names, or reports for a deep look."""
+    remaining = iter(items)
+    await asyncio.gather(*(_probe_each(probe, remaining, keep) for _ in range(in_flight)))
 
 
-async def probe_each(prober: Prober, names: Iterator[ServerName], keep: Callable[[Report], object]) -> None:
-    for name in names:
-        keep(await prober.probe(name))
+async def _probe_each(
+    probe: Callable[[_Item], Awaitable[Report]], items: Iterator[_Item], keep: Callable[[Report], object]
+) -> None:
+    for item in items:
+        keep(await probe(item))

@@ -55,9 +55,9 @@ async def cost(file: Path) -> float:
     board = Board(render_lines, lambda: datetime.now(UTC))
     board.watch(config.servers)
     prober = build_prober(config)
-    await probe_all(prober, names, IN_FLIGHT, board.put)  # fills the caches
+    await probe_all(prober.probe, names, IN_FLIGHT, board.put)  # fills the caches
     before = cpu_seconds(SELF)
-    await probe_all(prober, names * ROUNDS, IN_FLIGHT, board.put)
+    await probe_all(prober.probe, names * ROUNDS, IN_FLIGHT, board.put)
     return (cpu_seconds(SELF) - before) / len(names) / ROUNDS
 
 
