@@ -149,12 +149,12 @@ async def connect(sock: socket.socket, endpoint: IPEndpoint) -> None:
 
 async def _connect(sock: socket.socket, endpoint: IPEndpoint) -> None:
     """Do the same as `sock_connect` of the event loop, with which uvloop looks up even an IP address in a thread."""
-    try:
+    with suppress(BlockingIOError):  # ends here: an error that is raised within it would keep this one and its frames
         sock.connect((str(endpoint[0]), endpoint[1]))
-    except BlockingIOError:
-        await _wait_until_writable(sock)
-        if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            raise OSError(error, os.strerror(error)) from None
+        return
+    await _wait_until_writable(sock)
+    if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(error, os.strerror(error))
 
 
 async def _wait_until_writable(sock: socket.socket) -> None:
