@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final, Protocol
 from unittest.mock import patch
 
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA384
 from structlog.testing import capture_logs
 
 from exporter.config import Config
@@ -24,6 +26,7 @@ from exporter.wiring import build_prober
 _RESET_PEAK = "5"  # for /proc/[pid]/clear_refs (proc(5)): sets the peak of resident memory to the current value
 MAX_GARBAGE = 200  # objects; asyncio's race for the first of 24 addresses leaves seven for each
 _HEALTHY_PROBES = 3  # so that chance matters less in the CPU time of one
+_VERIFICATIONS = 20  # likewise
 _HANGS_AFTER = 4  # times its timeout: no probe with its deep look takes so long unless it never ends
 _SCHEDULER_STATISTICS: Final = Path("/proc/self/schedstat")
 _LIBC: Final = ctypes.CDLL(None)
@@ -43,8 +46,8 @@ class Finding:
     cpu: float
     """The CPU time, as a multiple of that of a healthy server."""
     longest_step: float
-    """The CPU time of the longest step of the event loop, as a multiple of that of a healthy server: for so long, all
-    probes beside this one stand still.
+    """The CPU time of the longest step of the event loop, in verifications by a P-384 key, which do not depend on the
+    exporter. For so long, all probes beside this one stand still.
     """
     leaked: tuple[str, ...]
     """Tasks, file descriptors, and objects that only the garbage collector frees."""
@@ -74,7 +77,7 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     async with measured_steps() as usual:
         for _ in range(_HEALTHY_PROBES):
             await probe(prober, healthy)
-    healthy_cpu = usual.total / _HEALTHY_PROBES
+    healthy_cpu, verification = usual.total / _HEALTHY_PROBES, verification_seconds()
     gc.disable()  # so that garbage is still there when it is counted
     descriptors, resident = open_descriptors(), reset_peak()
     async with measured_steps() as steps:
@@ -91,8 +94,18 @@ async def watch(prober: Prober, healthy: str, server_name: str, hangs_after: flo
     if garbage > MAX_GARBAGE:
         leaked += (f"{garbage} objects in reference cycles",)
     return Finding(
-        problems, seconds, grown, steps.total / healthy_cpu, steps.longest / healthy_cpu, leaked, tuple(errors)
+        problems, seconds, grown, steps.total / healthy_cpu, steps.longest / verification, leaked, tuple(errors)
     )
+
+
+def verification_seconds() -> float:
+    """Return the CPU time in which the OpenSSL of the probes verifies a signature by a P-384 key."""
+    key, algorithm = ec.generate_private_key(ec.SECP384R1()), ec.ECDSA(SHA384())
+    signature, public_key = key.sign(b"", algorithm), key.public_key()
+    started = time.thread_time()
+    for _ in range(_VERIFICATIONS):
+        public_key.verify(signature, b"", algorithm)
+    return (time.thread_time() - started) / _VERIFICATIONS
 
 
 @dataclass(slots=True)

@@ -84,7 +84,7 @@ async def test_cpu_time_is_compared_with_that_of_a_healthy_server() -> None:
     at_once = await measure(lambda: work(20_000_000, steps=1))
     assert 10 < in_steps.cpu < 40
     assert 10 < at_once.cpu < 40
-    assert in_steps.longest_step < 5 < at_once.longest_step
+    assert 5 * in_steps.longest_step < at_once.longest_step
 
 
 async def test_leaked_tasks_and_descriptors_are_listed() -> None:
@@ -138,7 +138,7 @@ async def test_a_probe_that_never_ends_is_cancelled() -> None:
         (replace(GOOD, seconds=DEFAULT_TIMEOUT_SECONDS + 0.6), ["took 30.60 s of 30 s"]),
         (replace(GOOD, grown_bytes=MAX_GROWN_BYTES + 1), ["grew by 2097153 bytes"]),
         (replace(GOOD, cpu=MAX_CPU + 0.1), ["took 5.1 times the CPU time of a healthy server"]),
-        (replace(GOOD, longest_step=2.1), ["held everything up for 2.1 times the CPU time of a healthy server"]),
+        (replace(GOOD, longest_step=81), ["held everything up for as long as 81 verifications by a P-384 key"]),
         (replace(GOOD, leaked=("a socket",)), ["left over: a socket"]),
         (replace(GOOD, errors=("internal error",)), ["internal error"]),
     ],
