@@ -4,6 +4,7 @@ import asyncio
 import re
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -11,6 +12,9 @@ import pytest
 from dns.message import from_wire, make_query
 
 from exporter.judging.verdict import federates
+from exporter.model.findings import Software
+from exporter.model.outcomes import Passed
+from exporter.model.report import Report
 from tests.bench import held_loop
 from tests.bench.app import BlockMeter
 from tests.bench.blackbox import PROGRAM, version_of
@@ -31,6 +35,8 @@ from tests.bench.readme import (
 from tests.bench.responder import ADDRESS, answer
 from tests.bench.rows import Row, at_least, at_most, merge, parse, quantile, read, write
 from tests.programs import program
+from tests.sample_reports import MATRIX_ENDPOINT, delegated_by_well_known, healthy, tls_session, watched_server
+from tests.scrapes import board_of, text_of
 
 ROWS = [
     Row("cost: a probe", 2.5, "ms"),
@@ -123,19 +129,26 @@ def test_generated_reports_are_successes_and_differ() -> None:
 
 
 def test_measurement_errors_are_the_differences_from_the_true_durations() -> None:
-    """Servers whose timings are unreliable have no durations, and are ignored."""
-    duration = 'matrix_federation_stage_duration_seconds{probe_stage="%s",server_name="a.test",team="a"} %s\n'
-    text = (
-        duration % ("tcp", 0.001)
-        + duration % ("tls", 0.004)
-        + duration % ("version", 0.052)
-        + 'matrix_federation_server_info{name="0.003",server_name="a.test",version="0.050"} 1.0\n'
-        'matrix_federation_server_info{name="0.003",server_name="unreliable.test",version="0.050"} 1.0\n'
-    ).encode()
+    """They are read as `load` exposes them, with labels. Servers whose timings are unreliable are ignored."""
+    reports = [reporting_true_durations("a.test"), replace(reporting_true_durations("b.test"), stalled_seconds=1.0)]
+    watched = [watched_server(report.server_name.text, labels=(("team", "a"),)) for report in reports]
+    text = text_of(board_of(watched, *reports)).encode()
     errors = {
         stage: [round(error, 6) for error in measurement_errors(text, stage)] for stage in ("tcp", "tls", "version")
     }
     assert errors == {"tcp": [0.001], "tls": [0.001], "version": [0.002]}
+
+
+def reporting_true_durations(server_name: str) -> Report:
+    """The handshake took 3 ms, and the version 50."""
+    endpoint = healthy(MATRIX_ENDPOINT, tls_session(server_name))
+    measured = replace(
+        endpoint,
+        tcp=Passed(0.001, None),
+        tls=Passed(0.004, tls_session(server_name)),
+        version=Passed(0.052, Software("0.003", "0.050")),
+    )
+    return replace(delegated_by_well_known(server_name), endpoints=(measured,))
 
 
 def test_the_place_that_holds_the_loop_is_named() -> None:

@@ -41,9 +41,9 @@ def diff(intervals: Mapping[ServerName, float], new: Iterable[WatchedServer]) ->
     )
 
 
-def fraction(name: ServerName) -> float:
-    """Return a number from 0 to 1, evenly distributed over all names, which never changes for a name."""
-    digest = hashlib.sha256(name.text.encode()).digest()
+def fraction(name: ServerName, purpose: bytes = b"") -> float:
+    """Return a number from 0 to 1, evenly distributed over all names, which never changes for a name and a purpose."""
+    digest = hashlib.sha256(name.text.encode() + purpose).digest()
     return int.from_bytes(digest[:8]) / 2**64
 
 

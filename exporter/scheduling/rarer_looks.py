@@ -5,16 +5,15 @@ from datetime import timedelta
 
 from exporter.judging import verdict
 from exporter.model.report import Report
-from exporter.model.shards import digest
 from exporter.outbound.looks import OutboundLooks
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
 from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import CostlyServers
+from exporter.scheduling.grid import fraction
 
 _LOOKED_AT_ONCE = 1000  # servers of which each has its first deep look with its first probe
 _FIRST_LOOK_SPACING_SECONDS = 0.2  # of the others: 20,000 take an hour, which is the usual interval
-_DIGESTS = 2**64
 
 
 class RarerLooks:
@@ -52,7 +51,7 @@ class RarerLooks:
         turn does not depend on when it is due within a round: otherwise, the looks of a round would come together.
         """
         spread = min(interval, max(0, self._board.size - _LOOKED_AT_ONCE) * _FIRST_LOOK_SPACING_SECONDS)
-        turn = digest(state.watched.server_name, b"deep look") / _DIGESTS * spread
+        turn = fraction(state.watched.server_name, b" deep look") * spread
         return turn < (state.probes + 1) * state.watched.interval
 
 
