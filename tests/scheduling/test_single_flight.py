@@ -25,6 +25,7 @@ from exporter.model.report import EndpointReport, Report
 from exporter.probing.connectivity import Outage
 from exporter.reports.board import Board
 from exporter.reports.server_state import ServerState
+from exporter.scheduling import rarer_looks
 from exporter.scheduling.active_config import ActiveConfig
 from exporter.scheduling.costly_servers import COSTLY_SECONDS
 from exporter.scheduling.flights import FlightKey, register_until_done
@@ -123,8 +124,9 @@ async def test_a_deep_look_is_made_when_the_latest_one_is_too_old() -> None:
     assert state.probes == 3
 
 
-async def test_the_first_deep_looks_at_many_servers_are_spread() -> None:
+async def test_the_first_deep_looks_at_many_servers_are_spread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their names decide when: that of this one comes in the second round. At few servers, all come in the first."""
+    monkeypatch.setattr(rarer_looks, "_FIRST_LOOK_SPACING_SECONDS", 0.8)  # over 3,200 seconds: this one after 454
     async with probing(later(0), later(5)) as (runner, prober, board):
         board.add(watched_server(f"s{number}.example.org") for number in range(5000))
         deep_looks = []
