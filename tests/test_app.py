@@ -103,6 +103,18 @@ async def test_metrics_contain_every_server(tmp_path: Path) -> None:
     assert leaked_tasks() == set()
 
 
+async def test_many_new_servers_do_not_make_garbage_collections_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They and their schedule are exempt."""
+    monkeypatch.setattr("exporter.runtime.event_loop._MANY_SERVERS", 2)
+    try:
+        async with exporter_of(tmp_path, HEALTHY, BROKEN):
+            assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
 async def test_servers_are_exposed_in_the_order_in_which_they_are_due(tmp_path: Path) -> None:
     """So those that change between two scrapes are next to each other, before and after a reload."""
     async with exporter_of(tmp_path, HEALTHY, BROKEN, SILENT) as (app, federation, file):

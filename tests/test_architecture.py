@@ -36,7 +36,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("canonicaljson", "cryptography"),
     },
     "history": {"judging", "judging.peers", "model"},
-    "reports": {"history", "judging", "judging.peers", "model", "rich"},
+    "reports": {"history", "judging", "judging.peers", "model", "runtime", "rich"},
     "metrics": {"exporter", "history", "judging", "judging.peers", "model", "reports", "prometheus_client"},
     "config": {"metrics", "model", "pydantic", "pydantic_core", "structlog", "yaml"},
     "history.storage": {"config", "history", "judging", "model", "structlog"},

@@ -301,6 +301,7 @@ class App:
             self.board.add(added, await self.history.recall(self.board.new_among(added)))
         self.board.arrange(changes.order)
         await self._schedule.watch(self.board.scheduled(), active.config.probe.concurrency)
+        event_loop.exempt_new_servers(len(changes.added))
         self.exporter_metrics.servers.set(self.board.size)
         log.info("watching", servers=self.board.size)
 

@@ -11,7 +11,7 @@ from exporter.judging import verdict
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Passed, found
 from exporter.model.report import EndpointReport, Report
-from exporter.model.sanitize import NOTHING, printable
+from exporter.model.sanitize import printable
 
 _MAX_CHARACTERS: Final = 1000  # of a change, before and after
 _MAX_ITEMS = 32  # of one observation: servers with more addresses or keys are not real
@@ -46,7 +46,7 @@ class Observation:
     """What was last observed of a subject. The items are printable, bounded, distinct and sorted."""
 
     items: tuple[str, ...]
-    earlier: Mapping[str, datetime] = field(default_factory=lambda: NOTHING)
+    earlier: Mapping[str, datetime] = field(default_factory=dict)
     """Other items of the past day, with the time from which on each was missing. Only of subjects that rotate."""
 
     def __str__(self) -> str:
@@ -98,7 +98,7 @@ def _follow(known: Observation | None, seen: _Sighting, at: datetime, *, rotates
     is_new = bool(unknown) or (seen.complete and not rotates and items != known.items)
     if not is_new and not seen.complete:
         return known, False
-    after = Observation(items, _earlier(known, items, at) if rotates else NOTHING)
+    after = Observation(items, _earlier(known, items, at) if rotates else {})
     return (known if after == known else after), is_new
 
 
@@ -108,7 +108,7 @@ def _earlier(known: Observation, items: tuple[str, ...], at: datetime) -> Mappin
     recent = sorted(
         ((since, item) for item, since in missing.items() if item not in items and at - since < _ROTATION), reverse=True
     )
-    return {item: since for since, item in recent[:_MAX_ITEMS]} or NOTHING
+    return {item: since for since, item in recent[:_MAX_ITEMS]}
 
 
 def _bounded(items: Iterable[str]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from exporter.history.incidents import Incident
 from exporter.judging.verdict import Federation
 from exporter.model.outcomes import found
 from exporter.model.report import Report
-from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +24,7 @@ class ServerMemory:
     """When a valid well-known was last seen."""
     incident: Incident | None = None
     """The incident that lasts."""
-    observed: Mapping[Subject, Observation] = field(default_factory=lambda: NOTHING)
+    observed: Mapping[Subject, Observation] = field(default_factory=dict)
     """What the latest good observation of each subject showed."""
 
     def after(

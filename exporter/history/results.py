@@ -9,7 +9,6 @@ from typing import TypeAlias, overload
 from exporter.judging.verdict import Federation
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import shared
 
 _TIMES = Struct("=dd")
 _Verdict: TypeAlias = tuple[bool, Federation | None, tuple[tuple[Stage, Reason], ...]]
@@ -43,7 +42,7 @@ class Results(Sequence[Result]):
     def with_newest(self, result: Result, kept: int) -> "Results":
         """Return the newest `kept` results, with this one."""
         times = _TIMES.pack(result.ended_at.timestamp(), result.seconds) + self._times
-        verdict = shared((result.federates, result.federation, result.problems))
+        verdict = (result.federates, result.federation, result.problems)
         return Results(times[: kept * _TIMES.size], (verdict, *self._verdicts)[:kept])
 
     def __len__(self) -> int:

@@ -122,7 +122,7 @@ class InternetConnection:
     async def _handshake_known_chain(self, tls_name: str) -> Handshake | None:
         """Shake hands without verifying. Return None if no known chain is expected, or if another one is presented."""
         known_chains, peer_wait = self._tls_contexts.known_chains, self.peer_wait()
-        if not known_chains.expects((*self._endpoint, tls_name)):
+        if not known_chains.expects(self._endpoint, tls_name):
             return None
         stream, handshake = await self._handshake(tls_name, self._tls_contexts.unverifying)
         if known := known_chains.recall(handshake):
@@ -134,7 +134,7 @@ class InternetConnection:
     async def _handshake_verifying(self, tls_name: str) -> Handshake:
         stream, handshake = await self._handshake(tls_name, self._tls_contexts.verifying)
         verified = _with_verified_chain(stream, handshake)
-        self._tls_contexts.known_chains.remember((*self._endpoint, tls_name), verified)
+        self._tls_contexts.known_chains.remember(self._endpoint, tls_name, verified)
         return verified
 
     async def _shake_hands_finite_field(self, tls_name: str) -> Handshake:

@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from OpenSSL import crypto
 
-from exporter.model.addresses import IPAddress
+from exporter.internet.tcp import IPEndpoint
 from exporter.probing.evidence import Handshake
 from exporter.runtime.lru import LruCache
 
@@ -22,17 +22,13 @@ _CAPACITY = 2**16  # entries of each cache: 20,000 servers with a website and tw
 # Only the time can change OpenSSL's result: this limit is for what we might have overlooked.
 MAX_TRUSTED_SECONDS = 24 * 3600
 
-ConnectionKey: TypeAlias = tuple[IPAddress, int, str]
+# What is kept for each chain and connection are plain tuples, which garbage collections need not traverse.
+_ConnectionKey: TypeAlias = tuple[bytes, int, str]
 """The address, the port and the TLS name of a connection."""
-
-
-class _KnownChain(NamedTuple):
-    """OpenSSL's result, which holds from `not_before` until just before `not_after`, in seconds since the epoch."""
-
-    not_before: float
-    not_after: float
-    verified_chain: tuple[int | bytes, ...]
-    """Each certificate as its place in the chain as presented, or in DER if it comes from the trust store."""
+_KnownChain: TypeAlias = tuple[float, float, tuple[int | bytes, ...]]
+"""OpenSSL's result: since when and until just before when it holds, in seconds since the epoch, and the verified chain:
+each certificate as its place in the chain as presented, or in DER if it comes from the trust store.
+"""
 
 
 class KnownChains:
@@ -45,7 +41,7 @@ class KnownChains:
         self._now = now
         self._chains: LruCache[bytes, _KnownChain] = LruCache(capacity)
         """By the fingerprint of the chain as presented."""
-        self._presented: LruCache[ConnectionKey, bytes] = LruCache(capacity)
+        self._presented: LruCache[_ConnectionKey, bytes] = LruCache(capacity)
         """The fingerprint of the latest chain that was presented, if it was verified without an error."""
         self._trusted: dict[bytes, bytes] = {}
         """The certificates of the trust store that verified a chain, so that many chains share one object."""
@@ -53,9 +49,9 @@ class KnownChains:
     def __repr__(self) -> str:
         return f"<KnownChains: {len(self._chains)} chains of {len(self._presented)} endpoints>"
 
-    def expects(self, key: ConnectionKey) -> bool:
+    def expects(self, endpoint: IPEndpoint, tls_name: str) -> bool:
         """Whether a known chain was presented there last. The server may present another one all the same."""
-        fingerprint = self._presented.get(key)
+        fingerprint = self._presented.get(_connection_key(endpoint, tls_name))
         return fingerprint is not None and self._find(fingerprint) is not None
 
     def recall(self, handshake: Handshake) -> Handshake | None:
@@ -63,11 +59,13 @@ class KnownChains:
         known = self._find(handshake.fingerprint)
         if known is None:
             return None
-        verified = (handshake.chain[each] if isinstance(each, int) else each for each in known.verified_chain)
+        _, _, verified_chain = known
+        verified = (handshake.chain[each] if isinstance(each, int) else each for each in verified_chain)
         return replace(handshake, verified_chain=tuple(verified))
 
-    def remember(self, key: ConnectionKey, handshake: Handshake) -> None:
+    def remember(self, endpoint: IPEndpoint, tls_name: str, handshake: Handshake) -> None:
         """Remember the result of a handshake in which OpenSSL verified the chain, unless it reported an error."""
+        key = _connection_key(endpoint, tls_name)
         if handshake.verify_errors or not handshake.verified_chain:
             self._presented.discard(key)
             return
@@ -76,7 +74,7 @@ class KnownChains:
 
     def _find(self, fingerprint: bytes) -> _KnownChain | None:
         known = self._chains.get(fingerprint)
-        return known if known and known.not_before <= self._now() < known.not_after else None
+        return known if known and known[0] <= self._now() < known[1] else None
 
     def _known_chain(self, handshake: Handshake) -> _KnownChain:
         not_before, not_after = _validity(handshake.verified_chain)
@@ -85,7 +83,12 @@ class KnownChains:
             places[each] if each in places else self._trusted.setdefault(each, each)
             for each in handshake.verified_chain
         )
-        return _KnownChain(not_before, min(not_after, self._now() + MAX_TRUSTED_SECONDS), tuple(verified))
+        return not_before, min(not_after, self._now() + MAX_TRUSTED_SECONDS), tuple(verified)
+
+
+def _connection_key(endpoint: IPEndpoint, tls_name: str) -> _ConnectionKey:
+    ip, port = endpoint
+    return ip.packed, port, tls_name
 
 
 def _validity(chain: Iterable[bytes]) -> tuple[float, float]:

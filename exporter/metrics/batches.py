@@ -37,8 +37,7 @@ class Batch:
     def lines(self, family: int) -> bytes:
         """Return the lines of the family with this index. A server whose result is too old has few families."""
         states = self.states if FAMILIES[family].kept_when_stale else self.fresh
-        every = [rendered.lines for rendered in states]
-        joined = b"".join([lines.families[family].replace(_SERVER_LABELS, lines.server_labels) for lines in every])
+        joined = b"".join([each.families[family].replace(_SERVER_LABELS, each.server_labels) for each in states])
         return joined.replace(_LINE_START, _LINE_STARTS[family])
 
     def deflated(self, family: int) -> Deflated:

@@ -23,7 +23,7 @@ from exporter.metrics.negotiation import wants_gzip, wants_openmetrics
 from exporter.metrics.samples import Sample
 from exporter.model.sanitize import printable
 from exporter.model.servers import WatchedServer
-from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
+from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot, StatePacker
 from exporter.reports.server_state import ServerState
 
 MAX_LABEL_CHARACTERS = 300  # a server name and a port take 261
@@ -198,7 +198,7 @@ class Exposer:
 def expose_one(state: ServerState, accept: str | None, selection: Selection = _ALL) -> Exposition:
     """Return the families of one server, at the time of its report, without the metrics of the exporter itself."""
     assert state.report is not None
-    rendered = RenderedState.of(state, render_lines(state))
+    rendered = RenderedState.of(state, render_lines(state), StatePacker())
     return expose(Snapshot(state.report.ended_at, (rendered,)), CollectorRegistry(), accept, selection)
 
 

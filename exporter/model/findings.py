@@ -9,7 +9,6 @@ from exporter.model.enums import IPFamily, Oddity, OutboundMethod, SrvService
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ class SrvRecords:
     records: Mapping[SrvService, tuple[SrvRecord, ...]]
     decided_by: SrvService | None
     """The service whose records, or whose failed lookup, end the search; None if there is no record at all."""
-    failures: Mapping[SrvService, Problem] = field(default_factory=lambda: NOTHING)
+    failures: Mapping[SrvService, Problem] = field(default_factory=dict)
     """For each service whose lookup failed, why."""
     unavailable: frozenset[SrvService] = frozenset()
     """The services whose only targets are `.`."""
@@ -155,7 +154,7 @@ class Resolution:
     endpoints: tuple[Endpoint, ...]
     unresolved: tuple[Problem, ...] = ()
     """Why each of the other targets has no endpoint."""
-    aliases: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     """For each target host that is an alias (CNAME), the name that it leads to."""
     partial_lookups: tuple[Problem, ...] = ()
     """Why A or AAAA of a target could not be looked up, although the other one could."""

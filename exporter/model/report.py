@@ -30,7 +30,6 @@ from exporter.model.outcomes import (
 )
 from exporter.model.reasons import Reason
 from exporter.model.routes import Route
-from exporter.model.sanitize import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +111,7 @@ class DeepLook:
     """The server name's own SRV records, if a well-known takes precedence over them."""
     notaries: tuple[NotaryResult, ...] = ()
     """In the order of the configuration."""
-    well_known_over: Mapping[IPFamily, Outcome[Delegation]] = field(default_factory=lambda: NOTHING)
+    well_known_over: Mapping[IPFamily, Outcome[Delegation]] = field(default_factory=dict)
     """The well-known as a peer sees it that has only one IP family. Empty unless the endpoints accept connections over
     both."""
     support: Support | None = None
@@ -261,7 +260,7 @@ class Report:
     route: Route
     dns: Outcome[Resolution]
     endpoints: tuple[EndpointReport, ...]
-    detours: Mapping[Implementation, Way] = field(default_factory=lambda: NOTHING)
+    detours: Mapping[Implementation, Way] = field(default_factory=dict)
     """The way of each implementation that goes another one than the specification."""
     deep: DeepLook | None = None
     """The latest deep look, which may be older than this report."""

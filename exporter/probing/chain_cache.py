@@ -3,18 +3,17 @@
 Most servers present the same chain at every probe, and parsing it costs more than looking it up.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from sys import getsizeof
 from typing import TypeAlias
 
 from exporter.model.findings import Certificate, ChainCertificate, LeafKey
 from exporter.model.outcomes import Problem
 from exporter.probing.evidence import VerifyError
 from exporter.runtime.lru import LruCache
+from exporter.runtime.packing import Packer
 
-EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses, at about 1100 bytes each
-_BYTES_WITHOUT_TEXTS = 800  # of each evaluation
+EVALUATIONS_BYTES = 64 << 20  # 20,000 servers with a website and two addresses, at about 700 bytes each
+_ENTRY_BYTES = 400  # of each evaluation, beside what is packed: its key, and its place in the cache
 _MAX_ISSUERS = 256  # a handful of authorities certify nearly all servers
 
 ChainKey: TypeAlias = tuple[bytes, bytes, tuple[VerifyError, ...], str]
@@ -30,28 +29,30 @@ class ChainEvaluation:
     issuers: tuple[ChainCertificate, ...] = ()
     leaf_key: LeafKey | None = None
 
-    def texts(self) -> Iterator[str]:
-        """Yield all texts in it. The server decides how many there are, and how long they are."""
-        yield from (problem.detail for problem in self.problems)
-        if self.certificate:
-            yield from (self.certificate.issuer, self.certificate.subject, *self.certificate.names)
-        for issuer in self.issuers:
-            yield from (issuer.issuer, issuer.subject, issuer.fingerprint_sha256)
 
-
-def weight(evaluation: ChainEvaluation) -> int:
-    """Return about how many bytes of memory an evaluation takes."""
-    return _BYTES_WITHOUT_TEXTS + sum(map(getsizeof, evaluation.texts()))
+def _weight(packed: bytes) -> int:
+    """Return about how many bytes of memory a packed evaluation takes in the cache."""
+    return _ENTRY_BYTES + len(packed)
 
 
 class ChainCache:
     """The evaluations and issuers of one `Network`, which are forgotten with it when the configuration is reloaded."""
 
     def __init__(self) -> None:
-        self.evaluations: LruCache[ChainKey, ChainEvaluation] = LruCache(EVALUATIONS_BYTES, weight)
-        """An evaluation depends on its key alone, so an unchanged chain need not be evaluated again."""
+        self._packer = Packer[ChainEvaluation]()
+        self._evaluations: LruCache[ChainKey, bytes] = LruCache(EVALUATIONS_BYTES, _weight)
+        """Packed, as there may be tens of thousands."""
         self.issuers: LruCache[bytes, ChainCertificate] = LruCache(_MAX_ISSUERS)
         """The certificates above a leaf, by SHA-256 fingerprint."""
 
     def __repr__(self) -> str:
-        return f"<ChainCache: evaluations {self.evaluations!r}, issuers {self.issuers!r}>"
+        return f"<ChainCache: evaluations {self._evaluations!r}, issuers {self.issuers!r}>"
+
+    def recall(self, key: ChainKey) -> ChainEvaluation | None:
+        """Return the evaluation of a chain. It depends on the key alone, so an unchanged chain is evaluated once."""
+        packed = self._evaluations.get(key)
+        return self._packer.unpack(packed) if packed else None
+
+    def remember(self, key: ChainKey, evaluation: ChainEvaluation) -> None:
+        packed = self._packer.pack(evaluation, typical=not evaluation.problems)
+        self._evaluations.put(key, packed)

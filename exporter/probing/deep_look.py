@@ -17,7 +17,6 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Outcome, Passed, Skipped, found
 from exporter.model.report import DeepLook, EndpointDeepLook, EndpointReport, Report
 from exporter.model.routes import Route
-from exporter.model.sanitize import NOTHING
 from exporter.probing.attempt import Deadline, attempt, with_slot
 from exporter.probing.network import Connection, Network
 from exporter.probing.notaries import query_notaries
@@ -57,7 +56,7 @@ async def _fetch_each_well_known(
     network: Network, report: Report, tls_slots: asyncio.Semaphore, deadline: Deadline
 ) -> Mapping[str, str]:
     if not routes.uses_well_known(report.server_name):
-        return NOTHING
+        return {}
     return await web_servers.fetch_from_each_address(network, report.server_name, tls_slots, deadline)
 
 
@@ -67,7 +66,7 @@ async def _fetch_well_known_over_each_family(
     """Look only where it matters: where the endpoints accept connections over both families."""
     reachable = {each.endpoint.ip_family for each in report.endpoints if each.accepts}
     if not routes.uses_well_known(report.server_name) or len(reachable) < len(IPFamily):
-        return NOTHING
+        return {}
     return await web_servers.fetch_over_each_family(network, report.server_name, tls_slots, deadline)
 
 

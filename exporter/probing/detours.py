@@ -14,7 +14,6 @@ from exporter.model.names import ServerName
 from exporter.model.outcomes import SKIPPED, Failed, Outcome, found
 from exporter.model.report import EndpointReport, LocatedProblem, Way
 from exporter.model.routes import Route
-from exporter.model.sanitize import NOTHING
 from exporter.probing.attempt import Deadline
 from exporter.probing.discovery import Discovery, fetch_srv, resolve
 from exporter.probing.network import Network
@@ -51,7 +50,7 @@ class Detours:
                 detours[peer.implementation] = Way(route)
             elif _key(route) != _key(known.route):
                 detours[peer.implementation] = await self._way(route)
-        return detours or NOTHING
+        return detours
 
     async def _srv(self, peer: Peer) -> SrvRecords | None:
         host = peer.srv_host(self.name, self.discovery.well_known)

@@ -6,7 +6,6 @@ from hashlib import sha256
 
 from exporter.model.addresses import IPAddress
 from exporter.model.findings import HttpShape
-from exporter.model.sanitize import shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +75,7 @@ class HttpResponse:
     def shape(self) -> HttpShape:
         """Return what some homeservers limit."""
         longest_line = max((len(name) + 2 + len(value) for name, value in self.headers), default=0)
-        return shared(HttpShape(len(self.headers), longest_line, self.http_version))
+        return HttpShape(len(self.headers), longest_line, self.http_version)
 
     @property
     def content_encoding(self) -> str | None:

@@ -67,9 +67,9 @@ def select(servers: Sequence[RenderedState], query: Query, start: int, stop: int
     """Return the servers of a query, in its order."""
     found, totals = servers, _count(servers)
     if query.group:
-        found = [each for each in found if each.state.watched.group == query.group]
+        found = [each for each in found if each.watched.group == query.group]
     for label in query.labels:
-        found = [each for each in found if label in each.state.watched.labels]
+        found = [each for each in found if label in each.watched.labels]
     for word in query.words.lower().split():
         found = [each for each in found if word in each.summary.searched]
     by_state = totals if found is servers else _count(found)

@@ -14,7 +14,6 @@ from exporter.judging.warnings import ActiveWarning
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.model.report import Report
-from exporter.model.sanitize import NOTHING
 from exporter.model.servers import WatchedServer
 
 _STALE_AFTER_INTERVALS = 3  # one probe may be skipped and the next one late before a result counts as stale
@@ -44,7 +43,7 @@ class ServerState:
     failures: int = 0
     changes: tuple[Change, ...] = ()
     """What the latest report changed."""
-    change_counts: Mapping[Subject, int] = field(default_factory=lambda: NOTHING)
+    change_counts: Mapping[Subject, int] = field(default_factory=dict)
     """How often each subject has changed; those that never have are missing."""
     history: Results = Results()  # noqa: RUF009 - it is frozen
     """The latest results, the newest first."""
@@ -133,12 +132,6 @@ class ServerState:
         """The interval in force, in seconds."""
         usual = self.usual_interval
         return min(usual, self.watched.cadence.confirm_after) if self.is_unconfirmed else usual
-
-    @property
-    def scheduled(self) -> WatchedServer:
-        """The server with the interval in force."""
-        interval = self.interval
-        return self.watched if interval == self.watched.interval else replace(self.watched, interval=interval)
 
     @property
     def fresh_until(self) -> datetime:

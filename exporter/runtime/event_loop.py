@@ -17,6 +17,7 @@ except ImportError:
 SWITCH_SECONDS = 0.001
 """For how long a thread, such as one that renders a page, may hold up the event loop. Python's default is 5 ms."""
 _DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own default
+_MANY_SERVERS = 1000  # with their schedule, they make a full collection longer by 10 ms
 _SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
 _M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)
@@ -55,10 +56,19 @@ async def in_batches(items: Sequence[_Item], size: int) -> AsyncIterator[Sequenc
         await asyncio.sleep(0)
 
 
+def exempt_new_servers(servers: int) -> None:
+    """Exempt what exists now from garbage collections, if many servers are new: most of it lasts as long as they do.
+
+    It must be rare: a connection that is open just now may leave a reference cycle, which would never be freed.
+    """
+    if servers >= _MANY_SERVERS:
+        gc.freeze()
+
+
 def collect_garbage_for(servers: int) -> None:
     """Make full garbage collections rarer, the more servers are watched.
 
-    A full collection traverses every report, which takes half a second for 20,000 servers and stalls all probes.
-    Reports have no reference cycles, and most objects that have are found in a young generation.
+    A full collection traverses what is kept of each server, which takes a tenth of a second for 20,000, and stalls all
+    probes. There are no reference cycles in it, and most objects that have some are found in a young generation.
     """
     gc.set_threshold(*gc.get_threshold()[:2], max(_DEFAULT_COLLECTIONS, servers // _SERVERS_PER_COLLECTION))

@@ -144,7 +144,7 @@ class OutageDetector:
             self._record_network_up(started)
 
     def _choose_witnesses(self) -> tuple[Target, ...]:
-        rendered = [each for each in self._board.snapshot().states if each.state.watched.group in self.groups]
+        rendered = [each for each in self._board.snapshot().states if each.watched.group in self.groups]
         candidates = random.sample(rendered, min(len(rendered), _CANDIDATES))
         return choose_witnesses(each.state for each in candidates)
 

@@ -1,44 +1,64 @@
 """The cache of evaluated certificate chains, and its bounds."""
 
-from dataclasses import fields, is_dataclass
-from sys import getsizeof
+import tracemalloc
+from hashlib import sha256
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from exporter.probing.chain_cache import EVALUATIONS_BYTES, ChainCache, weight
+from exporter.probing.chain_cache import EVALUATIONS_BYTES, ChainCache, ChainEvaluation, ChainKey
 from exporter.probing.evidence import Handshake
 from exporter.probing.stages import tls
 from exporter.probing.stages.tls import MAX_NAMES
 from tests.certificates import certificate, handshake
 
+ENTRIES = 1000
 
-def test_the_weight_of_an_evaluation_is_about_its_size() -> None:
-    """The chain has the largest evaluation that a server can cause."""
+
+def largest_evaluation() -> ChainEvaluation:
+    """Return the largest that a server can cause."""
     weak = rsa.generate_private_key(65537, 1024)
     above = [certificate(subject=f"{number}" * 64, issuer="\N{BLACK STAR}" * 21, key=weak) for number in range(4)]
     leaf = certificate(*(f"name-{number}.test" for number in range(MAX_NAMES)))
     evaluation = tls._evaluate_chain(Handshake((leaf, *above), (), "TLSv1.3"), "example.test", ChainCache())
     assert (len(evaluation.problems), len(evaluation.issuers)) == (5, 4)
-    assert weight(evaluation) == pytest.approx(deep_size(evaluation), rel=0.25)
+    return evaluation
 
 
-def deep_size(value: object) -> int:
-    """Return the size of a value in bytes, with everything that it contains."""
-    if isinstance(value, tuple):
-        return getsizeof(value) + sum(map(deep_size, value))
-    if is_dataclass(value):
-        return getsizeof(value) + sum(deep_size(getattr(value, field.name)) for field in fields(value))
-    return getsizeof(value)
+def usual_evaluation() -> ChainEvaluation:
+    return tls._evaluate_chain(handshake("example.test"), "example.test", ChainCache())
+
+
+@pytest.mark.parametrize("evaluation", [usual_evaluation(), largest_evaluation()], ids=["usual", "largest"])
+def test_the_weight_of_an_evaluation_is_about_its_size(evaluation: ChainEvaluation) -> None:
+    cache = ChainCache()
+    cache.remember(key_of(0), evaluation)  # which may become a dictionary
+    tracemalloc.start()
+    before, weight = tracemalloc.get_traced_memory()[0], cache._evaluations._weight
+    for number in range(1, ENTRIES):
+        cache.remember(key_of(number), evaluation)
+    taken = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert cache._evaluations._weight - weight == pytest.approx(taken, rel=0.25)
+
+
+def key_of(number: int) -> ChainKey:
+    return sha256(b"presented %d" % number).digest(), sha256(b"verified %d" % number).digest(), (), f"n{number}.test"
+
+
+def test_what_is_recalled_is_what_was_remembered() -> None:
+    cache, evaluations = ChainCache(), (usual_evaluation(), largest_evaluation(), ChainEvaluation(()))
+    for number, evaluation in enumerate(evaluations):
+        cache.remember(key_of(number), evaluation)
+    assert tuple(cache.recall(key_of(number)) for number in range(4)) == (*evaluations, None)
 
 
 def test_the_cache_is_bounded_in_bytes() -> None:
     """A server may present a different chain at each of 32 addresses, at every probe."""
     cache = ChainCache()
-    finished = handshake(*(f"n{number}.test" for number in range(MAX_NAMES)))
-    tls.evaluate(finished, "n1.test", cache)
-    assert cache.evaluations._weight == weight(tls._evaluate_chain(finished, "n1.test", cache)) > 3000
-    assert cache.evaluations._capacity == EVALUATIONS_BYTES
+    assert cache._evaluations._capacity == EVALUATIONS_BYTES
+    cache.remember(key_of(0), largest_evaluation())
+    assert cache._evaluations._weight > 1000
 
 
 def test_the_representation_of_a_cache_shows_how_full_it_is() -> None:

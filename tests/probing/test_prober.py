@@ -45,15 +45,6 @@ def problems(report: Report) -> list[tuple[Stage, Reason]]:
     return [(located.stage, located.problem.reason) for located in verdict.problems(report)]
 
 
-def shareable(report: Report) -> tuple[object, ...]:
-    seen = report.endpoints[0]
-    session, published = found(seen.tls), found(seen.keys)
-    assert session
-    assert published
-    version, oddities = found(seen.version), published.oddities
-    return found(report.srv), version, session.tls_version, session.leaf_key, oddities, seen.keys_shape
-
-
 @pytest.fixture
 def delegated() -> FakeNetwork:
     """Return a network with example.test, which a well-known delegates to a host with two addresses."""
@@ -73,12 +64,6 @@ async def test_a_healthy_server_federates(delegated: FakeNetwork) -> None:
     report = await probe(delegated)
     assert (report.route.method, problems(report), verdict.federates(report)) == (Method.WELL_KNOWN_PORT, [], True)
     assert verdict.software(report) == Software("Synapse", "1.163.2")
-
-
-async def test_equal_findings_are_one_object(delegated: FakeNetwork) -> None:
-    """Thousands of servers say the same, and the report of each is kept."""
-    first, second = [shareable(await probe(delegated)) for _ in range(2)]
-    assert [one is other for one, other in zip(first, second, strict=True)] == [True] * 6
 
 
 async def test_sends_each_request_once_and_in_order(delegated: FakeNetwork) -> None:

@@ -18,21 +18,30 @@ from exporter.model.outcomes import Failed, Problem
 from exporter.model.reasons import Reason
 from exporter.model.report import DeepLook, EndpointDeepLook, Report
 from exporter.model.routes import Route
-from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
+from exporter.reports.board import Board, RenderedLines
 from exporter.reports.server_state import FAILURES_KEPT, NEVER, RESULTS_KEPT, ServerState
 from tests.sample_reports import (
     ENDED_AT,
+    behind_expired_certificate,
     delegated_by_well_known,
     expired_certificate,
+    failed_srv_lookup,
+    faults_in_deep_look,
     healthy_at,
     nothing_resolved,
     two_families,
     watched_server,
     with_deep_look,
     with_endpoints,
+    with_outbound,
 )
 
 EXAMPLE = names.parse("example.org")
+REPORTS = [
+    *(delegated_by_well_known(), expired_certificate(), nothing_resolved(), two_families(), failed_srv_lookup()),
+    *(faults_in_deep_look(), with_deep_look(Problem(Reason.NOT_FORWARDED, "a detail")), behind_expired_certificate()),
+    *(with_outbound(), with_outbound(Problem(Reason.NOT_FORWARDED, "a detail"))),
+]
 LATER = ENDED_AT + timedelta(minutes=5)
 
 
@@ -49,6 +58,10 @@ def board() -> Board:
     board = Board(render, lambda: ENDED_AT)
     board.watch([watched_server("example.org"), watched_server("gone.example.org")])
     return board
+
+
+def lines_on(board: Board) -> list[str]:
+    return [rendered.families[0].decode() for rendered in board.snapshot().states]
 
 
 def state_of(board: Board) -> ServerState:
@@ -71,14 +84,11 @@ def delegation_changes(board: Board, *reports: Report) -> Iterator[int]:
 def test_a_new_server_has_an_empty_state(board: Board) -> None:
     """It is on the board before its first probe, and its state is stale."""
     first, second = (ServerState(watched_server(name)) for name in ("example.org", "gone.example.org"))
-    assert board.snapshot() == Snapshot(
-        ENDED_AT,
-        (
-            RenderedState.of(first, lines_of("example.org 300 0")),
-            RenderedState.of(second, lines_of("gone.example.org 300 0")),
-        ),
-    )
-    assert {rendered.fresh_until for rendered in board.snapshot().states} == {NEVER}
+    snapshot = board.snapshot()
+    assert snapshot.taken_at == ENDED_AT
+    assert [rendered.state for rendered in snapshot.states] == [first, second]
+    assert lines_on(board) == ["example.org 300 0", "gone.example.org 300 0"]
+    assert {rendered.fresh_until for rendered in snapshot.states} == {NEVER}
 
 
 def test_a_report_becomes_the_state(board: Board) -> None:
@@ -98,6 +108,22 @@ def test_a_report_becomes_the_state(board: Board) -> None:
             Result(ENDED_AT, 0.25, federates=True, federation=Federation.FULL, problems=()), 1
         ),
     )
+
+
+@pytest.mark.parametrize("report", REPORTS, ids=range(len(REPORTS)))
+def test_a_state_is_read_as_it_was_put(board: Board, report: Report) -> None:
+    """It is packed meanwhile. The board remembers the state that was read last, but a snapshot does not."""
+    expected = ServerState(watched_server("example.org")).with_report(replace(report, server_name=EXAMPLE))
+    board.put(replace(report, server_name=EXAMPLE))
+    assert [state_of(board), board.snapshot().states[0].state] == [expected] * 2
+
+
+def test_all_states_share_the_settings_of_their_server(board: Board) -> None:
+    watched = watched_server("example.org", interval=60.0)
+    board.watch([watched])
+    board.put(delegated_by_well_known())
+    (rendered,) = board.snapshot().states
+    assert rendered.watched is rendered.state.watched is watched
 
 
 def test_failures_are_counted(board: Board) -> None:
@@ -236,7 +262,7 @@ def test_a_report_about_an_unwatched_server_is_refused(board: Board) -> None:
     board.watch([watched_server("gone.example.org")])
     assert not board.put(delegated_by_well_known())
     assert board.state(EXAMPLE) is None
-    assert [rendered.lines for rendered in board.snapshot().states] == [lines_of("gone.example.org 300 0")]
+    assert lines_on(board) == ["gone.example.org 300 0"]
 
 
 def test_a_server_that_is_watched_again_has_an_empty_state(board: Board) -> None:
@@ -261,7 +287,7 @@ def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
     board.put(delegated_by_well_known())
     board.watch([watched_server("example.org", interval=3600)])
     (rendered,) = board.snapshot().states
-    assert rendered.lines == lines_of("example.org 3600 1")
+    assert rendered.families == (b"example.org 3600 1",)
     assert rendered.fresh_until == ENDED_AT + timedelta(hours=3)
 
 

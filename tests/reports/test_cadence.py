@@ -104,7 +104,7 @@ def test_a_server_is_dormant_after_a_restart_from_its_first_result_on() -> None:
     restarted = replace(server(), memory=memory)
     assert restarted.interval == 300
     state = restarted.with_report(report("b", timedelta(days=8)))
-    assert (state.interval, state.scheduled.interval, state.watched.interval) == (3600, 3600, 300)
+    assert (state.interval, state.watched.interval) == (3600, 300)
 
 
 def test_the_result_of_a_dormant_server_is_fresh_for_three_of_its_intervals() -> None:

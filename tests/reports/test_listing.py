@@ -10,7 +10,7 @@ from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.report import Report
 from exporter.reports import listing
-from exporter.reports.board import RenderedLines, RenderedState
+from exporter.reports.board import RenderedLines, RenderedState, StatePacker
 from exporter.reports.listing import Order, Query, select
 from exporter.reports.server_state import ServerState
 from exporter.reports.summary import State, summarize
@@ -32,7 +32,8 @@ def state_of(name: str, *reports: Report) -> ServerState:
 
 
 def listed(*states: ServerState) -> list[RenderedState]:
-    return [RenderedState.of(state, RenderedLines(b"", ())) for state in states]
+    packer = StatePacker()
+    return [RenderedState.of(state, RenderedLines(b"", ()), packer) for state in states]
 
 
 def later(report: Report, minutes: float) -> Report:

@@ -3,6 +3,7 @@ import gc
 import importlib
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,7 @@ from exporter.runtime import event_loop
 def restore_module() -> Iterator[None]:
     threshold, switch_interval = gc.get_threshold(), sys.getswitchinterval()
     yield
+    gc.unfreeze()
     gc.set_threshold(*threshold)
     sys.setswitchinterval(switch_interval)
     importlib.reload(event_loop)
@@ -41,10 +43,34 @@ def test_threads_take_turns_more_often() -> None:
 
 @pytest.mark.parametrize(("servers", "collections"), [(0, 10), (500, 10), (1_000, 20), (20_000, 400)])
 def test_full_garbage_collections_are_rarer_with_more_servers(servers: int, collections: int) -> None:
-    """With 20,000 servers, a full collection stalls all probes for half a second; with few, it costs nothing."""
+    """With 20,000 servers, a full collection stalls all probes for a tenth of a second; with few, it costs nothing."""
     young, middle, _ = gc.get_threshold()
     event_loop.collect_garbage_for(servers)
     assert gc.get_threshold() == (young, middle, collections)
+
+
+def test_many_new_servers_are_exempt_from_garbage_collections() -> None:
+    """They are still freed when nothing refers to them. What is made later is not exempt."""
+    servers = Node()
+    event_loop.exempt_new_servers(1000)
+    later = Node()
+    assert (is_tracked(servers), is_tracked(later)) == (False, True)
+    freed = weakref.ref(servers)
+    del servers
+    assert freed() is None
+
+
+def test_a_few_new_servers_are_not_worth_it() -> None:
+    event_loop.exempt_new_servers(999)
+    assert gc.get_freeze_count() == 0
+
+
+class Node:
+    """Something of which the garbage collector keeps track."""
+
+
+def is_tracked(node: Node) -> bool:
+    return any(each is node for each in gc.get_objects())
 
 
 GROW_AND_FREE = """

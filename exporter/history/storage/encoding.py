@@ -12,7 +12,6 @@ from exporter.history.memory import ServerMemory
 from exporter.judging.verdict import Federation
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import NOTHING
 
 _EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -84,7 +83,7 @@ def _observation(observation: Observation) -> list[object]:
 
 def _read_observation(written: Any) -> Observation:
     items, earlier = written
-    return Observation(tuple(items), {item: decode_time(since) for item, since in earlier.items()} or NOTHING)
+    return Observation(tuple(items), {item: decode_time(since) for item, since in earlier.items()})
 
 
 def _optional_time(at: datetime | None) -> int | None:

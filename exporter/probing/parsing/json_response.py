@@ -2,7 +2,7 @@
 
 from exporter.model.outcomes import Problem, ResponseSummary, UnexpectedResponse
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import excerpt, printable, shared
+from exporter.model.sanitize import excerpt, printable
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing import intermediaries, lenient_json
 from exporter.probing.parsing.json_body import JsonObject, load_object
@@ -44,7 +44,7 @@ def summarize(response: HttpResponse) -> ResponseSummary:
     if response.body and not response.content_encoding:
         origin.append(f"body: {excerpt(response.body, _MAX_BODY_CHARACTERS)}")
     shown = None if code is None else printable(code, _MAX_ERRCODE_CHARACTERS)
-    return shared(ResponseSummary(response.status, shown, intermediary, tuple(origin)))
+    return ResponseSummary(response.status, shown, intermediary, tuple(origin))
 
 
 def errcode(response: HttpResponse) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from exporter.model.enums import Oddity
-from exporter.model.sanitize import printable, shared
+from exporter.model.sanitize import printable
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import JsonObject, find_excess, json_type, reject_constant
 
@@ -62,7 +62,7 @@ def parse(response: HttpResponse, max_bytes: int) -> LenientObject | str:
         oddities.add(Oddity.TRAILING_DATA)
     if not isinstance(content, dict):
         return f"a JSON object was expected, found {json_type(content)}"
-    return LenientObject(content, shared(frozenset(oddities)), frozenset(repeated))
+    return LenientObject(content, frozenset(oddities), frozenset(repeated))
 
 
 def _decompress(body: bytes, max_bytes: int) -> bytes | None:

@@ -10,7 +10,7 @@ from exporter.model.addresses import Endpoint, IPAddress, Target
 from exporter.model.findings import Resolution
 from exporter.model.outcomes import NoRoute, Problem
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import NOTHING, printable
+from exporter.model.sanitize import printable
 from exporter.probing import problems
 from exporter.probing.attempt import Failure, gather_all
 from exporter.probing.evidence import Addresses
@@ -64,9 +64,7 @@ def evaluate(lookups: Mapping[Target, Addresses], *, aliases_allowed: bool) -> R
         if addresses.ips
     )
     dialled = tuple(islice(_with_few_ports(endpoints.values()), MAX_ENDPOINTS))
-    resolution = Resolution(
-        dialled, unresolved, aliases or NOTHING, tuple(partial), tuple(without_route[:MAX_ENDPOINTS])
-    )
+    resolution = Resolution(dialled, unresolved, aliases, tuple(partial), tuple(without_route[:MAX_ENDPOINTS]))
     return resolution if endpoints else Failure(_no_routes(without_route) or unresolved, resolution)
 
 

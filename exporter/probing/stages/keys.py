@@ -18,7 +18,7 @@ from exporter.model.enums import Oddity
 from exporter.model.findings import SigningKeys
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable, shared
+from exporter.model.sanitize import printable
 from exporter.model.signing_keys import ED25519_KEY_ID, decode_base64
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
@@ -82,7 +82,7 @@ def evaluate(
         printable(content_type, 100) or None,
         tuple(_check_old_keys(content, now)),
         _compact_document(content),
-        shared(lenient.oddities | frozenset(_find_oddities(content, content_type, keys)) | _REDIRECTED[redirected]),
+        lenient.oddities | frozenset(_find_oddities(content, content_type, keys)) | _REDIRECTED[redirected],
     )
     return Failure(problems, published) if problems else published
 

@@ -23,7 +23,7 @@ from exporter.model import names
 from exporter.model.findings import Certificate, ChainCertificate, LeafKey, TlsSession
 from exporter.model.outcomes import Problem, WeakKey
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable, shared
+from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.chain_cache import ChainCache, ChainEvaluation
 from exporter.probing.evidence import Handshake, VerifyError, fingerprint_of
@@ -56,15 +56,16 @@ def evaluate(handshake: Handshake, tls_name: str, cache: ChainCache) -> TlsSessi
     """
     verified = fingerprint_of(handshake.verified_chain)
     key = (handshake.fingerprint, verified, handshake.verify_errors, tls_name)
-    evaluation = cache.evaluations.get(key)
+    evaluation = cache.recall(key)
     if evaluation is None:
         evaluation = _evaluate_chain(handshake, tls_name, cache)
         if len(evaluation.problems) < MAX_PROBLEMS:  # the key contains OpenSSL's errors, and there may be many more
-            cache.evaluations.put(key, evaluation)
+            cache.remember(key, evaluation)
     if evaluation.certificate is None:
         return Failure(evaluation.problems)
-    version, cipher = shared(handshake.tls_version), shared(handshake.cipher)
-    session = TlsSession(evaluation.certificate, version, cipher, evaluation.issuers, evaluation.leaf_key)
+    session = TlsSession(
+        evaluation.certificate, handshake.tls_version, handshake.cipher, evaluation.issuers, evaluation.leaf_key
+    )
     return Failure(evaluation.problems, session) if evaluation.problems else session
 
 
@@ -94,9 +95,7 @@ def _evaluate_chain(handshake: Handshake, tls_name: str, cache: ChainCache) -> C
         faults = (*errors, *_check_strength(chain), *_check_name(chain.leaf, tls_name))
         problems = tuple(dict.fromkeys(faults))[:MAX_PROBLEMS]
         issuers = tuple(_describe_issuer(certificate, cache) for certificate in chain.presented[1:MAX_CHAIN])
-        return ChainEvaluation(
-            problems, _describe(chain, valid=not problems), issuers, shared(_describe_key(chain.leaf))
-        )
+        return ChainEvaluation(problems, _describe(chain, valid=not problems), issuers, _describe_key(chain.leaf))
     except _PARSE_ERRORS as error:
         text = printable(f"the certificate cannot be parsed: {error}", 200)
         return ChainEvaluation((Problem(Reason.CERTIFICATE_INVALID, text),))

@@ -3,7 +3,7 @@
 from exporter.model.findings import Software
 from exporter.model.outcomes import Problem
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable, shared
+from exporter.model.sanitize import printable
 from exporter.probing.attempt import Failure
 from exporter.probing.evidence import HttpResponse
 from exporter.probing.parsing.json_body import json_type
@@ -25,7 +25,7 @@ def evaluate(response: HttpResponse) -> Software | Failure[Software]:
     for field in ("name", "version"):
         if not isinstance(server.get(field, ""), str):
             return Failure((_wrong_type(f"server.{field}", "a string", server[field]),))
-    return shared(Software(_sanitize_field(server.get("name")), _sanitize_field(server.get("version"))))
+    return Software(_sanitize_field(server.get("name")), _sanitize_field(server.get("version")))
 
 
 def _sanitize_field(text: str | None) -> str | None:

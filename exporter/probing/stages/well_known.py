@@ -21,7 +21,7 @@ from exporter.model.findings import Delegation, Resolution, TlsSession, WellKnow
 from exporter.model.names import ServerName
 from exporter.model.outcomes import Failed, Passed, Problem
 from exporter.model.reasons import Reason
-from exporter.model.sanitize import printable, shared
+from exporter.model.sanitize import printable
 from exporter.probing.attempt import Deadline, Failure, attempt, identity
 from exporter.probing.chain_cache import ChainCache
 from exporter.probing.dialling import connect, start_tls
@@ -265,7 +265,7 @@ def _summarize(last: Hop, visited: Sequence[Url]) -> WellKnownResponse:
     return replace(
         summary,
         is_object=True,
-        oddities=shared(parsed.oddities | ({Oddity.REPEATED_KEY} if "m.server" in parsed.repeated else set())),
+        oddities=parsed.oddities | ({Oddity.REPEATED_KEY} if "m.server" in parsed.repeated else set()),
         m_server=_bounded_text(parsed.content.get("m.server")),
         m_server_in_any_case=_bounded_text(in_any_case[-1] if in_any_case else None),
     )

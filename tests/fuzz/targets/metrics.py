@@ -16,7 +16,7 @@ from exporter.model.findings import Software, TlsSession
 from exporter.model.outcomes import Passed
 from exporter.model.report import EndpointReport, Report
 from exporter.model.sanitize import printable
-from exporter.reports.board import RenderedState
+from exporter.reports.board import RenderedState, StatePacker
 from exporter.reports.report_json import server_state_json
 from exporter.reports.server_state import ServerState
 from exporter.reports.tester_json import tester_json
@@ -31,7 +31,9 @@ def metrics(data: bytes) -> None:
     state = ServerState(watched_server("example.org")).with_report(report_with(*data.split(b"\0")))
     expected = sorted(samples_of(state))
     assert state.report
-    batch = Batch.of((RenderedState.of(state, render_lines(state)),), state.report.ended_at)
+    rendered = RenderedState.of(state, render_lines(state), StatePacker())
+    assert rendered.state == state
+    batch = Batch.of((rendered,), state.report.ended_at)
     text = b"".join(batch.lines(FAMILIES.index(family)) for family in REMOTE_FAMILIES).decode()
     assert sorted(parsed_samples(text_string_to_metric_families(text))) == expected
     families = openmetrics.text_string_to_metric_families(f"{text}# EOF\n")  # type: ignore[no-untyped-call]

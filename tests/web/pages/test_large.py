@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from exporter.model import names
-from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot
+from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot, StatePacker
 from exporter.reports.listing import Order, Query
 from exporter.reports.server_state import ServerState
 from exporter.web.pages import overview, rendering
@@ -24,9 +24,8 @@ TRIES = 10  # the best one counts: other processes take caches and hyperthreads 
 
 def rendered(report_number: int) -> RenderedState:
     report = (delegated_by_well_known(), expired_certificate())[report_number]
-    return RenderedState.of(
-        ServerState(watched_server(str(report.server_name))).with_report(report), RenderedLines(b"", ())
-    )
+    state = ServerState(watched_server(str(report.server_name))).with_report(report)
+    return RenderedState.of(state, RenderedLines(b"", ()), StatePacker())
 
 
 def board_with(servers: int) -> Board:
