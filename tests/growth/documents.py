@@ -16,14 +16,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from unittest.mock import patch
 
 from exporter.demo.homeserver import Homeserver, JsonObject, sign_as
 from exporter.demo.https_server import Response, delegation, json_response
 from exporter.metrics import exposition
-from exporter.model import names, sanitize
+from exporter.model import names
 from exporter.model.servers import WatchedServer
 from exporter.probing.prober import Prober
 from exporter.probing.stages import directory, keys, version
@@ -42,7 +41,7 @@ from tests.fuzz.targets.http_answers import http
 
 SERVERS = 10
 WARM_UP, DOCUMENTS = 400, 400
-ENTRIES = 100  # of the large caches
+ENTRIES = 100  # of the large cache
 KEYS_BYTES = 6 * 1024  # of a document of signing keys: it is kept if it has at most 8 KiB
 TIMEOUT_SECONDS = 600.0  # everything responds at once
 
@@ -58,7 +57,7 @@ def main() -> None:
     board = Board(exposition.render_lines, lambda: datetime.now(UTC))
     watched = [WatchedServer(names.parse(f"server{number}.test"), 300) for number in range(SERVERS)]
     board.watch(watched)
-    with small_caches():
+    with small_cache():
         show_documents(board, WARM_UP)
         before = memory()
         show_documents(board, DOCUMENTS)
@@ -67,10 +66,9 @@ def main() -> None:
 
 
 @contextmanager
-def small_caches() -> Iterator[None]:
-    """Let the caches that are to hold something of 20,000 servers be full after the first documents."""
-    texts, signatures = lru_cache(ENTRIES)(lambda value: value), LruCache[bytes, bytes](ENTRIES)
-    with patch.object(sanitize, "_first", texts), patch.object(keys, "_verified_before", signatures):
+def small_cache() -> Iterator[None]:
+    """Let the cache that is to hold something of 20,000 servers be full after the first documents."""
+    with patch.object(keys, "_verified_before", LruCache[bytes, bytes](ENTRIES)):
         yield
 
 
