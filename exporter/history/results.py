@@ -45,6 +45,11 @@ class Results(Sequence[Result]):
         verdict = (result.federates, result.federation, result.problems)
         return Results(times[: kept * _TIMES.size], (verdict, *self._verdicts)[:kept])
 
+    @property
+    def federations(self) -> tuple[Federation | None, ...]:
+        """The verdict of each result."""
+        return tuple([federation for _, federation, _ in self._verdicts])
+
     def __len__(self) -> int:
         return len(self._verdicts)
 

@@ -15,16 +15,16 @@ JsonObject: TypeAlias = dict[str, Any]
 
 def server_json(server: RenderedState, now: datetime) -> JsonObject:
     """Return what a list says of a server."""
-    state, summary = server.state, server.summary
+    watched, summary = server.watched, server.summary
     return {
         "server_name": summary.name,
-        "group": state.watched.group,
-        "labels": dict(state.watched.labels),
+        "group": watched.group,
+        "labels": dict(watched.labels),
         "state": summary.state,
-        "since": _rfc3339(state.since),
-        "checked_at": _rfc3339(state.report.ended_at if state.report else None),
-        "stale": state.report is not None and server.fresh_until < now,
-        "exporter_offline": state.exporter_offline,
+        "since": _rfc3339(summary.since),
+        "checked_at": _rfc3339(summary.checked),
+        "stale": summary.checked is not None and server.fresh_until < now,
+        "exporter_offline": summary.exporter_offline,
         "causes": [{"stage": stage, "reason": reason} for stage, reason in summary.causes],
         "warnings": list(summary.warnings),
         "first_expiry": _rfc3339(summary.expires),

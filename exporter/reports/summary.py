@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from exporter.judging import peers, verdict
@@ -26,6 +27,8 @@ class State(StrEnum):
     FULL = Federation.FULL.value
 
 
+_MAX_SHARED: Final = 1024  # sequences of results
+
 _SEVERITY: Final = {state: number for number, state in enumerate(State)}
 
 
@@ -46,6 +49,13 @@ class Summary:
     """The texts that a search looks into, in lower case."""
     checked: datetime | None
     """When the latest report was made."""
+    results: tuple[State, ...]
+    """The latest results, the newest first. Servers that have the same share one object."""
+
+    @property
+    def exporter_offline(self) -> bool:
+        """Whether the exporter was offline during the latest probe, so that the report is older."""
+        return self.results[:1] == (State.UNKNOWN,)
 
     # What is not known comes last in all orders.
 
@@ -83,7 +93,13 @@ def summarize(state: ServerState) -> Summary:
         expires=expires,
         searched=" ".join((name, *(word for cause in causes for word in cause), *warned, *_software(state))).lower(),
         checked=state.report.ended_at if state.report else None,
+        results=_states(state.history.federations),
     )
+
+
+@lru_cache(_MAX_SHARED)
+def _states(federations: tuple[Federation | None, ...]) -> tuple[State, ...]:
+    return tuple(State(federation or State.UNKNOWN) for federation in federations)
 
 
 def _seconds(at: datetime | None) -> float:

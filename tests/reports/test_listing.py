@@ -124,6 +124,18 @@ def test_a_server_without_a_result_has_an_empty_summary() -> None:
     assert summary.searched == "new.example"
 
 
+def test_a_summary_has_the_latest_results() -> None:
+    """Whether the exporter was offline during the latest probe can be seen by them. Servers share what is equal."""
+    healthy = delegated_by_well_known()
+    offline = replace(expired_certificate(), exporter_offline=True)
+    first, second = (summarize(state_of(name, expired_certificate(), healthy)) for name in ("a.example", "b.example"))
+    assert first.results == (State.FULL, State.NONE)
+    assert first.results is second.results
+    states = [state_of("a.example", *reports) for reports in ((), (healthy,), (healthy, offline), (offline, healthy))]
+    assert [summarize(state).exporter_offline for state in states] == [False, False, True, False]
+    assert [state.exporter_offline for state in states] == [False, False, True, False]
+
+
 def test_the_address_families_of_a_server_share_a_cause() -> None:
     """However many endpoints have it."""
     causes = summarize(state_of("example.org", two_families())).causes

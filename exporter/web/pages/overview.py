@@ -110,18 +110,15 @@ class _Row:
 
     summary: Summary
     labels: Labels
-    since: datetime | None
-    checked: datetime | None
     results: Drawing
     note: str
     """Why the result is old, or an empty text."""
 
 
 def _row(server: RenderedState, now: datetime) -> _Row:
-    state = server.state
-    note = "the exporter was offline" if state.exporter_offline else "stale" if server.fresh_until < now else ""
-    checked = state.report.ended_at if state.report else None
-    return _Row(server.summary, state.watched.labels, state.since, checked, draw_results(state.history), note)
+    summary = server.summary
+    note = "the exporter was offline" if summary.exporter_offline else "stale" if server.fresh_until < now else ""
+    return _Row(summary, server.watched.labels, draw_results(summary.results), note)
 
 
 def _select(snapshot: Snapshot, view: View) -> Listing:

@@ -2,21 +2,16 @@
 
 from datetime import timedelta
 
-from exporter.history.results import Result
 from exporter.history.strips import Counts, Strip
-from exporter.judging.verdict import Federation
 from exporter.reports.server_state import RESULTS_KEPT
+from exporter.reports.summary import State
 from exporter.web.pages.views.strips import HEIGHT, Bar, draw_results, draw_strip
 from tests.sample_reports import ENDED_AT
 
 
-def result(federation: Federation | None) -> Result:
-    return Result(ENDED_AT, 0.25, federates=federation is Federation.FULL, federation=federation, problems=())
-
-
 def test_the_newest_result_is_at_the_right() -> None:
     """A strip that is not full yet begins further right."""
-    drawing = draw_results([result(Federation.NONE), result(Federation.FULL)])
+    drawing = draw_results([State.NONE, State.FULL])
     assert [bar for cell in drawing.cells for bar in cell.bars] == [
         Bar("full", (RESULTS_KEPT - 2) * 8, HEIGHT - 8, 8),
         Bar("none", (RESULTS_KEPT - 1) * 8, 0, HEIGHT),
@@ -26,7 +21,7 @@ def test_the_newest_result_is_at_the_right() -> None:
 
 def test_a_strip_says_what_it_shows() -> None:
     """The worst first."""
-    results = [result(each) for each in (Federation.FULL, Federation.NONE, Federation.PARTIAL, None, Federation.FULL)]
+    results = [State.FULL, State.NONE, State.PARTIAL, State.UNKNOWN, State.FULL]
     words = "1 failed, 1 in part, 2 good, 1 while the exporter was offline"
     assert draw_results(results).label == f"The last 5 results: {words}"
     assert draw_results([]).label == "No results yet"

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from exporter.history.results import Result
 from exporter.history.strips import Counts, Strip
 from exporter.reports.phrases import count_of
 from exporter.reports.server_state import RESULTS_KEPT
@@ -47,12 +46,11 @@ class Drawing:
     cells: tuple[Cell, ...]
 
 
-def draw_results(results: Sequence[Result]) -> Drawing:
+def draw_results(results: Sequence[State]) -> Drawing:
     """Return the strip of single results. The newest is given first, and drawn at the right."""
-    states = [State(each.federation or State.UNKNOWN) for each in results]
-    label = f"The last {count_of(len(results), 'result')}: {_in_words(states)}" if results else "No results yet"
-    first = RESULTS_KEPT - len(states)
-    cells = (Cell("", (_bar(state, first + number),)) for number, state in enumerate(reversed(states)))
+    label = f"The last {count_of(len(results), 'result')}: {_in_words(results)}" if results else "No results yet"
+    first = RESULTS_KEPT - len(results)
+    cells = (Cell("", (_bar(state, first + number),)) for number, state in enumerate(reversed(results)))
     return Drawing(label, _width(RESULTS_KEPT), tuple(cells))
 
 
