@@ -10,6 +10,7 @@ from exporter.model import names
 from exporter.reports.board import Board, RenderedLines, RenderedState, Snapshot, StatePacker
 from exporter.reports.listing import Order, Query
 from exporter.reports.server_state import ServerState
+from exporter.runtime.packing import Packer
 from exporter.web.pages import overview, rendering
 from exporter.web.pages.overview import ROWS, View
 from tests.bench.app import BlockMeter
@@ -96,3 +97,12 @@ async def test_the_event_loop_does_none_of_the_work(board: Board, small_board: B
             blocked.append(meter.longest)
     small = small_board.snapshot()
     assert min(blocked) <= min(cpu_seconds(small, View(Query(), 1, None)) for _ in range(TRIES))
+
+
+@pytest.mark.parametrize("path", ["/", "/api/v1/servers?limit=100"])
+async def test_a_list_unpacks_no_states(small_board: Board, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    """That would take most of its time. Summaries have all that a list shows."""
+    monkeypatch.delattr(Packer, "unpack")
+    async with served(small_board) as address, client_of(address) as client:
+        response = await client.get(path)
+    assert (response.status_code, response.text.count("-00042.example.org") > 0) == (200, True)
