@@ -27,9 +27,8 @@ class State(StrEnum):
     FULL = Federation.FULL.value
 
 
-_MAX_SHARED: Final = 1024  # sequences of results
-
 _SEVERITY: Final = {state: number for number, state in enumerate(State)}
+_MAX_SHARED: Final = 1024  # sequences of results
 
 
 @dataclass(frozen=True, slots=True)

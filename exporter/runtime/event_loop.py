@@ -17,7 +17,7 @@ except ImportError:
 SWITCH_SECONDS = 0.001
 """For how long a thread, such as one that renders a page, may hold up the event loop. Python's default is 5 ms."""
 _DEFAULT_COLLECTIONS = 10  # of the middle generation, before a full one: Python's own default
-_MANY_SERVERS = 1000  # with their schedule, they make a full collection longer by 10 ms
+_MANY_SERVERS = 1000  # fewer make a full collection no more than some milliseconds longer
 _SERVERS_PER_COLLECTION = 50  # so that 20,000 servers are traversed every quarter of an hour
 
 _M_MMAP_THRESHOLD: Final = -3  # of mallopt(3)

@@ -1,7 +1,7 @@
 """Values packed to bytes, for what is kept of thousands of servers.
 
-The state of one server is a hundred objects or more, which take 9 KiB, and all of which every full garbage collection
-traverses. Packed, it is less than a kilobyte that nobody traverses.
+The state of one server is made of a hundred objects, which take 9 KiB, and which the garbage collector traverses.
+Packed, it takes less than a kilobyte, and is not traversed.
 """
 
 import pickle
