@@ -22,7 +22,7 @@ from exporter.config import HostPort
 from exporter.config.files import read_signing_key
 from exporter.config.settings import DEFAULT_LISTEN
 from exporter.demo.broken import broken_port
-from exporter.demo.command import SHOWN
+from exporter.demo.command import SHOWN, listening_socket
 from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.ports import drop_packets
 from exporter.demo.servers import LabServer
@@ -31,7 +31,7 @@ from exporter.model import names
 from exporter.model.enums import Stage
 from exporter.model.reasons import Reason
 from exporter.scheduling.grid import fraction
-from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind
+from exporter.web.listeners import CHOOSE_ADDRESS, ListenError, bind, bound_address
 from tests.embedded_federation import (
     Series,
     expected_failures,
@@ -561,6 +561,12 @@ async def test_demo_shows_every_server() -> None:
     assert [line for line in err.splitlines() if not any(each in line for each in LOST_ON_A_BUSY_MACHINE)] == []
     assert all(server.server_name in text for server in SHOWN)
     assert all(f"{stage} {reason}" in text for server in SHOWN for stage, reason in server.expected)
+
+
+def test_demos_that_start_at_the_same_time_listen_on_different_ports() -> None:
+    """Each holds its port from the moment when it chooses it."""
+    with listening_socket() as first, listening_socket() as second:
+        assert bound_address(first) != bound_address(second)
 
 
 async def test_demo_uses_another_port_if_the_default_is_taken() -> None:

@@ -21,13 +21,13 @@ from deploy.demo.menu import Menu
 from exporter.app import App
 from exporter.config import HostPort, parse_listen_address
 from exporter.demo.both_ways.joining import join
-from exporter.demo.command import FIRST_ROUND_SECONDS, choose_listen_address
+from exporter.demo.command import FIRST_ROUND_SECONDS, listening_socket
 from exporter.demo.federation import Federation
 from exporter.demo.story import Problems
 from exporter.model import durations, names
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
-from exporter.web.listeners import ListenError, bind
+from exporter.web.listeners import ListenError, ListeningSocket, bind
 
 _PYTHON: Final = Path(__file__).parents[2] / ".venv-synapse" / "bin" / "python"
 _CHOOSE_ADDRESS: Final = "choose the address with --web.listen-address"
@@ -42,20 +42,18 @@ class Demo:
     """Runs until it is cancelled, and leaves nothing behind.
 
     - `python` is the Python that has Synapse.
-    - `listen` is the address of the exporter's pages.
+    - `listening` is the socket of the exporter's pages.
     - `interval` is how often the exporter probes each server, in seconds.
     """
 
-    def __init__(self, python: Path, listen: HostPort, interval: float) -> None:
+    def __init__(self, python: Path, listening: ListeningSocket, interval: float) -> None:
         self._python = python
-        self._listen = listen
+        self._listening = listening
         self._interval = interval
         self._console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     async def run(self) -> None:
-        """Raises DemoError or ListenError."""
-        for sock in bind([self._listen], _CHOOSE_ADDRESS):  # to complain before the Synapses start
-            sock.close()
+        """Raises DemoError."""
         async with AsyncExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="demo-synapse-")))
             synapses = [Synapse(name, folder / name, self._python) for name in NAMES]
@@ -69,7 +67,7 @@ class Demo:
             await asyncio.gather(*(synapse.start() for synapse in synapses))
             async for sentence in meet(synapses):
                 self._tell(sentence)
-            exporter = App(config_file, listen=[self._listen], first_round=FIRST_ROUND_SECONDS)
+            exporter = App(config_file, listen=[self._listening], first_round=FIRST_ROUND_SECONDS)
             app = await stack.enter_async_context(exporter)
             menu = Menu({each.server_name: Homeserver(each, federation) for each in synapses}, self._tell)
             self._introduce(app.addresses[0], menu)
@@ -123,13 +121,18 @@ def main() -> int:
     """Return 0 after Ctrl-C or SIGTERM, and 1 if the demo cannot run."""
     chosen = _parser().parse_args()
     logs.configure(LogLevel.WARNING, LogFormat.LOGFMT)
-    demo = Demo(chosen.synapse.absolute(), chosen.listen or choose_listen_address(), chosen.interval)
     try:
-        asyncio.run(_run_until_signalled(demo))
+        with _listen(chosen.listen) as listening:  # first of all, to complain before the Synapses start
+            asyncio.run(_run_until_signalled(Demo(chosen.synapse.absolute(), listening, chosen.interval)))
     except (DemoError, ListenError) as error:
         sys.stderr.write(f"demo-synapse: {error}\n")
         return 1
     return 0
+
+
+def _listen(address: HostPort | None) -> ListeningSocket:
+    """Without an address, choose one. Raises ListenError."""
+    return bind([address], _CHOOSE_ADDRESS)[0] if address else listening_socket()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,7 +22,7 @@ from exporter.demo.federation import SERVERS, Federation
 from exporter.demo.servers import LabServer
 from exporter.demo.story import STORY_SERVER, Problems
 from exporter.model import names
-from exporter.web.listeners import ListenError, bind
+from exporter.web.listeners import ListenError, ListeningSocket, bind
 
 TIMEOUT = "4s"
 FIRST_ROUND_SECONDS = 1.0  # with the timeout, all first results are there within 5 seconds
@@ -37,8 +37,8 @@ SHOWN = SERVERS + BOTH_WAYS_SERVERS
 async def demo() -> AsyncIterator[App]:
     """Run both, print what there is to see, and stage the story."""
     async with Federation((*SHOWN, STORY_SERVER)) as federation:
-        with _write_config(federation) as config_file:
-            async with App(config_file, listen=[choose_listen_address()], first_round=FIRST_ROUND_SECONDS) as app:
+        with _write_config(federation) as config_file, listening_socket() as sock:
+            async with App(config_file, listen=[sock], first_round=FIRST_ROUND_SECONDS) as app:
                 console = Console(highlight=False, markup=False, emoji=False, soft_wrap=False)
                 for paragraph in _introduce(app.addresses[0], SHOWN):
                     console.print(paragraph)
@@ -84,14 +84,13 @@ def _configuration(federation: Federation) -> dict[str, Any]:
     return {**federation.config(), "servers": servers, "probe": {"interval": _INTERVAL, "timeout": TIMEOUT}}
 
 
-def choose_listen_address() -> HostPort:
-    """Return the default address, or one with any free port if another program listens there."""
+def listening_socket() -> ListeningSocket:
+    """Listen on the default address, or on any free port if another program listens there."""
     try:
-        for sock in bind([DEFAULT_LISTEN]):
-            sock.close()
+        (sock,) = bind([DEFAULT_LISTEN])
     except ListenError:
-        return DEFAULT_LISTEN._replace(port=0)
-    return DEFAULT_LISTEN
+        (sock,) = bind([DEFAULT_LISTEN._replace(port=0)])
+    return sock
 
 
 def _introduce(address: HostPort, servers: Sequence[LabServer]) -> Iterator[str | Table]:
