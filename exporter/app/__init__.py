@@ -11,6 +11,7 @@ from typing import Self
 import structlog
 
 from exporter import wiring
+from exporter.app import board_changes
 from exporter.app.reloading import Complaints, Reloads
 from exporter.config import Complaint, Config, ConfigError, HostPort, load
 from exporter.history.storage.storage import Storage
@@ -44,7 +45,6 @@ from exporter.web.site import SiteContext, build_site
 from exporter.workers.pool import WorkerPool
 
 _STOPPING = "the exporter is stopping: start it again"
-_BATCH = 25  # servers that the board renders, until the event loop gets its turn: 10 ms
 _REREAD_SECONDS = 30.0  # at most until a change of a server file is noticed
 
 log = structlog.get_logger()
@@ -288,18 +288,12 @@ class App:
 
     async def _watch(self, active: ActiveConfig) -> None:
         """Watch all servers of a configuration, which becomes the active one with them: no server is probed over the
-        network of a group that it is not in. The event loop gets its turn in between, as there may be very many new
-        servers.
+        network of a group that it is not in.
         """
         changes, groups = await asyncio.to_thread(self._find_changes, active.config, self.board.snapshot())
         self._active = replace(active, groups=groups)
         await self._runner.outages.follow(self._active)
-        event_loop.collect_garbage_for(len(changes.order))
-        async for removed in event_loop.in_batches(changes.removed, _BATCH):
-            self.board.remove(removed)
-        async for added in event_loop.in_batches(changes.added, _BATCH):
-            self.board.add(added, await self.history.recall(self.board.new_among(added)))
-        self.board.arrange(changes.order)
+        await board_changes.apply(changes, self.board, self.history.recall)
         await self._schedule.watch(self.board.scheduled(), active.config.probe.concurrency)
         event_loop.exempt_new_servers(len(changes.added))
         self.exporter_metrics.servers.set(self.board.size)

@@ -88,7 +88,9 @@ class WatchChanges:
     """Those that are new, or have other settings."""
     removed: Sequence[ServerName]
     order: Sequence[ServerName]
-    """All that are to be watched."""
+    """All that are to be watched; none if removing and adding leaves them in their order."""
+    size: int
+    """How many are to be watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,12 +103,15 @@ class Snapshot:
     def compare(self, watched: Sequence[WatchedServer]) -> WatchChanges:
         """Return what has to change so that these servers are watched. It takes a while, and any thread may do it."""
         before = {rendered.watched.server_name: rendered.watched for rendered in self.states}
-        names = {server.server_name for server in watched}
+        # The same objects as before are found in half the time.
+        order = {before.get(server.server_name, server).server_name: None for server in watched}
+        added = [server for server in watched if before.get(server.server_name) != server]
+        unarranged = dict.fromkeys([name for name in before if name in order] + [each.server_name for each in added])
         return WatchChanges(
-            added=[server for server in watched if before.get(server.server_name) != server],
-            removed=[name for name in before if name not in names],
-            # The same objects as before are found in half the time.
-            order=[before.get(server.server_name, server).server_name for server in watched],
+            added=added,
+            removed=[name for name in before if name not in order],
+            order=[] if list(unarranged) == list(order) else list(order),
+            size=len(order),
         )
 
 
@@ -159,16 +164,17 @@ class Board:
         for name in server_names:
             del self._rendered[name]
 
-    def arrange(self, order: Iterable[ServerName]) -> None:
-        """Put the watched servers in order, which takes half a microsecond for each."""
-        self._rendered = {name: self._rendered[name] for name in order}
+    def move_to_end(self, server_names: Iterable[ServerName]) -> None:
+        """Move some of the watched servers to the end of the order. To move one takes 0.6 µs."""
+        for name in server_names:
+            self._rendered[name] = self._rendered.pop(name)
 
     def watch(self, watched: Iterable[WatchedServer]) -> None:
         """Replace the set of watched servers, if there are few. Servers that remain keep their results."""
         changes = self.snapshot().compare(tuple(watched))
         self.remove(changes.removed)
         self.add(changes.added)
-        self.arrange(changes.order)
+        self.move_to_end(changes.order)
 
     def put(self, report: Report) -> bool:
         """Record a report. Return False, without recording it, if the server is not watched any more."""

@@ -16,6 +16,7 @@ from exporter.model.names import ServerName
 from exporter.model.servers import WatchedServer
 from exporter.runtime import event_loop
 from exporter.scheduling.grid import Grid, diff, fraction, tick
+from exporter.scheduling.job_store import JobStore
 from exporter.scheduling.limiter import ProbeLimiter, Task, tracked, wait_or_cancel
 from exporter.scheduling.wall_clock import WallClock
 
@@ -85,7 +86,7 @@ class Schedule:
         self._waiting: set[Task] = set()
         """Probes that wait for a slot."""
         self._in_flight: set[Task] = set()
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler = AsyncIOScheduler(jobstores={"default": JobStore()}, timezone=UTC)
         self._scheduler.add_listener(self._on_submitted, EVENT_JOB_SUBMITTED)
         self._scheduler.add_listener(self._on_overlap, EVENT_JOB_MAX_INSTANCES)
 

@@ -282,6 +282,27 @@ def test_servers_that_remain_keep_their_results(board: Board) -> None:
     assert after is before
 
 
+@pytest.mark.parametrize(
+    ("names", "moved"),
+    [
+        (["a.test", "b.test", "c.test"], False),
+        (["a.test", "c.test"], False),
+        (["a.test", "b.test", "c.test", "d.test"], False),
+        (["a.test", "d.test", "b.test", "c.test"], True),
+        (["c.test", "a.test"], True),
+        ([], False),
+    ],
+)
+def test_servers_are_moved_only_if_their_order_changes(board: Board, names: list[str], moved: bool) -> None:  # noqa: FBT001
+    """To remove servers and to add some at the end does not change it. Most reloads change nothing at all."""
+    board.watch([watched_server(name) for name in ("a.test", "b.test", "c.test")])
+    watched = [watched_server(name) for name in names]
+    changes = board.snapshot().compare(watched)
+    assert (changes.size, list(changes.order)) == (len(names), [each.server_name for each in watched] if moved else [])
+    board.watch(watched)
+    assert [each.watched for each in board.snapshot().states] == watched
+
+
 def test_a_new_interval_is_rendered_immediately(board: Board) -> None:
     """It applies before the next probe, and the results remain."""
     board.put(delegated_by_well_known())

@@ -65,8 +65,21 @@ def test_a_few_new_servers_are_not_worth_it() -> None:
     assert gc.get_freeze_count() == 0
 
 
+def test_young_garbage_is_collected() -> None:
+    """Objects that stay are then old: only a full collection traverses them again."""
+    node, cycle = Node(), Node()
+    cycle.itself = cycle
+    freed = weakref.ref(cycle)
+    del cycle
+    event_loop.collect_young_garbage()
+    assert freed() is None
+    assert any(each is node for each in gc.get_objects(2))
+
+
 class Node:
     """Something of which the garbage collector keeps track."""
+
+    itself: "Node"
 
 
 def is_tracked(node: Node) -> bool:
