@@ -76,7 +76,7 @@ def collect_young_garbage() -> None:
 def collect_garbage_for(servers: int) -> None:
     """Make full garbage collections rarer, the more servers are watched.
 
-    A full collection traverses what is kept of each server, which takes a tenth of a second for 20,000, and stalls all
-    probes. There are no reference cycles in it, and most objects that have some are found in a young generation.
+    A full collection traverses what is kept of each server, which takes 40 ms for 20,000, and stalls all probes. There
+    are no reference cycles in it, and most objects that have some are found in a young generation.
     """
     gc.set_threshold(*gc.get_threshold()[:2], max(_DEFAULT_COLLECTIONS, servers // _SERVERS_PER_COLLECTION))

@@ -1,4 +1,4 @@
-"""When each server is probed, on its grid. No other module uses APScheduler."""
+"""When each server is probed, on its grid. Only this module and its job store use APScheduler."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,9 +29,15 @@ async def running_app(watched: Sequence[WatchedServer], reports: Sequence[Report
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(watched)))
         async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=NEVER_SECONDS) as app:
-            for report in reports:
-                app.board.put(report)
+            await put(app, reports)
             yield app
+
+
+async def put(app: App, reports: Iterable[Report]) -> None:
+    """Put reports on the board, and wait until the history has what they add: to write it takes CPU time, too."""
+    for report in reports:
+        app.board.put(report)
+    await app.history.changes(None, app.board.now(), 1)
 
 
 def configuration(watched: Sequence[WatchedServer]) -> dict[str, object]:

@@ -19,6 +19,7 @@ from exporter.config import HostPort, load
 from exporter.demo.listener import LOOPBACK
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
+from tests.bench.app import put
 from tests.bench.generated_reports import generate_reports, generate_servers, with_server_name
 from tests.bench.processes import SELF, cpu_seconds, served_by
 from tests.bench.rows import QUICK, RUNS, Row, at_most, emit
@@ -54,8 +55,8 @@ async def cost(file: Path) -> float:
     """Return the CPU seconds of one probe."""
     watched = load(file).servers
     async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=len(watched) / PROBES_PER_SECOND) as app:
-        for server, report in zip(watched, generate_reports(generate_servers(len(watched))), strict=True):
-            app.board.put(with_server_name(report, server.server_name))
+        reports = zip(watched, generate_reports(generate_servers(len(watched))), strict=True)
+        await put(app, (with_server_name(report, server.server_name) for server, report in reports))
         gc.collect()
         await asyncio.sleep(WARM_SECONDS)
         (before, _), used = count_probes(app), cpu_seconds(SELF)

@@ -23,7 +23,7 @@ from exporter.app import App
 from exporter.metrics.families import FAMILIES, SUFFIXES
 from exporter.model.report import Report
 from exporter.reports.server_state import ServerState
-from tests.bench.app import BlockMeter, running_app
+from tests.bench.app import BlockMeter, put, running_app
 from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.handshakes import Handshakes
 from tests.bench.processes import SELF, cpu_seconds, resident_bytes
@@ -103,14 +103,14 @@ async def measure_scrape(app: App, changes: Iterator[Report], name: str, encodin
     """
     accept, accept_encoding = FORMATS[name], ENCODINGS[encoding]
     await fetch(app, accept, accept_encoding)
-    change(app, changes)
+    await change(app, changes)
     before = resident_bytes()
     reset_peak()
     started, used = time.perf_counter(), cpu_seconds(SELF)
     size = await fetch(app, accept, accept_encoding)
     cpu, seconds = cpu_seconds(SELF) - used, time.perf_counter() - started
     peak = peak_bytes() - before
-    change(app, changes)
+    await change(app, changes)
     async with BlockMeter() as meter:
         await fetch(app, accept, accept_encoding)
     return ScrapeCost(cpu, seconds, peak, size, meter.longest)
@@ -123,9 +123,8 @@ def changed_reports(app: App) -> Iterator[Report]:
         yield replace(state.report, seconds=state.report.seconds + number * 1e-6)
 
 
-def change(app: App, changes: Iterator[Report]) -> None:
-    for report in islice(changes, len(app.board.snapshot().states) // CHANGED_SHARE):
-        app.board.put(report)
+async def change(app: App, changes: Iterator[Report]) -> None:
+    await put(app, islice(changes, app.board.size // CHANGED_SHARE))
 
 
 async def fetch(app: App, accept: str, encoding: str) -> int:

@@ -13,7 +13,7 @@ from exporter.demo.listener import LOOPBACK
 from exporter.model.servers import WatchedServer
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
-from tests.bench.app import NEVER_SECONDS, BlockMeter, configuration
+from tests.bench.app import NEVER_SECONDS, BlockMeter, configuration, put
 from tests.bench.generated_reports import generate_reports, generate_servers
 from tests.bench.handshakes import Handshakes
 from tests.bench.processes import served_by
@@ -71,8 +71,7 @@ async def reload(servers: Sequence[WatchedServer], changed: dict[str, object]) -
         file = Path(folder) / "config.yaml"
         file.write_text(json.dumps(configuration(servers)))
         async with App(file, listen=[HostPort(LOOPBACK, 0)], first_round=NEVER_SECONDS) as app:
-            for report in generate_reports(list(servers)):
-                app.board.put(report)
+            await put(app, generate_reports(list(servers)))
             file.write_text(json.dumps(changed))
             started = time.monotonic()
             async with BlockMeter() as meter:

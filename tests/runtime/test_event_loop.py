@@ -43,7 +43,7 @@ def test_threads_take_turns_more_often() -> None:
 
 @pytest.mark.parametrize(("servers", "collections"), [(0, 10), (500, 10), (1_000, 20), (20_000, 400)])
 def test_full_garbage_collections_are_rarer_with_more_servers(servers: int, collections: int) -> None:
-    """With 20,000 servers, a full collection stalls all probes for a tenth of a second; with few, it costs nothing."""
+    """With 20,000 servers, a full collection stalls all probes for 40 ms; with few, it costs nothing."""
     young, middle, _ = gc.get_threshold()
     event_loop.collect_garbage_for(servers)
     assert gc.get_threshold() == (young, middle, collections)
