@@ -85,7 +85,7 @@ IMPORTS: Final[dict[str, set[str]]] = {
         *("scheduling", "server_lists", "web", "wiring", "rich", "structlog"),
     },
     "app": {
-        *("config", "history.storage", "metrics", "model", "probing", "reports", "runtime", "scheduling"),
+        *("config", "history", "history.storage", "metrics", "model", "probing", "reports", "runtime", "scheduling"),
         *("server_lists", "web", "web.api", "web.settings", "wiring", "workers", "structlog"),
     },
     "demo": {

@@ -29,7 +29,7 @@ from exporter.runtime.loop_lag import LoopLag
 from exporter.runtime.systemd import ServiceManager
 from exporter.scheduling import grid
 from exporter.scheduling.active_config import ActiveConfig
-from exporter.scheduling.own_families import OwnFamilies
+from exporter.scheduling.own_network import OwnFamilies
 from exporter.scheduling.schedule import FIRST_ROUND_SECONDS, Schedule
 from exporter.scheduling.single_flight import ProbeRunner
 from exporter.server_lists.file_follower import FileFollower

@@ -24,7 +24,7 @@ from exporter.scheduling.costly_servers import CostlyServers
 from exporter.scheduling.flights import NEARLY_ALL, Flight, FlightKey, OnDemand, register_until_done
 from exporter.scheduling.limiter import ProbeLimiter, wait_or_cancel
 from exporter.scheduling.outage import Outages
-from exporter.scheduling.own_proxies import OwnProxies
+from exporter.scheduling.own_network import OwnProxies
 from exporter.scheduling.rarer_looks import RarerLooks
 
 _SLACK_SECONDS = 0.25  # beyond its deadline, for a probe to notice the deadline and to be reported

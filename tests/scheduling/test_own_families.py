@@ -4,7 +4,7 @@ from structlog.testing import capture_logs
 
 from exporter.metrics.exporter_metrics import ExporterMetrics
 from exporter.model.enums import IPFamily
-from exporter.scheduling.own_families import OwnFamilies
+from exporter.scheduling.own_network import OwnFamilies
 
 BOTH, ONLY_IPV4 = frozenset(IPFamily), frozenset({IPFamily.IPV4})
 NONE: frozenset[IPFamily] = frozenset()
