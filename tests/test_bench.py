@@ -105,7 +105,11 @@ def test_costs_are_converted_by_the_handshake_of_a_machine() -> None:
 
 def test_ten_times_is_shown_without_its_name() -> None:
     rows = [*ROWS, Row("ten_times: memory", 3.0, "MiB")]
-    assert list(ten_times_lines(rows))[2:] == ["| memory | 3 MiB |"]
+    assert list(ten_times_lines(rows))[3:] == ["| memory | 3 MiB |"]
+
+
+def test_there_is_no_table_of_what_was_not_measured() -> None:
+    assert list(ten_times_lines(ROWS)) == []
 
 
 @pytest.mark.parametrize("file", ["README.md", "docs/scaling.md"])

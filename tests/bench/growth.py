@@ -1,7 +1,7 @@
 """Whether a probe costs more CPU time with more servers, from the schedule to the lines of /metrics.
 
-The probe rate is the same, and there is a report of every server on the board. Every chain is verified: otherwise the
-chains of few servers, which are probed often, would all be known.
+The probe rate is the same, and there is a report of every server on the board. Every chain is verified and evaluated:
+otherwise the chains of few servers, which are probed often, would all be known.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from exporter import wiring
 from exporter.app import App
 from exporter.config import HostPort, load
 from exporter.demo.listener import LOOPBACK
+from exporter.probing.chain_cache import ChainCache
 from exporter.runtime import logs
 from exporter.runtime.log_options import LogFormat, LogLevel
 from tests.bench.app import put
@@ -35,6 +36,7 @@ def main() -> None:
         files = {size: stack.enter_context(served_by("tests.bench.responder", *options(size))) for size in SIZES}
         forgetful = partial(wiring.build_networks, remember_chains=False)
         stack.enter_context(patch.object(wiring, "build_networks", forgetful))
+        stack.enter_context(patch.object(ChainCache, "recall", return_value=None))
         rounds = [{size: asyncio.run(cost(file)) for size, file in files.items()} for _ in range(RUNS)]
     emit(rows(rounds))
 
