@@ -18,7 +18,7 @@ _MOVED_BATCH = 5000  # servers that are only put in order: 3 ms
 async def apply(changes: WatchChanges, board: Board, recall: Recall) -> None:
     """Let the board watch the servers of `changes`. The event loop gets its turn in between, as there may be very many.
 
-    The server lists, which are long too, and what is kept of many servers are exempt from garbage collections.
+    If many servers are new, the lists of them that exist by now are exempt from garbage collections.
     """
     event_loop.collect_garbage_for(changes.size)
     event_loop.exempt_new_servers(len(changes.added))

@@ -68,7 +68,7 @@ def exempt_new_servers(servers: int) -> None:
 def collect_young_garbage() -> None:
     """Collect garbage among young objects, where many replace exempt ones.
 
-    Python counts new objects less freed ones, so it would wait until there are thousands, and then take 40 ms.
+    Python counts new objects less freed ones, so it would wait until there are tens of thousands, and then take 35 ms.
     """
     gc.collect(1)
 
